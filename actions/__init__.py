@@ -1,0 +1,1 @@
+"""DEEDS: the only room whose code changes a host; each deed does, verifies and undoes."""

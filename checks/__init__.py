@@ -1,0 +1,1 @@
+"""QUESTIONS: judgements over facts; read-only."""

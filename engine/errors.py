@@ -1,0 +1,47 @@
+"""Every error that longshore raises on purpose.
+
+    LongshoreError
+    ├── InputError            wrong input: file, flag, environment (exit 4)
+    ├── RefusedError          a gate said no; nothing was done (exit 3)
+    ├── CouldNotLookError     no answer to a question: becomes UNKNOWN, never FAILED
+    │   ├── UnreachableError  ssh, Docker or a service did not answer
+    │   └── DeadlineError     no answer in time
+    └── ActionError           a deed failed
+        └── NeedsPersonError  an undo failed: the message holds the commands left (exit 5)
+
+A judged fact that is wrong is an `AssertionError` in a runbook and becomes FAILED.
+"""
+
+from __future__ import annotations
+
+
+class LongshoreError(Exception):
+    """Base of all; the text says where, what was seen, what was expected, what to do next."""
+
+
+class InputError(LongshoreError):
+    """A file or flag is wrong; nothing was started."""
+
+
+class RefusedError(LongshoreError):
+    """A gate refused; nothing was changed."""
+
+
+class CouldNotLookError(LongshoreError):
+    """The question could not be asked, so there is no verdict on the thing itself."""
+
+
+class UnreachableError(CouldNotLookError):
+    """A host, its Docker Engine or a service did not answer."""
+
+
+class DeadlineError(CouldNotLookError):
+    """The answer did not come before the deadline; the text has the last state seen and the wait in seconds."""
+
+
+class ActionError(LongshoreError):
+    """A deed that changes a host failed."""
+
+
+class NeedsPersonError(ActionError):
+    """The tool can't finish alone; the text lists the exact commands left."""

@@ -1,0 +1,222 @@
+"""Contracts that every room shares: hosts, endpoints, containers, fingerprints, services and actions.
+
+Protocols and frozen values only; nothing here opens a socket or a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from engine.secret import Secret
+from engine.verdict import Effect, Judgement
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a remote command answered; `stdout` and `stderr` are bytes because file names need not be UTF-8."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    duration_s: float
+
+    @property
+    def text(self) -> str:
+        """Return stdout as text, other bytes shown as backslash escapes."""
+        return self.stdout.decode("utf-8", "backslashreplace")
+
+    @property
+    def error_text(self) -> str:
+        """Return stderr as text, stripped, other bytes shown as backslash escapes."""
+        return self.stderr.decode("utf-8", "backslashreplace").strip()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a client on this machine connects to reach a service: a forward on the host's ssh master."""
+
+    host: str
+    port: int
+
+    def url(self, path: str = "/", scheme: str = "http") -> str:
+        """Return an URL on this endpoint."""
+        return f"{scheme}://{self.host}:{self.port}{path}"
+
+
+@dataclass(frozen=True)
+class MountFacts:
+    """One mount of a container as `docker inspect` tells it."""
+
+    kind: str  # volume | bind | tmpfs
+    source: str  # volume name or host path; "" for tmpfs
+    destination: str
+    read_only: bool
+    driver: str = "local"
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """One container, from `docker inspect`; `raw` is the whole answer (holds secrets: never journal it)."""
+
+    host: str
+    id: str
+    name: str
+    image_ref: str
+    image_id: str
+    state: str  # created | running | paused | restarting | exited | dead
+    exit_code: int
+    health: str  # healthy | unhealthy | starting | none
+    restart_policy: str
+    mounts: tuple[MountFacts, ...]
+    networks: Mapping[str, tuple[str, ...]]  # network name -> aliases
+    published: tuple[tuple[str, int, int, str], ...]  # host ip, host port, container port, tcp|udp
+    labels: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def running(self) -> bool:
+        """Return True while its main process runs."""
+        return self.state == "running"
+
+
+class Holds(str, Enum):
+    """How long a part of a fingerprint stays comparable."""
+
+    AT_CUTOVER = "at_cutover"  # equal only while no client writes; judged once, before commit
+    SINCE_CUTOVER = "since_cutover"  # must be true for ever after
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named part of a fingerprint: how many things, and a digest over them in a defined order.
+
+    `bound` is the JSON-able limit within which count and digest were taken (`{"id_max": 5021}`): the same
+    bound is applied when the part is read again, so rows written since do not count as a difference.
+    """
+
+    count: int
+    digest: str
+    holds: Holds = Holds.SINCE_CUTOVER
+    bound: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What must be the same before and after a move: parts by name, as the message will call them.
+
+    A name reads like a place: `shop: table public.orders`, `db 0: key cart:17`, `block 01HX…`.
+    """
+
+    service: str
+    parts: Mapping[str, Part]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One running service to ask: its container, where to connect, its options and its resolved credentials.
+
+    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
+    `run` executes argv inside the container and returns its result (for checks that need the product's own tools).
+    `sibling` gives the endpoint of any container port of the same container.
+    """
+
+    service: str
+    container: ContainerFacts
+    endpoint: Endpoint
+    options: Mapping[str, Any]
+    secrets: Mapping[str, Secret]
+
+
+@dataclass(frozen=True)
+class ContainerCommand:
+    """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
+
+    `stdin` and `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes.
+    """
+
+    argv: tuple[str, ...]
+    timeout_s: float
+    env: Mapping[str, Secret] = field(default_factory=dict)
+    saves_as: str | None = None
+
+
+@dataclass(frozen=True)
+class LogPattern:
+    """A regular expression over one log line, and why it is trouble or only noise (source of the fact)."""
+
+    pattern: str
+    reason: str
+
+
+class Service(Protocol):
+    """One product: everything known about it. Implemented by `services/<product>.py`, class `Product`."""
+
+    name: str
+    acts_on_start: bool  # it changes the outside world as soon as it starts: its start is the commit
+    stop_grace_s: int
+    clean_exit_codes: frozenset[int]
+    ready_deadline_s: float
+    state_paths: tuple[str, ...]  # container paths that must lie on a mount
+    writable_noise: tuple[str, ...]  # path patterns (fnmatch) of `docker diff` that hold no state
+    trouble: tuple[LogPattern, ...]
+    noise: tuple[LogPattern, ...]
+
+    def ready(self, at: Target) -> Judgement:
+        """Ask once whether the service can do its work now (the caller repeats until the deadline)."""
+
+    def smoke(self, at: Target, nonce: str) -> Judgement:
+        """Use the service's function through its real client, with objects named after `nonce`, removed afterwards."""
+
+    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+        """Read the fingerprint; with `since`, read the same parts within the same bounds, plus parts that are new."""
+
+    def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
+        """Return the logical backup of this product as commands (empty: only its volumes are archived)."""
+
+
+Note = dict[str, Any]
+"""Facts that undo, verify or a resume will need; written to the journal: JSON-able, no secrets."""
+
+
+class Action(Protocol):
+    """A deed that changes a host. All three methods are idempotent."""
+
+    key: str  # "stop-source": stable and unique within a move
+    effect: Effect
+    commits: bool  # after it nothing is undone automatically
+
+    def describe(self) -> str:
+        """Return the dry run's line: what would be done, where, without secrets."""
+
+    def estimate_s(self) -> float | None:
+        """Return the expected duration in seconds, None when unknown."""
+
+    def do(self, note: Note) -> None:
+        """Do it; put into `note` what undo and verify will need, before the deed where possible."""
+
+    def verify(self, note: Note) -> Judgement:
+        """Ask the hosts whether it is done; never changes anything."""
+
+    def undo(self, note: Note) -> None:
+        """Put back what `do` changed; raise NeedsPersonError with the commands left when that can't be done."""
+
+
+class Host(Protocol):
+    """A machine reached over ssh; implemented by `hosts.transport.SshHost`, faked in unit tests."""
+
+    name: str  # "wf005": the inventory's name
+    address: str  # as seen by the other hosts, from environments/<environment>.yaml
+
+    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+        """Run argv on the host (quoted, never through a shell line of ours) and return its result, exit code included.
+
+        Raises UnreachableError when ssh itself fails (exit 255) and DeadlineError after `timeout_s`.
+        """
+
+    def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
+        """Return an endpoint on this machine that reaches `address:port` as seen from the host."""

@@ -1,0 +1,209 @@
+"""The only pytest code: options, order, verdicts and rows. It knows neither hosts nor products.
+
+A runbook's step is a test function marked with `step(key)`, one phase and one effect. Its verdict comes from what it
+handed to `judge` and from how it ended; see `engine.saga.judgement_of_error`. The composition root (runbooks/conftest.py)
+puts a `Book` into the config's stash: where rows go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any, Final, Protocol
+
+import pytest
+
+from engine.errors import LongshoreError
+from engine.saga import judgement_of_error
+from engine.steps import Judge, Row
+from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
+
+PHASES: Final = ("prepare", "preflight", "migrate", "validate")
+WRITING_PHASES: Final = ("prepare", "migrate")
+SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
+
+
+class Book(Protocol):
+    """Where rows of evidence go, and what the run is about."""
+
+    subjects: tuple[str, ...]  # services in the plan's order
+    apply: bool
+
+    def add(self, row: Row) -> None:
+        """Record a row durably and show it."""
+
+    def close(self, exit_code: ExitCode) -> None:
+        """End the run and draw its evidence."""
+
+
+BOOK: Final = pytest.StashKey[Book]()
+JUDGE: Final = pytest.StashKey[Judge]()
+ROWS: Final = pytest.StashKey[list[Row]]()
+VERDICT: Final = pytest.StashKey[Verdict]()
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """Take this step's judgements."""
+    taken = Judge()
+    request.node.stash[JUDGE] = taken
+    return taken
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start without rows."""
+    config.stash[ROWS] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse steps without a declaration and what would break a move's order; sort by host, move, module and line."""
+    if BOOK not in config.stash:
+        return
+    problems = [problem for item in items for problem in _undeclared(item)]
+    if any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES):
+        problems += _breaks_order(config)
+    if problems:
+        raise pytest.UsageError("\n".join(sorted(set(problems))))
+    subjects = config.stash[BOOK].subjects
+    modules = {path: position for position, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: (_turn(item, subjects), modules[item.path], item.location[1] or 0))
+
+
+def _undeclared(item: pytest.Item) -> Iterable[str]:
+    name = item.nodeid.partition("[")[0]
+    if item.get_closest_marker("step") is None:
+        yield f'{name}: no key; expected @pytest.mark.step("…")'
+    for kind, words in (("phase", PHASES), ("effect", tuple(effect.value for effect in Effect))):
+        marked = [word for word in words if item.get_closest_marker(word)]
+        if len(marked) != 1:
+            yield f"{name}: {len(marked)} {kind} marks; expected exactly one of {', '.join(words)}"
+    if not _sentence(item):
+        yield f"{name}: no docstring; its first line is the sentence in the evidence"
+
+
+def _breaks_order(config: pytest.Config) -> Iterable[str]:
+    option = config.option
+    flags = {
+        "-k": getattr(option, "keyword", ""),
+        "-m": getattr(option, "markexpr", ""),
+        "--lf/--ff": getattr(option, "lf", False) or getattr(option, "failedfirst", False),
+        "--deselect": getattr(option, "deselect", None),
+        "--reruns": getattr(option, "reruns", None),
+        "-n (xdist)": getattr(option, "numprocesses", None),
+        "node ids": any("::" in str(argument) for argument in config.args),
+        "random order": config.pluginmanager.hasplugin("randomly") or config.pluginmanager.hasplugin("random_order"),
+    }
+    for flag, used in flags.items():
+        if used:
+            yield f"{flag}: a phase that changes hosts runs all its steps in order. Choose with --service or --wave"
+
+
+def _turn(item: pytest.Item, subjects: tuple[str, ...]) -> int:
+    service = _param(item, "move")
+    return subjects.index(service) if service in subjects else -1
+
+
+def _param(item: pytest.Item, name: str) -> str | None:
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return str(params[name]) if name in params else None
+
+
+def _sentence(item: pytest.Item) -> str:
+    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return doc.strip().splitlines()[0].strip() if doc.strip() else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the end of a step into its verdict and its row."""
+    report = yield
+    book = item.config.stash.get(BOOK, None)
+    if book is None or not _ends_step(call):
+        return report
+    judgement = _judgement(item, call)
+    row = _row(item, judgement, report.duration)
+    item.config.stash[ROWS].append(row)
+    item.stash[VERDICT] = judgement.verdict
+    book.add(row)
+    report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
+    report.longrepr = _shown(item, judgement) if report.outcome != "passed" else None
+    report.sections = []
+    return report
+
+
+def _ends_step(call: pytest.CallInfo[None]) -> bool:
+    return call.when == "call" or (call.when == "setup" and call.excinfo is not None)
+
+
+def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
+    given = item.stash[JUDGE].given if JUDGE in item.stash else []
+    if call.excinfo is None:
+        if not given:
+            return unknown("this step measured nothing: it ended without handing a judgement to `judge`")
+        return _joined(given, Verdict.PASSED, "; ".join(one.text for one in given))
+    ended = judgement_of_error(call.excinfo.value)
+    text = ended.text.removeprefix("assert False").strip()
+    if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
+        wrong = [one for one in given if not one.passed] or given
+        return _joined(given, ended.verdict, "; ".join(one.text for one in wrong))
+    return Judgement(ended.verdict, text)
+
+
+def _joined(given: list[Judgement], verdict: Verdict, text: str) -> Judgement:
+    measured = {name: value for one in given for name, value in one.measured.items()}
+    return Judgement(verdict, text, measured, tuple(line for one in given for line in one.details))
+
+
+def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
+    service, host = _param(item, "move"), _param(item, "machine")
+    severity = item.get_closest_marker("severity")
+    return Row(
+        phase=next(phase for phase in PHASES if item.get_closest_marker(phase)),
+        key=_marker_argument(item, "step"),
+        sentence=_sentence(item),
+        subject=service or host or "all",
+        service=service,
+        host=host,
+        wave=getattr(getattr(item, "callspec", None), "params", {}).get("wave"),
+        effect=next(effect for effect in Effect if item.get_closest_marker(effect.value)),
+        severity=Severity(severity.args[0]) if severity else Severity.BLOCKER,
+        judgement=judgement,
+        duration_s=duration_s,
+    )
+
+
+def _marker_argument(item: pytest.Item, name: str) -> str:
+    marker = item.get_closest_marker(name)
+    return str(marker.args[0]) if marker and marker.args else ""
+
+
+def _shown(item: pytest.Item, judgement: Judgement) -> Any:  # noqa: ANN401 pytest's own type is a union
+    text = f"{judgement.verdict.value}: {judgement.text}"
+    if judgement.verdict in {Verdict.PLANNED, Verdict.NOT_RUN, Verdict.WAIVED}:
+        return (str(item.path), item.location[1] or 0, text)
+    return text
+
+
+def exit_code(rows: list[Row]) -> ExitCode:
+    """Return the exit status of these rows; a dry run whose deeds are all PLANNED and whose reads PASSED is OK."""
+    return exit_code_of((row.judgement.verdict, row.severity) for row in rows)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Close the book with our own exit status; pytest's own errors of use stay."""
+    book = session.config.stash.get(BOOK, None)
+    if book is None or exitstatus in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR}:
+        return
+    code = exit_code(session.config.stash[ROWS])
+    try:
+        book.close(code)
+    except LongshoreError as error:
+        session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
+        code = code or ExitCode.INCOMPLETE
+    session.exitstatus = int(code)
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """Print no letters: the book shows each row itself."""
+    return (report.outcome, "", "") if BOOK in config.stash and report.when != "teardown" else None

@@ -1,0 +1,275 @@
+"""The saga: perform a move's actions in order, each once, and undo them in reverse when one fails before commit.
+
+Every deed is recorded before and after it happens (intent, outcome, undo intent, undo outcome), so that a second start
+can tell what was done. The saga runs Protocol objects: it knows no host and no product.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from engine.errors import CouldNotLookError, LongshoreError, NeedsPersonError
+from engine.model import Action, Note
+from engine.verdict import Effect, Judgement, Verdict, failed, unknown
+
+
+class MoveState(str, Enum):
+    """Where a move stands; kept in the journal."""
+
+    PLANNED = "planned"
+    PREPARED = "prepared"
+    IN_PROGRESS = "in_progress"  # before commit
+    UNDONE = "undone"
+    COMMITTED = "committed"
+    DONE = "done"
+    ROLLED_BACK = "rolled_back"
+    NEEDS_PERSON = "needs_person"
+
+
+class PlannedOnly(LongshoreError):
+    """A dry run reached an action: the text says what would be done; becomes PLANNED."""
+
+
+class NotRun(LongshoreError):
+    """A step was not run because of another one: the text names it; becomes NOT_RUN."""
+
+
+class Recorder(Protocol):
+    """The part of a journal's run that the saga writes to."""
+
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Append one record durably."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the journal knows of a move's current attempt: notes and outcomes by action key."""
+
+    state: MoveState = MoveState.PLANNED
+    notes: dict[str, Note] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
+    begun: frozenset[str] = frozenset()  # intent without an outcome
+
+
+@dataclass
+class RunningMove:
+    """One move while it is performed, step by step.
+
+    `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
+    `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
+    before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
+    """
+
+    service: str
+    recipe: tuple[Action, ...]
+    journal: Recorder
+    apply: bool
+    past: Past = field(default_factory=Past)
+    on_change: Callable[[], None] = lambda: None
+    before_undo: Callable[[str], None] = lambda _reason: None
+    prove_source: Callable[[], Judgement] | None = None
+    stopped_because: str | None = None
+    _done: list[Action] = field(default_factory=list, init=False)
+    _notes: dict[str, Note] = field(default_factory=dict, init=False)
+    _state: MoveState = field(default=MoveState.PLANNED, init=False)
+
+    def __post_init__(self) -> None:
+        """Continue where the journal says that the move stands."""
+        self._state = self.past.state
+        self._notes = {key: dict(note) for key, note in self.past.notes.items()}
+
+    @property
+    def state(self) -> MoveState:
+        """Return where the move stands."""
+        return self._state
+
+    @property
+    def committed(self) -> bool:
+        """Return True once the target serves: nothing is undone automatically any more."""
+        return self._state in {MoveState.COMMITTED, MoveState.DONE}
+
+    def note(self, key: str) -> Note:
+        """Return what the action `key` noted, empty when it did not run."""
+        return self._notes.get(key, {})
+
+    def perform(self, key: str) -> Judgement:
+        """Perform the next action and return its judgement; on failure before commit everything is undone first.
+
+        Raises PlannedOnly in a dry run, NotRun after an earlier failure.
+        """
+        action = self._next(key)
+        if not self.apply and action not in self._before_first_deed():
+            self._done.append(action)
+            raise PlannedOnly(_with_estimate(action))
+        if not self.apply:
+            self._done.append(action)
+            return self._ask(action)
+        return self._perform(action)
+
+    def finish(self) -> None:
+        """Record that the move is done; call it after its last action."""
+        self._set_state(MoveState.DONE)
+
+    def _next(self, key: str) -> Action:
+        if self.stopped_because:
+            raise NotRun(f"not run: {self.stopped_because}")
+        position = len(self._done)
+        expected = self.recipe[position].key if position < len(self.recipe) else None
+        if key != expected:
+            raise NotRun(f'not run: "{key}" was asked for, but the next action of this move is "{expected}"')
+        return self.recipe[position]
+
+    def _before_first_deed(self) -> tuple[Action, ...]:
+        deeds = [position for position, action in enumerate(self.recipe) if action.effect is not Effect.READ_ONLY]
+        return self.recipe[: deeds[0]] if deeds else self.recipe
+
+    def _perform(self, action: Action) -> Judgement:
+        if self._state in {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}:
+            self._set_state(MoveState.IN_PROGRESS)
+        with self._stop_on_failure(action):
+            judgement = self._resume(action) if self._known(action) else self._do(action)
+        if judgement.verdict is Verdict.PASSED:
+            self._done.append(action)
+            if action.commits:
+                self._set_state(MoveState.COMMITTED)
+            if len(self._done) == len(self.recipe):
+                self.finish()
+            return judgement
+        ending = self._fail(action, judgement.text)
+        return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
+
+    def _known(self, action: Action) -> bool:
+        return action.effect is not Effect.READ_ONLY and (
+            action.key in self.past.done or action.key in self.past.begun
+        )
+
+    def _resume(self, action: Action) -> Judgement:
+        """Look whether a deed of an earlier run is (still) done; do it again when it is not."""
+        judgement = self._ask(action)
+        if judgement.passed:
+            self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True})
+            return judgement
+        if action.key in self.past.done:
+            self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
+        return self._do(action)
+
+    def _do(self, action: Action) -> Judgement:
+        note = self._notes.setdefault(action.key, {})
+        self._record("intent", action, {"describe": action.describe(), "estimate_s": action.estimate_s(), "note": note})
+        started = time.monotonic()
+        action.do(note)
+        self._changed(action)
+        judgement = self._ask(action)
+        self._record(
+            "outcome",
+            action,
+            {
+                "ok": judgement.passed,
+                "verdict": judgement.verdict.value,
+                "text": judgement.text,
+                "note": note,
+                "duration_s": round(time.monotonic() - started, 3),
+            },
+        )
+        return judgement
+
+    def _ask(self, action: Action) -> Judgement:
+        try:
+            return action.verify(self._notes.setdefault(action.key, {}))
+        except CouldNotLookError as error:
+            return unknown(str(error))
+
+    @contextmanager
+    def _stop_on_failure(self, action: Action) -> Iterator[None]:
+        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then let it go on."""
+        try:
+            yield
+        except BaseException as error:
+            self._changed(action)
+            reason = str(error) or type(error).__name__
+            self._record("outcome", action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
+            error.add_note(self._fail(action, reason))
+            raise
+
+    def _fail(self, action: Action, reason: str) -> str:
+        """Stop this move; undo what was done unless it is committed; return what a person should know now."""
+        self.stopped_because = f'"{action.key}" did not pass ({_short(reason)})'
+        if self.committed:
+            return (
+                "The target serves and keeps serving: nothing is undone after commit. "
+                f"Retry: nox -s migrate -- --service {self.service} --apply"
+            )
+        self.before_undo(reason)
+        try:
+            undone = self._undo([*self._done, action])
+        except NeedsPersonError as error:
+            self._set_state(MoveState.NEEDS_PERSON)
+            return f"The undo could not finish. {error}"
+        proof = self.prove_source() if self.prove_source and undone else None
+        if proof is not None:
+            self.journal.record("source_proof", service=self.service, body={"ok": proof.passed, "text": proof.text})
+        if proof is not None and not proof.passed:
+            self._set_state(MoveState.NEEDS_PERSON)
+            return f"Undone ({', '.join(undone)}), but the source does not serve again: {proof.text}"
+        self._set_state(MoveState.UNDONE)
+        serving = f"; {proof.text}" if proof else ""
+        told = ", ".join(undone) or "nothing had been changed"
+        return f"Undone ({told}){serving}. Retry: nox -s migrate -- --service {self.service} --apply"
+
+    def _undo(self, actions: list[Action]) -> list[str]:
+        deeds = [action for action in reversed(actions) if action.effect is not Effect.READ_ONLY]
+        for action in deeds:
+            self._record("undo_intent", action, {})
+            try:
+                action.undo(self._notes.get(action.key, {}))
+            except NeedsPersonError as error:
+                self._record("undo_outcome", action, {"ok": False, "text": str(error)})
+                raise
+            except LongshoreError as error:
+                self._record("undo_outcome", action, {"ok": False, "text": str(error)})
+                left = ", ".join(later.key for later in deeds[deeds.index(action) :])
+                raise NeedsPersonError(f"{action.key}: {error} Left to undo by hand, in this order: {left}") from error
+            self._record("undo_outcome", action, {"ok": True, "text": ""})
+            self._changed(action)
+        return [action.key for action in deeds]
+
+    def _changed(self, action: Action) -> None:
+        if action.effect is not Effect.READ_ONLY:
+            self.on_change()
+
+    def _set_state(self, state: MoveState) -> None:
+        if state is not self._state:
+            self._state = state
+            self.journal.record("move_state", service=self.service, body={"state": state.value})
+
+    def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
+        self.journal.record(kind, service=self.service, key=action.key, body=body)
+
+
+def judgement_of_error(error: BaseException) -> Judgement:
+    """Return the judgement that an exception stands for: only an AssertionError is FAILED, the rest is UNKNOWN."""
+    text = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
+    if isinstance(error, PlannedOnly):
+        return Judgement(Verdict.PLANNED, text)
+    if isinstance(error, NotRun):
+        return Judgement(Verdict.NOT_RUN, text)
+    if isinstance(error, AssertionError):
+        return failed(text)
+    if isinstance(error, LongshoreError):
+        return unknown(text)
+    return unknown(f"the tool itself failed ({type(error).__name__}): {text}")
+
+
+def _short(text: str) -> str:
+    first = text.splitlines()[0] if text else "no reason given"
+    return first if len(first) <= 120 else first[:117] + "…"
+
+
+def _with_estimate(action: Action) -> str:
+    estimate = action.estimate_s()
+    return action.describe() if estimate is None else f"{action.describe()} (about {estimate:.0f} s)"

@@ -1,0 +1,71 @@
+"""What a step leaves behind: one row of evidence, and the `judge` that a runbook hands its answers to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import CouldNotLookError
+from engine.verdict import Effect, Judgement, Severity, Verdict
+
+
+@dataclass
+class Judge:
+    """Takes the judgements of one step; a step that hands over none has measured nothing and can't pass."""
+
+    given: list[Judgement] = field(default_factory=list)
+
+    def __call__(self, *judgements: Judgement) -> None:
+        """Record the judgements; raise AssertionError when one FAILED, CouldNotLookError when one is not PASSED."""
+        __tracebackhide__ = True
+        self.given.extend(judgements)
+        wrong = [judgement for judgement in judgements if judgement.verdict is Verdict.FAILED]
+        assert not wrong, "\n".join(_lines(wrong))
+        unseen = [judgement for judgement in judgements if not judgement.passed]
+        if unseen:
+            raise CouldNotLookError("\n".join(_lines(unseen)))
+
+    def ask(self, question: Callable[[], Judgement]) -> None:
+        """Ask a question and take its answer; a host that does not answer makes it UNKNOWN."""
+        __tracebackhide__ = True
+        self(question())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of evidence: one step, one sentence, one verdict."""
+
+    phase: str
+    key: str
+    sentence: str
+    subject: str
+    service: str | None
+    host: str | None
+    wave: str | None
+    effect: Effect
+    severity: Severity
+    judgement: Judgement
+    duration_s: float
+
+    def body(self) -> dict[str, Any]:
+        """Return the journal's record of this row."""
+        return {
+            "phase": self.phase,
+            "sentence": self.sentence,
+            "subject": self.subject,
+            "service": self.service,
+            "host": self.host,
+            "wave": self.wave,
+            "effect": self.effect.value,
+            "severity": self.severity.value,
+            "verdict": self.judgement.verdict.value,
+            "text": self.judgement.text,
+            "measured": dict(self.judgement.measured),
+            "details": list(self.judgement.details),
+            "duration_s": round(self.duration_s, 3),
+        }
+
+
+def _lines(judgements: list[Judgement]) -> list[str]:
+    return [line for judgement in judgements for line in (judgement.text, *judgement.details)]

@@ -1,0 +1,1 @@
+"""PRODUCTS: one file per product, everything known about it."""
