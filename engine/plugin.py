@@ -165,7 +165,7 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         subject=service or host or "all",
         service=service,
         host=host,
-        wave=getattr(getattr(item, "callspec", None), "params", {}).get("wave"),
+        wave=_marker_argument(item, "wave") or None,
         effect=next(effect for effect in Effect if item.get_closest_marker(effect.value)),
         severity=Severity(severity.args[0]) if severity else Severity.BLOCKER,
         judgement=judgement,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from engine.errors import CouldNotLookError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
-from engine.verdict import Effect, Judgement, Verdict, failed, unknown
+from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 
 class MoveState(str, Enum):
@@ -54,6 +54,8 @@ class Past:
     notes: dict[str, Note] = field(default_factory=dict)
     done: frozenset[str] = frozenset()
     begun: frozenset[str] = frozenset()  # intent without an outcome
+    texts: dict[str, str] = field(default_factory=dict)  # what each outcome said
+    attempt: int = 1
 
 
 @dataclass
@@ -63,6 +65,8 @@ class RunningMove:
     `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
     `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
     before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
+    `prove_done` is asked when the journal says that the move is done: then nothing is done again.
+    `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
 
     service: str
@@ -73,6 +77,8 @@ class RunningMove:
     on_change: Callable[[], None] = lambda: None
     before_undo: Callable[[str], None] = lambda _reason: None
     prove_source: Callable[[], Judgement] | None = None
+    prove_done: Callable[[], Judgement] | None = None
+    tracks_state: bool = True
     stopped_because: str | None = None
     _done: list[Action] = field(default_factory=list, init=False)
     _notes: dict[str, Note] = field(default_factory=dict, init=False)
@@ -103,6 +109,8 @@ class RunningMove:
         Raises PlannedOnly in a dry run, NotRun after an earlier failure.
         """
         action = self._next(key)
+        if self.past.state is MoveState.DONE and self.tracks_state:
+            return self._already_done(action)
         if not self.apply and action not in self._before_first_deed():
             self._done.append(action)
             raise PlannedOnly(_with_estimate(action))
@@ -111,9 +119,15 @@ class RunningMove:
             return self._ask(action)
         return self._perform(action)
 
-    def finish(self) -> None:
-        """Record that the move is done; call it after its last action."""
-        self._set_state(MoveState.DONE)
+    def _already_done(self, action: Action) -> Judgement:
+        """Answer for an action of a move that is done: look once whether it still holds, do nothing again."""
+        if not self._done:
+            proof = self.prove_done() if self.prove_done else unknown("nothing to ask whether the move still holds")
+            if not proof.passed:
+                self.stopped_because = f"the journal says done, the hosts say: {_short(proof.text)}"
+                return Judgement(proof.verdict, f"drift since the move was done: {proof.text}", details=proof.details)
+        self._done.append(action)
+        return passed(f"done earlier: {self.past.texts.get(action.key, action.describe())}")
 
     def _next(self, key: str) -> Action:
         if self.stopped_because:
@@ -138,7 +152,7 @@ class RunningMove:
             if action.commits:
                 self._set_state(MoveState.COMMITTED)
             if len(self._done) == len(self.recipe):
-                self.finish()
+                self._set_state(MoveState.DONE)
             return judgement
         ending = self._fail(action, judgement.text)
         return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
@@ -243,7 +257,7 @@ class RunningMove:
             self.on_change()
 
     def _set_state(self, state: MoveState) -> None:
-        if state is not self._state:
+        if self.tracks_state and state is not self._state:
             self._state = state
             self.journal.record("move_state", service=self.service, body={"state": state.value})
 

@@ -1,0 +1,48 @@
+"""`python -m commands NAME …`: the same as `nox -s NAME -- …`, with our own exit status."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+from engine.errors import InputError, LongshoreError, NeedsPersonError, RefusedError
+from engine.plugin import PHASES
+from engine.verdict import ExitCode
+
+
+def command_names() -> list[str]:
+    """Return all commands: the phases and the modules of this package."""
+    own = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    return [*PHASES, *sorted(name for name in own if name not in {"__main__", "phase"})]
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; errors that we foresaw are one message and an exit status, never a traceback."""
+    name = argv[0] if argv else ""
+    if name not in command_names():
+        known = ", ".join(command_names())
+        print(f'command "{name}": not known; known: {known}. Try: nox -l', file=sys.stderr)
+        return ExitCode.WRONG_INPUT
+    try:
+        if name in PHASES:
+            from commands.phase import run_phase  # noqa: PLC0415 pytest is slow to import
+
+            return run_phase(name, argv[1:])
+        module = importlib.import_module(f"commands.{name}")
+        return int(module.main(argv[1:]))
+    except LongshoreError as error:
+        print(error, file=sys.stderr)
+        return _exit_code(error)
+
+
+def _exit_code(error: LongshoreError) -> int:
+    for kind, code in ((InputError, ExitCode.WRONG_INPUT), (RefusedError, ExitCode.REFUSED), (NeedsPersonError, ExitCode.NEEDS_PERSON)):
+        if isinstance(error, kind):
+            return code
+    return ExitCode.INCOMPLETE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""Raise, reset, break or remove the lab: three Docker hosts with real services on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from engine.environment import Environment, write_environment
+
+STATE: Final = Path("state") / "lab"
+ENVIRONMENT: Final = Path("environments") / "lab.yaml"
+JOURNAL: Final = Path("state") / "lab.sqlite"
+NEW_WORLD: Final = {"up", "down", "reset"}
+
+
+def main(argv: list[str]) -> int:
+    """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal."""
+    before = _identities()
+    code = subprocess.run([sys.executable, "-m", "lab", *argv], check=False).returncode  # noqa: S603 our own module
+    command = argv[0] if argv else ""
+    if code or command not in NEW_WORLD:
+        return code
+    if command != "up" or _identities() != before:
+        _archive_journal()
+    if command == "down":
+        ENVIRONMENT.unlink(missing_ok=True)
+    else:
+        pin_lab()
+    return 0
+
+
+def pin_lab() -> None:
+    """Write the lab's environment file from what `lab up` generated."""
+    generated = json.loads((STATE / "hosts.json").read_text(encoding="utf-8"))
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    write_environment(ENVIRONMENT, Environment.model_validate(environment_of(generated)))
+
+
+def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
+    """Return the lab's environment as data: identities, the services it has, the application that only it has."""
+    hosts = {
+        name: {**{key: host[key] for key in ("address", "ssh_host_key", "machine_id", "engine_id")}, "lab": True}
+        for name, host in generated["hosts"].items()
+    }
+    return {
+        "environment": "lab",
+        "ssh_config": str(STATE / "ssh_config"),
+        "hosts": hosts,
+        "services": generated["services"],
+        "adds": json.loads((Path("lab") / "adds.json").read_text(encoding="utf-8")),
+        "backup": {
+            "host": "wf002",
+            "path": "/var/backups/longshore",
+            "password": f"file:{STATE}/secrets/backup_password",
+            "reason": "the lab has three hosts only: the backup lies on a target",
+        },
+    }
+
+
+def _identities() -> str:
+    file = STATE / "hosts.json"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def _archive_journal() -> None:
+    if JOURNAL.exists():
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        for suffix in ("", "-wal", "-shm"):
+            file = JOURNAL.with_name(JOURNAL.name + suffix)
+            if file.exists():
+                file.rename(file.with_name(f"lab-{stamp}.sqlite{suffix}"))

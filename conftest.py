@@ -1,0 +1,3 @@
+"""Wire longshore's pytest plugin in."""
+
+pytest_plugins = ["engine.plugin"]

@@ -1,0 +1,81 @@
+"""The book of a run: takes rows of evidence, writes them into the journal, shows them and draws the evidence at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from engine.evidence import write_evidence
+from engine.journal import Journal, Run
+from engine.steps import Row
+from engine.verdict import ExitCode, Verdict
+
+COLOURS: Final = {
+    Verdict.PASSED: "green",
+    Verdict.FAILED: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+    Verdict.WAIVED: "yellow",
+    Verdict.WAITING: "yellow",
+    Verdict.NOT_RUN: "yellow",
+    Verdict.PLANNED: "cyan",
+}
+NEXT_PHASE: Final = {"prepare": "preflight", "preflight": "migrate", "migrate": "validate"}
+
+
+@dataclass
+class JournalBook:
+    """Rows go to the journal first, then to the console."""
+
+    journal: Journal
+    run: Run
+    command: str
+    environment: str
+    subjects: tuple[str, ...]
+    apply: bool
+    folder: Path
+    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    _subject: str = field(default="", init=False)
+
+    def add(self, row: Row) -> None:
+        """Record a row durably and show it."""
+        self.run.record("step", service=row.service, key=row.key, body=row.body())
+        self.counts[row.judgement.verdict] += 1
+        if row.subject != self._subject:
+            self._subject = row.subject
+            self.console.print(Text(f"\n{row.subject}", style="bold"))
+        self._show(row)
+
+    def _show(self, row: Row) -> None:
+        verdict = row.judgement.verdict
+        redact = self.journal.redactor.text
+        line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
+        line.append(row.sentence, style="default")
+        self.console.print(line)
+        for text in (row.judgement.text, *row.judgement.details[:5] if verdict is not Verdict.PASSED else ()):
+            if text:
+                self.console.print(Text(f"           {redact(text)}", style="dim" if row.judgement.passed else ""))
+
+    def close(self, exit_code: ExitCode) -> None:
+        """End the run, draw its evidence and print where it is and what to do next."""
+        counts = {verdict.value: count for verdict, count in self.counts.items()}
+        self.run.finish(counts, exit_code)
+        paths = write_evidence(self.journal, self.run.id, self.folder)
+        told = ", ".join(f"{count} {verdict.value}" for verdict, count in self.counts.items()) or "no step was run"
+        self.console.print(Text(f"\n{self.command} in environment {self.environment}: {told}", style="bold"))
+        self.console.print(f"evidence: {paths.report}")
+        self.console.print(self._next(exit_code))
+
+    def _next(self, exit_code: ExitCode) -> str:
+        where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
+        if exit_code is not ExitCode.OK:
+            return f"exit status {exit_code.value} ({exit_code.name}). Mend what is named above, then: nox -s {self.command} -- {where}"
+        if Verdict.PLANNED in self.counts:
+            return f"dry run: no host was changed. To do it: nox -s {self.command} -- {where} --apply"
+        following = NEXT_PHASE.get(self.command)
+        return f"next: nox -s {following} -- {where}" if following else "all that was asked holds"

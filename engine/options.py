@@ -1,0 +1,83 @@
+"""The flags that every command about hosts understands, declared once for argparse and for pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engine.errors import InputError
+
+LAB: Final = "lab"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag: name, how its value is taken and its help sentence."""
+
+    name: str
+    action: str
+    help: str
+    default: Any = None
+
+
+FLAGS: Final = (
+    Flag("--environment", "store", "the environment that this run belongs to, e.g. production"),
+    Flag("--lab", "store_true", "the rehearsal: the same as --environment lab", default=False),
+    Flag("--service", "append", "only this service; may be given several times"),
+    Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
+    Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
+    Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
+    Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
+    Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
+)
+
+
+def add_flags(add: Callable[..., Any], *names: str) -> None:
+    """Declare the flags (all of them, or those named) with argparse's or pytest's adding function."""
+    for flag in FLAGS:
+        if not names or flag.name in names:
+            add(flag.name, action=flag.action, default=flag.default, help=flag.help)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for."""
+
+    environment: str
+    services: tuple[str, ...]
+    waves: tuple[str, ...]
+    apply: bool
+    inventory: Path
+    plan: Path
+    ssh_config: Path | None
+    argv: tuple[str, ...]
+
+    @property
+    def environment_file(self) -> Path:
+        """Return where the environment's identities are kept."""
+        return Path("environments") / f"{self.environment}.yaml"
+
+
+def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
+    """Return the options behind parsed flags; `get` returns a flag's value by its name without dashes.
+
+    Raises InputError when no environment, or two, are given.
+    """
+    environment, lab = get("environment"), get("lab")
+    if lab and environment not in {None, LAB}:
+        raise InputError(f"--lab and --environment {environment}: a run belongs to one environment. Give one of them")
+    if not lab and not environment:
+        raise InputError("no environment given: expected --lab for the rehearsal or --environment NAME")
+    ssh_config = get("ssh_config")
+    return Options(
+        environment=LAB if lab else str(environment),
+        services=tuple(get("service") or ()),
+        waves=tuple(get("wave") or ()),
+        apply=bool(get("apply")),
+        inventory=Path(get("inventory")),
+        plan=Path(get("plan")),
+        ssh_config=Path(ssh_config) if ssh_config else None,
+        argv=tuple(argv),
+    )

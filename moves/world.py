@@ -1,0 +1,161 @@
+"""What a move needs to ask and act: scope, hosts, journal, products, put together once per run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from engine.errors import CouldNotLookError
+from engine.inventory import ServiceEntry
+from engine.journal import Journal, Run
+from engine.model import ContainerFacts, Endpoint, Fingerprint, MountFacts, Part, Service, Target
+from engine.scope import PlannedMove, Scope
+from engine.secret import Redactor
+from hosts.credentials import resolve_secret
+from hosts.facts import HostFacts
+from hosts.fleet import Fleet
+from hosts.toolbox import read_manifest
+from services.registry import product
+
+
+@dataclass(frozen=True)
+class World:
+    """One run's view of the world."""
+
+    scope: Scope
+    fleet: Fleet
+    journal: Journal
+    run: Run
+    redactor: Redactor
+
+    def forget_facts(self) -> None:
+        """Gather facts again at the next question: something was changed."""
+        for host in self.scope.hosts:
+            self.fleet.forget_facts(host)
+
+    def entry(self, service: str) -> ServiceEntry:
+        """Return the inventory's entry of a service."""
+        return self.scope.services[service]
+
+    def product(self, service: str) -> Service:
+        """Return what is known about the service's product."""
+        return product(self.entry(service).product)
+
+    def facts(self, host: str) -> HostFacts:
+        """Return the facts of a host, gathered once until something changes it."""
+        facts = self.fleet.facts(host)
+        for container in facts.containers:
+            self.redactor.register_environment(container.env)
+        return facts
+
+    def container(self, service: str, host: str) -> ContainerFacts:
+        """Return the service's container on a host; raises CouldNotLookError when there is none."""
+        name = self.entry(service).container
+        container = self.facts(host).container(name)
+        if container is None:
+            raise CouldNotLookError(f"{host}: no container {name}. Look: docker ps -a")
+        return container
+
+    def target(self, service: str, host: str, *, published: bool = False) -> Target:
+        """Return the service on a host as a client meets it: at its container, or (`published`) at its host's port."""
+        entry, container = self.entry(service), self.container(service, host)
+        return Target(
+            service=service,
+            container=container,
+            endpoint=self._endpoint(entry, container, published=published),
+            options=self._options(entry),
+            secrets={
+                name: self.redactor.register(resolve_secret(reference, container.env))
+                for name, reference in entry.secrets.items()
+            },
+            files=lambda root: self._files(container, root),
+        )
+
+    def _options(self, entry: ServiceEntry) -> Mapping[str, object]:
+        health = entry.health.model_dump() if entry.health else None
+        return {**entry.options, "health": health}
+
+    def _endpoint(self, entry: ServiceEntry, container: ContainerFacts, *, published: bool) -> Endpoint:
+        port = main_port(entry)
+        host = self.fleet[container.host]
+        if not published:
+            return host.forward(port, container_address(container))
+        for address, host_port, container_port, protocol in container.published:
+            if container_port == port and protocol == "tcp":
+                reached_at = host.address if address in {"", "0.0.0.0", "::"} else address  # noqa: S104 Docker's word
+                return host.forward(host_port, reached_at)
+        raise CouldNotLookError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
+
+    def _files(self, container: ContainerFacts, root: str) -> Mapping[str, str]:
+        mount = _mount_over(container, root)
+        below = PurePosixPath(root).relative_to(mount.destination)
+        manifest = read_manifest(self.fleet, container.host, mount.source)
+        prefix = "" if str(below) == "." else f"{below}/"
+        return {path.removeprefix(prefix): digest for path, digest in manifest.files() if path.startswith(prefix)}
+
+    def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
+        """Write a fingerprint into the journal."""
+        body = {"moment": moment, "host": host, "parts": {name: part_body(p) for name, p in fingerprint.parts.items()}}
+        self.run.record("fingerprint", service=service, body={"service": service, **body})
+
+    def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
+        """Return the newest fingerprint of that moment, None when there is none."""
+        for record in reversed(self.journal.records(kind="fingerprint", service=service)):
+            if record.body["moment"] == moment:
+                parts = {name: part_of(body) for name, body in record.body["parts"].items()}
+                return Fingerprint(service=service, parts=parts)
+        return None
+
+    def where(self) -> dict[str, str]:
+        """Return on which host each service is now: its target once its move is committed, else its inventory host."""
+        places = {name: entry.host for name, entry in self.scope.services.items()}
+        for move in self.scope.moves:
+            if self.journal.move_state(move.service) in {"committed", "done"}:
+                places[move.service] = move.target
+        return places
+
+    def move_of(self, service: str) -> PlannedMove:
+        """Return the planned move of a service."""
+        return next(move for move in self.scope.moves if move.service == service)
+
+
+def main_port(entry: ServiceEntry) -> int:
+    """Return the container port at which the service is asked: its health port, else its first published one."""
+    if entry.health and entry.health.port:
+        return entry.health.port
+    return entry.ports[0].container
+
+
+def container_address(container: ContainerFacts) -> str:
+    """Return the container's address on one of its networks; raises CouldNotLookError when it has none."""
+    networks = container.raw["NetworkSettings"]["Networks"]
+    for network in networks.values():
+        if network.get("IPAddress"):
+            return str(network["IPAddress"])
+    raise CouldNotLookError(f"{container.host}: {container.name} has no address; it is {container.state}")
+
+
+def _mount_over(container: ContainerFacts, path: str) -> MountFacts:
+    wanted = PurePosixPath(path)
+    covering = [mount for mount in container.mounts if wanted.is_relative_to(mount.destination) and mount.source]
+    if not covering:
+        raise CouldNotLookError(f"{container.host}: no mount of {container.name} holds {path}")
+    return max(covering, key=lambda mount: len(mount.destination))
+
+
+def part_body(part: Part) -> dict[str, object]:
+    """Return a part as the journal keeps it."""
+    return {"count": part.count, "digest": part.digest, "holds": part.holds.value, "bound": dict(part.bound)}
+
+
+def part_of(body: Mapping[str, object]) -> Part:
+    """Return the part that the journal kept."""
+    from engine.model import Holds  # noqa: PLC0415
+
+    return Part(
+        count=int(str(body["count"])),
+        digest=str(body["digest"]),
+        holds=Holds(str(body["holds"])),
+        bound=dict(body.get("bound") or {}),  # type: ignore[call-overload]
+    )

@@ -1,0 +1,37 @@
+"""Can we reach the hosts, and are they fit to carry the services?"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.hosts import judge_clock, judge_docker, judge_reached, judge_versions
+from engine.steps import Judge
+from hosts.facts import HostFacts
+from moves.world import World
+
+pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
+
+
+@pytest.mark.step("ssh-answers")
+def test_ssh_answers(machine: str, world: World, judge: Judge) -> None:
+    """The host answers over ssh and is the one that was pinned."""
+    judge(judge_reached(world.facts(machine)))
+
+
+@pytest.mark.step("docker-answers")
+def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
+    """Its Docker Engine answers."""
+    judge(judge_docker(facts))
+
+
+@pytest.mark.step("versions")
+def test_versions_are_known_to_work(facts: HostFacts, world: World, judge: Judge) -> None:
+    """Docker is recent enough, and the processor is of the same kind on all hosts of the migration."""
+    judge(judge_versions(facts, world.architectures()))
+
+
+@pytest.mark.step("clock")
+@pytest.mark.severity("warning")
+def test_clock_is_right(facts: HostFacts, judge: Judge) -> None:
+    """Its clock agrees with ours within a second."""
+    judge(judge_clock(facts))

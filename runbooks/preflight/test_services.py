@@ -1,0 +1,73 @@
+"""Can each service be moved tonight? Every question is asked, so that all problems show at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.saga import RunningMove
+from engine.steps import Judge
+from moves import preflighting
+from moves.serving import judge_source_serves
+from moves.world import World
+
+pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
+
+
+@pytest.mark.step("source-serves")
+def test_service_works_on_its_old_host(move: RunningMove, world: World, judge: Judge) -> None:
+    """The service works on its old host before anything starts."""
+    judge(judge_source_serves(world, move.service))
+
+
+@pytest.mark.step("inventory-true")
+def test_inventory_tells_the_truth(move: RunningMove, world: World, judge: Judge) -> None:
+    """The container is what the inventory says: image, mounts, ports and networks."""
+    judge(preflighting.judge_inventory(world, move.service))
+
+
+@pytest.mark.step("state-on-mounts")
+def test_state_is_on_mounts(move: RunningMove, world: World, judge: Judge) -> None:
+    """All its state lies on mounts that have a rule; nothing would stay behind in the container."""
+    judge(preflighting.judge_state(world, move.service))
+
+
+@pytest.mark.step("restart-guards")
+def test_nothing_else_starts_it(move: RunningMove, world: World, judge: Judge) -> None:
+    """Nothing but Docker's restart policy could start the old container again."""
+    judge(preflighting.judge_guards(world, move.service))
+
+
+@pytest.mark.step("image-available")
+def test_image_is_available(move: RunningMove, world: World, judge: Judge) -> None:
+    """The service's very image is on its new host."""
+    judge(preflighting.judge_image(world, move.service))
+
+
+@pytest.mark.step("disk-fits")
+def test_data_fits(move: RunningMove, world: World, judge: Judge) -> None:
+    """Its data fits on the new host's disk, bytes and inodes, with room to spare."""
+    judge(preflighting.judge_disk(world, move.service))
+
+
+@pytest.mark.step("ports-free")
+def test_ports_are_free(move: RunningMove, world: World, judge: Judge) -> None:
+    """Its published ports are free on the new host."""
+    judge(preflighting.judge_ports(world, move.service))
+
+
+@pytest.mark.step("names-free")
+def test_names_are_free(move: RunningMove, world: World, judge: Judge) -> None:
+    """No container, volume, network or directory of somebody else stands in its place on the new host."""
+    judge(preflighting.judge_names(world, move.service))
+
+
+@pytest.mark.step("links-relayable")
+def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> None:
+    """Every application that depends on it can go on reaching it under the old name and port."""
+    judge(preflighting.judge_links(world, move.service))
+
+
+@pytest.mark.step("backup-present")
+def test_backup_is_present(move: RunningMove, world: World, judge: Judge) -> None:
+    """A fresh, checked backup of its data lies away from the old host."""
+    judge(preflighting.judge_backup(world, move.service))

@@ -1,0 +1,30 @@
+"""Before the window: all that changes nothing in service. Toolbox and images on the targets, backups off the source."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.saga import RunningMove
+from engine.steps import Judge
+from moves.preparing import ship_toolbox
+from moves.session import Session
+
+pytestmark = [pytest.mark.prepare, pytest.mark.changes_state]
+
+
+@pytest.mark.step("toolbox")
+def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) -> None:
+    """The toolbox image is on the host, so that nothing else need be installed there."""
+    judge(ship_toolbox(session.world, machine, apply=session.options.apply))
+
+
+@pytest.mark.step("image-shipped")
+def test_image_is_on_the_target(move: RunningMove, judge: Judge) -> None:
+    """The service's very image is on its new host."""
+    judge(move.perform("image-shipped"))
+
+
+@pytest.mark.step("backup-taken")
+def test_backup_is_taken(move: RunningMove, judge: Judge) -> None:
+    """A logical export and an archive of its volumes are stored encrypted, away from the old host."""
+    judge(move.perform("backup-taken"))

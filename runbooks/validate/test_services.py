@@ -1,0 +1,55 @@
+"""After the move, that night and every night: does each service work, hold its data, and is the old one still asleep?"""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.saga import RunningMove
+from engine.steps import Judge
+from moves import validating
+from moves.serving import judge_dependants
+from moves.world import World
+
+pytestmark = [pytest.mark.validate, pytest.mark.read_only]
+
+
+@pytest.mark.step("container-healthy")
+def test_container_is_healthy(move: RunningMove, world: World, judge: Judge) -> None:
+    """The container runs on its new host, is healthy by its own check and has not restarted."""
+    judge(validating.judge_container(world, move.service))
+
+
+@pytest.mark.step("configuration-kept")
+def test_configuration_is_kept(move: RunningMove, world: World, judge: Judge) -> None:
+    """Its configuration equals that of the old container, apart from the written list of differences."""
+    judge(validating.judge_configuration(world, move.service))
+
+
+@pytest.mark.step("smoke")
+def test_service_does_its_work(move: RunningMove, world: World, judge: Judge) -> None:
+    """The service does its work when used as its clients use it."""
+    judge(validating.judge_smoke(world, move.service))
+
+
+@pytest.mark.step("fingerprint-holds")
+def test_fingerprint_holds(move: RunningMove, world: World, judge: Judge) -> None:
+    """What it held at the cutover, it still holds."""
+    judge(validating.judge_fingerprint(world, move.service))
+
+
+@pytest.mark.step("dependants-work")
+def test_dependants_work(move: RunningMove, world: World, judge: Judge) -> None:
+    """Applications that depend on the service work."""
+    judge(judge_dependants(world, move.service))
+
+
+@pytest.mark.step("logs-clean")
+def test_logs_are_clean(move: RunningMove, world: World, judge: Judge) -> None:
+    """Its log since the move holds no line that means trouble."""
+    judge(validating.judge_logs(world, move.service))
+
+
+@pytest.mark.step("source-stays-stopped")
+def test_source_stays_stopped(move: RunningMove, world: World, judge: Judge) -> None:
+    """The old container still exists and is stopped."""
+    judge(validating.judge_source_asleep(world, move.service))

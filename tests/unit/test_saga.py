@@ -1,0 +1,258 @@
+"""The saga's facts: order, one time each, undo before commit, nothing undone after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.model import Note
+from engine.saga import MoveState, NotRun, Past, PlannedOnly, RunningMove, judgement_of_error
+from engine.verdict import Effect, Judgement, Verdict, failed, passed
+
+
+@dataclass
+class Diary:
+    """A journal that remembers what it was told."""
+
+    told: list[tuple[str, str | None, dict[str, Any]]] = field(default_factory=list)
+
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> None:
+        """Remember one record."""
+        assert service == "wiki"
+        self.told.append((kind, key, body))
+
+    def kinds(self) -> list[str]:
+        """Return what was told, in words."""
+        return [f"{kind} {key}" if key else f"{kind} {body.get('state', '')}".strip() for kind, key, body in self.told]
+
+
+@dataclass
+class Deed:
+    """An action that writes into a shared list what it does."""
+
+    key: str
+    world: list[str]
+    effect: Effect = Effect.CHANGES_STATE
+    commits: bool = False
+    fails: BaseException | None = None
+    answer: Judgement = field(default_factory=lambda: passed("seen"))
+    undo_fails: Exception | None = None
+
+    def describe(self) -> str:
+        """Return words."""
+        return f"would {self.key}"
+
+    def estimate_s(self) -> float | None:
+        """Return an estimate."""
+        return 2.0
+
+    def do(self, note: Note) -> None:
+        """Do it, or fail half-way."""
+        self.world.append(self.key)
+        note["seen"] = self.key
+        if self.fails:
+            raise self.fails
+
+    def verify(self, note: Note) -> Judgement:
+        """Return the given answer."""
+        assert isinstance(note, dict)
+        return self.answer
+
+    def undo(self, note: Note) -> None:
+        """Undo it, or fail."""
+        self.world.append(f"undo {self.key} {note.get('seen', '')}".strip())
+        if self.undo_fails:
+            raise self.undo_fails
+
+
+def _move(*deeds: Deed, apply: bool = True, past: Past | None = None) -> tuple[RunningMove, Diary]:
+    diary = Diary()
+    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or Past()), diary
+
+
+def test_each_deed_is_written_down_before_and_after() -> None:
+    """An intent stands in the journal before the deed and an outcome after it; the states follow."""
+    world: list[str] = []
+    move, diary = _move(Deed("stop", world), Deed("switch", world, commits=True))
+
+    assert move.perform("stop").passed
+    assert move.perform("switch").passed
+
+    assert diary.kinds() == [
+        "move_state in_progress",
+        "intent stop",
+        "outcome stop",
+        "intent switch",
+        "outcome switch",
+        "move_state committed",
+        "move_state done",
+    ]
+    assert move.state is MoveState.DONE
+
+
+def test_only_the_next_action_can_be_performed() -> None:
+    """A step that comes out of turn is not run, and the hosts stay untouched."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world), Deed("copy", world))
+
+    with pytest.raises(NotRun, match='next action of this move is "stop"'):
+        move.perform("copy")
+
+    assert world == []
+
+
+def test_a_failure_before_commit_is_undone_in_reverse() -> None:
+    """The failed deed and all before it are undone, last first; later steps say because of what they did not run."""
+    world: list[str] = []
+    move, diary = _move(Deed("stop", world), Deed("copy", world, answer=failed("3 files differ")), Deed("start", world))
+    move.perform("stop")
+
+    judgement = move.perform("copy")
+
+    assert judgement.verdict is Verdict.FAILED
+    assert "3 files differ. Undone (copy, stop)" in judgement.text
+    assert world == ["stop", "copy", "undo copy copy", "undo stop stop"]
+    assert diary.kinds()[-5:] == ["undo_intent copy", "undo_outcome copy", "undo_intent stop", "undo_outcome stop", "move_state undone"]
+    with pytest.raises(NotRun, match="copy"):
+        move.perform("start")
+
+
+@pytest.mark.parametrize("error", [ActionError("disk full"), KeyboardInterrupt(), ValueError("a defect of ours")])
+def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
+    """An error of a host, a defect in the tool and Ctrl-C all leave the source as it was, and go on as what they are."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world, fails=error))
+
+    with pytest.raises(type(error)) as raised:
+        move.perform("stop")
+
+    assert world == ["stop", "undo stop stop"]
+    assert "Undone (stop)" in "".join(raised.value.__notes__)
+
+
+def test_nothing_is_undone_after_commit() -> None:
+    """Once the target serves, a failure stops the line and leaves everything as it is."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True), Deed("smoke", world, answer=failed("500")))
+    move.perform("stop")
+    move.perform("switch")
+
+    judgement = move.perform("smoke")
+
+    assert world == ["stop", "switch", "smoke"]
+    assert "nothing is undone after commit" in judgement.text
+    assert move.state is MoveState.COMMITTED
+
+
+def test_an_undo_that_fails_needs_a_person() -> None:
+    """A failing undo stops the undo there: starting the source beside a running target would be worse."""
+    world: list[str] = []
+    undo_fails = CouldNotLookError("wf001: no answer")
+    move, diary = _move(Deed("stop", world), Deed("start", world, answer=failed("no"), undo_fails=undo_fails))
+    move.perform("stop")
+
+    judgement = move.perform("start")
+
+    assert move.state is MoveState.NEEDS_PERSON
+    assert "in this order: start, stop" in judgement.text
+    assert "undo stop stop" not in world
+    assert diary.kinds()[-1] == "move_state needs_person"
+
+
+def test_the_source_is_proven_after_an_undo() -> None:
+    """An undo after which the source does not serve is not called undone."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world, answer=failed("exit 137")))
+    move.prove_source = lambda: failed("wiki on wf005: 503")
+
+    judgement = move.perform("stop")
+
+    assert move.state is MoveState.NEEDS_PERSON
+    assert "the source does not serve again: wiki on wf005: 503" in judgement.text
+
+
+def test_logs_are_collected_before_anything_is_undone() -> None:
+    """Collecting logs comes first, since undo removes the container that wrote them."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world, answer=failed("no")))
+    move.before_undo = lambda reason: world.append(f"logs: {reason}")
+
+    move.perform("stop")
+
+    assert world == ["stop", "logs: no", "undo stop stop"]
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    """Reads before the first deed are performed; everything after is described from the same action objects."""
+    world: list[str] = []
+    look, ask = (Deed(key, world, effect=Effect.READ_ONLY) for key in ("look", "ask"))
+    move, diary = _move(look, Deed("stop", world), ask, apply=False)
+
+    assert move.perform("look").passed
+    with pytest.raises(PlannedOnly, match=r"would stop \(about 2 s\)"):
+        move.perform("stop")
+    with pytest.raises(PlannedOnly, match="would ask"):
+        move.perform("ask")
+
+    assert world == []
+    assert diary.told == []
+
+
+def test_a_deed_of_an_earlier_run_is_verified_not_done_again() -> None:
+    """What the journal calls done is looked at on the hosts and not repeated."""
+    world: list[str] = []
+    past = Past(state=MoveState.IN_PROGRESS, notes={"stop": {"seen": "then"}}, done=frozenset({"stop"}))
+    move, diary = _move(Deed("stop", world), Deed("copy", world), past=past)
+
+    assert "already done" in diary_text(move.perform("stop"), diary)
+
+    assert world == []
+    assert move.note("stop") == {"seen": "then"}
+
+
+def diary_text(judgement: Judgement, diary: Diary) -> str:
+    """Return what the last record said about this judgement."""
+    assert judgement.passed
+    return str(diary.told[-1][2]["text"])
+
+
+def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
+    """A deed that was done and is no longer so is recorded as drift, and done again."""
+    world: list[str] = []
+    deed = Deed("stop", world, answer=failed("running again"))
+    move, diary = _move(deed, past=Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
+
+    move.perform("stop")
+
+    assert any("drift: running again" in body.get("text", "") for _, _, body in diary.told)
+    assert world[0] == "stop"
+
+
+def test_a_move_that_is_done_is_only_looked_at() -> None:
+    """A second start of a finished move asks the hosts once whether it still holds, and changes nothing."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world), past=Past(state=MoveState.DONE, texts={"stop": "exit 0"}))
+    move.prove_done = lambda: passed("runs on wf001")
+
+    assert move.perform("stop").text == "done earlier: exit 0"
+
+    assert world == []
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (AssertionError("2 rows differ"), Verdict.FAILED),
+        (CouldNotLookError("wf001: no answer"), Verdict.UNKNOWN),
+        (NeedsPersonError("by hand"), Verdict.UNKNOWN),
+        (ValueError("a defect"), Verdict.UNKNOWN),
+        (PlannedOnly("would"), Verdict.PLANNED),
+        (NotRun("because"), Verdict.NOT_RUN),
+    ],
+)
+def test_only_a_judged_fact_is_failed(error: Exception, verdict: Verdict) -> None:
+    """Not having been able to look is never FAILED, and a defect of the tool is never a verdict on the service."""
+    assert judgement_of_error(error).verdict is verdict
