@@ -1,0 +1,144 @@
+"""The source container's full specification, kept on the source host (root, 0600) before anything is changed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from actions.route import Route, inspect_container, run_checked
+from actions.specification import notes_of, specification_of
+from engine.errors import ActionError, CouldNotLookError
+from engine.model import Note
+from engine.product import HOST_STATE_DIR
+from engine.verdict import Effect, Judgement, failed, passed
+from hosts.fleet import Fleet
+
+DIRECTORY: Final = f"{HOST_STATE_DIR}/specifications"
+
+SAVE: Final = """\
+set -eu; umask 077
+mkdir -p -- "$1"; chmod 0700 -- "$1"
+cat > "$2.part"
+sync -- "$2.part" 2>/dev/null || sync
+mv -- "$2.part" "$2"
+"""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the file on the source host holds: for which move, and `docker inspect` of the container before it."""
+
+    move_label: str
+    recorded_at: str
+    inspect: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def restart_policy(self) -> dict[str, Any]:
+        """Return the restart policy that the container had."""
+        return dict(self.inspect["HostConfig"].get("RestartPolicy") or {"Name": "no", "MaximumRetryCount": 0})
+
+
+def path_of(service: str) -> str:
+    """Return where a service's specification lies on its source host."""
+    return f"{DIRECTORY}/{service}.json"
+
+
+def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
+    """Return what was recorded for a service on its source host, None when nothing was."""
+    path = path_of(service)
+    result = fleet[host].run(["cat", "--", path], timeout_s=20.0)
+    if result.exit_code != 0:
+        if "No such file" in result.error_text:
+            return None
+        raise CouldNotLookError(f"{host}: could not read {path}: {result.error_text}")
+    try:
+        content = json.loads(result.text)
+        return Recorded(content["move"], content["recorded_at"], content["inspect"])
+    except (ValueError, KeyError) as error:
+        raise CouldNotLookError(
+            f"{host}: {path} is damaged: {error}. Expected: what record-source wrote. "
+            f"Try: ssh {host} head -c 200 {path}"
+        ) from error
+
+
+def need_recorded(route: Route) -> Recorded:
+    """Return what was recorded for this very move; an ActionError says how to get it when it is missing."""
+    recorded = read_recorded(route.fleet, route.source, route.service)
+    if recorded is None or recorded.move_label != route.move_label:
+        seen = f"recorded for {recorded.move_label}" if recorded else "not there"
+        raise ActionError(
+            f"{route.source}: {path_of(route.service)} is {seen}. Expected: recorded for {route.move_label}. "
+            f"Run the move from its start: nox -s migrate -- --service {route.service} --apply"
+        )
+    return recorded
+
+
+@dataclass(frozen=True)
+class RecordSource:
+    """Save the container's full inspect answer and its recreation on the source host, once per attempt."""
+
+    route: Route
+    dropped: Collection[str] = ()
+    key: str = field(default="record-source", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: save the specification of {self.route.container} to {path_of(self.route.service)}"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 1.0
+
+    def do(self, note: Note) -> None:
+        """Save it, unless this attempt did: a stopped source would be recorded wrongly."""
+        route = self.route
+        before = read_recorded(route.fleet, route.source, route.service)
+        if before is not None and before.move_label == route.move_label:
+            return
+        inspect = inspect_container(route.fleet, route.source, route.container)
+        if inspect is None:
+            raise ActionError(
+                f"{route.source}: no container {route.container}. Expected: the one to move. "
+                f"Try: ssh {route.source} docker ps -a"
+            )
+        note["container_id"] = inspect["Id"]
+        note["left_behind"] = notes_of(inspect)
+        route.audit(route.source, self.key, self.describe())
+        content = {
+            "move": route.move_label,
+            "recorded_at": datetime.now(UTC).isoformat(),
+            "inspect": inspect,
+            "specification": specification_of(inspect, move_label=route.move_label, dropped=self.dropped),
+        }
+        argv = ["sh", "-c", SAVE, "save", DIRECTORY, path_of(route.service)]
+        run_checked(route.fleet, route.source, argv, doing=self.describe(), stdin=json.dumps(content).encode())
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the file itself is asked
+        """Judge whether the file is there, for this move, readable by root only."""
+        route, path = self.route, path_of(self.route.service)
+        recorded = read_recorded(route.fleet, route.source, route.service)
+        if recorded is None or recorded.move_label != route.move_label:
+            return failed(f"{route.source}: {path} does not hold {route.move_label}. Expected: saved. Run it again")
+        listing = route.fleet[route.source].run(["ls", "-ln", path], timeout_s=20.0).text.split()
+        if not listing or not listing[0].startswith("-rw-------"):
+            mode = listing[0] if listing else "not seen"
+            return failed(
+                f"{route.source}: {path} has mode {mode}. Expected: -rw-------, it holds secrets. "
+                f"Try: ssh {route.source} chmod 0600 {shlex.quote(path)}"
+            )
+        fields = len(recorded.inspect.get("HostConfig", {})) + len(recorded.inspect.get("Config", {}))
+        return passed(f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields)
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002
+        """Remove the file of this attempt."""
+        route = self.route
+        recorded = read_recorded(route.fleet, route.source, route.service)
+        if recorded is not None and recorded.move_label == route.move_label:
+            argv = ["rm", "-f", "--", path_of(route.service)]
+            run_checked(route.fleet, route.source, argv, doing=f"remove {path_of(route.service)}")

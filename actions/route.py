@@ -1,0 +1,98 @@
+"""One move's way: which container of which service goes from which host to which, and the calls that all deeds share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import docker.errors
+import requests.exceptions
+
+from engine.errors import ActionError, CouldNotLookError, DeadlineError, UnreachableError
+from engine.model import CommandResult
+from engine.product import NAME
+from hosts.audit import append_audit
+from hosts.fleet import Fleet
+
+SHORT_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a service's container moves; `move_label` is `<environment>/<service>/<attempt>`."""
+
+    fleet: Fleet = field(repr=False)
+    service: str
+    container: str
+    source: str
+    target: str
+    move_label: str
+
+    def slug(self, purpose: str) -> str:
+        """Return the name of a helper container of this move: the same in every run, so a second start finds it."""
+        return helper_name(purpose, self.move_label)
+
+    def audit(self, host: str, key: str, text: str) -> None:
+        """Write to the host's audit log what will be done to it, before it is done."""
+        write_audit(self.fleet, host, self.move_label, key, text)
+
+
+def write_audit(fleet: Fleet, host: str, move_label: str, key: str, text: str) -> None:
+    """Append one deed to the host's audit log; the second copy of the journal (review 15)."""
+    append_audit(fleet[host], {"move": move_label, "key": key, "text": text})
+
+
+def helper_name(purpose: str, *parts: str) -> str:
+    """Return a container name such as `longshore-copy-lab-redis-1`."""
+    return re.sub(r"[^a-zA-Z0-9_.-]+", "-", "-".join((NAME, purpose, *parts)))
+
+
+@contextmanager
+def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
+    """Yield the low-level Docker API of a host; its errors become ours, with `doing` in the text."""
+    try:
+        yield fleet.docker(host).api
+    except docker.errors.NotFound as error:
+        raise ActionError(f"{host}: {doing}: not found: {error.explanation}. Try: ssh {host} docker ps -a") from error
+    except docker.errors.APIError as error:
+        raise ActionError(f"{host}: {doing}: Docker refused: {error.explanation}") from error
+    except requests.exceptions.Timeout as error:
+        raise DeadlineError(f"{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps") from error
+    except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
+        raise UnreachableError(f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps") from error
+
+
+def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:
+    """Return `docker inspect` of a container asked for now (facts may be older), None when there is none."""
+    with docker_api(fleet, host, f"inspect {name}") as api:
+        try:
+            answer: dict[str, Any] = api.inspect_container(name)
+        except docker.errors.NotFound:
+            return None
+        return answer
+
+
+def run_checked(
+    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
+) -> CommandResult:
+    """Run argv on a host; a non-zero exit is an ActionError with the last lines of stderr."""
+    result = fleet[host].run(argv, stdin=stdin, timeout_s=timeout_s)
+    if result.exit_code != 0:
+        said = " / ".join((result.error_text or result.text).splitlines()[-4:])
+        raise ActionError(f"{host}: {doing} failed (exit {result.exit_code}): {said}")
+    return result
+
+
+def remove_container(fleet: Fleet, host: str, name: str) -> bool:
+    """Remove one of our helper containers whatever its state; return whether there was one."""
+    result = fleet[host].run(["docker", "rm", "--force", "--volumes", name], timeout_s=SHORT_S)
+    if result.exit_code == 0:
+        return True
+    if "No such container" in result.error_text:
+        return False
+    raise CouldNotLookError(
+        f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}"
+    )

@@ -1,0 +1,128 @@
+"""Who could start the stopped source again, or would not survive its stop: Compose, systemd, cron, Swarm, watchtower."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.errors import CouldNotLookError
+from engine.model import ContainerFacts, Host
+from engine.verdict import Judgement, failed, passed
+from hosts.facts import HostFacts
+
+LOOK_S: Final = 30.0
+UPDATERS: Final = ("watchtower", "ouroboros", "diun", "portainer")
+
+FIND_MENTIONS: Final = """\
+name=$1
+for place in /etc/systemd/system /usr/local/lib/systemd/system /etc/cron.d /etc/crontab /var/spool/cron \
+             /etc/rc.local /etc/init.d; do
+  [ -e "$place" ] && grep -rlIF -- "$name" "$place" 2>/dev/null
+done
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One thing that could start the source again: what kind (compose, systemd, …) and where it is found."""
+
+    kind: str
+    where: str
+
+
+def read_mentions(host: Host, container: str) -> tuple[str, ...]:
+    """Return files of systemd and cron on the host that mention the container's name."""
+    result = host.run(["sh", "-c", FIND_MENTIONS, "find", container], timeout_s=LOOK_S)
+    if result.exit_code != 0:
+        raise CouldNotLookError(
+            f"{host.name}: could not search systemd and cron for {container}: {result.error_text}. "
+            f"Try: ssh {host.name} grep -rl {container} /etc/systemd/system /etc/cron.d"
+        )
+    return tuple(line for line in result.text.splitlines() if line)
+
+
+def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str]) -> tuple[Guard, ...]:
+    """Return whoever could start the container again, as far as labels, containers and files tell."""
+    return (
+        *_from_labels(container.labels),
+        *_from_updaters(facts, container),
+        *(Guard("systemd" if "systemd" in path else "cron", path) for path in mentions),
+    )
+
+
+def judge_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str], held: Mapping[str, str]) -> Judgement:
+    """Judge whether each who could start the source again is held; `held` maps a kind to how, as the plan says."""
+    guards = list_guards(facts, container, mentions)
+    loose = [guard for guard in guards if not held.get(guard.kind)]
+    where = f"{container.host}: {container.name}"
+    if loose:
+        return failed(
+            f"{where}: {len(loose)} of {len(guards)} could start it again after the move: {_text(loose[0])}. Expected: "
+            "each held, with how it is held written in the inventory (guards:). A revived source is two writers",
+            tuple(_text(guard) for guard in guards),
+            guards_loose=len(loose),
+        )
+    details = tuple(f"{_text(guard)}: {held[guard.kind]}" for guard in guards)
+    return passed(f"{where}: {len(guards)} could start it again, all held", details, guards=len(guards))
+
+
+def judge_movable(container: ContainerFacts) -> Judgement:
+    """Judge whether the container can be moved at all: nothing that stop would delete or that is tied to this host."""
+    reasons = unmovable_reasons(container.raw)
+    where = f"{container.host}: {container.name}"
+    if reasons:
+        return failed(
+            f"{where}: can't be moved by this tool: {'; '.join(reasons)}. Expected: a plain container of its own. "
+            "Recreate it without that on its host first, or move it by hand",
+            tuple(reasons),
+        )
+    return passed(f"{where}: nothing ties it to its host (removal at stop, shared namespaces, Swarm, devices asked for)")
+
+
+def unmovable_reasons(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why an inspected container can't be moved: `--rm`, another container's namespaces, Swarm, GPU runtimes."""
+    host_config: Mapping[str, Any] = raw.get("HostConfig") or {}
+    labels: Mapping[str, str] = (raw.get("Config") or {}).get("Labels") or {}
+    reasons = ["started with --rm: its stop deletes it"] if host_config.get("AutoRemove") else []
+    for mode in ("NetworkMode", "IpcMode", "PidMode"):
+        if str(host_config.get(mode) or "").startswith("container:"):
+            reasons.append(f"shares {mode.removesuffix('Mode').lower()} with another container")
+    if any(name.startswith("com.docker.swarm.") for name in labels):
+        reasons.append("belongs to a Swarm service")
+    if host_config.get("DeviceRequests"):
+        reasons.append("asks for devices (GPU)")
+    runtime = host_config.get("Runtime") or "runc"
+    if runtime != "runc":
+        reasons.append(f"runs under runtime {runtime}")
+    return tuple(reasons)
+
+
+def _from_labels(labels: Mapping[str, str]) -> list[Guard]:
+    found = []
+    if project := labels.get("com.docker.compose.project"):
+        directory = labels.get("com.docker.compose.project.working_dir", "directory not known")
+        files = labels.get("com.docker.compose.project.config_files", "file not known")
+        found.append(Guard("compose", f"project {project} in {directory} ({files})"))
+    if stack := labels.get("com.docker.stack.namespace") or labels.get("com.docker.swarm.service.name"):
+        found.append(Guard("swarm", f"service {stack}"))
+    return found
+
+
+def _from_updaters(facts: HostFacts, container: ContainerFacts) -> list[Guard]:
+    """Return running containers that restart or recreate others."""
+    return [
+        Guard(name, f"container {other.name} ({other.image_ref})")
+        for other in facts.containers
+        if other.running and other.name != container.name
+        for name in _matching(UPDATERS, other.image_ref)
+    ]
+
+
+def _matching(names: Collection[str], text: str) -> list[str]:
+    return [name for name in names if name in text.lower()]
+
+
+def _text(guard: Guard) -> str:
+    return f"{guard.kind}: {guard.where}"

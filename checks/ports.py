@@ -1,0 +1,72 @@
+"""Are the ports that the service will publish free on its target, and who holds them if not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from engine.model import ContainerFacts
+from engine.product import LABEL_MOVE
+from engine.verdict import Judgement, failed, passed
+from hosts.facts import HostFacts
+
+EVERY_ADDRESS: Final = frozenset({"", "*", "0.0.0.0", "::", "[::]"})  # noqa: S104 compared, never bound
+
+
+@dataclass(frozen=True)
+class PortNeed:
+    """One port that a moved service will publish on its target."""
+
+    service: str
+    port: int
+    protocol: str = "tcp"
+    address: str = ""
+
+
+def judge_ports_free(target: HostFacts, needs: Iterable[PortNeed], move_label: str = "") -> Judgement:
+    """Judge whether nothing else listens on the wanted ports; what carries `move_label` is this move's own."""
+    needs = tuple(needs)
+    taken = [text for need in needs if (text := _holder(target, need, move_label))]
+    if taken:
+        return failed(
+            f"{target.host}: {len(taken)} of {len(needs)} ports taken: {taken[0]}. Expected: free. "
+            f"Try: ssh {target.host} ss -Hltnup, then stop what holds it or remap the port in migration_plan.json",
+            tuple(taken),
+            ports_taken=len(taken),
+        )
+    return passed(f"{target.host}: all {len(needs)} ports free", ports_wanted=len(needs))
+
+
+def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
+    """Return who holds the port: a container by name, else the listening process; also stopped containers' claims."""
+    own = False
+    for container in target.containers:
+        if not _publishes(container, need):
+            continue
+        if move_label and container.labels.get(LABEL_MOVE) == move_label:
+            own = True
+        elif container.state not in {"exited", "created", "dead"} or container.restart_policy not in {"", "no"}:
+            return f"{need.port}/{need.protocol} ({need.service}) by container {container.name} ({container.state})"
+    if own:
+        return None
+    for socket in target.listening:
+        if (
+            socket.port == need.port
+            and socket.protocol.startswith(need.protocol)
+            and _same_address(socket.address, need.address)
+        ):
+            process = socket.process or "a process not named"
+            return f"{need.port}/{need.protocol} ({need.service}) by {process} on {socket.address}"
+    return None
+
+
+def _publishes(container: ContainerFacts, need: PortNeed) -> bool:
+    return any(
+        port == need.port and protocol == need.protocol and _same_address(address, need.address)
+        for address, port, _, protocol in container.published
+    )
+
+
+def _same_address(one: str, other: str) -> bool:
+    return one in EVERY_ADDRESS or other in EVERY_ADDRESS or one == other

@@ -1,0 +1,180 @@
+"""Where the state of a container lies: on mounts with a rule, or in places that a move would lose (review 10)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+from engine.errors import CouldNotLookError
+from engine.model import ContainerFacts, Host
+from engine.verdict import Judgement, failed, passed
+from hosts.facts import HostFacts
+
+ANONYMOUS: Final = re.compile(r"^[0-9a-f]{64}$")
+"""Docker names a volume that nobody named with 64 hexadecimal digits."""
+
+RULES: Final = frozenset({"copy", "same_on_target", "drop"})
+DIFF_S: Final = 120.0
+SHOWN: Final = 20
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of `docker diff`: A added, C changed, D deleted."""
+
+    kind: str
+    path: str
+
+
+def read_changes(host: Host, container: str) -> tuple[Change, ...]:
+    """Return what `docker diff` says of a container's writable layer."""
+    result = host.run(["docker", "diff", container], timeout_s=DIFF_S)
+    if result.exit_code != 0:
+        raise CouldNotLookError(
+            f"{host.name}: docker diff {container} failed: {result.error_text}. Try: ssh {host.name} docker diff {container}"
+        )
+    return parse_changes(result.text)
+
+
+def parse_changes(text: str) -> tuple[Change, ...]:
+    """Parse the lines of `docker diff`."""
+    return tuple(Change(line[0], line[2:]) for line in text.splitlines() if line[:2] in {"A ", "C ", "D "})
+
+
+def judge_writable_layer(
+    container: ContainerFacts, changes: Iterable[Change], noise: Collection[str], ignored_because: str | None = None
+) -> Judgement:
+    """Judge whether everything written outside the mounts is known to hold no state.
+
+    `noise` are fnmatch patterns of paths; `ignored_because` is the inventory's written reason to ignore all of it.
+    """
+    changes = tuple(changes)
+    where = f"{container.host}: {container.name}"
+    left = [change for change in _leaves(changes, container) if not _is_noise(change.path, noise)]
+    details = tuple(f"{change.kind} {change.path}" for change in left[:SHOWN])
+    if left and ignored_because:
+        return passed(
+            f"{where}: {len(left)} of {len(changes)} changed paths outside mounts are left behind: {ignored_because}",
+            details,
+            paths_left_behind=len(left),
+        )
+    if left:
+        return failed(
+            f"{where}: {len(left)} of {len(changes)} changed paths lie outside its mounts and would be lost, first "
+            f'{left[0].path}. Expected: none. Put them on a mount, or state writable_layer: "ignore: <reason>" in '
+            "inventory.yaml",
+            details,
+            paths_at_risk=len(left),
+        )
+    return passed(f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes))
+
+
+def judge_mount_rules(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
+    """Judge whether every mount of the container has a rule in the inventory; `rules` maps destinations to rules."""
+    where = f"{container.host}: {container.name}"
+    without = [f"{mount.kind} at {mount.destination}" for mount in container.mounts if mount.destination not in rules]
+    unknown_rules = [f'{at}: "{rule}"' for at, rule in rules.items() if rule not in RULES]
+    seen = {mount.destination for mount in container.mounts}
+    gone = [f"{at} (no such mount)" for at in rules if at not in seen]
+    wrong = [*without, *unknown_rules, *gone]
+    if wrong:
+        return failed(
+            f"{where}: {len(wrong)} problems with the rules of its {len(container.mounts)} mounts: {'; '.join(wrong)}. "
+            "Expected: one of copy, same_on_target, drop for each. Add them under mounts: in inventory.yaml",
+            tuple(wrong),
+        )
+    return passed(f"{where}: all {len(container.mounts)} mounts have a rule", mounts=len(container.mounts))
+
+
+def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -> Judgement:
+    """Judge whether each path where the product keeps state lies on a mount."""
+    where = f"{container.host}: {container.name}"
+    bare = [path for path in state_paths if not any(_under(path, mount.destination) for mount in container.mounts)]
+    if bare:
+        return failed(
+            f"{where}: {', '.join(bare)} lies on none of its {len(container.mounts)} mounts. Expected: every state path "
+            "on a mount. What is there would be lost: put it on a volume first"
+        )
+    return passed(f"{where}: all {len(state_paths)} state paths lie on mounts", state_paths=len(state_paths))
+
+
+def judge_anonymous_volumes(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
+    """Judge whether no volume without a name goes without a rule."""
+    anonymous = [mount for mount in container.mounts if mount.kind == "volume" and ANONYMOUS.match(mount.source)]
+    bare = [mount.destination for mount in anonymous if mount.destination not in rules]
+    if bare:
+        return failed(
+            f"{container.host}: {container.name}: anonymous volume at {', '.join(bare)}. Expected: named, or with a rule. "
+            "State a rule for it under mounts: in inventory.yaml"
+        )
+    return passed(f"{container.host}: {container.name}: {len(anonymous)} anonymous volumes, each with a rule")
+
+
+def judge_volume_drivers(facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
+    """Judge whether all volumes to copy are plain local ones: no plugin, no NFS or device behind driver options."""
+    volumes = [mount for mount in container.mounts if mount.kind == "volume" and rules.get(mount.destination) == "copy"]
+    wrong = []
+    for mount in volumes:
+        volume = facts.volume(mount.source)
+        options = dict(volume.options or {}) if volume else {}
+        if mount.driver not in {"", "local"} or (volume and volume.driver != "local"):
+            wrong.append(f"{mount.source}: driver {volume.driver if volume else mount.driver}")
+        elif options:
+            wrong.append(f"{mount.source}: options {', '.join(sorted(options))}")
+    if wrong:
+        return failed(
+            f"{container.host}: {container.name}: {'; '.join(wrong)}. Expected: plain local volumes. Not supported: "
+            'use rule "same_on_target" for storage that the target reaches itself',
+            tuple(wrong),
+        )
+    return passed(f"{container.host}: {container.name}: all {len(volumes)} volumes to copy are plain local ones")
+
+
+def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
+    """Judge whether no other container uses what will be copied: it would go on writing to the old one."""
+    copied = {mount.source for mount in container.mounts if mount.source and rules.get(mount.destination) == "copy"}
+    sharers = [
+        f"{mount.source} also mounted by {other.name} ({other.state})"
+        for other in facts.containers
+        if other.name != container.name
+        for mount in other.mounts
+        if mount.source in copied and not mount.read_only
+    ]
+    if sharers:
+        return failed(
+            f"{container.host}: {container.name}: {sharers[0]}. Expected: only its own container writes to its data. "
+            "Move both in one go by hand, or stop the other for good first",
+            tuple(sharers),
+        )
+    return passed(f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container")
+
+
+def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Change]:
+    """Return changes that are not only a directory above another change or above (or below) a mount."""
+    paths = sorted(change.path for change in changes)
+    destinations = [mount.destination.rstrip("/") or "/" for mount in container.mounts]
+    above = {path for path in paths if _has_child(paths, path)}
+    return [
+        change
+        for change in changes
+        if not (change.path in above and change.kind == "C")
+        and not any(_under(destination, change.path) or _under(change.path, destination) for destination in destinations)
+    ]
+
+
+def _has_child(paths: list[str], path: str) -> bool:
+    head = f"{path}/"
+    position = bisect_left(paths, head)
+    return position < len(paths) and paths[position].startswith(head)
+
+
+def _is_noise(path: str, noise: Collection[str]) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in noise)
+
+
+def _under(path: str, directory: str) -> bool:
+    return path == directory or directory == "/" or path.startswith(directory.rstrip("/") + "/")
