@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actions.containers import STOPPED_STATES, need_container
+from actions.images import apply_tag
 from actions.recorded import need_recorded
 from actions.route import Route, docker_api, inspect_container
 from actions.specification import Specification, specification_of
@@ -52,7 +53,7 @@ class CreateTarget:
         with docker_api(route.fleet, route.target, self.describe()) as api:
             for name in body["NetworkingConfig"]["EndpointsConfig"]:
                 _create_network(route, name, api, note)
-            _apply_tag(api, str(recorded.inspect["Config"].get("Image") or ""), body["Image"], note)
+            apply_tag(api, str(recorded.inspect["Config"].get("Image") or ""), body["Image"], note)
             if existing is None:
                 note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)["Id"]
             _connect_rest(api, route.container, body)
@@ -175,19 +176,6 @@ def _connect_rest(api: Any, container: str, body: Specification) -> None:  # noq
             api.connect_container_to_network(
                 container, name, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts")
             )
-
-
-def _apply_tag(api: Any, reference: str, image_id: str, note: Note) -> None:  # noqa: ANN401
-    """Give the image its tag again, unless the tag names another image there: that is somebody else's."""
-    if not reference or reference.startswith("sha256:") or "@" in reference:
-        return
-    holders = [image["Id"] for image in api.images(name=reference)]
-    if holders and holders != [image_id]:
-        note["tag_not_applied"] = f"{reference} names {holders[0][:19]} there"
-    elif not holders:
-        repository, _, tag = reference.rpartition(":") if ":" in reference.rsplit("/", 1)[-1] else (reference, "", "latest")
-        api.tag(image_id, repository, tag, force=False)
-        note["tag_applied"] = reference
 
 
 def _create_network(route: Route, name: str, api: Any, note: Note) -> None:  # noqa: ANN401

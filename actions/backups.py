@@ -1,0 +1,219 @@
+"""Backups before the window: logical exports and archives of the volumes, encrypted in a restic repository elsewhere.
+
+Everything runs on the source host; the repository's host gets a temporary key that can only speak sftp inside a container
+that sees the repository and nothing else. A restore drill comes with a later issue.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from actions.route import Route, run_checked
+from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
+from actions.transfers import KEY_AT, Channel, Peer, close_channel, open_channel, shell_line
+from actions.places import DataPlace, places_to_copy
+from checks.backups import BackupObject
+from engine.errors import ActionError
+from engine.journal import Journal
+from engine.model import ContainerCommand, ContainerFacts, Note, Service
+from engine.secret import Secret
+from engine.verdict import Effect, Judgement, failed, passed
+
+PURPOSE: Final = "backup"
+ROLE: Final = "backup"
+LONGEST_BACKUP_S: Final = 4 * 3600.0
+REPOSITORY_AT: Final = "/repository"
+SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
+"""Debian's path (package openssh-sftp-server), in the toolbox."""
+
+WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
+
+@dataclass(frozen=True)
+class BackupPlace:
+    """The restic repository: where it lies and how the source reaches its host; the password is never in argv."""
+
+    peer: Peer
+    path: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class TakeBackup:
+    """Store each logical export and each volume of one service as a snapshot, then check the repository."""
+
+    route: Route
+    place: BackupPlace
+    commands: tuple[ContainerCommand, ...]
+    places: tuple[DataPlace, ...]
+    key: str = field(default="backup-taken", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        names = ", ".join([*(export_name(c) for c in self.commands if c.saves_as), *(p.text() for p in self.places)])
+        return f"back up {names} of {self.route.source} to {self.place.peer.host}:{self.place.path} (restic, encrypted)"
+
+    def estimate_s(self) -> float | None:
+        """Return None: it depends on the data."""
+        return None
+
+    def do(self, note: Note) -> None:
+        """Take all snapshots; a failed export is not counted and its snapshot is forgotten."""
+        route, started = self.route, time.monotonic()
+        for host in (route.source, self.place.peer.host):
+            remove_helpers(route.fleet, host, route.move_label, ROLE)
+        make = ["mkdir", "-p", "-m", "0700", "--", self.place.path]
+        route.audit(self.place.peer.host, self.key, self.describe())
+        run_checked(route.fleet, self.place.peer.host, make, doing="make the repository's directory")
+        serve = toolbox_argv(
+            [SFTP_SERVER], move_label=route.move_label, role=ROLE, interactive=True,
+            mounts=[ToolboxMount("bind", self.place.path, REPOSITORY_AT)],
+        )
+        with open_channel(
+            route.fleet, route.source, self.place.peer, move_label=route.move_label, purpose=PURPOSE,
+            forced_command=shell_line(serve), valid_s=LONGEST_BACKUP_S,
+        ) as channel:
+            self._write(channel, "password", self.place.password.reveal())
+            self._ensure_repository(channel)
+            taken = [self._export(channel, number, c) for number, c in enumerate(self.commands) if c.saves_as]
+            taken += [self._archive(channel, place) for place in self.places]
+            note["objects"] = [item.record() for item in taken]
+            note["repository_ok"] = self._restic(channel, ["check"]).exit_code == 0
+        note["seconds"] = round(time.monotonic() - started, 1)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether every object got a snapshot that holds something and the repository is sound."""
+        taken = [BackupObject.from_record(record) for record in note.get("objects", [])]
+        wanted = sum(1 for command in self.commands if command.saves_as) + len(self.places)
+        where = f"{self.place.peer.host}:{self.place.path}"
+        empty = [item.name for item in taken if item.size_bytes <= 0]
+        if len(taken) != wanted or empty or not note.get("repository_ok"):
+            sound = "sound" if note.get("repository_ok") else "not checked or damaged"
+            return failed(
+                f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty, repository {sound}. "
+                f"Expected: all, not empty, sound. Try: nox -s prepare -- --service {self.route.service} --apply"
+            )
+        total = sum(item.size_bytes for item in taken)
+        return passed(
+            f"{self.route.service}: {len(taken)} objects, {total:,} bytes backed up to {where}, restic check passed",
+            tuple(f"{item.name}: snapshot {item.snapshot[:8]}, {item.size_bytes:,} bytes" for item in taken),
+            backup_bytes=total,
+            seconds=note.get("seconds", 0.0),
+        )
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002
+        """Leave snapshots: a backup is never taken away. Remove helpers and the temporary key."""
+        route = self.route
+        for host in (route.source, self.place.peer.host):
+            remove_helpers(route.fleet, host, route.move_label, ROLE)
+        close_channel(route.fleet, route.source, self.place.peer.host, move_label=route.move_label, purpose=PURPOSE)
+
+    def _write(self, channel: Channel, name: str, text: str) -> None:
+        """Write a secret into the channel's directory on tmpfs (0700), through stdin."""
+        argv = ["sh", "-c", WRITE_FILE, "write", f"{channel.directory}/{name}"]
+        run_checked(self.route.fleet, self.route.source, argv, doing=f"write {name}", stdin=text.encode())
+
+    def _ensure_repository(self, channel: Channel) -> None:
+        if self._restic(channel, ["cat", "config"]).exit_code != 0:
+            made = self._restic(channel, ["init"])
+            if made.exit_code != 0:
+                raise ActionError(
+                    f"{self.place.peer.host}: no restic repository in {self.place.path}, and none could be made: "
+                    f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
+                )
+
+    def _restic(self, channel: Channel, words: list[str]) -> Any:  # noqa: ANN401
+        argv = self._restic_argv(channel, words)
+        return self.route.fleet[self.route.source].run(argv, timeout_s=LONGEST_BACKUP_S)
+
+    def _restic_argv(
+        self, channel: Channel, words: list[str], mounts: tuple[ToolboxMount, ...] = (), *, interactive: bool = False
+    ) -> list[str]:
+        ssh = shell_line([*channel.ssh(), channel.destination(), "-s", "sftp"])
+        repository = ["-r", f"sftp:{channel.destination()}:{REPOSITORY_AT}", "-o", f"sftp.command={ssh}"]
+        return toolbox_argv(
+            ["restic", *repository, "--password-file", f"{KEY_AT}/password", "--no-cache", *words],
+            move_label=self.route.move_label, role=ROLE, network="host", mounts=[channel.mount(), *mounts],
+            interactive=interactive,
+        )  # fmt: skip
+
+    def _archive(self, channel: Channel, place: DataPlace) -> BackupObject:
+        """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other half."""
+        started = time.monotonic()
+        mount = ToolboxMount(place.kind, place.source, "/data", read_only=True)
+        words = ["backup", "--json", *self._tags(place.text()), "/data"]
+        argv = self._restic_argv(channel, words, (mount,))
+        self.route.audit(self.route.source, self.key, f"archive {place.text()}")
+        result = run_checked(
+            self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_BACKUP_S
+        )
+        return summary_of(place.text(), result.text, time.monotonic() - started)
+
+    def _export(self, channel: Channel, number: int, command: ContainerCommand) -> BackupObject:
+        name, started = export_name(command), time.monotonic()
+        environment = f"{channel.directory}/env-{number}"
+        self._write(channel, f"env-{number}", "".join(f"{k}={v.reveal()}\n" for k, v in command.env.items()))
+        run = shell_line(["docker", "exec", "--env-file", environment, self.route.container, *command.argv])
+        words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
+        store = shell_line(self._restic_argv(channel, words, interactive=True))
+        status = f"{channel.directory}/export.status"
+        script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
+        self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
+        result = run_checked(
+            self.route.fleet, self.route.source, ["sh", "-c", script], doing=f"export {name}", timeout_s=command.timeout_s
+        )
+        item = summary_of(name, result.text, time.monotonic() - started)
+        exported = result.error_text.splitlines()[-1:] or ["?"]
+        if exported != ["0"]:
+            self._restic(channel, ["forget", item.snapshot])
+            raise ActionError(
+                f"{self.route.source}: {command.argv[0]} in {self.route.container} ended with {exported[0]}: "
+                f"{' / '.join(result.error_text.splitlines()[-4:-1])}. Expected: 0. Its snapshot was forgotten"
+            )
+        return item
+
+    def _tags(self, name: str) -> list[str]:
+        environment = self.route.move_label.split("/", 1)[0]
+        tags = ",".join((environment, self.route.service, name.replace(",", "_").replace(" ", "-")))
+        return ["--host", self.route.source, "--tag", tags]
+
+
+def summary_of(name: str, output: str, duration_s: float) -> BackupObject:
+    """Return the snapshot that `restic backup --json` reports in its last message.
+
+    https://restic.readthedocs.io/en/stable/075_scripting.html#backup
+    """
+    for line in reversed(output.splitlines()):
+        if not line.startswith("{"):
+            continue
+        message = json.loads(line)
+        if message.get("message_type") == "summary" and message.get("snapshot_id"):
+            size = int(message.get("total_bytes_processed") or 0)
+            return BackupObject(name, str(message["snapshot_id"]), size, datetime.now(UTC), round(duration_s, 1))
+    raise ActionError(f"{name}: restic reported no snapshot. Expected: a summary with its id. Run prepare again")
+
+
+def export_name(command: ContainerCommand) -> str:
+    """Return how the backup calls a logical export."""
+    return f"export {command.saves_as}"
+
+
+def expected_objects(product: Service, container: ContainerFacts, rules: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of all objects that a service's backup must hold."""
+    exports = [export_name(command) for command in product.export_commands(container) if command.saves_as]
+    return (*exports, *(place.text() for place in places_to_copy(container.mounts, rules)))
+
+
+def recorded_backup(journal: Journal, service: str) -> tuple[tuple[BackupObject, ...], bool | None]:
+    """Return what prepare recorded of a service's backup: the newest objects, and whether restic found them sound."""
+    for record in reversed(journal.records(kind="outcome", service=service)):
+        note = record.body.get("note") or {}
+        if record.key == "backup-taken" and note.get("objects"):
+            return tuple(BackupObject.from_record(item) for item in note["objects"]), note.get("repository_ok")
+    return (), None

@@ -1,0 +1,76 @@
+"""The places where a service keeps data, and the rules for creating and removing them on the target (review 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from actions.route import Route
+from checks.names import PathFacts
+from engine.errors import RefusedError
+from engine.model import MountFacts
+
+SHALLOWEST: Final = 3
+"""A path to remove has at least two parts below the root: never `/` or `/srv`."""
+
+MAKE_PATH: Final = """\
+set -eu
+path=$1; kind=$2; label=$3
+parent=$(dirname -- "$path")
+mkdir -p -- "$parent"
+before=new; [ ! -d "$path" ] || before=existed
+printf '%s\\n%s\\n' "$label" "$before" > "$path.longshore-move"
+[ "$kind" = file ] || mkdir -p -- "$path"
+"""
+
+REMOVE_PATH: Final = """\
+set -eu
+path=$1; label=$2
+[ "$(head -n 1 -- "$path.longshore-move" 2>/dev/null)" = "$label" ] || exit 0
+if [ "$(sed -n 2p -- "$path.longshore-move")" = existed ]; then
+  find "$path" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +
+else
+  rm -rf -- "$path"
+fi
+rm -f -- "$path.longshore-move"
+"""
+"""A directory that was there before, empty, stays."""
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """One mount to copy: a volume by its name or a bind path, under the same name on both hosts."""
+
+    kind: str  # volume | bind
+    source: str
+
+    def text(self) -> str:
+        """Return it for messages."""
+        return f"{self.kind} {self.source}"
+
+
+def places_to_copy(mounts: tuple[MountFacts, ...], rules: Mapping[str, str]) -> tuple[DataPlace, ...]:
+    """Return the mounts whose rule is `copy`, each source once."""
+    found = [DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"]
+    return tuple(dict.fromkeys(found))
+
+
+def refuse_occupied(route: Route, there: PathFacts) -> None:
+    """Raise RefusedError when a path of the target holds what this move did not put there."""
+    if not there.free:
+        raise RefusedError(
+            f"{route.target}: {there.path} is a {there.kind} with content ({there.marker or 'no marker'}). Expected: missing "
+            f"or empty, or marked by {route.move_label}. Look: ssh {route.target} ls -la {there.path}"
+        )
+
+
+def check_depth(host: str, path: str) -> None:
+    """Raise RefusedError for a path so near the root that copying with --delete or removing it would be a disaster."""
+    parts = PurePosixPath(path).parts
+    if len(parts) < SHALLOWEST or ".." in parts:
+        raise RefusedError(
+            f"{host}: {path} is too near the root to be copied. Expected: at least two directories deep. State rule "
+            "same_on_target or drop for it in inventory.yaml"
+        )
