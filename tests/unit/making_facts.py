@@ -1,0 +1,106 @@
+"""Facts for the unit tests of checks and actions: a small host that a test changes by what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from engine.model import CommandResult, ContainerFacts, MountFacts
+from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
+
+GIB: Final = 1024**3
+LABEL: Final = "lab/redis/1"
+
+
+def make(kind: type[Any], **given: Any) -> Any:  # noqa: ANN401
+    """Return a frozen value of `kind`; fields not given and without a default are None."""
+    values = {f.name: None for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    return kind(**{**values, **given})
+
+
+def make_host(**given: Any) -> HostFacts:  # noqa: ANN401
+    """Return a healthy, empty host wf001."""
+    healthy: dict[str, Any] = {
+        "host": "wf001", "gathered_at": datetime(2026, 1, 1, tzinfo=UTC), "machine_id": "m", "lab": True,
+        "kernel": "6.1", "architecture": "x86_64", "os_name": "Debian 13", "docker_version": "26.1.5", "docker_error": "",
+        "engine_id": "e", "storage_driver": "overlay2", "docker_root": "/var/lib/docker", "containers": (), "images": (),
+        "volumes": (), "networks": (), "listening": (), "file_systems": (make_disk(),), "memory_total_bytes": 8 * GIB,
+        "memory_available_bytes": 4 * GIB, "load_1m": 0.1, "cpus": 2, "clock_offset_s": 0.0, "compose_projects": (),
+    }  # fmt: skip
+    host: HostFacts = make(HostFacts, **{**healthy, **given})
+    return host
+
+
+def make_disk(**given: Any) -> FileSystem:  # noqa: ANN401
+    """Return a root file system of 100 GiB, half free."""
+    disk: dict[str, Any] = {
+        "mount": "/", "device": "/dev/sda1", "size_bytes": 100 * GIB, "free_bytes": 50 * GIB, "inodes": 1_000_000,
+        "inodes_free": 900_000,
+    }  # fmt: skip
+    made: FileSystem = make(FileSystem, **{**disk, **given})
+    return made
+
+
+def make_container(**given: Any) -> ContainerFacts:  # noqa: ANN401
+    """Return redis, running on wf005 with one volume."""
+    redis: dict[str, Any] = {
+        "host": "wf005", "id": "c" * 64, "name": "redis", "image_ref": "redis:8", "image_id": "sha256:" + "1" * 64,
+        "state": "running", "exit_code": 0, "health": "none", "restart_policy": "always",
+        "mounts": (MountFacts("volume", "redis_data", "/data", read_only=False),), "networks": {"shop": ("redis",)},
+        "published": (("0.0.0.0", 6379, 6379, "tcp"),), "labels": {}, "env": {}, "raw": {},
+    }  # fmt: skip
+    made: ContainerFacts = make(ContainerFacts, **{**redis, **given})
+    return made
+
+
+def make_image(**given: Any) -> ImageFacts:  # noqa: ANN401
+    """Return the image of redis."""
+    image: dict[str, Any] = {
+        "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "repo_digests": (), "architecture": "amd64",
+        "layers": ("sha256:a", "sha256:b"), "size_bytes": 100,
+    }  # fmt: skip
+    made: ImageFacts = make(ImageFacts, **{**image, **given})
+    return made
+
+
+def make_volume(name: str, **given: Any) -> VolumeFacts:  # noqa: ANN401
+    """Return a plain local volume."""
+    volume: dict[str, Any] = {"name": name, "driver": "local", "labels": {}, "options": {}, "mountpoint": "", "size_bytes": 1}
+    made: VolumeFacts = make(VolumeFacts, **{**volume, **given})
+    return made
+
+
+def make_network(name: str, **given: Any) -> NetworkFacts:  # noqa: ANN401
+    """Return a bridge network."""
+    network: dict[str, Any] = {"id": name, "name": name, "driver": "bridge", "subnets": (), "labels": {}, "internal": False}
+    made: NetworkFacts = make(NetworkFacts, **{**network, **given})
+    return made
+
+
+def make_socket(port: int, **given: Any) -> ListeningSocket:  # noqa: ANN401
+    """Return a TCP socket listening everywhere."""
+    socket: dict[str, Any] = {"protocol": "tcp", "address": "0.0.0.0", "port": port, "process": "nginx"}  # noqa: S104
+    made: ListeningSocket = make(ListeningSocket, **{**socket, **given})
+    return made
+
+
+class FakeHost:
+    """A host that answers from a script: the first answer whose words all stand in argv."""
+
+    def __init__(self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5") -> None:
+        """Take answers by words of the command: exit code, stdout, stderr; what is not there answers 0 and nothing."""
+        self.name = name
+        self.address = address
+        self.answers = answers or {}
+        self.asked: list[tuple[list[str], bytes]] = []
+
+    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+        """Answer from the script and remember what was asked."""
+        assert timeout_s > 0
+        self.asked.append((argv, stdin))
+        line = " ".join(argv)
+        for words, (code, out, error) in self.answers.items():
+            if all(word in line for word in words.split()):
+                return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.0)
+        return CommandResult(tuple(argv), 0, b"", b"", 0.0)

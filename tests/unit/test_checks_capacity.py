@@ -1,0 +1,57 @@
+"""Checks of capacity: unknown sizes are UNKNOWN, too little space is FAILED with numbers."""
+
+from __future__ import annotations
+
+from checks.capacity import SpaceNeed, judge_disk_after, judge_space
+from engine.verdict import Verdict
+from tests.unit.making_facts import GIB, make_disk, make_host
+
+NEED = SpaceNeed("redis: volume redis_data", "/var/lib/docker", 10 * GIB, 1000)
+
+
+def test_enough_space_passes_with_denominators() -> None:
+    """The text says how much and how many."""
+    answer = judge_space(make_host(), [NEED])
+    assert answer.passed
+    assert "10.0 GiB" in answer.text
+    assert "1 mounts" in answer.text
+
+
+def test_space_for_the_data_but_not_for_1_3_times_fails() -> None:
+    """Free bytes must be 1.3 times the data."""
+    answer = judge_space(make_host(file_systems=(make_disk(free_bytes=12 * GIB),)), [NEED])
+    assert answer.verdict is Verdict.FAILED
+    assert "12.0 GiB free" in answer.text
+    assert "13.0 GiB" in answer.text
+
+
+def test_too_few_inodes_fail() -> None:
+    """Bytes alone are not enough."""
+    answer = judge_space(make_host(file_systems=(make_disk(inodes_free=1200),)), [NEED])
+    assert answer.verdict is Verdict.FAILED
+    assert "1,200 inodes" in answer.text
+
+
+def test_needs_on_one_file_system_are_added_up() -> None:
+    """Two volumes that each fit may not fit together."""
+    assert judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
+
+
+def test_unknown_size_is_unknown_never_zero() -> None:
+    """Not measured is not empty."""
+    answer = judge_space(make_host(), [SpaceNeed("redis: volume redis_data", "/var/lib/docker", None)])
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "redis_data" in answer.text
+
+
+def test_path_without_file_system_is_unknown() -> None:
+    """No file system known, no verdict."""
+    assert judge_space(make_host(file_systems=()), [NEED]).verdict is Verdict.UNKNOWN
+
+
+def test_disk_over_its_threshold_after_the_move_fails() -> None:
+    """50 GiB used + 10 GiB of 100 GiB = 60 %."""
+    assert judge_disk_after(make_host(), [NEED], 60).passed
+    answer = judge_disk_after(make_host(), [NEED], 59)
+    assert answer.verdict is Verdict.FAILED
+    assert "60 % full" in answer.text

@@ -1,0 +1,146 @@
+"""Checks of the old container: who could revive it, whether it stays stopped, its log, its backup."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from checks.backups import BackupObject, check_backup
+from checks.guards import judge_guards, judge_movable, read_mentions
+from checks.logs import judge_logs, read_log_lines
+from checks.source import judge_source_stays_stopped
+from engine.errors import CouldNotLookError
+from engine.model import LogPattern
+from engine.verdict import Judgement, Verdict
+from tests.unit.making_facts import FakeHost, make_container, make_host
+
+COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.project.working_dir": "/opt/shop"}
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+STOPPED: dict[str, Any] = {"name": "redis-moved", "state": "exited", "restart_policy": "no"}
+
+
+def test_compose_project_must_be_held() -> None:
+    """Compose finds a container by label, whatever it is called."""
+    container = make_container(labels=COMPOSE)
+    answer = judge_guards(make_host(), container, (), {})
+    assert answer.verdict is Verdict.FAILED
+    assert "/opt/shop" in answer.text
+    assert judge_guards(make_host(), container, (), {"compose": "file renamed"}).passed
+
+
+def test_systemd_unit_and_watchtower_are_found() -> None:
+    """Both start containers again."""
+    tower = make_container(name="tower", image_ref="containrrr/watchtower:1")
+    answer = judge_guards(make_host(containers=(tower,)), make_container(), ("/etc/systemd/system/redis.service",), {})
+    assert len(answer.details) == 2
+    assert answer.measured["guards_loose"] == 2
+
+
+def test_nothing_found_passes_with_zero() -> None:
+    """A plain container has no guard."""
+    assert judge_guards(make_host(), make_container(), (), {}).passed
+
+
+def test_search_that_fails_is_no_answer() -> None:
+    """Not searched is not absent."""
+    with pytest.raises(CouldNotLookError):
+        read_mentions(FakeHost("wf005", {"find redis": (127, "", "sh: not found")}), "redis")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("host_config", "told"),
+    [
+        ({"AutoRemove": True}, "--rm"),
+        ({"NetworkMode": "container:abc"}, "shares network"),
+        ({"Runtime": "nvidia"}, "nvidia"),
+        ({"DeviceRequests": [{"Count": 1}]}, "GPU"),
+    ],
+)
+def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], told: str) -> None:
+    """Each reason by name."""
+    answer = judge_movable(make_container(raw={"HostConfig": host_config, "Config": {}}))
+    assert answer.verdict is Verdict.FAILED
+    assert told in answer.text
+
+
+def test_plain_container_can_be_moved() -> None:
+    """runc and a bridge are fine."""
+    assert judge_movable(make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})).passed
+
+
+def test_revived_source_fails_with_the_command_that_stops_it() -> None:
+    """Two writers: the text has the remedy first."""
+    answer = judge_source_stays_stopped(make_host(host="wf005", containers=(make_container(),)), "redis")
+    assert answer.verdict is Verdict.FAILED
+    assert "docker stop redis" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, Verdict.PASSED),
+        ({"state": "running"}, Verdict.FAILED),
+        ({"restart_policy": "always"}, Verdict.FAILED),
+        ({"name": "something-else"}, Verdict.FAILED),
+    ],
+)
+def test_kept_source_is_there_stopped_and_held(changes: dict[str, Any], verdict: Verdict) -> None:
+    """Stopped, restart no, and existing: each can fail."""
+    kept = make_container(**{**STOPPED, **changes})
+    assert judge_source_stays_stopped(make_host(host="wf005", containers=(kept,)), "redis").verdict is verdict
+
+
+def test_silent_docker_does_not_prove_that_the_source_sleeps() -> None:
+    """UNKNOWN, not PASSED."""
+    assert judge_source_stays_stopped(make_host(docker_version=""), "redis").verdict is Verdict.UNKNOWN
+
+
+def test_trouble_in_the_log_fails_with_line_and_reason() -> None:
+    """Noise that also matches is let through."""
+    trouble = [LogPattern("(?i)panic|error", "the server says so")]
+    noise = [LogPattern("error=nil", "a field of every line")]
+    answer = judge_logs("redis on wf001", ["ok", "x error=nil", "PANIC: disk"], trouble, noise)
+    assert answer.verdict is Verdict.FAILED
+    assert "PANIC: disk" in answer.text
+    assert answer.measured == {"lines": 3, "trouble_lines": 1}
+    assert judge_logs("redis on wf001", ["ok", "x error=nil"], trouble, noise).passed
+
+
+def test_log_is_read_since_a_utc_time_from_both_streams() -> None:
+    """stderr is part of a container's log."""
+    host = FakeHost("wf001", {"docker logs": (0, "out\n", "err\n")})
+    assert read_log_lines(host, "redis", NOW) == ("out", "err")  # type: ignore[arg-type]
+    assert "2026-01-02T00:00:00.000000Z" in host.asked[0][0]
+
+
+def check(objects: list[BackupObject], *, sound: bool | None = True) -> Judgement:
+    """Ask for one volume, at most a day old."""
+    return check_backup("redis", ["volume redis_data"], objects, repository_ok=sound, now=NOW, oldest_hours=24)
+
+
+def test_backup_fails_when_missing_old_empty_or_unchecked() -> None:
+    """Four ways to have no backup."""
+    young = BackupObject("volume redis_data", "abcdef1234", 10, NOW - timedelta(hours=1))
+    old = BackupObject("volume redis_data", "abcdef1234", 10, NOW - timedelta(hours=25))
+    empty = BackupObject("volume redis_data", "abcdef1234", 0, NOW - timedelta(hours=1))
+    assert check([young]).passed
+    assert "no snapshot" in check([]).text
+    assert "25.0 h old" in check([old]).text
+    assert "empty" in check([empty]).text
+    assert "never run" in check([young], sound=None).text
+    assert "damaged" in check([young], sound=False).text
+    assert check([old, young]).passed
+
+
+def test_backup_of_nothing_is_unknown() -> None:
+    """Nothing to look for is not a pass."""
+    answer = check_backup("redis", [], [], repository_ok=True, now=NOW, oldest_hours=24)
+    assert answer.verdict is Verdict.UNKNOWN
+
+
+def test_backup_object_survives_the_journal() -> None:
+    """record and from_record are inverse."""
+    item = BackupObject("volume redis_data", "abc", 10, NOW, 1.5)
+    assert BackupObject.from_record(item.record()) == item
