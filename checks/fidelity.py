@@ -12,7 +12,6 @@ from engine.verdict import Judgement, failed, passed, unknown
 
 SHOWN_LENGTH: Final = 120
 SHORT_ID: Final = 12
-UNORDERED: Final = frozenset({"HostConfig.Binds", "Mounts", "HostConfig.Mounts", "HostConfig.ExtraHosts"})
 
 
 @dataclass(frozen=True)
@@ -189,6 +188,8 @@ def _normal(raw: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     normal = dict(raw)
     config = dict(raw.get("Config") or {})
     config["Env"] = dict(item.partition("=")[::2] for item in config.get("Env") or [])
+    for name in ("ExposedPorts", "Volumes"):
+        config[name] = dict.fromkeys(config.get(name) or {}, True)
     if config.get("Hostname") == identity:
         config["Hostname"] = "(its own id)"
     host_config = dict(raw.get("HostConfig") or {})

@@ -1,0 +1,156 @@
+"""The temporary key can do one thing, from one address, until one moment; leftovers can be found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actions.images import apply_tag, compressed, split_reference
+from actions.places import DataPlace, check_depth, places_to_copy
+from actions.targets import free_ipam
+from actions.toolbox import ToolboxMount, toolbox_argv
+from actions.transfers import Peer, authorized_line, expiry_of, key_comment, key_directory, open_channel
+from engine.errors import ActionError, RefusedError
+from engine.model import MountFacts
+from tests.unit.making_facts import LABEL, FakeHost
+
+PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
+
+
+def test_key_line_forbids_everything_but_one_command() -> None:
+    """restrict, from, expiry and command, quotes of the command escaped."""
+    line = authorized_line("ssh-ed25519 AAAA longshore:copy", 'docker run "a b"', "192.0.2.5", "20260102030405")
+    assert line == (
+        'restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n'
+    )
+
+
+def test_expiry_is_in_the_targets_own_time_zone() -> None:
+    """sshd reads a time without suffix in the system's zone; 3600 s after 1970-01-01 00:00 UTC, in +05:30."""
+    assert expiry_of("0 +0000\n", 3600) == "19700101010000"
+    assert expiry_of("0 +0530", 3600) == "19700101063000"
+    assert expiry_of("86400 -0300", 0) == "19700101210000"
+
+
+def test_host_key_is_pinned_with_its_port() -> None:
+    """known_hosts in the form that ssh looks up."""
+    assert PEER.known_hosts() == "192.0.2.1 ssh-ed25519 AAAAhostkey\n"
+    assert Peer("h", "192.0.2.1", "ssh-ed25519 A", port=2222).known_hosts().startswith("[192.0.2.1]:2222 ")
+
+
+def make_fleet(source: FakeHost, target: FakeHost) -> Any:  # noqa: ANN401
+    """Return a fleet of two."""
+    return {"wf005": source, "wf001": target}
+
+
+def open_fake(source: FakeHost, target: FakeHost) -> Any:  # noqa: ANN401
+    """Open a channel for a copy."""
+    return open_channel(
+        make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=60
+    )
+
+
+def answering() -> tuple[FakeHost, FakeHost]:
+    """Return a source that makes a key and a target with a clock."""
+    source = FakeHost("wf005", {"ssh-keygen": (0, f"ssh-ed25519 AAAA {key_comment(LABEL, 'copy')}\n", "")})
+    return source, FakeHost("wf001", {"date": (0, "0 +0000\n", "")})
+
+
+def test_key_is_removed_on_both_ends_also_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens inside: the last word to each end removes the key."""
+    monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
+    source, target = answering()
+    with pytest.raises(ZeroDivisionError), open_fake(source, target):
+        _ = 1 / 0
+    comment = key_comment(LABEL, "copy")
+    assert target.asked[-1][0][-1] == comment
+    assert target.asked[-1][1] == b""
+    assert source.asked[-1][0][:3] == ["rm", "-rf", "--"]
+    assert source.asked[-1][0][-1] == key_directory(LABEL, "copy")
+
+
+def test_private_key_never_leaves_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the target gets on stdin is the public line only; the source gets the pinned host key."""
+    monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
+    source, target = answering()
+    with open_fake(source, target) as channel:
+        assert "StrictHostKeyChecking=yes" in channel.ssh()
+    written = [stdin for _, stdin in target.asked if stdin]
+    assert len(written) == 1
+    assert written[0].startswith(b'restrict,from="192.0.2.5"')
+    assert PEER.known_hosts().encode() in [stdin for _, stdin in source.asked]
+
+
+def test_key_that_is_no_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error text must not land in authorized_keys."""
+    monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
+    with pytest.raises(ActionError, match="ed25519"), open_fake(FakeHost("wf005"), FakeHost("wf001")):
+        pass
+
+
+def test_toolbox_is_named_labelled_and_without_network() -> None:
+    """Nothing runs anonymously; a volume's image content is never copied into it."""
+    argv = toolbox_argv(["ls"], move_label=LABEL, role="copy", name="n", mounts=[ToolboxMount("volume", "v", "/data")])
+    assert argv[:3] == ["docker", "run", "--rm"]
+    assert "longshore.move=lab/redis/1" in argv
+    assert argv[argv.index("--network") + 1] == "none"
+    assert "type=volume,source=v,target=/data,volume-nocopy" in argv
+
+
+def test_path_that_breaks_the_mount_syntax_is_refused() -> None:
+    """A comma would smuggle in another option."""
+    with pytest.raises(RefusedError, match="comma"):
+        ToolboxMount("bind", "/srv/a,readonly=false", "/data").flag()
+
+
+@pytest.mark.parametrize("path", ["/", "/srv", "/srv/../etc/x"])
+def test_path_near_the_root_is_never_copied_over(path: str) -> None:
+    """--delete into /srv would be a disaster."""
+    with pytest.raises(RefusedError, match="too near the root"):
+        check_depth("wf001", path)
+    check_depth("wf001", "/srv/data")
+
+
+def test_only_mounts_with_rule_copy_are_copied_once() -> None:
+    """same_on_target, drop and tmpfs stay; one volume at two paths is one place."""
+    mounts = (
+        MountFacts("volume", "v", "/a", read_only=False),
+        MountFacts("volume", "v", "/b", read_only=True),
+        MountFacts("bind", "/etc/localtime", "/etc/localtime", read_only=True),
+        MountFacts("tmpfs", "", "/tmp", read_only=False),
+    )
+    rules = {"/a": "copy", "/b": "copy", "/etc/localtime": "same_on_target", "/tmp": "copy"}
+    assert places_to_copy(mounts, rules) == (DataPlace("volume", "v"),)
+
+
+def test_overlapping_subnet_is_left_to_docker() -> None:
+    """Same subnet unless the target uses it."""
+    ipam = {"Driver": "default", "Config": [{"Subnet": "172.20.0.0/16", "Gateway": "172.20.0.1"}]}
+    assert free_ipam(ipam, ["172.17.0.0/16"]) == ipam
+    assert free_ipam(ipam, ["172.20.5.0/24"]) is None
+    assert free_ipam({"Config": []}, []) is None
+
+
+def test_tag_of_somebody_else_is_left_alone() -> None:
+    """The container is created by id anyway."""
+    tagged: list[tuple[str, str, str]] = []
+    api = SimpleNamespace(
+        images=lambda name: [{"Id": "sha256:other"}] if name == "taken:1" else [],
+        tag=lambda image, repository, tag, force: tagged.append((image, repository, tag)),  # noqa: ARG005
+    )
+    note: dict[str, Any] = {}
+    apply_tag(api, "taken:1", "sha256:mine", note)
+    apply_tag(api, "registry:5000/a/b", "sha256:mine", note)
+    apply_tag(api, "sha256:mine", "sha256:mine", note)
+    assert tagged == [("sha256:mine", "registry:5000/a/b", "latest")]
+    assert "taken:1" in note["tag_not_applied"]
+    assert split_reference("a/b:2") == ("a/b", "2")
+
+
+def test_toolbox_stream_is_gzip() -> None:
+    """docker load reads gzip as it is."""
+    import gzip  # noqa: PLC0415
+
+    assert gzip.decompress(b"".join(compressed([b"a" * 1000, b"b"]))) == b"a" * 1000 + b"b"
