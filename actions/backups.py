@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from actions.places import DataPlace, places_to_copy
 from actions.route import Route, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import KEY_AT, Channel, Peer, close_channel, open_channel, shell_line
-from actions.places import DataPlace, places_to_copy
 from checks.backups import BackupObject
 from engine.errors import ActionError
 from engine.journal import Journal

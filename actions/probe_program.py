@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PROBE_PROGRAM: Final = r'''
+PROBE_PROGRAM: Final = r"""
 import json, socket, struct, sys, time
 
 question, name, port, period_s, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
@@ -54,6 +54,6 @@ while True:
         state = good
     last_ns = ended if good else began
     time.sleep(max(0.0, period_s - (ended - began) / 1e9))
-'''
+"""
 """One line per change: when the answer came, when it was asked for, and `last_ns`: the last answer of the state before
 (its end when it was good, its beginning when it was bad)."""

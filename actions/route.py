@@ -75,7 +75,7 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
         return answer
 
 
-def run_checked(
+def run_checked(  # noqa: PLR0913
     fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
 ) -> CommandResult:
     """Run argv on a host; a non-zero exit is an ActionError with the last lines of stderr."""

@@ -12,7 +12,7 @@ from engine.errors import ActionError, RefusedError
 from engine.product import LABEL_MOVE, LABEL_ROLE, TOOLBOX_IMAGE
 from hosts.fleet import Fleet
 
-UNUSABLE: Final = frozenset(",\n\"")
+UNUSABLE: Final = frozenset(',\n"')
 """`docker run --mount` is one line of comma-separated values: a path with these can't be given to it."""
 
 

@@ -155,7 +155,7 @@ def _make_key(fleet: Fleet, source: str, directory: str, comment: str, peer: Pee
     return key
 
 
-def _authorized_line(
+def _authorized_line(  # noqa: PLR0913, PLR0917
     fleet: Fleet, source: str, peer: Peer, public_key: str, forced_command: str, valid_s: float
 ) -> str:
     address = fleet[source].address

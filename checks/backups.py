@@ -36,7 +36,7 @@ class BackupObject:
         )
 
 
-def check_backup(
+def check_backup(  # noqa: PLR0913
     service: str,
     expected: Iterable[str],
     taken: Iterable[BackupObject],

@@ -223,7 +223,7 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: 
 
 def _equal(one: Any, other: Any, *, both: bool) -> bool:  # noqa: ANN401
     """Compare two values; not set, empty and absent are one thing, and a zero that only one engine shows is its default."""
-    unset = (None, "", [], {})
+    unset: tuple[Any, ...] = (None, "", [], {})
     if one == other and type(one) is type(other):
         return True
     if any(one is value or one == value for value in unset) and any(other is value or other == value for value in unset):

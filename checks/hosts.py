@@ -51,7 +51,9 @@ def judge_versions(
             f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} hosts, "
             "images are moved unchanged. Choose another target in migration_plan.json"
         )
-    return passed(f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", **engine.measured)
+    return passed(
+        f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version
+    )
 
 
 def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:

@@ -177,4 +177,4 @@ def _is_noise(path: str, noise: Collection[str]) -> bool:
 
 
 def _under(path: str, directory: str) -> bool:
-    return path == directory or directory == "/" or path.startswith(directory.rstrip("/") + "/")
+    return directory in {path, "/"} or path.startswith(directory.rstrip("/") + "/")
