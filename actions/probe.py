@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from actions.aims import ProbeAim
 from actions.labels import label_flags, labels
 from actions.outage import Outage, measure_outage
 from actions.probe_program import PROBE_PROGRAM
@@ -24,22 +25,6 @@ ROLE: Final = "probe"
 PERIOD_S: Final = 0.1
 FIRST_ANSWER_S: Final = 15.0
 LAST_ANSWER_S: Final = 60.0
-QUESTIONS: Final = ("postgres", "redis", "http", "tcp")
-
-
-@dataclass(frozen=True)
-class ProbeAim:
-    """What the probe asks: from which network of the source, under which name and port, with which question."""
-
-    network: str  # a dependant's network, or "host"
-    name: str  # the link's name, or an address
-    port: int
-    question: str  # postgres | redis | http | tcp
-    path: str = "/"
-
-    def viewpoint(self, host: str) -> str:
-        """Return where the outage was seen from, for the evidence."""
-        return f"{self.question} at {self.name}:{self.port} from network {self.network} on {host}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from actions.aims import ProbeAim, choose_aim
 from actions.forwarders import Forwarder, judge_links_relayable, plan_forwarders, wanted_forwarders
 from actions.reconciling import relay_argv, relay_name
 from engine.verdict import Verdict
@@ -129,3 +130,21 @@ def test_relay_is_labelled_small_and_restarts() -> None:
     assert argv[argv.index("--publish") + 1] == "0.0.0.0:5432:5432"
     assert argv[argv.index("--network-alias") + 1] == "postgres"
     assert argv[argv.index("--restart") + 1] == "unless-stopped"
+
+
+def test_probe_looks_as_a_dependant_on_the_source_does() -> None:
+    """With the product's own question, under the link's name."""
+    aimed = scope(postgres=SimpleNamespace(**vars(service("postgres", port(5432))), product="postgres", health=None))
+    aimed.dependants_of = lambda name: tuple(item for item in aimed.links if item.to == name)
+    assert choose_aim(aimed, "postgres", where()) == ProbeAim("shop", "postgres", 5432, "postgres")
+
+
+def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
+    """From the host's own network, with the health path; loopback only can't be seen from outside."""
+    health = SimpleNamespace(kind="http", port=9090, path="/-/ready")
+    entry = SimpleNamespace(**vars(service("prometheus", port(9090))), product="prometheus", health=health)
+    aimed = scope(prometheus=entry)
+    aimed.dependants_of = lambda _: ()
+    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim("host", "192.0.2.5", 9090, "http", "/-/ready")
+    entry.ports = [port(9090, address="127.0.0.1")]
+    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) is None
