@@ -33,6 +33,7 @@ SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
 
 WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
 
+
 @dataclass(frozen=True)
 class BackupPlace:
     """The restic repository: where it lies and how the source reaches its host; the password is never in argv."""
@@ -72,12 +73,20 @@ class TakeBackup:
         route.audit(self.place.peer.host, self.key, self.describe())
         run_checked(route.fleet, self.place.peer.host, make, doing="make the repository's directory")
         serve = toolbox_argv(
-            [SFTP_SERVER], move_label=route.move_label, role=ROLE, interactive=True,
+            [SFTP_SERVER],
+            move_label=route.move_label,
+            role=ROLE,
+            interactive=True,
             mounts=[ToolboxMount("bind", self.place.path, REPOSITORY_AT)],
         )
         with open_channel(
-            route.fleet, route.source, self.place.peer, move_label=route.move_label, purpose=PURPOSE,
-            forced_command=shell_line(serve), valid_s=LONGEST_BACKUP_S,
+            route.fleet,
+            route.source,
+            self.place.peer,
+            move_label=route.move_label,
+            purpose=PURPOSE,
+            forced_command=shell_line(serve),
+            valid_s=LONGEST_BACKUP_S,
         ) as channel:
             self._write(channel, "password", self.place.password.reveal())
             self._ensure_repository(channel)
@@ -163,10 +172,16 @@ class TakeBackup:
         words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
         store = shell_line(self._restic_argv(channel, words, interactive=True))
         status = f"{channel.directory}/export.status"
-        script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
+        script = (
+            f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
+        )
         self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
         result = run_checked(
-            self.route.fleet, self.route.source, ["sh", "-c", script], doing=f"export {name}", timeout_s=command.timeout_s
+            self.route.fleet,
+            self.route.source,
+            ["sh", "-c", script],
+            doing=f"export {name}",
+            timeout_s=command.timeout_s,
         )
         item = summary_of(name, result.text, time.monotonic() - started)
         exported = result.error_text.splitlines()[-1:] or ["?"]

@@ -94,13 +94,22 @@ class ShipImage:
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
         unpack = toolbox_argv(["zstd", "-dc"], move_label=route.move_label, role=ROLE, interactive=True)
         with open_channel(
-            route.fleet, route.source, self.peer, move_label=route.move_label, purpose=PURPOSE,
-            forced_command=f"{shell_line(unpack)} | docker load", valid_s=LONGEST_SHIPPING_S,
+            route.fleet,
+            route.source,
+            self.peer,
+            move_label=route.move_label,
+            purpose=PURPOSE,
+            forced_command=f"{shell_line(unpack)} | docker load",
+            valid_s=LONGEST_SHIPPING_S,
         ) as channel:
             send = toolbox_argv(
                 ["sh", "-c", f"zstd -{FAST} -T0 -c | {shell_line([*channel.ssh(), channel.destination(), 'load'])}"],
-                name=route.slug("image"), move_label=route.move_label, role=ROLE, mounts=[channel.mount()],
-                network="host", interactive=True,
+                name=route.slug("image"),
+                move_label=route.move_label,
+                role=ROLE,
+                mounts=[channel.mount()],
+                network="host",
+                interactive=True,
             )
             pipe = f"docker save {shell_line([image_id])} | {shell_line(send)}"
             doing = f"ship image {image_id[:19]} to {route.target}"
@@ -156,7 +165,9 @@ def ship_toolbox(fleet: Fleet, host: str, move_label: str) -> Judgement:
     if present is None or present["Id"] != own["Id"]:
         write_audit(fleet, host, move_label, "toolbox", f"load {TOOLBOX_IMAGE} {own['Id'][:19]}")
         stream = b"".join(compressed(_saved_toolbox()))
-        run_checked(fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S)
+        run_checked(
+            fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S
+        )
         present = read_image(fleet, host, TOOLBOX_IMAGE)
     return judge_toolbox(host, own, present)
 

@@ -133,7 +133,9 @@ class RecordSource:
                 f"Try: ssh {route.source} chmod 0600 {shlex.quote(path)}"
             )
         fields = len(recorded.inspect.get("HostConfig", {})) + len(recorded.inspect.get("Config", {}))
-        return passed(f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields)
+        return passed(
+            f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Remove the file of this attempt."""

@@ -62,7 +62,9 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
     except requests.exceptions.Timeout as error:
         raise DeadlineError(f"{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
-        raise UnreachableError(f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps") from error
+        raise UnreachableError(
+            f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps"
+        ) from error
 
 
 def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:

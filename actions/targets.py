@@ -55,7 +55,9 @@ class CreateTarget:
                 _create_network(route, name, api, note)
             apply_tag(api, str(recorded.inspect["Config"].get("Image") or ""), body["Image"], note)
             if existing is None:
-                note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)["Id"]
+                note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)[
+                    "Id"
+                ]
             _connect_rest(api, route.container, body)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -152,9 +154,13 @@ class StartTarget:
                 api.stop(route.container, timeout=self.grace_s)
             status = need_container(route, route.target, route.container)["State"].get("Status")
         except (CouldNotLookError, ActionError) as error:
-            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}") from error
+            raise NeedsPersonError(
+                f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}"
+            ) from error
         if status not in STOPPED_STATES:
-            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {by_hand}")
+            raise NeedsPersonError(
+                f"{route.target}: {route.container} is {status} after stop. Expected: exited. {by_hand}"
+            )
 
 
 def _label(inspect: Mapping[str, Any]) -> str:
@@ -191,7 +197,9 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:  # n
         return
     with docker_api(route.fleet, route.source, f"inspect network {name}") as source_api:
         original = source_api.inspect_network(name)
-    used = [config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []]
+    used = [
+        config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []
+    ]
     note.setdefault("networks_created", []).append(name)
     api.create_network(
         name,

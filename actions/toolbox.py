@@ -50,7 +50,13 @@ def toolbox_argv(  # noqa: PLR0913 each is a flag of docker run
     flags: Iterable[str] = (),
 ) -> list[str]:
     """Return `docker run --rm …` for the toolbox; `env` is for what is not secret, it stands in argv."""
-    command = ["docker", "run", "--rm", *(["--interactive"] if interactive else []), *(["--name", name] if name else [])]
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        *(["--interactive"] if interactive else []),
+        *(["--name", name] if name else []),
+    ]
     command += ["--network", network, "--log-driver", "none", *label_flags(labels(move_label, role)), *flags]
     for mount in mounts:
         command += ["--mount", mount.flag()]

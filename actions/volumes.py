@@ -30,6 +30,8 @@ ROLE: Final = "copy"
 PURPOSE: Final = "copy"
 BYTES: Final = re.compile(rb"^Total file size: (\d+)", re.MULTILINE)
 SENT: Final = re.compile(rb"^Total bytes sent: (\d+)", re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class CopyVolumes:
     """Copy every mount with rule `copy` with rsync from host to host; only into what this move created itself."""
@@ -44,7 +46,9 @@ class CopyVolumes:
     def describe(self) -> str:
         """Return the dry run's line."""
         places = ", ".join(place.text() for place in self.places) or "nothing"
-        return f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
+        return (
+            f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
+        )
 
     def estimate_s(self) -> float | None:
         """Return None: it depends on the data."""
@@ -62,8 +66,13 @@ class CopyVolumes:
         forced = shell_line(self._receiver(kinds))
         if self.places:
             with open_channel(
-                route.fleet, route.source, self.peer, move_label=route.move_label, purpose=PURPOSE,
-                forced_command=forced, valid_s=LONGEST_COPY_S,
+                route.fleet,
+                route.source,
+                self.peer,
+                move_label=route.move_label,
+                purpose=PURPOSE,
+                forced_command=forced,
+                valid_s=LONGEST_COPY_S,
             ) as channel:
                 for position, place in enumerate(self.places):
                     copied[place.text()] = self._copy(channel, position, place, kinds)
@@ -135,7 +144,9 @@ class CopyVolumes:
             except docker.errors.NotFound:
                 route.audit(route.target, self.key, f"create volume {name}")
                 mine = {**(original.get("Labels") or {}), **labels(route.move_label, "data")}
-                api.create_volume(name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine)
+                api.create_volume(
+                    name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine
+                )
                 return
         label = (present.get("Labels") or {}).get(LABEL_MOVE, "")
         if label != route.move_label:
@@ -173,7 +184,14 @@ class CopyVolumes:
         one_file = place.kind == "bind" and kinds[place.source].kind == "file"
         what = here + PurePosixPath(place.source).name if one_file else here
         argv = toolbox_argv(
-            [*RSYNC, *([] if one_file else ["--delete"]), "-e", shell_line(channel.ssh()), what, f"{channel.destination()}:{here}"],
+            [
+                *RSYNC,
+                *([] if one_file else ["--delete"]),
+                "-e",
+                shell_line(channel.ssh()),
+                what,
+                f"{channel.destination()}:{here}",
+            ],
             name=route.slug(f"copy-{position}"),
             move_label=route.move_label,
             role=ROLE,

@@ -70,7 +70,9 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
             "Upgrade the engine on this host before the window",
             docker_version=facts.docker_version,
         )
-    return passed(f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version)
+    return passed(
+        f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version
+    )
 
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
@@ -82,4 +84,6 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
             f"Try: ssh {facts.host} timedatectl status",
             clock_offset_s=offset_s,
         )
-    return passed(f"{facts.host}: clock within {limit_s:g} s of this machine's ({offset_s:+.2f} s)", clock_offset_s=offset_s)
+    return passed(
+        f"{facts.host}: clock within {limit_s:g} s of this machine's ({offset_s:+.2f} s)", clock_offset_s=offset_s
+    )

@@ -33,7 +33,12 @@ def read_log_lines(host: Host, container: str, since: datetime | None = None) ->
 
 
 def judge_logs(
-    where: str, lines: Iterable[str], trouble: Sequence[LogPattern], noise: Sequence[LogPattern], *, empty_is_fine: bool = True
+    where: str,
+    lines: Iterable[str],
+    trouble: Sequence[LogPattern],
+    noise: Sequence[LogPattern],
+    *,
+    empty_is_fine: bool = True,
 ) -> Judgement:
     """Judge log lines of `where` ("redis on wf001"): trouble that is not noise is FAILED, with pattern and reason."""
     seen = 0
@@ -59,5 +64,7 @@ def judge_logs(
             f"{where}: 0 log lines. Expected: at least one since its start. Try: docker logs on the host", lines=0
         )
     return passed(
-        f"{where}: none of {seen:,} log lines matches {len(trouble)} trouble patterns", lines=seen, patterns=len(trouble)
+        f"{where}: none of {seen:,} log lines matches {len(trouble)} trouble patterns",
+        lines=seen,
+        patterns=len(trouble),
     )

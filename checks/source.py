@@ -38,8 +38,7 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
         )
     if old.running or old.state in {"restarting", "paused"}:
         return failed(
-            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. "
-            f"Try: ssh {facts.host} docker stop {old.name}"
+            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Try: ssh {facts.host} docker stop {old.name}"
         )
     if old.restart_policy not in {"", "no"}:
         return failed(

@@ -70,7 +70,9 @@ def judge_writable_layer(
             details,
             paths_at_risk=len(left),
         )
-    return passed(f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes))
+    return passed(
+        f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes)
+    )
 
 
 def judge_mount_rules(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -150,7 +152,9 @@ def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Map
             "Move both in one go by hand, or stop the other for good first",
             tuple(sharers),
         )
-    return passed(f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container")
+    return passed(
+        f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container"
+    )
 
 
 def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Change]:
@@ -162,7 +166,9 @@ def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Chan
         change
         for change in changes
         if not (change.path in above and change.kind == "C")
-        and not any(_under(destination, change.path) or _under(change.path, destination) for destination in destinations)
+        and not any(
+            _under(destination, change.path) or _under(change.path, destination) for destination in destinations
+        )
     ]
 
 

@@ -66,14 +66,28 @@ def make_image(**given: Any) -> ImageFacts:  # noqa: ANN401
 
 def make_volume(name: str, **given: Any) -> VolumeFacts:  # noqa: ANN401
     """Return a plain local volume."""
-    volume: dict[str, Any] = {"name": name, "driver": "local", "labels": {}, "options": {}, "mountpoint": "", "size_bytes": 1}
+    volume: dict[str, Any] = {
+        "name": name,
+        "driver": "local",
+        "labels": {},
+        "options": {},
+        "mountpoint": "",
+        "size_bytes": 1,
+    }
     made: VolumeFacts = make(VolumeFacts, **{**volume, **given})
     return made
 
 
 def make_network(name: str, **given: Any) -> NetworkFacts:  # noqa: ANN401
     """Return a bridge network."""
-    network: dict[str, Any] = {"id": name, "name": name, "driver": "bridge", "subnets": (), "labels": {}, "internal": False}
+    network: dict[str, Any] = {
+        "id": name,
+        "name": name,
+        "driver": "bridge",
+        "subnets": (),
+        "labels": {},
+        "internal": False,
+    }
     made: NetworkFacts = make(NetworkFacts, **{**network, **given})
     return made
 
@@ -88,7 +102,9 @@ def make_socket(port: int, **given: Any) -> ListeningSocket:  # noqa: ANN401
 class FakeHost:
     """A host that answers from a script: the first answer whose words all stand in argv."""
 
-    def __init__(self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5") -> None:
+    def __init__(
+        self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5"
+    ) -> None:
         """Take answers by words of the command: exit code, stdout, stderr; what is not there answers 0 and nothing."""
         self.name = name
         self.address = address

@@ -65,7 +65,12 @@ class Engine:
     def start(self, name: str) -> None:
         """Start."""
         self.calls.append("start")
-        self._find(name)["State"] = {"Status": "running", "Running": True, "ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z"}
+        self._find(name)["State"] = {
+            "Status": "running",
+            "Running": True,
+            "ExitCode": 0,
+            "StartedAt": "2026-01-01T00:00:00Z",
+        }
 
     def rename(self, name: str, new: str) -> None:
         """Rename."""
@@ -79,12 +84,21 @@ class Engine:
     def networks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Return networks, those of one label when asked."""
         wanted = (filters or {}).get("label", "")
-        return [n for n in self.made_networks if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"]
+        return [
+            n
+            for n in self.made_networks
+            if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"
+        ]
 
     def inspect_network(self, name: str) -> dict[str, Any]:
         """Return a network of the source, or one made here."""
         made = next((n for n in self.made_networks if name in {n["Id"], n["Name"]}), None)
-        return made or {"Name": name, "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.20.0.0/16"}]}, "Labels": {}}
+        return made or {
+            "Name": name,
+            "Driver": "bridge",
+            "IPAM": {"Config": [{"Subnet": "172.20.0.0/16"}]},
+            "Labels": {},
+        }
 
     def create_network(self, name: str, **settings: Any) -> None:  # noqa: ANN401
         """Make a network."""
@@ -113,7 +127,9 @@ class Engine:
     def connect_container_to_network(self, container: str, network: str, **_: Any) -> None:  # noqa: ANN401
         """Connect."""
         self.calls.append(f"connect {network}")
-        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][network]
+        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][
+            network
+        ]
 
 
 class FileHost(FakeHost):
@@ -219,7 +235,9 @@ def test_stop_uses_the_products_grace() -> None:
     assert action.verify(note).passed
 
 
-@pytest.mark.parametrize(("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")])
+@pytest.mark.parametrize(
+    ("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")]
+)
 def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) -> None:  # noqa: FBT001
     """Files of a killed database are not copied, even when 137 is listed as clean."""
     route, _ = make_route(Engine(stopped(inspected(), code, killed=killed)), Engine())

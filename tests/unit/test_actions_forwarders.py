@@ -31,7 +31,11 @@ def link(name: str, to: str, number: int, alias: str = "") -> SimpleNamespace:
 
 def scope(**services: SimpleNamespace) -> Any:  # noqa: ANN401 stands in for engine.scope.Scope
     """Return orders -> postgres, orders -> redis on wf005, and what is given in their stead."""
-    known = {"orders": service("orders"), "postgres": service("postgres", port(5432)), "redis": service("redis", port(6379))}
+    known = {
+        "orders": service("orders"),
+        "postgres": service("postgres", port(5432)),
+        "redis": service("redis", port(6379)),
+    }
     environment = SimpleNamespace(
         environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()}
     )
@@ -145,6 +149,8 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     entry = SimpleNamespace(**vars(service("prometheus", port(9090))), product="prometheus", health=health)
     aimed = scope(prometheus=entry)
     aimed.dependants_of = lambda _: ()
-    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim("host", "192.0.2.5", 9090, "http", "/-/ready")
+    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim(
+        "host", "192.0.2.5", 9090, "http", "/-/ready"
+    )
     entry.ports = [port(9090, address="127.0.0.1")]
     assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) is None

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from actions.specification import network_of, notes_of, specification_of
-from checks.fidelity import ALLOWED_DIFFERENCES, compare_containers, judge_fidelity
+from checks.allowed_differences import ALLOWED_DIFFERENCES
+from checks.fidelity import compare_containers, judge_fidelity
 from engine.verdict import Verdict
 from tests.unit.inspected import SOURCE_ID, inspected, recreated
 

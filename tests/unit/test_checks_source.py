@@ -67,7 +67,9 @@ def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], told: str
 
 def test_plain_container_can_be_moved() -> None:
     """runc and a bridge are fine."""
-    assert judge_movable(make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})).passed
+    assert judge_movable(
+        make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})
+    ).passed
 
 
 def test_revived_source_fails_with_the_command_that_stops_it() -> None:

@@ -25,7 +25,11 @@ COPY = {"/data": "copy"}
 
 def test_diff_is_parsed() -> None:
     """Kinds and paths, spaces included."""
-    assert parse_changes("C /var\nA /var/a b\n\nD /x\n") == (Change("C", "/var"), Change("A", "/var/a b"), Change("D", "/x"))
+    assert parse_changes("C /var\nA /var/a b\n\nD /x\n") == (
+        Change("C", "/var"),
+        Change("A", "/var/a b"),
+        Change("D", "/x"),
+    )
 
 
 def test_failing_diff_is_no_answer() -> None:

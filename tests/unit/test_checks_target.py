@@ -58,7 +58,9 @@ def test_other_protocol_and_other_address_do_not_clash() -> None:
 def test_strangers_names_are_refused_each_by_name() -> None:
     """Container, volume, network and path of somebody else: four problems, not one."""
     target = make_host(
-        containers=(make_container(name="redis"),), volumes=(make_volume("redis_data"),), networks=(make_network("shop"),)
+        containers=(make_container(name="redis"),),
+        volumes=(make_volume("redis_data"),),
+        networks=(make_network("shop"),),
     )
     taken = {"/srv/redis": PathFacts("/srv/redis", "directory", occupied=True, marker="")}
     answer = judge_names_free(target, NAMES, taken, LABEL)
