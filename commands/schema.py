@@ -1,0 +1,36 @@
+"""Write the JSON Schemas of inventory, plan and environment, from which editors help; --check only compares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from engine.environment import Environment
+from engine.errors import InputError
+from engine.inventory import Inventory
+from engine.plan import Plan
+from engine.problems import Strict
+
+FOLDER: Final = Path("schemas")
+MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment}
+
+
+def schema_text(model: type[Strict]) -> str:
+    """Return a model's JSON Schema as it stands in its file."""
+    return json.dumps(model.model_json_schema(by_alias=True), indent=1, ensure_ascii=False) + "\n"
+
+
+def main(argv: list[str]) -> int:
+    """Write the schemas, or with --check raise InputError when one is stale."""
+    if argv not in ([], ["--check"]):
+        raise InputError(f"schema {' '.join(argv)}: expected nothing or --check")
+    for name, model in MODELS.items():
+        file, text = FOLDER / f"{name}.schema.json", schema_text(model)
+        if argv and (not file.exists() or file.read_text(encoding="utf-8") != text):
+            raise InputError(f"{file}: is not what the models say. Try: nox -s schema")
+        if not argv:
+            FOLDER.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            print(f"written: {file}")
+    return 0

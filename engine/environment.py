@@ -1,0 +1,74 @@
+"""`environments/<name>.yaml`: which machines the names mean, where backups go, and what only this environment has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from ruamel.yaml import YAML
+
+from engine.inventory import Address, Link, SecretReference, ServiceEntry
+from engine.problems import Strict, parse_shape, read_data, refuse
+
+SSH_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[\w@.-]+) \S+$"
+
+
+class Identity(Strict):
+    """What makes a host this very host; recorded by `nox -s pin`."""
+
+    address: Address = Field(description="as the other hosts reach it", examples=["192.0.2.11"])
+    ssh_host_key: str = Field(pattern=SSH_KEY, description="kind and key, as known_hosts has them")
+    machine_id: str = Field(pattern="^[0-9a-f]{32}$", description="content of /etc/machine-id")
+    engine_id: str = Field(description="ID of docker info")
+    lab: bool = Field(False, description="whether it is a lab host")
+
+
+class BackupPlace(Strict):
+    """Where backups go."""
+
+    host: str = Field(description="a host with an identity here, never the source")
+    path: str = Field(pattern="^/.+", description="directory there", examples=["/var/backups/longshore"])
+    password: SecretReference = Field(description="of the encrypted repository, by reference", examples=["env:LONGSHORE_BACKUP_PASSWORD"])
+    reason: str = Field("", description="why a target may hold the backup, when it does")
+
+
+class Additions(Strict):
+    """Services and links that only this environment has."""
+
+    services: dict[str, ServiceEntry] = Field(default_factory=dict, description="as in the inventory")
+    links: tuple[Link, ...] = Field((), description="as in the inventory")
+
+
+class Environment(Strict):
+    """One environment: a set of real machines behind the inventory's names."""
+
+    environment: str = Field(pattern="^[a-z][a-z0-9-]*$", description="its name", examples=["production"])
+    ssh_config: str | None = Field(None, description="an ssh_config file instead of the operator's own")
+    hosts: dict[str, Identity] = Field(description="identities by name")
+    services: tuple[str, ...] | None = Field(None, description="the services that exist here; all without it")
+    adds: Additions = Field(default_factory=Additions, description="what only this environment has")
+    backup: BackupPlace | None = Field(None, description="where backups go")
+    stand_ins: tuple[str, ...] = Field((), description="services that are not the real product here")
+    images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
+
+
+def load_environment(path: Path) -> Environment:
+    """Return the environment of a file; raises InputError with all its problems."""
+    environment, problems = parse_shape(Environment, read_data(path))
+    if environment and environment.environment != path.stem:
+        problems.append(f"environment: {environment.environment} in a file named {path.stem}; expected the same")
+    if environment and environment.backup and environment.backup.host not in environment.hosts:
+        problems.append(f'backup/host: unknown host "{environment.backup.host}"; known: {", ".join(environment.hosts)}')
+    refuse(path, problems)
+    assert environment is not None
+    return environment
+
+
+def write_environment(path: Path, environment: Environment) -> None:
+    """Write an environment, readable by its owner only."""
+    yaml = YAML()
+    yaml.width = 4096
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(environment.model_dump(mode="json", by_alias=True, exclude_defaults=True), file)

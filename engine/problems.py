@@ -1,0 +1,121 @@
+"""Reading a file into a typed model, with all its problems at once, each with its path."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from engine.errors import InputError
+
+Model = TypeVar("Model", bound="Strict")
+WORDS: Final = {
+    "missing": "missing",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+}
+
+
+class Strict(BaseModel):
+    """Base of all file models: frozen, and no key is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def read_data(path: Path) -> Any:  # noqa: ANN401 files hold anything
+    """Return the content of a YAML or JSON file; raises InputError with line and column."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: can't be read: {reason}. Expected a file there. Try: ls -l {path}") from error
+    try:
+        return _parse_json(path, text) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
+        raise InputError(f"{path}: 1 problem\n  {where}: {error.problem}") from error
+
+
+def _parse_json(path: Path, text: str) -> Any:  # noqa: ANN401
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in seen:
+                raise InputError(f'{path}: 1 problem\n  key "{key}" stands there twice')
+            seen[key] = value
+        return seen
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: 1 problem\n  line {error.lineno}, column {error.colno}: {error.msg}") from error
+
+
+def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]:  # noqa: ANN401
+    """Return the model, or None and every problem of shape as "path: what is wrong"."""
+    if not isinstance(data, Mapping):
+        return None, ["the file: expected a mapping at the top"]
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [_problem(model, problem) for problem in error.errors()]
+
+
+def _problem(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 pydantic's TypedDict of details
+    place = tuple(part for part in problem["loc"])
+    path = "/".join(str(part) for part in place) or "the file"
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+        return f"{path}: unknown key; {hint}"
+    seen = "" if problem["type"] == "missing" else f" (seen: {str(problem['input'])[:60]!r})"
+    return f"{path}: {WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}{seen}"
+
+
+def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
+    """Return the keys known at a place; follows fields by their schema."""
+    schema = model.model_json_schema()
+    here: Any = schema
+    for part in place:
+        here = _resolve(schema, here)
+        properties = here.get("properties", {})
+        here = properties.get(part) or here.get("additionalProperties") or here.get("items") or {}
+    return sorted(_resolve(schema, here).get("properties", {}))
+
+
+def _resolve(schema: Any, here: Any) -> Any:  # noqa: ANN401 JSON Schema is JSON
+    for option in here.get("anyOf", []):
+        if "$ref" in option or "properties" in option or "items" in option:
+            here = option
+    if "$ref" in here:
+        return schema["$defs"][here["$ref"].rpartition("/")[2]]
+    return here
+
+
+def refuse(path: Path, problems: list[str]) -> None:
+    """Raise InputError with all problems of a file, when there are any."""
+    if problems:
+        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+        raise InputError("\n".join([f"{path}: {count}", *(f"  {problem}" for problem in problems)]))
+
+
+def unknown_name(path: str, kind: str, name: str, known: list[str]) -> str:
+    """Return the problem of a name that is not known."""
+    return f'{path}: unknown {kind} "{name}"; known: {", ".join(known)}'

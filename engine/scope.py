@@ -1,0 +1,110 @@
+"""What one run is about: the moves, services, hosts and links behind its plan, its environment and its selection."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import rfc8785
+
+from engine.environment import Environment
+from engine.errors import InputError
+from engine.inventory import Inventory, Link, ServiceEntry, Thresholds
+from engine.plan import Plan, PlannedMove
+
+__all__ = ["PlannedMove", "Scope", "build_scope"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one run is about; everything else in the files is none of its business."""
+
+    environment: Environment
+    inventory: Inventory
+    plan: Plan
+    moves: tuple[PlannedMove, ...]
+    services: Mapping[str, ServiceEntry]
+    links: tuple[Link, ...]
+    hosts: tuple[str, ...]
+    not_applicable: tuple[str, ...]
+
+    def dependants_of(self, service: str) -> tuple[Link, ...]:
+        """Return the links whose dependant needs this service and exists here."""
+        return tuple(link for link in self.links if link.to == service)
+
+    def thresholds(self, host: str) -> Thresholds:
+        """Return a host's thresholds."""
+        return self.inventory.hosts[host].thresholds or self.inventory.thresholds
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 over what people approve: plan, the inventory it touches, the environment's identities.
+
+        RFC 8785 JSON of the resolved values: comments, order of keys and hosts of others don't count.
+        """
+        moved = {move.service for move in self.plan.moves}
+        links = [link for link in self.inventory.links if moved & {link.from_, link.to}]
+        content = {
+            "environment": self.environment.environment,
+            "identities": {name: _data(identity) for name, identity in self.environment.hosts.items()},
+            "plan": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
+            "services": {name: _data(entry) for name, entry in self.inventory.services.items() if name in moved},
+            "links": [_data(link) for link in links],
+            "thresholds": _data(self.inventory.thresholds),
+        }
+        return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+
+
+def _data(model: object) -> dict[str, object]:
+    return model.model_dump(mode="json", by_alias=True)  # type: ignore[attr-defined,no-any-return]
+
+
+def build_scope(
+    inventory: Inventory, plan: Plan, environment: Environment, *, services: Iterable[str] = (), waves: Iterable[str] = ()
+) -> Scope:
+    """Return the scope of a run; raises InputError for selections that are not in the plan and hosts without identity."""
+    chosen = _chosen(plan, tuple(services), tuple(waves))
+    here = set(environment.services) if environment.services is not None else None
+    moves = tuple(move for move in chosen if here is None or move.service in here)
+    if not moves:
+        raise InputError(f"nothing to do: none of {', '.join(m.service for m in chosen)} exists in environment {environment.environment}")
+    entries = {**inventory.services, **environment.adds.services}
+    present = {name: entry for name, entry in entries.items() if here is None or name in here}
+    links = tuple(link for link in (*inventory.links, *environment.adds.links) if {link.from_, link.to} <= set(present))
+    hosts = _hosts(moves, environment)
+    missing = [host for host in hosts if host not in environment.hosts]
+    if missing:
+        raise InputError(
+            f"environments/{environment.environment}.yaml: no identity of {', '.join(missing)}. "
+            f"Try: nox -s pin -- --environment {environment.environment}"
+        )
+    return Scope(
+        environment=environment,
+        inventory=inventory,
+        plan=plan,
+        moves=moves,
+        services=present,
+        links=links,
+        hosts=hosts,
+        not_applicable=tuple(f"{m.service}: not in environment {environment.environment}" for m in chosen if m not in moves),
+    )
+
+
+def _hosts(moves: tuple[PlannedMove, ...], environment: Environment) -> tuple[str, ...]:
+    named = [*(move.source for move in moves), *(move.target for move in moves)]
+    if environment.backup:
+        named.append(environment.backup.host)
+    return tuple(dict.fromkeys(named))
+
+
+def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tuple[PlannedMove, ...]:
+    known_services = [move.service for move in plan.moves]
+    known_waves = list(dict.fromkeys(move.wave for move in plan.moves))
+    for flag, asked, known in (("--service", services, known_services), ("--wave", waves, known_waves)):
+        wrong = [name for name in asked if name not in known]
+        if wrong:
+            raise InputError(f"{flag} {', '.join(wrong)}: not in the plan; known: {', '.join(known)}")
+    return tuple(
+        move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves)
+    )

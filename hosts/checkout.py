@@ -1,0 +1,27 @@
+"""Which version of the runbooks this is: the git commit of the checkout."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def read_commit() -> str:
+    """Return the commit, with "+changes" when the work tree differs from it; "unknown" outside a checkout."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return "unknown"
+    return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(*arguments: str) -> str:
+    try:
+        answer = subprocess.run(  # noqa: S603 our own argv
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=False  # noqa: S607
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip()

@@ -1,0 +1,25 @@
+"""The one adapter of the Docker SDK for Python, which ships no types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+import requests
+from docker.errors import DockerException
+
+from engine.errors import UnreachableError
+
+CALL_DEADLINE_S: Final = 300
+
+
+def connect(host: str, socket: Path) -> Any:  # noqa: ANN401
+    """Return a client on a forwarded socket that has answered; raises UnreachableError."""
+    try:
+        client = docker.DockerClient(base_url=f"unix://{socket}", version="auto", timeout=CALL_DEADLINE_S)
+        client.ping()
+    except (DockerException, requests.RequestException) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise UnreachableError(f"{host}: its Docker Engine does not answer: {reason}. Try: ssh {host} docker version") from error
+    return client

@@ -1,0 +1,156 @@
+"""Facts of a host, gathered in one trip and typed; parsing is pure (`hosts.facts_parse`)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from engine.errors import CouldNotLookError
+from engine.model import ContainerFacts, Host
+
+SCRIPT: Final = (Path(__file__).parent / "facts_script.sh").read_bytes()
+TRIP_S: Final = 60.0
+SECTION_S: Final = 15
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """One image; `layers` are the RootFS diff IDs."""
+
+    id: str
+    tags: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    architecture: str
+    layers: tuple[str, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class VolumeFacts:
+    """One volume; `size_bytes` is None when it could not be measured."""
+
+    name: str
+    driver: str
+    labels: Mapping[str, str]
+    options: Mapping[str, str]
+    mountpoint: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """One network."""
+
+    id: str
+    name: str
+    driver: str
+    subnets: tuple[str, ...]
+    labels: Mapping[str, str]
+    internal: bool
+
+
+@dataclass(frozen=True)
+class ListeningSocket:
+    """One socket that listens; `process` is "" when it was not told."""
+
+    protocol: str
+    address: str
+    port: int
+    process: str
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """One mounted file system."""
+
+    mount: str
+    device: str
+    size_bytes: int
+    free_bytes: int
+    inodes: int
+    inodes_free: int
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """A host at one moment. `docker_version` is "" and `docker_error` tells why when its engine did not answer."""
+
+    host: str
+    gathered_at: datetime
+    machine_id: str
+    lab: bool
+    kernel: str
+    architecture: str
+    os_name: str
+    docker_version: str
+    docker_error: str
+    engine_id: str
+    storage_driver: str
+    docker_root: str
+    containers: tuple[ContainerFacts, ...] = field(repr=False)
+    images: tuple[ImageFacts, ...]
+    volumes: tuple[VolumeFacts, ...]
+    networks: tuple[NetworkFacts, ...]
+    listening: tuple[ListeningSocket, ...]
+    file_systems: tuple[FileSystem, ...]
+    memory_total_bytes: int
+    memory_available_bytes: int
+    load_1m: float
+    cpus: int
+    clock_offset_s: float
+    compose_projects: tuple[str, ...]
+    path_sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def container(self, name: str) -> ContainerFacts | None:
+        """Return a container by name; raises CouldNotLookError when the engine did not answer."""
+        self.need_docker()
+        return next((container for container in self.containers if container.name == name), None)
+
+    def volume(self, name: str) -> VolumeFacts | None:
+        """Return a volume by name; raises CouldNotLookError when the engine did not answer."""
+        self.need_docker()
+        return next((volume for volume in self.volumes if volume.name == name), None)
+
+    def image_for(self, reference: str) -> ImageFacts | None:
+        """Return the image with a tag or ID; raises CouldNotLookError when the engine did not answer."""
+        self.need_docker()
+        return next((image for image in self.images if reference == image.id or reference in image.tags), None)
+
+    def bind_size(self, path: str) -> int | None:
+        """Return the size in bytes of a bind mount's source, None when it was not measured."""
+        return self.path_sizes.get(path)
+
+    def file_system_of(self, path: str) -> FileSystem | None:
+        """Return the file system that holds a path: the one with the longest matching mount point."""
+        holding = [fs for fs in self.file_systems if path == fs.mount or path.startswith(fs.mount.rstrip("/") + "/")]
+        return max(holding, key=lambda fs: len(fs.mount), default=None)
+
+    def need_docker(self) -> None:
+        """Raise CouldNotLookError when the engine did not answer: nothing is known about containers then."""
+        if not self.docker_version:
+            raise CouldNotLookError(
+                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). "
+                f"Try: ssh {self.host} docker version"
+            )
+
+
+def gather_facts(host: Host) -> HostFacts:
+    """Gather a host's facts in one exchange; raises CouldNotLookError when the trip itself fails."""
+    from hosts.facts_parse import parse_facts  # noqa: PLC0415 parsing needs the types above
+
+    mark = f"=={secrets.token_hex(8)}=="
+    started = time.time()
+    answer = host.run(["sh", "-s", "--", mark, str(SECTION_S)], stdin=SCRIPT, timeout_s=TRIP_S)
+    ended = time.time()
+    if answer.exit_code or mark not in answer.text:
+        raise CouldNotLookError(
+            f"{host.name}: facts could not be gathered: {answer.error_text or f'exit status {answer.exit_code}'}. "
+            f"Try: ssh {host.name} docker ps"
+        )
+    now = datetime.now(UTC)
+    return parse_facts(host.name, answer.text, mark, gathered_at=now, our_clock=(started, ended))

@@ -1,0 +1,224 @@
+"""Pure parsers of what the facts script printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from engine.errors import CouldNotLookError
+from engine.model import ContainerFacts, MountFacts
+from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
+
+PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one command of the script printed, how it ended, and the begin of what it said wrong."""
+
+    text: str
+    status: int
+    error: str
+
+
+MISSING: Final = Section("", 127, "not asked")
+
+
+def parse_sections(output: str, mark: str) -> dict[str, Section]:
+    """Cut the output of the script into its sections."""
+    sections = {}
+    pattern = re.compile(
+        rf"^{re.escape(mark)} begin (?P<name>\w+)\n(?P<text>.*?)\n?^{re.escape(mark)} end (?P=name) (?P<status>\d+) ?(?P<error>[^\n]*)$",
+        re.MULTILINE | re.DOTALL,
+    )
+    for found in pattern.finditer(output):
+        sections[found["name"]] = Section(found["text"], int(found["status"]), found["error"].strip())
+    return sections
+
+
+def parse_facts(
+    host: str, output: str, mark: str, *, gathered_at: datetime, our_clock: tuple[float, float]
+) -> HostFacts:
+    """Return typed facts; `our_clock` are our times before and after the trip, in seconds since the epoch."""
+    found = parse_sections(output, mark)
+    kernel = found.get("kernel", MISSING).text.split()
+    version = _json(host, found.get("docker", MISSING)) or {}
+    info = _json(host, found.get("info", MISSING)) or {}
+    memory = parse_memory(found.get("memory", MISSING).text)
+    sizes = parse_sizes(found.get("sizes", MISSING).text)
+    answering = "info" in found and found["info"].status == 0
+    containers = tuple(parse_container(host, raw) for raw in _json(host, found.get("containers", MISSING)) or [])
+    return HostFacts(
+        host=host,
+        gathered_at=gathered_at,
+        machine_id=found.get("machine", MISSING).text.strip(),
+        lab=found.get("lab", MISSING).text.strip() == "lab",
+        kernel=" ".join(kernel[:2]),
+        architecture=kernel[2] if len(kernel) > 2 else "",  # noqa: PLR2004 uname -srm
+        os_name=parse_os(found.get("os", MISSING).text),
+        docker_version=str((version.get("Server") or {}).get("Version", "")) if answering else "",
+        docker_error="" if answering else _docker_error(found),
+        engine_id=str(info.get("ID", "")),
+        storage_driver=str(info.get("Driver", "")),
+        docker_root=str(info.get("DockerRootDir", "")),
+        containers=containers,
+        images=tuple(parse_image(raw) for raw in _json(host, found.get("images", MISSING)) or []),
+        volumes=tuple(parse_volume(raw, sizes) for raw in _json(host, found.get("volumes", MISSING)) or []),
+        networks=tuple(parse_network(raw) for raw in _json(host, found.get("networks", MISSING)) or []),
+        listening=parse_sockets(found.get("sockets", MISSING).text),
+        file_systems=parse_file_systems(found.get("disks", MISSING).text, found.get("inodes", MISSING).text),
+        memory_total_bytes=memory.get("MemTotal", 0),
+        memory_available_bytes=memory.get("MemAvailable", 0),
+        load_1m=float((found.get("load", MISSING).text.split() or ["0"])[0]),
+        cpus=int(found.get("cpus", MISSING).text.strip() or 0),
+        clock_offset_s=_clock_offset(found.get("clock", MISSING).text, our_clock),
+        compose_projects=tuple(
+            sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})
+        ),
+        path_sizes=sizes,
+    )
+
+
+def _docker_error(found: Mapping[str, Section]) -> str:
+    for name in ("docker", "info"):
+        section = found.get(name, MISSING)
+        if section.status:
+            return "no answer in time" if section.status == 124 else section.error or f"exit status {section.status}"  # noqa: PLR2004 timeout(1)
+    return "no answer"
+
+
+def _json(host: str, section: Section) -> Any:  # noqa: ANN401 JSON has no narrower type
+    if section.status or not section.text.strip():
+        return None
+    try:
+        return json.loads(section.text)
+    except ValueError as error:
+        raise CouldNotLookError(f"{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info") from error
+
+
+def _clock_offset(text: str, our_clock: tuple[float, float]) -> float:
+    """Return host clock minus ours; the script asks it first, so it is nearer to the start of the trip."""
+    try:
+        theirs = float(text.strip())
+    except ValueError:
+        return 0.0
+    started, ended = our_clock
+    return 0.0 if started <= theirs <= ended else round(theirs - started if theirs < started else theirs - ended, 3)
+
+
+def parse_os(text: str) -> str:
+    """Return PRETTY_NAME of /etc/os-release."""
+    names = [line.partition("=")[2].strip('"') for line in text.splitlines() if line.startswith("PRETTY_NAME=")]
+    return names[0] if names else ""
+
+
+def parse_memory(text: str) -> dict[str, int]:
+    """Return /proc/meminfo in bytes."""
+    rows = (line.replace(":", "").split() for line in text.splitlines())
+    return {row[0]: int(row[1]) * (1024 if len(row) > 2 else 1) for row in rows if len(row) > 1}  # noqa: PLR2004 "kB"
+
+
+def parse_sizes(text: str) -> dict[str, int]:
+    """Return `du -sk` lines as bytes by path."""
+    rows = (line.split("\t", 1) for line in text.splitlines() if "\t" in line)
+    return {path: int(size) * 1024 for size, path in rows}
+
+
+def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
+    """Join `df -P -k` and `df -P -i`."""
+    free_inodes = {row[5]: (_number(row[1]), _number(row[3])) for row in _df_rows(inodes)}
+    return tuple(
+        FileSystem(row[5], row[0], int(row[1]) * 1024, int(row[3]) * 1024, *free_inodes.get(row[5], (0, 0)))
+        for row in _df_rows(disks)
+    )
+
+
+def _df_rows(text: str) -> list[list[str]]:
+    rows = [line.split(None, 5) for line in text.splitlines()[1:]]
+    return [row for row in rows if len(row) == 6 and row[1].isdigit()]  # noqa: PLR2004 df's columns
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def parse_sockets(text: str) -> tuple[ListeningSocket, ...]:
+    """Parse `ss -Hltnup`: protocol, state, queues, local address:port, peer, users."""
+    sockets = []
+    for line in text.splitlines():
+        fields = line.split(None, 6)
+        if len(fields) < 6 or not fields[4].rpartition(":")[2].isdigit():  # noqa: PLR2004 ss's columns
+            continue
+        address, _, port = fields[4].rpartition(":")
+        process = PROCESS.search(line)
+        sockets.append(ListeningSocket(fields[0], address.partition("%")[0].strip("[]"), int(port), process["name"] if process else ""))
+    return tuple(sockets)
+
+
+def parse_container(host: str, raw: Mapping[str, Any]) -> ContainerFacts:
+    """Return one container of `docker inspect`."""
+    state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return ContainerFacts(
+        host=host,
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        image_ref=config["Image"],
+        image_id=raw["Image"],
+        state=state["Status"],
+        exit_code=int(state.get("ExitCode") or 0),
+        health=(state.get("Health") or {}).get("Status") or "none",
+        restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
+        mounts=tuple(parse_mount(mount) for mount in raw.get("Mounts") or []),
+        networks={name: tuple(network.get("Aliases") or ()) for name, network in networks.items()},
+        published=parse_published(host_config.get("PortBindings") or {}),
+        labels=dict(config.get("Labels") or {}),
+        env=dict(item.partition("=")[::2] for item in config.get("Env") or []),
+        raw=raw,
+    )
+
+
+def parse_mount(mount: Mapping[str, Any]) -> MountFacts:
+    """Return one mount of a container."""
+    kind = str(mount["Type"])
+    source = str(mount.get("Name") or "") if kind == "volume" else str(mount.get("Source") or "")
+    return MountFacts(kind, source, str(mount["Destination"]), not mount.get("RW", True), str(mount.get("Driver") or "local"))
+
+
+def parse_published(bindings: Mapping[str, Any]) -> tuple[tuple[str, int, int, str], ...]:
+    """Return published ports as (host address, host port, container port, protocol)."""
+    published = []
+    for container_port, places in bindings.items():
+        port, _, protocol = container_port.partition("/")
+        published += [
+            (str(place.get("HostIp") or ""), int(place["HostPort"]), int(port), protocol or "tcp")
+            for place in places or []
+            if str(place.get("HostPort") or "").isdigit()
+        ]
+    return tuple(published)
+
+
+def parse_image(raw: Mapping[str, Any]) -> ImageFacts:
+    """Return one image of `docker image inspect`."""
+    layers = (raw.get("RootFS") or {}).get("Layers") or ()
+    return ImageFacts(
+        raw["Id"], tuple(raw.get("RepoTags") or ()), tuple(raw.get("RepoDigests") or ()), raw.get("Architecture", ""), tuple(layers), int(raw["Size"])
+    )
+
+
+def parse_volume(raw: Mapping[str, Any], sizes: Mapping[str, int]) -> VolumeFacts:
+    """Return one volume of `docker volume inspect`."""
+    mountpoint = str(raw.get("Mountpoint") or "")
+    return VolumeFacts(raw["Name"], raw["Driver"], raw.get("Labels") or {}, raw.get("Options") or {}, mountpoint, sizes.get(mountpoint))
+
+
+def parse_network(raw: Mapping[str, Any]) -> NetworkFacts:
+    """Return one network of `docker network inspect`."""
+    pools = (raw.get("IPAM") or {}).get("Config") or []
+    return NetworkFacts(
+        raw["Id"], raw["Name"], raw["Driver"], tuple(pool["Subnet"] for pool in pools if "Subnet" in pool), raw.get("Labels") or {}, bool(raw.get("Internal"))
+    )

@@ -1,0 +1,37 @@
+# One trip: everything that checks need from a host, in sections "<mark> NAME STATUS" after their content.
+# POSIX sh; needs nothing but a shell, coreutils and the docker client. Reads only.
+mark="$1"
+deadline="$2"
+section() {
+    name="$1"; shift
+    printf '%s begin %s\n' "$mark" "$name"
+    if command -v timeout >/dev/null 2>&1; then timeout "$deadline" "$@" 2>"$errors"; else "$@" 2>"$errors"; fi
+    status=$?
+    printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$(head -c 300 "$errors" | tr '\n' ' ')"
+}
+errors=$(mktemp) || exit 1
+trap 'rm -f "$errors"' EXIT
+section clock date +%s.%N
+section kernel uname -srm
+section os cat /etc/os-release
+section machine cat /etc/machine-id
+section lab sh -c 'test -e /etc/longshore-lab && echo lab'
+section memory cat /proc/meminfo
+section load cat /proc/loadavg
+section cpus getconf _NPROCESSORS_ONLN
+section disks df -P -k
+section inodes df -P -i
+section sockets ss -Hltnup
+section docker docker version --format '{{json .}}'
+if [ "$status" = 0 ]; then
+    section info docker info --format '{{json .}}'
+    section containers sh -c 'ids=$(docker ps -aq --no-trunc); [ -z "$ids" ] || docker inspect --size=false $ids'
+    section images sh -c 'ids=$(docker images -q --no-trunc | sort -u); [ -z "$ids" ] || docker image inspect $ids'
+    section volumes sh -c 'names=$(docker volume ls -q); [ -z "$names" ] || docker volume inspect $names'
+    section networks sh -c 'ids=$(docker network ls -q --no-trunc); [ -z "$ids" ] || docker network inspect $ids'
+    section sizes sh -c '
+        { docker volume ls -q | while read -r name; do docker volume inspect -f "{{.Mountpoint}}" "$name"; done
+          ids=$(docker ps -aq); [ -z "$ids" ] || docker inspect -f "{{range .Mounts}}{{if eq .Type \"bind\"}}{{println .Source}}{{end}}{{end}}" $ids
+        } | grep -v -e "^$" -e "^/$" -e "^/var/run/docker.sock$" -e "^/proc" -e "^/sys" -e "^/dev" | sort -u |
+        while read -r path; do [ -e "$path" ] && du -skx "$path"; done; true'
+fi

@@ -1,0 +1,147 @@
+"""All hosts of a run: opened once, identified before the first command, facts gathered in parallel, closed at the end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from engine.environment import Environment
+from engine.errors import CouldNotLookError, RefusedError
+from engine.product import LAB_MARKER
+from hosts.docker_sdk import connect
+from hosts.facts import HostFacts, gather_facts
+from hosts.transport import SshHost
+
+MOST_AT_ONCE: Final = 16
+IDENTIFY_S: Final = 15.0
+IDENTIFY: Final = f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u'
+
+
+class Fleet:
+    """The hosts of one run by name; each is compared with its pinned identity before anything else is asked of it."""
+
+    def __init__(self, names: Iterable[str], environment: Environment, ssh_config: Path | None) -> None:
+        """Prepare connections; none is opened yet."""
+        self.names = tuple(names)
+        self._environment = environment
+        self._folder = Path(tempfile.mkdtemp(prefix="ls-"))
+        self._hosts = {name: self._host(name, ssh_config) for name in self.names}
+        self._identified: dict[str, RefusedError | None] = {}
+        self._docker: dict[str, Any] = {}
+        self._facts: dict[str, HostFacts | CouldNotLookError] = {}
+
+    def _host(self, name: str, ssh_config: Path | None) -> SshHost:
+        pin = self._environment.hosts[name]
+        known = self._folder / f"{name}.known_hosts"
+        known.write_text(f"{name} {pin.ssh_host_key}\n", encoding="utf-8")
+        options = ("-F", str(ssh_config.resolve())) if ssh_config else ()
+        pinned = (
+            "-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes",
+            "-o", f"HostKeyAlias={name}", "-o", f"HostKeyAlgorithms={_algorithms(pin.ssh_host_key)}",
+        )
+        return SshHost(name, pin.address, self._folder, (*options, *pinned))
+
+    def __getitem__(self, name: str) -> SshHost:
+        """Return a host that is the one that was pinned; raises RefusedError when it is another."""
+        host = self._hosts[name]
+        if name not in self._identified:
+            self._identified[name] = self._identify(host)
+        refusal = self._identified[name]
+        if refusal:
+            raise refusal
+        return host
+
+    def _identify(self, host: SshHost) -> RefusedError | None:
+        answer = host.run(["sh", "-c", IDENTIFY], timeout_s=IDENTIFY_S)
+        seen = answer.text.split("\n")
+        machine_id, marker, uid = (seen + ["", "", ""])[:3]
+        if uid.strip() != "0":
+            _become_root(host)
+        return refusal_of(self._environment, host.name, machine_id.strip(), lab=marker == "lab")
+
+    def docker(self, name: str) -> Any:  # noqa: ANN401 the SDK ships no types
+        """Return the Docker SDK's client of a host, through a forwarded socket; raises UnreachableError."""
+        if name not in self._docker:
+            self._docker[name] = connect(name, self[name].forward_socket("/var/run/docker.sock"))
+        return self._docker[name]
+
+    def facts(self, name: str) -> HostFacts:
+        """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking again."""
+        if name not in self._facts:
+            self._facts[name] = self._gather(name)
+        found = self._facts[name]
+        if isinstance(found, CouldNotLookError):
+            raise found
+        return found
+
+    def _gather(self, name: str) -> HostFacts | CouldNotLookError:
+        try:
+            return gather_facts(self[name])
+        except CouldNotLookError as error:
+            return error
+
+    def gather(self, names: Iterable[str]) -> Mapping[str, HostFacts | CouldNotLookError]:
+        """Gather the facts of several hosts at once; a dead one costs its deadline once and yields its error."""
+        wanted = [name for name in names if name not in self._facts]
+        with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
+            for name, found in zip(wanted, pool.map(self._gather, wanted), strict=True):
+                self._facts[name] = found
+        return {name: self._facts[name] for name in names}
+
+    def forget_facts(self, name: str) -> None:
+        """Gather this host's facts again at the next question."""
+        self._facts.pop(name, None)
+
+    def close(self) -> None:
+        """Close all connections and remove their sockets."""
+        for client in self._docker.values():
+            client.close()
+        for host in self._hosts.values():
+            host.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _algorithms(host_key: str) -> str:
+    kind = host_key.split()[0]
+    return "rsa-sha2-512,rsa-sha2-256" if kind == "ssh-rsa" else kind
+
+
+def _become_root(host: SshHost) -> None:
+    answer = host.run(["sudo", "-n", "true"], timeout_s=IDENTIFY_S)
+    if answer.exit_code:
+        raise CouldNotLookError(
+            f"{host.name}: sudo asks for a password ({answer.error_text}). Expected: root, or sudo without one. "
+            "Add a sudoers line: USER ALL=(root) NOPASSWD: ALL"
+        )
+    host.become_root()
+
+
+def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: bool) -> RefusedError | None:
+    """Return why a host is not the one that this environment pinned, None when it is."""
+    pin = environment.hosts[name]
+    where = f"{name}: environment {environment.environment}"
+    if lab and environment.environment != "lab":
+        return RefusedError(f"{where}: the host carries {LAB_MARKER}. Expected: none outside the lab. Use --lab, or another host")
+    if not lab and environment.environment == "lab":
+        return RefusedError(f"{where}: the host has no {LAB_MARKER}. Expected: a lab host. Leave out --lab for real hosts")
+    if machine_id != pin.machine_id:
+        return RefusedError(
+            f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another machine. "
+            f"If that is right: nox -s pin -- --environment {environment.environment}"
+        )
+    return None
+
+
+@contextmanager
+def open_hosts(names: Iterable[str], environment: Environment, ssh_config: Path | None) -> Iterator[Fleet]:
+    """Open hosts for the length of a run."""
+    fleet = Fleet(names, environment, ssh_config)
+    try:
+        yield fleet
+    finally:
+        fleet.close()

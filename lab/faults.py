@@ -1,0 +1,114 @@
+"""Ways to break the lab, each with its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lab import hosts
+from lab.hosts import ssh
+from lab.machine import run, wait_until
+from lab.settings import HOSTS, HostPlan, LabError
+
+BUSY_PORT: Final = 5432
+SMALL_DISK: Final = "16m"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: how it is made and how it is undone (undoing what was not made does nothing)."""
+
+    make: Callable[[Any], None]
+    heal: Callable[[Any], None]
+
+
+def _plan(name: str) -> HostPlan:
+    return next(plan for plan in HOSTS if plan.name == name)
+
+
+def _inside(host: str, script: str) -> None:
+    """Run a script inside the host's container: works while its sshd or Docker does not."""
+    run(["docker", "exec", _plan(host).container, "sh", "-c", script], deadline_s=60)
+
+
+def _take_port(_client: Any) -> None:  # noqa: ANN401
+    listen = (
+        f"import socket,time; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); "
+        f's.bind(("0.0.0.0",{BUSY_PORT})); s.listen(); time.sleep(86400)'
+    )
+    perl = f"use IO::Socket::INET; my $s=IO::Socket::INET->new(LocalPort=>{BUSY_PORT},Listen=>5,ReuseAddr=>1) or die; sleep 86400"
+    _inside("wf002", f"(command -v python3 >/dev/null && exec -a port-taker python3 -c '{listen}' || exec perl -e '{perl}') >/dev/null 2>&1 &")
+    wait_until(f"wf002: a listener on {BUSY_PORT}", lambda: _not_listening("wf002"), 10)
+
+
+def _not_listening(host: str) -> str:
+    try:
+        _inside(host, f"ss -Hltn 'sport = :{BUSY_PORT}' | grep -q .")
+    except LabError:
+        return "nothing listens"
+    return ""
+
+
+def _free_port(_client: Any) -> None:  # noqa: ANN401
+    _inside("wf002", "pkill -f IO::Socket::INET; pkill -f port-taker; true")
+
+
+def _fill_disk(_client: Any) -> None:  # noqa: ANN401
+    """Put a tiny file system under wf002's volumes: what is created there from now on does not fit."""
+    _inside("wf002", f"mountpoint -q /var/lib/docker/volumes || mount -t tmpfs -o size={SMALL_DISK} full /var/lib/docker/volumes")
+
+
+def _empty_disk(_client: Any) -> None:  # noqa: ANN401
+    _inside("wf002", "! mountpoint -q /var/lib/docker/volumes || umount -l /var/lib/docker/volumes")
+
+
+def _stop_docker(_client: Any) -> None:  # noqa: ANN401
+    """Freeze the engine of wf002, so that it takes calls and never answers."""
+    _inside("wf002", "pkill -STOP -x dockerd")
+
+
+def _start_docker(_client: Any) -> None:  # noqa: ANN401
+    _inside("wf002", "pkill -CONT -x dockerd; true")
+
+
+def _stop_host(client: Any) -> None:  # noqa: ANN401
+    hosts.stop(client, _plan("wf001"))
+
+
+def _start_host(client: Any) -> None:  # noqa: ANN401
+    container = hosts.find(client, _plan("wf001"))
+    if container is not None:
+        container.start()
+        hosts.wait_for_host(_plan("wf001"))
+
+
+def _cut_network(_client: Any) -> None:  # noqa: ANN401
+    address = run(["docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", _plan("wf002").container])
+    peer = address.decode().strip()
+    for chain, side in (("INPUT", "-s"), ("OUTPUT", "-d"), ("FORWARD", "-d"), ("FORWARD", "-s")):
+        _inside("wf005", f"iptables -I {chain} {side} {peer} -m comment --comment lab-fault -j DROP")
+
+
+def _join_network(_client: Any) -> None:  # noqa: ANN401
+    _inside("wf005", "iptables-save | grep -v lab-fault | iptables-restore")
+
+
+FAULTS: Final = {
+    "port-taken": Fault(_take_port, _free_port),
+    "disk-full": Fault(_fill_disk, _empty_disk),
+    "docker-stopped": Fault(_stop_docker, _start_docker),
+    "host-stopped": Fault(_stop_host, _start_host),
+    "partition": Fault(_cut_network, _join_network),
+}
+
+
+def heal(client: Any) -> None:  # noqa: ANN401
+    """Undo every fault; hosts that are stopped are started first."""
+    _start_host(client)
+    for name, fault in FAULTS.items():
+        if name != "host-stopped":
+            fault.heal(client)
+
+
+__all__ = ["FAULTS", "Fault", "heal", "ssh"]

@@ -1,0 +1,111 @@
+"""Lab hosts as containers: network, disks, start, wait, remove."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from docker.errors import APIError, NotFound
+from docker.types import IPAMConfig, IPAMPool
+
+from lab.identity import identity_folder
+from lab.machine import run, wait_until
+from lab.settings import HOST_IMAGE, HOSTS, LABEL, NETWORK, STATE, SUBNETS, HostPlan, LabError
+
+READY_S: Final = 60
+STOP_S: Final = 70
+PRIVILEGES: Final = (
+    "--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+    "--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",
+)
+"""What a nested engine needs; `--privileged` fails where the machine itself lacks a capability."""
+
+
+def ensure_network(client: Any) -> dict[str, str]:  # noqa: ANN401
+    """Make the lab's network in a subnet that is free here; return each host's address."""
+    try:
+        network = client.networks.get(NETWORK)
+    except NotFound:
+        network = _create_network(client)
+    first = network.attrs["IPAM"]["Config"][0]["Subnet"].rsplit(".", 1)[0]
+    return {plan.name: f"{first}.{plan.last_octet}" for plan in HOSTS}
+
+
+def _create_network(client: Any) -> Any:  # noqa: ANN401
+    refusals = []
+    for subnet in SUBNETS:
+        try:
+            pool = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
+            created = client.networks.create(NETWORK, driver="bridge", ipam=pool, labels={LABEL: "1"})
+            return client.networks.get(created.id)
+        except APIError as error:
+            refusals.append(f"{subnet}: {error.explanation}")
+    raise LabError("lab network: no subnet is free. Expected one of them to be: " + "; ".join(refusals))
+
+
+def find(client: Any, plan: HostPlan) -> Any | None:  # noqa: ANN401
+    """Return the container that plays a host, None when there is none."""
+    try:
+        return client.containers.get(plan.container)
+    except NotFound:
+        return None
+
+
+def start(client: Any, plan: HostPlan, address: str) -> None:  # noqa: ANN401
+    """Start a host; one that runs is left alone."""
+    container = find(client, plan)
+    if container is not None:
+        container.start()
+        return
+    run(["docker", "create", "--name", plan.container, "--hostname", plan.name, *_network(plan, address), *PRIVILEGES, "--label",
+         f"{LABEL}=1", "--volume", f"{plan.volume}:/disk", "--volume", f"{identity_folder(plan.name)}:/identity:ro", HOST_IMAGE])
+    client.containers.get(plan.container).start()
+
+
+def _network(plan: HostPlan, address: str) -> tuple[str, ...]:
+    return "--network", NETWORK, "--ip", address, "--network-alias", plan.name
+
+
+def wait_for_host(plan: HostPlan) -> None:
+    """Wait until a host's engine and sshd answer."""
+    ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", plan.name, "docker", "version",
+           "--format", "{{.Server.Version}}"]
+
+    def missing() -> str:
+        try:
+            run(ssh, deadline_s=15)
+        except LabError as error:
+            return str(error).splitlines()[-1]
+        return ""
+
+    wait_until(f"{plan.name}: sshd and Docker", missing, READY_S)
+
+
+def ssh(host: str, *argv: str, stdin: bytes | None = None, deadline_s: float = 120) -> bytes:
+    """Run a command on a lab host."""
+    return run(["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, *argv], stdin=stdin, deadline_s=deadline_s)
+
+
+def stop(client: Any, plan: HostPlan) -> None:  # noqa: ANN401
+    """Stop a host as a shutdown would: its containers get their grace."""
+    container = find(client, plan)
+    if container is not None:
+        container.stop(timeout=STOP_S)
+
+
+def remove(client: Any, plan: HostPlan) -> None:  # noqa: ANN401
+    """Remove a host and its disk."""
+    container = find(client, plan)
+    if container is not None:
+        container.remove(force=True, v=True)
+    try:
+        client.volumes.get(plan.volume).remove(force=True)
+    except NotFound:
+        return
+
+
+def remove_network(client: Any) -> None:  # noqa: ANN401
+    """Remove the lab's network."""
+    try:
+        client.networks.get(NETWORK).remove()
+    except NotFound:
+        return

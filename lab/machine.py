@@ -1,0 +1,51 @@
+"""The Docker Engine of this machine, and what the lab asks of it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import docker
+from docker.errors import DockerException
+
+from lab.settings import LABEL, LabError
+
+DEADLINE_S: Final = 900
+
+
+def connect() -> Any:  # noqa: ANN401 the SDK ships no types
+    """Return a client of this machine's engine; raises LabError when none answers."""
+    try:
+        client = docker.from_env(timeout=DEADLINE_S)
+        client.ping()
+    except DockerException as error:
+        raise LabError(
+            "this machine: no Docker Engine answers. Expected: one on the usual socket. Try: ./bootstrap.sh demo, which "
+            f"installs and starts it ({str(error).splitlines()[0][:120]})"
+        ) from error
+    return client
+
+
+def run(argv: list[str], *, stdin: bytes | None = None, deadline_s: float = DEADLINE_S) -> bytes:
+    """Run a program and return its output; raises LabError with the end of what it said."""
+    try:
+        answer = subprocess.run(argv, input=stdin, capture_output=True, timeout=deadline_s, check=False)  # noqa: S603 our own argv
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{' '.join(argv[:4])} …: no end after {deadline_s:.0f} s. Try it by hand") from error
+    if answer.returncode:
+        said = (answer.stderr or answer.stdout).decode(errors="replace").strip().splitlines()[-8:]
+        raise LabError(f"{' '.join(argv[:6])} …: exit status {answer.returncode}: " + "\n  ".join(said))
+    return answer.stdout
+
+
+def wait_until(what: str, question: Callable[[], str], deadline_s: float) -> None:
+    """Ask until the answer is empty (nothing missing); raises LabError with the last answer and the wait."""
+    started, pause = time.monotonic(), 0.1
+    while missing := question():
+        waited = time.monotonic() - started
+        if waited > deadline_s:
+            raise LabError(f"{what}: not after {waited:.0f} s (last: {missing}). Look: docker ps -a --filter label={LABEL}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)

@@ -1,0 +1,123 @@
+"""The services on wf005, run as a customer runs them: with many options, so that recreating them is a real question."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from lab import seeds
+from lab.hosts import ssh
+from lab.machine import wait_until
+from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, LabError
+
+SOURCE: Final = "wf005"
+NETWORK: Final = "apps"
+READY_S: Final = 90
+
+POSTGRES_RUN: Final = (
+    "--name", "postgres", "--hostname", "pg-shop", "--network", NETWORK, "--network-alias", "db",
+    "--publish", "5432:5432", "--volume", "postgres_data:/var/lib/postgresql/data", "--shm-size", "256m",
+    "--restart", "unless-stopped", "--stop-timeout", "60", "--memory", "1g", "--memory-reservation", "256m",
+    "--ulimit", "nofile=4096:8192", "--health-cmd", "pg_isready -h 127.0.0.1 -U postgres",
+    "--health-interval", "5s", "--health-timeout", "3s", "--health-retries", "5", "--health-start-period", "10s",
+    "--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3",
+    "--label", "team=platform", "--label", "backup=nightly", "--add-host", "ldap.internal:192.0.2.7",
+    POSTGRES, "postgres", "-c", "max_connections=120", "-c", "shared_buffers=128MB", "-c", "log_min_duration_statement=500",
+)
+REDIS_RUN: Final = (
+    "--name", "redis", "--network", NETWORK, "--publish", "6379:6379", "--volume", "redis_data:/data",
+    "--mount", "type=bind,source=/srv/redis/redis.conf,target=/usr/local/etc/redis/redis.conf,readonly",
+    "--restart", "always", "--init", "--sysctl", "net.core.somaxconn=1024", "--stop-signal", "SIGTERM",
+    "--cpus", "1.5", "--pids-limit", "200", "--security-opt", "no-new-privileges:true",
+    "--tmpfs", "/scratch:rw,size=16m,mode=1777", "--health-cmd", "redis-cli ping | grep -q PONG",
+    "--health-interval", "5s", "--health-timeout", "3s", "--label", "team=platform",
+    REDIS, "redis-server", "/usr/local/etc/redis/redis.conf",
+)
+PROMETHEUS_RUN: Final = (
+    "--name", "prometheus", "--network", NETWORK, "--publish", "9090:9090", "--volume", "prometheus_data:/prometheus",
+    "--volume", "/srv/prometheus:/etc/prometheus:ro", "--restart", "unless-stopped", "--user", "65534:65534",
+    "--cap-drop", "ALL", "--read-only", "--tmpfs", "/tmp:rw,size=32m", "--stop-timeout", "60", "--label", "team=observability",
+    PROMETHEUS, "--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus",
+    "--storage.tsdb.retention.time=10y", "--web.enable-lifecycle",
+)
+ORDERS_RUN: Final = (
+    "--name", "orders", "--network", NETWORK, "--publish", "8080:8080", "--restart", "unless-stopped",
+    "--label", "team=shop", ORDERS,
+)
+REDIS_CONF: Final = "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\nappendfsync everysec\nsave 3600 1 300 100\nrequirepass {password}\n"
+
+
+def make_passwords() -> dict[str, str]:
+    """Return new passwords for the services."""
+    return {name: secrets.token_urlsafe(18) for name in ("postgres", "orders_app", "reporting", "redis")}
+
+
+def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> None:
+    """Create, seed and start all services on the source host; it must be new."""
+    ssh(SOURCE, "docker", "network", "create", "--subnet", INNER_SUBNET, NETWORK)
+    _write_configuration(passwords)
+    say("postgres: making the shop's data")
+    _run(POSTGRES_RUN, {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"})
+    wait_until("postgres", _answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
+    script = seeds.postgres_script(passwords["orders_app"], passwords["reporting"])
+    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=script)
+    say("redis: making keys of every type")
+    _run(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]})
+    wait_until("redis", _answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
+    ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_commands())
+    say("prometheus: making two weeks of history")
+    _make_history()
+    _run(PROMETHEUS_RUN, {})
+    _run(ORDERS_RUN, {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]})
+
+
+def wait_for_services() -> None:
+    """Wait until every service on the source does its work."""
+    asked = "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"
+    for name, port, path in (("orders", 8080, "/health"), ("prometheus", 9090, "/-/ready")):
+        wait_until(f"{name} on {SOURCE}", _answers("bash", "-c", f"'{asked.format(port=port, path=path)}'"), READY_S)
+
+
+def _answers(*argv: str) -> Callable[[], str]:
+    def missing() -> str:
+        try:
+            ssh(SOURCE, *argv, deadline_s=20)
+        except LabError as error:
+            return str(error).splitlines()[-1]
+        return ""
+
+    return missing
+
+
+def _run(arguments: tuple[str, ...], env: dict[str, str]) -> None:
+    """Run a container detached; its environment travels over standard input, never in argv."""
+    lines = "".join(f"{name}={value}\n" for name, value in env.items()).encode()
+    quoted = [f"'{argument}'" for argument in arguments]
+    ssh(SOURCE, "docker", "run", "--detach", "--env-file", "/dev/stdin", *quoted, stdin=lines)
+
+
+def _write_configuration(passwords: dict[str, str]) -> None:
+    write = "umask 077; mkdir -p $(dirname {path}); cat > {path}"
+    conf = REDIS_CONF.format(password=passwords["redis"]).encode()
+    ssh(SOURCE, write.format(path="/srv/redis/redis.conf"), stdin=conf)
+    ssh(SOURCE, "chmod 0755 /srv/redis; chown 999:999 /srv/redis/redis.conf; chmod 0640 /srv/redis/redis.conf")
+    folder = Path(__file__).parent / "prometheus"
+    for file in sorted(folder.iterdir()):
+        ssh(SOURCE, write.format(path=f"/srv/prometheus/{file.name}"), stdin=file.read_bytes())
+    ssh(SOURCE, "chmod -R u=rwX,go=rX /srv/prometheus")
+
+
+def _make_history() -> None:
+    """Write blocks of a fixed past, with Prometheus' own tool."""
+    run = ("docker", "run", "--rm", "-i", "--volume", "prometheus_data:/prometheus", "--entrypoint", "/bin/sh", PROMETHEUS, "-c")
+    make = "'cat > /tmp/history.txt && promtool tsdb create-blocks-from openmetrics --quiet /tmp/history.txt /prometheus'"
+    ssh(SOURCE, *run, make, stdin=seeds.prometheus_history())
+
+
+def state_of_services() -> dict[str, str]:
+    """Return each container on the source with its state."""
+    text = ssh(SOURCE, "docker", "ps", "--all", "--format", "'{{json .}}'").decode()
+    return {row["Names"]: row["Status"] for row in map(json.loads, text.splitlines())}

@@ -1,0 +1,135 @@
+"""Questions of preflight about one move: checks joined with the facts of its two hosts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from actions.backups import expected_objects, recorded_backup
+from actions.forwarders import judge_links_relayable
+from actions.labels import move_label
+from checks import guards, images, names, ports, state
+from checks.backups import check_backup
+from checks.capacity import SpaceNeed, judge_disk_after, judge_space
+from checks.inventory import judge_container_as_declared
+from engine.model import ContainerFacts
+from engine.verdict import Judgement
+from hosts.facts import HostFacts
+from moves.past import read_past
+from moves.world import World
+
+
+def _source(world: World, service: str) -> tuple[HostFacts, ContainerFacts]:
+    host = world.move_of(service).source
+    return world.facts(host), world.container(service, host)
+
+
+def _target(world: World, service: str) -> HostFacts:
+    return world.facts(world.move_of(service).target)
+
+
+def label(world: World, service: str) -> str:
+    """Return the label of what the coming (or running) attempt of this move creates."""
+    attempt = read_past(world.journal, service).attempt
+    return move_label(world.scope.environment.environment, service, attempt)
+
+
+def judge_inventory(world: World, service: str) -> Judgement:
+    """Judge whether the container is what the inventory says."""
+    _, container = _source(world, service)
+    return judge_container_as_declared(world.entry(service), container)
+
+
+def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
+    """Judge where the container's state lies; one answer per rule, so that all problems show."""
+    facts, container = _source(world, service)
+    product, rules = world.product(service), mount_rules(world, service)
+    changes = state.read_changes(world.fleet[facts.host], container.name)
+    return (
+        state.judge_mount_rules(container, rules),
+        state.judge_state_paths(container, product.state_paths),
+        state.judge_anonymous_volumes(container, rules),
+        state.judge_volume_drivers(facts, container, rules),
+        state.judge_shared_volumes(facts, container, rules),
+        state.judge_writable_layer(container, changes, product.writable_noise, world.entry(service).writable_layer),
+    )
+
+
+def mount_rules(world: World, service: str) -> dict[str, str]:
+    """Return each mount's rule by its path in the container."""
+    return {mount.at: mount.rule for mount in world.entry(service).mounts}
+
+
+def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
+    """Judge who else could start the container again, and whether it can be moved at all."""
+    facts, container = _source(world, service)
+    mentions = guards.read_mentions(world.fleet[facts.host], container.name)
+    held = world.entry(service).guards
+    return guards.judge_movable(container), guards.judge_guards(facts, container, mentions, held)
+
+
+def judge_image(world: World, service: str) -> Judgement:
+    """Judge whether the very image is on the target."""
+    facts, container = _source(world, service)
+    return images.judge_image_on_target(facts, _target(world, service), container)
+
+
+def space_needs(world: World, service: str) -> tuple[SpaceNeed, ...]:
+    """Return what a move will put on its target: one need per mount that is copied, by its measured size."""
+    facts, container = _source(world, service)
+    target, rules = _target(world, service), mount_rules(world, service)
+    needs = []
+    for mount in container.mounts:
+        if rules.get(mount.destination) != "copy":
+            continue
+        volume = facts.volume(mount.source) if mount.kind == "volume" else None
+        size = volume.size_bytes if volume else facts.bind_size(mount.source)
+        path = target.docker_root if mount.kind == "volume" else mount.source
+        needs.append(SpaceNeed(f"{service}: {mount.kind} {mount.source}", path, size))
+    return tuple(needs)
+
+
+def judge_disk(world: World, service: str) -> tuple[Judgement, ...]:
+    """Judge whether the data fits on the target, and whether the disk stays below its threshold afterwards."""
+    target, needs = _target(world, service), space_needs(world, service)
+    return judge_space(target, needs), judge_disk_after(target, needs, world.scope.thresholds(target.host).disk_percent)
+
+
+def judge_ports(world: World, service: str) -> Judgement:
+    """Judge whether the published ports are free on the target."""
+    _, container = _source(world, service)
+    needs = [ports.PortNeed(service, host_port, protocol, address) for address, host_port, _, protocol in container.published]
+    return ports.judge_ports_free(_target(world, service), needs, label(world, service))
+
+
+def judge_names(world: World, service: str) -> Judgement:
+    """Judge whether the names that the move will create are free on the target."""
+    _, container = _source(world, service)
+    target, rules = _target(world, service), mount_rules(world, service)
+    copied = [mount for mount in container.mounts if rules.get(mount.destination) == "copy"]
+    needed = names.NamesNeeded(
+        container=container.name,
+        volumes=tuple(mount.source for mount in copied if mount.kind == "volume"),
+        networks=tuple(container.networks),
+        paths=tuple(mount.source for mount in copied if mount.kind == "bind"),
+    )
+    paths = names.read_paths(world.fleet[target.host], needed.paths)
+    return names.judge_names_free(target, needed, paths, label(world, service))
+
+
+def judge_links(world: World, service: str) -> Judgement:
+    """Judge whether a relay can keep every link of the service once it is on its target."""
+    return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts})
+
+
+def judge_backup(world: World, service: str) -> Judgement:
+    """Judge the backup that prepare took."""
+    _, container = _source(world, service)
+    taken, sound = recorded_backup(world.journal, service)
+    return check_backup(
+        service,
+        expected_objects(world.product(service), container, mount_rules(world, service)),
+        taken,
+        repository_ok=sound,
+        now=datetime.now(UTC),
+        oldest_hours=world.scope.plan.evidence_max_age_h,
+    )

@@ -1,0 +1,74 @@
+"""Questions of validate about one moved service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from checks.fidelity import judge_fidelity
+from checks.logs import judge_logs as judge_lines
+from checks.logs import read_log_lines
+from checks.source import judge_source_stays_stopped, kept_name
+from engine.model import Holds
+from engine.verdict import Judgement, failed, passed, unknown
+from moves import serving
+from moves.world import World
+from services.comparison import compare_fingerprints
+
+
+def _target(world: World, service: str) -> str:
+    return world.move_of(service).target
+
+
+def judge_container(world: World, service: str) -> Judgement:
+    """Judge whether the container runs on its target, is healthy and has not restarted."""
+    host = _target(world, service)
+    container = world.container(service, host)
+    restarts = int(container.raw.get("RestartCount", 0))
+    told = f"{container.name} on {host}: {container.state}, health {container.health}, {restarts} restarts"
+    look = f"Try: ssh {host} docker logs --tail 50 {container.name}"
+    if not container.running or container.health not in {"healthy", "none"} or restarts:
+        return failed(f"{told}. Expected: running, healthy, 0 restarts. {look}", restarts=restarts)
+    return passed(told, restarts=restarts)
+
+
+def judge_configuration(world: World, service: str) -> Judgement:
+    """Judge whether the container's configuration equals that of the kept source container."""
+    move, name = world.move_of(service), world.entry(service).container
+    kept = world.facts(move.source).container(kept_name(name))
+    if kept is None:
+        return unknown(f"{move.source}: no {kept_name(name)} to compare with. Look: docker ps -a")
+    return judge_fidelity(kept, world.container(service, move.target))
+
+
+def judge_smoke(world: World, service: str) -> Judgement:
+    """Use the service's function through its published port."""
+    return serving.judge_smoke(world, service, _target(world, service))
+
+
+def judge_fingerprint(world: World, service: str) -> Judgement:
+    """Compare what the service holds with what it held at the cutover."""
+    before = world.recorded_fingerprint(service, "cutover")
+    if before is None:
+        return unknown(f"{service}: no fingerprint of a cutover in the journal. Expected: a committed move before validate")
+    host = _target(world, service)
+    now = world.product(service).fingerprint(world.target(service, host), since=before)
+    world.record_fingerprint(service, host, "validate", now)
+    return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+
+
+def judge_logs(world: World, service: str) -> Judgement:
+    """Judge the log lines that the container wrote since the move."""
+    host, product, name = _target(world, service), world.product(service), world.entry(service).container
+    lines = read_log_lines(world.fleet[host], name, since=_moved_at(world, service))
+    return judge_lines(f"{service} on {host}", lines, product.trouble, product.noise)
+
+
+def _moved_at(world: World, service: str) -> datetime | None:
+    committed = [r for r in world.journal.records(kind="move_state", service=service) if r.body["state"] == "committed"]
+    return datetime.fromisoformat(str(committed[-1].at)) if committed else None
+
+
+def judge_source_asleep(world: World, service: str) -> Judgement:
+    """Judge whether the old container is kept and stopped."""
+    move = world.move_of(service)
+    return judge_source_stays_stopped(world.facts(move.source), world.entry(service).container)
