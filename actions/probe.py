@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -78,10 +79,11 @@ class StartProbe:
         return passed(f"{route.source}: probe runs: {self.aim.viewpoint(route.source)}", period_s=PERIOD_S)
 
     def undo(self, note: Note) -> None:
-        """Note what it saw, then remove it."""
-        lines = read_probe(self.route)
-        if lines:
-            seen = measure_outage(lines, self.aim.viewpoint(self.route.source), PERIOD_S)
+        """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
+        if inspect_container(self.route.fleet, self.route.source, self.route.slug(ROLE)) is not None:
+            with suppress(ActionError):
+                wait_for_good(self.route, FIRST_ANSWER_S)
+            seen = measure_outage(read_probe(self.route), self.aim.viewpoint(self.route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         remove_helpers(self.route.fleet, self.route.source, self.route.move_label, ROLE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 PROBE_PROGRAM: Final = r"""
-import json, socket, struct, sys, time
+import collections, json, socket, struct, sys, threading, time
 
 question, name, port, period_s, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
 ATTEMPT_S = 1.0
@@ -43,17 +43,36 @@ def attempt():
         return False, "%s: %s" % (type(error).__name__, error)
 
 
-state, last_ns = None, 0
-while True:
-    began = now()
+def once(began):
     good, seen = attempt()
-    ended = now()
-    if good is not state:
-        line = {"good": good, "at_ns": ended, "began_ns": began, "last_ns": last_ns, "seen": seen}
-        print(json.dumps(line), flush=True)
-        state = good
-    last_ns = ended if good else began
-    time.sleep(max(0.0, period_s - (ended - began) / 1e9))
+    judge(good, seen, began, now())
+    free.release()
+
+
+def judge(good, seen, began, ended):
+    with lock:
+        if began < last["bad_began" if good else "good_began"]:
+            return  # an attempt that hung tells what was, not what is
+        if good is not last["state"]:
+            before = max([start for start in starts if start < began], default=began)
+            line = {"good": good, "at_ns": ended, "began_ns": began, "seen": seen}
+            line["last_ns"] = before if good else last["good_ended"]
+            print(json.dumps(line), flush=True)
+        last["state"] = good
+        last["good_began" if good else "bad_began"] = began
+        if good:
+            last["good_ended"] = max(ended, last["good_ended"])
+
+
+lock, free, starts = threading.Lock(), threading.Semaphore(30), collections.deque(maxlen=100)
+last = {"state": None, "good_began": 0, "bad_began": 0, "good_ended": 0}
+turn = time.monotonic()
+while True:
+    if free.acquire(blocking=False):  # a name that is gone takes a second to be denied: the next question does not wait
+        starts.append(now())
+        threading.Thread(target=once, args=(starts[-1],), daemon=True).start()
+    turn = max(turn + period_s, time.monotonic())
+    time.sleep(max(0.0, turn - time.monotonic()))
 """
-"""One line per change: when the answer came, when it was asked for, and `last_ns`: the last answer of the state before
-(its end when it was good, its beginning when it was bad)."""
+"""One line per change. `last_ns` is the end of the last good answer when it turns bad, and when it turns good the beginning
+of the attempt before, which had no good answer: the service came back after it."""

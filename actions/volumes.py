@@ -190,7 +190,7 @@ class CopyVolumes:
                 "-e",
                 shell_line(channel.ssh()),
                 what,
-                f"{channel.destination()}:{here}",
+                f"{channel.destination()}:/{position}/",
             ],
             name=route.slug(f"copy-{position}"),
             move_label=route.move_label,
