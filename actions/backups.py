@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,6 +27,7 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 PURPOSE: Final = "backup"
 ROLE: Final = "backup"
+AT_ONCE: Final = 3
 LONGEST_BACKUP_S: Final = 4 * 3600.0
 REPOSITORY_AT: Final = "/repository"
 SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
@@ -35,7 +37,7 @@ WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
 
 
 @dataclass(frozen=True)
-class BackupPlace:
+class Repository:
     """The restic repository: where it lies and how the source reaches its host; the password is never in argv."""
 
     peer: Peer
@@ -48,7 +50,7 @@ class TakeBackup:
     """Store each logical export and each volume of one service as a snapshot, then check the repository."""
 
     route: Route
-    place: BackupPlace
+    repository: Repository
     commands: tuple[ContainerCommand, ...]
     places: tuple[DataPlace, ...]
     key: str = field(default="backup-taken", init=False)
@@ -57,8 +59,8 @@ class TakeBackup:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        names = ", ".join([*(export_name(c) for c in self.commands if c.saves_as), *(p.text() for p in self.places)])
-        return f"back up {names} of {self.route.source} to {self.place.peer.host}:{self.place.path} (restic, encrypted)"
+        names = ", ".join([*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
+        return f"back up {names} of {self.route.source} to {self.repository.peer.host}:{self.repository.path} (restic, encrypted)"
 
     def estimate_s(self) -> float | None:
         """Return None: it depends on the data."""
@@ -67,31 +69,33 @@ class TakeBackup:
     def do(self, note: Note) -> None:
         """Take all snapshots; a failed export is not counted and its snapshot is forgotten."""
         route, started = self.route, time.monotonic()
-        for host in (route.source, self.place.peer.host):
+        for host in (route.source, self.repository.peer.host):
             remove_helpers(route.fleet, host, route.move_label, ROLE)
-        make = ["mkdir", "-p", "-m", "0700", "--", self.place.path]
-        route.audit(self.place.peer.host, self.key, self.describe())
-        run_checked(route.fleet, self.place.peer.host, make, doing="make the repository's directory")
+        make = ["mkdir", "-p", "-m", "0700", "--", self.repository.path]
+        route.audit(self.repository.peer.host, self.key, self.describe())
+        run_checked(route.fleet, self.repository.peer.host, make, doing="make the repository's directory")
         serve = toolbox_argv(
             [SFTP_SERVER],
             move_label=route.move_label,
             role=ROLE,
             interactive=True,
-            mounts=[ToolboxMount("bind", self.place.path, REPOSITORY_AT)],
+            mounts=[ToolboxMount("bind", self.repository.path, REPOSITORY_AT)],
         )
         with open_channel(
             route.fleet,
             route.source,
-            self.place.peer,
+            self.repository.peer,
             move_label=route.move_label,
             purpose=PURPOSE,
             forced_command=shell_line(serve),
             valid_s=LONGEST_BACKUP_S,
         ) as channel:
-            self._write(channel, "password", self.place.password.reveal())
+            self._write(channel, "password", self.repository.password.reveal())
             self._ensure_repository(channel)
-            taken = [self._export(channel, number, c) for number, c in enumerate(self.commands) if c.saves_as]
-            taken += [self._archive(channel, place) for place in self.places]
+            with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+                exports = [pool.submit(self._export, channel, *item) for item in enumerate(self._saving())]
+                archives = [pool.submit(self._archive, channel, place) for place in self.places]
+            taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
             note["repository_ok"] = self._restic(channel, ["check"]).exit_code == 0
         note["seconds"] = round(time.monotonic() - started, 1)
@@ -99,8 +103,8 @@ class TakeBackup:
     def verify(self, note: Note) -> Judgement:
         """Judge whether every object got a snapshot that holds something and the repository is sound."""
         taken = [BackupObject.from_record(record) for record in note.get("objects", [])]
-        wanted = sum(1 for command in self.commands if command.saves_as) + len(self.places)
-        where = f"{self.place.peer.host}:{self.place.path}"
+        wanted = len(self._saving()) + len(self.places)
+        where = f"{self.repository.peer.host}:{self.repository.path}"
         empty = [item.name for item in taken if item.size_bytes <= 0]
         if len(taken) != wanted or empty or not note.get("repository_ok"):
             sound = "sound" if note.get("repository_ok") else "not checked or damaged"
@@ -119,9 +123,12 @@ class TakeBackup:
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Leave snapshots: a backup is never taken away. Remove helpers and the temporary key."""
         route = self.route
-        for host in (route.source, self.place.peer.host):
+        for host in (route.source, self.repository.peer.host):
             remove_helpers(route.fleet, host, route.move_label, ROLE)
-        close_channel(route.fleet, route.source, self.place.peer.host, move_label=route.move_label, purpose=PURPOSE)
+        close_channel(route.fleet, route.source, self.repository.peer.host, move_label=route.move_label, purpose=PURPOSE)
+
+    def _saving(self) -> list[ContainerCommand]:
+        return [command for command in self.commands if command.saves_as]
 
     def _write(self, channel: Channel, name: str, text: str) -> None:
         """Write a secret into the channel's directory on tmpfs (0700), through stdin."""
@@ -133,7 +140,7 @@ class TakeBackup:
             made = self._restic(channel, ["init"])
             if made.exit_code != 0:
                 raise ActionError(
-                    f"{self.place.peer.host}: no restic repository in {self.place.path}, and none could be made: "
+                    f"{self.repository.peer.host}: no restic repository in {self.repository.path}, and none could be made: "
                     f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
                 )
 
@@ -171,7 +178,7 @@ class TakeBackup:
         run = shell_line(["docker", "exec", "--env-file", environment, self.route.container, *command.argv])
         words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
         store = shell_line(self._restic_argv(channel, words, interactive=True))
-        status = f"{channel.directory}/export.status"
+        status = f"{channel.directory}/status-{number}"
         script = (
             f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
         )

@@ -192,7 +192,8 @@ def compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _own_toolbox() -> dict[str, Any]:
     try:
-        image: dict[str, Any] = docker.from_env().api.inspect_image(TOOLBOX_IMAGE)
+        api: Any = docker.from_env().api
+        image: dict[str, Any] = api.inspect_image(TOOLBOX_IMAGE)
     except docker.errors.DockerException as error:
         raise UnreachableError(
             f"this machine: no toolbox image: {error}. Expected: {TOOLBOX_IMAGE} in its own engine. Try: nox -s toolbox"
@@ -201,7 +202,8 @@ def _own_toolbox() -> dict[str, Any]:
 
 
 def _saved_toolbox() -> Iterator[bytes]:
-    chunks: Iterator[bytes] = docker.from_env().api.get_image(TOOLBOX_IMAGE)
+    api: Any = docker.from_env().api
+    chunks: Iterator[bytes] = api.get_image(TOOLBOX_IMAGE)
     return chunks
 
 

@@ -21,11 +21,12 @@ from engine.errors import ActionError, RefusedError
 from engine.model import Note
 from engine.product import LABEL_MOVE
 from engine.verdict import Effect, Judgement, failed, passed
-from hosts.manifest import compare_manifests
+from hosts.manifest import Drift, compare_manifests
 from hosts.toolbox import read_manifest
 
 RSYNC: Final = ("rsync", "-aHAXS", "--numeric-ids", "--stats", "--no-human-readable")
 LONGEST_COPY_S: Final = 6 * 3600.0
+AT_ONCE: Final = 3
 ROLE: Final = "copy"
 PURPOSE: Final = "copy"
 BYTES: Final = re.compile(rb"^Total file size: (\d+)", re.MULTILINE)
@@ -74,8 +75,9 @@ class CopyVolumes:
                 forced_command=forced,
                 valid_s=LONGEST_COPY_S,
             ) as channel:
-                for position, place in enumerate(self.places):
-                    copied[place.text()] = self._copy(channel, position, place, kinds)
+                with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+                    jobs = [pool.submit(self._copy, channel, *item, kinds) for item in enumerate(self.places)]
+                copied = {place.text(): job.result() for place, job in zip(self.places, jobs, strict=True)}
         note["copied"] = copied
         note["size_bytes"] = sum(item["size_bytes"] for item in copied.values())
         note["seconds"] = round(time.monotonic() - started, 3)
@@ -234,7 +236,8 @@ class ProveVolumes:
         started = time.monotonic()
         if not self.places:
             return passed(f"{self.route.service}: has no mount to copy, nothing to compare", places=0)
-        drifts = {place.text(): self._drift(place) for place in self.places}
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            drifts = dict(zip((place.text() for place in self.places), pool.map(self._drift, self.places), strict=True))
         different = [f"{name}: {line}" for name, drift in drifts.items() for line in drift.differences]
         count = sum(drift.count for drift in drifts.values())
         compared = sum(drift.compared for drift in drifts.values())
@@ -259,7 +262,7 @@ class ProveVolumes:
     def undo(self, note: Note) -> None:
         """Undo nothing."""
 
-    def _drift(self, place: DataPlace) -> Any:  # noqa: ANN401
+    def _drift(self, place: DataPlace) -> Drift:
         route = self.route
         with ThreadPoolExecutor(max_workers=2) as pool:
             here = pool.submit(read_manifest, route.fleet, route.source, place.source)

@@ -90,9 +90,11 @@ def unmovable_reasons(raw: Mapping[str, Any]) -> tuple[str, ...]:
     host_config: Mapping[str, Any] = raw.get("HostConfig") or {}
     labels: Mapping[str, str] = (raw.get("Config") or {}).get("Labels") or {}
     reasons = ["started with --rm: its stop deletes it"] if host_config.get("AutoRemove") else []
-    for mode in ("NetworkMode", "IpcMode", "PidMode"):
-        if str(host_config.get(mode) or "").startswith("container:"):
-            reasons.append(f"shares {mode.removesuffix('Mode').lower()} with another container")
+    reasons.extend(
+        f"shares {mode.removesuffix('Mode').lower()} with another container"
+        for mode in ("NetworkMode", "IpcMode", "PidMode")
+        if str(host_config.get(mode) or "").startswith("container:")
+    )
     if any(name.startswith("com.docker.swarm.") for name in labels):
         reasons.append("belongs to a Swarm service")
     if host_config.get("DeviceRequests"):
