@@ -5,7 +5,7 @@ Protocols and frozen values only; nothing here opens a socket or a process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -103,6 +103,7 @@ class Part:
     digest: str
     holds: Holds = Holds.SINCE_CUTOVER
     bound: Mapping[str, float | int | str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ class Target:
     """One running service to ask: its container, where to connect, its options and its resolved credentials.
 
     `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
-    `run` executes argv inside the container and returns its result (for checks that need the product's own tools).
-    `sibling` gives the endpoint of any container port of the same container.
+    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
     """
 
     service: str
@@ -130,6 +130,7 @@ class Target:
     endpoint: Endpoint
     options: Mapping[str, Any]
     secrets: Mapping[str, Secret]
+    files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Fleet:
 
     def _host(self, name: str, ssh_config: Path | None) -> SshHost:
         pin = self._environment.hosts[name]
-        known = self._folder / f"{name}.known_hosts"
+        known = self._folder / f"known_hosts.{name}"
         known.write_text(f"{name} {pin.ssh_host_key}\n", encoding="utf-8")
         options = ("-F", str(ssh_config.resolve())) if ssh_config else ()
         pinned = (

@@ -154,8 +154,8 @@ class SshHost:
     def _unreachable(self, said: bytes) -> UnreachableError:
         lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
         reason = lines[-1] if lines else "the connection was lost"
-        flags = shlex.join(option for option in self._options if option)
-        return UnreachableError(f"{self.name}: ssh failed: {reason}. Try: ssh {flags} {self.name} true".replace("  ", " "))
+        flags = f"-F {self._options[1]} " if self._options[:1] == ("-F",) else ""
+        return UnreachableError(f"{self.name}: ssh failed: {reason.rstrip('.')}. Try: ssh {flags}{self.name} true")
 
 
 def free_port() -> int:

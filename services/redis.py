@@ -1,0 +1,214 @@
+"""Redis: ready when loaded, works for a client, and holds the same keys, types, values and expiry times."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import redis
+
+from engine.errors import UnreachableError
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
+from engine.verdict import Judgement, failed, passed
+
+TIMEOUT_S: Final = 10.0
+BATCH: Final = 1000
+NAMED_KEYS: Final = 200_000
+"""Up to so many keys of a database each key's own digest is kept, so that a message can name it."""
+SOON_MS: Final = 600_000
+"""Keys that expire within ten minutes are left out: they may be gone before the other side is read."""
+GONE: Final = -2
+READERS: Final[dict[bytes, tuple[Any, ...]]] = {
+    b"string": ("GET",),
+    b"list": ("LRANGE", 0, -1),
+    b"set": ("SMEMBERS",),
+    b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    b"hash": ("HGETALL",),
+    b"stream": ("XRANGE", "-", "+"),
+}
+
+
+class Product:
+    """The key-value store."""
+
+    name = "redis"
+    acts_on_start = False
+    stop_grace_s = 120
+    clean_exit_codes = frozenset({0, 143})
+    ready_deadline_s = 120.0
+    state_paths = ("/data",)
+    writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108
+    trouble: tuple[LogPattern, ...] = (
+        LogPattern(r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature", "its files can't be read"),
+        LogPattern(r"Can't handle RDB format version", "the files are of a newer Redis"),
+        LogPattern(r"MISCONF", "it refuses writes because it can't persist"),
+        LogPattern(r"OOM command not allowed", "it is out of memory"),
+        LogPattern(r"READONLY You can't write", "it is a replica"),
+        LogPattern(r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"),
+        LogPattern(r"short read while loading the AOF|truncating the AOF", "the append-only file was cut off"),
+        LogPattern(r"No space left on device|Write error writing append only file|Error writing to the AOF", "the disk is full"),
+    )
+    noise: tuple[LogPattern, ...] = (
+        LogPattern(r"overcommit_memory|Transparent Huge Pages", "kernel settings of the host; worth mending, not harmful tonight"),
+    )
+
+    def ready(self, at: Target) -> Judgement:
+        """Ask for PONG of a server that has loaded its data."""
+        where = f"{at.service} on {at.container.host}"
+        try:
+            with _connect(at) as client:
+                client.ping()
+                loading = client.info("persistence")["loading"]
+        except UnreachableError as error:
+            return failed(str(error))
+        if loading:
+            return failed(f"{where}: still loads its data")
+        return passed(f"{where}: answers PING, its data is loaded")
+
+    def smoke(self, at: Target, nonce: str) -> Judgement:
+        """Set, read and remove a key of our own; persistence works as configured; the server is a primary."""
+        where = f"{at.service} on {at.container.host}"
+        with _connect(at) as client:
+            client.set(nonce, nonce, ex=60)
+            seen = client.get(nonce)
+            client.delete(nonce)
+            persistence, role = client.info("persistence"), client.info("replication")["role"]
+            aof_wanted = client.config_get("appendonly").get("appendonly") == "yes"
+        wrong = [
+            text
+            for text, bad in (
+                (f"read back {seen!r}", seen != nonce.encode()),
+                (f"role {role}", role != "master"),
+                ("append-only file is configured but not in use", aof_wanted and not persistence["aof_enabled"]),
+                (f"last append {persistence.get('aof_last_write_status')}", persistence.get("aof_last_write_status", "ok") != "ok"),
+                (f"last snapshot {persistence['rdb_last_bgsave_status']}", persistence["rdb_last_bgsave_status"] != "ok"),
+            )
+            if bad
+        ]
+        if wrong:
+            return failed(f"{where}: {'; '.join(wrong)}. Expected: a primary that keeps what is written")
+        mode = "append-only file" if persistence["aof_enabled"] else "snapshots"
+        return passed(f"{where}: a key was set, read and removed; primary; persists by {mode}")
+
+    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+        """Read every key of every database; keys that expire soon and those that change all the time are left out."""
+        changing = tuple(map(str, at.options.get("changing_keys") or ()))
+        parts: dict[str, Part] = {}
+        with _connect(at) as client:
+            for database in sorted(int(name.removeprefix("db")) for name in client.info("keyspace")):
+                before = since.parts.get(f"db {database}: keys") if since else None
+                parts[f"db {database}: keys"] = _keys(client, database, changing, before)
+            parts["settings: persistence, memory, authentication"] = _settings(client)
+        return Fingerprint(at.service, parts)
+
+    def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
+        """Return a snapshot as a replica would get it; the container's own REDISCLI_AUTH lets it in."""
+        return (ContainerCommand(("sh", "-c", "redis-cli --rdb - 2>/dev/null"), timeout_s=3600, saves_as="dump.rdb"),)
+
+
+@contextmanager
+def _connect(at: Target) -> Iterator[Any]:
+    """Yield a client; a refused password is an AssertionError, no answer is UnreachableError."""
+    where = f"{at.service} on {at.container.host}"
+    password = at.secrets["password"].reveal() if "password" in at.secrets else None
+    client = redis.Redis(
+        host=at.endpoint.host, port=at.endpoint.port, password=password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+    )
+    try:
+        yield client
+    except redis.AuthenticationError as error:
+        reason = str(error)[:120]
+        raise AssertionError(f"{where}: is not let in: {reason}. Expected: the password of the inventory's reference works") from None
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
+    finally:
+        client.close()
+
+
+def _settings(client: Any) -> Part:  # noqa: ANN401 the client's stubs are incomplete
+    names = ("appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy", "notify-keyspace-events", "databases")
+    values = [f"{name}={client.config_get(name).get(name)}" for name in names]
+    values.append(f"password={'yes' if client.config_get('requirepass').get('requirepass') else 'no'}")
+    return Part(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
+
+
+def _keys(client: Any, database: int, changing: Collection[str], before: Part | None) -> Part:  # noqa: ANN401
+    """Return the keys of one database; with `before`, only those that it knew.
+
+    A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
+    """
+    client.execute_command("SELECT", database)
+    now_ms = int(time.time() * 1000)
+    names = {
+        shown(key): _name_digest(key, kind, expires_ms, value)
+        for key, kind, expires_ms, value in _entries(client, changing)
+        if expires_ms <= 0 or expires_ms > now_ms + SOON_MS
+    }
+    if before is not None and before.names:
+        expired = {name: digest for name, digest in before.names.items() if name not in names and _was_to_expire(digest, now_ms)}
+        names = {name: digest for name, digest in {**names, **expired}.items() if name in before.names}
+    digest = hashlib.sha256("\n".join(f"{name} {names[name]}" for name in sorted(names)).encode()).hexdigest()
+    if len(names) > NAMED_KEYS:
+        return Part(len(names), digest, Holds.AT_CUTOVER)
+    return Part(len(names), digest, Holds.SINCE_CUTOVER, {}, names)
+
+
+def shown(key: bytes) -> str:
+    """Return a key as text; other bytes as escapes."""
+    return key.decode("utf-8", "backslashreplace")
+
+
+def _name_digest(key: bytes, kind: bytes, expires_ms: int, value: Any) -> str:  # noqa: ANN401
+    digest = hashlib.sha256(b"\0".join((key, kind, str(expires_ms).encode(), canonical(kind, value)))).hexdigest()[:16]
+    return f"{digest}@{expires_ms}" if expires_ms > 0 else digest
+
+
+def _was_to_expire(digest: str, now_ms: int) -> bool:
+    _, _, expires_ms = digest.partition("@")
+    return bool(expires_ms) and int(expires_ms) <= now_ms + SOON_MS
+
+
+def _entries(client: Any, changing: Collection[str]) -> Iterator[tuple[bytes, bytes, int, Any]]:  # noqa: ANN401
+    """Yield key, type, expiry (ms since the epoch, -1 without) and value of each key that is not said to change."""
+    cursor = 0
+    while True:
+        cursor, found = client.scan(cursor, count=BATCH)
+        keys = [key for key in dict.fromkeys(found) if not any(fnmatchcase(shown(key), pattern) for pattern in changing)]
+        about = _pipelined(client, [command for key in keys for command in (("TYPE", key), ("PEXPIRETIME", key))])
+        kinds, expiries = about[::2], about[1::2]
+        values = _pipelined(client, [_reader(kind, key) for kind, key in zip(kinds, keys, strict=True)])
+        for key, kind, expires_ms, value in zip(keys, kinds, expiries, values, strict=True):
+            if int(expires_ms) != GONE:
+                yield key, _word(kind), int(expires_ms), value
+        if cursor == 0:
+            return
+
+
+def _pipelined(client: Any, commands: list[tuple[Any, ...]]) -> list[Any]:  # noqa: ANN401
+    """Return raw answers; response callbacks of the client would change types."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(pipeline.execute())
+
+
+def _word(kind: Any) -> bytes:  # noqa: ANN401
+    return kind.encode() if isinstance(kind, str) else bytes(kind)
+
+
+def _reader(kind: Any, key: bytes) -> tuple[Any, ...]:  # noqa: ANN401
+    command, *arguments = READERS.get(_word(kind), ("DUMP",))
+    return (command, key, *arguments)
+
+
+def canonical(kind: bytes, value: Any) -> bytes:  # noqa: ANN401
+    """Return a value in one defined order: sets and hashes have none of their own."""
+    if kind == b"set":
+        value = sorted(value)
+    if isinstance(value, dict):
+        value = sorted(value.items())
+    return repr(value).encode()
