@@ -96,13 +96,13 @@ class StopSource:
     def do(self, note: Note) -> None:
         """Stop it."""
         route = self.route
-        note.setdefault("was_running", need_container(route, route.source, route.container)["State"]["Running"])
+        note["was_running"] = bool(need_recorded(route).inspect["State"].get("Running"))
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
             api.stop(route.container, timeout=self.grace_s)
 
-    def verify(self, note: Note) -> Judgement:
-        """Judge whether it is stopped, and stopped cleanly."""
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the container itself is asked
+        """Judge whether it is stopped, and stopped cleanly; also when an earlier, interrupted run stopped it."""
         route = self.route
         state = need_container(route, route.source, route.container)["State"]
         where, code = f"{route.source}: {route.container}", int(state.get("ExitCode", -1))
@@ -112,7 +112,7 @@ class StopSource:
                 f"{route.container}"
             )
         clean = code in self.clean_exit_codes and code != KILLED and not state.get("OOMKilled")
-        if note.get("was_running", True) and not clean:
+        if not clean:
             why = ", killed for lack of memory" if state.get("OOMKilled") else ""
             why = why or (f", killed after {self.grace_s} s" if code == KILLED else "")
             return failed(

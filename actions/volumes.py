@@ -27,6 +27,9 @@ from hosts.toolbox import read_manifest
 RSYNC: Final = ("rsync", "-aHAXS", "--numeric-ids", "--stats", "--no-human-readable")
 LONGEST_COPY_S: Final = 6 * 3600.0
 AT_ONCE: Final = 3
+OWN_PID: Final = "OWN_PID"
+"""Stands for the number of the shell that sshd starts: one receiver for each place that is copied at the same time."""
+
 ROLE: Final = "copy"
 PURPOSE: Final = "copy"
 BYTES: Final = re.compile(rb"^Total file size: (\d+)", re.MULTILINE)
@@ -64,7 +67,7 @@ class CopyVolumes:
         for place in self.places:
             self._make_place(place, kinds)
         copied: dict[str, Any] = {}
-        forced = shell_line(self._receiver(kinds))
+        forced = shell_line(self._receiver(kinds)).replace(OWN_PID, "$$")
         if self.places:
             with open_channel(
                 route.fleet,
@@ -173,6 +176,7 @@ class CopyVolumes:
         mounts = [_mount(place, kinds, position, read_only=False) for position, place in enumerate(self.places)]
         return toolbox_argv(
             ["rrsync", "-wo", "/data"],
+            name=f"{self.route.slug('receive')}-{OWN_PID}",
             move_label=self.route.move_label,
             role=ROLE,
             mounts=mounts,

@@ -18,6 +18,9 @@ ANONYMOUS: Final = re.compile(r"^[0-9a-f]{64}$")
 """Docker names a volume that nobody named with 64 hexadecimal digits."""
 
 RULES: Final = frozenset({"copy", "same_on_target", "drop"})
+DOCKER_INIT: Final = "/usr/sbin/docker-init"
+"""Docker mounts its own init there for a container with `--init`; `docker diff` shows the empty file below."""
+
 DIFF_S: Final = 120.0
 SHOWN: Final = 20
 
@@ -160,7 +163,10 @@ def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Map
 def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Change]:
     """Return changes that are not only a directory above another change or above (or below) a mount."""
     paths = sorted(change.path for change in changes)
+    host_config = container.raw.get("HostConfig") or {}
     destinations = [mount.destination.rstrip("/") or "/" for mount in container.mounts]
+    destinations += [path.rstrip("/") for path in host_config.get("Tmpfs") or {}]
+    destinations += [DOCKER_INIT] if host_config.get("Init") else []
     above = {path for path in paths if _has_child(paths, path)}
     return [
         change

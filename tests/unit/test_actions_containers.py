@@ -227,7 +227,7 @@ def test_restart_policy_is_put_back() -> None:
 def test_stop_uses_the_products_grace() -> None:
     """Docker's own 10 s kill databases."""
     source = Engine(inspected())
-    route, _ = make_route(source, Engine())
+    route, _ = recorded_route(source, Engine())
     note: dict[str, Any] = {}
     action = StopSource(route, grace_s=120)
     action.do(note)
@@ -244,6 +244,19 @@ def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) 
     answer = StopSource(route, grace_s=10, clean_exit_codes={0, 137}).verify({"was_running": True})
     assert answer.verdict is Verdict.FAILED
     assert told in answer.text
+
+
+def test_stop_that_was_interrupted_is_still_judged() -> None:
+    """A second start finds the container killed: whether it ran is what was recorded, not what is seen now."""
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine())
+    source.containers[0] = stopped(inspected(), 137)
+    source.stop = lambda name, timeout: None  # type: ignore[method-assign]
+    note: dict[str, Any] = {}
+    action = StopSource(route, grace_s=10)
+    action.do(note)
+    assert note["was_running"] is True
+    assert action.verify(note).verdict is Verdict.FAILED
 
 
 def test_source_starts_again_when_the_target_is_absent_or_stopped() -> None:
@@ -381,7 +394,7 @@ def make_commit(monkeypatch: pytest.MonkeyPatch, relays: list[Any]) -> tuple[Com
     monkeypatch.setattr("actions.commit.list_relays", lambda *_: relays)
     monkeypatch.setattr(
         "actions.commit.apply_forwarders",
-        lambda *_: switched.append("switched") or SimpleNamespace(created=(), removed=(), kept=()),
+        lambda *_: (switched.append("switched"), SimpleNamespace(created=(), removed=(), kept=()))[1],  # type: ignore[func-returns-value]
     )
     relay = Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
     return Commit(route, frozenset({relay}), frozenset(), ("wf005", "wf001")), target, switched
