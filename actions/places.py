@@ -18,23 +18,30 @@ SHALLOWEST: Final = 3
 MAKE_PATH: Final = """\
 set -eu
 path=$1; kind=$2; label=$3
-parent=$(dirname -- "$path")
+parent=$(dirname -- "$path"); above=$parent; top=
+while [ ! -d "$above" ]; do top=$above; above=$(dirname -- "$above"); done
 mkdir -p -- "$parent"
 before=new; [ ! -d "$path" ] || before=existed
-printf '%s\\n%s\\n' "$label" "$before" > "$path.longshore-move"
+printf '%s\\n%s\\n%s\\n' "$label" "$before" "$top" > "$path.longshore-move"
 [ "$kind" = file ] || mkdir -p -- "$path"
 """
+"""The marker's lines: the move's label, whether the directory was there (empty), the topmost directory made above it."""
 
 REMOVE_PATH: Final = """\
 set -eu
-path=$1; label=$2
-[ "$(head -n 1 -- "$path.longshore-move" 2>/dev/null)" = "$label" ] || exit 0
-if [ "$(sed -n 2p -- "$path.longshore-move")" = existed ]; then
+path=$1; label=$2; marker=$path.longshore-move
+[ "$(head -n 1 -- "$marker" 2>/dev/null)" = "$label" ] || exit 0
+top=$(sed -n 3p -- "$marker")
+if [ "$(sed -n 2p -- "$marker")" = existed ]; then
   find "$path" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +
 else
   rm -rf -- "$path"
 fi
-rm -f -- "$path.longshore-move"
+rm -f -- "$marker"
+[ -n "$top" ] || exit 0
+above=$(dirname -- "$path")
+while rmdir -- "$above" 2>/dev/null && [ "$above" != "$top" ]; do above=$(dirname -- "$above"); done
+exit 0
 """
 """A directory that was there before, empty, stays."""
 

@@ -57,7 +57,8 @@ class JournalBook:
         line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
         line.append(row.sentence, style="default")
         self.console.print(line)
-        for text in (row.judgement.text, *row.judgement.details[:5] if verdict is not Verdict.PASSED else ()):
+        details = () if row.judgement.passed else row.judgement.details[:5]
+        for text in (row.judgement.text, *details):
             if text:
                 self.console.print(Text(f"           {redact(text)}", style="dim" if row.judgement.passed else ""))
 

@@ -56,7 +56,7 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
 
 def mount_rules(world: World, service: str) -> dict[str, str]:
     """Return each mount's rule by its path in the container."""
-    return {mount.at: mount.rule for mount in world.entry(service).mounts}
+    return {mount.at: mount.rule for mount in world.entry(service).mounts if mount.kind != "tmpfs"}
 
 
 def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from checks.source import kept_name
 from engine.errors import CouldNotLookError
-from engine.saga import RunningMove
 from engine.verdict import Judgement, failed, passed, unknown
 from moves.asking import wait_until_passed
 from moves.world import World
@@ -13,11 +13,6 @@ from moves.world import World
 LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
 DEPENDANT_DEADLINE_S: Final = 30.0
-
-
-def kept_name(container: str) -> str:
-    """Return the name of a source container after its move."""
-    return f"{container}-moved"
 
 
 def judge_ready(world: World, service: str, host: str) -> Judgement:
@@ -88,13 +83,3 @@ def collect_logs(world: World, service: str, reason: str) -> None:
             lines = [f"could not read: {error}"]
         body = {"service": service, "host": host, "title": f"{name} on {host}, before the undo: {reason[:200]}", "lines": lines}
         world.run.record("log", service=service, body=body)
-
-
-def refuse_after_failure(moves: dict[str, RunningMove], service: str, on_failure: str) -> str | None:
-    """Return why a move must not start, after the failure of an earlier one in the plan's order."""
-    for earlier, move in moves.items():
-        if earlier == service:
-            return None
-        if move.stopped_because and on_failure == "stop":
-            return f"the move of {earlier} stopped: {move.stopped_because}"
-    return None

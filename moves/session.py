@@ -6,7 +6,7 @@ import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from engine.model import Action
 from engine.options import Options
 from engine.plan import load_plan
 from engine.product import VERSION
-from engine.saga import RunningMove
-from engine.scope import Scope, build_scope
+from engine.saga import Past, RunningMove
+from engine.scope import PlannedMove, Scope, build_scope
 from engine.secret import Redactor
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
@@ -32,18 +32,71 @@ from moves.world import World
 
 
 @dataclass
+class Moves:
+    """The run's moves by service, each built when its turn comes: earlier moves change where services are."""
+
+    world: World
+    command: str
+    apply: bool
+    started: dict[str, RunningMove] = field(default_factory=dict)
+
+    def __getitem__(self, service: str) -> RunningMove:
+        """Return a move, ready to be performed."""
+        if service not in self.started:
+            self.started[service] = self._start(service)
+        return self.started[service]
+
+    def _start(self, service: str) -> RunningMove:
+        world, move = self.world, self.world.move_of(service)
+        past = read_past(world.journal, service)
+        running = RunningMove(
+            service=service,
+            recipe=self._recipe(move, past.attempt),
+            journal=world.run,
+            apply=self.apply,
+            past=past if self.command == "migrate" else Past(),
+            on_change=world.forget_facts,
+            before_undo=lambda reason: collect_logs(world, service, reason),
+            prove_source=lambda: judge_source_serves(world, service),
+            prove_done=lambda: judge_done(world, service),
+            tracks_state=self.command == "migrate",
+        )
+        running.stopped_because = self._stopped_by_another()
+        return running
+
+    def _recipe(self, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+        if self.command == "prepare":
+            return prepare_recipe(self.world, move)
+        return recipe(self.world, move, attempt) if self.command == "migrate" else ()
+
+    def _stopped_by_another(self) -> str | None:
+        """Return why this move must not start, after the failure of an earlier one."""
+        if self.world.scope.plan.on_failure != "stop" or self.command != "migrate":
+            return None
+        failed = [(name, move) for name, move in self.started.items() if move.stopped_because]
+        return f"the move of {failed[0][0]} stopped: {failed[0][1].stopped_because}" if failed else None
+
+
+@dataclass
 class Session:
     """A run in progress."""
 
     options: Options
     world: World
     book: JournalBook
-    moves: dict[str, RunningMove]
+    moves: Moves
 
     @property
     def scope(self) -> Scope:
         """Return what this run is about."""
         return self.world.scope
+
+    def only_for_some(self, service: str) -> dict[str, str]:
+        """Return the steps that do not apply to a service, with the reason."""
+        environment = self.scope.environment.environment
+        if not self.scope.dependants_of(service):
+            return {"dependants-work": f"nothing in environment {environment} depends on it"}
+        return {}
 
 
 def load_scope(options: Options) -> Scope:
@@ -92,34 +145,9 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             apply=options.apply,
             folder=_folder(options.environment, command),
         )
-        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options))
+        yield Session(options=options, world=world, book=book, moves=Moves(world, command, options.apply))
 
 
 def _folder(environment: str, command: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return Path("reports") / environment / f"{stamp}-{command}"
-
-
-def _moves(world: World, command: str, options: Options) -> dict[str, RunningMove]:
-    moves = {}
-    for move in world.scope.moves:
-        service = move.service
-        past = read_past(world.journal, service)
-        actions: tuple[Action, ...] = ()
-        if command == "prepare":
-            actions = prepare_recipe(world, move)
-        elif command == "migrate":
-            actions = recipe(world, move, past.attempt)
-        moves[service] = RunningMove(
-            service=service,
-            recipe=actions,
-            journal=world.run,
-            apply=options.apply,
-            past=past,
-            on_change=world.forget_facts,
-            before_undo=lambda reason, service=service: collect_logs(world, service, reason),
-            prove_source=lambda service=service: judge_source_serves(world, service),
-            prove_done=lambda service=service: judge_done(world, service),
-            tracks_state=command == "migrate",
-        )
-    return moves

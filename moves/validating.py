@@ -37,7 +37,8 @@ def judge_configuration(world: World, service: str) -> Judgement:
     kept = world.facts(move.source).container(kept_name(name))
     if kept is None:
         return unknown(f"{move.source}: no {kept_name(name)} to compare with. Look: docker ps -a")
-    return judge_fidelity(kept, world.container(service, move.target))
+    target = world.container(service, move.target)
+    return judge_fidelity(f"{service}: {move.source} → {move.target}", kept.raw, target.raw, committed=True)
 
 
 def judge_smoke(world: World, service: str) -> Judgement:

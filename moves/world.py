@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from engine.errors import CouldNotLookError
 from engine.inventory import ServiceEntry
 from engine.journal import Journal, Run
-from engine.model import ContainerFacts, Endpoint, Fingerprint, MountFacts, Part, Service, Target
+from engine.model import ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
 from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
 from hosts.credentials import resolve_secret
@@ -33,6 +34,14 @@ class World:
         """Gather facts again at the next question: something was changed."""
         for host in self.scope.hosts:
             self.fleet.forget_facts(host)
+
+    def sources(self) -> tuple[str, ...]:
+        """Return the hosts that services leave."""
+        return tuple(dict.fromkeys(move.source for move in self.scope.moves))
+
+    def architectures(self) -> dict[str, str]:
+        """Return the processor architecture of each host that services leave."""
+        return {host: self.facts(host).architecture for host in self.sources()}
 
     def entry(self, service: str) -> ServiceEntry:
         """Return the inventory's entry of a service."""
@@ -146,16 +155,10 @@ def _mount_over(container: ContainerFacts, path: str) -> MountFacts:
 
 def part_body(part: Part) -> dict[str, object]:
     """Return a part as the journal keeps it."""
-    return {"count": part.count, "digest": part.digest, "holds": part.holds.value, "bound": dict(part.bound)}
+    names = {"names": dict(part.names)} if part.names else {}
+    return {"count": part.count, "digest": part.digest, "holds": part.holds.value, "bound": dict(part.bound), **names}
 
 
-def part_of(body: Mapping[str, object]) -> Part:
+def part_of(body: Mapping[str, Any]) -> Part:
     """Return the part that the journal kept."""
-    from engine.model import Holds  # noqa: PLC0415
-
-    return Part(
-        count=int(str(body["count"])),
-        digest=str(body["digest"]),
-        holds=Holds(str(body["holds"])),
-        bound=dict(body.get("bound") or {}),  # type: ignore[call-overload]
-    )
+    return Part(int(body["count"]), str(body["digest"]), Holds(body["holds"]), body.get("bound") or {}, body.get("names") or {})

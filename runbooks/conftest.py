@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InputError, RefusedError
-from engine.options import add_flags, read_options
+from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK
 from engine.saga import RunningMove
 from engine.verdict import ExitCode
 from hosts.facts import HostFacts
-from moves.serving import refuse_after_failure
 from moves.session import Session, open_session
 from moves.world import World
 
@@ -22,9 +20,10 @@ SESSION = pytest.StashKey[Session]()
 STACK = pytest.StashKey[ExitStack]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare longshore's flags."""
-    add_flags(parser.getgroup("longshore").addoption)
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare longshore's flags; testinfra brings --ssh-config of its own, with the same meaning."""
+    theirs = {"--ssh-config"} if any("testinfra" in name for name, _ in pluginmanager.list_name_plugin()) else set()
+    add_flags(parser.getgroup("longshore").addoption, *(flag.name for flag in FLAGS if flag.name not in theirs))
 
 
 @pytest.hookimpl(trylast=True)
@@ -80,14 +79,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _does_not_apply(session: Session, item: pytest.Item) -> str | None:
     service = getattr(getattr(item, "callspec", None), "params", {}).get("move")
     marker = item.get_closest_marker("step")
-    if service is None or marker is None:
+    if service is None or marker is None or marker.args[0] not in session.only_for_some(service):
         return None
-    key, recipe = marker.args[0], session.moves[service].recipe
-    if recipe and key not in {action.key for action in recipe}:
-        return f"{service}: {key} (not a step of its move)"
-    if key == "dependants-work" and not session.scope.dependants_of(service):
-        return f"{service}: {key} (no dependant in environment {session.scope.environment.environment})"
-    return None
+    return f"{service}: {marker.args[0]} ({session.only_for_some(service)[marker.args[0]]})"
 
 
 @pytest.fixture
@@ -103,13 +97,9 @@ def world(session: Session) -> World:
 
 
 @pytest.fixture
-def move(request: pytest.FixtureRequest, session: Session) -> Iterator[RunningMove]:
-    """Return the move that this step is about, stopped when an earlier move's failure stops the line."""
-    running = session.moves[request.param]
-    reason = refuse_after_failure(session.moves, request.param, session.scope.plan.on_failure)
-    if reason and running.stopped_because is None:
-        running.stopped_because = reason
-    yield running
+def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
+    """Return the move that this step is about."""
+    return session.moves[request.param]
 
 
 @pytest.fixture

@@ -28,13 +28,13 @@ def test_inventory_tells_the_truth(move: RunningMove, world: World, judge: Judge
 @pytest.mark.step("state-on-mounts")
 def test_state_is_on_mounts(move: RunningMove, world: World, judge: Judge) -> None:
     """All its state lies on mounts that have a rule; nothing would stay behind in the container."""
-    judge(preflighting.judge_state(world, move.service))
+    judge(*preflighting.judge_state(world, move.service))
 
 
 @pytest.mark.step("restart-guards")
 def test_nothing_else_starts_it(move: RunningMove, world: World, judge: Judge) -> None:
     """Nothing but Docker's restart policy could start the old container again."""
-    judge(preflighting.judge_guards(world, move.service))
+    judge(*preflighting.judge_guards(world, move.service))
 
 
 @pytest.mark.step("image-available")
@@ -46,7 +46,7 @@ def test_image_is_available(move: RunningMove, world: World, judge: Judge) -> No
 @pytest.mark.step("disk-fits")
 def test_data_fits(move: RunningMove, world: World, judge: Judge) -> None:
     """Its data fits on the new host's disk, bytes and inodes, with room to spare."""
-    judge(preflighting.judge_disk(world, move.service))
+    judge(*preflighting.judge_disk(world, move.service))
 
 
 @pytest.mark.step("ports-free")

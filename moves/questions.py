@@ -1,0 +1,130 @@
+"""The questions of a move's recipe, and the outage as it goes into the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from actions.probe import MeasureOutage
+from checks.source import kept_name
+from engine.model import Holds, Note
+from engine.scope import PlannedMove
+from engine.verdict import Effect, Judgement, failed, passed, unknown
+from moves import preflighting, serving
+from moves.asking import Ask
+from moves.world import World
+from services.comparison import compare_fingerprints
+
+__all__ = ["RecordedOutage", "kept_name"]
+
+
+def confirm_source(world: World, move: PlannedMove) -> Ask:
+    """Return the question whether all is still as preflight saw it."""
+
+    def ask() -> Judgement:
+        container = world.container(move.service, move.source)
+        if not container.running:
+            return failed(f"{move.source}: {container.name} is {container.state}. Expected: running, as preflight saw it")
+        answers = [
+            preflighting.judge_inventory(world, move.service),
+            preflighting.judge_image(world, move.service),
+            preflighting.judge_ports(world, move.service),
+            preflighting.judge_names(world, move.service),
+            *preflighting.judge_disk(world, move.service),
+        ]
+        wrong = [answer for answer in answers if not answer.passed]
+        if wrong:
+            return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
+        return passed(f"{move.service} runs on {move.source} as declared; image, ports, names and disk of {move.target} are ready for it")
+
+    return Ask("confirm-source", f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them", ask)
+
+
+def fingerprint_source(world: World, move: PlannedMove) -> Ask:
+    """Return the question what the service holds before the move; the answer goes into the journal."""
+
+    def ask() -> Judgement:
+        before = world.recorded_fingerprint(move.service, "source")
+        if before is not None and not world.container(move.service, move.source).running:
+            return passed(f"{move.service}: {len(before.parts)} parts were recorded before it was stopped")
+        at = world.target(move.service, move.source)
+        seen = world.product(move.service).fingerprint(at, since=None)
+        if not seen.parts:
+            return passed(f"{move.service}: nothing beyond its files is known to compare; the files are")
+        world.record_fingerprint(move.service, move.source, "source", seen)
+        things = sum(part.count for part in seen.parts.values())
+        return passed(f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things", parts=len(seen.parts), things=things)
+
+    return Ask("fingerprint-source", f"read what {move.service} holds on {move.source}", ask)
+
+
+def ready_target(world: World, move: PlannedMove) -> Ask:
+    """Return the question whether the service is ready on its target, asked until its deadline."""
+    deadline_s = world.product(move.service).ready_deadline_s
+    words = f"wait up to {deadline_s:.0f} s until {move.service} is ready on {move.target}"
+    return Ask("ready-target", words, lambda: serving.judge_ready(world, move.service, move.target))
+
+
+def fingerprint_target(world: World, move: PlannedMove) -> Ask:
+    """Return the comparison of what it holds with what it held; what is seen then is the base of every later night."""
+
+    def ask() -> Judgement:
+        product, at = world.product(move.service), world.target(move.service, move.target)
+        before = world.recorded_fingerprint(move.service, "source")
+        if before is None:
+            return passed(f"{move.service}: nothing beyond its files is known to compare; they were proven identical")
+        seen = product.fingerprint(at, since=before)
+        world.record_fingerprint(move.service, move.target, "target", seen)
+        judgement = compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}))
+        if judgement.passed:
+            world.record_fingerprint(move.service, move.target, "cutover", product.fingerprint(at, since=None))
+        return judgement
+
+    return Ask("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
+
+
+def smoke_target(world: World, move: PlannedMove) -> Ask:
+    """Return the use of the service's function through its published port."""
+    words = f"use {move.service} on {move.target} through its published port"
+    return Ask("smoke-target", words, lambda: serving.judge_smoke(world, move.service, move.target))
+
+
+def dependants_work(world: World, move: PlannedMove) -> Ask:
+    """Return the question whether all dependants work."""
+    names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
+    return Ask("dependants-work", f"ask {names} whether they work", lambda: serving.judge_dependants(world, move.service))
+
+
+@dataclass(frozen=True)
+class RecordedOutage:
+    """The measurement of the outage, written into the journal as a record of its own."""
+
+    measuring: MeasureOutage
+    world: World
+    move: PlannedMove
+    key: str = field(default="measure-outage", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return self.measuring.describe()
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return self.measuring.estimate_s()
+
+    def do(self, note: Note) -> None:
+        """Measure, and record."""
+        self.measuring.do(note)
+        outage = note.get("outage")
+        if outage:
+            move = self.move
+            body = {**outage, "service": move.service, "source": move.source, "target": move.target}
+            self.world.run.record("outage", service=move.service, body=body)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it was measured and is over."""
+        return self.measuring.verify(note) if note else unknown("the outage was not measured")
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: a measurement stays."""

@@ -1,0 +1,111 @@
+"""The order of a move, once: the list of actions that migrate, dry run and resume share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actions.backups import Repository, TakeBackup
+from actions.commit import Commit
+from actions.containers import DisableRestart, KeepSource, StopSource
+from actions.forwarders import wanted_forwarders
+from actions.images import ShipImage
+from actions.labels import move_label
+from actions.places import DataPlace, places_to_copy
+from actions.probe import MeasureOutage, StartProbe
+from actions.recorded import RecordSource
+from actions.route import Route
+from actions.targets import CreateTarget, StartTarget
+from actions.transfers import Peer
+from actions.volumes import CopyVolumes, ProveVolumes
+from actions.aims import ProbeAim, choose_aim
+from engine.errors import InputError
+from engine.model import Action
+from engine.scope import PlannedMove
+from hosts.credentials import resolve_secret
+from moves import questions
+from moves.asking import Ask
+from moves.preflighting import mount_rules
+from moves.world import World
+
+PROBE_KEYS: Final = frozenset({"start-probe", "measure-outage"})
+
+
+def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+    """Return the actions of a move by strategy stop_copy, in order."""
+    route, product = route_of(world, move, attempt), world.product(move.service)
+    places, peer = places_of(world, move), peer_of(world, move.target)
+    aim = choose_aim(world.scope, move.service, world.where())
+    return (
+        questions.confirm_source(world, move),
+        *([StartProbe(route, aim)] if aim else []),
+        RecordSource(route),
+        questions.fingerprint_source(world, move),
+        DisableRestart(route),
+        StopSource(route, product.stop_grace_s, product.clean_exit_codes),
+        CopyVolumes(route, places, peer),
+        ProveVolumes(route, places),
+        CreateTarget(route),
+        StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
+        questions.ready_target(world, move),
+        questions.fingerprint_target(world, move),
+        _commit(world, move, route),
+        questions.smoke_target(world, move),
+        *_dependants(world, move),
+        *([_measure(world, move, route, aim)] if aim else []),
+        KeepSource(route),
+    )
+
+
+def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
+    """Return what is done for a move before the window."""
+    route = route_of(world, move, 1)
+    backup = world.scope.environment.backup
+    if backup is None:
+        raise InputError(
+            f"environments/{world.scope.environment.environment}.yaml: backup: missing; expected host, path and password: "
+            "no move starts without a backup away from its source"
+        )
+    container = world.container(move.service, move.source)
+    repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
+    commands = world.product(move.service).export_commands(container)
+    return (
+        ShipImage(route, peer_of(world, move.target)),
+        TakeBackup(route, repository, commands, places_of(world, move)),
+    )
+
+
+def route_of(world: World, move: PlannedMove, attempt: int) -> Route:
+    """Return the way of one attempt of a move."""
+    label = move_label(world.scope.environment.environment, move.service, attempt)
+    return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
+
+
+def peer_of(world: World, host: str) -> Peer:
+    """Return a host as another host reaches it for a transfer."""
+    identity = world.scope.environment.hosts[host]
+    return Peer(host, identity.address, identity.ssh_host_key)
+
+
+def places_of(world: World, move: PlannedMove) -> tuple[DataPlace, ...]:
+    """Return what has to travel: the mounts of the inventory with the rule copy, as preflight proved them to be."""
+    entry = world.entry(move.service)
+    facts = world.facts(move.source)
+    container = facts.container(entry.container) or facts.container(questions.kept_name(entry.container))
+    if container is None:
+        raise InputError(f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}")
+    return places_to_copy(container.mounts, mount_rules(world, move.service))
+
+
+def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
+    before = world.where()
+    after = {**before, move.service: move.target}
+    scope = world.scope
+    return Commit(route, wanted_forwarders(scope, after), wanted_forwarders(scope, before), scope.hosts)
+
+
+def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+    return (questions.dependants_work(world, move),) if world.scope.dependants_of(move.service) else ()
+
+
+def _measure(world: World, move: PlannedMove, route: Route, aim: ProbeAim) -> questions.RecordedOutage:
+    return questions.RecordedOutage(MeasureOutage(route, aim), world, move)
