@@ -187,9 +187,17 @@ Note = dict[str, Any]
 class Action(Protocol):
     """A deed that changes a host. All three methods are idempotent."""
 
-    key: str  # "stop-source": stable and unique within a move
-    effect: Effect
-    commits: bool  # after it nothing is undone automatically
+    @property
+    def key(self) -> str:
+        """Return its name, "stop-source": stable and unique within a move."""
+
+    @property
+    def effect(self) -> Effect:
+        """Return what it does to the hosts."""
+
+    @property
+    def commits(self) -> bool:
+        """Return whether nothing is undone automatically after it."""
 
     def describe(self) -> str:
         """Return the dry run's line: what would be done, where, without secrets."""

@@ -145,6 +145,9 @@ class RunningMove:
     def _perform(self, action: Action) -> Judgement:
         if self._state in {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}:
             self._set_state(MoveState.IN_PROGRESS)
+        if self._superseded(action):
+            self._done.append(action)
+            return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
         with self._stop_on_failure(action):
             judgement = self._resume(action) if self._known(action) else self._do(action)
         if judgement.verdict is Verdict.PASSED:
@@ -156,6 +159,16 @@ class RunningMove:
             return judgement
         ending = self._fail(action, judgement.text)
         return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
+
+    def _superseded(self, action: Action) -> bool:
+        """Return whether a question was answered in an earlier run and later deeds have changed what it asked about."""
+        later = self.recipe[self.recipe.index(action) + 1 :]
+        deeds = {one.key for one in later if one.effect is not Effect.READ_ONLY}
+        return (
+            action.effect is Effect.READ_ONLY
+            and action.key in self.past.done
+            and bool(deeds & (self.past.done | self.past.begun))
+        )
 
     def _known(self, action: Action) -> bool:
         return action.effect is not Effect.READ_ONLY and (
@@ -220,7 +233,7 @@ class RunningMove:
             )
         self.before_undo(reason)
         try:
-            undone = self._undo([*self._done, action])
+            undone = self._undo(self._begun(action))
         except NeedsPersonError as error:
             self._set_state(MoveState.NEEDS_PERSON)
             return f"The undo could not finish. {error}"
@@ -234,6 +247,11 @@ class RunningMove:
         serving = f"; {proof.text}" if proof else ""
         told = ", ".join(undone) or "nothing had been changed"
         return f"Undone ({told}){serving}. Retry: nox -s migrate -- --service {self.service} --apply"
+
+    def _begun(self, failed: Action) -> list[Action]:
+        """Return all actions of this attempt that were begun, in this run or an earlier one, in order."""
+        keys = {action.key for action in self._done} | self.past.done | self.past.begun | {failed.key}
+        return [action for action in self.recipe if action.key in keys]
 
     def _undo(self, actions: list[Action]) -> list[str]:
         deeds = [action for action in reversed(actions) if action.effect is not Effect.READ_ONLY]

@@ -101,7 +101,8 @@ def batches(root):
     """Yield lists of entries whose files are worth one job: many small ones, or one large one."""
     links, batch, size = {}, [], 0
     for relative, found in walk(root):
-        batch.append((entry(root, relative, found, links), os.path.join(root, relative)))
+        path = root if relative == b"." else os.path.join(root, relative)  # root may be a single file
+        batch.append((entry(root, relative, found, links), path))
         size += found.st_size if stat.S_ISREG(found.st_mode) else 0
         if len(batch) >= TOGETHER or size >= CHUNK * 4:
             yield batch

@@ -59,6 +59,11 @@ def mount_rules(world: World, service: str) -> dict[str, str]:
     return {mount.at: mount.rule for mount in world.entry(service).mounts if mount.kind != "tmpfs"}
 
 
+def dropped_mounts(world: World, service: str) -> tuple[str, ...]:
+    """Return the container paths whose mounts stay behind."""
+    return tuple(at for at, rule in mount_rules(world, service).items() if rule == "drop")
+
+
 def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
     facts, container = _source(world, service)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from actions.backups import Repository, TakeBackup
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
@@ -22,29 +20,26 @@ from engine.errors import InputError
 from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
-from moves import questions
+from moves import preflighting, questions
 from moves.asking import Ask
-from moves.preflighting import mount_rules
 from moves.world import World
-
-PROBE_KEYS: Final = frozenset({"start-probe", "measure-outage"})
 
 
 def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by strategy stop_copy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)
     places, peer = places_of(world, move), peer_of(world, move.target)
-    aim = choose_aim(world.scope, move.service, world.where())
+    aim, dropped = choose_aim(world.scope, move.service, world.where()), preflighting.dropped_mounts(world, move.service)
     return (
         questions.confirm_source(world, move),
         *([StartProbe(route, aim)] if aim else []),
-        RecordSource(route),
+        RecordSource(route, dropped),
         questions.fingerprint_source(world, move),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         CopyVolumes(route, places, peer),
         ProveVolumes(route, places),
-        CreateTarget(route),
+        CreateTarget(route, dropped, addresses_of(world, move)),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),
         questions.fingerprint_target(world, move),
@@ -86,6 +81,12 @@ def peer_of(world: World, host: str) -> Peer:
     return Peer(host, identity.address, identity.ssh_host_key)
 
 
+def addresses_of(world: World, move: PlannedMove) -> dict[str, str]:
+    """Return which address of the source becomes which of the target, where a port is published on one address."""
+    identities = world.scope.environment.hosts
+    return {identities[move.source].address: identities[move.target].address}
+
+
 def places_of(world: World, move: PlannedMove) -> tuple[DataPlace, ...]:
     """Return what has to travel: the mounts of the inventory with the rule copy, as preflight proved them to be."""
     entry = world.entry(move.service)
@@ -93,7 +94,7 @@ def places_of(world: World, move: PlannedMove) -> tuple[DataPlace, ...]:
     container = facts.container(entry.container) or facts.container(questions.kept_name(entry.container))
     if container is None:
         raise InputError(f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}")
-    return places_to_copy(container.mounts, mount_rules(world, move.service))
+    return places_to_copy(container.mounts, preflighting.mount_rules(world, move.service))
 
 
 def _commit(world: World, move: PlannedMove, route: Route) -> Commit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
+import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from engine.book import JournalBook
 from engine.environment import load_environment
-from engine.errors import InputError
+from engine.errors import CouldNotLookError, InputError
 from engine.inventory import load_inventory
 from engine.journal import Journal
 from engine.model import Action
@@ -134,8 +136,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         )
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
         fleet.gather(scope.hosts)
-        for text in scope.not_applicable:
-            run.record("not_applicable", body={"text": text})
+        _record_scope(world)
         book = JournalBook(
             journal=journal,
             run=run,
@@ -146,6 +147,24 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             folder=_folder(options.environment, command),
         )
         yield Session(options=options, world=world, book=book, moves=Moves(world, command, options.apply))
+
+
+def _record_scope(world: World) -> None:
+    """Write what this run is about into the journal: the page is drawn from there alone."""
+    scope, run = world.scope, world.run
+    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy", "hold"}) for move in scope.moves]
+    run.record("scope", body={"title": scope.plan.title, "moves": moves, "stand_ins": list(scope.environment.stand_ins)})
+    for host, found in world.fleet.gather(scope.hosts).items():
+        facts = {} if isinstance(found, CouldNotLookError) else {
+            "docker_version": found.docker_version, "os": found.os_name, "kernel": found.kernel, "containers": len(found.containers),
+        }  # fmt: skip
+        error = str(found) if isinstance(found, CouldNotLookError) else ""
+        identity = scope.environment.hosts[host]
+        key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
+        fingerprint = "SHA256:" + base64.b64encode(key).decode().rstrip("=")
+        run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
+    for text in scope.not_applicable:
+        run.record("not_applicable", body={"text": text})
 
 
 def _folder(environment: str, command: str) -> Path:

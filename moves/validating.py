@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from actions.recorded import read_recorded
 from checks.fidelity import judge_fidelity
 from checks.logs import judge_logs as judge_lines
 from checks.logs import read_log_lines
-from checks.source import judge_source_stays_stopped, kept_name
+from checks.source import judge_source_stays_stopped
 from engine.model import Holds
 from engine.verdict import Judgement, failed, passed, unknown
-from moves import serving
+from moves import preflighting, serving
 from moves.world import World
 from services.comparison import compare_fingerprints
 
@@ -32,13 +33,14 @@ def judge_container(world: World, service: str) -> Judgement:
 
 
 def judge_configuration(world: World, service: str) -> Judgement:
-    """Judge whether the container's configuration equals that of the kept source container."""
-    move, name = world.move_of(service), world.entry(service).container
-    kept = world.facts(move.source).container(kept_name(name))
-    if kept is None:
-        return unknown(f"{move.source}: no {kept_name(name)} to compare with. Look: docker ps -a")
+    """Judge whether the container's configuration equals the one recorded on the source before the move."""
+    move = world.move_of(service)
+    recorded = read_recorded(world.fleet, move.source, service)
+    if recorded is None:
+        return unknown(f"{move.source}: no recorded specification of {service}. Expected: the one that the move saved")
     target = world.container(service, move.target)
-    return judge_fidelity(f"{service}: {move.source} → {move.target}", kept.raw, target.raw, committed=True)
+    dropped = preflighting.dropped_mounts(world, service)
+    return judge_fidelity(f"{target.name} on {move.target}", recorded.inspect, target.raw, committed=True, dropped=dropped)
 
 
 def judge_smoke(world: World, service: str) -> Judgement:

@@ -117,10 +117,13 @@ class World:
         return None
 
     def where(self) -> dict[str, str]:
-        """Return on which host each service is now: its target once its move is committed, else its inventory host."""
+        """Return on which host each service is now: its target once its move is committed, else its inventory host.
+
+        All moves of the plan count, also those that this run leaves out: their relays must stay.
+        """
         places = {name: entry.host for name, entry in self.scope.services.items()}
-        for move in self.scope.moves:
-            if self.journal.move_state(move.service) in {"committed", "done"}:
+        for move in self.scope.plan.moves:
+            if move.service in places and self.journal.move_state(move.service) in {"committed", "done"}:
                 places[move.service] = move.target
         return places
 

@@ -1,7 +1,119 @@
+"""A run's folder: the page, JUnit XML, the run's records, a summary and checksums; all drawn from the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from engine.evidence.text import clock, seconds, visible
+from engine.evidence.timeline import timeline_of
+from engine.evidence.view import Page, view_of
+from engine.journal import Journal
+from engine.product import NAME, VERSION
+from engine.verdict import Verdict
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+ICONS: Final = {
+    "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "WAITING": "…", "NOT_RUN": "–", "PLANNED": "▷",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Paths:
+    """The files of a run's evidence."""
+
+    folder: Path
     report: Path
-def write_evidence(journal, run_id, folder):
-    return Paths(folder / "report.html")
+
+
+def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
+    """Draw a run's evidence into `folder` (0700) and point `latest-<command>` at it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.chmod(0o700)
+    page = view_of(journal, run_id)
+    files = {
+        "report.html": render(page),
+        "junit.xml": junit(page),
+        "journal.jsonl": "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
+        "summary.md": summary(page),
+    }
+    for name, content in files.items():
+        _write(folder / name, content)
+    write_checksums(folder)
+    _point_latest(folder, page.command)
+    return Paths(folder, folder / "report.html")
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(content, encoding="utf-8")
+    part.chmod(0o600)
+    part.replace(path)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write SHA256SUMS over all files of a run's folder, as sha256sum -c reads it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(folder)}\n" for file in files]
+    _write(folder / "SHA256SUMS", "".join(lines))
+
+
+def _point_latest(folder: Path, command: str) -> None:
+    link = folder.parent / f"latest-{command}"
+    part = folder.parent / f".latest-{command}.{os.getpid()}"
+    part.unlink(missing_ok=True)
+    part.symlink_to(folder.name)
+    part.replace(link)
+
+
+def render(page: Page) -> str:
+    """Return the page as one self-contained HTML document; everything from a server is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"visible": visible, "clock": clock, "seconds": seconds}
+    template = environment.get_template("report.html.j2")
+    assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
+    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, name=NAME, version=VERSION, **assets)
+
+
+def junit(page: Page) -> str:
+    """Return JUnit XML: FAILED is a failure, UNKNOWN an error, what did not run is skipped with its word."""
+    count = {word: page.tally.get(word, 0) for word in (v.value for v in Verdict)}
+    skipped = sum(count[word] for word in ("WAIVED", "WAITING", "NOT_RUN", "PLANNED"))
+    suite = ElementTree.Element(
+        "testsuite", name=f"{NAME}.{page.command}", tests=str(page.rows), failures=str(count["FAILED"]), errors=str(count["UNKNOWN"]),
+        skipped=str(skipped), time=f"{page.duration_s:.3f}", timestamp=page.started_at.isoformat(timespec="seconds"),
+    )  # fmt: skip
+    for group in page.groups:
+        for row in group.rows:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=f"{page.command}.{row['subject']}", name=str(row["key"]), time=f"{row['duration_s']:.3f}"
+            )
+            tag = {"FAILED": "failure", "UNKNOWN": "error", "PASSED": ""}.get(row["verdict"], "skipped")
+            if tag:
+                text = visible(row["text"])
+                ElementTree.SubElement(case, tag, message=f"{row['verdict']}: {text}"[:500]).text = "\n".join([text, *map(visible, row["details"])])
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def summary(page: Page) -> str:
+    """Return the result in Markdown, for a ticket or a chat."""
+    lines = [f"# {page.sentence}", "", f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}.", ""]
+    lines += ["| service | from | to | outage | verdict |", "| --- | --- | --- | --- | --- |"]
+    for service in page.services:
+        outage = service["outage"]
+        told = f"{outage['seconds']:.1f} s ± {outage['error_bar_s']:.1f} s" if outage else "–"
+        lines.append(f"| {service['service']} | {service['source']} | {service['target']} | {told} | {service['verdict']} |")
+    lines += ["", *(f"- **{row['verdict']}** {row['subject']}: {row['sentence']} {visible(row['text'])}" for row in page.decisions), ""]
+    return "\n".join(lines)
