@@ -144,13 +144,11 @@ class TakeBackup:
                     f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
                 )
 
-    def _restic(self, channel: Channel, words: list[str]) -> Any:  # noqa: ANN401
+    def _restic(self, channel: Channel, words: list[str]) -> Any:
         argv = self._restic_argv(channel, words)
         return self.route.fleet[self.route.source].run(argv, timeout_s=LONGEST_BACKUP_S)
 
-    def _restic_argv(
-        self, channel: Channel, words: list[str], mounts: tuple[ToolboxMount, ...] = (), *, interactive: bool = False
-    ) -> list[str]:
+    def _restic_argv(self, channel: Channel, words: list[str], mounts: tuple[ToolboxMount, ...] = (), *, interactive: bool = False) -> list[str]:
         ssh = shell_line([*channel.ssh(), channel.destination(), "-s", "sftp"])
         repository = ["-r", f"sftp:{channel.destination()}:{REPOSITORY_AT}", "-o", f"sftp.command={ssh}"]
         return toolbox_argv(
@@ -166,9 +164,7 @@ class TakeBackup:
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
         argv = self._restic_argv(channel, words, (mount,))
         self.route.audit(self.route.source, self.key, f"archive {place.text()}")
-        result = run_checked(
-            self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_BACKUP_S
-        )
+        result = run_checked(self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_BACKUP_S)
         return summary_of(place.text(), result.text, time.monotonic() - started)
 
     def _export(self, channel: Channel, number: int, command: ContainerCommand) -> BackupObject:
@@ -179,9 +175,7 @@ class TakeBackup:
         words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
         store = shell_line(self._restic_argv(channel, words, interactive=True))
         status = f"{channel.directory}/status-{number}"
-        script = (
-            f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
-        )
+        script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
         self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
         result = run_checked(
             self.route.fleet,

@@ -31,9 +31,7 @@ class Commit:
         """Return the dry run's line."""
         new = sorted(forwarder.text() for forwarder in self.wanted - self.before)
         gone = sorted(forwarder.text() for forwarder in self.before - self.wanted)
-        switched = (
-            "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay needed"
-        )
+        switched = "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay needed"
         return f"{self.route.target}: give {self.route.container} its restart policy; switch its clients: {switched}"
 
     def estimate_s(self) -> float | None:

@@ -107,10 +107,7 @@ class StopSource:
         state = need_container(route, route.source, route.container)["State"]
         where, code = f"{route.source}: {route.container}", int(state.get("ExitCode", -1))
         if state.get("Running") or state.get("Status") not in STOPPED_STATES:
-            return failed(
-                f"{where} is {state.get('Status')}. Expected: stopped. Try: ssh {route.source} docker logs --tail 20 "
-                f"{route.container}"
-            )
+            return failed(f"{where} is {state.get('Status')}. Expected: stopped. Try: ssh {route.source} docker logs --tail 20 {route.container}")
         clean = code in self.clean_exit_codes and code != KILLED and not state.get("OOMKilled")
         if not clean:
             why = ", killed for lack of memory" if state.get("OOMKilled") else ""

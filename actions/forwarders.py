@@ -90,9 +90,7 @@ def judge_links_relayable(scope: Scope, service: str, facts: Mapping[str, HostFa
             tuple(problems),
         )
     kept = sorted(relay.text() for relay in wanted.forwarders if relay.alias in names)
-    return passed(
-        f"{service}: all {len(links)} links can be kept, by {len(kept)} relays", tuple(kept), relays=len(kept)
-    )
+    return passed(f"{service}: all {len(links)} links can be kept, by {len(kept)} relays", tuple(kept), relays=len(kept))
 
 
 def holder_of(relay: Forwarder, facts: HostFacts | None) -> str | None:
@@ -145,12 +143,7 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
 def _same_name(scope: Scope, where: Mapping[str, str], host: str, network: str, link: Link) -> str | None:
     """Return another service on that host and network that goes by the link's name."""
     for name, entry in scope.services.items():
-        if (
-            name != link.to
-            and where[name] == host
-            and network in entry.networks
-            and link.name in {name, entry.container}
-        ):
+        if name != link.to and where[name] == host and network in entry.networks and link.name in {name, entry.container}:
             return name
     return None
 
@@ -162,13 +155,9 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         return
     for port in entry.ports:
         if port.protocol != "tcp":
-            problems.append(
-                f"{name}: {port.host}/{port.protocol} can't be relayed: only TCP can. Re-point its clients first"
-            )
+            problems.append(f"{name}: {port.host}/{port.protocol} can't be relayed: only TCP can. Re-point its clients first")
         elif (port.address or "") in LOOPBACK:
-            problems.append(
-                f"{name}: {port.host}/tcp is published on loopback only, so {where[name]}'s can't be reached"
-            )
+            problems.append(f"{name}: {port.host}/tcp is published on loopback only, so {where[name]}'s can't be reached")
         else:
             address = scope.environment.hosts[where[name]].address
             publish = f"{port.address or '0.0.0.0'}:{port.host}"  # noqa: S104 as the service itself published it
@@ -192,9 +181,7 @@ def _merged(for_links: set[Forwarder], published: set[Forwarder]) -> frozenset[F
             wanted.add(relay)
         else:
             wanted.remove(twin)
-            wanted.add(
-                Forwarder(twin.host, twin.network, twin.alias, twin.port, twin.to_address, twin.to_port, relay.publish)
-            )
+            wanted.add(Forwarder(twin.host, twin.network, twin.alias, twin.port, twin.to_address, twin.to_port, relay.publish))
     return frozenset(wanted)
 
 

@@ -133,7 +133,7 @@ def read_image(fleet: Fleet, host: str, reference: str) -> dict[str, Any] | None
         return image
 
 
-def apply_tag(api: Any, reference: str, image_id: str, note: Note) -> None:  # noqa: ANN401 docker ships no types
+def apply_tag(api: Any, reference: str, image_id: str, note: Note) -> None:
     """Give the image its tag, unless the tag names another image there: that is somebody else's."""
     if not reference or reference.startswith("sha256:") or "@" in reference:
         return
@@ -165,9 +165,7 @@ def ship_toolbox(fleet: Fleet, host: str, move_label: str) -> Judgement:
     if present is None or present["Id"] != own["Id"]:
         write_audit(fleet, host, move_label, "toolbox", f"load {TOOLBOX_IMAGE} {own['Id'][:19]}")
         stream = b"".join(compressed(_saved_toolbox()))
-        run_checked(
-            fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S
-        )
+        run_checked(fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S)
         present = read_image(fleet, host, TOOLBOX_IMAGE)
     return judge_toolbox(host, own, present)
 
@@ -176,9 +174,7 @@ def judge_toolbox(host: str, own: Mapping[str, Any], present: Mapping[str, Any] 
     """Judge whether a host has this machine's toolbox image."""
     if present is None or present["Id"] != own["Id"]:
         seen = str(present["Id"])[:19] if present else "none"
-        return failed(
-            f"{host}: toolbox image {seen}. Expected: {own['Id'][:19]}. Try: nox -s prepare -- --apply", image=seen
-        )
+        return failed(f"{host}: toolbox image {seen}. Expected: {own['Id'][:19]}. Try: nox -s prepare -- --apply", image=seen)
     return passed(f"{host}: toolbox image {str(present['Id'])[7:19]} is there", image=str(present["Id"]))
 
 

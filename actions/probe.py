@@ -120,9 +120,7 @@ class MeasureOutage:
     def verify(self, note: Note) -> Judgement:
         """Judge whether an outage was measured and is over."""
         if not note.get("outage"):
-            return unknown(
-                f"{self.route.service}: outage not measured. Expected: the probe's log. It is gone or holds nothing"
-            )
+            return unknown(f"{self.route.service}: outage not measured. Expected: the probe's log. It is gone or holds nothing")
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(

@@ -150,9 +150,7 @@ def _create(fleet: Fleet, environment: str, forwarder: Forwarder) -> None:
     networks = {network.name: network for network in fleet.facts(forwarder.host).networks}
     if forwarder.network in networks and networks[forwarder.network].internal:
         out = ["docker", "network", "connect", PUBLISHED_ONLY, relay_name(forwarder)]
-        run_checked(
-            fleet, forwarder.host, out, doing=f"give relay {forwarder.text()} a way out of its internal network"
-        )
+        run_checked(fleet, forwarder.host, out, doing=f"give relay {forwarder.text()} a way out of its internal network")
 
 
 def _start(fleet: Fleet, environment: str, forwarder: Forwarder) -> None:

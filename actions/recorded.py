@@ -60,8 +60,7 @@ def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
         return Recorded(content["move"], content["recorded_at"], content["inspect"])
     except (ValueError, KeyError) as error:
         raise CouldNotLookError(
-            f"{host}: {path} is damaged: {error}. Expected: what record-source wrote. "
-            f"Try: ssh {host} head -c 200 {path}"
+            f"{host}: {path} is damaged: {error}. Expected: what record-source wrote. Try: ssh {host} head -c 200 {path}"
         ) from error
 
 
@@ -103,10 +102,7 @@ class RecordSource:
             return
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
-            raise ActionError(
-                f"{route.source}: no container {route.container}. Expected: the one to move. "
-                f"Try: ssh {route.source} docker ps -a"
-            )
+            raise ActionError(f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a")
         note["container_id"] = inspect["Id"]
         note["left_behind"] = notes_of(inspect)
         route.audit(route.source, self.key, self.describe())
@@ -133,9 +129,7 @@ class RecordSource:
                 f"Try: ssh {route.source} chmod 0600 {shlex.quote(path)}"
             )
         fields = len(recorded.inspect.get("HostConfig", {})) + len(recorded.inspect.get("Config", {}))
-        return passed(
-            f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields
-        )
+        return passed(f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields)
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Remove the file of this attempt."""

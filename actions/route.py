@@ -62,9 +62,7 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
     except requests.exceptions.Timeout as error:
         raise DeadlineError(f"{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
-        raise UnreachableError(
-            f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps"
-        ) from error
+        raise UnreachableError(f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps") from error
 
 
 def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:
@@ -77,9 +75,7 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
         return answer
 
 
-def run_checked(  # noqa: PLR0913
-    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
-) -> CommandResult:
+def run_checked(fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S) -> CommandResult:
     """Run argv on a host; a non-zero exit is an ActionError with the last lines of stderr."""
     result = fleet[host].run(argv, stdin=stdin, timeout_s=timeout_s)
     if result.exit_code != 0:
@@ -95,6 +91,4 @@ def remove_container(fleet: Fleet, host: str, name: str) -> bool:
         return True
     if "No such container" in result.error_text:
         return False
-    raise CouldNotLookError(
-        f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}"
-    )
+    raise CouldNotLookError(f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}")

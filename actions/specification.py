@@ -77,8 +77,7 @@ def _drop_generated_hostname(config: dict[str, Any], inspect: Mapping[str, Any],
 
 def _bindings(bindings: Mapping[str, Any] | None, addresses: Mapping[str, str]) -> dict[str, Any]:
     return {
-        port: [{**item, "HostIp": _on_target(item.get("HostIp", ""), addresses)} for item in items or []]
-        for port, items in (bindings or {}).items()
+        port: [{**item, "HostIp": _on_target(item.get("HostIp", ""), addresses)} for item in items or []] for port, items in (bindings or {}).items()
     }
 
 

@@ -44,9 +44,7 @@ class CreateTarget:
         """Create networks, re-apply the tag, create the container, connect it."""
         route = self.route
         recorded = need_recorded(route)
-        body = specification_of(
-            recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses
-        )
+        body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses)
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
         existing = self._existing()
         route.audit(route.target, self.key, self.describe())
@@ -55,9 +53,7 @@ class CreateTarget:
                 _create_network(route, name, api, note)
             apply_tag(api, str(recorded.inspect["Config"].get("Image") or ""), body["Image"], note)
             if existing is None:
-                note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)[
-                    "Id"
-                ]
+                note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)["Id"]
             _connect_rest(api, route.container, body)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -154,13 +150,9 @@ class StartTarget:
                 api.stop(route.container, timeout=self.grace_s)
             status = need_container(route, route.target, route.container)["State"].get("Status")
         except (CouldNotLookError, ActionError) as error:
-            raise NeedsPersonError(
-                f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}"
-            ) from error
+            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}") from error
         if status not in STOPPED_STATES:
-            raise NeedsPersonError(
-                f"{route.target}: {route.container} is {status} after stop. Expected: exited. {by_hand}"
-            )
+            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {by_hand}")
 
 
 def _label(inspect: Mapping[str, Any]) -> str:
@@ -175,16 +167,14 @@ def _first_network_only(body: Specification) -> Specification:
     return {**body, "NetworkingConfig": {"EndpointsConfig": kept}}
 
 
-def _connect_rest(api: Any, container: str, body: Specification) -> None:  # noqa: ANN401 docker ships no types
+def _connect_rest(api: Any, container: str, body: Specification) -> None:
     connected = api.inspect_container(container)["NetworkSettings"]["Networks"]
     for name, endpoint in body["NetworkingConfig"]["EndpointsConfig"].items():
         if name not in connected:
-            api.connect_container_to_network(
-                container, name, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts")
-            )
+            api.connect_container_to_network(container, name, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts"))
 
 
-def _create_network(route: Route, name: str, api: Any, note: Note) -> None:  # noqa: ANN401
+def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
     """Create a network like the source's, with its subnet unless the target uses it; take one of this environment."""
     present = [network for network in api.networks() if network["Name"] == name]
     if present:
@@ -197,9 +187,7 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:  # n
         return
     with docker_api(route.fleet, route.source, f"inspect network {name}") as source_api:
         original = source_api.inspect_network(name)
-    used = [
-        config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []
-    ]
+    used = [config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []]
     note.setdefault("networks_created", []).append(name)
     api.create_network(
         name,

@@ -37,7 +37,7 @@ class ToolboxMount:
         return f"{text},readonly" if self.read_only else text
 
 
-def toolbox_argv(  # noqa: PLR0913 each is a flag of docker run
+def toolbox_argv(
     argv: Iterable[str],
     *,
     move_label: str,

@@ -101,9 +101,7 @@ class Channel:
 
 
 @contextmanager
-def open_channel(  # noqa: PLR0913
-    fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
-) -> Iterator[Channel]:
+def open_channel(fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float) -> Iterator[Channel]:
     """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`."""
     comment = key_comment(move_label, purpose)
     directory = key_directory(move_label, purpose)
@@ -155,7 +153,7 @@ def _make_key(fleet: Fleet, source: str, directory: str, comment: str, peer: Pee
     return key
 
 
-def _authorized_line(  # noqa: PLR0913, PLR0917
+def _authorized_line(  # noqa: PLR0917
     fleet: Fleet, source: str, peer: Peer, public_key: str, forced_command: str, valid_s: float
 ) -> str:
     address = fleet[source].address

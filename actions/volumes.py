@@ -50,9 +50,7 @@ class CopyVolumes:
     def describe(self) -> str:
         """Return the dry run's line."""
         places = ", ".join(place.text() for place in self.places) or "nothing"
-        return (
-            f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
-        )
+        return f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
 
     def estimate_s(self) -> float | None:
         """Return None: it depends on the data."""
@@ -95,8 +93,7 @@ class CopyVolumes:
                 f"{len(self.places)} places. Run the move again: it copies only the rest"
             )
         return passed(
-            f"{self.route.source} to {self.route.target}: {len(self.places)} places, {note['size_bytes']:,} bytes in "
-            f"{note['seconds']:.1f} s",
+            f"{self.route.source} to {self.route.target}: {len(self.places)} places, {note['size_bytes']:,} bytes in {note['seconds']:.1f} s",
             tuple(f"{name}: {item['size_bytes']:,} bytes, {item['seconds']:.1f} s" for name, item in copied.items()),
             size_bytes=note["size_bytes"],
             seconds=note["seconds"],
@@ -149,9 +146,7 @@ class CopyVolumes:
             except docker.errors.NotFound:
                 route.audit(route.target, self.key, f"create volume {name}")
                 mine = {**(original.get("Labels") or {}), **labels(route.move_label, "data")}
-                api.create_volume(
-                    name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine
-                )
+                api.create_volume(name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine)
                 return
         label = (present.get("Labels") or {}).get(LABEL_MOVE, "")
         if label != route.move_label:

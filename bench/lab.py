@@ -10,7 +10,7 @@ from engine.errors import ActionError
 
 
 def _command(*argv: str) -> None:
-    answer = subprocess.run([sys.executable, "-m", "commands", *argv], capture_output=True, text=True, check=False)  # noqa: S603 our own commands
+    answer = subprocess.run([sys.executable, "-m", "commands", *argv], capture_output=True, text=True, check=False)
     if answer.returncode:
         tail = "\n".join((answer.stdout + answer.stderr).splitlines()[-15:])
         raise ActionError(f"{' '.join(argv)}: exit status {answer.returncode}\n{tail}")

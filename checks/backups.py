@@ -36,7 +36,7 @@ class BackupObject:
         )
 
 
-def check_backup(  # noqa: PLR0913
+def check_backup(
     service: str,
     expected: Iterable[str],
     taken: Iterable[BackupObject],
@@ -59,9 +59,7 @@ def check_backup(  # noqa: PLR0913
         return unknown(f"{service}: nothing to look for in the backup. Expected: at least 1 object. {again}")
     problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]
     if repository_ok is not True:
-        problems.append(
-            "restic check was never run" if repository_ok is None else "restic check found the repository damaged"
-        )
+        problems.append("restic check was never run" if repository_ok is None else "restic check found the repository damaged")
     if problems:
         return failed(
             f"{service}: {len(problems)} problems with the backup of {len(wanted)} objects: {problems[0]}. Expected: a "

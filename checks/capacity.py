@@ -10,6 +10,8 @@ from typing import Final
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import FileSystem, HostFacts
 
+KIBI: Final = 1024
+
 SPACE_FACTOR: Final = 1.3
 """services.md 0.8: free bytes on the target at least 1.3 times the source's data."""
 
@@ -74,8 +76,7 @@ def judge_disk_after(target: HostFacts, needs: Iterable[SpaceNeed], threshold_pe
         )
     highest = max(shares.values(), default=0.0)
     return passed(
-        f"{target.host}: at most {highest:.0f} % of {len(shares)} file systems used after the move "
-        f"(threshold {threshold_percent:g} %)",
+        f"{target.host}: at most {highest:.0f} % of {len(shares)} file systems used after the move (threshold {threshold_percent:g} %)",
         used_percent=round(highest, 1),
     )
 
@@ -90,10 +91,7 @@ def _not_measured(target: HostFacts, needs: Sequence[SpaceNeed]) -> Judgement | 
         )
     lost = [need.path for need in needs if target.file_system_of(need.path) is None]
     if lost:
-        return unknown(
-            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. "
-            f"Try: ssh {target.host} df -P {lost[0]}"
-        )
+        return unknown(f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}")
     return None
 
 
@@ -133,7 +131,7 @@ def _used_percent_after(load: _Load) -> float:
 def _size(size_bytes: float) -> str:
     """Return a size with a unit, in powers of 1024."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
+        if size_bytes < KIBI:
             return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
+        size_bytes /= KIBI
     return f"{size_bytes:.1f} TiB"

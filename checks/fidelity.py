@@ -56,9 +56,7 @@ def judge_fidelity(
 ) -> Judgement:
     """Judge whether the container `where` ("redis on wf001") equals its source but for the written list."""
     if not source.get("Config") or not target.get("Config"):
-        return unknown(
-            f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again"
-        )
+        return unknown(f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again")
     differences = compare_containers(source, target, committed=committed, dropped=dropped)
     compared = len(dict(_flatten(_normal(source, frozenset(dropped)))))
     if differences:
@@ -88,9 +86,7 @@ def _normal(raw: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     host_config["ExtraHosts"] = dict.fromkeys(host_config.get("ExtraHosts") or [], True)
     normal["Mounts"] = {m["Destination"]: m for m in raw.get("Mounts") or [] if m.get("Destination") not in dropped}
     settings = dict(raw.get("NetworkSettings") or {})
-    settings["Networks"] = {
-        name: _endpoint(value, identity) for name, value in (settings.get("Networks") or {}).items()
-    }
+    settings["Networks"] = {name: _endpoint(value, identity) for name, value in (settings.get("Networks") or {}).items()}
     return {**normal, "Config": config, "HostConfig": host_config, "NetworkSettings": settings}
 
 
@@ -101,7 +97,7 @@ def _endpoint(endpoint: Mapping[str, Any] | None, identity: str) -> dict[str, An
     return {**plain, "Aliases": aliases, "DNSNames": None, "Connected": True}
 
 
-def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 JSON values have no narrower type
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     whole = path.startswith("HostConfig.Mounts.") and path.count(".") >= 2  # noqa: PLR2004 one mount is one value
     if isinstance(value, Mapping) and value and not whole:
         for key, item in value.items():
@@ -113,14 +109,12 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: 
         yield path, value
 
 
-def _equal(one: Any, other: Any, *, both: bool) -> bool:  # noqa: ANN401
+def _equal(one: Any, other: Any, *, both: bool) -> bool:
     """Compare two values; not set, empty and absent are one thing, and a zero that only one engine shows is its default."""
     unset: tuple[Any, ...] = (None, "", [], {})
     if one == other and type(one) is type(other):
         return True
-    if any(one is value or one == value for value in unset) and any(
-        other is value or other == value for value in unset
-    ):
+    if any(one is value or one == value for value in unset) and any(other is value or other == value for value in unset):
         return True
     return not both and not one and not other
 
@@ -135,7 +129,7 @@ def _allowed(path: str, pair: Pair, *, committed: bool) -> bool:
     return False
 
 
-def _shown(path: str, value: Any) -> str:  # noqa: ANN401
+def _shown(path: str, value: Any) -> str:
     if path.startswith("Config.Env"):
         return "not set" if value is None else "(a value that is not shown)"
     text = "not set" if value is None else repr(value)

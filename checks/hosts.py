@@ -28,16 +28,11 @@ def judge_docker(facts: HostFacts) -> Judgement:
     """Judge whether the host's Docker Engine answered; without an answer nothing on it can be known."""
     if not facts.docker_version:
         seen = facts.docker_error or "no answer"
-        return unknown(
-            f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. "
-            f"Try: ssh {facts.host} docker version"
-        )
+        return unknown(f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} docker version")
     return passed(f"{facts.host}: Docker {facts.docker_version} answers, {len(facts.containers)} containers")
 
 
-def judge_versions(
-    facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER
-) -> Judgement:
+def judge_versions(facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER) -> Judgement:
     """Judge whether the engine is new enough and all hosts have one architecture; `architectures` maps hosts to theirs."""
     engine = _judge_engine(facts, minimum)
     if not engine.passed:
@@ -51,9 +46,7 @@ def judge_versions(
             f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} hosts, "
             "images are moved unchanged. Choose another target in migration_plan.json"
         )
-    return passed(
-        f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version
-    )
+    return passed(f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version)
 
 
 def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
@@ -66,13 +59,10 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
         )
     if (int(match[1]), int(match[2])) < minimum:
         return failed(
-            f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. "
-            "Upgrade the engine on this host before the window",
+            f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on this host before the window",
             docker_version=facts.docker_version,
         )
-    return passed(
-        f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version
-    )
+    return passed(f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version)
 
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
@@ -80,10 +70,7 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
     offset_s = facts.clock_offset_s
     if abs(offset_s) > limit_s:
         return failed(
-            f"{facts.host}: clock is {offset_s:+.1f} s off this machine's. Expected: within {limit_s:g} s. "
-            f"Try: ssh {facts.host} timedatectl status",
+            f"{facts.host}: clock is {offset_s:+.1f} s off this machine's. Expected: within {limit_s:g} s. Try: ssh {facts.host} timedatectl status",
             clock_offset_s=offset_s,
         )
-    return passed(
-        f"{facts.host}: clock within {limit_s:g} s of this machine's ({offset_s:+.2f} s)", clock_offset_s=offset_s
-    )
+    return passed(f"{facts.host}: clock within {limit_s:g} s of this machine's ({offset_s:+.2f} s)", clock_offset_s=offset_s)

@@ -40,19 +40,14 @@ def compare_images(source_host: str, source: ImageFacts, target_host: str, targe
         "layer digests": (source.layers, target.layers),
         "architecture": (source.architecture, target.architecture),
     }
-    wrong = [
-        name if name == "layer digests" else f"{name} {there}, not {here}"
-        for name, (here, there) in pairs.items()
-        if here != there
-    ]
+    wrong = [name if name == "layer digests" else f"{name} {there}, not {here}" for name, (here, there) in pairs.items() if here != there]
     if wrong:
         return failed(
             f"{target_host}: image differs from {source_host}'s: {'; '.join(wrong)}. Expected: the same image. "
             f"Remove it there and ship it again: ssh {target_host} docker image rm {target.id}"
         )
     return passed(
-        f"{target_host}: image {_short(target.id)} with {len(target.layers)} layers ({target.architecture}), "
-        f"same as on {source_host}",
+        f"{target_host}: image {_short(target.id)} with {len(target.layers)} layers ({target.architecture}), same as on {source_host}",
         layers=len(target.layers),
     )
 

@@ -60,9 +60,7 @@ def judge_logs(
             trouble_lines=len(hits),
         )
     if not seen and not empty_is_fine:
-        return failed(
-            f"{where}: 0 log lines. Expected: at least one since its start. Try: docker logs on the host", lines=0
-        )
+        return failed(f"{where}: 0 log lines. Expected: at least one since its start. Try: docker logs on the host", lines=0)
     return passed(
         f"{where}: none of {seen:,} log lines matches {len(trouble)} trouble patterns",
         lines=seen,

@@ -51,11 +51,7 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
     if own:
         return None
     for socket in target.listening:
-        if (
-            socket.port == need.port
-            and socket.protocol.startswith(need.protocol)
-            and _same_address(socket.address, need.address)
-        ):
+        if socket.port == need.port and socket.protocol.startswith(need.protocol) and _same_address(socket.address, need.address):
             process = socket.process or "a process not named"
             return f"{need.port}/{need.protocol} ({need.service}) by {process} on {socket.address}"
     return None
@@ -63,8 +59,7 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
 
 def _publishes(container: ContainerFacts, need: PortNeed) -> bool:
     return any(
-        port == need.port and protocol == need.protocol and _same_address(address, need.address)
-        for address, port, _, protocol in container.published
+        port == need.port and protocol == need.protocol and _same_address(address, need.address) for address, port, _, protocol in container.published
     )
 
 

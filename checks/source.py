@@ -20,8 +20,7 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
     """Judge whether the old container is there (under its own or its kept name), stopped, with restart policy `no`."""
     if not facts.docker_version:
         return unknown(
-            f"{facts.host}: Docker does not answer, so {container} could not be seen. Expected: seen stopped. "
-            f"Try: ssh {facts.host} docker ps -a"
+            f"{facts.host}: Docker does not answer, so {container} could not be seen. Expected: seen stopped. Try: ssh {facts.host} docker ps -a"
         )
     kept = facts.container(kept_name(container))
     named = facts.container(container)
@@ -37,9 +36,7 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
             f"decommission. Find out who removed it: ssh {facts.host} docker events --since 24h --until 0s"
         )
     if old.running or old.state in {"restarting", "paused"}:
-        return failed(
-            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Try: ssh {facts.host} docker stop {old.name}"
-        )
+        return failed(f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Try: ssh {facts.host} docker stop {old.name}")
     if old.restart_policy not in {"", "no"}:
         return failed(
             f"{facts.host}: {old.name} is stopped with restart policy {old.restart_policy}. Expected: no, or a reboot "

@@ -37,9 +37,7 @@ def read_changes(host: Host, container: str) -> tuple[Change, ...]:
     """Return what `docker diff` says of a container's writable layer."""
     result = host.run(["docker", "diff", container], timeout_s=DIFF_S)
     if result.exit_code != 0:
-        raise CouldNotLookError(
-            f"{host.name}: docker diff {container} failed: {result.error_text}. Try: ssh {host.name} docker diff {container}"
-        )
+        raise CouldNotLookError(f"{host.name}: docker diff {container} failed: {result.error_text}. Try: ssh {host.name} docker diff {container}")
     return parse_changes(result.text)
 
 
@@ -73,9 +71,7 @@ def judge_writable_layer(
             details,
             paths_at_risk=len(left),
         )
-    return passed(
-        f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes)
-    )
+    return passed(f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes))
 
 
 def judge_mount_rules(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -155,9 +151,7 @@ def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Map
             "Move both in one go by hand, or stop the other for good first",
             tuple(sharers),
         )
-    return passed(
-        f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container"
-    )
+    return passed(f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container")
 
 
 def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Change]:
@@ -172,9 +166,7 @@ def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Chan
         change
         for change in changes
         if not (change.path in above and change.kind == "C")
-        and not any(
-            _under(destination, change.path) or _under(change.path, destination) for destination in destinations
-        )
+        and not any(_under(destination, change.path) or _under(change.path, destination) for destination in destinations)
     ]
 
 

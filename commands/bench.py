@@ -58,7 +58,12 @@ def table_of(rows: list[Row]) -> Table:
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else "–"
         sign = "≤" if row.better == "less" else "≥"
         table.add_row(
-            row.id, row.work, f"{row.ours:.2f} {row.unit} (±{row.spread / 2:.2f}, n={row.runs})", theirs, ratio,
-            f"{sign} {row.goal:g}", "yes" if row.met else "NO",
+            row.id,
+            row.work,
+            f"{row.ours:.2f} {row.unit} (±{row.spread / 2:.2f}, n={row.runs})",
+            theirs,
+            ratio,
+            f"{sign} {row.goal:g}",
+            "yes" if row.met else "NO",
         )
     return table

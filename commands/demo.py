@@ -11,7 +11,7 @@ from rich.table import Table
 
 from commands import lab
 from commands.__main__ import main as run_command
-from engine.journal import Journal
+from engine.journal import Journal, Record
 from engine.secret import Redactor
 
 PHASES = (
@@ -47,15 +47,13 @@ def _show(console: Console, seconds: float) -> None:
     table = Table("service", "moved", "outage")
     for record in _outages():
         body = record.body
-        table.add_row(
-            str(body["service"]), f"{body['source']} → {body['target']}", f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s"
-        )
+        table.add_row(str(body["service"]), f"{body['source']} → {body['target']}", f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s")
     console.print(table)
     for report in sorted(Path("reports/lab").glob("latest-*/report.html")):
         console.print(f"evidence: {report}")
     console.print(f"the rehearsal took {seconds:.0f} s. The lab is still up: nox -s lab -- down removes it")
 
 
-def _outages() -> list[object]:
+def _outages() -> list[Record]:
     path = Path("state/lab.sqlite")
     return list(Journal.open(path, redactor=Redactor()).records(kind="outage")) if path.exists() else []

@@ -128,7 +128,7 @@ def load_inventory(path: Path) -> Inventory:
     return inventory
 
 
-def _rough_problems(data: Any) -> list[str]:  # noqa: ANN401
+def _rough_problems(data: Any) -> list[str]:
     """Return the logical problems that show although the shape is wrong: parts that parse are judged by themselves."""
     if not isinstance(data, Mapping):
         return []
@@ -136,10 +136,10 @@ def _rough_problems(data: Any) -> list[str]:  # noqa: ANN401
     links = [link for link in data.get("links") or () if parse_shape(Link, link)[0]]
     rough, _ = parse_shape(Inventory, {**parts, "links": links})
     known = set(data.get("services") or ())
-    return [problem for problem in problems_of(rough, known)] if rough else []
+    return list(problems_of(rough, known)) if rough else []
 
 
-def _parsed(model: type[Strict], entries: Any) -> dict[str, Any]:  # noqa: ANN401
+def _parsed(model: type[Strict], entries: Any) -> dict[str, Any]:
     entries = entries if isinstance(entries, Mapping) else {}
     return {name: entry for name, entry in entries.items() if parse_shape(model, entry)[0]}
 

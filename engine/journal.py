@@ -18,8 +18,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import rfc8785
-from sqlalchemy import Engine, Integer, String, Text, create_engine, event, insert, select
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from engine.errors import InputError
@@ -107,7 +106,7 @@ class Journal:
             raise InputError(f"{path}: is not a journal: {error.orig}. Expected: a SQLite file. Move it away and try again") from error
         return cls(engine, redactor, clock)
 
-    def start_run(self, **about: Any) -> Run:  # noqa: ANN401
+    def start_run(self, **about: Any) -> Run:
         """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …)."""
         run = Run(self, str(uuid4()))
         run.record("run_started", body={**about, "machine": f"{platform.system()} {platform.release()} {platform.machine()}"})
@@ -133,7 +132,7 @@ class Journal:
         return str(record.body["state"]) if record else "planned"
 
 
-def _configure(connection: Any, _record: Any) -> None:  # noqa: ANN401 DBAPI has no types
+def _configure(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -187,7 +186,7 @@ class Run:
         )  # fmt: skip
 
 
-def exact(value: Any) -> Any:  # noqa: ANN401 JSON has no narrower type
+def exact(value: Any) -> Any:
     """Return a value as JSON carries it exactly: large integers as text, bytes refused, NaN refused."""
     if isinstance(value, Mapping):
         return {str(key): exact(item) for key, item in value.items()}

@@ -113,9 +113,7 @@ def _sentence(item: pytest.Item) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the end of a step into its verdict and its row."""
     report = yield
     book = item.config.stash.get(BOOK, None)
@@ -178,7 +176,7 @@ def _marker_argument(item: pytest.Item, name: str) -> str:
     return str(marker.args[0]) if marker and marker.args else ""
 
 
-def _shown(item: pytest.Item, judgement: Judgement) -> Any:  # noqa: ANN401 pytest's own type is a union
+def _shown(item: pytest.Item, judgement: Judgement) -> Any:
     text = f"{judgement.verdict.value}: {judgement.text}"
     if judgement.verdict in {Verdict.PLANNED, Verdict.NOT_RUN, Verdict.WAIVED}:
         return (str(item.path), item.location[1] or 0, text)

@@ -37,7 +37,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-def read_data(path: Path) -> Any:  # noqa: ANN401 files hold anything
+def read_data(path: Path) -> Any:
     """Return the content of a YAML or JSON file; raises InputError with line and column."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def read_data(path: Path) -> Any:  # noqa: ANN401 files hold anything
         raise InputError(f"{path}: 1 problem\n  {where}: {error.problem}") from error
 
 
-def _parse_json(path: Path, text: str) -> Any:  # noqa: ANN401
+def _parse_json(path: Path, text: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         for key, value in pairs:
@@ -67,7 +67,7 @@ def _parse_json(path: Path, text: str) -> Any:  # noqa: ANN401
         raise InputError(f"{path}: 1 problem\n  line {error.lineno}, column {error.colno}: {error.msg}") from error
 
 
-def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]:  # noqa: ANN401
+def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]:
     """Return the model, or None and every problem of shape as "path: what is wrong"."""
     if not isinstance(data, Mapping):
         return None, ["the file: expected a mapping at the top"]
@@ -77,7 +77,7 @@ def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]
         return None, [_problem(model, problem) for problem in error.errors()]
 
 
-def _problem(model: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 pydantic's TypedDict of details
+def _problem(model: type[BaseModel], problem: Any) -> str:
     place = tuple(part for part in problem["loc"])
     path = "/".join(str(part) for part in place) or "the file"
     if problem["type"] == "extra_forbidden":
@@ -100,7 +100,7 @@ def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     return sorted(_resolve(schema, here).get("properties", {}))
 
 
-def _resolve(schema: Any, here: Any) -> Any:  # noqa: ANN401 JSON Schema is JSON
+def _resolve(schema: Any, here: Any) -> Any:
     for option in here.get("anyOf", []):
         if "$ref" in option or "properties" in option or "items" in option:
             here = option

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.errors import CouldNotLookError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
+
+SHORT: Final = 160
+"""So much of a reason is repeated in the steps that did not run because of it."""
 
 
 class MoveState(str, Enum):
@@ -42,7 +45,7 @@ class NotRun(LongshoreError):
 class Recorder(Protocol):
     """The part of a journal's run that the saga writes to."""
 
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> Any:  # noqa: ANN401
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> Any:
         """Append one record durably."""
 
 
@@ -164,16 +167,10 @@ class RunningMove:
         """Return whether a question was answered in an earlier run and later deeds have changed what it asked about."""
         later = self.recipe[self.recipe.index(action) + 1 :]
         deeds = {one.key for one in later if one.effect is not Effect.READ_ONLY}
-        return (
-            action.effect is Effect.READ_ONLY
-            and action.key in self.past.done
-            and bool(deeds & (self.past.done | self.past.begun))
-        )
+        return action.effect is Effect.READ_ONLY and action.key in self.past.done and bool(deeds & (self.past.done | self.past.begun))
 
     def _known(self, action: Action) -> bool:
-        return action.effect is not Effect.READ_ONLY and (
-            action.key in self.past.done or action.key in self.past.begun
-        )
+        return action.effect is not Effect.READ_ONLY and (action.key in self.past.done or action.key in self.past.begun)
 
     def _resume(self, action: Action) -> Judgement:
         """Look whether a deed of an earlier run is (still) done; do it again when it is not."""
@@ -227,10 +224,7 @@ class RunningMove:
         """Stop this move; undo what was done unless it is committed; return what a person should know now."""
         self.stopped_because = f'"{action.key}" did not pass ({_short(reason)})'
         if self.committed:
-            return (
-                "The target serves and keeps serving: nothing is undone after commit. "
-                f"Retry: nox -s migrate -- --service {self.service} --apply"
-            )
+            return f"The target serves and keeps serving: nothing is undone after commit. Retry: nox -s migrate -- --service {self.service} --apply"
         self.before_undo(reason)
         try:
             undone = self._undo(self._begun(action))
@@ -299,7 +293,7 @@ def judgement_of_error(error: BaseException) -> Judgement:
 
 def _short(text: str) -> str:
     first = text.splitlines()[0] if text else "no reason given"
-    return first if len(first) <= 120 else first[:117] + "…"
+    return first if len(first) <= SHORT else first[: SHORT - 3] + "…"
 
 
 def _with_estimate(action: Action) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import rfc8785
 
@@ -45,7 +46,7 @@ class Scope:
         """
         moved = {move.service for move in self.plan.moves}
         links = [link for link in self.inventory.links if moved & {link.from_, link.to}]
-        content = {
+        content: dict[str, Any] = {
             "environment": self.environment.environment,
             "identities": {name: _data(identity) for name, identity in self.environment.hosts.items()},
             "plan": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
@@ -60,9 +61,7 @@ def _data(model: object) -> dict[str, object]:
     return model.model_dump(mode="json", by_alias=True)  # type: ignore[attr-defined,no-any-return]
 
 
-def build_scope(
-    inventory: Inventory, plan: Plan, environment: Environment, *, services: Iterable[str] = (), waves: Iterable[str] = ()
-) -> Scope:
+def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, services: Iterable[str] = (), waves: Iterable[str] = ()) -> Scope:
     """Return the scope of a run; raises InputError for selections that are not in the plan and hosts without identity."""
     chosen = _chosen(plan, tuple(services), tuple(waves))
     here = set(environment.services) if environment.services is not None else None
@@ -105,6 +104,4 @@ def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tu
         wrong = [name for name in asked if name not in known]
         if wrong:
             raise InputError(f"{flag} {', '.join(wrong)}: not in the plan; known: {', '.join(known)}")
-    return tuple(
-        move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves)
-    )
+    return tuple(move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves))

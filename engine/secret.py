@@ -8,9 +8,7 @@ from typing import Any, Final
 
 MARK: Final = "***"
 SHORTEST_REDACTED: Final = 6
-TELLING_NAME: Final = re.compile(
-    r"(?i)(passw|secret|token|credential|private|api_?key|access_?key|encryption_?key|auth|cookie|dsn|connection)"
-)
+TELLING_NAME: Final = re.compile(r"(?i)(passw|secret|token|credential|private|api_?key|access_?key|encryption_?key|auth|cookie|dsn|connection)")
 URL_PASSWORD: Final = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<password>[^\s@/]+)@", re.IGNORECASE)
 PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 ASSIGNMENT: Final = re.compile(
@@ -86,7 +84,7 @@ class Redactor:
         self.removed += found
         return pattern.sub(replacement, text)
 
-    def value(self, value: Any) -> Any:  # noqa: ANN401 JSON values have no narrower type
+    def value(self, value: Any) -> Any:
         """Return a JSON-able value with all its texts (keys too) redacted."""
         if isinstance(value, str):
             return self.text(value)

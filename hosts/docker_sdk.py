@@ -14,7 +14,7 @@ from engine.errors import UnreachableError
 CALL_DEADLINE_S: Final = 300
 
 
-def connect(host: str, socket: Path) -> Any:  # noqa: ANN401
+def connect(host: str, socket: Path) -> Any:
     """Return a client on a forwarded socket that has answered; raises UnreachableError."""
     try:
         client = docker.DockerClient(base_url=f"unix://{socket}", version="auto", timeout=CALL_DEADLINE_S)

@@ -134,8 +134,7 @@ class HostFacts:
         """Raise CouldNotLookError when the engine did not answer: nothing is known about containers then."""
         if not self.docker_version:
             raise CouldNotLookError(
-                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). "
-                f"Try: ssh {self.host} docker version"
+                f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). Try: ssh {self.host} docker version"
             )
 
 
@@ -149,8 +148,7 @@ def gather_facts(host: Host) -> HostFacts:
     ended = time.time()
     if answer.exit_code or mark not in answer.text:
         raise CouldNotLookError(
-            f"{host.name}: facts could not be gathered: {answer.error_text or f'exit status {answer.exit_code}'}. "
-            f"Try: ssh {host.name} docker ps"
+            f"{host.name}: facts could not be gathered: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
         )
     now = datetime.now(UTC)
     return parse_facts(host.name, answer.text, mark, gathered_at=now, our_clock=(started, ended))

@@ -40,9 +40,7 @@ def parse_sections(output: str, mark: str) -> dict[str, Section]:
     return sections
 
 
-def parse_facts(
-    host: str, output: str, mark: str, *, gathered_at: datetime, our_clock: tuple[float, float]
-) -> HostFacts:
+def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our_clock: tuple[float, float]) -> HostFacts:
     """Return typed facts; `our_clock` are our times before and after the trip, in seconds since the epoch."""
     found = parse_sections(output, mark)
     kernel = found.get("kernel", MISSING).text.split()
@@ -76,9 +74,7 @@ def parse_facts(
         load_1m=float((found.get("load", MISSING).text.split() or ["0"])[0]),
         cpus=int(found.get("cpus", MISSING).text.strip() or 0),
         clock_offset_s=_clock_offset(found.get("clock", MISSING).text, our_clock),
-        compose_projects=tuple(
-            sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})
-        ),
+        compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
         path_sizes=sizes,
     )
 
@@ -91,7 +87,7 @@ def _docker_error(found: Mapping[str, Section]) -> str:
     return "no answer"
 
 
-def _json(host: str, section: Section) -> Any:  # noqa: ANN401 JSON has no narrower type
+def _json(host: str, section: Section) -> Any:
     if section.status or not section.text.strip():
         return None
     try:
@@ -131,10 +127,7 @@ def parse_sizes(text: str) -> dict[str, int]:
 def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
     """Join `df -P -k` and `df -P -i`."""
     free_inodes = {row[5]: (_number(row[1]), _number(row[3])) for row in _df_rows(inodes)}
-    return tuple(
-        FileSystem(row[5], row[0], int(row[1]) * 1024, int(row[3]) * 1024, *free_inodes.get(row[5], (0, 0)))
-        for row in _df_rows(disks)
-    )
+    return tuple(FileSystem(row[5], row[0], int(row[1]) * 1024, int(row[3]) * 1024, *free_inodes.get(row[5], (0, 0))) for row in _df_rows(disks))
 
 
 def _df_rows(text: str) -> list[list[str]]:
@@ -220,5 +213,10 @@ def parse_network(raw: Mapping[str, Any]) -> NetworkFacts:
     """Return one network of `docker network inspect`."""
     pools = (raw.get("IPAM") or {}).get("Config") or []
     return NetworkFacts(
-        raw["Id"], raw["Name"], raw["Driver"], tuple(pool["Subnet"] for pool in pools if "Subnet" in pool), raw.get("Labels") or {}, bool(raw.get("Internal"))
+        raw["Id"],
+        raw["Name"],
+        raw["Driver"],
+        tuple(pool["Subnet"] for pool in pools if "Subnet" in pool),
+        raw.get("Labels") or {},
+        bool(raw.get("Internal")),
     )

@@ -41,8 +41,16 @@ class Fleet:
         known.write_text(f"{name} {pin.ssh_host_key}\n", encoding="utf-8")
         options = ("-F", str(ssh_config.resolve())) if ssh_config else ()
         pinned = (
-            "-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes",
-            "-o", f"HostKeyAlias={name}", "-o", f"HostKeyAlgorithms={_algorithms(pin.ssh_host_key)}",
+            "-o",
+            f"UserKnownHostsFile={known}",
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            f"HostKeyAlias={name}",
+            "-o",
+            f"HostKeyAlgorithms={_algorithms(pin.ssh_host_key)}",
         )
         return SshHost(name, pin.address, self._folder, (*options, *pinned))
 
@@ -59,12 +67,12 @@ class Fleet:
     def _identify(self, host: SshHost) -> RefusedError | None:
         answer = host.run(["sh", "-c", IDENTIFY], timeout_s=IDENTIFY_S)
         seen = answer.text.split("\n")
-        machine_id, marker, uid = (seen + ["", "", ""])[:3]
+        machine_id, marker, uid = [*seen, "", "", ""][:3]
         if uid.strip() != "0":
             _become_root(host)
         return refusal_of(self._environment, host.name, machine_id.strip(), lab=marker == "lab")
 
-    def docker(self, name: str) -> Any:  # noqa: ANN401 the SDK ships no types
+    def docker(self, name: str) -> Any:
         """Return the Docker SDK's client of a host, through a forwarded socket; raises UnreachableError."""
         if name not in self._docker:
             self._docker[name] = connect(name, self[name].forward_socket("/var/run/docker.sock"))
@@ -107,7 +115,7 @@ class Fleet:
 
 
 def _algorithms(host_key: str) -> str:
-    kind = host_key.split()[0]
+    kind = host_key.split(maxsplit=1)[0]
     return "rsa-sha2-512,rsa-sha2-256" if kind == "ssh-rsa" else kind
 
 

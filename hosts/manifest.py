@@ -41,9 +41,7 @@ class Manifest:
                 break
             yield entry
         if not ended:
-            raise CouldNotLookError(
-                f"{self.host}: the manifest of {self.place} ends in the middle. Expected: a last line that says so. Try again"
-            )
+            raise CouldNotLookError(f"{self.host}: the manifest of {self.place} ends in the middle. Expected: a last line that says so. Try again")
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield (path, SHA-256) of each file; a hard link has the digest of the file that it is linked to."""
@@ -98,7 +96,8 @@ def _key(entry: dict[str, Any]) -> tuple[bytes, ...]:
 
 def _merged(source: Manifest, target: Manifest) -> Iterator[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     ours, theirs = source.entries(), target.entries()
-    one, other = _first(source, ours), _first(target, theirs)
+    one: dict[str, Any] | None = _first(source, ours)
+    other: dict[str, Any] | None = _first(target, theirs)
     while one is not None or other is not None:
         if other is None or (one is not None and _key(one) < _key(other)):
             yield one, None

@@ -23,8 +23,22 @@ def read_manifest(fleet: Fleet, host: str, place: str) -> Manifest:
     kind = "bind" if place.startswith("/") else "volume"
     mount = f"type={kind},source={place},target=/data,readonly"
     argv = [
-        "docker", "run", "--rm", "--interactive", "--network", "none", "--log-driver", "none", "--label", f"{LABEL_ROLE}=manifest",
-        "--mount", mount + (",volume-nocopy" if kind == "volume" else ""), TOOLBOX_IMAGE, "python3", "-", "/data",
+        "docker",
+        "run",
+        "--rm",
+        "--interactive",
+        "--network",
+        "none",
+        "--log-driver",
+        "none",
+        "--label",
+        f"{LABEL_ROLE}=manifest",
+        "--mount",
+        mount + (",volume-nocopy" if kind == "volume" else ""),
+        TOOLBOX_IMAGE,
+        "python3",
+        "-",
+        "/data",
     ]
     # A program on standard input can't be imported by worker processes; as a file in /tmp it can.
     argv[-3:] = ["sh", "-c", "cat > /tmp/manifest_program.py && exec python3 /tmp/manifest_program.py /data"]

@@ -49,9 +49,7 @@ class SshHost:
     def _run(self, argv: list[str], stdin: bytes, timeout_s: float) -> CommandResult:
         started = time.monotonic()
         command = [*self._ssh(), self.name, shlex.join(argv)]
-        child = subprocess.Popen(  # noqa: S603 argv is quoted for the remote shell
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         try:
             out, error = child.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as expired:
@@ -110,7 +108,7 @@ class SshHost:
             self.close()
             for stale in self._folder.glob(f"{self.name[:24]}.*"):
                 stale.unlink()
-            self._master = subprocess.Popen(  # noqa: S603 our own argv
+            self._master = subprocess.Popen(
                 [*self._ssh(master=True), "-M", "-N", self.name],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -137,15 +135,26 @@ class SshHost:
         common = ["ssh", *self._options, "-o", "BatchMode=yes", "-o", f"ControlPath={self._control}", "-T"]
         if master:
             return [
-                *common, "-o", f"ConnectTimeout={CONNECT_DEADLINE_S}", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
-                "-o", "StreamLocalBindMask=0177", "-o", "ExitOnForwardFailure=no", "-o", "ControlPersist=no",
+                *common,
+                "-o",
+                f"ConnectTimeout={CONNECT_DEADLINE_S}",
+                "-o",
+                "ServerAliveInterval=5",
+                "-o",
+                "ServerAliveCountMax=3",
+                "-o",
+                "StreamLocalBindMask=0177",
+                "-o",
+                "ExitOnForwardFailure=no",
+                "-o",
+                "ControlPersist=no",
             ]
         return [*common, "-o", "ControlMaster=no"]
 
     def _control_command(self, command: str, *arguments: str) -> None:
         argv = [*self._ssh(), "-O", command, *arguments, self.name]
         try:
-            answer = subprocess.run(argv, capture_output=True, timeout=CONTROL_DEADLINE_S, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
+            answer = subprocess.run(argv, capture_output=True, timeout=CONTROL_DEADLINE_S, check=False, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(f"{self.name}: ssh -O {command} got no answer within {CONTROL_DEADLINE_S:.0f} s") from error
         if answer.returncode:

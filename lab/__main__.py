@@ -23,7 +23,7 @@ def _say(started: float) -> Callable[[str], None]:
     return say
 
 
-def up(client: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
+def up(client: Any, say: Callable[[str], None]) -> None:
     """Raise the lab; what is up already is left alone."""
     origins = images.ensure_images(client, say)
     addresses = hosts.ensure_network(client)
@@ -46,19 +46,19 @@ def up(client: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
     say(f"all services on {services.SOURCE} answer. Look: ssh -F state/lab/ssh_config {services.SOURCE}")
 
 
-def _remove_hosts(client: Any) -> None:  # noqa: ANN401
+def _remove_hosts(client: Any) -> None:
     for plan in HOSTS:
         hosts.remove(client, plan)
 
 
-def reset(client: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
+def reset(client: Any, say: Callable[[str], None]) -> None:
     """Give back the untouched hosts, with the same identities."""
     say("removing the hosts and their disks")
     _remove_hosts(client)
     up(client, say)
 
 
-def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:  # noqa: ANN401
+def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
     """Remove hosts, disks, network and keys; with `everything` also images and kept disks."""
     _remove_hosts(client)
     hosts.remove_network(client)
@@ -71,7 +71,7 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None: 
         say("removed; images and kept disks stay for a warm start (down --all removes them)")
 
 
-def status(client: Any) -> dict[str, Any]:  # noqa: ANN401
+def status(client: Any) -> dict[str, Any]:
     """Return what is up, and where each image came from."""
     up_now = {plan.name: (found.status if (found := hosts.find(client, plan)) else "not there") for plan in HOSTS}
     running = up_now.get(services.SOURCE) == "running"

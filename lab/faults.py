@@ -32,7 +32,7 @@ def _inside(host: str, script: str) -> None:
     run(["docker", "exec", _plan(host).container, "sh", "-c", script], deadline_s=60)
 
 
-def _take_port(_client: Any) -> None:  # noqa: ANN401
+def _take_port(_client: Any) -> None:
     listen = (
         f"import socket,time; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1); "
         f's.bind(("0.0.0.0",{BUSY_PORT})); s.listen(); time.sleep(86400)'
@@ -50,47 +50,47 @@ def _not_listening(host: str) -> str:
     return ""
 
 
-def _free_port(_client: Any) -> None:  # noqa: ANN401
+def _free_port(_client: Any) -> None:
     _inside("wf002", "pkill -f IO::Socket::INET; pkill -f port-taker; true")
 
 
-def _fill_disk(_client: Any) -> None:  # noqa: ANN401
+def _fill_disk(_client: Any) -> None:
     """Put a tiny file system under wf002's volumes: what is created there from now on does not fit."""
     _inside("wf002", f"mountpoint -q /var/lib/docker/volumes || mount -t tmpfs -o size={SMALL_DISK} full /var/lib/docker/volumes")
 
 
-def _empty_disk(_client: Any) -> None:  # noqa: ANN401
+def _empty_disk(_client: Any) -> None:
     _inside("wf002", "! mountpoint -q /var/lib/docker/volumes || umount -l /var/lib/docker/volumes")
 
 
-def _stop_docker(_client: Any) -> None:  # noqa: ANN401
+def _stop_docker(_client: Any) -> None:
     """Freeze the engine of wf002, so that it takes calls and never answers."""
     _inside("wf002", "pkill -STOP -x dockerd")
 
 
-def _start_docker(_client: Any) -> None:  # noqa: ANN401
+def _start_docker(_client: Any) -> None:
     _inside("wf002", "pkill -CONT -x dockerd; true")
 
 
-def _stop_host(client: Any) -> None:  # noqa: ANN401
+def _stop_host(client: Any) -> None:
     hosts.stop(client, _plan("wf001"))
 
 
-def _start_host(client: Any) -> None:  # noqa: ANN401
+def _start_host(client: Any) -> None:
     container = hosts.find(client, _plan("wf001"))
     if container is not None:
         container.start()
         hosts.wait_for_host(_plan("wf001"))
 
 
-def _cut_network(_client: Any) -> None:  # noqa: ANN401
+def _cut_network(_client: Any) -> None:
     address = run(["docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", _plan("wf002").container])
     peer = address.decode().strip()
     for chain, side in (("INPUT", "-s"), ("OUTPUT", "-d"), ("FORWARD", "-d"), ("FORWARD", "-s")):
         _inside("wf005", f"iptables -I {chain} {side} {peer} -m comment --comment lab-fault -j DROP")
 
 
-def _join_network(_client: Any) -> None:  # noqa: ANN401
+def _join_network(_client: Any) -> None:
     _inside("wf005", "iptables-save | grep -v lab-fault | iptables-restore")
 
 
@@ -103,7 +103,7 @@ FAULTS: Final = {
 }
 
 
-def heal(client: Any) -> None:  # noqa: ANN401
+def heal(client: Any) -> None:
     """Undo every fault; hosts that are stopped are started first."""
     _start_host(client)
     for name, fault in FAULTS.items():

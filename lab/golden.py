@@ -15,7 +15,7 @@ from lab.machine import run
 from lab.settings import CACHE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan
 
 
-def key_of(client: Any) -> str:  # noqa: ANN401
+def key_of(client: Any) -> str:
     """Return a digest over what decides the hosts' disks: images, seeds, options of the services."""
     digest = hashlib.sha256()
     for file in ("services.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml"):
@@ -34,7 +34,7 @@ def _passwords_file(key: str) -> Path:
     return CACHE / f"golden-{key}.json"
 
 
-def is_there(client: Any, key: str) -> bool:  # noqa: ANN401
+def is_there(client: Any, key: str) -> bool:
     """Return whether all golden disks and their passwords are kept."""
     if not _passwords_file(key).exists():
         return False
@@ -46,7 +46,7 @@ def is_there(client: Any, key: str) -> bool:  # noqa: ANN401
     return True
 
 
-def restore(client: Any, key: str) -> None:  # noqa: ANN401
+def restore(client: Any, key: str) -> None:
     """Give every host a fresh copy of its golden disk."""
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
@@ -68,7 +68,7 @@ copy_disk() {
 """Layers of images are never written again: linking them instead of copying makes a reset a matter of seconds."""
 
 
-def _copy(client: Any, pairs: list[tuple[str, str]]) -> None:  # noqa: ANN401
+def _copy(client: Any, pairs: list[tuple[str, str]]) -> None:
     """Copy disks; all volumes are seen through one mount, since links don't cross mounts."""
     volumes = Path(client.info()["DockerRootDir"]) / "volumes"
     copies = "\n".join(f"copy_disk /volumes/{source}/_data /volumes/{target}/_data" for source, target in pairs)
@@ -76,7 +76,7 @@ def _copy(client: Any, pairs: list[tuple[str, str]]) -> None:  # noqa: ANN401
     run(["docker", "run", "--rm", "--network", "none", "--label", f"{LABEL}=1", "-v", f"{volumes}:/volumes", TOOLBOX, "sh", "-c", script])
 
 
-def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str], None]) -> None:  # noqa: ANN401
+def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the disks from nothing: load images, create and seed the services, stop cleanly, keep a copy."""
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
@@ -109,7 +109,7 @@ def _keep_passwords(key: str, passwords: dict[str, str]) -> None:
     file.write_text(json.dumps(passwords), encoding="utf-8")
 
 
-def remove_all(client: Any) -> None:  # noqa: ANN401
+def remove_all(client: Any) -> None:
     """Forget all golden disks and their passwords."""
     for volume in client.volumes.list(filters={"label": f"{LABEL}.golden"}):
         volume.remove(force=True)

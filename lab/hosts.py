@@ -14,13 +14,23 @@ from lab.settings import HOST_IMAGE, HOSTS, LABEL, NETWORK, STATE, SUBNETS, Host
 READY_S: Final = 60
 STOP_S: Final = 70
 PRIVILEGES: Final = (
-    "--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-    "--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",
+    "--cap-add",
+    "ALL",
+    "--cap-drop",
+    "SYS_RESOURCE",
+    "--security-opt",
+    "seccomp=unconfined",
+    "--security-opt",
+    "apparmor=unconfined",
+    "--security-opt",
+    "systempaths=unconfined",
+    "--device-cgroup-rule",
+    "a *:* rwm",
 )
 """What a nested engine needs; `--privileged` fails where the machine itself lacks a capability."""
 
 
-def ensure_network(client: Any) -> dict[str, str]:  # noqa: ANN401
+def ensure_network(client: Any) -> dict[str, str]:
     """Make the lab's network in a subnet that is free here; return each host's address."""
     try:
         network = client.networks.get(NETWORK)
@@ -30,7 +40,7 @@ def ensure_network(client: Any) -> dict[str, str]:  # noqa: ANN401
     return {plan.name: f"{first}.{plan.last_octet}" for plan in HOSTS}
 
 
-def _create_network(client: Any) -> Any:  # noqa: ANN401
+def _create_network(client: Any) -> Any:
     refusals = []
     for subnet in SUBNETS:
         try:
@@ -42,7 +52,7 @@ def _create_network(client: Any) -> Any:  # noqa: ANN401
     raise LabError("lab network: no subnet is free. Expected one of them to be: " + "; ".join(refusals))
 
 
-def find(client: Any, plan: HostPlan) -> Any | None:  # noqa: ANN401
+def find(client: Any, plan: HostPlan) -> Any | None:
     """Return the container that plays a host, None when there is none."""
     try:
         return client.containers.get(plan.container)
@@ -50,14 +60,31 @@ def find(client: Any, plan: HostPlan) -> Any | None:  # noqa: ANN401
         return None
 
 
-def start(client: Any, plan: HostPlan, address: str) -> None:  # noqa: ANN401
+def start(client: Any, plan: HostPlan, address: str) -> None:
     """Start a host; one that runs is left alone."""
     container = find(client, plan)
     if container is not None:
         container.start()
         return
-    run(["docker", "create", "--name", plan.container, "--hostname", plan.name, *_network(plan, address), *PRIVILEGES, "--label",
-         f"{LABEL}=1", "--volume", f"{plan.volume}:/disk", "--volume", f"{identity_folder(plan.name)}:/identity:ro", HOST_IMAGE])
+    run(
+        [
+            "docker",
+            "create",
+            "--name",
+            plan.container,
+            "--hostname",
+            plan.name,
+            *_network(plan, address),
+            *PRIVILEGES,
+            "--label",
+            f"{LABEL}=1",
+            "--volume",
+            f"{plan.volume}:/disk",
+            "--volume",
+            f"{identity_folder(plan.name)}:/identity:ro",
+            HOST_IMAGE,
+        ]
+    )
     client.containers.get(plan.container).start()
 
 
@@ -67,8 +94,20 @@ def _network(plan: HostPlan, address: str) -> tuple[str, ...]:
 
 def wait_for_host(plan: HostPlan) -> None:
     """Wait until a host's engine and sshd answer."""
-    ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", plan.name, "docker", "version",
-           "--format", "{{.Server.Version}}"]
+    ssh = [
+        "ssh",
+        "-F",
+        str(STATE / "ssh_config"),
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=3",
+        plan.name,
+        "docker",
+        "version",
+        "--format",
+        "{{.Server.Version}}",
+    ]
 
     def missing() -> str:
         try:
@@ -85,14 +124,14 @@ def ssh(host: str, *argv: str, stdin: bytes | None = None, deadline_s: float = 1
     return run(["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, *argv], stdin=stdin, deadline_s=deadline_s)
 
 
-def stop(client: Any, plan: HostPlan) -> None:  # noqa: ANN401
+def stop(client: Any, plan: HostPlan) -> None:
     """Stop a host as a shutdown would: its containers get their grace."""
     container = find(client, plan)
     if container is not None:
         container.stop(timeout=STOP_S)
 
 
-def remove(client: Any, plan: HostPlan) -> None:  # noqa: ANN401
+def remove(client: Any, plan: HostPlan) -> None:
     """Remove a host and its disk."""
     container = find(client, plan)
     if container is not None:
@@ -103,7 +142,7 @@ def remove(client: Any, plan: HostPlan) -> None:  # noqa: ANN401
         return
 
 
-def remove_network(client: Any) -> None:  # noqa: ANN401
+def remove_network(client: Any) -> None:
     """Remove the lab's network."""
     try:
         client.networks.get(NETWORK).remove()

@@ -41,7 +41,7 @@ def key_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:  # noqa: ANN401
+def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:
     """Make sure that every image is there; return where each came from (also kept in the cache folder)."""
     file = CACHE / "images.json"
     origins: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -53,7 +53,7 @@ def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:  #
     return {reference: origins[reference] for reference in FOLDERS}
 
 
-def _is_current(client: Any, reference: str, folder: Path, origins: dict[str, str]) -> bool:  # noqa: ANN401
+def _is_current(client: Any, reference: str, folder: Path, origins: dict[str, str]) -> bool:
     try:
         image = client.images.get(reference)
     except ImageNotFound:
@@ -63,26 +63,39 @@ def _is_current(client: Any, reference: str, folder: Path, origins: dict[str, st
     return bool((image.labels or {}).get(KEY_LABEL) == key_of(folder))
 
 
-def _fetch(client: Any, reference: str, folder: Path, say: Callable[[str], None]) -> str:  # noqa: ANN401
+def _fetch(client: Any, reference: str, folder: Path, say: Callable[[str], None]) -> str:
     if reference in PULLED and _pull(client, reference):
         say(f"{reference}: pulled")
         return OFFICIAL
     _ensure_base(client, say)
     say(f"{reference}: building from packages")
-    run(["docker", "build", "--network", "host", "--label", f"{KEY_LABEL}={key_of(folder)}", "--label", f"{LABEL}.image=1",
-         "--tag", reference, str(folder)])
+    run(
+        [
+            "docker",
+            "build",
+            "--network",
+            "host",
+            "--label",
+            f"{KEY_LABEL}={key_of(folder)}",
+            "--label",
+            f"{LABEL}.image=1",
+            "--tag",
+            reference,
+            str(folder),
+        ]
+    )
     return BUILT
 
 
-def _pull(client: Any, reference: str) -> bool:  # noqa: ANN401
+def _pull(client: Any, reference: str) -> bool:
     try:
-        subprocess.run(["docker", "pull", "--quiet", reference], capture_output=True, timeout=PULL_DEADLINE_S, check=True)  # noqa: S603, S607
+        subprocess.run(["docker", "pull", "--quiet", reference], capture_output=True, timeout=PULL_DEADLINE_S, check=True)
     except (subprocess.SubprocessError, OSError):
         return False
     return bool(client.images.get(reference))
 
 
-def _ensure_base(client: Any, say: Callable[[str], None]) -> None:  # noqa: ANN401
+def _ensure_base(client: Any, say: Callable[[str], None]) -> None:
     try:
         client.images.get(BASE)
     except ImageNotFound:
@@ -91,7 +104,7 @@ def _ensure_base(client: Any, say: Callable[[str], None]) -> None:  # noqa: ANN4
             _import_base(client)
 
 
-def _import_base(client: Any) -> None:  # noqa: ANN401
+def _import_base(client: Any) -> None:
     archive = CACHE / f"base-{SUITE}.tar"
     if not archive.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -102,7 +115,7 @@ def _import_base(client: Any) -> None:  # noqa: ANN401
     _trust_this_machines_authorities(client)
 
 
-def _trust_this_machines_authorities(client: Any) -> None:  # noqa: ANN401
+def _trust_this_machines_authorities(client: Any) -> None:
     """Put this machine's CA bundle into the base: company proxies sign with their own authority."""
     if not HOST_CA_BUNDLE.exists():
         return
@@ -120,7 +133,7 @@ def _trust_this_machines_authorities(client: Any) -> None:  # noqa: ANN401
             container.remove(force=True)
 
 
-def remove_images(client: Any) -> None:  # noqa: ANN401
+def remove_images(client: Any) -> None:
     """Remove every image that the lab built or pulled, and the kept base."""
     for reference in (*FOLDERS, BASE):
         try:

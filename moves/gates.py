@@ -39,7 +39,9 @@ def preflight_problems(service: str, scope: Scope, journal: Journal) -> list[str
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
     age = datetime.now(UTC) - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
-        return [f"{service}: preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed since"]
+        return [
+            f"{service}: preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
+        ]
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return [f"{service}: preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"]
     bad = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] not in GOOD]

@@ -29,6 +29,4 @@ def read_past(journal: Journal, service: str) -> Past:
                 done[key] = str(body["text"])
             else:
                 done.pop(key, None)
-    return Past(
-        state=state, notes=notes, done=frozenset(done), begun=frozenset(begun), texts=done, attempt=attempt
-    )
+    return Past(state=state, notes=notes, done=frozenset(done), begun=frozenset(begun), texts=done, attempt=attempt)

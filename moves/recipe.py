@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actions.aims import ProbeAim, choose_aim
 from actions.backups import Repository, TakeBackup
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
@@ -15,7 +16,6 @@ from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
 from actions.transfers import Peer
 from actions.volumes import CopyVolumes, ProveVolumes
-from actions.aims import ProbeAim, choose_aim
 from engine.errors import InputError
 from engine.model import Action
 from engine.scope import PlannedMove

@@ -74,10 +74,7 @@ class World:
             container=container,
             endpoint=self._endpoint(entry, container, published=published),
             options=self._options(entry),
-            secrets={
-                name: self.redactor.register(resolve_secret(reference, container.env))
-                for name, reference in entry.secrets.items()
-            },
+            secrets={name: self.redactor.register(resolve_secret(reference, container.env)) for name, reference in entry.secrets.items()},
             files=lambda root: self._files(container, root),
         )
 

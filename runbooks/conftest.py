@@ -59,10 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "machine" in metafunc.fixturenames:
         metafunc.parametrize("machine", scope.hosts)
     if "move" in metafunc.fixturenames:
-        marks = [
-            pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)])
-            for move in scope.moves
-        ]
+        marks = [pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in scope.moves]
         metafunc.parametrize("move", marks, indirect=True)
 
 

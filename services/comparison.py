@@ -11,9 +11,7 @@ from engine.verdict import Judgement, failed, passed, unknown
 SHOWN: Final = 10
 
 
-def compare_fingerprints(
-    before: Fingerprint, after: Fingerprint, holds: Collection[Holds] = frozenset({Holds.SINCE_CUTOVER})
-) -> Judgement:
+def compare_fingerprints(before: Fingerprint, after: Fingerprint, holds: Collection[Holds] = frozenset({Holds.SINCE_CUTOVER})) -> Judgement:
     """Judge whether the parts of `before` that hold that long are the same in `after`.
 
     Parts that are only in `after` are new and no difference; an empty side is UNKNOWN: nothing compared is not a pass.

@@ -28,9 +28,9 @@ class Product:
     name = "postgres"
     acts_on_start = False
     stop_grace_s = 300
-    clean_exit_codes = frozenset({0})
+    clean_exit_codes: frozenset[int] = frozenset({0})
     ready_deadline_s = 120.0
-    state_paths = ("/var/lib/postgresql/data",)
+    state_paths: tuple[str, ...] = ("/var/lib/postgresql/data",)
     writable_noise: tuple[str, ...] = ("/run/postgresql/*", "/var/run/postgresql/*", "/tmp/*", "/run/*")  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"\bPANIC:", "the server gave up"),
@@ -69,7 +69,7 @@ class Product:
         for database in databases:
             with _connect(at, database) as connection, connection.transaction(force_rollback=True):
                 connection.execute(f"CREATE TEMP TABLE {name} (id int PRIMARY KEY, said text)")
-                connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))
+                connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))  # noqa: S608 our own nonce
                 row = connection.execute(f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)).fetchone()  # noqa: S608
             if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
                 return failed(f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 rows just written")

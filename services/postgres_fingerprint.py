@@ -41,7 +41,8 @@ WHERE c.relkind IN ('r','p','v','m','S','f') AND n.nspname NOT LIKE 'pg\\_%' AND
 """
 DEFINITIONS: Final = """
 SELECT 'index', schemaname || '.' || indexname, indexdef FROM pg_indexes WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'
-UNION ALL SELECT 'view', schemaname || '.' || viewname, definition FROM pg_views WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'
+UNION ALL SELECT 'view', schemaname || '.' || viewname, definition FROM pg_views
+  WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'
 UNION ALL SELECT 'constraint', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(c.oid) FROM pg_constraint c
   JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 UNION ALL SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -89,9 +90,7 @@ def cluster_parts(connection: Connection) -> dict[str, Part]:
     }
 
 
-def database_parts(
-    connection: Connection, database: str, before: Mapping[str, Part], changing: Collection[str]
-) -> dict[str, Part]:
+def database_parts(connection: Connection, database: str, before: Mapping[str, Part], changing: Collection[str]) -> dict[str, Part]:
     """Return the parts of one database, within the bounds of `before` where it has the part."""
     parts = {
         f"{database}: tables, columns and rights": _rows(connection, COLUMNS),

@@ -29,9 +29,9 @@ class Product:
     name = "prometheus"
     acts_on_start = False
     stop_grace_s = 120
-    clean_exit_codes = frozenset({0})
+    clean_exit_codes: frozenset[int] = frozenset({0})
     ready_deadline_s = 180.0
-    state_paths = (DATA,)
+    state_paths: tuple[str, ...] = (DATA,)
     writable_noise: tuple[str, ...] = ("/tmp/*",)  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"opening storage failed|corrupted block|Opening block failed", "its files are damaged"),
@@ -90,7 +90,7 @@ class Product:
         return ()
 
 
-def _data(at: Target, path: str, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 JSON
+def _data(at: Target, path: str, params: dict[str, Any] | None = None) -> Any:
     answer = ask(at, path, params=params, deadline_s=LONG_DEADLINE_S)
     try:
         body = answer.json()
@@ -104,17 +104,19 @@ def _data(at: Target, path: str, params: dict[str, Any] | None = None) -> Any:  
 
 def _is_old(target: Mapping[str, Any]) -> bool:
     """Return whether the last scrape is older than two intervals and a second."""
-    scraped = datetime.fromisoformat(str(target["lastScrape"])[:19] + "+00:00" if str(target["lastScrape"]).endswith("Z") else str(target["lastScrape"]))
+    scraped = datetime.fromisoformat(
+        str(target["lastScrape"])[:19] + "+00:00" if str(target["lastScrape"]).endswith("Z") else str(target["lastScrape"])
+    )
     interval = float(str(target.get("scrapeInterval", "60s")).removesuffix("s").removesuffix("m") or 60)
     interval *= 60 if str(target.get("scrapeInterval", "")).endswith("m") else 1
     return time.time() - scraped.timestamp() > 2 * interval + 1
 
 
-def _digest(value: Any) -> str:  # noqa: ANN401
+def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _one(value: Any) -> Part:  # noqa: ANN401
+def _one(value: Any) -> Part:
     return Part(1, _digest(value))
 
 

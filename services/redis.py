@@ -40,7 +40,7 @@ class Product:
     stop_grace_s = 120
     clean_exit_codes = frozenset({0, 143})
     ready_deadline_s = 120.0
-    state_paths = ("/data",)
+    state_paths: tuple[str, ...] = ("/data",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature", "its files can't be read"),
@@ -115,9 +115,7 @@ def _connect(at: Target) -> Iterator[Any]:
     """Yield a client; a refused password is an AssertionError, no answer is UnreachableError."""
     where = f"{at.service} on {at.container.host}"
     password = at.secrets["password"].reveal() if "password" in at.secrets else None
-    client = redis.Redis(
-        host=at.endpoint.host, port=at.endpoint.port, password=password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-    )
+    client = redis.Redis(host=at.endpoint.host, port=at.endpoint.port, password=password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
     try:
         yield client
     except redis.AuthenticationError as error:
@@ -129,14 +127,14 @@ def _connect(at: Target) -> Iterator[Any]:
         client.close()
 
 
-def _settings(client: Any) -> Part:  # noqa: ANN401 the client's stubs are incomplete
+def _settings(client: Any) -> Part:
     names = ("appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy", "notify-keyspace-events", "databases")
     values = [f"{name}={client.config_get(name).get(name)}" for name in names]
     values.append(f"password={'yes' if client.config_get('requirepass').get('requirepass') else 'no'}")
     return Part(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
 
 
-def _keys(client: Any, database: int, changing: Collection[str], before: Part | None) -> Part:  # noqa: ANN401
+def _keys(client: Any, database: int, changing: Collection[str], before: Part | None) -> Part:
     """Return the keys of one database; with `before`, only those that it knew.
 
     A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
@@ -162,7 +160,7 @@ def shown(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
 
 
-def _name_digest(key: bytes, kind: bytes, expires_ms: int, value: Any) -> str:  # noqa: ANN401
+def _name_digest(key: bytes, kind: bytes, expires_ms: int, value: Any) -> str:
     digest = hashlib.sha256(b"\0".join((key, kind, str(expires_ms).encode(), canonical(kind, value)))).hexdigest()[:16]
     return f"{digest}@{expires_ms}" if expires_ms > 0 else digest
 
@@ -172,7 +170,7 @@ def _was_to_expire(digest: str, now_ms: int) -> bool:
     return bool(expires_ms) and int(expires_ms) <= now_ms + SOON_MS
 
 
-def _entries(client: Any, changing: Collection[str]) -> Iterator[tuple[bytes, bytes, int, Any]]:  # noqa: ANN401
+def _entries(client: Any, changing: Collection[str]) -> Iterator[tuple[bytes, bytes, int, Any]]:
     """Yield key, type, expiry (ms since the epoch, -1 without) and value of each key that is not said to change."""
     cursor = 0
     while True:
@@ -188,7 +186,7 @@ def _entries(client: Any, changing: Collection[str]) -> Iterator[tuple[bytes, by
             return
 
 
-def _pipelined(client: Any, commands: list[tuple[Any, ...]]) -> list[Any]:  # noqa: ANN401
+def _pipelined(client: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
     """Return raw answers; response callbacks of the client would change types."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:
@@ -196,16 +194,16 @@ def _pipelined(client: Any, commands: list[tuple[Any, ...]]) -> list[Any]:  # no
     return list(pipeline.execute())
 
 
-def _word(kind: Any) -> bytes:  # noqa: ANN401
+def _word(kind: Any) -> bytes:
     return kind.encode() if isinstance(kind, str) else bytes(kind)
 
 
-def _reader(kind: Any, key: bytes) -> tuple[Any, ...]:  # noqa: ANN401
+def _reader(kind: Any, key: bytes) -> tuple[Any, ...]:
     command, *arguments = READERS.get(_word(kind), ("DUMP",))
     return (command, key, *arguments)
 
 
-def canonical(kind: bytes, value: Any) -> bytes:  # noqa: ANN401
+def canonical(kind: bytes, value: Any) -> bytes:
     """Return a value in one defined order: sets and hashes have none of their own."""
     if kind == b"set":
         value = sorted(value)

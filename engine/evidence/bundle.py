@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -76,9 +76,7 @@ def _point_latest(folder: Path, command: str) -> None:
 
 def render(page: Page) -> str:
     """Return the page as one self-contained HTML document; everything from a server is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"visible": visible, "clock": clock, "seconds": seconds}
     template = environment.get_template("report.html.j2")
     assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
@@ -89,22 +87,22 @@ def junit(page: Page) -> str:
     """Return JUnit XML: FAILED is a failure, UNKNOWN an error, what did not run is skipped with its word."""
     count = {word: page.tally.get(word, 0) for word in (v.value for v in Verdict)}
     skipped = sum(count[word] for word in ("WAIVED", "WAITING", "NOT_RUN", "PLANNED"))
-    suite = ElementTree.Element(
+    suite = ET.Element(
         "testsuite", name=f"{NAME}.{page.command}", tests=str(page.rows), failures=str(count["FAILED"]), errors=str(count["UNKNOWN"]),
         skipped=str(skipped), time=f"{page.duration_s:.3f}", timestamp=page.started_at.isoformat(timespec="seconds"),
     )  # fmt: skip
     for group in page.groups:
         for row in group.rows:
-            case = ElementTree.SubElement(
+            case = ET.SubElement(
                 suite, "testcase", classname=f"{page.command}.{row['subject']}", name=str(row["key"]), time=f"{row['duration_s']:.3f}"
             )
             tag = {"FAILED": "failure", "UNKNOWN": "error", "PASSED": ""}.get(row["verdict"], "skipped")
             if tag:
                 text = visible(row["text"])
-                ElementTree.SubElement(case, tag, message=f"{row['verdict']}: {text}"[:500]).text = "\n".join([text, *map(visible, row["details"])])
-    suites = ElementTree.Element("testsuites")
+                ET.SubElement(case, tag, message=f"{row['verdict']}: {text}"[:500]).text = "\n".join([text, *map(visible, row["details"])])
+    suites = ET.Element("testsuites")
     suites.append(suite)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def summary(page: Page) -> str:

@@ -10,9 +10,7 @@ CONTROL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 def visible(text: object) -> str:
     """Return text with control, bidirectional and unpaired characters written as escapes; line breaks and tabs stay."""
-    return "".join(
-        f"\\u{ord(one):04x}" if one not in "\n\t" and unicodedata.category(one) in CONTROL else one for one in str(text)
-    )
+    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and unicodedata.category(one) in CONTROL else one for one in str(text))
 
 
 def clock(moment: datetime) -> str:

@@ -42,7 +42,7 @@ def timeline_of(page: Page) -> Timeline | None:
     """Return the timeline, None when no deed was done."""
     if not page.bars:
         return None
-    span = max(max(bar.end_s for bar in page.bars), 1.0)
+    span = max([1.0, *(bar.end_s for bar in page.bars)])
     scale = (WIDTH - LABEL - 20) / span
     services = list(dict.fromkeys(bar.service for bar in page.bars))
     lane = {service: 10 + position * LANE for position, service in enumerate(services)}
@@ -61,7 +61,7 @@ def timeline_of(page: Page) -> Timeline | None:
     )  # fmt: skip
 
 
-def _outages(page: Page, lane: dict[str, float], scale: float, span: float) -> list[Box]:
+def _outages(page: Page, lane: dict[str, int], scale: float, span: float) -> list[Box]:
     boxes = []
     for service, outage in page.outages.items():
         if service not in lane or not outage.get("to_at"):

@@ -121,10 +121,10 @@ def _first(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
 
 def _verdict(rows: Sequence[Mapping[str, Any]], *, finished: bool) -> str:
     """Return the worst verdict that counts; a run that was killed is UNKNOWN at best."""
-    blocking = Counter(row["verdict"] for row in rows if row["severity"] == Severity.BLOCKER.value)
+    blocking = Counter(str(row["verdict"]) for row in rows if row["severity"] == Severity.BLOCKER.value)
     for worst in (Verdict.FAILED, Verdict.UNKNOWN, Verdict.WAITING, Verdict.NOT_RUN):
         if blocking[worst.value]:
-            return worst.value
+            return str(worst.value)
     if not finished or not rows:
         return Verdict.UNKNOWN.value
     return Verdict.PLANNED.value if blocking[Verdict.PLANNED.value] else Verdict.PASSED.value

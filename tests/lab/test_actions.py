@@ -179,9 +179,7 @@ def test_temporary_key_can_do_nothing_else(scope: Scope, fleet: Fleet) -> None:
     route = route_of(fleet, scope)
     pin = scope.environment.hosts[route.target]
     peer = Peer(route.target, pin.address, pin.ssh_host_key)
-    with open_channel(
-        fleet, route.source, peer, move_label=route.move_label, purpose="test", forced_command="echo forced", valid_s=60
-    ) as channel:
+    with open_channel(fleet, route.source, peer, move_label=route.move_label, purpose="test", forced_command="echo forced", valid_s=60) as channel:
         argv = [
             *channel.ssh(),
             channel.destination(),
@@ -195,8 +193,8 @@ def test_temporary_key_can_do_nothing_else(scope: Scope, fleet: Fleet) -> None:
         stolen.write_bytes(key)
         stolen.chmod(0o600)
         try:
-            elsewhere = subprocess.run(  # noqa: S603
-                ["ssh", "-F", "none", "-i", str(stolen), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o",  # noqa: S607
+            elsewhere = subprocess.run(
+                ["ssh", "-F", "none", "-i", str(stolen), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o",
                  "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", f"root@{pin.address}", "true"],
                 capture_output=True, timeout=30, check=False,
             )  # fmt: skip

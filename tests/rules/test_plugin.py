@@ -9,7 +9,7 @@ import pytest
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 
-CONFTEST = '''
+CONFTEST = """
 import pytest
 from engine.plugin import BOOK
 pytest_plugins = ["engine.plugin"]
@@ -32,7 +32,7 @@ def move(request):
 def pytest_generate_tests(metafunc):
     if "move" in metafunc.fixturenames:
         metafunc.parametrize("move", ["postgres", "n8n"], indirect=True)
-'''
+"""
 
 HEAD = """
 import pytest
@@ -104,7 +104,7 @@ def test_a_run_without_any_step_is_not_ok(pytester: pytest.Pytester) -> None:
 
 
 def test_moves_run_one_after_the_other_in_the_plans_order(pytester: pytest.Pytester) -> None:
-    """pytest would stop every service before copying the first; we finish one move before the next begins."""
+    """Pytest would stop every service before copying the first; we finish one move before the next begins."""
     body = 'judge(passed("ok"))'
     steps = "".join(_step("migrate", "changes_state", key, body, "move, judge") for key in ("stop", "copy"))
 

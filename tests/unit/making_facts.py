@@ -13,13 +13,13 @@ GIB: Final = 1024**3
 LABEL: Final = "lab/redis/1"
 
 
-def make(kind: type[Any], **given: Any) -> Any:  # noqa: ANN401
+def make(kind: type[Any], **given: Any) -> Any:
     """Return a frozen value of `kind`; fields not given and without a default are None."""
     values = {f.name: None for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     return kind(**{**values, **given})
 
 
-def make_host(**given: Any) -> HostFacts:  # noqa: ANN401
+def make_host(**given: Any) -> HostFacts:
     """Return a healthy, empty host wf001."""
     healthy: dict[str, Any] = {
         "host": "wf001", "gathered_at": datetime(2026, 1, 1, tzinfo=UTC), "machine_id": "m", "lab": True,
@@ -32,7 +32,7 @@ def make_host(**given: Any) -> HostFacts:  # noqa: ANN401
     return host
 
 
-def make_disk(**given: Any) -> FileSystem:  # noqa: ANN401
+def make_disk(**given: Any) -> FileSystem:
     """Return a root file system of 100 GiB, half free."""
     disk: dict[str, Any] = {
         "mount": "/", "device": "/dev/sda1", "size_bytes": 100 * GIB, "free_bytes": 50 * GIB, "inodes": 1_000_000,
@@ -42,19 +42,19 @@ def make_disk(**given: Any) -> FileSystem:  # noqa: ANN401
     return made
 
 
-def make_container(**given: Any) -> ContainerFacts:  # noqa: ANN401
+def make_container(**given: Any) -> ContainerFacts:
     """Return redis, running on wf005 with one volume."""
     redis: dict[str, Any] = {
         "host": "wf005", "id": "c" * 64, "name": "redis", "image_ref": "redis:8", "image_id": "sha256:" + "1" * 64,
         "state": "running", "exit_code": 0, "health": "none", "restart_policy": "always",
         "mounts": (MountFacts("volume", "redis_data", "/data", read_only=False),), "networks": {"shop": ("redis",)},
-        "published": (("0.0.0.0", 6379, 6379, "tcp"),), "labels": {}, "env": {}, "raw": {},
+        "published": (("0.0.0.0", 6379, 6379, "tcp"),), "labels": {}, "env": {}, "raw": {},  # noqa: S104 compared, never bound
     }  # fmt: skip
     made: ContainerFacts = make(ContainerFacts, **{**redis, **given})
     return made
 
 
-def make_image(**given: Any) -> ImageFacts:  # noqa: ANN401
+def make_image(**given: Any) -> ImageFacts:
     """Return the image of redis."""
     image: dict[str, Any] = {
         "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "repo_digests": (), "architecture": "amd64",
@@ -64,7 +64,7 @@ def make_image(**given: Any) -> ImageFacts:  # noqa: ANN401
     return made
 
 
-def make_volume(name: str, **given: Any) -> VolumeFacts:  # noqa: ANN401
+def make_volume(name: str, **given: Any) -> VolumeFacts:
     """Return a plain local volume."""
     volume: dict[str, Any] = {
         "name": name,
@@ -78,7 +78,7 @@ def make_volume(name: str, **given: Any) -> VolumeFacts:  # noqa: ANN401
     return made
 
 
-def make_network(name: str, **given: Any) -> NetworkFacts:  # noqa: ANN401
+def make_network(name: str, **given: Any) -> NetworkFacts:
     """Return a bridge network."""
     network: dict[str, Any] = {
         "id": name,
@@ -92,7 +92,7 @@ def make_network(name: str, **given: Any) -> NetworkFacts:  # noqa: ANN401
     return made
 
 
-def make_socket(port: int, **given: Any) -> ListeningSocket:  # noqa: ANN401
+def make_socket(port: int, **given: Any) -> ListeningSocket:
     """Return a TCP socket listening everywhere."""
     socket: dict[str, Any] = {"protocol": "tcp", "address": "0.0.0.0", "port": port, "process": "nginx"}  # noqa: S104
     made: ListeningSocket = make(ListeningSocket, **{**socket, **given})
@@ -102,9 +102,7 @@ def make_socket(port: int, **given: Any) -> ListeningSocket:  # noqa: ANN401
 class FakeHost:
     """A host that answers from a script: the first answer whose words all stand in argv."""
 
-    def __init__(
-        self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5"
-    ) -> None:
+    def __init__(self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5") -> None:
         """Take answers by words of the command: exit code, stdout, stderr; what is not there answers 0 and nothing."""
         self.name = name
         self.address = address

@@ -84,11 +84,7 @@ class Engine:
     def networks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Return networks, those of one label when asked."""
         wanted = (filters or {}).get("label", "")
-        return [
-            n
-            for n in self.made_networks
-            if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"
-        ]
+        return [n for n in self.made_networks if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"]
 
     def inspect_network(self, name: str) -> dict[str, Any]:
         """Return a network of the source, or one made here."""
@@ -100,7 +96,7 @@ class Engine:
             "Labels": {},
         }
 
-    def create_network(self, name: str, **settings: Any) -> None:  # noqa: ANN401
+    def create_network(self, name: str, **settings: Any) -> None:
         """Make a network."""
         self.made_networks.append({"Id": name, "Name": name, "Labels": settings["labels"], "IPAM": settings["ipam"]})
 
@@ -124,12 +120,10 @@ class Engine:
         self.containers.append(made)
         return {"Id": TARGET_ID}
 
-    def connect_container_to_network(self, container: str, network: str, **_: Any) -> None:  # noqa: ANN401
+    def connect_container_to_network(self, container: str, network: str, **_: Any) -> None:
         """Connect."""
         self.calls.append(f"connect {network}")
-        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][
-            network
-        ]
+        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][network]
 
 
 class FileHost(FakeHost):
@@ -164,7 +158,7 @@ class FakeFleet(dict[str, FileHost]):
         super().__init__({"wf005": FileHost("wf005"), "wf001": FileHost("wf001")})
         self.engines = {"wf005": source, "wf001": target}
 
-    def docker(self, name: str) -> Any:  # noqa: ANN401
+    def docker(self, name: str) -> Any:
         """Return an engine."""
         return self.engines[name]
 
@@ -235,10 +229,8 @@ def test_stop_uses_the_products_grace() -> None:
     assert action.verify(note).passed
 
 
-@pytest.mark.parametrize(
-    ("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")]
-)
-def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")])
+def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) -> None:
     """Files of a killed database are not copied, even when 137 is listed as clean."""
     route, _ = make_route(Engine(stopped(inspected(), code, killed=killed)), Engine())
     answer = StopSource(route, grace_s=10, clean_exit_codes={0, 137}).verify({"was_running": True})

@@ -29,16 +29,14 @@ def link(name: str, to: str, number: int, alias: str = "") -> SimpleNamespace:
     return SimpleNamespace(from_=name, to=to, name=alias or to, port=number)
 
 
-def scope(**services: SimpleNamespace) -> Any:  # noqa: ANN401 stands in for engine.scope.Scope
+def scope(**services: SimpleNamespace) -> Any:
     """Return orders -> postgres, orders -> redis on wf005, and what is given in their stead."""
     known = {
         "orders": service("orders"),
         "postgres": service("postgres", port(5432)),
         "redis": service("redis", port(6379)),
     }
-    environment = SimpleNamespace(
-        environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()}
-    )
+    environment = SimpleNamespace(environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()})
     moves = (SimpleNamespace(service="postgres", target="wf002"), SimpleNamespace(service="redis", target="wf001"))
     return SimpleNamespace(
         services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
@@ -149,8 +147,6 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     entry = SimpleNamespace(**vars(service("prometheus", port(9090))), product="prometheus", health=health)
     aimed = scope(prometheus=entry)
     aimed.dependants_of = lambda _: ()
-    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim(
-        "host", "192.0.2.5", 9090, "http", "/-/ready"
-    )
+    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim("host", "192.0.2.5", 9090, "http", "/-/ready")
     entry.ports = [port(9090, address="127.0.0.1")]
     assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) is None

@@ -87,6 +87,6 @@ def test_bad_start_before_the_first_good_answer_is_not_an_outage() -> None:
 
 
 def test_outage_survives_the_journal() -> None:
-    """record and from_record are inverse."""
+    """Record and from_record are inverse."""
     outage = Outage(1.5, 0.1, "2026-01-01T00:00:00+00:00", None, "tcp", 1)
     assert Outage.from_record(outage.record()) == outage

@@ -115,7 +115,7 @@ def test_faithful_recreation_has_no_difference() -> None:
     assert int(answer.measured["fields_compared"]) > 60
 
 
-def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:  # noqa: ANN401
+def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(target: dict[str, Any]) -> None:
         *parents, last = path.split("/")
         item: Any = target
@@ -175,7 +175,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:  # noqa: AN
         ("SomethingNew", "x"),
     ],
 )
-def test_each_unfaithful_field_is_found(path: str, value: Any) -> None:  # noqa: ANN401
+def test_each_unfaithful_field_is_found(path: str, value: Any) -> None:
     """A comparison that never failed is none: every field is broken once."""
     target = recreated()
     _set(path, value)(target)

@@ -22,13 +22,11 @@ PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
 def test_key_line_forbids_everything_but_one_command() -> None:
     """restrict, from, expiry and command, quotes of the command escaped."""
     line = authorized_line("ssh-ed25519 AAAA longshore:copy", 'docker run "a b"', "192.0.2.5", "20260102030405")
-    assert line == (
-        'restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n'
-    )
+    assert line == ('restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n')
 
 
 def test_expiry_is_in_the_targets_own_time_zone() -> None:
-    """sshd reads a time without suffix in the system's zone; 3600 s after 1970-01-01 00:00 UTC, in +05:30."""
+    """Sshd reads a time without suffix in the system's zone; 3600 s after 1970-01-01 00:00 UTC, in +05:30."""
     assert expiry_of("0 +0000\n", 3600) == "19700101010000"
     assert expiry_of("0 +0530", 3600) == "19700101063000"
     assert expiry_of("86400 -0300", 0) == "19700101210000"
@@ -40,16 +38,14 @@ def test_host_key_is_pinned_with_its_port() -> None:
     assert Peer("h", "192.0.2.1", "ssh-ed25519 A", port=2222).known_hosts().startswith("[192.0.2.1]:2222 ")
 
 
-def make_fleet(source: FakeHost, target: FakeHost) -> Any:  # noqa: ANN401
+def make_fleet(source: FakeHost, target: FakeHost) -> Any:
     """Return a fleet of two."""
     return {"wf005": source, "wf001": target}
 
 
-def open_fake(source: FakeHost, target: FakeHost) -> Any:  # noqa: ANN401
+def open_fake(source: FakeHost, target: FakeHost) -> Any:
     """Open a channel for a copy."""
-    return open_channel(
-        make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=60
-    )
+    return open_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=60)
 
 
 def answering() -> tuple[FakeHost, FakeHost]:
@@ -138,7 +134,7 @@ def test_tag_of_somebody_else_is_left_alone() -> None:
     tagged: list[tuple[str, str, str]] = []
     api = SimpleNamespace(
         images=lambda name: [{"Id": "sha256:other"}] if name == "taken:1" else [],
-        tag=lambda image, repository, tag, force: tagged.append((image, repository, tag)),  # noqa: ARG005
+        tag=lambda image, repository, tag, force: tagged.append((image, repository, tag)),
     )
     note: dict[str, Any] = {}
     apply_tag(api, "taken:1", "sha256:mine", note)
@@ -150,7 +146,7 @@ def test_tag_of_somebody_else_is_left_alone() -> None:
 
 
 def test_toolbox_stream_is_gzip() -> None:
-    """docker load reads gzip as it is."""
+    """Docker load reads gzip as it is."""
     import gzip  # noqa: PLC0415
 
     assert gzip.decompress(b"".join(compressed([b"a" * 1000, b"b"]))) == b"a" * 1000 + b"b"

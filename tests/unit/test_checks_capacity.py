@@ -34,9 +34,7 @@ def test_too_few_inodes_fail() -> None:
 
 def test_needs_on_one_file_system_are_added_up() -> None:
     """Two volumes that each fit may not fit together."""
-    assert (
-        judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
-    )
+    assert judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
 
 
 def test_unknown_size_is_unknown_never_zero() -> None:

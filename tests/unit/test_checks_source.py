@@ -66,10 +66,8 @@ def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], told: str
 
 
 def test_plain_container_can_be_moved() -> None:
-    """runc and a bridge are fine."""
-    assert judge_movable(
-        make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})
-    ).passed
+    """Runc and a bridge are fine."""
+    assert judge_movable(make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})).passed
 
 
 def test_revived_source_fails_with_the_command_that_stops_it() -> None:
@@ -111,7 +109,7 @@ def test_trouble_in_the_log_fails_with_line_and_reason() -> None:
 
 
 def test_log_is_read_since_a_utc_time_from_both_streams() -> None:
-    """stderr is part of a container's log."""
+    """Stderr is part of a container's log."""
     host = FakeHost("wf001", {"docker logs": (0, "out\n", "err\n")})
     assert read_log_lines(host, "redis", NOW) == ("out", "err")  # type: ignore[arg-type]
     assert "2026-01-02T00:00:00.000000Z" in host.asked[0][0]
@@ -143,6 +141,6 @@ def test_backup_of_nothing_is_unknown() -> None:
 
 
 def test_backup_object_survives_the_journal() -> None:
-    """record and from_record are inverse."""
+    """Record and from_record are inverse."""
     item = BackupObject("volume redis_data", "abc", 10, NOW, 1.5)
     assert BackupObject.from_record(item.record()) == item

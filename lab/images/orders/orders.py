@@ -56,16 +56,22 @@ class Store:
 
 def _connect_postgres() -> Any:
     return psycopg.connect(
-        host="postgres", dbname="shop", user="orders_app", password=os.environ["ORDERS_DB_PASSWORD"],
-        connect_timeout=TIMEOUT_S, autocommit=True, tcp_user_timeout=TIMEOUT_S * 1000,
-        keepalives_idle=1, keepalives_interval=1, keepalives_count=2,
+        host="postgres",
+        dbname="shop",
+        user="orders_app",
+        password=os.environ["ORDERS_DB_PASSWORD"],
+        connect_timeout=TIMEOUT_S,
+        autocommit=True,
+        tcp_user_timeout=TIMEOUT_S * 1000,
+        keepalives_idle=1,
+        keepalives_interval=1,
+        keepalives_count=2,
     )
 
 
 def _write_postgres(connection: Any, number: int) -> None:
     connection.execute(
-        "INSERT INTO events (source, seq, payload) VALUES ('orders', %s, jsonb_build_object('n', %s::bigint))"
-        " ON CONFLICT (source, seq) DO NOTHING",
+        "INSERT INTO events (source, seq, payload) VALUES ('orders', %s, jsonb_build_object('n', %s::bigint)) ON CONFLICT (source, seq) DO NOTHING",
         (number, number),
     )
 
@@ -76,9 +82,7 @@ def _ask_postgres(connection: Any) -> None:
 
 
 def _connect_redis() -> Any:
-    return redis.Redis(
-        host="redis", password=os.environ["ORDERS_REDIS_PASSWORD"], socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-    )
+    return redis.Redis(host="redis", password=os.environ["ORDERS_REDIS_PASSWORD"], socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
 
 def _write_redis(connection: Any, number: int) -> None:
@@ -104,10 +108,16 @@ class Answers(BaseHTTPRequestHandler):
             problems = {name: text for name, store in (("postgres", POSTGRES), ("redis", REDIS)) if (text := store.problem())}
             self._send(503 if problems else 200, json.dumps({"status": "error" if problems else "ok", "problems": problems}))
         elif self.path == "/state":
-            self._send(200, json.dumps({
-                "postgres_acked": POSTGRES.acked, "redis_acked": REDIS.acked,
-                "failures": POSTGRES.failures + REDIS.failures,
-            }))
+            self._send(
+                200,
+                json.dumps(
+                    {
+                        "postgres_acked": POSTGRES.acked,
+                        "redis_acked": REDIS.acked,
+                        "failures": POSTGRES.failures + REDIS.failures,
+                    }
+                ),
+            )
         elif self.path == "/metrics":
             self._send(200, _metrics(), "text/plain; version=0.0.4")
         else:

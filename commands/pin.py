@@ -1,0 +1,43 @@
+"""Record which machines the names of an environment mean: pin --environment NAME [--ssh-config FILE] [HOST …]."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engine.environment import Environment, Identity, load_environment, write_environment
+from engine.errors import InputError
+from engine.inventory import load_inventory
+from engine.options import LAB, add_flags
+from hosts.pins import read_identity
+
+
+def main(argv: list[str]) -> int:
+    """Ask each host who it is, over a connection that ssh itself trusts, and write it down."""
+    parser = argparse.ArgumentParser(prog="pin", description=__doc__)
+    parser.add_argument("hosts", nargs="*", help="the hosts to pin; all of the inventory without it")
+    add_flags(parser.add_argument, "--environment", "--ssh-config", "--inventory")
+    parsed = parser.parse_args(argv)
+    if parsed.environment in {None, LAB}:
+        raise InputError("pin: expected --environment NAME with a name of your own; the lab pins itself at nox -s lab -- up")
+    known = list(load_inventory(Path(parsed.inventory)).hosts)
+    wrong = [host for host in parsed.hosts if host not in known]
+    if wrong:
+        raise InputError(f"pin: unknown host {', '.join(wrong)}; known: {', '.join(known)}")
+    file = Path("environments") / f"{parsed.environment}.yaml"
+    before = load_environment(file) if file.exists() else Environment(environment=parsed.environment, hosts={})
+    ssh_config = Path(parsed.ssh_config) if parsed.ssh_config else None
+    seen = {host: read_identity(host, ssh_config) for host in parsed.hosts or known}
+    for host, identity in seen.items():
+        print(_told(host, before.hosts.get(host), identity))
+    file.parent.mkdir(exist_ok=True)
+    config = str(ssh_config) if ssh_config else before.ssh_config
+    write_environment(file, before.model_copy(update={"hosts": {**before.hosts, **seen}, "ssh_config": config}))
+    print(f"written: {file}. Compare the host keys with what the machines themselves say, then commit it")
+    return 0
+
+
+def _told(host: str, before: Identity | None, now: Identity) -> str:
+    changed = [name for name in ("address", "ssh_host_key", "machine_id", "engine_id") if before and getattr(before, name) != getattr(now, name)]
+    how = "new" if before is None else f"CHANGED: {', '.join(changed)}" if changed else "as before"
+    return f"{host}: {now.address}, machine {now.machine_id[:8]}…, {how}"

@@ -1,0 +1,34 @@
+"""Check inventory, plan and environment, and show what would be signed: plan --lab | --environment NAME."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.options import add_flags, read_options
+from moves.session import load_scope
+
+
+def main(argv: list[str]) -> int:
+    """Print the moves in order, the window, the approvals, the risks and the digest over all of it."""
+    parser = argparse.ArgumentParser(prog="plan", description=__doc__)
+    add_flags(parser.add_argument)
+    parsed = parser.parse_args(argv)
+    scope = load_scope(read_options(lambda name: getattr(parsed, name), argv))
+    plan, console = scope.plan, Console(highlight=False)
+    console.print(f"[bold]{plan.title}[/bold] (environment {scope.environment.environment})")
+    console.print(f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}")
+    console.print("approvals: " + ", ".join(f"{approval.count} × {approval.role}" for approval in plan.approvals))
+    table = Table("#", "service", "wave", "from", "to", "strategy", "hold", "who depends on it here")
+    for number, move in enumerate(scope.moves, start=1):
+        dependants = ", ".join(link.from_ for link in scope.dependants_of(move.service)) or "–"
+        table.add_row(str(number), move.service, move.wave, move.source, move.target, move.strategy, move.hold, dependants)
+    console.print(table)
+    for risk in plan.risks:
+        console.print(f"risk ({risk.level}): {risk.risk}. {risk.answer}")
+    for text in scope.not_applicable:
+        console.print(f"does not apply: {text}", style="dim")
+    console.print(f"digest: {scope.digest}")
+    return 0

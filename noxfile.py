@@ -1,0 +1,88 @@
+"""Everything that a person can run: `nox -l` is the menu. Developer sessions run by default, operator sessions by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import nox
+
+ROOT: Final = Path(__file__).parent
+PYTHON: Final = str(ROOT / ".venv" / "bin" / "python") if (ROOT / ".venv").exists() else sys.executable
+"""The environment that bootstrap.sh made: nothing is installed at 02:00."""
+
+OPERATOR: Final = {
+    "prepare": "before the window: toolbox and images onto the hosts, backups away from the source (--apply does it)",
+    "preflight": "can it be done tonight? Looks at everything, changes nothing",
+    "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
+    "validate": "after the moves, that night and every night: do the services work and hold their data?",
+    "status": "where every move stands, also while another process runs",
+    "report": "draw a run's evidence again from the journal",
+    "plan": "check inventory, plan and environment, and show what would be signed",
+    "pin": "record which machines the names of an environment mean",
+    "schema": "write the JSON Schemas of inventory, plan and environment",
+    "lab": "raise, reset, break or remove the rehearsal's three Docker hosts",
+    "demo": "rehearse the whole migration in the lab",
+    "bench": "measure the figures of the docs",
+}
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+
+def _command(session: nox.Session, name: str) -> None:
+    """Run a command as a terminal would: Ctrl-C reaches it, and nobody kills it while it undoes."""
+    session.run(PYTHON, "-m", "commands", name, *session.posargs, external=True, interrupt_timeout=None, terminate_timeout=None)
+
+
+def _operator(name: str, sentence: str) -> None:
+    def run(session: nox.Session) -> None:
+        _command(session, name)
+
+    run.__name__, run.__doc__ = name, sentence
+    nox.session(name=name, default=False, venv_backend="none")(run)
+
+
+for _name, _sentence in OPERATOR.items():
+    _operator(_name, _sentence)
+
+
+def _tool(session: nox.Session, *argv: str) -> None:
+    session.run(PYTHON, "-m", *argv, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, imports between rooms, schemas."""
+    _tool(session, "ruff", "check", ".")
+    _tool(session, "ruff", "format", "--check", ".")
+    session.run(str(Path(PYTHON).with_name("lint-imports")), external=True)
+    _tool(session, "commands", "schema", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    _tool(session, "mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit tests and rules of the plugin: no network, no Docker."""
+    _tool(session, "pytest", "tests/unit", "tests/rules", *session.posargs)
+
+
+@nox.session(default=False)
+def lab_tests(session: nox.Session) -> None:
+    """End to end on the lab's real Docker hosts, with faults and sabotage."""
+    _tool(session, "pytest", "tests/lab", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Lock the dependencies again, with hashes and without addresses."""
+    flags = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11")
+    session.run("uv", "pip", "compile", "--quiet", "--upgrade", *flags, "--group", "dev", "pyproject.toml", "-o", "requirements.lock",
+                external=True, env={"PATH": os.environ["PATH"]})  # fmt: skip
