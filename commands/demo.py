@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
 
 def _fresh_lab() -> int:
     sys.stdout.flush()
-    return lab.main(["up"]) or lab.main(["reset"])
+    return lab.main(["reset"])
 
 
 def _show(console: Console, seconds: float) -> None:

@@ -51,16 +51,19 @@ class JournalBook:
             self.console.print(Text(f"\n{row.subject}", style="bold"))
         self._show(row)
 
+    def redact(self, text: str) -> str:
+        """Return text without secrets."""
+        return self.journal.redactor.text(text)
+
     def _show(self, row: Row) -> None:
         verdict = row.judgement.verdict
-        redact = self.journal.redactor.text
         line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
         line.append(row.sentence, style="default")
         self.console.print(line)
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):
             if text:
-                self.console.print(Text(f"           {redact(text)}", style="dim" if row.judgement.passed else ""))
+                self.console.print(Text(f"           {self.redact(text)}", style="dim" if row.judgement.passed else ""))
 
     def close(self, exit_code: ExitCode) -> None:
         """End the run, draw its evidence and print where it is and what to do next."""

@@ -31,6 +31,9 @@ class Book(Protocol):
     def add(self, row: Row) -> None:
         """Record a row durably and show it."""
 
+    def redact(self, text: str) -> str:
+        """Return text without secrets."""
+
     def close(self, exit_code: ExitCode) -> None:
         """End the run and draw its evidence."""
 
@@ -125,7 +128,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     item.stash[VERDICT] = judgement.verdict
     book.add(row)
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
-    report.longrepr = _shown(item, judgement) if report.outcome != "passed" else None
+    report.longrepr = (
+        _shown(item, book.redact(f"{judgement.verdict.value}: {judgement.text}"), judgement.verdict) if report.outcome != "passed" else None
+    )
     report.sections = []
     return report
 
@@ -176,9 +181,8 @@ def _marker_argument(item: pytest.Item, name: str) -> str:
     return str(marker.args[0]) if marker and marker.args else ""
 
 
-def _shown(item: pytest.Item, judgement: Judgement) -> Any:
-    text = f"{judgement.verdict.value}: {judgement.text}"
-    if judgement.verdict in {Verdict.PLANNED, Verdict.NOT_RUN, Verdict.WAIVED}:
+def _shown(item: pytest.Item, text: str, verdict: Verdict) -> Any:
+    if verdict in {Verdict.PLANNED, Verdict.NOT_RUN, Verdict.WAIVED}:
         return (str(item.path), item.location[1] or 0, text)
     return text
 

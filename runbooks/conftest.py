@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError, RefusedError
+from engine.evidence.bundle import write_checksums
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK
 from engine.saga import RunningMove
@@ -26,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     add_flags(parser.getgroup("longshore").addoption, *(flag.name for flag in FLAGS if flag.name not in theirs))
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run; wrong input and a refusing gate end it before anything is looked at."""
     command = _phase(config)
@@ -41,12 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=ExitCode.REFUSED)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
+    # pytest-html's own page is the technical appendix beside ours.
+    session.book.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.option.htmlpath = str(session.book.folder / "pytest.html")
+    config.option.self_contained_html = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close the connections."""
+    """Close the connections, and seal the folder once pytest-html has written its page too."""
     if STACK in config.stash:
         config.stash[STACK].close()
+    if SESSION in config.stash:
+        write_checksums(config.stash[SESSION].book.folder)
 
 
 def _phase(config: pytest.Config) -> str:
