@@ -1,4 +1,4 @@
-"""Add up the tests of several JUnit files and print the line that counts them: count.py FAILED_BEFORE FILE…"""
+"""Add up the tests of several JUnit files and print the line that counts them."""
 
 from __future__ import annotations
 

@@ -128,9 +128,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     item.stash[VERDICT] = judgement.verdict
     book.add(row)
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
-    report.longrepr = (
-        _shown(item, book.redact(f"{judgement.verdict.value}: {judgement.text}"), judgement.verdict) if report.outcome != "passed" else None
-    )
+    text = book.redact(f"{judgement.verdict.value}: {judgement.text}")
+    report.longrepr = None if report.outcome == "passed" else _shown(item, text, judgement.verdict)
     report.sections = []
     return report
 
