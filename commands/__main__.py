@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError, LongshoreError, NeedsPersonError, RefusedError
-from engine.plugin import PHASES
+from engine.phases import PHASES
 from engine.verdict import ExitCode
 
 

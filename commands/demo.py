@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import lab
-from commands.__main__ import main as run_command
 from engine.journal import Journal, Record
 from engine.secret import Redactor
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     code = _fresh_lab()
     for command in PHASES if not code else ():
         console.rule(" ".join(command))
-        code = run_command([*command, *argv])
+        code = subprocess.run([sys.executable, "-m", "commands", *command, *argv], check=False).returncode
         if code:
             console.print(f"the rehearsal stopped at {command[0]} with exit status {code}", style="bold red")
             break

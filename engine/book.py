@@ -12,6 +12,7 @@ from rich.text import Text
 
 from engine.evidence import write_evidence
 from engine.journal import Journal, Run
+from engine.phases import NEXT_PHASE
 from engine.steps import Row
 from engine.verdict import ExitCode, Verdict
 
@@ -24,7 +25,6 @@ COLOURS: Final = {
     Verdict.NOT_RUN: "yellow",
     Verdict.PLANNED: "cyan",
 }
-NEXT_PHASE: Final = {"prepare": "preflight", "preflight": "migrate", "migrate": "validate"}
 
 
 @dataclass

@@ -13,12 +13,11 @@ from typing import Any, Final, Protocol
 import pytest
 
 from engine.errors import LongshoreError
+from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 
-PHASES: Final = ("prepare", "preflight", "migrate", "validate")
-WRITING_PHASES: Final = ("prepare", "migrate")
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
 
 

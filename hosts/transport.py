@@ -97,6 +97,8 @@ class SshHost:
             except subprocess.TimeoutExpired:
                 self._master.kill()
                 self._master.wait()
+            if self._master.stderr:
+                self._master.stderr.close()
             self._master = None
             self._forwards.clear()
 

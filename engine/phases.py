@@ -1,0 +1,9 @@
+"""The phases of a migration, in order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PHASES: Final = ("prepare", "preflight", "migrate", "validate")
+WRITING_PHASES: Final = ("prepare", "migrate")
+NEXT_PHASE: Final = {"prepare": "preflight", "preflight": "migrate", "migrate": "validate"}
