@@ -1,0 +1,67 @@
+"""The lab and one whole rehearsal on it, shared by the tests that only look; no test here is ever skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.lab import at_hand
+from tests.lab.at_hand import HOSTS, SOURCE, TARGETS, Ran
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Everything that was run and seen: phases by name, snapshots around the dry run, specifications before the move."""
+
+    prepare: Ran
+    preflight: Ran
+    dry_run: Ran
+    migrate: Ran
+    validate: Ran
+    before_dry_run: dict[str, Any]
+    after_dry_run: dict[str, Any]
+    specifications: dict[str, dict[str, Any]]
+    orders_before: dict[str, Any]
+    orders_after: dict[str, Any]
+
+    @property
+    def phases(self) -> dict[str, Ran]:
+        """Return the four phases that a rehearsal consists of."""
+        return {name: getattr(self, name) for name in ("prepare", "preflight", "migrate", "validate")}
+
+
+@pytest.fixture(scope="session")
+def raised_lab() -> Iterator[None]:
+    """Raise the lab; without Docker this is an error, never a skip. Faults of an earlier, killed session are undone."""
+    at_hand.lab("up")
+    at_hand.heal()
+    yield
+    at_hand.heal()
+
+
+@pytest.fixture(scope="module")
+def fresh_lab(raised_lab: None) -> None:
+    """Give back the untouched hosts."""
+    at_hand.lab("reset")
+    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+
+
+@pytest.fixture(scope="session")
+def rehearsal(raised_lab: None) -> Rehearsal:
+    """Run the whole rehearsal once, as a person would; what it says is judged by the tests."""
+    at_hand.lab("reset")
+    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+    prepare = at_hand.run_phase("prepare", "--apply")
+    preflight = at_hand.run_phase("preflight")
+    before = at_hand.snapshot(*HOSTS)
+    dry_run = at_hand.run_phase("migrate")
+    after = at_hand.snapshot(*HOSTS)
+    specifications = {service: at_hand.inspect(SOURCE, service) for service in TARGETS}
+    orders_before = at_hand.orders("/state")
+    migrate = at_hand.run_phase("migrate", "--apply")
+    orders_after = at_hand.orders("/state")
+    validate = at_hand.run_phase("validate")
+    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after)
