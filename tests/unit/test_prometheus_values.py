@@ -15,8 +15,6 @@ from services.prometheus import DATA, _block, _blocks, _digest, _is_old
 
 RECORDED: Final = Path(__file__).parents[1] / "recorded" / "prometheus_targets.json"
 TARGETS: Final[list[dict[str, Any]]] = json.loads(RECORDED.read_text(encoding="utf-8"))["data"]["activeTargets"]
-    "activeTargets"
-]
 SCRAPED_AT: Final = 1767225600.0
 ULID: Final = "01KDVV5H0Q4Q5N0J3YB8E1T2WX"
 
