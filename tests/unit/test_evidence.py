@@ -1,0 +1,302 @@
+"""Evidence says what the journal holds: the verdict in words, foreign text harmless and visible, files that verify."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from engine.evidence import write_evidence
+from engine.evidence.bundle import junit, render, summary
+from engine.evidence.text import clock, seconds, visible
+from engine.evidence.timeline import timeline_of
+from engine.evidence.view import Page, view_of
+from engine.journal import Journal, Run
+from engine.secret import Redactor, Secret
+from engine.verdict import ExitCode
+
+PASSWORD = "Tr0ub4dor-and-3"
+REST = "; the others could not be looked at or did not run"
+MOVES = [
+    {"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "stop_copy", "hold": "none"},
+    {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical", "strategy": "stop_copy", "hold": "none"},
+]
+
+
+class Night:
+    """A run that a test writes, second by second."""
+
+    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None) -> None:
+        """Start it."""
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        redactor = Redactor()
+        redactor.register(Secret(PASSWORD))
+        self.journal = Journal.open(path / "lab.sqlite", redactor=redactor, clock=self._tick)
+        self.run: Run = self.journal.start_run(
+            command=command, environment="lab", plan_digest="d" * 64, operator="ana@desk", version="0.1.0", commit="c" * 40, argv=["--lab"]
+        )
+        self.run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
+        self.run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+
+    def _tick(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def row(self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any) -> None:
+        """Record a step."""
+        body = {"phase": "migrate", "sentence": "The service stops cleanly.", "subject": service or "wf001", "service": service, "host": None,
+                "wave": None, "effect": "changes_state", "severity": "blocker", "verdict": verdict, "text": text, "measured": {},
+                "details": [], "duration_s": 1.5}  # fmt: skip
+        self.run.record("step", service=service, key=key, body={**body, **more})
+
+    def page(self, *, finished: bool = True) -> Page:
+        """Return the page."""
+        if finished:
+            self.run.finish({}, ExitCode.OK)
+        return view_of(self.journal, self.run.id)
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Night:
+    """Return a migration of one service."""
+    return Night(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence", "verdict"),
+    [
+        (["PASSED", "PASSED"], "Migration of 1 service passed: 2 of 2 steps passed", "PASSED"),
+        (["PASSED", "WAIVED"], "Migration of 1 service passed: 2 of 2 steps passed", "PASSED"),
+        (["PASSED", "FAILED", "NOT_RUN"], "Migration of 1 service failed: 1 of 3 steps failed", "FAILED"),
+        (["PASSED", "UNKNOWN", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 3 steps passed" + REST, "UNKNOWN"),
+        (["WAITING"], "Migration of 1 service is incomplete: 0 of 1 steps passed" + REST, "WAITING"),
+        (["PASSED", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 2 steps passed" + REST, "NOT_RUN"),
+        (["PASSED", "PLANNED"], "Dry run. Migration of 1 service was only described: no host was changed", "PLANNED"),
+        (["PLANNED", "FAILED"], "Migration of 1 service failed: 1 of 2 steps failed", "FAILED"),
+        ([], "Migration of 1 service is incomplete: 0 of 0 steps passed" + REST, "UNKNOWN"),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_one_sentence(night: Night, verdicts: list[str], sentence: str, verdict: str) -> None:
+    """The worst verdict that counts, and how much of it."""
+    for one in verdicts:
+        night.row(one)
+
+    page = night.page()
+
+    assert (page.sentence, page.verdict) == (sentence, verdict)
+
+
+def test_a_warning_is_counted_and_does_not_fail(night: Night) -> None:
+    """It stands under what needs a decision."""
+    night.row()
+    night.row("FAILED", "2 s off", severity="warning", key="clock")
+
+    page = night.page()
+
+    assert (page.sentence, page.verdict) == ("Migration of 1 service passed: 1 of 2 steps passed, 1 with a warning", "PASSED")
+    assert [row["key"] for row in page.decisions] == ["clock"]
+
+
+def test_a_run_that_was_killed_says_so(night: Night) -> None:
+    """All rows are good, and yet it is UNKNOWN: the end is missing."""
+    night.row()
+
+    page = night.page(finished=False)
+
+    assert page.sentence == "Migration of 1 service did not finish: 1 of 1 steps passed before the run was cut off"
+    assert (page.verdict, page.finished) == ("UNKNOWN", False)
+    assert "(cut off)" in render(page)
+    assert "did not finish" in summary(page)
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 services"), (1, "1 service "), (2, "2 services")])
+def test_services_are_counted_in_words(tmp_path: Path, count: int, words: str) -> None:
+    """One is singular."""
+    night = Night(tmp_path, "validate", MOVES[:count])
+    night.row()
+
+    assert night.page().sentence.startswith(f"Validation of {words}")
+
+
+def test_each_service_has_its_own_verdict(tmp_path: Path) -> None:
+    """A page with one failure still says which service is fine."""
+    night = Night(tmp_path, moves=MOVES)
+    night.row()
+    night.row("FAILED", "exit code 137", "n8n")
+    night.row(service=None, key="ssh")
+    night.run.record("move_state", service="redis", body={"state": "needs_person"})
+
+    page = night.page()
+
+    assert [(s["service"], s["verdict"], s["passed"], s["steps"], s["state"]) for s in page.services] == [
+        ("redis", "PASSED", 1, 1, "needs person"), ("n8n", "FAILED", 0, 1, "planned"),
+    ]  # fmt: skip
+    assert [(g.subject, g.kind, g.about) for g in page.groups] == [
+        ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", "host"),
+    ]  # fmt: skip
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+def test_text_of_a_server_is_escaped_wherever_it_stands(night: Night) -> None:
+    """A log line, a file name, a host's name of itself: none becomes markup."""
+    night.row("FAILED", HOSTILE, details=[HOSTILE], sentence=HOSTILE, subject=HOSTILE)
+    night.run.record("log", body={"title": HOSTILE, "lines": [HOSTILE]})
+    night.run.record("table", body={"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]})
+    night.run.record("not_applicable", body={"text": HOSTILE})
+    part = {"count": 1, "digest": HOSTILE, "holds": "since_cutover", "bound": {}}
+    night.run.record("fingerprint", service="redis", body={"service": HOSTILE, "moment": HOSTILE, "host": HOSTILE, "parts": {HOSTILE: part}})
+    night.run.record("host", body={"name": HOSTILE, "address": HOSTILE, "ssh_key_fingerprint": HOSTILE, "error": HOSTILE, "os": HOSTILE})
+    night.run.record("intent", service="redis", key=HOSTILE, body={})
+    night.run.record("outcome", service="redis", key=HOSTILE, body={"ok": True})
+
+    html = render(night.page())
+
+    assert html.count("<script>") == 1  # our own
+    assert "<img" not in html
+    assert "onerror=alert" not in re.sub(r"&lt;img src=x onerror=alert\(1\)&gt;", "", html)
+    assert html.count("&lt;script&gt;") >= 12
+
+
+def test_what_would_deceive_the_eye_is_visible(night: Night) -> None:
+    """Colours of a terminal, characters that turn the direction of text, zero width: written as escapes."""
+    night.row("FAILED", "user\u202egnp.exe \x1b[31mred\u200b", details=["\x00"])
+
+    html = render(night.page())
+
+    assert "user\\u202egnp.exe \\u001b[31mred\\u200b" in html
+    assert "\\u0000" in html
+    assert not set(html) & {"\u202e", "\x1b", "\u200b", "\x00"}
+
+
+def test_line_breaks_and_letters_stay() -> None:
+    """Only what can't be seen is escaped."""
+    assert visible("é ü 日本\n\tok") == "é ü 日本\n\tok"
+    assert visible("\r\ud800\u2028\ufeff") == "\\u000d\\ud800\\u2028\\ufeff"
+    assert visible(3) == "3"
+
+
+def test_durations_and_times_are_for_people() -> None:
+    """In the unit that fits; moments in UTC."""
+    assert [seconds(value) for value in (0.04, 59.94, 60, 3599, 7260)] == ["0.0 s", "59.9 s", "1 min 0 s", "59 min 59 s", "2 h 1 min"]
+    assert clock(datetime.fromisoformat("2026-12-05T22:00:00-03:00")) == "2026-12-06 01:00:00 UTC"
+
+
+def test_the_page_needs_nothing_from_elsewhere(night: Night) -> None:
+    """It is read on a machine without network, years later."""
+    night.row()
+
+    html = render(night.page())
+
+    assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\(", html) == []
+    assert "Whether to do it" not in html
+    assert html.startswith("<!doctype html>")
+
+
+def test_junit_maps_each_verdict(night: Night) -> None:
+    """CI counts what FAILED as failure, UNKNOWN as error, what did not run as skipped with its word."""
+    for verdict in ("PASSED", "FAILED", "UNKNOWN", "WAIVED", "WAITING", "NOT_RUN", "PLANNED"):
+        night.row(verdict, f"text & <{verdict}>\x1b", key=verdict.lower(), details=["line"])
+
+    suite = ET.fromstring(junit(night.page()))[0]  # noqa: S314 our own
+
+    assert {case.get("name"): [child.tag for child in case] for case in suite} == {
+        "passed": [], "failed": ["failure"], "unknown": ["error"], "waived": ["skipped"], "waiting": ["skipped"], "not_run": ["skipped"],
+        "planned": ["skipped"],
+    }  # fmt: skip
+    assert [suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")] == ["longshore.migrate", "7", "1", "1", "4"]
+    failure = suite.find("testcase[@name='failed']/failure")
+    assert failure is not None
+    assert (failure.get("message"), failure.text) == ("FAILED: text & <FAILED>\\u001b", "text & <FAILED>\\u001b\nline")
+    assert suite[0].get("classname") == "migrate.redis"
+
+
+def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
+    """One lane per service; a failed deed is another kind; the same in words for who can't see it."""
+    assert timeline_of(night.page(finished=False)) is None
+    night.run.record("intent", service="redis", key="stop-source", body={})
+    night.run.record("outcome", service="redis", key="stop-source", body={"ok": True})
+    night.run.record("intent", service="redis", key="copy", body={})
+    night.run.record("outcome", service="redis", key="copy", body={"ok": False})
+    outage = {"seconds": 4.2, "error_bar_s": 0.1, "from_at": "2026-01-01T00:00:05+00:00", "to_at": "2026-01-01T00:00:09+00:00"}
+    night.run.record("outage", service="redis", body=outage)
+
+    page = night.page()
+    timeline = timeline_of(page)
+
+    assert timeline is not None
+    assert [box.kind for box in timeline.boxes] == ["deed", "failed", "outage"]
+    assert timeline.words == "redis: 2 actions from 3 s to 6 s after the start, outage 4.2 s"
+    assert "4.2 s <small>± 0.1 s</small>" in render(page)
+    assert "| redis | wf005 | wf001 | 4.2 s ± 0.1 s |" in summary(page)
+
+
+def test_the_summary_lists_what_needs_a_decision(night: Night) -> None:
+    """For a ticket: result, services, and each row that is not good."""
+    night.row()
+    night.row("FAILED", "exit code 137", key="stop")
+
+    text = summary(night.page())
+
+    assert text.startswith("# Migration of 1 service failed: 1 of 2 steps failed\n")
+    assert "- **FAILED** redis: The service stops cleanly. exit code 137" in text
+    assert "PASSED** redis" not in text
+
+
+def test_no_file_holds_a_secret(night: Night, tmp_path: Path) -> None:
+    """What passed the redactor is counted on the page and in no file."""
+    night.row("FAILED", f"AUTH {PASSWORD}", details=[f"redis://:{PASSWORD}@x"])
+    night.page()
+
+    paths = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "one")
+
+    assert [file.name for file in paths.folder.iterdir() if PASSWORD.encode() in file.read_bytes()] == []
+    assert "2 secrets were removed" in paths.report.read_text(encoding="utf-8")
+
+
+def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) -> None:
+    """SHA256SUMS covers every file, in the form of sha256sum; nobody else may read them."""
+    night.row()
+    night.page()
+
+    folder = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "lab" / "one").folder
+
+    lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
+    assert [name for _, name in lines] == ["journal.jsonl", "junit.xml", "report.html", "summary.md"]
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in lines)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["hash"] for record in records] == [record.hash for record in night.journal.records(run_id=night.run.id)]
+
+
+def test_latest_leads_to_the_newest_run_of_its_command(night: Night, tmp_path: Path) -> None:
+    """A relative link, replaced whole, one per command."""
+    night.row()
+    night.page()
+    place = tmp_path / "reports"
+
+    for name in ("one", "two"):
+        write_evidence(night.journal, night.run.id, place / name)
+
+    assert (place / "latest-migrate").readlink() == Path("two")
+    assert sorted(path.name for path in place.iterdir()) == ["latest-migrate", "one", "two"]
+
+
+def test_evidence_can_be_drawn_again(night: Night, tmp_path: Path) -> None:
+    """`report` draws the same page from the same journal."""
+    night.row()
+    night.page()
+    first = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+
+    second = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+
+    assert first == second
