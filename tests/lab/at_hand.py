@@ -28,7 +28,7 @@ SOURCE: Final = "wf005"
 TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 TAKEN_ON: Final = "longshore-lab-wf002"
-PHASE_DEADLINE_S: Final = 300.0
+PHASE_DEADLINE_S: Final = 150.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))} | {"COLUMNS": "200"}
 
 
-def run_phase(phase: str, *flags: str) -> Ran:
+def run_phase(phase: str, *flags: str, timeout_s: float = PHASE_DEADLINE_S) -> Ran:
     """Run one phase against the lab."""
-    return run_command(phase, "--lab", *flags)
+    return run_command(phase, "--lab", *flags, timeout_s=timeout_s)
 
 
 def lab(*argv: str) -> None:
@@ -73,6 +73,7 @@ def heal() -> None:
     `lab heal` itself ends at its first fault (see test_faults.py), so the taken port is freed here, by the listener's id.
     """
     client = connect()
+    run(["docker", "kill", "--signal", "CONT", TAKEN_ON])
     for name in ("host-stopped", "disk-full", "docker-stopped", "partition"):
         faults.FAULTS[name].heal(client)
     listening = run(["docker", "exec", TAKEN_ON, "ss", "-Hltnp", f"sport = :{faults.BUSY_PORT}"]).decode()
@@ -117,9 +118,10 @@ def snapshot(*hosts: str) -> dict[str, Any]:
 
 
 def _steady(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return an inspect answer without what moves by itself: the health check's log and its execs."""
+    """Return an inspect answer without what moves by itself: the health check's log, its execs, the order of mounts."""
     state = {key: value for key, value in raw["State"].items() if key != "Health"}
-    return {**{key: value for key, value in raw.items() if key != "ExecIDs"}, "State": state}
+    mounts = sorted(raw["Mounts"], key=lambda mount: str(mount["Destination"]))
+    return {**{key: value for key, value in raw.items() if key != "ExecIDs"}, "State": state, "Mounts": mounts}
 
 
 def address(host: str) -> str:

@@ -1,0 +1,195 @@
+"""Real faults on real hosts: preflight says so in words, migrate refuses or undoes, and the application goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lab.machine import run
+from tests.lab import at_hand
+from tests.lab.at_hand import ROOT, SOURCE, Ran
+
+TARGET: Final = "wf002"
+MISTAKES: Final = (
+    ("  disk_percent: 85", "  disk_percent: lots", "thresholds/disk_percent: expected a number"),
+    ("    image: postgres:17\n", "", "services/postgres/image: missing"),
+    ("health: {kind: tcp, port: 6379}", "healht: {kind: tcp, port: 6379}", 'services/redis/healht: unknown key; did you mean "health"?'),
+    (
+        "    product: grafana\n    host: wf005\n",
+        "    product: grafana\n    host: wf009\n",
+        'services/grafana/host: unknown host "wf009"; known: wf001, wf002',
+    ),
+    ("ports: [{host: 3100, container: 3100}]", "ports: [{host: 9090, container: 3100}]", "services/loki/ports: 9090/tcp on wf005 is published by"),
+)
+
+pytestmark = pytest.mark.lab
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, and what preflight has to say about it: one row's key, its verdict and words; the hosts one can still look at."""
+
+    make: Callable[[], None]
+    service: str | None
+    key: str
+    verdict: str
+    words: tuple[str, ...]
+    code: int
+    seen: tuple[str, ...] = (SOURCE, "wf001", "wf002")
+
+
+def _stop_docker() -> None:
+    """Freeze the engine from outside: from inside, the kernel spares process 1."""
+    run(["docker", "kill", "--signal", "STOP", at_hand.TAKEN_ON])
+
+
+FAULTS: Final = {
+    "host-stopped": Fault(lambda: at_hand.lab("break", "host-stopped"), None, "ssh-answers", "UNKNOWN", ("wf001", "ssh -F"), 2, (SOURCE, "wf002")),
+    "port-taken": Fault(lambda: at_hand.lab("break", "port-taken"), "postgres", "ports-free", "FAILED", (TARGET, "5432"), 1),
+    "docker-stopped": Fault(_stop_docker, None, "docker-answers", "UNKNOWN", (TARGET, "Docker does not answer"), 2, (SOURCE, "wf001")),
+    "disk-full": Fault(lambda: at_hand.lab("break", "disk-full"), "postgres", "disk-fits", "FAILED", (TARGET, "Make room"), 1),
+}
+DISK_DEFECT: Final = pytest.mark.xfail(
+    reason="moves/preflighting.py space_needs judges the disk of docker_root, not of docker_root/volumes: a volume disk of its own is not seen",
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(fresh_lab: None) -> None:
+    """Prepare the untouched lab once: the faults come after it."""
+    ran = at_hand.run_phase("prepare", "--apply")
+    assert ran.code == 0, ran.output[-3000:]
+
+
+@contextmanager
+def _broken(name: str) -> Iterator[None]:
+    try:
+        FAULTS[name].make()
+        yield
+    finally:
+        at_hand.heal()
+
+
+def _settings(*hosts: str) -> dict[str, Any]:
+    """Return a snapshot without when containers were started: an undone move starts its source again."""
+    taken = at_hand.snapshot(*hosts)
+    for host in taken.values():
+        for name, raw in host["containers"].items():
+            # The address and the sandbox are given anew at each start.
+            networks = {net: sorted(end["DNSNames"] or ()) for net, end in raw["NetworkSettings"]["Networks"].items()}
+            kept = {key: raw[key] for key in ("Id", "Name", "Image", "Config", "HostConfig", "Mounts")}
+            host["containers"][name] = {**kept, "running": raw["State"]["Running"], "networks": networks}
+    return taken
+
+
+def _rows(ran: Ran, fault: Fault) -> list[str]:
+    """Return what the fault's rows told."""
+    found = [record for record in at_hand.rows_of(ran) if record["key"] == fault.key and record["service"] == fault.service]
+    return [at_hand.told(record["body"]) for record in found if record["body"]["verdict"] == fault.verdict]
+
+
+@pytest.mark.parametrize("name", ["host-stopped", "port-taken", "docker-stopped", pytest.param("disk-full", marks=DISK_DEFECT)])
+def test_preflight_says_so_and_migrate_refuses(prepared: None, name: str) -> None:
+    """Preflight names the host and the trouble and is not 0; migrate --apply is then refused; nothing is changed by either."""
+    fault = FAULTS[name]
+    before = at_hand.snapshot(*fault.seen)
+    with _broken(name):
+        preflight = at_hand.run_phase("preflight")
+        told = _rows(preflight, fault)
+        assert preflight.code == fault.code, preflight.output[-3000:]
+        migrate = at_hand.run_phase("migrate", "--apply")
+        after = at_hand.snapshot(*fault.seen)
+    assert len(told) == 1
+    assert all(word in told[0] for word in fault.words), told
+    assert migrate.code == 3, migrate.output[-3000:]
+    assert "refused, nothing was done" in migrate.output
+    assert migrate.folder is None
+    assert after == before
+    at_hand.assert_data_flows()
+
+
+def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared: None) -> None:
+    """With one host down, each row about it is UNKNOWN and names it; every other row is judged; none is left out."""
+    with _broken("host-stopped"):
+        ran = at_hand.run_phase("preflight")
+    bodies = [record["body"] for record in at_hand.rows_of(ran)]
+    unknown = [body for body in bodies if body["verdict"] == "UNKNOWN"]
+    assert all("wf001" in body["text"] for body in unknown)
+    # postgres does not go there; only whether its links can be kept needs a look at every host.
+    assert {record["key"] for record in at_hand.rows_of(ran) if record["service"] == "postgres" and record["body"]["verdict"] == "UNKNOWN"} <= {
+        "links-relayable"
+    }
+    assert {body["verdict"] for body in bodies} == {"PASSED", "UNKNOWN"}
+    assert at_hand.row(ran, "postgres", "ports-free")["verdict"] == "PASSED"
+    assert f"{len(unknown)} UNKNOWN" in ran.output
+
+
+@pytest.mark.parametrize(("name", "code", "word"), [("port-taken", 1, "5432"), ("disk-full", 2, "No space left")])
+def test_fault_after_a_good_preflight_is_undone(prepared: None, name: str, code: int, word: str) -> None:
+    """A fault that comes after preflight stops the move; the source serves as before and nothing is left on the target."""
+    preflight = at_hand.run_phase("preflight", "--service", "postgres")
+    assert preflight.code == 0, preflight.output[-3000:]
+    before, first = _settings(), at_hand.orders("/state")["postgres_acked"]
+    with _broken(name):
+        ran = at_hand.run_phase("migrate", "--service", "postgres", "--apply")
+        at_hand.assert_data_flows()
+    assert ran.code == code, ran.output[-3000:]
+    assert word in ran.output
+    assert "Undone (" in ran.output
+    assert _settings() == before
+    last = at_hand.orders("/state")["postgres_acked"]
+    count = at_hand.query(SOURCE, f"SELECT count(*) FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}")
+    assert int(count) == last - first + 1, "an acknowledged write was lost"
+
+
+@pytest.mark.parametrize("phase", [("preflight",), ("migrate", "--apply")], ids=" ".join)
+def test_five_mistakes_are_told_at_once(prepared: None, tmp_path: Path, phase: tuple[str, ...]) -> None:
+    """An inventory with five different mistakes: all five with their paths, exit 4, no evidence, nothing changed."""
+    text = (ROOT / "inventory.yaml").read_text(encoding="utf-8")
+    for right, wrong, _ in MISTAKES:
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    file = tmp_path / "inventory.yaml"
+    file.write_text(text, encoding="utf-8")
+    before = at_hand.snapshot()
+    ran = at_hand.run_phase(*phase, "--inventory", str(file))
+    assert ran.code == 4, ran.output[-3000:]
+    assert "5 problems" in ran.output
+    assert not [told for _, _, told in MISTAKES if told not in ran.output], ran.output
+    assert ran.folder is None
+    assert at_hand.snapshot() == before
+
+
+@pytest.mark.xfail(reason="lab/faults.py _stop_docker: dockerd is process 1 of its host; the kernel drops a SIGSTOP from inside")
+def test_lab_can_stop_docker(raised_lab: None) -> None:
+    """`lab break docker-stopped` really keeps the engine from answering."""
+    try:
+        at_hand.lab("break", "docker-stopped")
+        with pytest.raises(RuntimeError, match="exit"):
+            at_hand.on_host(TARGET, "timeout", "3", "docker", "ps")
+    finally:
+        at_hand.heal()
+
+
+@pytest.mark.xfail(reason="lab/faults.py _free_port: pkill -f finds its own shell by its pattern, so heal ends with status 143")
+def test_lab_heal_undoes_everything(raised_lab: None) -> None:
+    """`lab heal` ends well, also when there is nothing to undo."""
+    at_hand.lab("heal")
+
+
+@pytest.mark.xfail(
+    reason="hosts/transport.py _run: a deadline that passed waits for the remote command's own end (the ControlMaster holds the pipes): migrate hangs"
+)
+def test_docker_that_stops_after_a_good_preflight(prepared: None) -> None:
+    """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
+    preflight = at_hand.run_phase("preflight", "--service", "postgres")
+    assert preflight.code == 0, preflight.output[-3000:]
+    with _broken("docker-stopped"):
+        ran = at_hand.run_phase("migrate", "--service", "postgres", "--apply", timeout_s=75.0)
+        at_hand.assert_data_flows()
+    assert ran.code == 2, ran.output[-3000:]
