@@ -35,6 +35,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SERVICE: Final = "redis"
 GRACE_S: Final = 60
 
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("fresh_lab")]
+
 
 @pytest.fixture(scope="module")
 def scope() -> Scope:

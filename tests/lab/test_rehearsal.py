@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
@@ -93,7 +94,7 @@ def test_no_acknowledged_write_to_redis_is_lost(rehearsal: Rehearsal) -> None:
     first, last = rehearsal.orders_before["redis_acked"], rehearsal.orders_after["redis_acked"]
     assert last > first, "no write was acknowledged after the move"
     words = at_hand.redis_cli(TARGETS["redis"], "XRANGE", "orders:log", "-", "+").split()
-    seen = {int(value) for name, value in zip(words, words[1:], strict=False) if name == "n"}
+    seen = {int(value) for name, value in itertools.pairwise(words) if name == "n"}
     missing = sorted(set(range(first, last + 1)) - seen)
     assert not missing, f"{len(missing)} of {last - first + 1} are missing: {missing[:5]}"
 

@@ -158,7 +158,7 @@ def test_all_passes_again_after_the_repair(rehearsal: Rehearsal) -> None:
 
 def _relay_of(service: str) -> str:
     """Return the relay on the source that holds the service's published port."""
-    ports = {port for port in at_hand.inspect(SOURCE, f"{service}-moved")["HostConfig"]["PortBindings"]}
+    ports = set(at_hand.inspect(SOURCE, f"{service}-moved")["HostConfig"]["PortBindings"])
     found = [
         name
         for name, raw in at_hand.containers(SOURCE).items()
