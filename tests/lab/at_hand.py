@@ -158,7 +158,7 @@ def assert_data_flows(deadline_s: float = 30.0) -> None:
     before = orders("/state")
     wait_for(
         f"new acknowledged writes after {before}",
-        lambda: all((now := orders("/state"))[f"{store}_acked"] > before[f"{store}_acked"] for store in ("postgres", "redis")),
+        lambda: all(orders("/state")[f"{store}_acked"] > before[f"{store}_acked"] for store in ("postgres", "redis")),
         deadline_s,
     )
 
