@@ -14,6 +14,15 @@ from engine.model import ContainerFacts, MountFacts
 from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 
 PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
+DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?:-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
+"""A device (`//nas/old things`) and a mount point may hold spaces: the figures between them tell where each ends."""
+VANISHED: Final = re.compile(
+    r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such (?:object|container|image|volume|network): \S+|network \S+ not found))+\s*",
+    re.IGNORECASE,
+)
+"""All that `docker inspect` of API 1.41 to 1.51 complains of when something was removed since it was listed."""
+TIMED_OUT: Final = 124
+DOCKER_LISTS: Final = ("containers", "images", "volumes", "networks")
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,12 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
     """Return typed facts; `our_clock` are our times before and after the trip, in seconds since the epoch."""
     found = parse_sections(output, mark)
     kernel = found.get("kernel", MISSING).text.split()
-    version = _json(host, found.get("docker", MISSING)) or {}
-    info = _json(host, found.get("info", MISSING)) or {}
+    version, info = (_json(host, found.get(name, MISSING)) or {} for name in ("docker", "info"))
+    lists = {name: _list(host, found.get(name, MISSING)) for name in DOCKER_LISTS}
     memory = parse_memory(found.get("memory", MISSING).text)
     sizes = parse_sizes(found.get("sizes", MISSING).text)
-    answering = "info" in found and found["info"].status == 0
-    containers = tuple(parse_container(host, raw) for raw in _json(host, found.get("containers", MISSING)) or [])
+    docker_error = _docker_error(found)
+    containers = tuple(parse_container(host, raw) for raw in lists["containers"])
     return HostFacts(
         host=host,
         gathered_at=gathered_at,
@@ -58,15 +67,15 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         kernel=" ".join(kernel[:2]),
         architecture=kernel[2] if len(kernel) > 2 else "",  # noqa: PLR2004 uname -srm
         os_name=parse_os(found.get("os", MISSING).text),
-        docker_version=str((version.get("Server") or {}).get("Version", "")) if answering else "",
-        docker_error="" if answering else _docker_error(found),
+        docker_version=str((version.get("Server") or {}).get("Version", "")) if not docker_error else "",
+        docker_error=docker_error,
         engine_id=str(info.get("ID", "")),
         storage_driver=str(info.get("Driver", "")),
         docker_root=str(info.get("DockerRootDir", "")),
         containers=containers,
-        images=tuple(parse_image(raw) for raw in _json(host, found.get("images", MISSING)) or []),
-        volumes=tuple(parse_volume(raw, sizes) for raw in _json(host, found.get("volumes", MISSING)) or []),
-        networks=tuple(parse_network(raw) for raw in _json(host, found.get("networks", MISSING)) or []),
+        images=tuple(parse_image(raw) for raw in lists["images"]),
+        volumes=tuple(parse_volume(raw, sizes) for raw in lists["volumes"]),
+        networks=tuple(parse_network(raw) for raw in lists["networks"]),
         listening=parse_sockets(found.get("sockets", MISSING).text),
         file_systems=parse_file_systems(found.get("disks", MISSING).text, found.get("inodes", MISSING).text),
         memory_total_bytes=memory.get("MemTotal", 0),
@@ -80,11 +89,28 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
 
 
 def _docker_error(found: Mapping[str, Section]) -> str:
+    """Return why the engine's answers don't count, "" when all are there: one list that is missing may hide anything."""
     for name in ("docker", "info"):
         section = found.get(name, MISSING)
-        if section.status:
-            return "no answer in time" if section.status == 124 else section.error or f"exit status {section.status}"  # noqa: PLR2004 timeout(1)
-    return "no answer"
+        if section.status or not section.text.strip():
+            return _reason(section)
+    missing = {name: found.get(name, MISSING) for name in DOCKER_LISTS if not _is_listed(found.get(name, MISSING))}
+    return "; ".join(f"its {name}: {_reason(section)}" for name, section in missing.items())
+
+
+def _reason(section: Section) -> str:
+    if section.status == TIMED_OUT:
+        return "no answer in time"
+    return section.error[:300] or (f"exit status {section.status}" if section.status else "no answer")
+
+
+def _is_listed(section: Section) -> bool:
+    """Return whether a list is whole: what was removed between `ls` and `inspect` is no longer there, the others are listed."""
+    return section.status == 0 or (section.status == 1 and bool(VANISHED.fullmatch(section.error)))
+
+
+def _list(host: str, section: Section) -> list[Any]:
+    return list(_json(host, Section(section.text, 0, "")) or []) if _is_listed(section) else []
 
 
 def _json(host: str, section: Section) -> Any:
@@ -126,13 +152,17 @@ def parse_sizes(text: str) -> dict[str, int]:
 
 def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
     """Join `df -P -k` and `df -P -i`."""
-    free_inodes = {row[5]: (_number(row[1]), _number(row[3])) for row in _df_rows(inodes)}
-    return tuple(FileSystem(row[5], row[0], int(row[1]) * 1024, int(row[3]) * 1024, *free_inodes.get(row[5], (0, 0))) for row in _df_rows(disks))
+    free_inodes = {row["mount"]: (_number(row["size"]), _number(row["free"])) for row in _df_rows(inodes)}
+    return tuple(
+        FileSystem(row["mount"], row["device"], int(row["size"]) * 1024, int(row["free"]) * 1024, *free_inodes.get(row["mount"], (0, 0)))
+        for row in _df_rows(disks)
+        if row["size"].isdigit() and row["free"] != "-"
+    )
 
 
-def _df_rows(text: str) -> list[list[str]]:
-    rows = [line.split(None, 5) for line in text.splitlines()[1:]]
-    return [row for row in rows if len(row) == 6 and row[1].isdigit()]  # noqa: PLR2004 df's columns
+def _df_rows(text: str) -> list[re.Match[str]]:
+    rows = (DF_ROW.fullmatch(line.strip()) for line in text.splitlines()[1:])
+    return [row for row in rows if row]
 
 
 def _number(text: str) -> int:

@@ -7,7 +7,7 @@ section() {
     printf '%s begin %s\n' "$mark" "$name"
     if command -v timeout >/dev/null 2>&1; then timeout "$deadline" "$@" 2>"$errors"; else "$@" 2>"$errors"; fi
     status=$?
-    printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$(head -c 300 "$errors" | tr '\n' ' ')"
+    printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$(head -c 1000 "$errors" | tr '\n' ' ')"
 }
 errors=$(mktemp) || exit 1
 trap 'rm -f "$errors"' EXIT
@@ -25,10 +25,10 @@ section sockets ss -Hltnup
 section docker docker version --format '{{json .}}'
 if [ "$status" = 0 ]; then
     section info docker info --format '{{json .}}'
-    section containers sh -c 'ids=$(docker ps -aq --no-trunc); [ -z "$ids" ] || docker inspect --size=false $ids'
-    section images sh -c 'ids=$(docker images -q --no-trunc | sort -u); [ -z "$ids" ] || docker image inspect $ids'
-    section volumes sh -c 'names=$(docker volume ls -q); [ -z "$names" ] || docker volume inspect $names'
-    section networks sh -c 'ids=$(docker network ls -q --no-trunc); [ -z "$ids" ] || docker network inspect $ids'
+    section containers sh -c 'ids=$(docker ps -aq --no-trunc) || exit; [ -z "$ids" ] || docker inspect --size=false $ids'
+    section images sh -c 'ids=$(docker images -q --no-trunc) || exit; [ -z "$ids" ] || docker image inspect $(printf "%s\n" $ids | sort -u)'
+    section volumes sh -c 'names=$(docker volume ls -q) || exit; [ -z "$names" ] || docker volume inspect $names'
+    section networks sh -c 'ids=$(docker network ls -q --no-trunc) || exit; [ -z "$ids" ] || docker network inspect $ids'
     section sizes sh -c '
         { docker volume ls -q | while read -r name; do docker volume inspect -f "{{.Mountpoint}}" "$name"; done
           ids=$(docker ps -aq); [ -z "$ids" ] || docker inspect -f "{{range .Mounts}}{{if eq .Type \"bind\"}}{{println .Source}}{{end}}{{end}}" $ids

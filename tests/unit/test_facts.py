@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from engine.errors import CouldNotLookError
-from hosts.facts import HostFacts, ListeningSocket, gather_facts
+from hosts.facts import SCRIPT, HostFacts, ListeningSocket, gather_facts
 from hosts.facts_parse import parse_facts, parse_file_systems, parse_sections, parse_sockets
 from tests.unit.making_facts import FakeHost
 
@@ -110,7 +110,6 @@ def test_a_path_lies_on_the_nearest_mount(path: str, mount: str) -> None:
     assert found.mount == mount
 
 
-@pytest.mark.xfail(reason="hosts/facts_parse.py, _df_rows: a device with a space shifts the columns and its file system is left out")
 def test_file_systems_of_devices_with_spaces() -> None:
     """A share may be called "//nas/old things"; its size counts."""
     table = "Filesystem 1024-blocks Used Available Capacity Mounted on\n//nas/old things 1000 400 600 40% /mnt/nas\n"
@@ -171,20 +170,55 @@ def test_an_engine_without_containers_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", list(ASKED))
-@pytest.mark.xfail(reason="hosts/facts_parse.py, parse_facts: a docker section that failed or timed out is taken for an empty one")
 def test_a_list_that_was_not_answered_is_not_an_empty_one(name: str) -> None:
     """Docker timed out on one list: names there are not free, containers not absent, we do not know."""
     with pytest.raises(CouldNotLookError):
         ASKED[name](parsed(answered(name, "", 124)))
 
 
-@pytest.mark.xfail(reason="hosts/facts_parse.py, _json: one container that vanished between list and inspect makes all others unseen")
 def test_a_container_that_vanished_hides_no_other() -> None:
     """`docker inspect` answers status 1 and lists all that are there: a toolbox that just ended must not make redis absent."""
     others = parse_sections(RECORDED, MARK)["containers"].text
     facts = parsed(answered("containers", others, 1, "Error: No such object: 0123abcd"))
 
     assert [container.name for container in facts.containers] == ["redis", "batch"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Error: No such object: 0123abcd Error: No such object: 4567",
+        "error: no such object: 0123abcd",
+        "Error response from daemon: get shop_tmp: no such volume: shop_tmp",
+        "Error response from daemon: network shop_old not found",
+        "Error response from daemon: No such image: sha256:0123",
+    ],
+)
+def test_every_engines_words_for_vanished_are_known(error: str) -> None:
+    """The command's words changed over the years; each still leaves a whole list of what is there."""
+    assert parsed(answered("volumes", "[]", 1, error)).docker_error == ""
+
+
+def test_another_error_beside_a_vanished_one_is_no_whole_list() -> None:
+    """Who knows what the engine did not list: the reason is told."""
+    facts = parsed(answered("volumes", "[]", 1, "Error: No such object: 0123abcd Error response from daemon: i/o timeout"))
+
+    with pytest.raises(CouldNotLookError, match="its volumes: Error: No such object: 0123abcd Error response from daemon: i/o timeout"):
+        facts.volume("redis_data")
+
+
+def test_a_section_that_never_came_is_no_answer() -> None:
+    """An answer that was cut off before its networks tells nothing about them."""
+    with pytest.raises(CouldNotLookError, match="its networks: not asked"):
+        parsed(without("networks")).need_docker()
+
+
+def test_the_script_hands_on_the_failure_of_a_list() -> None:
+    """`ids=$(docker ps) ; [ -z "$ids" ]` would take a list that failed for an empty one."""
+    lines = [line for line in SCRIPT.decode().splitlines() if re.search(r"section (containers|images|volumes|networks) ", line)]
+
+    assert [line.split()[1] for line in lines] == ["containers", "images", "volumes", "networks"]
+    assert all(") || exit; [ -z" in line for line in lines)
 
 
 def test_an_answer_that_is_no_json_could_not_be_read() -> None:
