@@ -97,6 +97,7 @@ def holder_of(relay: Forwarder, facts: HostFacts | None) -> str | None:
     """Return the running container that has the relay's alias on its network, except relays of ours."""
     if facts is None or relay.network == PUBLISHED_ONLY:
         return None
+    facts.need_docker()
     for container in facts.containers:
         if not container.running or container.labels.get("longshore.role") == "forwarder":
             continue

@@ -105,6 +105,7 @@ class HostFacts:
     clock_offset_s: float
     compose_projects: tuple[str, ...]
     path_sizes: Mapping[str, int] = field(default_factory=dict)
+    listening_error: str = ""
 
     def container(self, name: str) -> ContainerFacts | None:
         """Return a container by name; raises CouldNotLookError when the engine did not answer."""
@@ -135,6 +136,14 @@ class HostFacts:
         if not self.docker_version:
             raise CouldNotLookError(
                 f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). Try: ssh {self.host} docker version"
+            )
+
+    def need_sockets(self) -> None:
+        """Raise CouldNotLookError when the listening sockets could not be read."""
+        if self.listening_error:
+            raise CouldNotLookError(
+                f"{self.host}: its listening sockets could not be read ({self.listening_error}). Expected: an answer of ss (package iproute2). "
+                f"Try: ssh {self.host} ss -Hltnup"
             )
 
 

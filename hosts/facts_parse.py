@@ -57,7 +57,7 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
     lists = {name: _list(host, found.get(name, MISSING)) for name in DOCKER_LISTS}
     memory = parse_memory(found.get("memory", MISSING).text)
     sizes = parse_sizes(found.get("sizes", MISSING).text)
-    docker_error = _docker_error(found)
+    docker_error, sockets = _docker_error(found), found.get("sockets", MISSING)
     containers = tuple(parse_container(host, raw) for raw in lists["containers"])
     return HostFacts(
         host=host,
@@ -76,7 +76,7 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         images=tuple(parse_image(raw) for raw in lists["images"]),
         volumes=tuple(parse_volume(raw, sizes) for raw in lists["volumes"]),
         networks=tuple(parse_network(raw) for raw in lists["networks"]),
-        listening=parse_sockets(found.get("sockets", MISSING).text),
+        listening=parse_sockets(sockets.text),
         file_systems=parse_file_systems(found.get("disks", MISSING).text, found.get("inodes", MISSING).text),
         memory_total_bytes=memory.get("MemTotal", 0),
         memory_available_bytes=memory.get("MemAvailable", 0),
@@ -85,6 +85,7 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         clock_offset_s=_clock_offset(found.get("clock", MISSING).text, our_clock),
         compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
         path_sizes=sizes,
+        listening_error=_reason(sockets) if sockets.status else "",
     )
 
 

@@ -132,3 +132,10 @@ def test_image_with_other_layers_fails() -> None:
 def test_unknown_source_image_is_unknown() -> None:
     """Nothing to compare with."""
     assert judge_image_on_target(make_host(host="wf005"), make_host(), make_container()).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("unseen", [{"docker_version": ""}, {"listening_error": "no answer in time"}])
+def test_a_port_that_was_not_looked_at_is_not_free(unseen: dict[str, str]) -> None:
+    """With Docker or the socket list silent the answer is UNKNOWN."""
+    with pytest.raises(CouldNotLookError, match="wf001"):
+        judge_ports_free(make_host(**unseen), [NEED])

@@ -130,6 +130,15 @@ def test_sockets_of_both_families_are_read() -> None:
     assert parse_sockets("") == parse_sockets("Netid State\n") == ()
 
 
+def test_sockets_that_were_not_read_are_not_known() -> None:
+    """A host without `ss` has no free ports to tell of."""
+    facts = parsed(answered("sockets", "", 127, "timeout: failed to run command ss"))
+
+    with pytest.raises(CouldNotLookError, match=r"wf005: its listening sockets could not be read .* Try: ssh wf005 ss -Hltnup"):
+        facts.need_sockets()
+    parsed().need_sockets()
+
+
 @pytest.mark.parametrize(
     ("theirs", "offset"),
     [("1767225600.25", 0.0), ("1767225590.0", -10.0), ("1767225603.5", 3.0)],
