@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,11 +15,14 @@ from engine.errors import CouldNotLookError, RefusedError
 from engine.product import LAB_MARKER
 from hosts.docker_sdk import connect
 from hosts.facts import HostFacts, gather_facts
-from hosts.transport import SshHost
+from hosts.transport import SshHost, private_folder
 
 MOST_AT_ONCE: Final = 16
 IDENTIFY_S: Final = 15.0
-IDENTIFY: Final = f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u'
+DOCKER_SOCKET: Final = "/var/run/docker.sock"
+IDENTIFY: Final = (
+    f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && echo open || echo closed'
+)
 
 
 class Fleet:
@@ -29,7 +32,7 @@ class Fleet:
         """Prepare connections; none is opened yet."""
         self.names = tuple(names)
         self._environment = environment
-        self._folder = Path(tempfile.mkdtemp(prefix="ls-"))
+        self._folder = private_folder()
         self._hosts = {name: self._host(name, ssh_config) for name in self.names}
         self._identified: dict[str, RefusedError | None] = {}
         self._docker: dict[str, Any] = {}
@@ -37,7 +40,9 @@ class Fleet:
 
     def _host(self, name: str, ssh_config: Path | None) -> SshHost:
         pin = self._environment.hosts[name]
-        known = self._folder / f"known_hosts.{name}"
+        folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:8]
+        folder.mkdir(mode=0o700)
+        known = folder / "known_hosts"
         known.write_text(f"{name} {pin.ssh_host_key}\n", encoding="utf-8")
         options = ("-F", str(ssh_config.resolve())) if ssh_config else ()
         pinned = (
@@ -52,7 +57,7 @@ class Fleet:
             "-o",
             f"HostKeyAlgorithms={_algorithms(pin.ssh_host_key)}",
         )
-        return SshHost(name, pin.address, self._folder, (*options, *pinned))
+        return SshHost(name, pin.address, folder, (*options, *pinned))
 
     def __getitem__(self, name: str) -> SshHost:
         """Return a host that is the one that was pinned; raises RefusedError when it is another."""
@@ -67,15 +72,21 @@ class Fleet:
     def _identify(self, host: SshHost) -> RefusedError | None:
         answer = host.run(["sh", "-c", IDENTIFY], timeout_s=IDENTIFY_S)
         seen = answer.text.split("\n")
-        machine_id, marker, uid = [*seen, "", "", ""][:3]
+        machine_id, marker, uid, docker = [*seen, "", "", "", ""][:4]
         if uid.strip() != "0":
-            _become_root(host)
+            _become_root(host, docker)
         return refusal_of(self._environment, host.name, machine_id.strip(), lab=marker == "lab")
 
     def docker(self, name: str) -> Any:
-        """Return the Docker SDK's client of a host, through a forwarded socket; raises UnreachableError."""
+        """Return the Docker SDK's client of a host, through a forwarded socket.
+
+        Raises UnreachableError, and RefusedError when another engine answers than the pinned one.
+        """
+        path = self[name].forward_socket(DOCKER_SOCKET)
         if name not in self._docker:
-            self._docker[name] = connect(name, self[name].forward_socket("/var/run/docker.sock"))
+            client = connect(name, path)
+            refuse_other_engine(self._environment, name, client.info()["ID"])
+            self._docker[name] = client
         return self._docker[name]
 
     def facts(self, name: str) -> HostFacts:
@@ -89,9 +100,12 @@ class Fleet:
 
     def _gather(self, name: str) -> HostFacts | CouldNotLookError:
         try:
-            return gather_facts(self[name])
+            found = gather_facts(self[name])
         except CouldNotLookError as error:
             return error
+        if found.engine_id:
+            refuse_other_engine(self._environment, name, found.engine_id)
+        return found
 
     def gather(self, names: Iterable[str]) -> Mapping[str, HostFacts | CouldNotLookError]:
         """Gather the facts of several hosts at once; a dead one costs its deadline once and yields its error."""
@@ -119,12 +133,17 @@ def _algorithms(host_key: str) -> str:
     return "rsa-sha2-512,rsa-sha2-256" if kind == "ssh-rsa" else kind
 
 
-def _become_root(host: SshHost) -> None:
+def _become_root(host: SshHost, docker: str) -> None:
     answer = host.run(["sudo", "-n", "true"], timeout_s=IDENTIFY_S)
     if answer.exit_code:
         raise CouldNotLookError(
             f"{host.name}: sudo asks for a password ({answer.error_text}). Expected: root, or sudo without one. "
             "Add a sudoers line: USER ALL=(root) NOPASSWD: ALL"
+        )
+    if docker == "closed":
+        raise CouldNotLookError(
+            f"{host.name}: the ssh user can't open {DOCKER_SOCKET}. Expected: a member of the group docker. "
+            f"Try: ssh {host.name} 'sudo usermod -aG docker $(id -un)'"
         )
     host.become_root()
 
@@ -143,6 +162,16 @@ def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: boo
             f"If that is right: nox -s pin -- --environment {environment.environment}"
         )
     return None
+
+
+def refuse_other_engine(environment: Environment, name: str, engine_id: str) -> None:
+    """Raise RefusedError when the Docker Engine that answers is not the pinned one."""
+    pinned = environment.hosts[name].engine_id
+    if engine_id != pinned:
+        raise RefusedError(
+            f"{name}: environment {environment.environment}: its Docker Engine's ID is {engine_id}. Expected: {pinned}, as pinned: "
+            f"its data root was replaced or another engine answers. If that is right: nox -s pin -- --environment {environment.environment}"
+        )
 
 
 @contextmanager

@@ -6,34 +6,46 @@ run in a session of their own, so that Ctrl-C in the terminal does not cut the c
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from engine.errors import DeadlineError, UnreachableError
+from engine.errors import DeadlineError, LongshoreError, RefusedError, UnreachableError
 from engine.model import CommandResult, Endpoint
 
 CONNECT_DEADLINE_S: Final = 10
 SSH_FAILED: Final = 255
 CONTROL_DEADLINE_S: Final = 15.0
+LONGEST_BASE: Final = 40
+MASTER_OPTIONS: Final = (
+    "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", f"ConnectTimeout={CONNECT_DEADLINE_S}",
+    "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "StreamLocalBindMask=0177", "-o", "ExitOnForwardFailure=no",
+)  # fmt: skip
+WRONG_KEY: Final = re.compile(r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED|no matching host key type")
+SEEN_KEY: Final = re.compile(r"SHA256:[A-Za-z0-9+/]+")
 
 
 class SshHost:
     """A machine reached over ssh; opens its connection at the first command."""
 
     def __init__(self, name: str, address: str, folder: Path, options: tuple[str, ...] = ()) -> None:
-        """Take the ssh name, the address that other hosts use, a private folder for sockets and further ssh options."""
+        """Take the ssh name, the address that other hosts use, a private folder of its own for sockets and further ssh options."""
         self.name = name
         self.address = address
         self._folder = folder
         self._options = options
-        self._control = folder / f"{name[:24]}.ctl"
+        self._control = folder / "ctl"
+        self._said = folder / "master.log"
         self._master: subprocess.Popen[bytes] | None = None
-        self._forwards: dict[tuple[int, str], Endpoint] = {}
+        self._ports: dict[str, Endpoint] = {}
+        self._sockets: dict[str, Path] = {}
         self._become: tuple[str, ...] = ()
         self._lock = threading.RLock()
 
@@ -53,14 +65,12 @@ class SshHost:
         try:
             out, error = child.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as expired:
-            child.kill()
-            child.communicate()
+            _abandon(child)
             raise DeadlineError(
                 f"{self.name}: {shlex.join(argv[:4])[:120]} did not end within {timeout_s:.0f} s. Look: ssh {self.name} ps aux"
             ) from expired
         except BaseException:
-            child.kill()
-            child.communicate()
+            _abandon(child)
             raise
         if child.returncode == SSH_FAILED and not self._alive():
             raise self._unreachable(error)
@@ -68,90 +78,91 @@ class SshHost:
 
     def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
         """Return an endpoint on this machine that reaches `address:port` as seen from the host."""
-        self._open()
+        remote = f"{_bracketed(address)}:{port}"
         with self._lock:
-            known = self._forwards.get((port, address))
-            if known is None:
-                known = Endpoint("127.0.0.1", free_port())
-                self._control_command("forward", "-L", f"127.0.0.1:{known.port}:{_bracketed(address)}:{port}")
-                self._forwards[port, address] = known
-            return known
+            self._open()
+            if remote not in self._ports:
+                endpoint = Endpoint("127.0.0.1", free_port())
+                self._control_command("forward", "-L", _forward(endpoint, remote))
+                self._ports[remote] = endpoint
+            return self._ports[remote]
 
     def forward_socket(self, remote: str) -> Path:
         """Return a Unix socket on this machine that reaches the Unix socket `remote` of the host."""
-        self._open()
-        local = self._folder / f"{self.name[:24]}.{Path(remote).stem}"
         with self._lock:
-            if not local.exists():
-                self._control_command("forward", "-L", f"{local}:{remote}")
-        return local
+            self._open()
+            if remote not in self._sockets:
+                local = self._folder / Path(remote).name
+                self._control_command("forward", "-L", _forward(local, remote))
+                self._sockets[remote] = local
+            return self._sockets[remote]
 
     def close(self) -> None:
         """End the connection."""
         with self._lock:
-            if self._master is None:
-                return
-            self._master.terminate()
-            try:
-                self._master.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._master.kill()
-                self._master.wait()
-            if self._master.stderr:
-                self._master.stderr.close()
-            self._master = None
-            self._forwards.clear()
+            self._end_master()
+            self._ports.clear()
+            self._sockets.clear()
+
+    def _end_master(self) -> None:
+        if self._master is None:
+            return
+        self._master.terminate()
+        try:
+            self._master.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._master.kill()
+            self._master.wait()
+        if self._master.stdin:
+            self._master.stdin.close()
+        self._master = None
 
     def _open(self) -> None:
-        """Start the master when there is none; one that died is replaced."""
+        """Start the master when there is none; one that died is replaced, with the same forwards."""
         with self._lock:
             if self._alive():
                 return
-            self.close()
-            for stale in self._folder.glob(f"{self.name[:24]}.*"):
-                stale.unlink()
-            self._master = subprocess.Popen(
-                [*self._ssh(master=True), "-M", "-N", self.name],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            self._end_master()
+            for stale in (self._control, *self._sockets.values()):
+                stale.unlink(missing_ok=True)
+            # The far end reads a pipe that only this process holds: however it dies, the connection ends with it.
+            with self._said.open("wb") as said:
+                self._master = subprocess.Popen(
+                    [*self._ssh(), *MASTER_OPTIONS, self.name, "cat >/dev/null"],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
+                )  # fmt: skip
             self._wait_for_master(self._master)
+            wanted: dict[str, Endpoint | Path] = {**self._ports, **self._sockets}
+            for remote, local in wanted.items():
+                self._control_command("forward", "-L", _forward(local, remote))
 
     def _wait_for_master(self, master: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + CONNECT_DEADLINE_S + 5
         while not self._control.exists():
             if master.poll() is not None:
-                said = master.stderr.read() if master.stderr else b""
-                raise self._unreachable(said)
+                raise self._refusal()
             if time.monotonic() > deadline:
-                self.close()
+                self._end_master()
                 raise self._unreachable(b"no connection in time")
             time.sleep(0.01)
+
+    def _refusal(self) -> LongshoreError:
+        said = self._said.read_bytes()
+        text = said.decode("utf-8", "backslashreplace")
+        if not WRONG_KEY.search(text):
+            return self._unreachable(said)
+        seen = SEEN_KEY.search(text)
+        return RefusedError(
+            f"{self.name}: its ssh host key is {seen.group() if seen else 'another or of another type'}. "
+            f"Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan {self.name}; "
+            "if the key is right, pin it again: nox -s pin"
+        )
 
     def _alive(self) -> bool:
         return self._master is not None and self._master.poll() is None
 
-    def _ssh(self, *, master: bool = False) -> list[str]:
-        common = ["ssh", *self._options, "-o", "BatchMode=yes", "-o", f"ControlPath={self._control}", "-T"]
-        if master:
-            return [
-                *common,
-                "-o",
-                f"ConnectTimeout={CONNECT_DEADLINE_S}",
-                "-o",
-                "ServerAliveInterval=5",
-                "-o",
-                "ServerAliveCountMax=3",
-                "-o",
-                "StreamLocalBindMask=0177",
-                "-o",
-                "ExitOnForwardFailure=no",
-                "-o",
-                "ControlPersist=no",
-            ]
-        return [*common, "-o", "ControlMaster=no"]
+    def _ssh(self) -> list[str]:
+        return ["ssh", *self._options, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", f"ControlPath={self._control}", "-T"]
 
     def _control_command(self, command: str, *arguments: str) -> None:
         argv = [*self._ssh(), "-O", command, *arguments, self.name]
@@ -169,6 +180,20 @@ class SshHost:
         return UnreachableError(f"{self.name}: ssh failed: {reason.rstrip('.')}. Try: ssh {flags}{self.name} true")
 
 
+def _abandon(child: subprocess.Popen[bytes]) -> None:
+    """Leave a command without waiting for its far end: the master holds copies of the pipes until that ends."""
+    child.kill()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe:
+            with suppress(OSError):
+                pipe.close()
+    child.wait()
+
+
+def _forward(local: Endpoint | Path, remote: str) -> str:
+    return f"{local}:{remote}" if isinstance(local, Path) else f"{local.host}:{local.port}:{remote}"
+
+
 def free_port() -> int:
     """Return a TCP port of loopback that is free now."""
     with socket.socket() as probe:
@@ -178,3 +203,9 @@ def free_port() -> int:
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+def private_folder() -> Path:
+    """Make a folder for sockets, readable by its owner only, with a path short enough for them (108 bytes, unix(7))."""
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="ls-", dir=base if len(base) <= LONGEST_BASE else "/tmp"))  # noqa: S108 mkdtemp makes it private
