@@ -178,7 +178,6 @@ def test_lab_can_stop_docker(raised_lab: None) -> None:
         at_hand.heal()
 
 
-@pytest.mark.xfail(reason="lab/faults.py _free_port: pkill -f finds its own shell by its pattern, so heal ends with status 143")
 def test_lab_heal_undoes_everything(raised_lab: None) -> None:
     """`lab heal` ends well, also when there is nothing to undo."""
     at_hand.lab("heal")
