@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from engine.problems import Strict, parse_shape, read_data, refuse, unknown_name
+from engine.problems import SECRET_FORMAT, Strict, parse_shape, read_data, refuse, unknown_name
 
 REFERENCE: Final = re.compile(r"^(env|file|command|container-env):.+$")
 EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 compared, never bound
@@ -22,18 +22,21 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _reference(value: str) -> str:
-    if not REFERENCE.match(value):
+    if not REFERENCE.fullmatch(value):
         # The value may be a real password: pydantic's message must not carry it, so the text says only what is expected.
         raise ValueError("expected a reference: env:NAME, file:PATH, command:ARGV or container-env:NAME, never the secret itself")
     return value
 
 
 def _address(value: str) -> str:
-    ip_address(value)
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("expected an IPv4 or IPv6 address") from None
     return value
 
 
-SecretReference = Annotated[str, AfterValidator(_reference)]
+SecretReference = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})]
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -135,7 +138,8 @@ def _rough_problems(data: Any) -> list[str]:
     parts = {"version": 1, "hosts": _parsed(HostEntry, data.get("hosts")), "services": _parsed(ServiceEntry, data.get("services"))}
     links = [link for link in data.get("links") or () if parse_shape(Link, link)[0]]
     rough, _ = parse_shape(Inventory, {**parts, "links": links})
-    known = set(data.get("services") or ())
+    services = data.get("services")
+    known = {str(name) for name in services} if isinstance(services, Mapping) else set()
     return list(problems_of(rough, known)) if rough else []
 
 

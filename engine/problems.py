@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,8 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from engine.errors import InputError
+from engine.secret import Redactor
 
 Model = TypeVar("Model", bound="Strict")
+SECRET_FORMAT: Final = "secret-reference"  # noqa: S105 a mark's name
+"""Marks in a schema where a reference to a secret belongs."""
+QUOTED: Final = re.compile(r"(?P<harmless>'\\?.'|'<[^'>]*>')|['\"].*", re.DOTALL)
 WORDS: Final = {
     "missing": "missing",
     "int_parsing": "expected a whole number",
@@ -49,7 +54,14 @@ def read_data(path: Path) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
-        raise InputError(f"{path}: 1 problem\n  {where}: {error.problem}") from error
+        # No cause: its text quotes the file, where a password may stand.
+        raise InputError(f"{path}: 1 problem\n  {where}: {_without_quotes(error.problem or 'not YAML')}") from None
+
+
+def _without_quotes(problem: str) -> str:
+    """Return a parser's words up to what it quotes from the file; single characters and its own <tokens> stay."""
+    key, duplicate, _ = problem.partition(" with value ")
+    return key if duplicate else QUOTED.sub(lambda found: found["harmless"] or "…", problem)
 
 
 def _parse_json(path: Path, text: str) -> Any:
@@ -85,19 +97,52 @@ def _problem(model: type[BaseModel], problem: Any) -> str:
         near = difflib.get_close_matches(str(place[-1]), known, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
         return f"{path}: unknown key; {hint}"
-    seen = "" if problem["type"] == "missing" else f" (seen: {str(problem['input'])[:60]!r})"
+    seen = "" if problem["type"] == "missing" or _may_hold_secret(model, place) else f" (seen: {_shown(problem['input'])})"
     return f"{path}: {WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}{seen}"
+
+
+def _shown(value: Any) -> str:
+    """Return a wrong value as a message may show it: a collection only by its size, since a part of it may be a secret."""
+    if isinstance(value, Mapping):
+        return f"a mapping of {len(value)}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return repr(Redactor().text(str(value))[:60])
+
+
+def _may_hold_secret(model: type[BaseModel], place: tuple[Any, ...]) -> bool:
+    """Return whether a secret's reference belongs at a place or below it: what was written there may be the secret itself."""
+    schema = model.model_json_schema()
+    return _mentions_secret(schema, _schema_at(schema, place), set())
+
+
+def _mentions_secret(schema: Any, here: Any, followed: set[str]) -> bool:
+    if isinstance(here, list):
+        return any(_mentions_secret(schema, item, followed) for item in here)
+    if not isinstance(here, dict):
+        return False
+    if here.get("format") == SECRET_FORMAT:
+        return True
+    name = here.get("$ref", "").rpartition("/")[2]
+    if name and name not in followed:
+        return _mentions_secret(schema, schema["$defs"][name], followed | {name})
+    return any(_mentions_secret(schema, item, followed) for key, item in here.items() if key != "$defs")
+
+
+def _schema_at(schema: Any, place: tuple[Any, ...]) -> Any:
+    """Return the part of a schema that speaks of a place."""
+    here = schema
+    for part in place:
+        here = _resolve(schema, here)
+        here = here.get("properties", {}).get(part) or here.get("additionalProperties") or here.get("items") or here
+        here = here if isinstance(here, dict) else {}
+    return here
 
 
 def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     """Return the keys known at a place; follows fields by their schema."""
     schema = model.model_json_schema()
-    here: Any = schema
-    for part in place:
-        here = _resolve(schema, here)
-        properties = here.get("properties", {})
-        here = properties.get(part) or here.get("additionalProperties") or here.get("items") or {}
-    return sorted(_resolve(schema, here).get("properties", {}))
+    return sorted(_resolve(schema, _schema_at(schema, place)).get("properties", {}))
 
 
 def _resolve(schema: Any, here: Any) -> Any:
