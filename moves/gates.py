@@ -33,10 +33,12 @@ def check_gates(command: str, scope: Scope, journal: Journal) -> None:
 
 
 def preflight_problems(service: str, scope: Scope, journal: Journal) -> list[str]:
-    """Return why the preflight on record is not enough for a move: none, another plan's, too old, or not passed."""
-    rows, about = _last_preflight(service, journal)
+    """Return why the preflight on record is not enough for a move: none, cut off, another plan's, too old, or not passed."""
+    rows, about, ended = _last_preflight(service, journal)
     if not rows or about is None:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
+    if not ended:
+        return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
     age = datetime.now(UTC) - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
         return [
@@ -48,11 +50,11 @@ def preflight_problems(service: str, scope: Scope, journal: Journal) -> list[str
     return [f"{service}: preflight {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in bad]
 
 
-def _last_preflight(service: str, journal: Journal) -> tuple[list[Record], Record | None]:
-    """Return the rows of the newest preflight run that asked about this service (its hosts' rows too) and its start."""
+def _last_preflight(service: str, journal: Journal) -> tuple[list[Record], Record | None, bool]:
+    """Return the rows of the newest preflight run that asked about this service (its hosts' rows too), its start, and whether it ended."""
     asked = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == "preflight"]
     if not asked:
-        return [], None
+        return [], None, False
     run = journal.records(run_id=asked[-1].run_id)
     rows = [row for row in run if row.kind == "step" and row.service in {service, None}]
-    return rows, run[0]
+    return rows, run[0], run[-1].kind == "run_ended"

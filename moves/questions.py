@@ -65,7 +65,7 @@ def ready_target(world: World, move: PlannedMove) -> Ask:
 
 
 def fingerprint_target(world: World, move: PlannedMove) -> Ask:
-    """Return the comparison of what it holds with what it held; what is seen then is the base of every later night."""
+    """Return the comparison of what it holds with what it held."""
 
     def ask() -> Judgement:
         product, at = world.product(move.service), world.target(move.service, move.target)
@@ -74,10 +74,7 @@ def fingerprint_target(world: World, move: PlannedMove) -> Ask:
             return passed(f"{move.service}: nothing beyond its files is known to compare; they were proven identical")
         seen = product.fingerprint(at, since=before)
         world.record_fingerprint(move.service, move.target, "target", seen)
-        judgement = compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}))
-        if judgement.passed:
-            world.record_fingerprint(move.service, move.target, "cutover", product.fingerprint(at, since=None))
-        return judgement
+        return compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}))
 
     return Ask("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
 
@@ -92,6 +89,21 @@ def dependants_work(world: World, move: PlannedMove) -> Ask:
     """Return the question whether all dependants work."""
     names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
     return Ask("dependants-work", f"ask {names} whether they work", lambda: serving.judge_dependants(world, move.service))
+
+
+def record_baseline(world: World, move: PlannedMove) -> Ask:
+    """Return the reading that every later night is compared with; taken when clients are served again, so that it costs no outage."""
+
+    def ask() -> Judgement:
+        seen = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
+        if not seen.parts:
+            return passed(f"{move.service}: nothing beyond its files is known to compare later")
+        world.record_fingerprint(move.service, move.target, "cutover", seen)
+        lasting = [part for part in seen.parts.values() if part.holds is Holds.SINCE_CUTOVER]
+        things = sum(part.count for part in lasting)
+        return passed(f"{move.service} on {move.target}: {len(lasting)} parts ({things:,} things) must stay from now on", things=things)
+
+    return Ask("record-baseline", f"read what {move.service} holds on {move.target} from now on", ask)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         _commit(world, move, route),
         questions.smoke_target(world, move),
         *_dependants(world, move),
+        questions.record_baseline(world, move),
         *([_measure(world, move, route, aim)] if aim else []),
         KeepSource(route),
     )

@@ -115,6 +115,13 @@ def test_dependants_still_work(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("dependants-work"))
 
 
+@pytest.mark.step("record-baseline")
+@pytest.mark.read_only
+def test_baseline_is_recorded(move: RunningMove, judge: Judge) -> None:
+    """What the service holds from now on is recorded: every later night is compared with it."""
+    judge(move.perform("record-baseline"))
+
+
 @pytest.mark.step("measure-outage")
 @pytest.mark.changes_state
 def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
