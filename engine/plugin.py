@@ -195,13 +195,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     book = session.config.stash.get(BOOK, None)
     if book is None or exitstatus in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR}:
         return
-    code = exit_code(session.config.stash[ROWS])
     try:
+        _add_missing_rows(session, book)
+        code = exit_code(session.config.stash[ROWS])
         book.close(code)
     except LongshoreError as error:
         session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
-        code = code or ExitCode.INCOMPLETE
+        code = exit_code(session.config.stash[ROWS]) or ExitCode.INCOMPLETE
     session.exitstatus = int(code)
+
+
+def _add_missing_rows(session: pytest.Session, book: Book) -> None:
+    """Add a row for each step that an interruption left out: what was not asked must not look as if all were."""
+    for item in () if session.config.option.collectonly else getattr(session, "items", ()):
+        if VERDICT not in item.stash:
+            row = _row(item, Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"), 0.0)
+            session.config.stash[ROWS].append(row)
+            book.add(row)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:

@@ -51,7 +51,7 @@ def _run(pytester: pytest.Pytester, body: str, *args: str) -> pytest.RunResult:
     )
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_book=HEAD + body)
-    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", *args)
+    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", *args, no_reraise_ctrlc=True)
 
 
 def _step(phase: str, effect: str, key: str, body: str, arguments: str = "judge") -> str:
@@ -143,3 +143,17 @@ def test_a_step_without_a_declaration_is_refused(pytester: pytest.Pytester, miss
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{message}*"])
+
+
+def test_an_interrupted_run_shows_what_it_left_out(pytester: pytest.Pytester) -> None:
+    """Ctrl-C in a preflight: the step that was cut off and those after it are NOT_RUN, and the status is not 0."""
+    result = _run(
+        pytester,
+        _step("preflight", "read_only", "one", 'judge(passed("1 of 1"))')
+        + _step("preflight", "read_only", "two", "raise KeyboardInterrupt")
+        + _step("preflight", "read_only", "three", 'judge(passed("1 of 1"))'),
+    )
+
+    rows = [line.removeprefix("test_book.py ") for line in result.outlines if "ROW " in line or line.startswith("CLOSED")]
+    assert [line.split()[2:4] for line in rows[:-1]] == [["one", "PASSED"], ["two", "NOT_RUN"], ["three", "NOT_RUN"]]
+    assert rows[-1] == "CLOSED 2"
