@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import datetime
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.evidence import write_evidence
+from engine.evidence import BACKUP, write_evidence
 from engine.journal import Journal, Record
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
+from engine.verdict import ExitCode
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +30,12 @@ def main(argv: list[str]) -> int:
         raise InputError(f"run {parsed.run or '(newest)'}: not in state/{options.environment}.sqlite; the last ones: {known}")
     paths = write_evidence(journal, found[-1].run_id, Path("reports") / options.environment / folder_of(found[-1]))
     print(f"evidence: {paths.report}")
-    return 0
+    for problem in paths.altered:
+        print(f"altered: state/{options.environment}.sqlite: {problem}", file=sys.stderr)
+    if paths.altered:
+        print(f"Do not approve this run: {BACKUP}", file=sys.stderr)
+        return ExitCode.FAILED
+    return ExitCode.OK
 
 
 def folder_of(run: Record) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from engine.evidence import write_evidence
+from engine.errors import CouldNotLookError
+from engine.evidence import BACKUP, write_evidence
 from engine.journal import Journal, Run
 from engine.phases import NEXT_PHASE
 from engine.steps import Row
@@ -66,7 +67,7 @@ class JournalBook:
                 self.console.print(Text(f"           {self.redact(text)}", style="dim" if row.judgement.passed else ""))
 
     def close(self, exit_code: ExitCode) -> None:
-        """End the run, draw its evidence and print where it is and what to do next."""
+        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError for an altered journal."""
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         self.run.finish(counts, exit_code)
         paths = write_evidence(self.journal, self.run.id, self.folder)
@@ -74,6 +75,8 @@ class JournalBook:
         self.console.print(Text(f"\n{self.command} in environment {self.environment}: {told}", style="bold"))
         self.console.print(f"evidence: {paths.report}")
         self.console.print(self._next(exit_code))
+        if paths.altered:
+            raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
 
     def _next(self, exit_code: ExitCode) -> str:
         where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.evidence.text import clock, seconds, visible
 from engine.evidence.timeline import timeline_of
-from engine.evidence.view import Page, view_of
+from engine.evidence.view import BACKUP, Page, drawable, view_of
 from engine.journal import Journal
 from engine.product import NAME, VERSION
 from engine.verdict import Verdict
@@ -31,6 +31,7 @@ class Paths:
 
     folder: Path
     report: Path
+    altered: tuple[str, ...] = ()
 
 
 def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
@@ -38,17 +39,18 @@ def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.parent.chmod(0o700)
     page = view_of(journal, run_id)
-    files = {
-        "report.html": render(page),
-        "junit.xml": junit(page),
-        "journal.jsonl": "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
-        "summary.md": summary(page),
-    }
+    with drawable(page.altered):
+        files = {
+            "report.html": render(page),
+            "junit.xml": junit(page),
+            "journal.jsonl": "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
+            "summary.md": summary(page),
+        }
     for name, content in files.items():
         _write(folder / name, content)
     write_checksums(folder)
     _point_latest(folder, page.command)
-    return Paths(folder, folder / "report.html")
+    return Paths(folder, folder / "report.html", page.altered)
 
 
 def _write(path: Path, content: str) -> None:
@@ -80,17 +82,18 @@ def render(page: Page) -> str:
     environment.filters |= {"visible": visible, "clock": clock, "seconds": seconds}
     template = environment.get_template("report.html.j2")
     assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
-    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, name=NAME, version=VERSION, **assets)
+    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, backup=BACKUP, name=NAME, version=VERSION, **assets)
 
 
 def junit(page: Page) -> str:
     """Return JUnit XML: FAILED is a failure, UNKNOWN an error, what did not run is skipped with its word."""
     count = {word: page.tally.get(word, 0) for word in (v.value for v in Verdict)}
     skipped = sum(count[word] for word in ("WAIVED", "WAITING", "NOT_RUN", "PLANNED"))
-    suite = ET.Element(
-        "testsuite", name=f"{NAME}.{page.command}", tests=str(page.rows), failures=str(count["FAILED"]), errors=str(count["UNKNOWN"]),
-        skipped=str(skipped), time=f"{page.duration_s:.3f}", timestamp=page.started_at.isoformat(timespec="seconds"),
-    )  # fmt: skip
+    numbers = {
+        "tests": page.rows + len(page.altered), "failures": count["FAILED"], "errors": count["UNKNOWN"] + len(page.altered), "skipped": skipped,
+        "time": f"{page.duration_s:.3f}", "timestamp": page.started_at.isoformat(timespec="seconds"),
+    }  # fmt: skip
+    suite = ET.Element("testsuite", {"name": f"{NAME}.{page.command}"} | {name: str(value) for name, value in numbers.items()})
     for group in page.groups:
         for row in group.rows:
             case = ET.SubElement(
@@ -100,6 +103,9 @@ def junit(page: Page) -> str:
             if tag:
                 text = visible(row["text"])
                 ET.SubElement(case, tag, message=f"{row['verdict']}: {text}"[:500]).text = "\n".join([text, *map(visible, row["details"])])
+    for text in page.altered:
+        case = ET.SubElement(suite, "testcase", classname=f"{page.command}.journal", name="altered", time="0.000")
+        ET.SubElement(case, "error", message=f"ALTERED: {visible(text)}"[:500])
     suites = ET.Element("testsuites")
     suites.append(suite)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
@@ -108,6 +114,7 @@ def junit(page: Page) -> str:
 def summary(page: Page) -> str:
     """Return the result in Markdown, for a ticket or a chat."""
     lines = [f"# {page.sentence}", "", f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}.", ""]
+    lines += [f"- **ALTERED** {visible(text)}" for text in page.altered] + [""] * bool(page.altered)
     lines += ["| service | from | to | outage | verdict |", "| --- | --- | --- | --- | --- |"]
     for service in page.services:
         outage = service["outage"]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from engine.journal import Journal, Record
-from engine.verdict import Severity, Verdict
+from jinja2 import UndefinedError
 
-WORDS: Final = {
-    "prepare": "Preparation",
-    "preflight": "Preflight",
-    "migrate": "Migration",
-    "validate": "Validation",
-}
+from engine.errors import InputError
+from engine.evidence.sentence import GOOD, altered_sentence, sentence_of, verdict_of
+from engine.journal import Journal, Record, chain_problems
+from engine.verdict import Verdict
+
 TALLY: Final = tuple(verdict.value for verdict in Verdict)
-GOOD: Final = frozenset({Verdict.PASSED.value, Verdict.WAIVED.value})
+BACKUP: Final = "keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)"
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class Page:
     sentence: str
     verdict: str
     finished: bool
+    altered: tuple[str, ...]
     about: Mapping[str, Any]
     scope: Mapping[str, Any]
     started_at: datetime
@@ -79,21 +78,52 @@ class Page:
 
 
 def view_of(journal: Journal, run_id: str) -> Page:
-    """Return the page of a run; one without its end record is shown as not finished."""
+    """Return the page of a run; one without its end record is shown as not finished, an altered one as altered.
+
+    Raises InputError for a run that is not in the journal, and for one altered so far that there is no page to draw.
+    """
     records = journal.records(run_id=run_id)
+    if not records:
+        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest")
+    altered = tuple(_altered(journal, records))
+    with drawable(altered):
+        return _page(journal, [record for record in records if "unreadable" not in record.body], altered)
+
+
+@contextmanager
+def drawable(altered: Sequence[str]) -> Iterator[None]:
+    """Turn what goes wrong while an altered run is drawn into one InputError; in a whole one it is a defect of ours."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, UndefinedError) as error:
+        if not altered:
+            raise
+        raise InputError(f"{'; '.join(altered)}. Expected: what longshore wrote. No page can be drawn: {BACKUP}") from error
+
+
+def _altered(journal: Journal, records: Sequence[Record]) -> Iterable[str]:
+    """Yield what is wrong with the chain of a run, and with those of earlier runs whose records its page shows."""
+    yield from chain_problems(records)
+    shown = {r.run_id for kind in ("outage", "move_state") for r in journal.records(kind=kind)} - {records[0].run_id}
+    for run_id in sorted(shown):
+        yield from chain_problems(journal.records(run_id=run_id))
+
+
+def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...]) -> Page:
     about = records[0].body
+    command = str(about["command"])
     rows = [{**r.body, "key": r.key, "at": r.at} for r in records if r.kind == "step"]
     ended = next((r for r in records if r.kind == "run_ended"), None)
     scope = _first(records, "scope")
     outages = _outages(journal, scope)
-    verdict = _verdict(rows, finished=ended is not None)
     return Page(
-        run_id=run_id,
-        command=str(about["command"]),
+        run_id=records[0].run_id,
+        command=command,
         environment=str(about["environment"]),
-        sentence=sentence_of(str(about["command"]), rows, scope, finished=ended is not None),
-        verdict=verdict,
+        sentence=altered_sentence(command, scope) if altered else sentence_of(command, rows, scope, finished=ended is not None),
+        verdict=Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None),
         finished=ended is not None,
+        altered=altered,
         about=about,
         scope=scope,
         started_at=datetime.fromisoformat(records[0].at),
@@ -119,37 +149,6 @@ def _first(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
     return next((record.body for record in records if record.kind == kind), {})
 
 
-def _verdict(rows: Sequence[Mapping[str, Any]], *, finished: bool) -> str:
-    """Return the worst verdict that counts; a run that was killed is UNKNOWN at best."""
-    blocking = Counter(str(row["verdict"]) for row in rows if row["severity"] == Severity.BLOCKER.value)
-    for worst in (Verdict.FAILED, Verdict.UNKNOWN, Verdict.WAITING, Verdict.NOT_RUN):
-        if blocking[worst.value]:
-            return str(worst.value)
-    if not finished or not rows:
-        return Verdict.UNKNOWN.value
-    return Verdict.PLANNED.value if blocking[Verdict.PLANNED.value] else Verdict.PASSED.value
-
-
-def sentence_of(command: str, rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], *, finished: bool) -> str:
-    """Return the verdict as one sentence in words."""
-    services = len(scope.get("moves") or ())
-    what = f"{WORDS.get(command, command.capitalize())} of {services} service{'' if services == 1 else 's'}"
-    good = sum(row["verdict"] in GOOD for row in rows)
-    share = f"{good} of {len(rows)} steps passed"
-    if not finished:
-        return f"{what} did not finish: {share} before the run was cut off"
-    verdict = _verdict(rows, finished=True)
-    if verdict == Verdict.PLANNED.value:
-        return f"Dry run. {what} was only described: no host was changed"
-    if verdict == Verdict.PASSED.value:
-        warnings = len(rows) - good
-        return f"{what} passed: {share}" + (f", {warnings} with a warning" if warnings else "")
-    if verdict == Verdict.FAILED.value:
-        bad = sum(row["verdict"] == verdict for row in rows)
-        return f"{what} failed: {bad} of {len(rows)} steps failed"
-    return f"{what} is incomplete: {share}; the others could not be looked at or did not run"
-
-
 def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any]) -> tuple[Group, ...]:
     moves = {move["service"]: move for move in scope.get("moves") or ()}
     groups = []
@@ -157,7 +156,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any]) -> tupl
         mine = tuple(row for row in rows if row["subject"] == subject)
         move = moves.get(subject)
         about = f"{move['source']} → {move['target']}, {move['wave']}" if move else "host"
-        groups.append(Group(subject, "service" if move else "host", about, mine, _verdict(mine, finished=True)))
+        groups.append(Group(subject, "service" if move else "host", about, mine, verdict_of(mine, finished=True)))
     return tuple(groups)
 
 
@@ -172,7 +171,7 @@ def _services(
                 **move,
                 "outage": outages.get(move["service"]),
                 "state": journal.move_state(move["service"]).replace("_", " "),
-                "verdict": _verdict(mine, finished=True),
+                "verdict": verdict_of(mine, finished=True),
                 "passed": sum(row["verdict"] in GOOD for row in mine),
                 "steps": len(mine),
                 "stand_in": move["service"] in (scope.get("stand_ins") or ()),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from sqlalchemy import text
 
 from engine.book import JournalBook
+from engine.errors import CouldNotLookError
 from engine.journal import Journal
 from engine.secret import Redactor, Secret
 from engine.steps import Row
@@ -134,3 +136,15 @@ def test_a_book_without_rows_says_so(shown: Shown) -> None:
 
     assert "preflight in environment lab: no step was run" in shown.text
     assert shown.journal.records(kind="run_ended")[0].body["exit_name"] == "INCOMPLETE"
+
+
+def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
+    """The evidence is drawn and printed, then the end says what was altered."""
+    shown.book.add(row(passed("ok")))
+    with shown.journal.engine.begin() as connection:
+        connection.execute(text("UPDATE records SET body = replace(body, 'ok', 'no')"))
+
+    with pytest.raises(CouldNotLookError, match=r"record 2 \(step\): its content was changed.*Do not approve"):
+        shown.book.close(ExitCode.OK)
+
+    assert "evidence: " in shown.text

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import stat
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from engine.evidence import write_evidence
 from engine.evidence.bundle import junit, render, summary
 from engine.evidence.text import clock, seconds, visible
 from engine.evidence.timeline import timeline_of
-from engine.evidence.view import Page, view_of
-from engine.journal import Journal, Run
-from engine.secret import Redactor, Secret
-from engine.verdict import ExitCode
+from tests.unit.making_evidence import MOVES, Night
 
-PASSWORD = "Tr0ub4dor-and-3"
 REST = "; the others could not be looked at or did not run"
-MOVES = [
-    {"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "stop_copy", "hold": "none"},
-    {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical", "strategy": "stop_copy", "hold": "none"},
-]
-
-
-class Night:
-    """A run that a test writes, second by second."""
-
-    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None) -> None:
-        """Start it."""
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        redactor = Redactor()
-        redactor.register(Secret(PASSWORD))
-        self.journal = Journal.open(path / "lab.sqlite", redactor=redactor, clock=self._tick)
-        self.run: Run = self.journal.start_run(
-            command=command, environment="lab", plan_digest="d" * 64, operator="ana@desk", version="0.1.0", commit="c" * 40, argv=["--lab"]
-        )
-        self.run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
-        self.run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
-
-    def _tick(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-    def row(self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any) -> None:
-        """Record a step."""
-        body = {"phase": "migrate", "sentence": "The service stops cleanly.", "subject": service or "wf001", "service": service, "host": None,
-                "wave": None, "effect": "changes_state", "severity": "blocker", "verdict": verdict, "text": text, "measured": {},
-                "details": [], "duration_s": 1.5}  # fmt: skip
-        self.run.record("step", service=service, key=key, body={**body, **more})
-
-    def page(self, *, finished: bool = True) -> Page:
-        """Return the page."""
-        if finished:
-            self.run.finish({}, ExitCode.OK)
-        return view_of(self.journal, self.run.id)
 
 
 @pytest.fixture
@@ -249,54 +203,3 @@ def test_the_summary_lists_what_needs_a_decision(night: Night) -> None:
     assert text.startswith("# Migration of 1 service failed: 1 of 2 steps failed\n")
     assert "- **FAILED** redis: The service stops cleanly. exit code 137" in text
     assert "PASSED** redis" not in text
-
-
-def test_no_file_holds_a_secret(night: Night, tmp_path: Path) -> None:
-    """What passed the redactor is counted on the page and in no file."""
-    night.row("FAILED", f"AUTH {PASSWORD}", details=[f"redis://:{PASSWORD}@x"])
-    night.page()
-
-    paths = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "one")
-
-    assert [file.name for file in paths.folder.iterdir() if PASSWORD.encode() in file.read_bytes()] == []
-    assert "2 secrets were removed" in paths.report.read_text(encoding="utf-8")
-
-
-def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) -> None:
-    """SHA256SUMS covers every file, in the form of sha256sum; nobody else may read them."""
-    night.row()
-    night.page()
-
-    folder = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "lab" / "one").folder
-
-    lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
-    assert [name for _, name in lines] == ["journal.jsonl", "junit.xml", "report.html", "summary.md"]
-    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in lines)
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
-    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
-    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [record["hash"] for record in records] == [record.hash for record in night.journal.records(run_id=night.run.id)]
-
-
-def test_latest_leads_to_the_newest_run_of_its_command(night: Night, tmp_path: Path) -> None:
-    """A relative link, replaced whole, one per command."""
-    night.row()
-    night.page()
-    place = tmp_path / "reports"
-
-    for name in ("one", "two"):
-        write_evidence(night.journal, night.run.id, place / name)
-
-    assert (place / "latest-migrate").readlink() == Path("two")
-    assert sorted(path.name for path in place.iterdir()) == ["latest-migrate", "one", "two"]
-
-
-def test_evidence_can_be_drawn_again(night: Night, tmp_path: Path) -> None:
-    """`report` draws the same page from the same journal."""
-    night.row()
-    night.page()
-    first = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
-
-    second = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
-
-    assert first == second

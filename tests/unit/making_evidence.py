@@ -1,0 +1,59 @@
+"""A run that a test writes second by second, for what is drawn from a journal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from engine.evidence.view import Page, view_of
+from engine.journal import Journal, Run
+from engine.secret import Redactor, Secret
+from engine.verdict import ExitCode
+
+PASSWORD = "Tr0ub4dor-and-3"
+MOVES = [
+    {"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "stop_copy", "hold": "none"},
+    {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical", "strategy": "stop_copy", "hold": "none"},
+]
+
+
+class Night:
+    """A run that a test writes, second by second."""
+
+    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None) -> None:
+        """Start it."""
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        redactor = Redactor()
+        redactor.register(Secret(PASSWORD))
+        self.journal = Journal.open(path / "lab.sqlite", redactor=redactor, clock=self._tick)
+        self.run: Run = self.journal.start_run(
+            command=command, environment="lab", plan_digest="d" * 64, operator="ana@desk", version="0.1.0", commit="c" * 40, argv=["--lab"]
+        )
+        self.run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
+        self.run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+
+    def _tick(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def row(self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any) -> None:
+        """Record a step."""
+        body: dict[str, Any] = {"phase": "migrate", "sentence": "The service stops cleanly.",
+                "subject": service or "wf001", "service": service, "host": None,
+                "wave": None, "effect": "changes_state", "severity": "blocker", "verdict": verdict, "text": text, "measured": {},
+                "details": [], "duration_s": 1.5}  # fmt: skip
+        self.run.record("step", service=service, key=key, body={**body, **more})
+
+    def page(self, *, finished: bool = True) -> Page:
+        """Return the page."""
+        if finished:
+            self.run.finish({}, ExitCode.OK)
+        return view_of(self.journal, self.run.id)
+
+    def tamper(self, statement: str) -> None:
+        """Change the journal's file behind its back, in SQL."""
+        with self.journal.engine.begin() as connection:
+            connection.execute(text(statement))

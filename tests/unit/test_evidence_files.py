@@ -1,0 +1,70 @@
+"""A run's folder verifies, belongs to its owner, holds no secret and can be drawn again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine.evidence import write_evidence
+from tests.unit.making_evidence import PASSWORD, Night
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Night:
+    """Return a migration of one service."""
+    return Night(tmp_path)
+
+
+def test_no_file_holds_a_secret(night: Night, tmp_path: Path) -> None:
+    """What passed the redactor is counted on the page and in no file."""
+    night.row("FAILED", f"AUTH {PASSWORD}", details=[f"redis://:{PASSWORD}@x"])
+    night.page()
+
+    paths = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "one")
+
+    assert [file.name for file in paths.folder.iterdir() if PASSWORD.encode() in file.read_bytes()] == []
+    assert "2 secrets were removed" in paths.report.read_text(encoding="utf-8")
+
+
+def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) -> None:
+    """SHA256SUMS covers every file, in the form of sha256sum; nobody else may read them."""
+    night.row()
+    night.page()
+
+    folder = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "lab" / "one").folder
+
+    lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
+    assert [name for _, name in lines] == ["journal.jsonl", "junit.xml", "report.html", "summary.md"]
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in lines)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["hash"] for record in records] == [record.hash for record in night.journal.records(run_id=night.run.id)]
+
+
+def test_latest_leads_to_the_newest_run_of_its_command(night: Night, tmp_path: Path) -> None:
+    """A relative link, replaced whole, one per command."""
+    night.row()
+    night.page()
+    place = tmp_path / "reports"
+
+    for name in ("one", "two"):
+        write_evidence(night.journal, night.run.id, place / name)
+
+    assert (place / "latest-migrate").readlink() == Path("two")
+    assert sorted(path.name for path in place.iterdir()) == ["latest-migrate", "one", "two"]
+
+
+def test_evidence_can_be_drawn_again(night: Night, tmp_path: Path) -> None:
+    """`report` draws the same page from the same journal."""
+    night.row()
+    night.page()
+    first = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+
+    second = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+
+    assert first == second
