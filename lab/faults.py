@@ -14,6 +14,8 @@ BUSY_PORT: Final = 5432
 PORT_TAKER: Final = "port-taker"
 LISTENS: Final = f"ss -Hltn 'sport = :{BUSY_PORT}' | grep -q ."
 SMALL_DISK: Final = "16m"
+ENGINE_DOWN: Final = "/run/lab-engine-down"
+ENGINE_S: Final = 70.0
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,44 @@ def _empty_disk(_client: Any) -> None:
     _inside("wf002", "! mountpoint -q /var/lib/docker/volumes || umount -l /var/lib/docker/volumes")
 
 
-def _stop_docker(_client: Any) -> None:
-    """Freeze the engine of wf002, so that it takes calls and never answers."""
+def _freeze_docker(_client: Any) -> None:
+    """Freeze the engine of wf002: ssh answers, and the engine takes calls and never answers."""
     _inside("wf002", "pkill -STOP -x dockerd")
 
 
+def _thaw_docker(_client: Any) -> None:
+    _inside("wf002", "pkill -CONT -x dockerd || true")
+
+
+def _end_docker(_client: Any) -> None:
+    """End the engine of wf002 as `systemctl stop docker` would; the host's entry point lets it rest while the file is there."""
+    _inside("wf002", f"touch {ENGINE_DOWN}; pkill -TERM -x dockerd || true")
+    wait_until("wf002: no engine", lambda: "" if _engine_trouble("wf002") else "it still answers", ENGINE_S)
+
+
 def _start_docker(_client: Any) -> None:
-    _inside("wf002", "pkill -CONT -x dockerd; true")
+    _inside("wf002", f"rm -f {ENGINE_DOWN}")
+    wait_until("wf002: the engine", lambda: _engine_trouble("wf002"), ENGINE_S)
+
+
+def _engine_trouble(host: str) -> str:
+    try:
+        _inside(host, "timeout 5 docker version")
+    except LabError as error:
+        return str(error).splitlines()[-1]
+    return ""
 
 
 def _stop_host(client: Any) -> None:
     hosts.stop(client, _plan("wf001"))
 
 
-def _start_host(client: Any) -> None:
-    container = hosts.find(client, _plan("wf001"))
-    if container is not None:
-        container.start()
-        hosts.wait_for_host(_plan("wf001"))
+def _start_hosts(client: Any) -> None:
+    for plan in HOSTS:
+        container = hosts.find(client, plan)
+        if container is not None and container.status != "running":
+            container.start()
+            hosts.wait_for_host(plan)
 
 
 def _cut_network(_client: Any) -> None:
@@ -89,14 +111,15 @@ def _cut_network(_client: Any) -> None:
 
 
 def _join_network(_client: Any) -> None:
-    _inside("wf005", "iptables-save | grep -v lab-fault | iptables-restore")
+    _inside("wf005", "! iptables-save | grep -q lab-fault || iptables-save | grep -v lab-fault | iptables-restore")
 
 
 FAULTS: Final = {
     "port-taken": Fault(_take_port, _free_port),
     "disk-full": Fault(_fill_disk, _empty_disk),
-    "docker-stopped": Fault(_stop_docker, _start_docker),
-    "host-stopped": Fault(_stop_host, _start_host),
+    "docker-stopped": Fault(_freeze_docker, _thaw_docker),
+    "docker-down": Fault(_end_docker, _start_docker),
+    "host-stopped": Fault(_stop_host, _start_hosts),
     "partition": Fault(_cut_network, _join_network),
 }
 

@@ -2,6 +2,8 @@
 # Start a lab host: its identity from /identity (read-only), its disk from /disk, then sshd and dockerd.
 set -eu
 
+readonly ENGINE_DOWN=/run/lab-engine-down
+
 make_kernel_files_writable() {
     # Without --privileged these mounts come read-only; a plain remount is not enough for cgroup v1.
     mount -o remount,rw /proc/sys || true
@@ -38,10 +40,25 @@ put_identity_in_place() {
     chown -R ops:ops /home/ops/.ssh
 }
 
+keep_engine_running() {
+    # What an init system does: restart the engine, end it in good order, collect orphans. As process 1 the engine itself
+    # could be neither frozen nor stopped (lab/faults.py). While $ENGINE_DOWN exists it stays down.
+    local ending="" engine
+    trap 'ending=yes; pkill -CONT -x dockerd || true; pkill -TERM -x dockerd || true' TERM INT
+    while [ -z "$ending" ]; do
+        if [ ! -e "$ENGINE_DOWN" ]; then
+            rm -f /var/run/docker.pid /run/containerd/containerd.pid /run/docker/containerd/containerd.pid
+            dockerd --shutdown-timeout 60 --log-level warn &
+            engine=$!
+            while kill -0 "$engine" 2>/dev/null; do wait "$engine" || true; done
+        fi
+        [ -n "$ending" ] || sleep 0.3
+    done
+}
+
 make_kernel_files_writable
 put_disk_in_place
 put_identity_in_place
-rm -f /var/run/docker.pid /run/containerd/containerd.pid /run/docker/containerd/containerd.pid
 mkdir -p /run/sshd
 /usr/sbin/sshd -o HostKey=/etc/ssh/ssh_host_ed25519_key -o PasswordAuthentication=no -o PermitRootLogin=prohibit-password
-exec dockerd --shutdown-timeout 60 --log-level warn
+keep_engine_running
