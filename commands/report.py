@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.evidence import BACKUP, write_evidence
-from engine.journal import Journal, Record
+from engine.evidence import BACKUP, folder_name, write_evidence
+from engine.journal import Journal
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
 from engine.verdict import ExitCode
@@ -24,11 +23,11 @@ def main(argv: list[str]) -> int:
     options = read_options(lambda name: getattr(parsed, name), argv)
     journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
     runs = journal.records(kind="run_started")
-    found = [run for run in runs if run.run_id.startswith(parsed.run) or folder_of(run).startswith(Path(parsed.run).name or "\0")]
+    found = [run for run in runs if run.run_id.startswith(parsed.run) or folder_name(run).startswith(Path(parsed.run).name or "\0")]
     if not found:
         known = ", ".join(run.run_id[:8] for run in runs[-5:]) or "none"
         raise InputError(f"run {parsed.run or '(newest)'}: not in state/{options.environment}.sqlite; the last ones: {known}")
-    paths = write_evidence(journal, found[-1].run_id, Path("reports") / options.environment / folder_of(found[-1]))
+    paths = write_evidence(journal, found[-1].run_id, Path("reports") / options.environment / folder_name(found[-1]))
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
         print(f"altered: state/{options.environment}.sqlite: {problem}", file=sys.stderr)
@@ -36,8 +35,3 @@ def main(argv: list[str]) -> int:
         print(f"Do not approve this run: {BACKUP}", file=sys.stderr)
         return ExitCode.FAILED
     return ExitCode.OK
-
-
-def folder_of(run: Record) -> str:
-    """Return the name of a run's folder."""
-    return f"{datetime.fromisoformat(run.at).strftime('%Y%m%dT%H%M%SZ')}-{run.body['command']}"

@@ -18,7 +18,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import rfc8785
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Select, String, Table, Text, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from engine.errors import InputError
@@ -112,24 +112,31 @@ class Journal:
         run.record("run_started", body={**about, "machine": f"{platform.system()} {platform.release()} {platform.machine()}"})
         return run
 
-    def records(self, *, run_id: str | None = None, kind: str | None = None, service: str | None = None) -> list[Record]:
-        """Return records in the order in which they were written."""
-        query = select(RECORDS).order_by(RECORDS.c.seq)
-        for column, value in ((RECORDS.c.run_id, run_id), (RECORDS.c.kind, kind), (RECORDS.c.service, service)):
-            if value is not None:
-                query = query.where(column == value)
+    def records(self, *, run_id: str | None = None, kind: str | None = None, service: str | None = None, until: int | None = None) -> list[Record]:
+        """Return records in the order in which they were written; `until` is the seq of the last that counts."""
+        return self._select(_query(run_id=run_id, kind=kind, service=service, until=until).order_by(RECORDS.c.seq))
+
+    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+        """Return the newest record of a kind; `until` is the seq of the last that counts."""
+        found = self._select(_query(kind=kind, service=service, key=key, until=until).order_by(RECORDS.c.seq.desc()).limit(1))
+        return found[0] if found else None
+
+    def _select(self, query: Select[Any]) -> list[Record]:
         with self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
-    def last(self, kind: str, *, service: str | None = None, key: str | None = None) -> Record | None:
-        """Return the newest record of a kind."""
-        found = [r for r in self.records(kind=kind, service=service) if key is None or r.key == key]
-        return found[-1] if found else None
-
-    def move_state(self, service: str) -> str:
-        """Return where a service's move stands, "planned" when nothing happened."""
-        record = self.last("move_state", service=service)
+    def move_state(self, service: str, *, until: int | None = None) -> str:
+        """Return where a service's move stands (or stood at `until`), "planned" when nothing happened."""
+        record = self.last("move_state", service=service, until=until)
         return str(record.body["state"]) if record else "planned"
+
+
+def _query(*, until: int | None, **equal: str | None) -> Select[Any]:
+    query = select(RECORDS)
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(RECORDS.c[column] == value)
+    return query if until is None else query.where(RECORDS.c.seq <= until)
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -9,12 +9,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.book import JournalBook
 from engine.environment import load_environment
 from engine.errors import CouldNotLookError, InputError
+from engine.evidence import folder_name
 from engine.inventory import load_inventory
 from engine.journal import Journal
 from engine.model import Action
@@ -144,7 +144,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             environment=options.environment,
             subjects=tuple(move.service for move in scope.moves),
             apply=options.apply,
-            folder=_folder(options.environment, command),
+            folder=Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
         )
         yield Session(options=options, world=world, book=book, moves=Moves(world, command, options.apply))
 
@@ -165,8 +165,3 @@ def _record_scope(world: World) -> None:
         run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
     for text in scope.not_applicable:
         run.record("not_applicable", body={"text": text})
-
-
-def _folder(environment: str, command: str) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path("reports") / environment / f"{stamp}-{command}"

@@ -1,6 +1,6 @@
 """Evidence of a run, drawn from the journal."""
 
-from engine.evidence.bundle import Paths, write_evidence
+from engine.evidence.bundle import Paths, folder_name, write_evidence
 from engine.evidence.view import BACKUP
 
-__all__ = ["BACKUP", "Paths", "write_evidence"]
+__all__ = ["BACKUP", "Paths", "folder_name", "write_evidence"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -15,10 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from engine.evidence.text import clock, seconds, visible
 from engine.evidence.timeline import timeline_of
 from engine.evidence.view import BACKUP, Page, drawable, view_of
-from engine.journal import Journal
+from engine.journal import Journal, Record
 from engine.product import NAME, VERSION
 from engine.verdict import Verdict
 
+PAGE: Final = "report.html"
 TEMPLATES: Final = Path(__file__).parent / "templates"
 ICONS: Final = {
     "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "WAITING": "…", "NOT_RUN": "–", "PLANNED": "▷",
@@ -35,13 +37,13 @@ class Paths:
 
 
 def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
-    """Draw a run's evidence into `folder` (0700) and point `latest-<command>` at it."""
+    """Draw a run's evidence into `folder` (0700); `latest-<command>` leads to the newest one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.parent.chmod(0o700)
     page = view_of(journal, run_id)
     with drawable(page.altered):
         files = {
-            "report.html": render(page),
+            PAGE: render(page),
             "junit.xml": junit(page),
             "journal.jsonl": "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
             "summary.md": summary(page),
@@ -49,8 +51,8 @@ def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
     for name, content in files.items():
         _write(folder / name, content)
     write_checksums(folder)
-    _point_latest(folder, page.command)
-    return Paths(folder, folder / "report.html", page.altered)
+    _point_latest(journal, run_id, folder, page.command)
+    return Paths(folder, folder / PAGE, page.altered)
 
 
 def _write(path: Path, content: str) -> None:
@@ -68,11 +70,21 @@ def write_checksums(folder: Path) -> None:
     _write(folder / "SHA256SUMS", "".join(lines))
 
 
-def _point_latest(folder: Path, command: str) -> None:
+def folder_name(run: Record) -> str:
+    """Return the name of a run's folder, from its first record: its start, its command, and what tells two of one second apart."""
+    return f"{datetime.fromisoformat(run.at).strftime('%Y%m%dT%H%M%SZ')}-{run.body['command']}-{run.run_id[:8]}"
+
+
+def _point_latest(journal: Journal, run_id: str, folder: Path, command: str) -> None:
+    """Point `latest-<command>` at the newest run whose page is there: drawing an old run again does not turn it back."""
+    runs = [run for run in journal.records(kind="run_started") if run.body.get("command") == command]
+    place = next(position for position, run in enumerate(runs) if run.run_id == run_id)
+    newer = [folder_name(run) for run in runs[place + 1 :]]
+    drawn = [name for name in newer if (folder.parent / name / PAGE).is_file()]
     link = folder.parent / f"latest-{command}"
     part = folder.parent / f".latest-{command}.{os.getpid()}"
     part.unlink(missing_ok=True)
-    part.symlink_to(folder.name)
+    part.symlink_to(drawn[-1] if drawn else folder.name)
     part.replace(link)
 
 

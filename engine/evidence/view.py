@@ -104,7 +104,7 @@ def drawable(altered: Sequence[str]) -> Iterator[None]:
 def _altered(journal: Journal, records: Sequence[Record]) -> Iterable[str]:
     """Yield what is wrong with the chain of a run, and with those of earlier runs whose records its page shows."""
     yield from chain_problems(records)
-    shown = {r.run_id for kind in ("outage", "move_state") for r in journal.records(kind=kind)} - {records[0].run_id}
+    shown = {r.run_id for kind in ("outage", "move_state") for r in journal.records(kind=kind, until=records[-1].seq)} - {records[0].run_id}
     for run_id in sorted(shown):
         yield from chain_problems(journal.records(run_id=run_id))
 
@@ -115,7 +115,8 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
     rows = [{**r.body, "key": r.key, "at": r.at} for r in records if r.kind == "step"]
     ended = next((r for r in records if r.kind == "run_ended"), None)
     scope = _first(records, "scope")
-    outages = _outages(journal, scope)
+    until = records[-1].seq
+    outages = _outages(journal, scope, until)
     return Page(
         run_id=records[0].run_id,
         command=command,
@@ -131,7 +132,7 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
         decisions=tuple(row for row in rows if row["verdict"] not in GOOD | {Verdict.PLANNED.value}),
         groups=_groups(rows, scope),
-        services=_services(rows, scope, outages, journal),
+        services=_services(rows, scope, outages, journal, until),
         hosts=tuple(r.body for r in records if r.kind == "host"),
         bars=_bars(records),
         outages=outages,
@@ -161,7 +162,7 @@ def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any]) -> tupl
 
 
 def _services(
-    rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], outages: Mapping[str, Any], journal: Journal
+    rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], outages: Mapping[str, Any], journal: Journal, until: int
 ) -> tuple[Mapping[str, Any], ...]:
     services = []
     for move in scope.get("moves") or ():
@@ -170,7 +171,7 @@ def _services(
             {
                 **move,
                 "outage": outages.get(move["service"]),
-                "state": journal.move_state(move["service"]).replace("_", " "),
+                "state": journal.move_state(move["service"], until=until).replace("_", " "),
                 "verdict": verdict_of(mine, finished=True),
                 "passed": sum(row["verdict"] in GOOD for row in mine),
                 "steps": len(mine),
@@ -180,10 +181,10 @@ def _services(
     return tuple(services)
 
 
-def _outages(journal: Journal, scope: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the newest measured outage of each service, from whichever run measured it."""
+def _outages(journal: Journal, scope: Mapping[str, Any], until: int) -> dict[str, Mapping[str, Any]]:
+    """Return the newest measured outage of each service, from whichever run had measured it by then."""
     wanted = {move["service"] for move in scope.get("moves") or ()}
-    return {str(r.service): r.body for r in journal.records(kind="outage") if r.service in wanted}
+    return {str(r.service): r.body for r in journal.records(kind="outage", until=until) if r.service in wanted}
 
 
 def _bars(records: Sequence[Record]) -> tuple[Bar, ...]:

@@ -25,18 +25,23 @@ class Night:
 
     def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None) -> None:
         """Start it."""
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.now, self.step_s = datetime(2026, 1, 1, tzinfo=UTC), 1
         redactor = Redactor()
         redactor.register(Secret(PASSWORD))
         self.journal = Journal.open(path / "lab.sqlite", redactor=redactor, clock=self._tick)
-        self.run: Run = self.journal.start_run(
+        self.run = self.another(command, MOVES[:1] if moves is None else moves)
+
+    def another(self, command: str, moves: list[dict[str, Any]] | None = None) -> Run:
+        """Start one more run in the same journal."""
+        run = self.journal.start_run(
             command=command, environment="lab", plan_digest="d" * 64, operator="ana@desk", version="0.1.0", commit="c" * 40, argv=["--lab"]
         )
-        self.run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
-        self.run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+        run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
+        run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+        return run
 
     def _tick(self) -> datetime:
-        self.now += timedelta(seconds=1)
+        self.now += timedelta(seconds=self.step_s)
         return self.now
 
     def row(self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any) -> None:

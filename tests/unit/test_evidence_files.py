@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.evidence import write_evidence
+from engine.evidence import folder_name, write_evidence
 from tests.unit.making_evidence import PASSWORD, Night
 
 
@@ -46,17 +46,52 @@ def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) ->
     assert [record["hash"] for record in records] == [record.hash for record in night.journal.records(run_id=night.run.id)]
 
 
+def draw(night: Night, run_id: str, place: Path) -> str:
+    """Draw a run into its own folder; return the folder's name."""
+    name = folder_name(night.journal.records(run_id=run_id)[0])
+    write_evidence(night.journal, run_id, place / name)
+    return name
+
+
 def test_latest_leads_to_the_newest_run_of_its_command(night: Night, tmp_path: Path) -> None:
-    """A relative link, replaced whole, one per command."""
-    night.row()
+    """A relative link, replaced whole, one per command; drawing an old run again does not turn it back."""
     night.page()
     place = tmp_path / "reports"
+    older = draw(night, night.run.id, place)
+    assert (place / "latest-migrate").readlink() == Path(older)
 
-    for name in ("one", "two"):
-        write_evidence(night.journal, night.run.id, place / name)
+    newer = draw(night, night.another("migrate").id, place)
+    other = draw(night, night.another("validate").id, place)
+    draw(night, night.run.id, place)
 
-    assert (place / "latest-migrate").readlink() == Path("two")
-    assert sorted(path.name for path in place.iterdir()) == ["latest-migrate", "one", "two"]
+    assert (place / "latest-migrate").readlink() == Path(newer)
+    assert sorted(path.name for path in place.iterdir()) == sorted([older, newer, other, "latest-migrate", "latest-validate"])
+
+
+def test_two_runs_of_one_second_have_two_folders(night: Night) -> None:
+    """A frozen or coarse clock mixes no evidence."""
+    night.step_s = 0
+
+    names = {folder_name(night.journal.records(run_id=night.another("migrate").id)[0]) for _ in range(3)}
+
+    assert len(names) == 3
+    assert all(name.startswith("20260101T00000") and "-migrate-" in name for name in names)
+
+
+def test_an_old_run_is_drawn_as_it_was(night: Night, tmp_path: Path) -> None:
+    """What later runs measured and did is no part of its page."""
+    night.run.record("outage", service="redis", body={"seconds": 4.2, "error_bar_s": 0.1})
+    night.run.record("move_state", service="redis", body={"state": "undone"})
+    night.page()
+    first = draw(night, night.run.id, tmp_path / "r")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "r" / first).iterdir()}
+
+    later = night.another("migrate")
+    later.record("outage", service="redis", body={"seconds": 9.9, "error_bar_s": 0.1})
+    later.record("move_state", service="redis", body={"state": "done"})
+    draw(night, night.run.id, tmp_path / "r")
+
+    assert {file.name: file.read_bytes() for file in (tmp_path / "r" / first).iterdir()} == before
 
 
 def test_evidence_can_be_drawn_again(night: Night, tmp_path: Path) -> None:

@@ -97,6 +97,19 @@ def test_the_newest_state_of_a_move_counts(journal: Journal) -> None:
     assert journal.move_state("redis") == "undone"
 
 
+def test_the_newest_record_is_found_up_to_a_moment(journal: Journal) -> None:
+    """By kind, service and key; `until` leaves out what came later."""
+    run = journal.start_run(command="migrate")
+    first = run.record("outcome", service="redis", key="stop", body={"ok": False})
+    second = run.record("outcome", service="redis", key="stop", body={"ok": True})
+    run.record("outcome", service="n8n", key="copy", body={"ok": True})
+
+    assert journal.last("outcome", service="redis") == second
+    assert journal.last("outcome", key="stop", until=first.seq) == first
+    assert journal.last("outcome", service="grafana") is None
+    assert journal.records(kind="outcome", until=second.seq) == [first, second]
+
+
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     """A wrong file gets one message and is left as it was."""
     file = tmp_path / "lab.sqlite"
