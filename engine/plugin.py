@@ -215,5 +215,7 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-    """Print no letters: the book shows each row itself."""
-    return (report.outcome, "", "") if BOOK in config.stash and report.when != "teardown" else None
+    """Print no letters: the book shows each row itself; count each step once."""
+    if BOOK not in config.stash or report.when == "teardown":
+        return None
+    return ("" if report.when == "setup" and report.passed else report.outcome, "", "")

@@ -51,7 +51,8 @@ def _run(pytester: pytest.Pytester, body: str, *args: str) -> pytest.RunResult:
     )
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_book=HEAD + body)
-    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", *args, no_reraise_ctrlc=True)
+    # In a process of its own: an interrupted run in this one would interrupt the tests too.
+    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", *args)
 
 
 def _step(phase: str, effect: str, key: str, body: str, arguments: str = "judge") -> str:
