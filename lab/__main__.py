@@ -29,7 +29,8 @@ def up(client: Any, say: Callable[[str], None]) -> None:
     addresses = hosts.ensure_network(client)
     make_identities(addresses, origins)
     key = golden.key_of(client)
-    if any(hosts.find(client, plan) is None for plan in HOSTS):
+    new = any(hosts.find(client, plan) is None for plan in HOSTS)
+    if new:
         _remove_hosts(client)
         if golden.is_there(client, key):
             say("copying the hosts' disks")
@@ -43,6 +44,8 @@ def up(client: Any, say: Callable[[str], None]) -> None:
         hosts.wait_for_host(plan)
         say(f"{plan.name} answers at {addresses[plan.name]}")
     services.wait_for_services()
+    if new:
+        services.start_sessions()
     say(f"all services on {services.SOURCE} answer. Look: ssh -F state/lab/ssh_config {services.SOURCE}")
 
 

@@ -11,7 +11,7 @@ HISTORY_START: Final = 1_790_812_800
 HISTORY_DAYS: Final = 14
 HISTORY_STEP_S: Final = 60
 KEYS: Final = 50_000
-HALF_A_YEAR_MS: Final = 15_768_000_000
+SESSIONS: Final = 120
 FAR_FUTURE_MS: Final = 1_924_991_999_000
 
 POSTGRES: Final = """
@@ -62,14 +62,22 @@ def redis_commands() -> bytes:
     return b"".join(_protocol(command) for command in _redis_commands())
 
 
+def redis_sessions() -> bytes:
+    """Return keys that expire, as the Redis protocol: their time begins when they are written, so no kept disk can hold them."""
+    return b"".join(_protocol(("SET", f"session:{i}", f"session of user {i}", "EX", str(_session_s(i)))) for i in range(1, SESSIONS + 1))
+
+
+def _session_s(i: int) -> int:
+    """Return how long a session lives: one third ends while a rehearsal runs, one soon after, one in some hours."""
+    return (300, 900, 21_600)[i % 3] + i
+
+
 def _redis_commands() -> Iterator[tuple[str, ...]]:
     yield ("SELECT", "0")
     for i in range(1, KEYS + 1):
         yield _one_key(i)
         if i % 10 == 0:
             yield ("PEXPIREAT", _key(i), str(FAR_FUTURE_MS + i * 1000))
-    for i in range(1, 101):
-        yield ("SET", f"session:{i}", f"short-lived {i}", "EX", str(300 + i))
     yield ("SELECT", "3")
     for i in range(1, 1001):
         yield ("SET", f"flag:{i}", "on" if i % 2 else "off")

@@ -181,6 +181,11 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> No
     _run(ORDERS_RUN, {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]})
 
 
+def start_sessions() -> None:
+    """Write the keys that expire, into a lab that is new."""
+    ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_sessions())
+
+
 def wait_for_services() -> None:
     """Wait until every service on the source does its work."""
     asked = "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"
