@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from engine.errors import UnreachableError
+from engine.errors import CouldNotLookError, UnreachableError
 from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
-from engine.verdict import Judgement, failed, passed
+from engine.verdict import Judgement, Verdict, failed, passed
+from services.comparison import compare_fingerprints
 from services.http import LONG_DEADLINE_S, ask, judge_http
 
 DATA: Final = "/prometheus"
@@ -20,6 +22,9 @@ HEAD_S: Final = 3 * 3600
 STEPS: Final = 200
 LONGEST_WINDOW_S: Final = 400 * 86_400
 SCRAPES_DEADLINE_S: Final = 40.0
+UNIT_S: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+DURATION_PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
+DURATION: Final = re.compile(rf"(?:{DURATION_PART.pattern})+")
 BLOCK_FILES: Final = ("meta.json", "index", "tombstones")
 
 
@@ -75,15 +80,16 @@ class Product:
         """Read configuration, rules, each block's files, and samples of a past that does not change.
 
         Targets are in the configuration; those that were discovered come seconds after the start, so smoke judges them.
+        Files come first: a damaged block makes Prometheus refuse the query (its chunks carry checksums), and then it is the
+        file that must be named. Raises AssertionError for that, CouldNotLookError when the files are as before.
         """
-        parts = {
-            "configuration": _one(_data(at, "/api/v1/status/config")["yaml"]),
-            "retention": _one(_data(at, "/api/v1/status/flags").get("storage.tsdb.retention.time", "")),
-            "rules": _rules(at),
-        }
-        parts |= _samples(at, since)
-        parts |= _blocks(at, since)
-        return Fingerprint(at.service, parts)
+        blocks = _blocks(at, since)
+        try:
+            answered = _answered(at, since)
+        except CouldNotLookError as error:
+            _refuse_damaged(at, blocks, since, error)
+            raise
+        return Fingerprint(at.service, blocks | answered)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: its blocks are archived as files."""
@@ -107,9 +113,14 @@ def _is_old(target: Mapping[str, Any]) -> bool:
     scraped = datetime.fromisoformat(
         str(target["lastScrape"])[:19] + "+00:00" if str(target["lastScrape"]).endswith("Z") else str(target["lastScrape"])
     )
-    interval = float(str(target.get("scrapeInterval", "60s")).removesuffix("s").removesuffix("m") or 60)
-    interval *= 60 if str(target.get("scrapeInterval", "")).endswith("m") else 1
-    return time.time() - scraped.timestamp() > 2 * interval + 1
+    return time.time() - scraped.timestamp() > 2 * _seconds(str(target.get("scrapeInterval") or "1m")) + 1
+
+
+def _seconds(duration: str) -> float:
+    """Return a duration as Prometheus writes it (`1m30s`, `500ms`, `1h`) in seconds; raises CouldNotLookError for another form."""
+    if not DURATION.fullmatch(duration):
+        raise CouldNotLookError(f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets')
+    return sum(int(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(duration))
 
 
 def _digest(value: Any) -> str:
@@ -118,6 +129,24 @@ def _digest(value: Any) -> str:
 
 def _one(value: Any) -> Part:
     return Part(1, _digest(value))
+
+
+def _answered(at: Target, since: Fingerprint | None) -> dict[str, Part]:
+    """Return the parts that Prometheus itself tells."""
+    parts = {
+        "configuration": _one(_data(at, "/api/v1/status/config")["yaml"]),
+        "retention": _one(_data(at, "/api/v1/status/flags").get("storage.tsdb.retention.time", "")),
+        "rules": _rules(at),
+    }
+    return parts | _samples(at, since)
+
+
+def _refuse_damaged(at: Target, blocks: Mapping[str, Part], since: Fingerprint | None, error: CouldNotLookError) -> None:
+    """Raise AssertionError naming the files when blocks differ from those recorded: that is why nothing could be asked."""
+    before = {name: part for name, part in (since.parts if since else {}).items() if name.startswith("block ")}
+    seen = compare_fingerprints(Fingerprint(at.service, before), Fingerprint(at.service, blocks))
+    if seen.verdict is Verdict.FAILED:
+        raise AssertionError(f"{seen.text}. Nothing else could be compared: {error}") from error
 
 
 def _rules(at: Target) -> Part:

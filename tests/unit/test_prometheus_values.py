@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from engine.errors import CouldNotLookError, UnreachableError
 from engine.model import Fingerprint, Holds, Part
 from services import prometheus
-from services.prometheus import DATA, _block, _blocks, _digest, _is_old
+from services.prometheus import DATA, Product, _block, _blocks, _digest, _is_old
 
 RECORDED: Final = Path(__file__).parents[1] / "recorded" / "prometheus_targets.json"
 TARGETS: Final[list[dict[str, Any]]] = json.loads(RECORDED.read_text(encoding="utf-8"))["data"]["activeTargets"]
@@ -37,13 +38,18 @@ def test_a_target_that_was_never_scraped_is_old(monkeypatch: pytest.MonkeyPatch)
     assert _is_old({**TARGETS[0], "lastScrape": "0001-01-01T00:00:00Z"})
 
 
-@pytest.mark.parametrize(("interval", "later_s", "old"), [("1m30s", 0, False), ("500ms", 60, True), ("1h", 0, False)])
-@pytest.mark.xfail(reason="services/prometheus.py, _is_old: reads whole s or m only; 1m30s and 1h raise ValueError, 500ms counts as 500 s")
+@pytest.mark.parametrize(("interval", "later_s", "old"), [("1m30s", 0, False), ("500ms", 60, True), ("1h", 0, False), ("1d", 86_400, False)])
 def test_intervals_of_every_form_are_read(monkeypatch: pytest.MonkeyPatch, interval: str, later_s: float, old: bool) -> None:
     """Prometheus prints durations like 1m30s, 500ms and 1h."""
     monkeypatch.setattr(prometheus.time, "time", lambda: SCRAPED_AT + later_s)
 
     assert _is_old({**TARGETS[0], "scrapeInterval": interval}) is old
+
+
+def test_an_interval_of_another_form_is_not_guessed() -> None:
+    """Neither 60 seconds nor a crash."""
+    with pytest.raises(CouldNotLookError, match='scrape interval "often" not understood'):
+        _is_old({**TARGETS[0], "scrapeInterval": "often"})
 
 
 def files(**more: str) -> dict[str, str]:
@@ -95,3 +101,43 @@ def test_digests_do_not_depend_on_the_order_of_keys() -> None:
     """Two servers may print an object in another order."""
     assert _digest({"a": 1, "b": [2]}) == _digest({"b": [2], "a": 1}) != _digest({"a": 1, "b": [3]})
     assert _block({"index": "a" * 64, "meta.json": "b" * 64}).digest == _block({"meta.json": "b" * 64, "index": "a" * 64}).digest
+
+
+def silent(at: Any, path: str, params: object = None) -> Any:
+    """Answer like Prometheus over a chunk whose checksum is wrong."""
+    raise UnreachableError("prometheus on wf001: GET /api/v1/query_range: checksum mismatch expected:1a, actual:2b")
+
+
+def recorded() -> Fingerprint:
+    """Return what was recorded at the cutover."""
+    return Fingerprint("prometheus", {**_blocks(at(files()), None), "rules": Part(1, "y")})
+
+
+def test_a_damaged_block_is_named_though_no_query_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flipped byte: the file is judged wrong by its digest, and the failing query told beside it."""
+    monkeypatch.setattr(prometheus, "_data", silent)
+    damaged = at(files(**{f"{ULID}/chunks/000001": "9" * 64}))
+    damaged.service = "prometheus"
+
+    with pytest.raises(AssertionError, match=f"block {ULID}: changed chunks/000001.*Nothing else could be compared: .*checksum mismatch"):
+        Product().fingerprint(damaged, recorded())
+
+
+@pytest.mark.parametrize("since", [recorded(), None])
+def test_a_failing_query_over_whole_blocks_is_no_verdict(monkeypatch: pytest.MonkeyPatch, since: Fingerprint | None) -> None:
+    """With its files as recorded nothing is known to be wrong: could not look."""
+    monkeypatch.setattr(prometheus, "_data", silent)
+    whole = at(files())
+    whole.service = "prometheus"
+
+    with pytest.raises(UnreachableError, match="checksum mismatch"):
+        Product().fingerprint(whole, since)
+
+
+def test_whole_answers_hold_the_blocks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read twice over, in files and in answers, is in one fingerprint; blocks come first, so that messages name them."""
+    monkeypatch.setattr(prometheus, "_answered", lambda at, since: {"rules": Part(1, "y")})
+    whole = at(files())
+    whole.service = "prometheus"
+
+    assert list(Product().fingerprint(whole, None).parts) == [f"block {ULID}", "rules"]
