@@ -49,7 +49,7 @@ class JournalBook:
         self.counts[row.judgement.verdict] += 1
         if row.subject != self._subject:
             self._subject = row.subject
-            self.console.print(Text(f"\n{row.subject}", style="bold"))
+            self.console.print(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
 
     def redact(self, text: str) -> str:
@@ -59,7 +59,7 @@ class JournalBook:
     def _show(self, row: Row) -> None:
         verdict = row.judgement.verdict
         line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
-        line.append(row.sentence, style="default")
+        line.append(self.redact(row.sentence), style="default")
         self.console.print(line)
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from engine.verdict import ExitCode
 SCHEMA_VERSION: Final = 1
 BUSY_MS: Final = 10_000
 EXACT_INTEGER: Final = 2**53 - 1
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 METADATA: Final = MetaData()
 RECORDS: Final = Table(
@@ -174,7 +176,7 @@ class Run:
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any]) -> Record:
         """Append one record and have it on disk before returning; texts are redacted, non-finite numbers refused."""
-        clean = self.journal.redactor.value(exact(body))
+        kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
         content = {
             "run_id": self.id, "number": self.count + 1, "at": self.journal.clock().isoformat(timespec="microseconds"),
             "kind": kind, "service": service, "key": key, "body": clean, "previous": self.head,
@@ -198,9 +200,12 @@ class Run:
 
 
 def exact(value: Any) -> Any:
-    """Return a value as JSON carries it exactly: large integers as text, bytes refused, NaN refused."""
+    """Return a value as JSON carries it exactly: large integers as text, NaN refused, half a surrogate pair as its escape.
+
+    A file name that is not UTF-8 reaches us with such halves (PEP 383); RFC 8785 has no form for them.
+    """
     if isinstance(value, Mapping):
-        return {str(key): exact(item) for key, item in value.items()}
+        return {_paired(str(key)): exact(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [exact(item) for item in value]
     if isinstance(value, bool) or value is None:
@@ -209,9 +214,13 @@ def exact(value: Any) -> Any:
         return value if abs(value) <= EXACT_INTEGER else str(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} can't be recorded: JSON has no such number")
-    if isinstance(value, float | str):
+    if isinstance(value, float):
         return value
-    return str(value)
+    return _paired(value if isinstance(value, str) else str(value))
+
+
+def _paired(text: str) -> str:
+    return SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
 
 
 def chain_problems(records: Sequence[Record]) -> list[str]:

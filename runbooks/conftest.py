@@ -73,6 +73,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out steps that do not apply to a service; the page says so."""
     session = config.stash[SESSION]
+    session.world.redactor.publish(*(marker.args[0] for item in items if (marker := item.get_closest_marker("step"))))
     for item in list(items):
         reason = _does_not_apply(session, item)
         if reason:

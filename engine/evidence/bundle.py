@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -90,11 +90,17 @@ def _point_latest(journal: Journal, run_id: str, folder: Path, command: str) -> 
 
 def render(page: Page) -> str:
     """Return the page as one self-contained HTML document; everything from a server is escaped."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"visible": visible, "clock": clock, "seconds": seconds}
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"clock": clock, "seconds": seconds}
     template = environment.get_template("report.html.j2")
     assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
     return template.render(page=page, timeline=timeline_of(page), icons=ICONS, backup=BACKUP, name=NAME, version=VERSION, **assets)
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if type(value) is str else value  # Markup is ours
 
 
 def junit(page: Page) -> str:
@@ -109,7 +115,7 @@ def junit(page: Page) -> str:
     for group in page.groups:
         for row in group.rows:
             case = ET.SubElement(
-                suite, "testcase", classname=f"{page.command}.{row['subject']}", name=str(row["key"]), time=f"{row['duration_s']:.3f}"
+                suite, "testcase", classname=visible(f"{page.command}.{row['subject']}"), name=visible(row["key"]), time=f"{row['duration_s']:.3f}"
             )
             tag = {"FAILED": "failure", "UNKNOWN": "error", "PASSED": ""}.get(row["verdict"], "skipped")
             if tag:

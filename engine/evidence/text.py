@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
+from typing import Final
 
-CONTROL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def visible(text: object) -> str:
-    """Return text with control, bidirectional and unpaired characters written as escapes; line breaks and tabs stay."""
-    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and unicodedata.category(one) in CONTROL else one for one in str(text))
+    """Return text with control, bidirectional, unpaired and non-characters written as escapes; line breaks and tabs stay.
+
+    What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
+    """
+    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in str(text))
+
+
+def _unseen(one: str) -> bool:
+    number = ord(one)
+    return unicodedata.category(one) in CONTROL or number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF  # noqa: PLR2004 Unicode's non-characters
 
 
 def clock(moment: datetime) -> str:

@@ -131,6 +131,19 @@ def test_what_would_deceive_the_eye_is_visible(night: Night) -> None:
     assert not set(html) & {"\u202e", "\x1b", "\u200b", "\x00"}
 
 
+def test_no_text_of_a_server_breaks_the_xml(night: Night) -> None:
+    """Characters that XML 1.0 has no form for are escapes, in each place that comes from elsewhere."""
+    odd = "".join(map(chr, (*range(0x20), 0x7F, 0x85, 0xFDD0, 0xFFFE, 0xFFFF, 0x1FFFE, 0x10FFFF))) + "]]>&\ud800"
+    night.row("FAILED", odd, details=[odd], subject=odd, key=odd)
+
+    text = junit(night.page())
+
+    case = ET.fromstring(text.encode())[0][0]  # noqa: S314 our own
+    assert not set(text) & set(map(chr, (*range(9), 0xB, 0xC, *range(0xE, 0x20), 0xFFFE, 0xFFFF)))
+    assert "\\ufffe\\uffff" in str(case.get("name"))
+    assert "\\ufffe\\uffff" in str(case[0].text)
+
+
 def test_line_breaks_and_letters_stay() -> None:
     """Only what can't be seen is escaped."""
     assert visible("é ü 日本\n\tok") == "é ü 日本\n\tok"

@@ -86,6 +86,37 @@ def test_values_are_kept_exactly(journal: Journal) -> None:
         run.record("m", body={"share": float("nan")})
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [("caf\udce9", "caf\\udce9"), ("\ud83d half", "\\ud83d half"), ("\U0001f600\ufffe\x00", "\U0001f600\ufffe\x00")]
+)
+def test_text_that_is_no_text_is_written_too(journal: Journal, given: str, kept: str) -> None:
+    """A file name that is not UTF-8 aborts no write: half a pair becomes its escape, and what is read is what was hashed."""
+    run = journal.start_run(command="x", argv=[given])
+    written = run.record("log", service=given, key=given, body={given: [given, {"deep": given}]})
+
+    read = journal.records(run_id=run.id)
+
+    assert read[1] == written
+    assert (read[1].service, read[1].key, read[1].body) == (kept, kept, {kept: [kept, {"deep": kept}]})
+    assert chain_problems(read) == []
+
+
+def test_service_and_key_pass_the_redactor(journal: Journal) -> None:
+    """No column is a way around it; a public name stays what records are found by, even as somebody's password."""
+    journal.redactor.register(Secret("tr0ub4dor&3"))
+    journal.redactor.register(Secret("postgres"))
+    journal.redactor.register(Secret("source"))
+    journal.redactor.publish("postgres", "stop-source")
+    run = journal.start_run(command="x")
+
+    hidden = run.record("step", service="a tr0ub4dor&3", key="k=tr0ub4dor&3", body={})
+    public = run.record("step", service="postgres", key="stop-source", body={})
+
+    assert (hidden.service, hidden.key) == ("a ***", "k=***")
+    assert (public.service, public.key) == ("postgres", "stop-source")
+    assert journal.last("step", service="postgres", key="stop-source") == public
+
+
 def test_the_newest_state_of_a_move_counts(journal: Journal) -> None:
     """A move that was never touched is planned; later states replace earlier ones."""
     run = journal.start_run(command="migrate")

@@ -171,3 +171,14 @@ def test_a_reference_that_can_not_be_resolved_says_which(reference: str, message
 
     assert message in str(refused.value)
     assert PASSWORD not in str(refused.value)
+
+
+def test_a_public_name_is_not_hidden() -> None:
+    """A service that is called like somebody's password keeps its name; longer passwords with the name in them go."""
+    redactor = Redactor()
+    redactor.register(Secret("postgres"))
+    redactor.register(Secret("postgres-17-secret"))
+    redactor.publish("postgres")
+
+    assert redactor.text("postgres on wf005: postgres-17-secret") == "postgres on wf005: ***"
+    assert redactor.removed == 1
