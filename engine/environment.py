@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,8 @@ from pydantic import Field
 from ruamel.yaml import YAML
 
 from engine.inventory import Address, Link, SecretReference, ServiceEntry
-from engine.problems import Strict, parse_shape, read_data, refuse
+from engine.partial import Draft, read_draft
+from engine.problems import Strict, unknown_name
 
 SSH_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[\w@.-]+) \S+$"
 
@@ -53,16 +55,24 @@ class Environment(Strict):
     images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
 
 
+def read_environment(path: Path) -> Draft[Environment]:
+    """Return the environment of a file as far as it can be judged; raises InputError when it can't be read."""
+    return read_draft(Environment, path, {"environment": path.stem, "hosts": {}})
+
+
 def load_environment(path: Path) -> Environment:
     """Return the environment of a file; raises InputError with all its problems."""
-    environment, problems = parse_shape(Environment, read_data(path))
-    if environment and environment.environment != path.stem:
-        problems.append(f"environment: {environment.environment} in a file named {path.stem}; expected the same")
-    if environment and environment.backup and environment.backup.host not in environment.hosts:
-        problems.append(f'backup/host: unknown host "{environment.backup.host}"; known: {", ".join(environment.hosts)}')
-    refuse(path, problems)
-    assert environment is not None
-    return environment
+    draft = read_environment(path)
+    return draft.judged(problems_of(draft))
+
+
+def problems_of(draft: Draft[Environment]) -> Iterator[str]:
+    """Yield what is wrong although the shape is right, as far as the file shows it by itself."""
+    environment, hosts = draft.rough, draft.names("hosts")
+    if environment and environment.environment != draft.path.stem:
+        yield f"environment: {environment.environment} in a file named {draft.path.stem}; expected the same"
+    if environment and environment.backup and hosts is not None and environment.backup.host not in hosts:
+        yield unknown_name("backup/host", "host", environment.backup.host, hosts)
 
 
 def write_environment(path: Path, environment: Environment) -> None:

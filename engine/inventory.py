@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from engine.problems import SECRET_FORMAT, Strict, parse_shape, read_data, refuse, unknown_name
+from engine.partial import Draft, read_draft
+from engine.problems import SECRET_FORMAT, Strict, unknown_name
 
 REFERENCE: Final = re.compile(r"^(env|file|command|container-env):.+$")
 EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 compared, never bound
@@ -123,46 +125,70 @@ class Inventory(Strict):
     links: tuple[Link, ...] = Field((), description="who depends on whom")
 
 
+@dataclass(frozen=True)
+class Known:
+    """The names that other places may use; None: where they should stand is no mapping, so no name can be called unknown."""
+
+    hosts: tuple[str, ...] | None
+    services: tuple[str, ...] | None
+
+    def unknown_host(self, path: str, host: str) -> Iterator[str]:
+        """Yield the problem of a host that is not known."""
+        if self.hosts is not None and host not in self.hosts:
+            yield unknown_name(path, "host", host, self.hosts)
+
+    def unknown_service(self, path: str, service: str) -> Iterator[str]:
+        """Yield the problem of a service that is not known."""
+        if self.services is not None and service not in self.services:
+            yield unknown_name(path, "service", service, self.services)
+
+
+def read_inventory(path: Path) -> Draft[Inventory]:
+    """Return the inventory of a file as far as it can be judged; raises InputError when it can't be read."""
+    return read_draft(Inventory, path, {"version": 1, "hosts": {}, "services": {}})
+
+
+def known_in(draft: Draft[Inventory]) -> Known:
+    """Return the names of a file, those of wrong entries too: they are there, only their entries are not right."""
+    return Known(draft.names("hosts"), draft.names("services"))
+
+
+def names_of(inventory: Inventory) -> Known:
+    """Return the names of an inventory."""
+    return Known(tuple(inventory.hosts), tuple(inventory.services))
+
+
 def load_inventory(path: Path) -> Inventory:
     """Return the inventory of a file; raises InputError with all its problems."""
-    inventory, problems = parse_shape(Inventory, data := read_data(path))
-    refuse(path, problems + (_rough_problems(data) if inventory is None else list(problems_of(inventory))))
-    assert inventory is not None
-    return inventory
+    draft = read_inventory(path)
+    return draft.judged(problems_of(draft))
 
 
-def _rough_problems(data: Any) -> list[str]:
-    """Return the logical problems that show although the shape is wrong: parts that parse are judged by themselves."""
-    if not isinstance(data, Mapping):
-        return []
-    parts = {"version": 1, "hosts": _parsed(HostEntry, data.get("hosts")), "services": _parsed(ServiceEntry, data.get("services"))}
-    links = [link for link in data.get("links") or () if parse_shape(Link, link)[0]]
-    rough, _ = parse_shape(Inventory, {**parts, "links": links})
-    services = data.get("services")
-    known = {str(name) for name in services} if isinstance(services, Mapping) else set()
-    return list(problems_of(rough, known)) if rough else []
-
-
-def _parsed(model: type[Strict], entries: Any) -> dict[str, Any]:
-    entries = entries if isinstance(entries, Mapping) else {}
-    return {name: entry for name, entry in entries.items() if parse_shape(model, entry)[0]}
-
-
-def problems_of(inventory: Inventory, also_known: set[str] | None = None) -> Iterator[str]:
+def problems_of(draft: Draft[Inventory]) -> Iterator[str]:
     """Yield what is wrong although the shape is right: unknown names, one port for two, circles of links."""
-    hosts, services = list(inventory.hosts), [*inventory.services, *(also_known or set())]
+    inventory, known = draft.rough, known_in(draft)
+    if inventory is None:
+        return
     for name, entry in inventory.services.items():
-        if entry.host not in hosts:
-            yield unknown_name(f"services/{name}/host", "host", entry.host, hosts)
-        if entry.health and entry.health.kind != "container" and entry.health.port is None:
-            yield f"services/{name}/health/port: missing; expected the port in the container that answers {entry.health.kind}"
-    for position, link in enumerate(inventory.links):
-        for end, service in (("from", link.from_), ("to", link.to)):
-            if service not in services:
-                yield unknown_name(f"links/{position}/{end}", "service", service, sorted(set(services)))
+        yield from service_problems(f"services/{name}", entry, known)
+    yield from link_problems("links", inventory.links, known)
     yield from port_clashes(inventory.services, {name: entry.host for name, entry in inventory.services.items()}, "services")
     yield from _circles(inventory.links)
     yield from _shared_containers(inventory.services)
+
+
+def service_problems(path: str, entry: ServiceEntry, known: Known) -> Iterator[str]:
+    """Yield what is wrong with one service by itself."""
+    yield from known.unknown_host(f"{path}/host", entry.host)
+    if entry.health and entry.health.kind != "container" and entry.health.port is None:
+        yield f"{path}/health/port: missing; expected the port in the container that answers {entry.health.kind}"
+
+
+def link_problems(path: str, links: tuple[Link, ...], known: Known) -> Iterator[str]:
+    """Yield the ends of links that are no service."""
+    for position, link in enumerate(links):
+        yield from known.unknown_service(f"{path}/{position}/from", link.from_)
+        yield from known.unknown_service(f"{path}/{position}/to", link.to)
 
 
 def _shared_containers(services: Mapping[str, ServiceEntry]) -> Iterator[str]:
@@ -175,10 +201,22 @@ def _shared_containers(services: Mapping[str, ServiceEntry]) -> Iterator[str]:
 
 def port_clashes(services: Mapping[str, ServiceEntry], where: Mapping[str, str], path: str) -> Iterator[str]:
     """Yield each pair of services that publish one port on one host, when each service is on the host of `where`."""
-    published = [(name, port, where[name]) for name, entry in services.items() for port in entry.ports if name in where]
-    for (one, port, host), (other, other_port, other_host) in combinations(published, 2):
-        if host == other_host and _same_port(port, other_port):
-            yield f"{path}/{other}/ports: {other_port.host}/{port.protocol} on {host} is published by {one} too; expected one service per port"
+    for (one, entry), (other, other_entry) in combinations(services.items(), 2):
+        if where[one] == where[other]:
+            for port in _shared_ports(entry, other_entry):
+                yield f"{path}/{other}/ports: {port} on {where[other]} is published by {one} too; expected one service per port"
+
+
+def taken_by(entry: ServiceEntry, newcomer: ServiceEntry) -> Iterator[str]:
+    """Yield what a newcomer wants and a service on the same host has: published ports, the container's name."""
+    for port in _shared_ports(entry, newcomer):
+        yield f"port {port}"
+    if entry.container == newcomer.container:
+        yield f"the container name {entry.container}"
+
+
+def _shared_ports(one: ServiceEntry, other: ServiceEntry) -> Iterator[str]:
+    yield from (f"{port.host}/{port.protocol}" for port, its in product(other.ports, one.ports) if _same_port(port, its))
 
 
 def _same_port(one: PortEntry, other: PortEntry) -> bool:

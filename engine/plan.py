@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from engine.inventory import Inventory, Wave, port_clashes
-from engine.problems import Strict, parse_shape, read_data, refuse, unknown_name
+from engine.inventory import Inventory, Known, ServiceEntry, Wave, names_of, taken_by
+from engine.partial import Draft, read_draft
+from engine.problems import Strict
 
 SHORTEST_WINDOW: Final = timedelta(hours=1)
 LONGEST_WINDOW: Final = timedelta(hours=24)
@@ -71,53 +72,60 @@ class Plan(Strict):
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Annotated[float, Field(gt=0)] = Field(24, description="how old preflight and backups may be, in hours")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
-    moves: Annotated[tuple[PlannedMove, ...], Field(min_length=1)] = Field(description="in order")
+    moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
     costs: dict[str, HostCost] = Field(default_factory=dict, description="per host, for the savings")
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
     external: tuple[str, ...] = Field((), description="what depends on other people")
 
 
+def read_plan(path: Path) -> Draft[Plan]:
+    """Return the plan of a file as far as it can be judged; raises InputError when it can't be read."""
+    window = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-01T06:00:00Z", "time_zone": "UTC"}
+    return read_draft(Plan, path, {"version": 1, "title": "", "window": window, "approvals": [], "moves": []})
+
+
 def load_plan(path: Path, inventory: Inventory) -> Plan:
     """Return the plan of a file; raises InputError with all its problems."""
-    plan, problems = parse_shape(Plan, read_data(path))
-    refuse(path, problems + (list(problems_of(plan, inventory)) if plan else []))
-    assert plan is not None
-    return plan
+    draft = read_plan(path)
+    return draft.judged(problems_of(draft, inventory, names_of(inventory)))
 
 
-def problems_of(plan: Plan, inventory: Inventory) -> Iterator[str]:
-    """Yield what is wrong although the shape is right."""
-    yield from _window_problems(plan.window)
-    yield from _move_problems(plan, inventory)
+def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known) -> Iterator[str]:
+    """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself."""
+    plan = draft.rough
+    if plan is None:
+        return
+    if draft.whole and not plan.moves:
+        yield "moves: none; expected at least one"
+    yield from window_problems("window", plan.window)
+    yield from _order_problems(plan)
     for host in plan.costs:
-        if host not in inventory.hosts:
-            yield unknown_name(f"costs/{host}", "host", host, list(inventory.hosts))
-    where = {name: entry.host for name, entry in inventory.services.items()}
-    where |= {move.service: move.target for move in plan.moves if move.service in where}
-    yield from port_clashes(inventory.services, where, "moves: once all are done, services")
+        yield from known.unknown_host(f"costs/{host}", host)
+    for position, move in enumerate(plan.moves):
+        path = f"moves/{position}"
+        yield from known.unknown_service(f"{path}/service", move.service)
+        yield from known.unknown_host(f"{path}/source", move.source)
+        yield from known.unknown_host(f"{path}/target", move.target)
+        if inventory and move.service in inventory.services:
+            yield from _differences(path, move, inventory.services[move.service])
+    if inventory:
+        yield from arrival_problems(plan, inventory.services)
 
 
-def _window_problems(window: Window) -> Iterator[str]:
+def window_problems(path: str, window: Window) -> Iterator[str]:
+    """Yield what is wrong with a window."""
     length = window.ends_at - window.starts_at
     if length <= timedelta(0):
-        yield f"window: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()})"
+        yield f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()})"
     elif not SHORTEST_WINDOW <= length <= LONGEST_WINDOW:
-        yield f"window: is {length} long; expected between {SHORTEST_WINDOW} and {LONGEST_WINDOW}"
+        yield f"{path}: is {length} long; expected between {SHORTEST_WINDOW} and {LONGEST_WINDOW}"
 
 
-def _move_problems(plan: Plan, inventory: Inventory) -> Iterator[str]:
+def _order_problems(plan: Plan) -> Iterator[str]:
     seen: set[str] = set()
     latest = 0
     for position, move in enumerate(plan.moves):
         path = f"moves/{position}"
-        entry = inventory.services.get(move.service)
-        if entry is None:
-            yield unknown_name(f"{path}/service", "service", move.service, list(inventory.services))
-        elif entry.host != move.source:
-            yield f"{path}/source: {move.service} is on {entry.host} in the inventory; seen {move.source}"
-        for end, host in (("source", move.source), ("target", move.target)):
-            if host not in inventory.hosts:
-                yield unknown_name(f"{path}/{end}", "host", host, list(inventory.hosts))
         if move.source == move.target:
             yield f"{path}/target: {move.target} is also the source; expected another host"
         if move.service in seen:
@@ -126,3 +134,23 @@ def _move_problems(plan: Plan, inventory: Inventory) -> Iterator[str]:
         if WAVES.index(move.wave) < latest:
             yield f"{path}/wave: {move.wave} after {WAVES[latest]}; expected the order {', '.join(WAVES)}"
         latest = max(latest, WAVES.index(move.wave))
+
+
+def _differences(path: str, move: PlannedMove, entry: ServiceEntry) -> Iterator[str]:
+    if entry.host != move.source:
+        yield f"{path}/source: {move.service} is on {entry.host} in the inventory; seen {move.source}"
+    if entry.wave not in {None, move.wave}:
+        yield f"{path}/wave: {move.wave}; the inventory has {entry.wave} for {move.service}; expected the same in both"
+
+
+def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry]) -> Iterator[str]:
+    """Yield each port and container name that a service finds taken when it arrives, the moves before it being done."""
+    where = {name: entry.host for name, entry in services.items()}
+    for position, move in enumerate(plan.moves):
+        if move.service not in services:
+            continue
+        where[move.service] = move.target
+        for other, entry in services.items():
+            if other != move.service and where[other] == move.target:
+                for taken in taken_by(entry, services[move.service]):
+                    yield f"moves/{position}/target: {taken} on {move.target} belongs to {other} when {move.service} arrives; expected it to be free"

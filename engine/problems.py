@@ -1,17 +1,13 @@
-"""Reading a file into a typed model, with all its problems at once, each with its path."""
+"""The shape of a file's data, as a typed model: all its problems at once, each with its path."""
 
 from __future__ import annotations
 
 import difflib
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from engine.errors import InputError
 from engine.secret import Redactor
@@ -19,7 +15,6 @@ from engine.secret import Redactor
 Model = TypeVar("Model", bound="Strict")
 SECRET_FORMAT: Final = "secret-reference"  # noqa: S105 a mark's name
 """Marks in a schema where a reference to a secret belongs."""
-QUOTED: Final = re.compile(r"(?P<harmless>'\\?.'|'<[^'>]*>')|['\"].*", re.DOTALL)
 WORDS: Final = {
     "missing": "missing",
     "int_parsing": "expected a whole number",
@@ -40,43 +35,6 @@ class Strict(BaseModel):
     """Base of all file models: frozen, and no key is ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def read_data(path: Path) -> Any:
-    """Return the content of a YAML or JSON file; raises InputError with line and column."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: can't be read: {reason}. Expected a file there. Try: ls -l {path}") from error
-    try:
-        return _parse_json(path, text) if path.suffix == ".json" else YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
-        # No cause: its text quotes the file, where a password may stand.
-        raise InputError(f"{path}: 1 problem\n  {where}: {_without_quotes(error.problem or 'not YAML')}") from None
-
-
-def _without_quotes(problem: str) -> str:
-    """Return a parser's words up to what it quotes from the file; single characters and its own <tokens> stay."""
-    key, duplicate, _ = problem.partition(" with value ")
-    return key if duplicate else QUOTED.sub(lambda found: found["harmless"] or "…", problem)
-
-
-def _parse_json(path: Path, text: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in seen:
-                raise InputError(f'{path}: 1 problem\n  key "{key}" stands there twice')
-            seen[key] = value
-        return seen
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: 1 problem\n  line {error.lineno}, column {error.colno}: {error.msg}") from error
 
 
 def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]:
@@ -154,13 +112,18 @@ def _resolve(schema: Any, here: Any) -> Any:
     return here
 
 
+def refusal_of(path: Path, problems: list[str]) -> str:
+    """Return the text that refuses a file for its problems."""
+    count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+    return "\n".join([f"{path}: {count}", *(f"  {problem}" for problem in problems)])
+
+
 def refuse(path: Path, problems: list[str]) -> None:
     """Raise InputError with all problems of a file, when there are any."""
     if problems:
-        count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        raise InputError("\n".join([f"{path}: {count}", *(f"  {problem}" for problem in problems)]))
+        raise InputError(refusal_of(path, problems))
 
 
-def unknown_name(path: str, kind: str, name: str, known: list[str]) -> str:
+def unknown_name(path: str, kind: str, name: str, known: Iterable[str]) -> str:
     """Return the problem of a name that is not known."""
-    return f'{path}: unknown {kind} "{name}"; known: {", ".join(known)}'
+    return f'{path}: unknown {kind} "{name}"; known: {", ".join(sorted(set(known)))}'

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.book import JournalBook
-from engine.environment import load_environment
 from engine.errors import CouldNotLookError, InputError
 from engine.evidence import folder_name
-from engine.inventory import load_inventory
+from engine.files import load_files
 from engine.journal import Journal
 from engine.model import Action
 from engine.options import Options
-from engine.plan import load_plan
 from engine.product import VERSION
 from engine.saga import Past, RunningMove
 from engine.scope import PlannedMove, Scope, build_scope
@@ -106,10 +104,8 @@ def load_scope(options: Options) -> Scope:
     if not options.environment_file.exists():
         advice = "nox -s lab -- up" if options.environment == "lab" else f"nox -s pin -- --environment {options.environment}"
         raise InputError(f"{options.environment_file}: not there; it holds the identities of the hosts. Try: {advice}")
-    inventory = load_inventory(options.inventory)
-    plan = load_plan(options.plan, inventory)
-    environment = load_environment(options.environment_file)
-    return build_scope(inventory, plan, environment, services=options.services, waves=options.waves)
+    files = load_files(options.inventory, options.plan, options.environment_file)
+    return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)
 
 
 @contextmanager
@@ -120,6 +116,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     """
     scope = load_scope(options)
     redactor = Redactor()
+    redactor.publish(*scope.services, *scope.hosts)
     journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
     if options.apply:
         check_gates(command, scope, journal)

@@ -12,7 +12,7 @@ from engine.environment import Environment, load_environment, write_environment
 from engine.errors import InputError
 from engine.inventory import load_inventory
 from engine.plan import load_plan
-from engine.problems import read_data
+from engine.reading import read_data
 from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, spoiled, written
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_each_mistake_in_the_inventory_has_its_line(tmp_path: Path, path: str, v
     ("path", "value", "line"),
     [
         ("titel", "x", 'titel: unknown key; did you mean "title"?'),
-        ("moves", [], "moves: Tuple should have at least 1 item"),
+        ("moves", [], "moves: none; expected at least one"),
         ("moves/0/strategy", "live", "moves/0/strategy: Input should be 'stop_copy' (seen: 'live')"),
         ("moves/0/service", "n9n", 'moves/0/service: unknown service "n9n"; known: n8n, redis'),
         ("moves/0/source", "wf001", "moves/0/source: n8n is on wf005 in the inventory; seen wf001"),
@@ -111,7 +111,7 @@ def test_ports_of_the_target_are_counted_after_all_moves(tmp_path: Path) -> None
     together = make_inventory(("services/redis/ports/0/host", 5678))
     file = written(tmp_path / "migration_plan.json", spoiled(PLAN, ("moves/0/target", "wf001")))
 
-    with pytest.raises(InputError, match="moves: once all are done, services/redis/ports: 5678/tcp on wf001 is published by n8n too"):
+    with pytest.raises(InputError, match="moves/1/target: port 5678/tcp on wf001 belongs to n8n when redis arrives; expected it to be free"):
         load_plan(file, together)
 
 
