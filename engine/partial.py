@@ -66,8 +66,9 @@ def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> Dr
 
     Raises InputError when it can't be read at all.
     """
-    data = read_data(path)
+    data, wrong = read_data(path)
     whole, shape = parse_shape(model, data)
+    shape = [*wrong, *(problem for problem in shape if _path_of(problem) not in {_path_of(told) for told in wrong})]
     if whole is not None or not isinstance(data, Mapping):
         return Draft(path, data, whole, whole, tuple(shape))
     rest, kept = {**fillers, **copy.deepcopy(dict(data))}, dict[Place, list[int]]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -68,9 +69,14 @@ def _shown(value: Any) -> str:
     return repr(Redactor().text(str(value))[:60])
 
 
+@cache
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _may_hold_secret(model: type[BaseModel], place: tuple[Any, ...]) -> bool:
     """Return whether a secret's reference belongs at a place or below it: what was written there may be the secret itself."""
-    schema = model.model_json_schema()
+    schema = _schema_of(model)
     return _mentions_secret(schema, _schema_at(schema, place), set())
 
 
@@ -99,7 +105,7 @@ def _schema_at(schema: Any, place: tuple[Any, ...]) -> Any:
 
 def _fields_at(model: type[BaseModel], place: tuple[Any, ...]) -> list[str]:
     """Return the keys known at a place; follows fields by their schema."""
-    schema = model.model_json_schema()
+    schema = _schema_of(model)
     return sorted(_resolve(schema, _schema_at(schema, place)).get("properties", {}))
 
 

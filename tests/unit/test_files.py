@@ -12,7 +12,6 @@ from engine.environment import Environment, load_environment, write_environment
 from engine.errors import InputError
 from engine.inventory import load_inventory
 from engine.plan import load_plan
-from engine.reading import read_data
 from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, spoiled, written
 
 ROOT = Path(__file__).parents[2]
@@ -213,70 +212,6 @@ def test_a_wrong_value_is_shown_only_as_far_as_it_is_harmless(tmp_path: Path, pa
 
     assert shown in str(refused.value)
     assert PASSWORD[:8] not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (f"password: !{PASSWORD}", "line 1, column 11: could not determine a constructor for the tag …"),
-        (f"password: *{PASSWORD}", "line 1, column 11: found undefined alias …"),
-        (f"password: one\npassword: {PASSWORD}", 'line 2, column 1: found duplicate key "password"'),
-        (f"password: @{PASSWORD}", "line 1, column 11: found character '@' that cannot start any token"),
-        (f"passwords: [{PASSWORD}", "but got '<stream end>'"),
-    ],
-)
-def test_a_password_that_breaks_the_yaml_is_not_shown(tmp_path: Path, text: str, line: str) -> None:
-    """A password may begin with a character that YAML keeps for itself; its parser quotes it, our message does not."""
-    file = tmp_path / "inventory.yaml"
-    file.write_text(text, encoding="utf-8")
-
-    with pytest.raises(InputError) as refused:
-        read_data(file)
-
-    assert line in str(refused.value)
-    assert PASSWORD[:8] not in str(refused.value)
-    assert refused.value.__suppress_context__
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "line"),
-    [
-        ("a.yaml", "version: 1\nhosts: [", "line 2, column"),
-        ("a.yaml", "a: 1\na: 2\n", "found duplicate key"),
-        ("a.json", '{"version": 1,', "line 1, column 15: Expecting property name enclosed in double quotes"),
-        ("a.json", '{"version": 1, "version": 1}', 'key "version" stands there twice'),
-    ],
-)
-def test_a_file_that_can_not_be_parsed_tells_where(tmp_path: Path, name: str, text: str, line: str) -> None:
-    """Line and column, or the key that stands there twice: the later value would have won silently."""
-    file = tmp_path / name
-    file.write_text(text, encoding="utf-8")
-
-    with pytest.raises(InputError) as refused:
-        read_data(file)
-
-    assert str(refused.value).startswith(f"{file}: 1 problem\n")
-    assert line in str(refused.value)
-
-
-def test_a_file_that_is_not_there_or_no_text_is_an_input_error(tmp_path: Path) -> None:
-    """The message gives the command that shows what is there."""
-    binary = tmp_path / "binary.yaml"
-    binary.write_bytes(b"\xff\xfe\x00")
-
-    for file in (tmp_path / "none.yaml", binary):
-        with pytest.raises(InputError, match=f"can't be read: .* Try: ls -l {file}"):
-            read_data(file)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "just words"])
-def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
-    """An empty file or a list is no inventory."""
-    file = tmp_path / "inventory.yaml"
-    file.write_text(text, encoding="utf-8")
-
-    with pytest.raises(InputError, match="the file: expected a mapping at the top"):
-        load_inventory(file)
 
 
 def test_the_customers_files_load() -> None:
