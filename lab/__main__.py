@@ -68,8 +68,9 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
     shutil.rmtree(STATE, ignore_errors=True)
     if everything:
         golden.remove_all(client)
-        images.remove_images(client)
-        say(f"removed, with all images and kept disks ({CACHE} may hold downloads of bootstrap)")
+        if refused := images.remove_images(client):
+            raise LabError(f"images: not removed: {'; '.join(refused)}. Expected: nothing else uses them. Look: docker ps -a")
+        say(f"removed, with all images and kept disks that the lab made ({CACHE} may hold downloads of bootstrap)")
     else:
         say("removed; images and kept disks stay for a warm start (down --all removes them)")
 

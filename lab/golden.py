@@ -11,8 +11,8 @@ from typing import Any, Final
 from docker.errors import NotFound
 
 from lab import hosts, services
-from lab.machine import run
-from lab.settings import CACHE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan
+from lab.machine import pipe, run
+from lab.settings import CACHE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
 
 
 def key_of(client: Any) -> str:
@@ -22,7 +22,7 @@ def key_of(client: Any) -> str:
         digest.update((ROOT / "lab" / file).read_bytes())
     for plan in HOSTS:
         for reference in plan.images:
-            digest.update(f"{plan.name} {client.images.get(reference).id}".encode())
+            digest.update(f"{plan.name} {client.images.get(local_name(reference)).id}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -98,8 +98,11 @@ def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str],
 
 
 def _load(plan: HostPlan) -> None:
-    archive = run(["docker", "save", *plan.images])
-    hosts.ssh(plan.name, "docker", "load", "--quiet", stdin=archive, deadline_s=600)
+    """Load a host's images and give them there the names of the inventory."""
+    names = {reference: local_name(reference) for reference in plan.images}
+    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"))
+    script = "; ".join(f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference)
+    hosts.ssh(plan.name, f"set -e; {script or 'true'}")
 
 
 def _keep_passwords(key: str, passwords: dict[str, str]) -> None:

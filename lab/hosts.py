@@ -94,24 +94,11 @@ def _network(plan: HostPlan, address: str) -> tuple[str, ...]:
 
 def wait_for_host(plan: HostPlan) -> None:
     """Wait until a host's engine and sshd answer."""
-    ssh = [
-        "ssh",
-        "-F",
-        str(STATE / "ssh_config"),
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ConnectTimeout=3",
-        plan.name,
-        "docker",
-        "version",
-        "--format",
-        "{{.Server.Version}}",
-    ]
+    asked = ssh_argv(plan.name, "docker", "version", "--format", "{{.Server.Version}}")
 
     def missing() -> str:
         try:
-            run(ssh, deadline_s=15)
+            run(asked, deadline_s=15)
         except LabError as error:
             return str(error).splitlines()[-1]
         return ""
@@ -121,7 +108,12 @@ def wait_for_host(plan: HostPlan) -> None:
 
 def ssh(host: str, *argv: str, stdin: bytes | None = None, deadline_s: float = 120) -> bytes:
     """Run a command on a lab host."""
-    return run(["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, *argv], stdin=stdin, deadline_s=deadline_s)
+    return run(ssh_argv(host, *argv), stdin=stdin, deadline_s=deadline_s)
+
+
+def ssh_argv(host: str, *argv: str) -> list[str]:
+    """Return the words that run a command on a lab host."""
+    return ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", host, *argv]
 
 
 def stop(client: Any, plan: HostPlan) -> None:

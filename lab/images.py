@@ -1,11 +1,13 @@
-"""Images of the lab: official ones where a registry answers, otherwise built from Debian's packages."""
+"""Images of the lab: official ones where a registry answers, otherwise built from Debian's packages.
+
+This machine's engine keeps them under names of the lab's own: a `postgres:17` that is there belongs to its user and is
+neither used, overwritten nor removed. Only inside the lab's hosts do they have the names of the inventory.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
-import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +16,14 @@ from typing import Any, Final
 from docker.errors import APIError, ImageNotFound
 
 from lab.machine import run
-from lab.settings import CACHE, HOST_IMAGE, LABEL, ORDERS, POSTGRES, PROMETHEUS, REDIS, ROOT, TOOLBOX, LabError
+from lab.registry import Registry
+from lab.settings import CACHE, HOST_IMAGE, LABEL, ORDERS, POSTGRES, PREFIX, PROMETHEUS, REDIS, ROOT, TOOLBOX, LabError, local_name
 
 BASE: Final = "debian:trixie-slim"
+OWN_BASE: Final = local_name(BASE)
 SUITE: Final = "trixie"
-KEY_LABEL: Final = "longshore.lab.key"
-PULL_DEADLINE_S: Final = 60
+KEY_LABEL: Final = f"{LABEL}.key"
+IMAGE_LABEL: Final = f"{LABEL}.image"
 HOST_CA_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLDERS: Final = {
     HOST_IMAGE: ROOT / "lab" / "images" / "host",
@@ -30,7 +34,7 @@ FOLDERS: Final = {
     ORDERS: ROOT / "lab" / "images" / "orders",
 }
 PULLED: Final = (POSTGRES, REDIS, PROMETHEUS)
-OFFICIAL, BUILT = "official", "built from packages"
+OFFICIAL, BUILT, FOUND = "official", "built from packages", "was there before the lab"
 
 
 def key_of(folder: Path) -> str:
@@ -42,65 +46,39 @@ def key_of(folder: Path) -> str:
 
 
 def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:
-    """Make sure that every image is there; return where each came from (also kept in the cache folder)."""
-    file = CACHE / "images.json"
-    origins: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    for reference, folder in FOLDERS.items():
-        if not _is_current(client, reference, folder, origins):
-            origins[reference] = _fetch(client, reference, folder, say)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(origins, indent=1), encoding="utf-8")
-    return {reference: origins[reference] for reference in FOLDERS}
+    """Make sure that every image is there; return where each came from, by its name in the inventory."""
+    registry = Registry(client, say)
+    return {reference: _origin(client, reference, folder) or _fetch(client, registry, reference, say) for reference, folder in FOLDERS.items()}
 
 
-def _is_current(client: Any, reference: str, folder: Path, origins: dict[str, str]) -> bool:
+def _origin(client: Any, reference: str, folder: Path) -> str | None:
+    """Return where the image that is there came from; None when there is none, or one built from older files."""
     try:
-        image = client.images.get(reference)
+        labels = client.images.get(local_name(reference)).labels or {}
     except ImageNotFound:
-        return False
-    if origins.get(reference) == OFFICIAL:
-        return True
-    return bool((image.labels or {}).get(KEY_LABEL) == key_of(folder))
+        return None
+    if IMAGE_LABEL in labels:
+        return BUILT if labels.get(KEY_LABEL) == key_of(folder) else None
+    return {TOOLBOX: FOUND, **dict.fromkeys(PULLED, OFFICIAL)}.get(reference)
 
 
-def _fetch(client: Any, reference: str, folder: Path, say: Callable[[str], None]) -> str:
-    if reference in PULLED and _pull(client, reference):
-        say(f"{reference}: pulled")
+def _fetch(client: Any, registry: Registry, reference: str, say: Callable[[str], None]) -> str:
+    name, folder = local_name(reference), FOLDERS[reference]
+    if reference in PULLED and registry.pull(reference, name):
         return OFFICIAL
-    _ensure_base(client, say)
+    _ensure_base(client, registry, say)
     say(f"{reference}: building from packages")
-    run(
-        [
-            "docker",
-            "build",
-            "--network",
-            "host",
-            "--label",
-            f"{KEY_LABEL}={key_of(folder)}",
-            "--label",
-            f"{LABEL}.image=1",
-            "--tag",
-            reference,
-            str(folder),
-        ]
-    )
+    labels = ("--label", f"{KEY_LABEL}={key_of(folder)}", "--label", f"{IMAGE_LABEL}=1")
+    run(["docker", "build", "--network", "host", "--build-arg", f"BASE={OWN_BASE}", *labels, "--tag", name, str(folder)])
     return BUILT
 
 
-def _pull(client: Any, reference: str) -> bool:
+def _ensure_base(client: Any, registry: Registry, say: Callable[[str], None]) -> None:
     try:
-        subprocess.run(["docker", "pull", "--quiet", reference], capture_output=True, timeout=PULL_DEADLINE_S, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return False
-    return bool(client.images.get(reference))
-
-
-def _ensure_base(client: Any, say: Callable[[str], None]) -> None:
-    try:
-        client.images.get(BASE)
+        client.images.get(OWN_BASE)
     except ImageNotFound:
-        if not _pull(client, BASE):
-            say(f"{BASE}: no registry answers; bootstrapping it from packages")
+        if not registry.pull(BASE, OWN_BASE):
+            say(f"{BASE}: bootstrapping it from packages")
             _import_base(client)
 
 
@@ -111,34 +89,53 @@ def _import_base(client: Any) -> None:
         part = archive.with_suffix(".part.tar")
         run(["mmdebstrap", "--variant=minbase", "--include=ca-certificates,curl,procps", SUITE, str(part)])
         part.rename(archive)
-    run(["docker", "import", "--change", f"LABEL {LABEL}.image=1", str(archive), BASE])
-    _trust_this_machines_authorities(client)
+    raw = f"{OWN_BASE}-raw"
+    run(["docker", "import", "--change", f"LABEL {IMAGE_LABEL}=1", str(archive), raw])
+    _trust_this_machines_authorities(client, raw)
+    client.images.remove(raw)
 
 
-def _trust_this_machines_authorities(client: Any) -> None:
-    """Put this machine's CA bundle into the base: company proxies sign with their own authority."""
-    if not HOST_CA_BUNDLE.exists():
-        return
+def _trust_this_machines_authorities(client: Any, raw: str) -> None:
+    """Make the base of the raw one with this machine's CA bundle: company proxies sign with their own authority."""
+    repository, _, tag = OWN_BASE.partition(":")
+    container = client.containers.create(raw, command=["true"])
+    try:
+        if HOST_CA_BUNDLE.exists():
+            container.put_archive("/etc/ssl/certs", _archive_of(HOST_CA_BUNDLE))
+        container.commit(repository=repository, tag=tag)
+    except APIError as error:
+        raise LabError(
+            f"{OWN_BASE}: could not take over this machine's CA bundle: {error.explanation}. Expected: {HOST_CA_BUNDLE} in it. Look: docker info"
+        ) from error
+    finally:
+        container.remove(force=True)
+
+
+def _archive_of(file: Path) -> bytes:
     with io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.add(HOST_CA_BUNDLE, arcname="ca-certificates.crt")
-        container = client.containers.create(BASE, command=["true"])
-        try:
-            container.put_archive("/etc/ssl/certs", buffer.getvalue())
-            repository, _, tag = BASE.partition(":")
-            container.commit(repository=repository, tag=tag)
-        except APIError as error:
-            raise LabError(f"{BASE}: could not take over this machine's CA bundle: {error.explanation}") from error
-        finally:
-            container.remove(force=True)
+            archive.add(file, arcname=file.name)
+        return buffer.getvalue()
 
 
-def remove_images(client: Any) -> None:
-    """Remove every image that the lab built or pulled, and the kept base."""
-    for reference in (*FOLDERS, BASE):
+def remove_images(client: Any) -> list[str]:
+    """Remove every image that the lab made and the kept base; return what could not be removed, with the reason."""
+    refused = []
+    for name in _own_names(client):
         try:
-            client.images.remove(reference, force=True)
+            client.images.remove(name)
         except ImageNotFound:
             continue
-    for name in (f"base-{SUITE}.tar", "images.json"):
-        (CACHE / name).unlink(missing_ok=True)
+        except APIError as error:
+            refused.append(f"{name}: {error.explanation}")
+    (CACHE / f"base-{SUITE}.tar").unlink(missing_ok=True)
+    return refused
+
+
+def _own_names(client: Any) -> list[str]:
+    """Return the names of the lab's own space, the toolbox if the lab built it, and what older builds left without a name."""
+    tags = {tag for image in client.images.list() for tag in image.tags}
+    names = sorted(tag for tag in tags if tag.startswith(f"{PREFIX}/"))
+    if TOOLBOX in tags and IMAGE_LABEL in (client.images.get(TOOLBOX).labels or {}):
+        names.append(TOOLBOX)
+    return names + [image.id for image in client.images.list(filters={"label": IMAGE_LABEL, "dangling": True})]

@@ -40,6 +40,19 @@ def run(argv: list[str], *, stdin: bytes | None = None, deadline_s: float = DEAD
     return answer.stdout
 
 
+def pipe(source: list[str], sink: list[str], *, deadline_s: float = DEADLINE_S) -> None:
+    """Run two programs, the first one's output into the second; raises LabError when either fails."""
+    with subprocess.Popen(source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as giving:
+        try:
+            taking = subprocess.run(sink, stdin=giving.stdout, capture_output=True, timeout=deadline_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            giving.kill()
+            raise LabError(f"{' '.join(source[:2])} | {' '.join(sink[:4])} …: no end after {deadline_s:.0f} s. Try it by hand") from error
+    if giving.returncode or taking.returncode:
+        said = taking.stderr.decode(errors="replace").strip()[-300:]
+        raise LabError(f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and {taking.returncode}: {said}")
+
+
 def wait_until(what: str, question: Callable[[], str], deadline_s: float) -> None:
     """Ask until the answer is empty (nothing missing); raises LabError with the last answer and the wait."""
     started, pause = time.monotonic(), 0.1

@@ -51,6 +51,15 @@ HOSTS: Final = (
     HostPlan("wf001", 11, (PROMETHEUS, TOOLBOX)),  # redis is not there, so that an image really travels
     HostPlan("wf002", 12, (POSTGRES, TOOLBOX)),
 )
+
+
+def local_name(reference: str) -> str:
+    """Return the name that this machine's engine keeps an image of the lab under: one that is nobody else's."""
+    if reference.startswith((f"{PREFIX}/", "longshore/")):
+        return reference
+    return f"{PREFIX}/{reference.replace('/', '-')}"
+
+
 SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
 
 
