@@ -42,7 +42,7 @@ class Route:
 
 def write_audit(fleet: Fleet, host: str, move_label: str, key: str, text: str) -> None:
     """Append one deed to the host's audit log; the second copy of the journal (review 15)."""
-    append_audit(fleet[host], {"move": move_label, "key": key, "text": text})
+    append_audit(fleet[host], {"move": move_label, "key": key, "text": text}, token=fleet.token)
 
 
 def helper_name(purpose: str, *parts: str) -> str:

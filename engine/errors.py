@@ -3,6 +3,7 @@
     LongshoreError
     ├── InputError            wrong input: file, flag, environment (exit 4)
     ├── RefusedError          a gate said no; nothing was done (exit 3)
+    │   └── LockLostError     somebody else took over in the meantime; nothing more is done, not even undone
     ├── CouldNotLookError     no answer to a question: becomes UNKNOWN, never FAILED
     │   ├── UnreachableError  ssh, Docker or a service did not answer
     │   └── DeadlineError     no answer in time
@@ -25,6 +26,10 @@ class InputError(LongshoreError):
 
 class RefusedError(LongshoreError):
     """A gate refused; nothing was changed."""
+
+
+class LockLostError(RefusedError):
+    """Somebody else holds the lock now: this process must not change anything any more, not even undo."""
 
 
 class CouldNotLookError(LongshoreError):

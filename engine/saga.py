@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from engine.errors import CouldNotLookError, LongshoreError, NeedsPersonError
+from engine.errors import CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
@@ -210,9 +210,15 @@ class RunningMove:
 
     @contextmanager
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
-        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then let it go on."""
+        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then let it go on.
+
+        When somebody else holds the lock now, nothing is undone and nothing recorded: the move is theirs.
+        """
         try:
             yield
+        except LockLostError as error:
+            self.stopped_because = str(error)
+            raise
         except BaseException as error:
             self._changed(action)
             reason = str(error) or type(error).__name__

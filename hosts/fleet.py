@@ -31,6 +31,7 @@ class Fleet:
     def __init__(self, names: Iterable[str], environment: Environment, ssh_config: Path | None) -> None:
         """Prepare connections; none is opened yet."""
         self.names = tuple(names)
+        self.token: str | None = None  # of the lock that this run holds on all of them, once it does
         self._environment = environment
         self._folder = private_folder()
         self._hosts = {name: self._host(name, ssh_config) for name in self.names}

@@ -153,6 +153,8 @@ class FileHost(FakeHost):
 class FakeFleet(dict[str, FileHost]):
     """Two hosts and their engines."""
 
+    token: str | None = None
+
     def __init__(self, source: Engine, target: Engine) -> None:
         """Name them wf005 and wf001."""
         super().__init__({"wf005": FileHost("wf005"), "wf001": FileHost("wf001")})

@@ -38,9 +38,15 @@ def test_host_key_is_pinned_with_its_port() -> None:
     assert Peer("h", "192.0.2.1", "ssh-ed25519 A", port=2222).known_hosts().startswith("[192.0.2.1]:2222 ")
 
 
+class FakeFleet(dict[str, FakeHost]):
+    """Hosts without a lock."""
+
+    token: str | None = None
+
+
 def make_fleet(source: FakeHost, target: FakeHost) -> Any:
     """Return a fleet of two."""
-    return {"wf005": source, "wf001": target}
+    return FakeFleet({"wf005": source, "wf001": target})
 
 
 def open_fake(source: FakeHost, target: FakeHost) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, CouldNotLookError, LockLostError, NeedsPersonError
 from engine.model import Note
 from engine.saga import MoveState, NotRun, Past, PlannedOnly, RunningMove, judgement_of_error
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
@@ -256,3 +256,19 @@ def test_a_move_that_is_done_is_only_looked_at() -> None:
 def test_only_a_judged_fact_is_failed(error: Exception, verdict: Verdict) -> None:
     """Not having been able to look is never FAILED, and a defect of the tool is never a verdict on the service."""
     assert judgement_of_error(error).verdict is verdict
+
+
+def test_who_lost_the_lock_changes_nothing_more() -> None:
+    """When somebody else took over, this process neither undoes nor records: the move is theirs now."""
+    world: list[str] = []
+    move, diary = _move(Deed("stop", world), Deed("copy", world, fails=LockLostError("wf005: held by ana")), Deed("start", world))
+    move.perform("stop")
+    before = list(world)
+
+    with pytest.raises(LockLostError):
+        move.perform("copy")
+
+    assert world == [*before, "copy"]
+    assert diary.kinds()[-1] == "intent copy"
+    with pytest.raises(NotRun, match="held by ana"):
+        move.perform("start")
