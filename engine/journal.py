@@ -13,7 +13,7 @@ import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -85,6 +85,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _utc_offset_s() -> int:
+    """Return how far this machine's local time is ahead of UTC now."""
+    return int((datetime.now().astimezone().utcoffset() or timedelta()).total_seconds())
+
+
 @dataclass
 class Journal:
     """The journal of one environment."""
@@ -111,7 +116,8 @@ class Journal:
     def start_run(self, **about: Any) -> Run:
         """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …)."""
         run = Run(self, str(uuid4()))
-        run.record("run_started", body={**about, "machine": f"{platform.system()} {platform.release()} {platform.machine()}"})
+        machine = f"{platform.system()} {platform.release()} {platform.machine()}"
+        run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), **about})
         return run
 
     def records(self, *, run_id: str | None = None, kind: str | None = None, service: str | None = None, until: int | None = None) -> list[Record]:
@@ -194,7 +200,7 @@ class Run:
             "run_ended",
             body={
                 "verdict_counts": dict(verdict_counts), "exit_code": exit_code.value, "exit_name": exit_code.name,
-                "chain_head": self.head, "redacted": self.journal.redactor.removed,
+                "chain_head": self.head, "redacted": self.journal.redactor.removed, "utc_offset_s": _utc_offset_s(),
             },
         )  # fmt: skip
 

@@ -13,13 +13,14 @@ from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from engine.evidence.text import clock, seconds, visible
+from engine.evidence.text import clock, local, seconds, size, visible
 from engine.evidence.timeline import timeline_of
 from engine.evidence.view import BACKUP, Page, drawable, view_of
 from engine.journal import Journal, Record
 from engine.product import NAME, VERSION
 from engine.verdict import Verdict
 
+DRY_RUN: Final = "DRY RUN — nothing was changed"
 PAGE: Final = "report.html"
 TEMPLATES: Final = Path(__file__).parent / "templates"
 ICONS: Final = {
@@ -93,10 +94,10 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"clock": clock, "seconds": seconds}
+    environment.filters |= {"clock": clock, "local": local, "size": size, "seconds": seconds}
     template = environment.get_template("report.html.j2")
     assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
-    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, backup=BACKUP, name=NAME, version=VERSION, **assets)
+    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, backup=BACKUP, dry_run=DRY_RUN, name=NAME, version=VERSION, **assets)
 
 
 def _shown(value: Any) -> Any:
@@ -132,11 +133,13 @@ def junit(page: Page) -> str:
 def summary(page: Page) -> str:
     """Return the result in Markdown, for a ticket or a chat."""
     lines = [f"# {page.sentence}", "", f"Environment **{page.environment}**, {clock(page.started_at)}, {seconds(page.duration_s)}.", ""]
+    lines += [f"**{DRY_RUN}**", ""] if page.dry_run else []
     lines += [f"- **ALTERED** {visible(text)}" for text in page.altered] + [""] * bool(page.altered)
-    lines += ["| service | from | to | outage | verdict |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| service | from | to | outage | copied | verdict |", "| --- | --- | --- | --- | --- | --- |"]
     for service in page.services:
         outage = service["outage"]
         told = f"{outage['seconds']:.1f} s ± {outage['error_bar_s']:.1f} s" if outage else "–"
-        lines.append(f"| {service['service']} | {service['source']} | {service['target']} | {told} | {service['verdict']} |")
+        copied = f"{service['copied_bytes']:,} bytes" if service["copied_bytes"] is not None else "–"
+        lines.append(f"| {service['service']} | {service['source']} | {service['target']} | {told} | {copied} | {service['verdict']} |")
     lines += ["", *(f"- **{row['verdict']}** {row['subject']}: {row['sentence']} {visible(row['text'])}" for row in page.decisions), ""]
     return "\n".join(lines)

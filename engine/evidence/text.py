@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -25,6 +25,23 @@ def _unseen(one: str) -> bool:
 def clock(moment: datetime) -> str:
     """Return a moment in UTC, as people read it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def local(moment: datetime, offset_s: int | None) -> str:
+    """Return a moment as the operator's clock showed it, with that clock's distance from UTC; nothing when it was not recorded."""
+    if offset_s is None:
+        return ""
+    return moment.astimezone(timezone(timedelta(seconds=offset_s))).isoformat(" ", "seconds") + " local"
+
+
+def size(size_bytes: int) -> str:
+    """Return a size in the unit that fits (powers of 1000)."""
+    value = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 the next unit
+            return f"{size_bytes} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
 
 
 def seconds(duration_s: float) -> str:

@@ -11,8 +11,10 @@ from typing import Any, Final
 from jinja2 import UndefinedError
 
 from engine.errors import InputError
-from engine.evidence.sentence import GOOD, altered_sentence, sentence_of, verdict_of
+from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
+from engine.evidence.standing import Standing, standing_of
 from engine.journal import Journal, Record, chain_problems
+from engine.phases import WRITING_PHASES
 from engine.verdict import Verdict
 
 TALLY: Final = tuple(verdict.value for verdict in Verdict)
@@ -51,11 +53,14 @@ class Page:
     sentence: str
     verdict: str
     finished: bool
+    dry_run: bool
     altered: tuple[str, ...]
     about: Mapping[str, Any]
     scope: Mapping[str, Any]
     started_at: datetime
     ended_at: datetime
+    started_offset_s: int | None
+    ended_offset_s: int | None
     tally: Mapping[str, int]
     decisions: tuple[Mapping[str, Any], ...]
     groups: tuple[Group, ...]
@@ -70,6 +75,11 @@ class Page:
     chain_head: str
     redacted: int
     rows: int = field(default=0)
+
+    @property
+    def warnings(self) -> int:
+        """Return how many steps did not pass and only warn."""
+        return sum(map(warns, self.decisions))
 
     @property
     def duration_s(self) -> float:
@@ -104,8 +114,9 @@ def drawable(altered: Sequence[str]) -> Iterator[None]:
 def _altered(journal: Journal, records: Sequence[Record]) -> Iterable[str]:
     """Yield what is wrong with the chain of a run, and with those of earlier runs whose records its page shows."""
     yield from chain_problems(records)
-    shown = {r.run_id for kind in ("outage", "move_state") for r in journal.records(kind=kind, until=records[-1].seq)} - {records[0].run_id}
-    for run_id in sorted(shown):
+    moves = _first(records, "scope").get("moves") or ()
+    standing = [standing_of(journal, str(move["service"]), records[-1].seq) for move in moves]
+    for run_id in sorted({run for one in standing for run in one.runs} - {records[0].run_id}):
         yield from chain_problems(journal.records(run_id=run_id))
 
 
@@ -115,27 +126,30 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
     rows = [{**r.body, "key": r.key, "at": r.at} for r in records if r.kind == "step"]
     ended = next((r for r in records if r.kind == "run_ended"), None)
     scope = _first(records, "scope")
-    until = records[-1].seq
-    outages = _outages(journal, scope, until)
+    standing = {str(move["service"]): standing_of(journal, str(move["service"]), records[-1].seq) for move in scope.get("moves") or ()}
+    dry_run = _is_dry_run(records, rows)
     return Page(
         run_id=records[0].run_id,
         command=command,
         environment=str(about["environment"]),
-        sentence=altered_sentence(command, scope) if altered else sentence_of(command, rows, scope, finished=ended is not None),
+        sentence=altered_sentence(command, scope) if altered else sentence_of(command, rows, scope, finished=ended is not None, dry_run=dry_run),
         verdict=Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None),
         finished=ended is not None,
+        dry_run=dry_run,
         altered=altered,
         about=about,
         scope=scope,
         started_at=datetime.fromisoformat(records[0].at),
         ended_at=datetime.fromisoformat(records[-1].at),
+        started_offset_s=about.get("utc_offset_s"),
+        ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
-        decisions=tuple(row for row in rows if row["verdict"] not in GOOD | {Verdict.PLANNED.value}),
+        decisions=tuple(row for row in rows if row["verdict"] not in FINE),
         groups=_groups(rows, scope),
-        services=_services(rows, scope, outages, journal, until),
+        services=_services(rows, scope, standing),
         hosts=tuple(r.body for r in records if r.kind == "host"),
         bars=_bars(records),
-        outages=outages,
+        outages={service: one.outage for service, one in standing.items() if one.outage},
         fingerprints=_fingerprints(records),
         logs=tuple(r.body for r in records if r.kind == "log"),
         tables=tuple(r.body for r in records if r.kind == "table"),
@@ -161,30 +175,31 @@ def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any]) -> tupl
     return tuple(groups)
 
 
-def _services(
-    rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], outages: Mapping[str, Any], journal: Journal, until: int
-) -> tuple[Mapping[str, Any], ...]:
+def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether nothing could be changed: a changing phase without --apply that began no deed."""
+    about = records[0].body
+    asked = about["command"] in WRITING_PHASES and not about.get("apply", "--apply" in about.get("argv", ()))
+    planned = any(row["verdict"] == Verdict.PLANNED.value for row in rows)
+    return (asked or planned) and not any(record.kind == "intent" for record in records)
+
+
+def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:
     services = []
     for move in scope.get("moves") or ():
-        mine = [row for row in rows if row["service"] == move["service"]]
+        mine, stood = [row for row in rows if row["service"] == move["service"]], standing[move["service"]]
         services.append(
             {
                 **move,
-                "outage": outages.get(move["service"]),
-                "state": journal.move_state(move["service"], until=until).replace("_", " "),
+                "outage": stood.outage,
+                "copied_bytes": stood.copied_bytes,
+                "state": stood.state,
                 "verdict": verdict_of(mine, finished=True),
-                "passed": sum(row["verdict"] in GOOD for row in mine),
+                "passed": sum(row["verdict"] == Verdict.PASSED.value for row in mine),
                 "steps": len(mine),
                 "stand_in": move["service"] in (scope.get("stand_ins") or ()),
             }
         )
     return tuple(services)
-
-
-def _outages(journal: Journal, scope: Mapping[str, Any], until: int) -> dict[str, Mapping[str, Any]]:
-    """Return the newest measured outage of each service, from whichever run had measured it by then."""
-    wanted = {move["service"] for move in scope.get("moves") or ()}
-    return {str(r.service): r.body for r in journal.records(kind="outage", until=until) if r.service in wanted}
 
 
 def _bars(records: Sequence[Record]) -> tuple[Bar, ...]:

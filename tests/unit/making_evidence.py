@@ -23,8 +23,9 @@ MOVES = [
 class Night:
     """A run that a test writes, second by second."""
 
-    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None, *, apply: bool = True) -> None:
         """Start it."""
+        self.apply = apply
         self.now, self.step_s = datetime(2026, 1, 1, tzinfo=UTC), 1
         redactor = Redactor()
         redactor.register(Secret(PASSWORD))
@@ -34,7 +35,15 @@ class Night:
     def another(self, command: str, moves: list[dict[str, Any]] | None = None) -> Run:
         """Start one more run in the same journal."""
         run = self.journal.start_run(
-            command=command, environment="lab", plan_digest="d" * 64, operator="ana@desk", version="0.1.0", commit="c" * 40, argv=["--lab"]
+            command=command,
+            environment="lab",
+            plan_digest="d" * 64,
+            operator="ana@desk",
+            version="0.1.0",
+            commit="c" * 40,
+            argv=["--lab"],
+            apply=self.apply,
+            utc_offset_s=-10_800,
         )
         run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
         run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})

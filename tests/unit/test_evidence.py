@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from engine.evidence.bundle import junit, render, summary
-from engine.evidence.text import clock, seconds, visible
+from engine.evidence.text import clock, local, seconds, size, visible
 from engine.evidence.timeline import timeline_of
 from tests.unit.making_evidence import MOVES, Night
-
-REST = "; the others could not be looked at or did not run"
 
 
 @pytest.fixture
@@ -27,14 +25,15 @@ def night(tmp_path: Path) -> Night:
     ("verdicts", "sentence", "verdict"),
     [
         (["PASSED", "PASSED"], "Migration of 1 service passed: 2 of 2 steps passed", "PASSED"),
-        (["PASSED", "WAIVED"], "Migration of 1 service passed: 2 of 2 steps passed", "PASSED"),
-        (["PASSED", "FAILED", "NOT_RUN"], "Migration of 1 service failed: 1 of 3 steps failed", "FAILED"),
-        (["PASSED", "UNKNOWN", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 3 steps passed" + REST, "UNKNOWN"),
-        (["WAITING"], "Migration of 1 service is incomplete: 0 of 1 steps passed" + REST, "WAITING"),
-        (["PASSED", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 2 steps passed" + REST, "NOT_RUN"),
+        (["PASSED", "WAIVED"], "Migration of 1 service passed: 1 of 2 steps passed, 1 waived", "PASSED"),
+        (["PASSED", "FAILED", "NOT_RUN"], "Migration of 1 service failed: 1 of 3 steps failed, 1 not run", "FAILED"),
+        (["FAILED", "UNKNOWN", "WAIVED"], "Migration of 1 service failed: 1 of 3 steps failed, 1 unknown, 1 waived", "FAILED"),
+        (["PASSED", "UNKNOWN", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 3 steps passed, 1 unknown, 1 not run", "UNKNOWN"),
+        (["WAITING"], "Migration of 1 service is incomplete: 0 of 1 steps passed, 1 waiting", "WAITING"),
+        (["PASSED", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 2 steps passed, 1 not run", "NOT_RUN"),
         (["PASSED", "PLANNED"], "Dry run. Migration of 1 service was only described: no host was changed", "PLANNED"),
-        (["PLANNED", "FAILED"], "Migration of 1 service failed: 1 of 2 steps failed", "FAILED"),
-        ([], "Migration of 1 service is incomplete: 0 of 0 steps passed" + REST, "UNKNOWN"),
+        (["PLANNED", "FAILED"], "Dry run. Migration of 1 service failed: 1 of 2 steps failed, 1 planned", "FAILED"),
+        ([], "Migration of 1 service is incomplete: 0 of 0 steps passed", "UNKNOWN"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_one_sentence(night: Night, verdicts: list[str], sentence: str, verdict: str) -> None:
@@ -68,6 +67,49 @@ def test_a_run_that_was_killed_says_so(night: Night) -> None:
     assert (page.verdict, page.finished) == ("UNKNOWN", False)
     assert "(cut off)" in render(page)
     assert "did not finish" in summary(page)
+
+
+def test_a_dry_run_cannot_be_taken_for_the_real_one(tmp_path: Path) -> None:
+    """It says so first, on the page and in the summary, also when a question failed or nothing was asked."""
+    night = Night(tmp_path, apply=False)
+    night.row("FAILED", "no room")
+
+    page = night.page()
+
+    assert page.sentence == "Dry run. Migration of 1 service failed: 1 of 1 steps failed"
+    assert '<p class="dry">DRY RUN — nothing was changed</p>' in render(page)
+    assert "**DRY RUN — nothing was changed**" in summary(page)
+
+
+def test_a_run_that_did_something_is_no_dry_run(night: Night) -> None:
+    """Whatever was asked for: a deed on record is a deed."""
+    night.run.record("intent", service="redis", key="stop", body={})
+    night.row("PLANNED")
+
+    assert "DRY RUN" not in render(night.page())
+
+
+def test_the_first_screen_answers_the_approver(tmp_path: Path) -> None:
+    """Totals with what failed and could not be looked at, hosts, both times, outage, data, version and commit."""
+    night = Night(tmp_path, moves=MOVES)
+    for verdict in ("PASSED", "FAILED", "UNKNOWN", "UNKNOWN", "NOT_RUN", "WAIVED"):
+        night.row(verdict)
+    night.run.record("outage", service="redis", body={"seconds": 4.2, "error_bar_s": 0.1})
+    night.run.record("outcome", service="redis", key="copy-volumes", body={"ok": True, "note": {"copied": {}, "size_bytes": 6_474_250}})
+    night.run.record("outcome", service="n8n", key="copy-volumes", body={"ok": True, "note": {"copied": {}, "size_bytes": 999}})
+    night.run.record("move_state", service="n8n", body={"state": "undone"})
+
+    html = render(night.page())
+    first = re.sub(r"<[^>]+>|\s+", " ", html[html.index("<body>") : html.index('id="decide"')])
+    first = re.sub(" +", " ", first)
+
+    for words in (
+        "1 of 6 passed", "Failed 1", "Unknown 2", "Not run 1", "Waived 1", "redis 4.2 s ± 0.1 s 6.5 MB", "Hosts wf001",
+        "longshore 0.1.0, commit cccccccccccc", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01-03:00 local",
+        "Ended 2026-01-01 00:00:14 UTC", "Took 13.0 s",
+    ):  # fmt: skip
+        assert words in first, words
+    assert "n8n" not in first  # undone: nothing of it is on its target
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 services"), (1, "1 service "), (2, "2 services")])
@@ -151,6 +193,14 @@ def test_line_breaks_and_letters_stay() -> None:
     assert visible(3) == "3"
 
 
+def test_sizes_and_local_times_are_for_people() -> None:
+    """In the unit that fits; local time with its distance from UTC, or nothing when it is not on record."""
+    moment = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+
+    assert [size(value) for value in (0, 999, 1000, 6_474_250, 2 * 10**12)] == ["0 bytes", "999 bytes", "1.0 kB", "6.5 MB", "2.0 TB"]
+    assert (local(moment, 3600), local(moment, None)) == ("2026-03-29 01:30:00+01:00 local", "")
+
+
 def test_durations_and_times_are_for_people() -> None:
     """In the unit that fits; moments in UTC."""
     assert [seconds(value) for value in (0.04, 59.94, 60, 3599, 7260)] == ["0.0 s", "59.9 s", "1 min 0 s", "59 min 59 s", "2 h 1 min"]
@@ -203,7 +253,7 @@ def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
     assert [box.kind for box in timeline.boxes] == ["deed", "failed", "outage"]
     assert timeline.words == "redis: 2 actions from 3 s to 6 s after the start, outage 4.2 s"
     assert "4.2 s <small>± 0.1 s</small>" in render(page)
-    assert "| redis | wf005 | wf001 | 4.2 s ± 0.1 s |" in summary(page)
+    assert "| redis | wf005 | wf001 | 4.2 s ± 0.1 s | – |" in summary(page)
 
 
 def test_the_summary_lists_what_needs_a_decision(night: Night) -> None:

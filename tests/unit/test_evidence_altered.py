@@ -62,7 +62,7 @@ def test_an_altered_journal_is_no_pass(night: Night, statement: str, words: str)
 def test_a_record_of_another_run_that_the_page_shows_counts(night: Night) -> None:
     """The outage on a page of validate was measured by the migration: its chain is looked at too."""
     night.run.record("outage", service="redis", body={"seconds": 4.2, "error_bar_s": 0.1})
-    later = night.journal.start_run(command="validate", environment="lab")
+    later = night.another("validate")
     night.tamper("UPDATE records SET body = replace(body, '4.2', '0.2')")
 
     page = view_of(night.journal, later.id)
