@@ -264,8 +264,8 @@ class ProveVolumes:
     def _drift(self, place: DataPlace) -> Drift:
         route = self.route
         with ThreadPoolExecutor(max_workers=2) as pool:
-            here = pool.submit(read_manifest, route.fleet, route.source, place.source)
-            there = pool.submit(read_manifest, route.fleet, route.target, place.source)
+            here = pool.submit(read_manifest, route.fleet, route.source, place.source, route.move_label)
+            there = pool.submit(read_manifest, route.fleet, route.target, place.source, route.move_label)
             return compare_manifests(here.result(), there.result(), ())
 
 

@@ -17,11 +17,11 @@ END: Final = b'{"end":true}\n'
 class Now:
     """A future that is there at once."""
 
-    def __init__(self, value: list[str]) -> None:
+    def __init__(self, value: list[str | None]) -> None:
         """Hold the value."""
         self.value = value
 
-    def result(self) -> list[str]:
+    def result(self) -> list[str | None]:
         """Return it."""
         return self.value
 

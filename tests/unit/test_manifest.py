@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import sys
@@ -226,13 +227,53 @@ def test_both_sides_cut_at_the_same_place_are_refused(two: tuple[Path, Path]) ->
         compare_manifests(Manifest("wf005", "x", lines), Manifest("wf001", "x", lines))
 
 
-@pytest.mark.xfail(reason="hosts/manifest.py, entries: half a line ends as JSONDecodeError", raises=ValueError)
 def test_a_line_cut_in_its_middle_could_not_be_read(two: tuple[Path, Path]) -> None:
     """Half a line is no answer, and no crash either."""
     whole = manifest(two[0])
 
     with pytest.raises(CouldNotLookError):
         compare_manifests(whole, Manifest("wf001", "x", whole.lines[:-30]))
+
+
+@pytest.mark.parametrize("noise", [b"WARNING: no swap\n", b'{"path":"x"}\n', b'{"path":"x","type":\n'])
+def test_a_line_that_is_no_entry_could_not_be_read(two: tuple[Path, Path], noise: bytes) -> None:
+    """What a shell or Docker prints between the entries is on neither side a file."""
+    whole = manifest(two[0])
+    first, _, rest = whole.lines.partition(b"\n")
+    noisy = Manifest("wf001", "volume x", first + b"\n" + noise + rest)
+
+    with pytest.raises(CouldNotLookError, match="wf001: the manifest of volume x has "):
+        compare_manifests(whole, noisy)
+
+
+def test_a_packed_manifest_is_the_same(two: tuple[Path, Path]) -> None:
+    """Packed or not, a side says the same; one that was cut or damaged on its way says nothing."""
+    whole = manifest(two[0])
+    packed = gzip.compress(whole.lines)
+
+    assert compare_manifests(whole, Manifest("wf001", "x", packed)).compared == 7
+    for broken in (packed[:-20], packed[:60] + b"\0\0\0\0" + packed[64:]):
+        with pytest.raises(CouldNotLookError, match="wf001: the manifest of x"):
+            compare_manifests(whole, Manifest("wf001", "x", broken))
+
+
+def test_what_vanishes_while_it_is_read_is_named(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, a folder's entry, the file behind a hard link: each has a line; nothing is taken for equal because it vanished on both sides."""
+    one, other = two
+    whole = manifest(other, "wf001")
+    stat_of, digest = os.lstat, program.digest
+    monkeypatch.setattr(program, "digest", lambda path: digest(path + b"-gone" if path.endswith(b"/pair-a") else path))
+    monkeypatch.setattr(program.os, "lstat", lambda path: stat_of(path + b"-gone" if path.endswith(b"/inner") else path))
+
+    seen = manifest(one)
+    drift = compare_manifests(seen, whole)
+
+    assert drift.differences == (
+        "folder/inner: vanished on source while it was read", "pair-a: vanished on source while it was read",
+    )  # fmt: skip
+    assert compare_manifests(seen, seen).differences[0] == "folder/inner: vanished on source and target while it was read"
+    with pytest.raises(CouldNotLookError, match="pair-b: the file that it is linked to vanished"):
+        list(seen.files())
 
 
 def test_the_program_runs_alone(local_program: None, tmp_path: Path) -> None:
@@ -243,7 +284,10 @@ def test_the_program_runs_alone(local_program: None, tmp_path: Path) -> None:
     source = Path(str(program.__file__)).read_text(encoding="utf-8")
     answer = subprocess.run([sys.executable, "-I", "-c", source, str(root)], capture_output=True, check=True, cwd=tmp_path)
 
+    packed = subprocess.run([sys.executable, "-I", "-c", source, str(root), "gzip"], capture_output=True, check=True, cwd=tmp_path)
+
     assert answer.stdout.endswith(END)
+    assert gzip.decompress(packed.stdout) == answer.stdout
     assert not compare_manifests(manifest(root), Manifest("wf001", "tree", answer.stdout))
 
 
