@@ -13,6 +13,7 @@ from engine.environment import Environment
 from engine.errors import InputError
 from engine.inventory import Inventory, Link, ServiceEntry, Thresholds
 from engine.plan import Plan, PlannedMove
+from engine.problems import Strict
 
 __all__ = ["PlannedMove", "Scope", "build_scope"]
 
@@ -35,30 +36,38 @@ class Scope:
         return tuple(link for link in self.links if link.to == service)
 
     def thresholds(self, host: str) -> Thresholds:
-        """Return a host's thresholds."""
-        return self.inventory.hosts[host].thresholds or self.inventory.thresholds
+        """Return a host's thresholds: its own, else the inventory's for all."""
+        entry = self.inventory.hosts.get(host)
+        return (entry.thresholds if entry else None) or self.inventory.thresholds
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 over what people approve: plan, the inventory it touches, the environment's identities.
+        """Return the SHA-256 over what people approve: the plan, and all that it touches in this environment, as it is here.
 
-        RFC 8785 JSON of the resolved values: comments, order of keys and hosts of others don't count.
+        Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
+        identities of the hosts, the backup's place. RFC 8785 JSON of the values: comments, order of keys, hosts of others
+        and the selection of one run don't count. Nor does where the backup's password is read from: each operator has his own.
         """
-        moved = {move.service for move in self.plan.moves}
-        links = [link for link in self.inventory.links if moved & {link.from_, link.to}]
+        moves = [move for move in self.plan.moves if move.service in self.services]
+        moved = {move.service for move in moves}
+        links = [link for link in self.links if moved & {link.from_, link.to}]
+        touched = moved | {end for link in links for end in (link.from_, link.to)}
+        hosts = _hosts(moves, self.environment)
+        backup = self.environment.backup
         content: dict[str, Any] = {
             "environment": self.environment.environment,
-            "identities": {name: _data(identity) for name, identity in self.environment.hosts.items()},
+            "identities": {name: _data(identity) for name, identity in self.environment.hosts.items() if name in hosts},
+            "thresholds": {name: _data(self.thresholds(name)) for name in hosts},
+            "backup": {key: value for key, value in _data(backup).items() if key != "password"} if backup else None,
             "plan": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
-            "services": {name: _data(entry) for name, entry in self.inventory.services.items() if name in moved},
-            "links": [_data(link) for link in links],
-            "thresholds": _data(self.inventory.thresholds),
+            "services": {name: _data(entry) for name, entry in self.services.items() if name in touched},
+            "links": sorted((_data(link) for link in links), key=rfc8785.dumps),
         }
         return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
-def _data(model: object) -> dict[str, object]:
-    return model.model_dump(mode="json", by_alias=True)  # type: ignore[attr-defined,no-any-return]
+def _data(model: Strict) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True)
 
 
 def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, services: Iterable[str] = (), waves: Iterable[str] = ()) -> Scope:
@@ -69,7 +78,7 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     if not moves:
         raise InputError(f"nothing to do: none of {', '.join(m.service for m in chosen)} exists in environment {environment.environment}")
     entries = {**inventory.services, **environment.adds.services}
-    present = {name: entry for name, entry in entries.items() if here is None or name in here}
+    present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.adds.services}
     links = tuple(link for link in (*inventory.links, *environment.adds.links) if {link.from_, link.to} <= set(present))
     hosts = _hosts(moves, environment)
     missing = [host for host in hosts if host not in environment.hosts]
@@ -90,7 +99,8 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     )
 
 
-def _hosts(moves: tuple[PlannedMove, ...], environment: Environment) -> tuple[str, ...]:
+def _hosts(moves: Iterable[PlannedMove], environment: Environment) -> tuple[str, ...]:
+    moves = tuple(moves)
     named = [*(move.source for move in moves), *(move.target for move in moves)]
     if environment.backup:
         named.append(environment.backup.host)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from engine.environment import load_environment
+from engine.environment import Environment, load_environment
 from engine.errors import InputError
 from engine.inventory import load_inventory
 from engine.plan import load_plan
 from engine.scope import Scope, build_scope
-from tests.unit.making_files import ENVIRONMENT, make_environment, make_inventory, make_plan, written
+from tests.unit.making_files import ENVIRONMENT, INVENTORY, make_environment, make_inventory, make_plan, spoiled, written
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +103,24 @@ def test_thresholds_of_a_host_come_before_those_of_all() -> None:
     assert (scope.thresholds("wf001").disk_percent, scope.thresholds("wf002").disk_percent) == (95, 85)
 
 
+def test_a_host_that_only_the_environment_knows_has_the_limits_of_all() -> None:
+    """Loading refuses such a host; judging one never ends in a traceback."""
+    assert make_scope().thresholds("vault").disk_percent == 85
+
+
+def test_what_an_environment_adds_is_there_without_being_listed() -> None:
+    """The list of services picks from the inventory; what the environment adds itself exists in it."""
+    scope = make_scope(environment=(("services", ["redis"]), ("adds", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]})))
+
+    assert list(scope.services) == ["redis", "orders"]
+    assert scope.links[0].from_ == "orders"
+
+
+ORDERS: dict[str, Any] = {"product": "generic", "host": "wf005", "container": "orders", "image": "orders:1"}
+NEEDS_REDIS: dict[str, Any] = {"from": "orders", "to": "redis", "name": "redis", "port": 6379}
+NEEDS_N8N: dict[str, Any] = {"from": "redis", "to": "n8n", "name": "n8n", "port": 5678, "needed_at_start": False}
+BACKUP: dict[str, Any] = {"host": "wf006", "path": "/b", "password": "env:P"}
+SEVEN: dict[str, Any] = {**ENVIRONMENT["hosts"]["wf001"], "machine_id": "7" * 32}
 UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container": "synChat", "image": "synchat:1"}
 
 
@@ -113,7 +131,13 @@ UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container":
         {"inventory": (("hosts/wf006", {"purpose": "x"}), ("services/synchat", UNRELATED))},
         {"plan": (("$schema", "schemas/migration_plan.schema.json"),)},
         {"services": ("redis",)},
+        {"waves": ("critical",)},
         {"environment": (("ssh_config", "state/ssh_config"),)},
+        {"environment": (("hosts/wf007", SEVEN),)},
+        {"inventory": (("hosts/wf006", {"purpose": "x", "thresholds": {"disk_percent": 1}}),)},
+        {"inventory": (("hosts/wf001/notes", "third rack"),)},
+        {"inventory": (("links", [*INVENTORY["links"], {"from": "synchat", "to": "mail", "name": "mail", "port": 25}]),)},
+        {"environment": (("adds", {"services": {"orders": ORDERS}}),)},
     ],
 )
 def test_what_nobody_approves_does_not_change_the_digest(changes: dict[str, Any]) -> None:
@@ -150,8 +174,41 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         {"environment": (("hosts/wf001/machine_id", "f" * 32),)},
         {"environment": (("hosts/wf001/ssh_host_key", "ssh-ed25519 BBBB"),)},
         {"environment": (("environment", "staging"),)},
+        {"inventory": (("hosts/wf001/thresholds", {"disk_percent": 99}),)},
+        {"environment": (("services", ["redis"]),)},
+        {"environment": (("adds", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]}),)},
+        {"environment": (("backup", BACKUP), ("hosts/wf006", SEVEN))},
     ],
 )
 def test_what_people_approve_changes_the_digest(changes: dict[str, Any]) -> None:
     """A changed port, image, rule, link, limit, move, window or machine needs a new approval."""
     assert make_scope(**changes).digest != make_scope().digest
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "counts"),
+    [
+        ("adds/services/orders/image", "orders:2", True),
+        ("adds/links/0/port", 6380, True),
+        ("backup/path", "/other", True),
+        ("backup/host", "wf002", True),
+        ("hosts/wf006/machine_id", "8" * 32, True),
+        ("backup/password", "file:/run/secrets/backup", False),
+        ("adds/services/alone/image", "alone:2", False),
+    ],
+)
+def test_what_only_an_environment_has_counts_as_far_as_it_is_touched(path: str, value: Any, counts: bool) -> None:
+    """Its dependants, their links and the backup's place are approved; where a person keeps the password is his own affair."""
+    alone = {**ORDERS, "container": "alone"}
+    adds = {"services": {"orders": dict(ORDERS), "alone": alone}, "links": [dict(NEEDS_REDIS)]}
+    content = spoiled(ENVIRONMENT, ("adds", adds), ("backup", dict(BACKUP)), ("hosts/wf006", dict(SEVEN)))
+    one, other = (build_scope(make_inventory(), make_plan(), Environment.model_validate(c)) for c in (content, spoiled(content, (path, value))))
+
+    assert (one.digest != other.digest) == counts
+
+
+def test_links_are_a_set_for_the_digest() -> None:
+    """Another order of the same links says the same."""
+    links = [INVENTORY["links"][0], NEEDS_N8N]
+
+    assert make_scope(inventory=(("links", links),)).digest == make_scope(inventory=(("links", links[::-1]),)).digest
