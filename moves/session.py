@@ -130,6 +130,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             version=VERSION,
             commit=read_commit(),
             argv=list(options.argv),
+            apply=options.apply,
         )
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
         fleet.gather(scope.hosts)
