@@ -1,11 +1,13 @@
-"""The timeline of a run as inline SVG: each move's deeds as bars, the measured outage marked."""
+"""The timeline of a run as inline SVG: each move's deeds and undos as bars, the measured outage marked."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from engine.evidence.deeds import WORDS
 from engine.evidence.view import Page
 
 WIDTH: Final = 900
@@ -23,7 +25,7 @@ class Box:
     width: float
     height: float
     title: str
-    kind: str  # deed | failed | outage
+    kind: str  # deed | failed | undo | open | outage
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def timeline_of(page: Page) -> Timeline | None:
     boxes = [
         Box(
             LABEL + bar.start_s * scale, lane[bar.service], max((bar.end_s - bar.start_s) * scale, 1.0), 16,
-            f"{bar.service}: {bar.key}, {bar.end_s - bar.start_s:.1f} s", "deed" if bar.ok else "failed",
+            bar.text(), bar.kind,
         )
         for bar in page.bars
     ]  # fmt: skip
@@ -85,5 +87,6 @@ def _clock(second: int) -> str:
 def _words(page: Page, service: str) -> str:
     bars = [bar for bar in page.bars if bar.service == service]
     outage = page.outages.get(service)
-    told = f", outage {float(outage['seconds']):.1f} s" if outage else ""
-    return f"{service}: {len(bars)} actions from {bars[0].start_s:.0f} s to {bars[-1].end_s:.0f} s after the start{told}"
+    counted = Counter(WORDS[bar.kind] for bar in bars)
+    told = ", ".join(f"{count} {word}" for word, count in counted.items()) + (f"; outage {float(outage['seconds']):.1f} s" if outage else "")
+    return f"{service}: {len(bars)} actions from {bars[0].start_s:.0f} s to {max(bar.end_s for bar in bars):.0f} s after the start: {told}"

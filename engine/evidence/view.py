@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import UndefinedError
 
 from engine.errors import InputError
+from engine.evidence.deeds import Bar, bars_of
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
 from engine.journal import Journal, Record, chain_problems
@@ -30,17 +31,6 @@ class Group:
     about: str
     rows: tuple[Mapping[str, Any], ...]
     verdict: str
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One deed on the timeline, in seconds since the run began."""
-
-    service: str
-    key: str
-    start_s: float
-    end_s: float
-    ok: bool
 
 
 @dataclass(frozen=True)
@@ -148,7 +138,7 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         groups=_groups(rows, scope),
         services=_services(rows, scope, standing),
         hosts=tuple(r.body for r in records if r.kind == "host"),
-        bars=_bars(records),
+        bars=bars_of(records),
         outages={service: one.outage for service, one in standing.items() if one.outage},
         fingerprints=_fingerprints(records),
         logs=tuple(r.body for r in records if r.kind == "log"),
@@ -200,20 +190,6 @@ def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], stand
             }
         )
     return tuple(services)
-
-
-def _bars(records: Sequence[Record]) -> tuple[Bar, ...]:
-    begin = datetime.fromisoformat(records[0].at)
-    begun: dict[tuple[str, str], float] = {}
-    bars = []
-    for record in records:
-        place = (record.service or "", record.key or "")
-        since = (datetime.fromisoformat(record.at) - begin).total_seconds()
-        if record.kind == "intent":
-            begun[place] = since
-        elif record.kind == "outcome" and place in begun:
-            bars.append(Bar(*place, begun.pop(place), since, bool(record.body.get("ok"))))
-    return tuple(bars)
 
 
 def _fingerprints(records: Sequence[Record]) -> tuple[Mapping[str, Any], ...]:

@@ -11,7 +11,6 @@ import pytest
 
 from engine.evidence.bundle import junit, render, summary
 from engine.evidence.text import clock, local, seconds, size, visible
-from engine.evidence.timeline import timeline_of
 from tests.unit.making_evidence import MOVES, Night
 
 
@@ -234,26 +233,6 @@ def test_junit_maps_each_verdict(night: Night) -> None:
     assert failure is not None
     assert (failure.get("message"), failure.text) == ("FAILED: text & <FAILED>\\u001b", "text & <FAILED>\\u001b\nline")
     assert suite[0].get("classname") == "migrate.redis"
-
-
-def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
-    """One lane per service; a failed deed is another kind; the same in words for who can't see it."""
-    assert timeline_of(night.page(finished=False)) is None
-    night.run.record("intent", service="redis", key="stop-source", body={})
-    night.run.record("outcome", service="redis", key="stop-source", body={"ok": True})
-    night.run.record("intent", service="redis", key="copy", body={})
-    night.run.record("outcome", service="redis", key="copy", body={"ok": False})
-    outage = {"seconds": 4.2, "error_bar_s": 0.1, "from_at": "2026-01-01T00:00:05+00:00", "to_at": "2026-01-01T00:00:09+00:00"}
-    night.run.record("outage", service="redis", body=outage)
-
-    page = night.page()
-    timeline = timeline_of(page)
-
-    assert timeline is not None
-    assert [box.kind for box in timeline.boxes] == ["deed", "failed", "outage"]
-    assert timeline.words == "redis: 2 actions from 3 s to 6 s after the start, outage 4.2 s"
-    assert "4.2 s <small>± 0.1 s</small>" in render(page)
-    assert "| redis | wf005 | wf001 | 4.2 s ± 0.1 s | – |" in summary(page)
 
 
 def test_the_summary_lists_what_needs_a_decision(night: Night) -> None:
