@@ -96,14 +96,23 @@ def _not_measured(target: HostFacts, needs: Sequence[SpaceNeed]) -> Judgement | 
 
 
 def _loads(target: HostFacts, needs: Iterable[SpaceNeed]) -> list[_Load]:
-    sizes: dict[FileSystem, int] = defaultdict(int)
-    entries: dict[FileSystem, int] = defaultdict(int)
+    """Return what falls on each file system; one that is mounted at several places is one."""
+    file_systems: dict[str, FileSystem] = {}
+    sizes: dict[str, int] = defaultdict(int)
+    entries: dict[str, int] = defaultdict(int)
     for need in needs:
         file_system = target.file_system_of(need.path)
         if file_system is not None:
-            sizes[file_system] += need.size_bytes or 0
-            entries[file_system] += need.entries or 0
-    return [_Load(file_system, size, entries[file_system]) for file_system, size in sizes.items()]
+            disk = _disk_of(file_system)
+            file_systems.setdefault(disk, file_system)
+            sizes[disk] += need.size_bytes or 0
+            entries[disk] += need.entries or 0
+    return [_Load(file_system, sizes[disk], entries[disk]) for disk, file_system in file_systems.items()]
+
+
+def _disk_of(file_system: FileSystem) -> str:
+    """Return what tells a file system from others: its device, or its mount point when the device is only a kind (`tmpfs`, `overlay`)."""
+    return file_system.device if "/" in file_system.device else file_system.mount
 
 
 def _too_small(host: str, load: _Load, factor: float) -> list[str]:

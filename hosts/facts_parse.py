@@ -152,12 +152,12 @@ def parse_sizes(text: str) -> dict[str, int]:
 
 
 def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
-    """Join `df -P -k` and `df -P -i`."""
+    """Join `df -P -k -a` and `df -P -i -a`, without what holds nothing (/proc); of two on one mount point the upper one counts."""
     free_inodes = {row["mount"]: (_number(row["size"]), _number(row["free"])) for row in _df_rows(inodes)}
+    rows = {row["mount"]: row for row in _df_rows(disks) if _number(row["size"]) and row["free"] != "-"}
     return tuple(
-        FileSystem(row["mount"], row["device"], int(row["size"]) * 1024, int(row["free"]) * 1024, *free_inodes.get(row["mount"], (0, 0)))
-        for row in _df_rows(disks)
-        if row["size"].isdigit() and row["free"] != "-"
+        FileSystem(mount, row["device"], int(row["size"]) * 1024, int(row["free"]) * 1024, *free_inodes.get(mount, (0, 0)))
+        for mount, row in rows.items()
     )
 
 

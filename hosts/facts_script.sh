@@ -19,8 +19,9 @@ section lab sh -c 'test -e /etc/longshore-lab && echo lab'
 section memory cat /proc/meminfo
 section load cat /proc/loadavg
 section cpus getconf _NPROCESSORS_ONLN
-section disks df -P -k
-section inodes df -P -i
+# -a: without it df leaves out a bind mount, and a volumes folder on another disk would be judged by the wrong one.
+section disks df -P -k -a
+section inodes df -P -i -a
 section sockets ss -Hltnup
 section docker docker version --format '{{json .}}'
 if [ "$status" = 0 ]; then

@@ -79,7 +79,10 @@ def judge_image(world: World, service: str) -> Judgement:
 
 
 def space_needs(world: World, service: str) -> tuple[SpaceNeed, ...]:
-    """Return what a move will put on its target: one need per mount that is copied, by its measured size."""
+    """Return what a move will put on its target: one need per mount that is copied, by its measured size.
+
+    Raises CouldNotLookError when the target's Docker Engine does not tell where its volumes lie.
+    """
     facts, container = _source(world, service)
     target, rules = _target(world, service), mount_rules(world, service)
     needs = []
@@ -88,9 +91,15 @@ def space_needs(world: World, service: str) -> tuple[SpaceNeed, ...]:
             continue
         volume = facts.volume(mount.source) if mount.kind == "volume" else None
         size = volume.size_bytes if volume else facts.bind_size(mount.source)
-        path = target.docker_root if mount.kind == "volume" else mount.source
+        path = _volume_path(target, mount.source) if mount.kind == "volume" else mount.source
         needs.append(SpaceNeed(f"{service}: {mount.kind} {mount.source}", path, size))
     return tuple(needs)
+
+
+def _volume_path(target: HostFacts, volume: str) -> str:
+    """Return where a volume will lie: Docker's `volumes` folder may be on a disk of its own; raises CouldNotLookError."""
+    target.need_docker()
+    return f"{target.docker_root}/volumes/{volume}"
 
 
 def judge_disk(world: World, service: str) -> tuple[Judgement, ...]:

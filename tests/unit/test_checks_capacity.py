@@ -37,6 +37,17 @@ def test_needs_on_one_file_system_are_added_up() -> None:
     assert judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
 
 
+def test_one_disk_mounted_twice_is_counted_once() -> None:
+    """A bind mount's folder and Docker's may be the same disk under two names; two tmpfs are two."""
+    needs = [NEED, SpaceNeed("redis: bind /srv/redis", "/srv/redis", 10 * GIB)]
+
+    def judged(device: str) -> Verdict:
+        disks = tuple(make_disk(mount=mount, device=device, free_bytes=20 * GIB) for mount in ("/var/lib/docker", "/srv"))
+        return judge_space(make_host(file_systems=disks), needs).verdict
+
+    assert (judged("/dev/vda"), judged("tmpfs")) == (Verdict.FAILED, Verdict.PASSED)
+
+
 def test_unknown_size_is_unknown_never_zero() -> None:
     """Not measured is not empty."""
     answer = judge_space(make_host(), [SpaceNeed("redis: volume redis_data", "/var/lib/docker", None)])

@@ -117,6 +117,16 @@ def test_file_systems_of_devices_with_spaces() -> None:
     assert [fs.mount for fs in parse_file_systems(table, table)] == ["/mnt/nas"]
 
 
+def test_what_holds_nothing_is_no_file_system_and_the_upper_mount_counts() -> None:
+    """`df -a` lists /proc with 0 blocks, and both of two that are mounted on one point, the upper one last."""
+    table = (
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+        "proc 0 0 0 - /proc\n/dev/sda 1000 400 600 40% /data\n/dev/sdb 50 40 10 80% /data\n/dev/sda - - - - /data\n"
+    )
+
+    assert [(fs.mount, fs.device, fs.free_bytes) for fs in parse_file_systems(table, "")] == [("/data", "/dev/sdb", 10 * 1024)]
+
+
 def test_sockets_of_both_families_are_read() -> None:
     """IPv6, wildcards, zones, UDP, processes with a space, and sockets of nobody known."""
     assert parsed().listening == (
