@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.errors import CouldNotLookError
-from engine.evidence import BACKUP, write_evidence
+from engine.evidence import BACKUP, command_line, write_evidence
 from engine.journal import Journal, Run
 from engine.phases import NEXT_PHASE
 from engine.steps import Row
@@ -79,10 +79,11 @@ class JournalBook:
             raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
 
     def _next(self, exit_code: ExitCode) -> str:
-        where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
+        about = self.journal.records(run_id=self.run.id, kind="run_started")[0].body
         if exit_code is not ExitCode.OK:
-            return f"exit status {exit_code.value} ({exit_code.name}). Mend what is named above, then: nox -s {self.command} -- {where}"
+            again = command_line(about, self.command, apply=self.apply)
+            return f"exit status {exit_code.value} ({exit_code.name}). Mend what is named above, then: {again}"
         if Verdict.PLANNED in self.counts:
-            return f"dry run: no host was changed. To do it: nox -s {self.command} -- {where} --apply"
+            return f"dry run: no host was changed. To do it: {command_line(about, self.command, apply=True)}"
         following = NEXT_PHASE.get(self.command)
-        return f"next: nox -s {following} -- {where}" if following else "all that was asked holds"
+        return f"next: {command_line(about, following)}" if following else "all that was asked holds"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,5 +142,10 @@ def summary(page: Page) -> str:
         told = f"{outage['seconds']:.1f} s ± {outage['error_bar_s']:.1f} s" if outage else "–"
         copied = f"{service['copied_bytes']:,} bytes" if service["copied_bytes"] is not None else "–"
         lines.append(f"| {service['service']} | {service['source']} | {service['target']} | {told} | {copied} | {service['verdict']} |")
-    lines += ["", *(f"- **{row['verdict']}** {row['subject']}: {row['sentence']} {visible(row['text'])}" for row in page.decisions), ""]
+    lines += ["", *map(_decision, page.decisions), ""]
     return "\n".join(lines)
+
+
+def _decision(row: Mapping[str, Any]) -> str:
+    told = f"- **{row['verdict']}** {visible(row['subject'])}: {visible(row['sentence'])} {visible(row['text'])}"
+    return f"{told} Next: `{visible(row['next'])}`" if row["next"] else told

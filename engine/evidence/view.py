@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import UndefinedError
 
 from engine.errors import InputError
+from engine.evidence.advice import next_command
 from engine.evidence.deeds import Bar, bars_of
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
@@ -134,7 +135,7 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         started_offset_s=about.get("utc_offset_s"),
         ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
-        decisions=tuple(row for row in rows if row["verdict"] not in FINE),
+        decisions=_decisions(rows, about, standing, dry_run=dry_run),
         groups=_groups(rows, scope),
         services=_services(rows, scope, standing),
         hosts=tuple(r.body for r in records if r.kind == "host"),
@@ -171,6 +172,18 @@ def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) ->
     asked = about["command"] in WRITING_PHASES and not about.get("apply", "--apply" in about.get("argv", ()))
     planned = any(row["verdict"] == Verdict.PLANNED.value for row in rows)
     return (asked or planned) and not any(record.kind == "intent" for record in records)
+
+
+def _decisions(
+    rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], standing: Mapping[str, Standing], *, dry_run: bool
+) -> tuple[Mapping[str, Any], ...]:
+    """Return what is not fine, each with the command that follows once its cause is mended."""
+    states = {service: one.state for service, one in standing.items()}
+    return tuple(
+        {**row, "next": next_command(about, row, states.get(str(row["service"]), "planned"), dry_run=dry_run)}
+        for row in rows
+        if row["verdict"] not in FINE
+    )
 
 
 def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:
