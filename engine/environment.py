@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from engine.inventory import Address, Link, SecretReference, ServiceEntry
+from engine.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
 from engine.partial import Draft, read_draft
 from engine.problems import Strict, unknown_name
 
@@ -29,7 +29,7 @@ class Identity(Strict):
 class BackupPlace(Strict):
     """Where backups go."""
 
-    host: str = Field(description="a host with an identity here, never the source")
+    host: Name = Field(description="a host with an identity here, never the source")
     path: str = Field(pattern="^/.+", description="directory there", examples=["/var/backups/longshore"])
     password: SecretReference = Field(description="of the encrypted repository, by reference", examples=["env:LONGSHORE_BACKUP_PASSWORD"])
     reason: str = Field("", description="why a target may hold the backup, when it does")
@@ -38,7 +38,7 @@ class BackupPlace(Strict):
 class Additions(Strict):
     """Services and links that only this environment has."""
 
-    services: dict[str, ServiceEntry] = Field(default_factory=dict, description="as in the inventory")
+    services: dict[KeyName, ServiceEntry] = Field(default_factory=dict, description="as in the inventory", json_schema_extra=KEYS)
     links: tuple[Link, ...] = Field((), description="as in the inventory")
 
 
@@ -47,11 +47,11 @@ class Environment(Strict):
 
     environment: str = Field(pattern="^[a-z][a-z0-9-]*$", description="its name", examples=["production"])
     ssh_config: str | None = Field(None, description="an ssh_config file instead of the operator's own")
-    hosts: dict[str, Identity] = Field(description="identities by name")
-    services: tuple[str, ...] | None = Field(None, description="the services that exist here; all without it")
+    hosts: dict[KeyName, Identity] = Field(description="identities by name", json_schema_extra=KEYS)
+    services: tuple[Name, ...] | None = Field(None, description="the services that exist here; all without it")
     adds: Additions = Field(default_factory=Additions, description="what only this environment has")
     backup: BackupPlace | None = Field(None, description="where backups go")
-    stand_ins: tuple[str, ...] = Field((), description="services that are not the real product here")
+    stand_ins: tuple[Name, ...] = Field((), description="services that are not the real product here")
     images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
 
 

@@ -10,12 +10,15 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from engine.partial import Draft, read_draft
 from engine.problems import SECRET_FORMAT, Strict, unknown_name
 
 REFERENCE: Final = re.compile(r"^(env|file|command|container-env):.+$")
+NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+"""What Docker allows as a container's name; it is safe in paths, URLs and shells too."""
+KEYS: Final[dict[str, JsonValue]] = {"propertyNames": {"pattern": NAME.pattern}}
 EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 compared, never bound
 
 Wave = Literal["critical", "monitoring", "auxiliary"]
@@ -38,6 +41,15 @@ def _address(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError('expected a name of letters, digits, "_", "." and "-" that begins with a letter or digit')
+    return value
+
+
+KeyName = Annotated[str, AfterValidator(_name)]
+"""A name as the key of a mapping; its field has KEYS, because a pattern at the key would switch off an editor's check of the others."""
+Name = Annotated[KeyName, Field(json_schema_extra={"pattern": NAME.pattern})]
 SecretReference = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -90,13 +102,13 @@ class ServiceEntry(Strict):
     """One service: one container of one product on one host."""
 
     product: str = Field(description="file in services/ that knows it; generic for anything else", examples=["postgres"])
-    host: str = Field(description="where it runs now", examples=["wf005"])
-    container: str = Field(description="name of its container", examples=["postgres"])
+    host: Name = Field(description="where it runs now", examples=["wf005"])
+    container: Name = Field(description="name of its container", examples=["postgres"])
     image: str = Field(description="complete image reference", examples=["postgres:17"])
     wave: Wave | None = Field(None, description="group of moves")
     ports: tuple[PortEntry, ...] = Field((), description="published ports")
     mounts: tuple[MountEntry, ...] = Field((), description="mounts, each with its rule")
-    networks: tuple[str, ...] = Field((), description="Docker networks that it is on")
+    networks: tuple[Name, ...] = Field((), description="Docker networks that it is on")
     health: HealthEntry | None = Field(None, description="health endpoint")
     options: dict[str, Any] = Field(default_factory=dict, description="what its product needs to know; see services/<product>.py")
     secrets: dict[str, SecretReference] = Field(default_factory=dict, description="credentials by reference")
@@ -108,9 +120,9 @@ class ServiceEntry(Strict):
 class Link(Strict):
     """`from` reaches `to` as `name`:`port`."""
 
-    from_: str = Field(alias="from", description="the dependant", examples=["n8n"])
-    to: str = Field(description="the service that it needs", examples=["postgres"])
-    name: str = Field(description="the name by which it reaches it", examples=["postgres"])
+    from_: Name = Field(alias="from", description="the dependant", examples=["n8n"])
+    to: Name = Field(description="the service that it needs", examples=["postgres"])
+    name: Name = Field(description="the name by which it reaches it", examples=["postgres"])
     port: Port = Field(description="port in the container of `to`", examples=[5432])
     needed_at_start: bool = Field(True, description="false: the dependant starts without it; such links may form a circle")
 
@@ -120,8 +132,8 @@ class Inventory(Strict):
 
     version: Literal[1] = Field(description="version of this format")
     thresholds: Thresholds = Field(default_factory=Thresholds, description="for all hosts")
-    hosts: dict[str, HostEntry] = Field(description="machines by name")
-    services: dict[str, ServiceEntry] = Field(description="services by name")
+    hosts: dict[KeyName, HostEntry] = Field(description="machines by name", json_schema_extra=KEYS)
+    services: dict[KeyName, ServiceEntry] = Field(description="services by name", json_schema_extra=KEYS)
     links: tuple[Link, ...] = Field((), description="who depends on whom")
 
 

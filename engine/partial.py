@@ -39,6 +39,10 @@ class Draft(Generic[Model]):
             here = here.get(part, {}) if isinstance(here, Mapping) else None
         return tuple(here) if isinstance(here, Mapping) else None
 
+    def is_sound(self, place: str) -> bool:
+        """Return whether the shape is right at and below a place, so that what stands there is the file's own."""
+        return not any(_is_in(_path_of(problem), place) for problem in self.shape)
+
     def problems(self, logical: Iterable[str]) -> list[str]:
         """Return the problems of shape and those logical ones that are not their mere consequence."""
         wrong = [_path_of(problem) for problem in self.shape]

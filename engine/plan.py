@@ -9,12 +9,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from engine.inventory import Inventory, Known, ServiceEntry, Wave, names_of, taken_by
+from engine.inventory import KEYS, Inventory, KeyName, Known, Name, ServiceEntry, Wave, names_of, taken_by
 from engine.partial import Draft, read_draft
 from engine.problems import Strict
 
-SHORTEST_WINDOW: Final = timedelta(hours=1)
-LONGEST_WINDOW: Final = timedelta(hours=24)
+Hours = Annotated[float, Field(gt=0)]
 WAVES: Final = ("critical", "monitoring", "auxiliary")
 
 
@@ -37,9 +36,9 @@ class Approval(Strict):
 class PlannedMove(Strict):
     """One service goes from one host to another."""
 
-    service: str = Field(description="name in the inventory", examples=["postgres"])
-    source: str = Field(description="host that it leaves", examples=["wf005"])
-    target: str = Field(description="host that it goes to", examples=["wf002"])
+    service: Name = Field(description="name in the inventory", examples=["postgres"])
+    source: Name = Field(description="host that it leaves", examples=["wf005"])
+    target: Name = Field(description="host that it goes to", examples=["wf002"])
     wave: Wave = Field(description="group of moves")
     strategy: Literal["stop_copy"] = Field("stop_copy", description="how its data travels")
     hold: Literal["none"] = Field("none", description="what keeps its writers from failing badly: none = they see the outage and reconnect")
@@ -69,11 +68,13 @@ class Plan(Strict):
     version: Literal[1] = Field(description="version of this format")
     title: str = Field(description="what the migration is for")
     window: Window = Field(description="when hosts may be changed")
+    window_at_least_h: Hours = Field(4, description="a shorter window leaves no time to undo, in hours")
+    window_at_most_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
-    evidence_max_age_h: Annotated[float, Field(gt=0)] = Field(24, description="how old preflight and backups may be, in hours")
+    evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
-    costs: dict[str, HostCost] = Field(default_factory=dict, description="per host, for the savings")
+    costs: dict[KeyName, HostCost] = Field(default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS)
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
     external: tuple[str, ...] = Field((), description="what depends on other people")
 
@@ -97,7 +98,8 @@ def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known) -
         return
     if draft.whole and not plan.moves:
         yield "moves: none; expected at least one"
-    yield from window_problems("window", plan.window)
+    if draft.is_sound("window"):
+        yield from window_problems("window", plan.window) or _length_problems(plan)
     yield from _order_problems(plan)
     for host in plan.costs:
         yield from known.unknown_host(f"costs/{host}", host)
@@ -112,13 +114,24 @@ def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known) -
         yield from arrival_problems(plan, inventory.services)
 
 
-def window_problems(path: str, window: Window) -> Iterator[str]:
-    """Yield what is wrong with a window."""
-    length = window.ends_at - window.starts_at
-    if length <= timedelta(0):
-        yield f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()})"
-    elif not SHORTEST_WINDOW <= length <= LONGEST_WINDOW:
-        yield f"{path}: is {length} long; expected between {SHORTEST_WINDOW} and {LONGEST_WINDOW}"
+def window_problems(path: str, window: Window) -> list[str]:
+    """Return what is wrong with a window of any length."""
+    if window.ends_at > window.starts_at:
+        return []
+    return [f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()}); expected the end after the start"]
+
+
+def _length_problems(plan: Plan) -> Iterator[str]:
+    """Yield a window that is too short or too long for what the plan itself allows."""
+    length_h = (plan.window.ends_at - plan.window.starts_at) / timedelta(hours=1)
+    shortest, longest = plan.window_at_least_h, plan.window_at_most_h
+    if shortest > longest:
+        yield f"window_at_least_h: {shortest:g} is more than window_at_most_h, {longest:g}; expected it not to be"
+    elif not shortest <= length_h <= longest:
+        yield (
+            f"window: is {length_h:g} h long; expected {shortest:g} to {longest:g} h. "
+            "Change starts_at or ends_at, or the plan's window_at_least_h and window_at_most_h, which are signed too"
+        )
 
 
 def _order_problems(plan: Plan) -> Iterator[str]:

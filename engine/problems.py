@@ -49,8 +49,8 @@ def parse_shape(model: type[Model], data: Any) -> tuple[Model | None, list[str]]
 
 
 def _problem(model: type[BaseModel], problem: Any) -> str:
-    place = tuple(part for part in problem["loc"])
-    path = "/".join(str(part) for part in place) or "the file"
+    place = tuple(part for part in problem["loc"] if part != "[key]")
+    path = "/".join(printable(str(part)) for part in place) or "the file"
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, place[:-1])
         near = difflib.get_close_matches(str(place[-1]), known, n=1)
@@ -58,6 +58,11 @@ def _problem(model: type[BaseModel], problem: Any) -> str:
         return f"{path}: unknown key; {hint}"
     seen = "" if problem["type"] == "missing" or _may_hold_secret(model, place) else f" (seen: {_shown(problem['input'])})"
     return f"{path}: {WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}{seen}"
+
+
+def printable(text: str) -> str:
+    """Return a text in one line of characters that a terminal only shows."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _shown(value: Any) -> str:

@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning
 from ruamel.yaml.reader import ReaderError
 
 from engine.errors import InputError
+from engine.problems import printable
 
 QUOTED: Final = re.compile(r"(?P<harmless>'\\?.'|'<[^'>]*>')|['\"].*", re.DOTALL)
 KINDS: Final = {int: "a number", float: "a number", bool: "true or false", type(None): "empty", date: "a date", datetime: "a date"}
@@ -76,7 +77,7 @@ def _parse_json(path: Path, text: str) -> Any:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise InputError(f'{path}: 1 problem\n  key "{key}" stands there twice')
+                raise InputError(f'{path}: 1 problem\n  key "{printable(key)}" stands there twice')
             seen[key] = value
         return seen
 
@@ -96,7 +97,7 @@ def _plain(value: Any, place: tuple[str, ...], problems: list[str], around: tupl
             return None
         around = (*around, id(value))
     if isinstance(value, dict):
-        return {key: _plain(item, (*place, str(key)), problems, around) for key, item in value.items() if _is_key(key, place, problems)}
+        return {key: _plain(item, (*place, printable(str(key))), problems, around) for key, item in value.items() if _is_key(key, place, problems)}
     if isinstance(value, list):
         return [_plain(item, (*place, str(position)), problems, around) for position, item in enumerate(value)]
     wrong = _wrong_scalar(value)

@@ -76,7 +76,7 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     here = set(environment.services) if environment.services is not None else None
     moves = tuple(move for move in chosen if here is None or move.service in here)
     if not moves:
-        raise InputError(f"nothing to do: none of {', '.join(m.service for m in chosen)} exists in environment {environment.environment}")
+        raise InputError(_nothing_here(chosen, plan, environment))
     entries = {**inventory.services, **environment.adds.services}
     present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.adds.services}
     links = tuple(link for link in (*inventory.links, *environment.adds.links) if {link.from_, link.to} <= set(present))
@@ -99,6 +99,13 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     )
 
 
+def _nothing_here(chosen: tuple[PlannedMove, ...], plan: Plan, environment: Environment) -> str:
+    possible = [move.service for move in plan.moves if move.service in (environment.services or ())]
+    advice = f"Select of these with --service: {', '.join(possible)}" if possible else "Add services of the plan to its services"
+    seen = f"none of {', '.join(move.service for move in chosen)} exists in environment {environment.environment}"
+    return f"environments/{environment.environment}.yaml: nothing to do: {seen}; expected at least one. {advice}"
+
+
 def _hosts(moves: Iterable[PlannedMove], environment: Environment) -> tuple[str, ...]:
     moves = tuple(moves)
     named = [*(move.source for move in moves), *(move.target for move in moves)]
@@ -114,4 +121,10 @@ def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tu
         wrong = [name for name in asked if name not in known]
         if wrong:
             raise InputError(f"{flag} {', '.join(wrong)}: not in the plan; known: {', '.join(known)}")
-    return tuple(move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves))
+    chosen = tuple(move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves))
+    if not chosen:
+        found = ", ".join(f"{move.service} in wave {move.wave}" for move in plan.moves if move.service in services)
+        raise InputError(
+            f"--service with --wave {', '.join(waves)}: nothing to do: the plan has {found}; expected a service of that wave. Leave out one flag"
+        )
+    return chosen

@@ -44,6 +44,10 @@ def _n8n_needs_back(port: int = 5678) -> list[dict[str, Any]]:
         ("services/redis/health", {"kind": "tcp"}, "services/redis/health/port: missing; expected the port in the container that answers tcp"),
         ("services/redis/ports/0/host", 5678, CLASH),
         ("links/0/to", "rediss", 'links/0/to: unknown service "rediss"; known: n8n, redis'),
+        ("services/redis/container", "redis; reboot", 'services/redis/container: expected a name of letters, digits, "_", "." and "-"'),
+        ("services/redis/host", "-oProxyCommand=x", "services/redis/host: expected a name of letters"),
+        ("services/a b", INVENTORY["services"]["n8n"], "services/a b: expected a name of letters, digits"),
+        ("hosts/wf001\n", {"purpose": "x"}, r"hosts/wf001\n: expected a name of letters, digits"),
         ("links/0/port", 70000, "links/0/port: Input should be less than or equal to 65535 (seen: '70000')"),
         ("links", _n8n_needs_back(), "links: a circle: n8n → redis → n8n; mark the link that is not needed at start with needed_at_start: false"),
     ],
@@ -76,7 +80,12 @@ def test_each_mistake_in_the_inventory_has_its_line(tmp_path: Path, path: str, v
         ("moves/1/wave", "critical", ""),
         ("window/starts_at", "2026-12-05T22:00:00", "window/starts_at: Input should have timezone info"),
         ("window/ends_at", "2026-12-05T20:00:00-03:00", "window: ends (2026-12-05T20:00:00-03:00) before it starts (2026-12-05T22:00:00-03:00)"),
-        ("window/ends_at", "2026-12-05T22:30:00-03:00", "window: is 0:30:00 long; expected between 1:00:00 and 1 day, 0:00:00"),
+        ("window/ends_at", "2026-12-05T22:30:00-03:00", "window: is 0.5 h long; expected 4 to 8 h. Change starts_at or ends_at, or the plan's"),
+        ("window/ends_at", "2026-12-06T07:00:00-03:00", "window: is 9 h long; expected 4 to 8 h"),
+        ("window_at_most_h", 5.5, "window: is 6 h long; expected 4 to 5.5 h"),
+        ("window_at_least_h", 9, "window_at_least_h: 9 is more than window_at_most_h, 8; expected it not to be"),
+        ("window_at_least_h", 0, "window_at_least_h: Input should be greater than 0"),
+        ("moves/0/service", "../n8n", 'moves/0/service: expected a name of letters, digits, "_", "." and "-" that begins with a letter or digit'),
         ("approvals/0/count", 0, "approvals/0/count: Input should be greater than or equal to 1 (seen: '0')"),
         ("costs", {"wf007": {"monthly": 1, "currency": "BRL"}}, 'costs/wf007: unknown host "wf007"; known: wf001, wf002, wf005'),
         ("evidence_max_age_h", "long", "evidence_max_age_h: expected a number (seen: 'long')"),
@@ -134,6 +143,16 @@ def test_each_mistake_in_an_environment_has_its_line(tmp_path: Path, path: str, 
         load_environment(file)
 
     assert f"  {line}" in str(refused.value)
+
+
+def test_a_wrong_window_is_told_once(tmp_path: Path) -> None:
+    """How long it would be is not judged while it has no beginning."""
+    file = written(tmp_path / "plan.json", spoiled(PLAN, ("window/starts_at", "soon"), ("window_at_least_h", 7)))
+
+    with pytest.raises(InputError) as refused:
+        load_plan(file, make_inventory())
+
+    assert str(refused.value).startswith(f"{file}: 1 problem\n  window/starts_at: ")
 
 
 def test_five_mistakes_give_five_lines(tmp_path: Path) -> None:

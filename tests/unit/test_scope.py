@@ -41,7 +41,8 @@ def test_selection_keeps_the_plans_order() -> None:
     [
         ({"services": ("rediss",)}, "--service rediss: not in the plan; known: n8n, redis"),
         ({"waves": ("monitoring",)}, "--wave monitoring: not in the plan; known: critical, auxiliary"),
-        ({"services": ("n8n",), "waves": ("auxiliary",)}, "nothing to do"),
+        ({"services": ("n8n",), "waves": ("auxiliary",)},
+         "--service with --wave auxiliary: nothing to do: the plan has n8n in wave critical; expected a service of that wave. Leave out one flag"),
     ],
 )  # fmt: skip
 def test_an_unknown_selection_lists_what_is_known(chosen: dict[str, Any], message: str) -> None:
@@ -59,7 +60,9 @@ def test_services_absent_from_an_environment_are_told() -> None:
     assert _moved(scope) == ["redis"]
     assert scope.not_applicable == ("n8n: not in environment production",)
     assert scope.links == ()
-    with pytest.raises(InputError, match="nothing to do: none of n8n exists in environment production"):
+    with pytest.raises(
+        InputError, match=r"none of n8n exists in environment production; expected at least one. Select of these with --service: redis"
+    ):
         make_scope(environment=(("services", ["redis"]),), services=("n8n",))
 
 
