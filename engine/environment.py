@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -76,9 +78,16 @@ def problems_of(draft: Draft[Environment]) -> Iterator[str]:
 
 
 def write_environment(path: Path, environment: Environment) -> None:
-    """Write an environment, readable by its owner only."""
+    """Write an environment, readable by its owner only, whole or not at all: a run never meets half a list of machines."""
     yaml = YAML()
     yaml.width = 4096
-    path.touch(mode=0o600)
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(environment.model_dump(mode="json", by_alias=True, exclude_defaults=True), file)
+    content = environment.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yaml.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)  # there only when it did not become the file

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from commands import schema
 from engine.environment import Environment, load_environment, write_environment
@@ -273,4 +274,25 @@ def test_an_environment_is_written_as_it_is_read(tmp_path: Path) -> None:
     write_environment(file, environment)
 
     assert load_environment(file) == environment
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_environment_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the old file as it was and nothing beside it; a loose mode becomes the owner's alone."""
+    file = tmp_path / "production.yaml"
+    write_environment(file, make_environment())
+    file.chmod(0o644)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(YAML, "dump", fail)
+        with pytest.raises(OSError, match="No space left"):
+            write_environment(file, make_environment(("hosts/wf001/lab", True)))
+    assert load_environment(file) == make_environment()
+    assert list(tmp_path.iterdir()) == [file]
+
+    write_environment(file, make_environment(("hosts/wf001/lab", True)))
+    assert load_environment(file).hosts["wf001"].lab
     assert file.stat().st_mode & 0o777 == 0o600
