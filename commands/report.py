@@ -1,37 +1,53 @@
-"""Draw a run's evidence again from the journal, for a killed run too: report [RUN] --lab | --environment NAME."""
+"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
-from engine.journal import Journal
+from engine.journal import Journal, Record
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
 from engine.verdict import ExitCode
 
+LATEST: Final = "latest"
+
 
 def main(argv: list[str]) -> int:
-    """Redraw the newest run, or the one whose id or folder begins with RUN."""
+    """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
-    parser.add_argument("run", nargs="?", default="", help="begin of a run's id, or of its folder's name; the newest without it")
+    parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, or the begin of a run's id or of its folder's name")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
-    runs = journal.records(kind="run_started")
-    found = [run for run in runs if run.run_id.startswith(parsed.run) or folder_name(run).startswith(Path(parsed.run).name or "\0")]
-    if not found:
-        known = ", ".join(run.run_id[:8] for run in runs[-5:]) or "none"
-        raise InputError(f"run {parsed.run or '(newest)'}: not in state/{options.environment}.sqlite; the last ones: {known}")
-    paths = write_evidence(journal, found[-1].run_id, Path("reports") / options.environment / folder_name(found[-1]))
+    file = Path("state") / f"{options.environment}.sqlite"
+    if not file.exists():
+        raise InputError(f"{file}: not there, so environment {options.environment} has no run to draw. Expected: its journal. Look: ls state")
+    journal = Journal.open(file, redactor=Redactor())
+    run = find_run(journal.records(kind="run_started"), parsed.run, file)
+    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run))
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
-        print(f"altered: state/{options.environment}.sqlite: {problem}", file=sys.stderr)
+        print(f"altered: {file}: {problem}", file=sys.stderr)
     if paths.altered:
         print(f"Do not approve this run: {BACKUP}", file=sys.stderr)
         return ExitCode.FAILED
     return ExitCode.OK
+
+
+def find_run(runs: list[Record], asked: str, file: Path) -> Record:
+    """Return the first record of the run that was asked for; raises InputError for none, or for more than one."""
+    name = Path(asked).name
+    command = name.removeprefix(f"{LATEST}-")
+    if name == LATEST or command != name:
+        found = [run for run in runs if name == LATEST or run.body.get("command") == command][-1:]
+    else:
+        found = [run for run in runs if name and (run.run_id.startswith(name) or folder_name(run).startswith(name))]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(folder_name(run) for run in (found or runs)[-5:]) or "none"
+    raise InputError(f"run {asked}: {len(found) or 'not'} in {file}. Expected: one of {known}. Give its name, or {LATEST}")

@@ -19,7 +19,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import rfc8785
-from sqlalchemy import Column, Engine, Integer, MetaData, Select, String, Table, Text, create_engine, event, insert, select
+from sqlalchemy import Column, Engine, Integer, MetaData, Select, String, Table, Text, create_engine, event, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
 from engine.errors import InputError
@@ -107,8 +107,7 @@ class Journal:
         engine = create_engine(f"sqlite:///{path}")
         event.listen(engine, "connect", _configure)
         try:
-            METADATA.create_all(engine)
-            _check_version(engine, path)
+            _prepare(engine, path)
         except DatabaseError as error:
             raise InputError(f"{path}: is not a journal: {error.orig}. Expected: a SQLite file. Move it away and try again") from error
         return cls(engine, redactor, clock)
@@ -154,13 +153,20 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _check_version(engine: Engine, path: Path) -> None:
+def _prepare(engine: Engine, path: Path) -> None:
+    """Create the tables of a new file; raise InputError, before anything is changed, for one of another version or program."""
     with engine.begin() as connection:
-        version = connection.execute(select(SCHEMA.c.version)).scalar()
-        if version is None:
-            connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
-        elif version != SCHEMA_VERSION:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may open a new file at once
+        there = set(inspect(connection).get_table_names())
+        version = connection.execute(select(SCHEMA.c.version)).scalar() if SCHEMA.name in there else None
+        if version not in {None, SCHEMA_VERSION}:
             raise InputError(f"{path}: journal of version {version}. Expected: {SCHEMA_VERSION}. Use the longshore that wrote it")
+        if there - set(METADATA.tables):
+            told = ", ".join(sorted(there))
+            raise InputError(f"{path}: is not a journal: a SQLite file with tables {told}. Expected: a journal. Move it away and try again")
+        if version is None:
+            METADATA.create_all(connection)
+            connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
 
 
 def _record(row: Mapping[Any, Any]) -> Record:

@@ -85,7 +85,7 @@ def view_of(journal: Journal, run_id: str) -> Page:
     """
     records = journal.records(run_id=run_id)
     if not records:
-        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest")
+        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest --environment NAME")
     altered = tuple(_altered(journal, records))
     with drawable(altered):
         return _page(journal, [record for record in records if "unreadable" not in record.body], altered)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect, text
 
 from engine.errors import InputError
 from engine.journal import Journal, Record, Run, chain_problems
@@ -150,6 +153,41 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
         Journal.open(file, redactor=Redactor())
 
     assert file.read_text().startswith("not a database")
+
+
+def test_a_journal_of_another_version_is_refused_untouched(journal: Journal) -> None:
+    """The version is looked at before anything is created: a newer longshore's file stays as it was."""
+    file = Path(str(journal.engine.url.database))
+    with journal.engine.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = 2"))
+        connection.execute(text("ALTER TABLE records RENAME TO records_of_2"))
+
+    with pytest.raises(InputError, match=r"journal of version 2. Expected: 1. Use the longshore that wrote it"):
+        Journal.open(file, redactor=Redactor())
+
+    assert sorted(inspect(journal.engine).get_table_names()) == ["records_of_2", "schema_version"]
+
+
+def test_a_database_of_another_program_is_refused_untouched(tmp_path: Path) -> None:
+    """A SQLite file is not yet a journal."""
+    file = tmp_path / "lab.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE grafana (id)")
+
+    with pytest.raises(InputError, match=r"is not a journal: a SQLite file with tables grafana"):
+        Journal.open(file, redactor=Redactor())
+
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("grafana",)]
+
+
+def test_many_may_open_a_new_journal_at_once(tmp_path: Path) -> None:
+    """Status beside the first run: both get the same journal."""
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: Journal.open(tmp_path / "lab.sqlite", redactor=Redactor()), range(8)))
+
+    opened[0].start_run(command="x")
+    assert [len(journal.records()) for journal in opened] == [1] * 8
 
 
 def test_only_the_owner_can_read_it(journal: Journal) -> None:
