@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 MARK: Final = "***"
 SHORTEST_REDACTED: Final = 6
+URL_ALPHABET: Final = str.maketrans("+/", "-_")
 TELLING_NAME: Final = re.compile(r"(?i)(passw|secret|token|credential|private|api_?key|access_?key|encryption_?key|auth|cookie|dsn|connection)")
 URL_PASSWORD: Final = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<password>[^\s@/]+)@", re.IGNORECASE)
 PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
@@ -54,10 +58,13 @@ class Redactor:
         self.removed = 0
 
     def register(self, secret: Secret) -> Secret:
-        """Remember a secret's value (those under 6 characters can't be told from other text) and return it."""
+        """Remember a secret's value and return it; one under 6 characters can't be told from other text.
+
+        Its forms in JSON, in URLs, in a shell's quotes and in base64 (alone or inside a longer text, such as user:password) count too.
+        """
         value = secret.reveal()
         if len(value) >= SHORTEST_REDACTED:
-            self._values.add(value)
+            self._values.update(_forms_of(value))
         return secret
 
     def register_environment(self, env: Mapping[str, str]) -> None:
@@ -98,3 +105,20 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+
+def _forms_of(value: str) -> set[str]:
+    """Return what a value becomes on its way through other formats."""
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1], value.replace("'", "'\"'\"'")}
+    raw = value.encode("utf-8", "surrogateescape")
+    in_urls = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
+    in_urls |= {re.sub("%..", lambda found: found[0].lower(), form) for form in in_urls}
+    encoded = {base64.b64encode(raw).decode().rstrip("="), *(_base64_inside(raw, before) for before in range(3))}
+    encoded |= {form.translate(URL_ALPHABET) for form in encoded}
+    return {form for form in {value} | escaped | in_urls | encoded if len(form) >= SHORTEST_REDACTED}
+
+
+def _base64_inside(raw: bytes, before: int) -> str:
+    """Return the characters of base64 that depend on `raw` alone when `before` (modulo 3) bytes stand before it and any after it."""
+    text = base64.b64encode(bytes(before) + raw).decode()
+    return text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]

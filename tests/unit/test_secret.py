@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import re
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -159,7 +165,10 @@ def test_a_failing_command_does_not_show_what_it_printed(local_program: None, tm
         ("env:LONGSHORE_NOT_SET", "secret env:LONGSHORE_NOT_SET: not set. Set it, or correct the reference in inventory.yaml"),
         ("container-env:NONE", "secret container-env:NONE: not set"),
         ("file:/nowhere/password", "secret file:/nowhere/password: No such file or directory. Try: ls -l /nowhere/password"),
-        ("vault:x", 'secret reference "vault:x": expected env:NAME, file:PATH, command:ARGV or container-env:NAME'),
+        (PASSWORD, "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here"),
+        ("command: ", "secret command: : no program; expected command:ARGV"),
+        ("file:/tmp/\0", "expected the path of a file"),
+        ("container-env:EMPTY", "secret container-env:EMPTY: empty; expected a value. Set it, or correct the reference"),
     ],
 )
 def test_a_reference_that_can_not_be_resolved_says_which(reference: str, message: str) -> None:
@@ -167,7 +176,7 @@ def test_a_reference_that_can_not_be_resolved_says_which(reference: str, message
     os.environ.pop("LONGSHORE_NOT_SET", None)
 
     with pytest.raises(InputError) as refused:
-        resolve_secret(reference, {"PW": PASSWORD})
+        resolve_secret(reference, {"PW": PASSWORD, "EMPTY": ""})
 
     assert message in str(refused.value)
     assert PASSWORD not in str(refused.value)
@@ -182,3 +191,89 @@ def test_a_public_name_is_not_hidden() -> None:
 
     assert redactor.text("postgres on wf005: postgres-17-secret") == "postgres on wf005: ***"
     assert redactor.removed == 1
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"\n", "empty"), (b"", "empty"), (b"hunter2\xff", "byte 7 is not UTF-8; expected text")])
+def test_a_file_that_holds_no_secret_is_told_without_its_content(tmp_path: Path, content: bytes, message: str) -> None:
+    """An empty password would open nothing, or everything; bytes of another encoding would be another password."""
+    file = tmp_path / "password"
+    file.write_bytes(content)
+
+    with pytest.raises(InputError, match=f"secret file:{file}: {message}") as refused:
+        resolve_secret(f"file:{file}")
+
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_a_variable_that_is_no_utf8_is_told_without_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python keeps such bytes as surrogates, which would fail much later, in the middle of a move."""
+    monkeypatch.setenv("LONGSHORE_TEST_PASSWORD", "hunter2\udcff")
+
+    with pytest.raises(InputError, match="byte 7 is not UTF-8") as refused:
+        resolve_secret("env:LONGSHORE_TEST_PASSWORD")
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_command_that_answers_nothing_or_no_text_is_refused(local_program: None, tmp_path: Path) -> None:
+    """A locked password manager often answers with nothing and success."""
+    for answer, message in (("b''", "empty"), (r"b'hunter2\xff'", "byte 7 is not UTF-8")):
+        script = tmp_path / "answers.py"
+        script.write_text(f"import sys; sys.stdout.buffer.write({answer})\n", encoding="utf-8")
+
+        with pytest.raises(InputError, match=message):
+            resolve_secret(f"command:{sys.executable} {script}")
+
+
+def test_line_ends_of_windows_are_no_part_of_a_password(tmp_path: Path) -> None:
+    """The file may have been written elsewhere."""
+    file = tmp_path / "password"
+    file.write_bytes(PASSWORD.encode() + b"\r\n")
+
+    assert resolve_secret(f"file:{file}") == Secret(PASSWORD)
+
+
+ODD = "p\"ä/ss w'rd\\+&"
+
+
+@pytest.mark.parametrize("value", [PASSWORD, ODD])
+@pytest.mark.parametrize(
+    "form",
+    [
+        json.dumps,
+        lambda value: json.dumps(value, ensure_ascii=False),
+        lambda value: json.dumps({"k": value}),
+        repr,
+        shlex.quote,
+        lambda value: quote(value, safe=""),
+        quote,
+        quote_plus,
+        lambda value: re.sub("%..", lambda found: found[0].lower(), quote(value, safe="")),
+        lambda value: base64.b64encode(value.encode()).decode(),
+        lambda value: base64.urlsafe_b64encode(value.encode()).decode(),
+    ],
+)
+def test_a_secret_is_replaced_in_the_forms_that_other_formats_give_it(form: Callable[[str], str], value: str) -> None:
+    """Docker answers in JSON, URLs quote, headers encode: the same password in another dress."""
+    redactor = Redactor()
+    redactor.register(Secret(value))
+
+    shown = redactor.text(f"before {form(value)} after")
+
+    assert "***" in shown
+    assert re.findall(r"[^\W_k]+", shown) == ["before", "after"]
+
+
+@pytest.mark.parametrize("user", ["", "a", "ad", "adm", "admin"])
+def test_a_secret_inside_a_longer_base64_leaves_at_most_a_few_bits(user: str) -> None:
+    """Authorization: Basic holds user:password; where the password's bytes begin differs with the user's length."""
+    redactor = Redactor()
+    redactor.register(Secret(PASSWORD))
+
+    shown = redactor.text(base64.b64encode(f"{user}:{PASSWORD}:".encode()).decode())
+
+    before, after = shown.split("***")
+    kept = base64.b64decode(before + "A" * (-len(before) % 4))
+    assert PASSWORD[:2].encode() not in kept
+    assert len(after.rstrip("=")) <= 3
