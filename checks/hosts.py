@@ -66,11 +66,16 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
 
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
-    """Judge whether the host's clock agrees with this machine's, in seconds."""
-    offset_s = facts.clock_offset_s
-    if abs(offset_s) > limit_s:
-        return failed(
-            f"{facts.host}: clock is {offset_s:+.1f} s off this machine's. Expected: within {limit_s:g} s. Try: ssh {facts.host} timedatectl status",
-            clock_offset_s=offset_s,
-        )
-    return passed(f"{facts.host}: clock within {limit_s:g} s of this machine's ({offset_s:+.2f} s)", clock_offset_s=offset_s)
+    """Judge whether the host's clock agrees with this machine's, in seconds; UNKNOWN when the measurement is too coarse to tell."""
+    offset_s, give_or_take_s = facts.clock_offset_s, facts.clock_uncertainty_s
+    look = f"Try: ssh {facts.host} timedatectl status"
+    if offset_s is None:
+        return unknown(f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {facts.host} date +%s.%N")
+    seen = f"{offset_s:+.2f} s ± {give_or_take_s:.2f} s"
+    words, judge = f"{facts.host}: clock within {limit_s:g} s of this machine's ({seen})", passed
+    if abs(offset_s) - give_or_take_s > limit_s:
+        words, judge = f"{facts.host}: clock is {seen} off this machine's. Expected: within {limit_s:g} s. {look}", failed
+    elif abs(offset_s) + give_or_take_s > limit_s:
+        words = f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} s for sure. {look}"
+        judge = unknown
+    return judge(words, clock_offset_s=offset_s, clock_uncertainty_s=give_or_take_s)

@@ -78,7 +78,10 @@ class FileSystem:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """A host at one moment. `docker_version` is "" and `docker_error` tells why when its engine did not answer."""
+    """A host at one moment. `docker_version` is "" and `docker_error` tells why when its engine did not answer.
+
+    `clock_offset_s` is the host's clock minus ours, give or take `clock_uncertainty_s`; None when it could not be read.
+    """
 
     host: str
     gathered_at: datetime
@@ -102,10 +105,11 @@ class HostFacts:
     memory_available_bytes: int
     load_1m: float
     cpus: int
-    clock_offset_s: float
+    clock_offset_s: float | None
     compose_projects: tuple[str, ...]
     path_sizes: Mapping[str, int] = field(default_factory=dict)
     listening_error: str = ""
+    clock_uncertainty_s: float = 0.0
 
     def container(self, name: str) -> ContainerFacts | None:
         """Return a container by name; raises CouldNotLookError when the engine did not answer."""

@@ -21,6 +21,7 @@ VANISHED: Final = re.compile(
     re.IGNORECASE,
 )
 """All that `docker inspect` of API 1.41 to 1.51 complains of when something was removed since it was listed."""
+CLOCK: Final = re.compile(r"(?P<seconds>\d+)(?P<fraction>\.\d+)?")
 TIMED_OUT: Final = 124
 DOCKER_LISTS: Final = ("containers", "images", "volumes", "networks")
 
@@ -58,6 +59,8 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
     memory = parse_memory(found.get("memory", MISSING).text)
     sizes = parse_sizes(found.get("sizes", MISSING).text)
     docker_error, sockets = _docker_error(found), found.get("sockets", MISSING)
+    clocks = (found.get(name, MISSING).text for name in ("clock_first", "clock_last"))
+    offset_s, uncertainty_s = parse_clock(*clocks, our_clock)
     containers = tuple(parse_container(host, raw) for raw in lists["containers"])
     return HostFacts(
         host=host,
@@ -82,7 +85,8 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         memory_available_bytes=memory.get("MemAvailable", 0),
         load_1m=float((found.get("load", MISSING).text.split() or ["0"])[0]),
         cpus=int(found.get("cpus", MISSING).text.strip() or 0),
-        clock_offset_s=_clock_offset(found.get("clock", MISSING).text, our_clock),
+        clock_offset_s=offset_s,
+        clock_uncertainty_s=uncertainty_s,
         compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
         path_sizes=sizes,
         listening_error=_reason(sockets) if sockets.status else "",
@@ -123,14 +127,27 @@ def _json(host: str, section: Section) -> Any:
         raise CouldNotLookError(f"{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info") from error
 
 
-def _clock_offset(text: str, our_clock: tuple[float, float]) -> float:
-    """Return host clock minus ours; the script asks it first, so it is nearer to the start of the trip."""
-    try:
-        theirs = float(text.strip())
-    except ValueError:
-        return 0.0
+def parse_clock(first: str, last: str, our_clock: tuple[float, float]) -> tuple[float | None, float]:
+    """Return host clock minus ours and its uncertainty, in seconds; (None, 0) when it could not be read.
+
+    The host tells its time at both ends of the trip. Its first time was read after we started, its last one before we
+    ended: the offset lies between last minus ended and first minus started (Cristian's method, from both sides).
+    """
+    earliest, latest = _instant(first) or _instant(last), _instant(last) or _instant(first)
+    if earliest is None or latest is None:
+        return None, 0.0
     started, ended = our_clock
-    return 0.0 if started <= theirs <= ended else round(theirs - started if theirs < started else theirs - ended, 3)
+    lower, upper = latest[0] - ended, earliest[1] - started
+    return round((lower + upper) / 2, 6), round(abs(upper - lower) / 2, 6)
+
+
+def _instant(text: str) -> tuple[float, float] | None:
+    """Return between which seconds a time of `date +%s.%N` lies; busybox knows no %N, so its time is good to a second."""
+    found = CLOCK.match(text.strip())
+    if not found:
+        return None
+    seconds = float(found["seconds"])
+    return (float(found[0]), float(found[0])) if found["fraction"] else (seconds, seconds + 1)
 
 
 def parse_os(text: str) -> str:

@@ -11,7 +11,7 @@ section() {
 }
 errors=$(mktemp) || exit 1
 trap 'rm -f "$errors"' EXIT
-section clock date +%s.%N
+section clock_first date +%s.%N
 section kernel uname -srm
 section os cat /etc/os-release
 section machine cat /etc/machine-id
@@ -36,3 +36,4 @@ if [ "$status" = 0 ]; then
         } | grep -v -e "^$" -e "^/$" -e "^/var/run/docker.sock$" -e "^/proc" -e "^/sys" -e "^/dev" | sort -u |
         while read -r path; do [ -e "$path" ] && du -skx "$path"; done; true'
 fi
+section clock_last date +%s.%N

@@ -53,3 +53,18 @@ def test_clock_off_by_two_seconds_fails_both_ways() -> None:
     assert judge_clock(make_host(clock_offset_s=2.0)).verdict is Verdict.FAILED
     assert judge_clock(make_host(clock_offset_s=-2.0)).verdict is Verdict.FAILED
     assert judge_clock(make_host(clock_offset_s=0.4)).passed
+
+
+def test_a_clock_that_could_not_be_read_is_unknown() -> None:
+    """It is not 0 off."""
+    answer = judge_clock(make_host(clock_offset_s=None))
+
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "wf001: its clock could not be read" in answer.text
+
+
+def test_a_coarse_measurement_is_judged_only_where_it_is_sure() -> None:
+    """Give or take 0.9 s: 0.05 s off is sure to be within 1 s, 2 s off sure to be beyond, 0.5 s neither."""
+    judged = [judge_clock(make_host(clock_offset_s=offset_s, clock_uncertainty_s=0.9)).verdict for offset_s in (0.05, 2.0, 0.5, -0.5)]
+
+    assert judged == [Verdict.PASSED, Verdict.FAILED, Verdict.UNKNOWN, Verdict.UNKNOWN]

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import CouldNotLookError
 from hosts.facts import SCRIPT, HostFacts, ListeningSocket, gather_facts
-from hosts.facts_parse import parse_facts, parse_file_systems, parse_sections, parse_sockets
+from hosts.facts_parse import parse_clock, parse_facts, parse_file_systems, parse_sections, parse_sockets
 from tests.unit.making_facts import FakeHost
 
 RECORDED: Final = (Path(__file__).parents[1] / "recorded" / "facts" / "wf005.txt").read_text(encoding="utf-8")
@@ -150,12 +150,34 @@ def test_sockets_that_were_not_read_are_not_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "offset"),
-    [("1767225600.25", 0.0), ("1767225590.0", -10.0), ("1767225603.5", 3.0)],
+    ("first", "last", "offset", "uncertainty"),
+    [
+        ("1767225600.1", "1767225600.4", 0.0, 0.1),  # both ends are 0.1 s away from ours
+        ("1767225590.1", "1767225590.4", -10.0, 0.1),
+        ("1767225603.1", "1767225603.4", 3.0, 0.1),
+        ("1767225600.25", "1767225600.25", 0.0, 0.25),  # it told both at once: anything within the trip is possible
+        ("1767225600.25", "", 0.0, 0.25),
+        ("", "1767225600.25", 0.0, 0.25),
+        ("1767225600.%N", "1767225600.%N", 0.25, 0.75),  # busybox: whole seconds
+        ("1767225600", "1767225600", 0.25, 0.75),
+        ("", "", None, 0.0),
+        ("date: invalid option", "date: invalid option", None, 0.0),
+    ],
 )
-def test_the_clocks_offset_allows_for_the_trip(theirs: str, offset: float) -> None:
-    """A time between our two readings is no offset; beyond them the distance to the nearer one."""
-    assert parsed(answered("clock", theirs)).clock_offset_s == offset
+def test_the_clock_is_read_at_both_ends_of_the_trip(first: str, last: str, offset: float | None, uncertainty: float) -> None:
+    """The offset has its uncertainty; a clock that could not be read has none, not 0."""
+    seen, give_or_take = parse_clock(first, last, CLOCK)
+
+    assert seen == (None if offset is None else pytest.approx(offset, abs=1e-5))
+    assert give_or_take == pytest.approx(uncertainty, abs=1e-5)
+
+
+def test_the_script_asks_the_time_first_and_last() -> None:
+    """Between them lies everything that takes long: only the ways there and back are uncertain."""
+    sections = re.findall(r"^ *section (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
+
+    assert (sections[0], sections[-1]) == ("clock_first", "clock_last")
+    assert (parsed().clock_offset_s, parsed().clock_uncertainty_s) == (pytest.approx(0.0, abs=1e-5), pytest.approx(0.1, abs=1e-5))
 
 
 @pytest.mark.parametrize(
