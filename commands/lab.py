@@ -14,15 +14,20 @@ from engine.environment import Environment, write_environment
 STATE: Final = Path("state") / "lab"
 ENVIRONMENT: Final = Path("environments") / "lab.yaml"
 JOURNAL: Final = Path("state") / "lab.sqlite"
+HELP: Final = {"-h", "--help"}
+INTERRUPTED: Final = 130
 NEW_WORLD: Final = {"up", "down", "reset"}
 
 
 def main(argv: list[str]) -> int:
     """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal."""
     before = _identities()
-    code = subprocess.run([sys.executable, "-m", "lab", *argv], check=False).returncode
+    try:
+        code = subprocess.run([sys.executable, "-m", "lab", *argv], check=False).returncode
+    except KeyboardInterrupt:
+        return INTERRUPTED
     command = argv[0] if argv else ""
-    if code or command not in NEW_WORLD:
+    if code or command not in NEW_WORLD or HELP & set(argv):
         return code
     if command != "up" or _identities() != before:
         _archive_journal()

@@ -8,12 +8,21 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from lab import faults, golden, hosts, images, services
-from lab.identity import make_identities
-from lab.machine import connect
-from lab.settings import CACHE, HOSTS, STATE, LabError
+from lab.identity import known_lab, make_identities
+from lab.machine import alone, at_once, connect
+from lab.settings import CACHE, HOSTS, ROOT, STATE, LabError, WrongWordsError
+
+WRONG_WORDS: Final = 4
+INTERRUPTED: Final = 130
+RAISING: Final = STATE / "raising"
+"""There while new hosts are raised: an `up` that finds it begins anew, whatever the last one had done."""
 
 
 def _say(started: float) -> Callable[[str], None]:
@@ -24,39 +33,52 @@ def _say(started: float) -> Callable[[str], None]:
 
 
 def up(client: Any, say: Callable[[str], None]) -> None:
-    """Raise the lab; what is up already is left alone."""
+    """Raise the lab; what is up already is left alone, what an interrupted `up` left is made anew."""
+    if other := hosts.other_checkout(client):
+        raise LabError(f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab reset (replaces it)")
     origins = images.ensure_images(client, say)
     addresses = hosts.ensure_network(client)
-    make_identities(addresses, origins)
-    key = golden.key_of(client)
-    new = any(hosts.find(client, plan) is None for plan in HOSTS)
+    new = _is_incomplete(client)
+    make_identities(addresses, origins, raised_at=datetime.now(UTC) if new else None)
     if new:
-        _remove_hosts(client)
-        if golden.is_there(client, key):
-            say("copying the hosts' disks")
-            golden.restore(client, key)
-        else:
-            say("making the hosts' disks; this is kept for the next time")
-            golden.build(client, key, addresses, say)
-    for plan in HOSTS:
-        hosts.start(client, plan, addresses[plan.name])
+        RAISING.touch()
+        _make_disks(client, addresses, say)
+    at_once(lambda plan: hosts.start(client, plan, addresses[plan.name]), HOSTS)
     for plan in HOSTS:
         hosts.wait_for_host(plan)
         say(f"{plan.name} answers at {addresses[plan.name]}")
     services.wait_for_services()
     if new:
         services.start_sessions()
+        RAISING.unlink()
     say(f"all services on {services.SOURCE} answer. Look: ssh -F state/lab/ssh_config {services.SOURCE}")
 
 
+def _is_incomplete(client: Any) -> bool:
+    """Return whether a host is missing, was never finished, or has an identity that nobody knows any more."""
+    return RAISING.exists() or not known_lab().get("raised_at") or any(hosts.find(client, plan) is None for plan in HOSTS)
+
+
+def _make_disks(client: Any, addresses: dict[str, str], say: Callable[[str], None]) -> None:
+    _remove_hosts(client)
+    key = golden.key_of(client)
+    if golden.is_there(client, key):
+        say("copying the hosts' disks")
+        golden.restore(client, key)
+    else:
+        say("making the hosts' disks; this is kept for the next time")
+        golden.build(client, key, addresses, say)
+
+
 def _remove_hosts(client: Any) -> None:
-    for plan in HOSTS:
-        hosts.remove(client, plan)
+    golden.stop_copying(client)
+    at_once(lambda plan: hosts.remove(client, plan), HOSTS)
 
 
 def reset(client: Any, say: Callable[[str], None]) -> None:
     """Give back the untouched hosts, with the same identities."""
-    say("removing the hosts and their disks")
+    other = hosts.other_checkout(client)
+    say("removing the hosts and their disks" + (f", raised from {other}" if other else ""))
     _remove_hosts(client)
     up(client, say)
 
@@ -76,12 +98,18 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
 
 
 def status(client: Any) -> dict[str, Any]:
-    """Return what is up, and where each image came from."""
-    up_now = {plan.name: (found.status if (found := hosts.find(client, plan)) else "not there") for plan in HOSTS}
-    running = up_now.get(services.SOURCE) == "running"
-    file = STATE / "hosts.json"
-    origins = json.loads(file.read_text(encoding="utf-8"))["images"] if file.exists() else {}
-    return {"hosts": up_now, "services": services.state_of_services() if running else {}, "images": origins}
+    """Return what is up, when and from where it was raised, and where each image came from; a silent engine is told, not waited for."""
+    known = known_lab()
+    other = hosts.other_checkout(client)
+    up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
+    look = up_now[services.SOURCE].startswith("running, Docker")
+    raised = {"raised at": known.get("raised_at") or "not up", "raised from": other or str(ROOT)}
+    return {
+        "lab": raised if other is None else {"raised from": other},
+        "hosts": up_now,
+        "services": services.state_of_services() if look else {},
+        "images": known.get("images", {}),
+    }
 
 
 def _show(content: dict[str, Any]) -> None:
@@ -91,8 +119,16 @@ def _show(content: dict[str, Any]) -> None:
             print(f"  {name:<28} {value}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Words that are not understood are one message."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise WrongWordsError instead of printing usage."""
+        raise WrongWordsError(f"{message}. Expected: {str(__doc__).strip('`. ')}. Known faults: {', '.join(sorted(faults.FAULTS))}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    parser = _Parser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="raise the lab, or what is missing of it")
     commands.add_parser("reset", help="give back the untouched hosts")
@@ -103,31 +139,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None]) -> None:
+    if options.command == "up":
+        up(client, say)
+    elif options.command == "reset":
+        reset(client, say)
+    elif options.command == "down":
+        down(client, say, everything=options.all)
+    elif options.command == "break":
+        hosts.need_all(client)
+        faults.FAULTS[options.fault].make(client)
+        say(f"{options.fault}: made. Undo: python -m commands lab heal")
+    else:
+        hosts.need_all(client)
+        faults.heal(client)
+        say("all faults undone")
+
+
 def main(argv: list[str]) -> int:
-    """Run one command; return 0, or 1 with one message."""
-    options = _parser().parse_args(argv)
-    say = _say(time.monotonic())
+    """Run one command; return 0, 1 with one message, 4 for words that are not understood, 130 when interrupted."""
     try:
+        options = _parser().parse_args(argv)
         client = connect()
-        if options.command == "up":
-            up(client, say)
-        elif options.command == "reset":
-            reset(client, say)
-        elif options.command == "down":
-            down(client, say, everything=options.all)
-        elif options.command == "status":
+        if options.command == "status":
             content = status(client)
             print(json.dumps(content, indent=1)) if options.json else _show(content)
-        elif options.command == "break":
-            faults.FAULTS[options.fault].make(client)
-            say(f"{options.fault}: made. Undo: python -m lab heal")
         else:
-            faults.heal(client)
-            say("all faults undone")
+            with alone():
+                _perform(options, client, _say(time.monotonic()))
+    except WrongWordsError as error:
+        return _told(error, WRONG_WORDS)
     except LabError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 1
+        return _told(error, 1)
+    except (DockerException, RequestException) as error:
+        return _told(f"this machine's Docker Engine refused: {error}. Expected: it does what the lab asks. Look: docker info", 1)
+    except KeyboardInterrupt:
+        return _told("interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m commands lab down", INTERRUPTED)
     return 0
+
+
+def _told(what: object, code: int) -> int:
+    print(f"lab: {what}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

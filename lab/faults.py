@@ -103,7 +103,8 @@ def _start_hosts(client: Any) -> None:
             hosts.wait_for_host(plan)
 
 
-def _cut_network(_client: Any) -> None:
+def _cut_network(client: Any) -> None:
+    _join_network(client)
     address = run(["docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", _plan("wf002").container])
     peer = address.decode().strip()
     for chain, side in (("INPUT", "-s"), ("OUTPUT", "-d"), ("FORWARD", "-d"), ("FORWARD", "-s")):

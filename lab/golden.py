@@ -1,4 +1,7 @@
-"""The untouched state of each host's disk, kept as a volume, so that a warm start is a copy."""
+"""The untouched state of each host's disk, kept as a volume, so that a warm start is a copy.
+
+One set is kept: making another begins with removing the old one. A set counts once its marker is there, a volume made last.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,23 @@ from typing import Any, Final
 from docker.errors import NotFound
 
 from lab import hosts, services
-from lab.machine import pipe, run
-from lab.settings import CACHE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
+from lab.machine import at_once, pipe, run
+from lab.settings import CACHE, HOST_IMAGE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
+
+SOURCES: Final = ("services.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
+GOLDEN_LABEL: Final = f"{LABEL}.golden"
+COPYING: Final = f"{PREFIX}-copying"
+"""The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
 
 
 def key_of(client: Any) -> str:
-    """Return a digest over what decides the hosts' disks: images, seeds, options of the services."""
+    """Return a digest over what decides the hosts' disks: the hosts' own image, the services' images, seeds and options."""
     digest = hashlib.sha256()
-    for file in ("services.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml"):
-        digest.update((ROOT / "lab" / file).read_bytes())
-    for plan in HOSTS:
-        for reference in plan.images:
-            digest.update(f"{plan.name} {client.images.get(local_name(reference)).id}".encode())
+    for file in SOURCES:
+        digest.update(f"{file}\0".encode() + (ROOT / "lab" / file).read_bytes())
+    wanted = [("", HOST_IMAGE), *((plan.name, reference) for plan in HOSTS for reference in plan.images)]
+    for host, reference in wanted:
+        digest.update(f"{host} {client.images.get(local_name(reference)).id}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -34,16 +42,15 @@ def _passwords_file(key: str) -> Path:
     return CACHE / f"golden-{key}.json"
 
 
+def _marker(key: str) -> str:
+    return f"{PREFIX}-golden-{key}-complete"
+
+
 def is_there(client: Any, key: str) -> bool:
-    """Return whether all golden disks and their passwords are kept."""
-    if not _passwords_file(key).exists():
-        return False
-    try:
-        for plan in HOSTS:
-            client.volumes.get(_volume(key, plan))
-    except NotFound:
-        return False
-    return True
+    """Return whether all golden disks, their passwords and the mark of their completeness are kept."""
+    wanted = {_marker(key), *(_volume(key, plan) for plan in HOSTS)}
+    kept = {volume.name for volume in client.volumes.list(filters={"label": f"{GOLDEN_LABEL}={key}"})}
+    return wanted <= kept and _passwords_file(key).exists()
 
 
 def restore(client: Any, key: str) -> None:
@@ -71,34 +78,44 @@ copy_disk() {
 def _copy(client: Any, pairs: list[tuple[str, str]]) -> None:
     """Copy disks; all volumes are seen through one mount, since links don't cross mounts."""
     volumes = Path(client.info()["DockerRootDir"]) / "volumes"
-    copies = "\n".join(f"copy_disk /volumes/{source}/_data /volumes/{target}/_data" for source, target in pairs)
-    script = f"set -eu\n{COPY_DISK}\n{copies}\n"
-    run(["docker", "run", "--rm", "--network", "none", "--label", f"{LABEL}=1", "-v", f"{volumes}:/volumes", TOOLBOX, "sh", "-c", script])
+    copies = "\n".join(f'copy_disk /volumes/{source}/_data /volumes/{target}/_data & copies="${{copies:-}} $!"' for source, target in pairs)
+    script = f"set -eu\n{COPY_DISK}\n{copies}\nfor copy in $copies; do wait $copy; done\n"
+    stop_copying(client)
+    named = ("--name", COPYING, "--network", "none", "--label", f"{LABEL}=1")
+    run(["docker", "run", "--rm", *named, "-v", f"{volumes}:/volumes", TOOLBOX, "sh", "-c", script])
+
+
+def stop_copying(client: Any) -> None:
+    """End a copy whose caller is gone; it would hold the disks that are to be removed."""
+    try:
+        client.containers.get(COPYING).remove(force=True)
+    except NotFound:
+        return
 
 
 def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the disks from nothing: load images, create and seed the services, stop cleanly, keep a copy."""
+    remove_all(client)
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
         hosts.start(client, plan, addresses[plan.name])
-    for plan in HOSTS:
-        hosts.wait_for_host(plan)
-        say(f"{plan.name}: loading {len(plan.images)} images")
-        _load(plan)
+    say("loading the images into the hosts")
+    at_once(_load, HOSTS)
     passwords = services.make_passwords()
     services.create_services(passwords, say)
     services.wait_for_services()
     say("stopping the hosts cleanly, to keep their disks")
+    at_once(lambda plan: hosts.stop(client, plan), HOSTS)
     for plan in HOSTS:
-        hosts.stop(client, plan)
-    for plan in HOSTS:
-        client.volumes.create(_volume(key, plan), labels={f"{LABEL}.golden": key})
+        client.volumes.create(_volume(key, plan), labels={GOLDEN_LABEL: key})
     _copy(client, [(plan.volume, _volume(key, plan)) for plan in HOSTS])
     _keep_passwords(key, passwords)
+    client.volumes.create(_marker(key), labels={GOLDEN_LABEL: key})
 
 
 def _load(plan: HostPlan) -> None:
     """Load a host's images and give them there the names of the inventory."""
+    hosts.wait_for_host(plan)
     names = {reference: local_name(reference) for reference in plan.images}
     pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"))
     script = "; ".join(f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference)
@@ -113,8 +130,9 @@ def _keep_passwords(key: str, passwords: dict[str, str]) -> None:
 
 
 def remove_all(client: Any) -> None:
-    """Forget all golden disks and their passwords."""
-    for volume in client.volumes.list(filters={"label": f"{LABEL}.golden"}):
+    """Forget all golden disks, also incomplete ones and those of older sources, and their passwords."""
+    stop_copying(client)
+    for volume in client.volumes.list(filters={"label": GOLDEN_LABEL}):
         volume.remove(force=True)
     for file in CACHE.glob("golden-*.json"):
         file.unlink()

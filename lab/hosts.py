@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from docker.errors import APIError, NotFound
@@ -13,6 +14,7 @@ from lab.settings import HOST_IMAGE, HOSTS, LABEL, NETWORK, STATE, SUBNETS, Host
 
 READY_S: Final = 60
 STOP_S: Final = 70
+LOOK_S: Final = 10
 PRIVILEGES: Final = (
     "--cap-add",
     "ALL",
@@ -60,6 +62,16 @@ def find(client: Any, plan: HostPlan) -> Any | None:
         return None
 
 
+def other_checkout(client: Any) -> str | None:
+    """Return the folder whose lab is up on this machine, when that is not this one: a machine has one lab."""
+    for plan in HOSTS:
+        container = find(client, plan)
+        for mount in container.attrs["Mounts"] if container is not None else ():
+            if mount["Destination"] == "/identity" and mount["Source"] != str(identity_folder(plan.name)):
+                return str(Path(mount["Source"]).parents[3])
+    return None
+
+
 def start(client: Any, plan: HostPlan, address: str) -> None:
     """Start a host; one that runs is left alone."""
     container = find(client, plan)
@@ -92,6 +104,27 @@ def _network(plan: HostPlan, address: str) -> tuple[str, ...]:
     return "--network", NETWORK, "--ip", address, "--network-alias", plan.name
 
 
+def need_all(client: Any) -> None:
+    """Raise LabError unless all hosts are there, and are this folder's."""
+    missing = [plan.name for plan in HOSTS if find(client, plan) is None]
+    if missing:
+        raise LabError(f"{', '.join(missing)}: not there. Expected: all {len(HOSTS)} hosts. Try: python -m commands lab up")
+
+
+def describe(client: Any, plan: HostPlan, *, reachable: bool) -> str:
+    """Return a host's state in words, with its engine's answer where one can be had."""
+    container = find(client, plan)
+    if container is None:
+        return "not there"
+    if container.status != "running" or not reachable:
+        return str(container.status)
+    try:
+        version = ssh(plan.name, "timeout", "5", "docker", "version", "--format", "{{.Server.Version}}", deadline_s=LOOK_S).decode().strip()
+    except LabError:
+        return "running, but its Docker does not answer through ssh"
+    return f"running, Docker {version}"
+
+
 def wait_for_host(plan: HostPlan) -> None:
     """Wait until a host's engine and sshd answer."""
     asked = ssh_argv(plan.name, "docker", "version", "--format", "{{.Server.Version}}")
@@ -103,7 +136,7 @@ def wait_for_host(plan: HostPlan) -> None:
             return str(error).splitlines()[-1]
         return ""
 
-    wait_until(f"{plan.name}: sshd and Docker", missing, READY_S)
+    wait_until(f"{plan.name}: sshd and Docker", missing, READY_S, hint=f"docker logs {plan.container}, or try: python -m commands lab heal")
 
 
 def ssh(host: str, *argv: str, stdin: bytes | None = None, deadline_s: float = 120) -> bytes:

@@ -6,6 +6,7 @@ import json
 import secrets
 import shutil
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +14,14 @@ from lab.machine import run
 from lab.settings import HOSTS, SERVICES, STATE
 
 KEY: Final = "id_ed25519"
+HOSTS_FILE: Final = STATE / "hosts.json"
 
 
-def make_identities(addresses: dict[str, str], images: dict[str, str]) -> None:
-    """Generate everything that makes this lab this lab, once; later calls keep it."""
+def make_identities(addresses: dict[str, str], images: dict[str, str], *, raised_at: datetime | None) -> None:
+    """Generate everything that makes this lab this lab, once; later calls keep it.
+
+    `raised_at` is given when the hosts' disks are new: what was known of the old ones no longer holds.
+    """
     STATE.mkdir(parents=True, exist_ok=True)
     STATE.parent.chmod(0o700)
     STATE.chmod(0o700)
@@ -27,7 +32,12 @@ def make_identities(addresses: dict[str, str], images: dict[str, str]) -> None:
     _make_backup_password()
     _write_known_hosts(addresses)
     _write_ssh_config(addresses)
-    _write_hosts_json(addresses, images)
+    _write_hosts_json(addresses, images, raised_at.isoformat() if raised_at else known_lab().get("raised_at"))
+
+
+def known_lab() -> dict[str, Any]:
+    """Return what is written of this checkout's lab; empty when it has none."""
+    return dict(json.loads(HOSTS_FILE.read_text(encoding="utf-8"))) if HOSTS_FILE.exists() else {}
 
 
 def identity_folder(host: str) -> Path:
@@ -81,7 +91,7 @@ def _write_ssh_config(addresses: dict[str, str]) -> None:
     (STATE / "ssh_config").write_text("\n".join(blocks), encoding="utf-8")
 
 
-def _write_hosts_json(addresses: dict[str, str], images: dict[str, str]) -> None:
+def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], raised_at: str | None) -> None:
     hosts: dict[str, Any] = {}
     for host, address in addresses.items():
         folder = identity_folder(host)
@@ -91,5 +101,5 @@ def _write_hosts_json(addresses: dict[str, str], images: dict[str, str]) -> None
             "machine_id": (folder / "machine-id").read_text(encoding="utf-8").strip(),
             "engine_id": (folder / "engine-id").read_text(encoding="utf-8").strip(),
         }
-    content = {"hosts": hosts, "services": list(SERVICES), "images": images}
-    (STATE / "hosts.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    content = {"hosts": hosts, "services": list(SERVICES), "images": images, "raised_at": raised_at}
+    HOSTS_FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -48,7 +48,9 @@ def key_of(folder: Path) -> str:
 def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:
     """Make sure that every image is there; return where each came from, by its name in the inventory."""
     registry = Registry(client, say)
-    return {reference: _origin(client, reference, folder) or _fetch(client, registry, reference, say) for reference, folder in FOLDERS.items()}
+    origins = {reference: _origin(client, reference, folder) or _fetch(client, registry, reference, say) for reference, folder in FOLDERS.items()}
+    _remove(client, _older_builds(client))
+    return origins
 
 
 def _origin(client: Any, reference: str, folder: Path) -> str | None:
@@ -120,22 +122,32 @@ def _archive_of(file: Path) -> bytes:
 
 def remove_images(client: Any) -> list[str]:
     """Remove every image that the lab made and the kept base; return what could not be removed, with the reason."""
+    refused = _remove(client, [*_own_names(client), *_older_builds(client)])
+    (CACHE / f"base-{SUITE}.tar").unlink(missing_ok=True)
+    return refused
+
+
+def _remove(client: Any, names: list[str]) -> list[str]:
     refused = []
-    for name in _own_names(client):
+    for name in names:
         try:
             client.images.remove(name)
         except ImageNotFound:
             continue
         except APIError as error:
             refused.append(f"{name}: {error.explanation}")
-    (CACHE / f"base-{SUITE}.tar").unlink(missing_ok=True)
     return refused
 
 
 def _own_names(client: Any) -> list[str]:
-    """Return the names of the lab's own space, the toolbox if the lab built it, and what older builds left without a name."""
+    """Return the names of the lab's own space, and the toolbox if the lab built it."""
     tags = {tag for image in client.images.list() for tag in image.tags}
     names = sorted(tag for tag in tags if tag.startswith(f"{PREFIX}/"))
     if TOOLBOX in tags and IMAGE_LABEL in (client.images.get(TOOLBOX).labels or {}):
         names.append(TOOLBOX)
-    return names + [image.id for image in client.images.list(filters={"label": IMAGE_LABEL, "dangling": True})]
+    return names
+
+
+def _older_builds(client: Any) -> list[str]:
+    """Return the images of the lab that lost their names to newer ones."""
+    return [image.id for image in client.images.list(filters={"label": IMAGE_LABEL, "dangling": True})]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 import docker
 from docker.errors import DockerException
 
-from lab.settings import LABEL, LabError
+from lab.settings import CACHE, LABEL, LabError
 
 DEADLINE_S: Final = 900
+Thing = TypeVar("Thing")
 
 
 def connect() -> Any:
@@ -40,6 +44,28 @@ def run(argv: list[str], *, stdin: bytes | None = None, deadline_s: float = DEAD
     return answer.stdout
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other changing commands of the lab away meanwhile; raises LabError when one runs."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lab.lock").open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabError(
+                "this machine: another command of the lab is running. Expected: one at a time. Wait for its end: ps ax | grep 'm lab'"
+            ) from error
+        yield
+
+
+def at_once(deed: Callable[[Thing], object], things: Iterable[Thing]) -> None:
+    """Do the same to several things at the same time; raises the first thing's error after all have ended."""
+    wanted = list(things)
+    with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
+        for ended in [pool.submit(deed, thing) for thing in wanted]:
+            ended.result()
+
+
 def pipe(source: list[str], sink: list[str], *, deadline_s: float = DEADLINE_S) -> None:
     """Run two programs, the first one's output into the second; raises LabError when either fails."""
     with subprocess.Popen(source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as giving:
@@ -53,12 +79,12 @@ def pipe(source: list[str], sink: list[str], *, deadline_s: float = DEADLINE_S) 
         raise LabError(f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and {taking.returncode}: {said}")
 
 
-def wait_until(what: str, question: Callable[[], str], deadline_s: float) -> None:
-    """Ask until the answer is empty (nothing missing); raises LabError with the last answer and the wait."""
+def wait_until(what: str, question: Callable[[], str], deadline_s: float, *, hint: str = f"docker ps -a --filter label={LABEL}") -> None:
+    """Ask until the answer is empty (nothing missing); raises LabError with the last answer, the wait and where to look."""
     started, pause = time.monotonic(), 0.1
     while missing := question():
         waited = time.monotonic() - started
         if waited > deadline_s:
-            raise LabError(f"{what}: not after {waited:.0f} s (last: {missing}). Look: docker ps -a --filter label={LABEL}")
+            raise LabError(f"{what}: not after {waited:.0f} s (last: {missing}). Look: {hint}")
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)

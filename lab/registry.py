@@ -38,7 +38,7 @@ class Registry:
             self._keep(pinned, name)
         except (LabError, DockerException, RequestException) as error:
             self.silent = True
-            self.say(f"registry: does not give {reference} ({str(error).splitlines()[0][:120]}); building from packages")
+            self.say(f"registry: does not give {reference} ({_reason(error)}); building from packages")
             return False
         self.say(f"{reference}: pulled")
         return True
@@ -57,6 +57,11 @@ class Registry:
         except ImageNotFound:
             return False
         return True
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "explanation", None) or error)
+    return text.splitlines()[0][:160]
 
 
 def _ask(reference: str) -> str:

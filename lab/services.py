@@ -16,6 +16,7 @@ from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, LabE
 SOURCE: Final = "wf005"
 NETWORK: Final = "apps"
 READY_S: Final = 90
+LOOK_S: Final = 10
 
 POSTGRES_RUN: Final = (
     "--name",
@@ -231,5 +232,5 @@ def _make_history() -> None:
 
 def state_of_services() -> dict[str, str]:
     """Return each container on the source with its state."""
-    text = ssh(SOURCE, "docker", "ps", "--all", "--format", "'{{json .}}'").decode()
+    text = ssh(SOURCE, "docker", "ps", "--all", "--format", "'{{json .}}'", deadline_s=LOOK_S).decode()
     return {row["Names"]: row["Status"] for row in map(json.loads, text.splitlines())}

@@ -65,3 +65,7 @@ SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
 
 class LabError(Exception):
     """The lab can't do that; the text says where, what was seen, what was expected, what to do next."""
+
+
+class WrongWordsError(LabError):
+    """The command line is not understood."""
