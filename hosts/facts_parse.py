@@ -59,8 +59,8 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
     memory = parse_memory(found.get("memory", MISSING).text)
     sizes = parse_sizes(found.get("sizes", MISSING).text)
     docker_error, sockets = _docker_error(found), found.get("sockets", MISSING)
-    clocks = (found.get(name, MISSING).text for name in ("clock_first", "clock_last"))
-    offset_s, uncertainty_s = parse_clock(*clocks, our_clock)
+    first, last = (found.get(name, MISSING).text for name in ("clock_first", "clock_last"))
+    offset_s, uncertainty_s = parse_clock(first, last, our_clock)
     containers = tuple(parse_container(host, raw) for raw in lists["containers"])
     return HostFacts(
         host=host,
