@@ -103,7 +103,8 @@ def _schema_at(schema: Any, place: tuple[Any, ...]) -> Any:
     here = schema
     for part in place:
         here = _resolve(schema, here)
-        here = here.get("properties", {}).get(part) or here.get("additionalProperties") or here.get("items") or here
+        keys_of_a_form = next(iter(here.get("patternProperties", {}).values()), None)
+        here = here.get("properties", {}).get(part) or keys_of_a_form or here.get("additionalProperties") or here.get("items") or here
         here = here if isinstance(here, dict) else {}
     return here
 

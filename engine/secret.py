@@ -54,6 +54,7 @@ class Redactor:
     def __init__(self) -> None:
         """Start without any known secret; patterns always apply."""
         self._values: set[str] = set()
+        self._longest_first: list[str] = []
         self._public: set[str] = set()
         self.removed = 0
 
@@ -63,8 +64,9 @@ class Redactor:
         Its forms in JSON, in URLs, in a shell's quotes and in base64 (alone or inside a longer text, such as user:password) count too.
         """
         value = secret.reveal()
-        if len(value) >= SHORTEST_REDACTED:
-            self._values.update(_forms_of(value))
+        if len(value) >= SHORTEST_REDACTED and value not in self._values:
+            self._values.add(value)
+            self._longest_first = sorted({*self._longest_first, *_forms_of(value)}, key=len, reverse=True)
         return secret
 
     def register_environment(self, env: Mapping[str, str]) -> None:
@@ -81,7 +83,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` without secrets; counts what it removed in `removed`."""
-        for value in sorted(self._values, key=len, reverse=True):
+        for value in self._longest_first:
             if value in text and not any(value in name for name in self._public):
                 self.removed += text.count(value)
                 text = text.replace(value, MARK)
