@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from engine.phases import NEXT_PHASE
 from engine.verdict import Verdict
 
 FILES: Final = ("--inventory", "--plan", "--ssh-config")
@@ -28,6 +29,15 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
         return look
     again = command_line(about, "migrate", service, apply=True)
     return again if state in BEGUN else f"{look} && {again}"
+
+
+def following_command(about: Mapping[str, Any], verdict: str) -> str:
+    """Return the command that follows a run as a whole: the deed after its dry run, the next phase after a pass, else ""."""
+    command = str(about["command"])
+    if verdict == Verdict.PLANNED.value:
+        return command_line(about, command, apply=True)
+    following = NEXT_PHASE.get(command)
+    return command_line(about, following) if following and verdict == Verdict.PASSED.value else ""
 
 
 def command_line(about: Mapping[str, Any], command: str, service: str | None = None, *, apply: bool = False) -> str:

@@ -143,6 +143,7 @@ def summary(page: Page) -> str:
         copied = f"{service['copied_bytes']:,} bytes" if service["copied_bytes"] is not None else "–"
         lines.append(f"| {service['service']} | {service['source']} | {service['target']} | {told} | {copied} | {service['verdict']} |")
     lines += ["", *map(_decision, page.decisions), ""]
+    lines += [f"Next: `{visible(page.following)}`", ""] if page.following else []
     return "\n".join(lines)
 
 

@@ -31,7 +31,8 @@ def local(moment: datetime, offset_s: int | None) -> str:
     """Return a moment as the operator's clock showed it, with that clock's distance from UTC; nothing when it was not recorded."""
     if offset_s is None:
         return ""
-    return moment.astimezone(timezone(timedelta(seconds=offset_s))).isoformat(" ", "seconds") + " local"
+    here = moment.astimezone(timezone(timedelta(seconds=offset_s)))
+    return f"{here:%Y-%m-%d %H:%M:%S} local ({here.tzname()})"
 
 
 def size(size_bytes: int) -> str:

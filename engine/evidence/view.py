@@ -11,7 +11,7 @@ from typing import Any, Final
 from jinja2 import UndefinedError
 
 from engine.errors import InputError
-from engine.evidence.advice import next_command
+from engine.evidence.advice import following_command, next_command
 from engine.evidence.deeds import Bar, bars_of
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
@@ -43,6 +43,7 @@ class Page:
     environment: str
     sentence: str
     verdict: str
+    following: str
     finished: bool
     dry_run: bool
     altered: tuple[str, ...]
@@ -119,12 +120,14 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
     scope = _first(records, "scope")
     standing = {str(move["service"]): standing_of(journal, str(move["service"]), records[-1].seq) for move in scope.get("moves") or ()}
     dry_run = _is_dry_run(records, rows)
+    verdict = Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None)
     return Page(
         run_id=records[0].run_id,
         command=command,
         environment=str(about["environment"]),
         sentence=altered_sentence(command, scope) if altered else sentence_of(command, rows, scope, finished=ended is not None, dry_run=dry_run),
-        verdict=Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None),
+        verdict=verdict,
+        following=following_command(about, verdict),
         finished=ended is not None,
         dry_run=dry_run,
         altered=altered,

@@ -104,7 +104,7 @@ def test_the_first_screen_answers_the_approver(tmp_path: Path) -> None:
 
     for words in (
         "1 of 6 passed", "Failed 1", "Unknown 2", "Not run 1", "Waived 1", "redis 4.2 s ± 0.1 s 6.5 MB", "Hosts wf001",
-        "longshore 0.1.0, commit cccccccccccc", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01-03:00 local",
+        "longshore 0.1.0, commit cccccccccccc", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01 local (UTC-03:00)",
         "Ended 2026-01-01 00:00:14 UTC", "Took 13.0 s",
     ):  # fmt: skip
         assert words in first, words
@@ -197,7 +197,7 @@ def test_sizes_and_local_times_are_for_people() -> None:
     moment = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 
     assert [size(value) for value in (0, 999, 1000, 6_474_250, 2 * 10**12)] == ["0 bytes", "999 bytes", "1.0 kB", "6.5 MB", "2.0 TB"]
-    assert (local(moment, 3600), local(moment, None)) == ("2026-03-29 01:30:00+01:00 local", "")
+    assert (local(moment, 3600), local(moment, None)) == ("2026-03-29 01:30:00 local (UTC+01:00)", "")
 
 
 def test_durations_and_times_are_for_people() -> None:
@@ -215,6 +215,18 @@ def test_the_page_needs_nothing_from_elsewhere(night: Night) -> None:
     assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\(", html) == []
     assert "Whether to do it" not in html
     assert html.startswith("<!doctype html>")
+
+
+def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
+    """It is the second column, so that nobody must scroll sideways; paper and the dark have their own rules."""
+    night.row()
+
+    html = render(night.page())
+
+    heads = [re.findall(r"<th[^>]*>([^<]*)", table) for table in re.findall(r"<thead[^>]*>(.*?)</thead>", html)]
+    assert ["Service", "Verdict", "From → to"] in [head[:3] for head in heads]
+    for rule in ('content="width=device-width', "@media screen and (prefers-color-scheme:dark)", "@media (max-width:48rem)", "@media print"):
+        assert rule in html
 
 
 def test_junit_maps_each_verdict(night: Night) -> None:

@@ -67,3 +67,22 @@ def test_page_and_summary_say_what_to_do_next(tmp_path: Path) -> None:
     assert f"Mend it, then: <code>{command}</code>" in render(page)
     assert f"2 rows differ Next: `{command}`" in summary(page)
     assert render(page).count("Mend it, then") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict", "line"),
+    [
+        ("preflight", "PASSED", "What comes next: <code>nox -s migrate -- --lab</code>"),
+        ("migrate", "PLANNED", "To do it: <code>nox -s migrate -- --lab --apply</code>"),
+        ("validate", "PASSED", None),
+        ("preflight", "FAILED", None),
+    ],
+)
+def test_a_good_end_says_what_comes_next(tmp_path: Path, command: str, verdict: str, line: str | None) -> None:
+    """The next phase, or the deed that was described; a failure has its own advice."""
+    night = Night(tmp_path, command, apply=False)
+    night.row(verdict)
+
+    html = render(night.page())
+
+    assert (line in html) if line else ('<p class="next">' not in html)

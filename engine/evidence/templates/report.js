@@ -20,4 +20,5 @@
   };
   query.addEventListener("input", apply);
   only.addEventListener("change", apply);
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(one => { one.open = true; }));
 })();
