@@ -40,7 +40,7 @@ class Night:
             plan_digest="d" * 64,
             operator="ana@desk",
             version="0.1.0",
-            commit="c" * 40,
+            commit="c" * 12 + "+changes",
             argv=["--lab"],
             apply=self.apply,
             utc_offset_s=-10_800,

@@ -104,7 +104,7 @@ def test_the_first_screen_answers_the_approver(tmp_path: Path) -> None:
 
     for words in (
         "1 of 6 passed", "Failed 1", "Unknown 2", "Not run 1", "Waived 1", "redis 4.2 s ± 0.1 s 6.5 MB", "Hosts wf001",
-        "longshore 0.1.0, commit cccccccccccc", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01 local (UTC-03:00)",
+        "longshore 0.1.0, commit cccccccccccc+changes", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01 local (UTC-03:00)",
         "Ended 2026-01-01 00:00:14 UTC", "Took 13.0 s",
     ):  # fmt: skip
         assert words in first, words
