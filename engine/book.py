@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.errors import CouldNotLookError
-from engine.evidence import BACKUP, command_line, write_evidence
+from engine.evidence import BACKUP, Paths, command_line, write_evidence
 from engine.journal import Journal, Run
 from engine.phases import NEXT_PHASE
 from engine.steps import Row
@@ -49,34 +50,52 @@ class JournalBook:
         self.counts[row.judgement.verdict] += 1
         if row.subject != self._subject:
             self._subject = row.subject
-            self.console.print(Text(f"\n{self.redact(row.subject)}", style="bold"))
+            self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
 
     def redact(self, text: str) -> str:
         """Return text without secrets."""
         return self.journal.redactor.text(text)
 
+    def _say(self, text: Text | str) -> None:
+        """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal."""
+        with suppress(OSError):
+            self.console.print(text)
+
     def _show(self, row: Row) -> None:
         verdict = row.judgement.verdict
         line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
         line.append(self.redact(row.sentence), style="default")
-        self.console.print(line)
+        self._say(line)
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):
             if text:
-                self.console.print(Text(f"           {self.redact(text)}", style="dim" if row.judgement.passed else ""))
+                self._say(Text(f"           {self.redact(text)}", style="dim" if row.judgement.passed else ""))
 
     def close(self, exit_code: ExitCode) -> None:
-        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError for an altered journal."""
+        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError.
+
+        That is for an altered journal, and for evidence that could not be written.
+        """
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         self.run.finish(counts, exit_code)
-        paths = write_evidence(self.journal, self.run.id, self.folder)
+        paths = self._draw()
         told = ", ".join(f"{count} {verdict.value}" for verdict, count in self.counts.items()) or "no step was run"
-        self.console.print(Text(f"\n{self.command} in environment {self.environment}: {told}", style="bold"))
-        self.console.print(f"evidence: {paths.report}")
-        self.console.print(self._next(exit_code))
+        self._say(Text(f"\n{self.command} in environment {self.environment}: {told}", style="bold"))
+        self._say(f"evidence: {paths.report}")
+        self._say(self._next(exit_code))
         if paths.altered:
             raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
+
+    def _draw(self) -> Paths:
+        try:
+            return write_evidence(self.journal, self.run.id, self.folder)
+        except OSError as error:
+            where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
+            raise CouldNotLookError(
+                f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
+                f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
+            ) from error
 
     def _next(self, exit_code: ExitCode) -> str:
         about = self.journal.records(run_id=self.run.id, kind="run_started")[0].body

@@ -7,6 +7,7 @@
     ├── CouldNotLookError     no answer to a question: becomes UNKNOWN, never FAILED
     │   ├── UnreachableError  ssh, Docker or a service did not answer
     │   └── DeadlineError     no answer in time
+    ├── JournalError          the journal can't be written: nothing more may be done
     └── ActionError           a deed failed
         └── NeedsPersonError  an undo failed: the message holds the commands left (exit 5)
 
@@ -42,6 +43,10 @@ class UnreachableError(CouldNotLookError):
 
 class DeadlineError(CouldNotLookError):
     """The answer did not come before the deadline; the text has the last state seen and the wait in seconds."""
+
+
+class JournalError(LongshoreError):
+    """A record is not on disk, so what comes after it must not be done."""
 
 
 class ActionError(LongshoreError):

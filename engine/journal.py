@@ -22,7 +22,7 @@ import rfc8785
 from sqlalchemy import Column, Engine, Integer, MetaData, Select, String, Table, Text, create_engine, event, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
-from engine.errors import InputError
+from engine.errors import InputError, JournalError
 from engine.secret import Redactor
 from engine.verdict import ExitCode
 
@@ -187,7 +187,7 @@ class Run:
     count: int = field(default=0, init=False)
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any]) -> Record:
-        """Append one record and have it on disk before returning; texts are redacted, non-finite numbers refused."""
+        """Append one record and have it on disk before returning; raises JournalError when it is not, ValueError for a number that JSON lacks."""
         kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
         content = {
             "run_id": self.id, "number": self.count + 1, "at": self.journal.clock().isoformat(timespec="microseconds"),
@@ -195,8 +195,14 @@ class Run:
         }  # fmt: skip
         digest = hash_of(content)
         text = json.dumps(clean, ensure_ascii=True, separators=(",", ":"))
-        with self.journal.engine.begin() as connection:
-            written = connection.execute(insert(RECORDS).values(**{**content, "body": text, "hash": digest}))
+        try:
+            with self.journal.engine.begin() as connection:
+                written = connection.execute(insert(RECORDS).values(**{**content, "body": text, "hash": digest}))
+        except DatabaseError as error:
+            raise JournalError(
+                f"{self.journal.engine.url.database}: record {self.count + 1} ({kind}) can't be written: {error.orig}. "
+                "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again"
+            ) from error
         self.head, self.count = digest, self.count + 1
         return Record(seq=int(written.inserted_primary_key[0]), hash=digest, **content)  # type: ignore[index]
 

@@ -55,19 +55,31 @@ def shown(tmp_path: Path) -> Shown:
 
 
 def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal that goes away (SSH, Ctrl-C) loses no row."""
+    """A terminal that goes away (SSH, a closed pipe) loses no row and stops no move."""
+    there = []
 
     def broken(*_: Any, **__: Any) -> None:
+        there.append(len(shown.journal.records(kind="step")))
         raise BrokenPipeError
 
     monkeypatch.setattr(shown.book.console, "print", broken)
 
-    with pytest.raises(BrokenPipeError):
-        shown.book.add(row(passed("ok", rows=3)))
+    shown.book.add(row(passed("ok", rows=3)))
 
     record = shown.journal.records(kind="step")[0]
+    assert set(there) == {1}
     assert (record.service, record.key, record.body["verdict"]) == ("redis", "stop", "PASSED")
     assert (record.body["measured"], record.body["duration_s"], record.body["effect"]) == ({"rows": 3}, 0.123, "read_only")
+
+
+def test_evidence_that_cannot_be_written_is_told(shown: Shown) -> None:
+    """A full disk at the end is one message with what to type later; the run is on record to its end."""
+    shown.book.folder.parent.parent.joinpath("reports").write_text("no folder")
+
+    with pytest.raises(CouldNotLookError, match=r"evidence can't be written: .*Make room, then: nox -s report -- [0-9a-f]{8} --lab"):
+        shown.book.close(ExitCode.OK)
+
+    assert shown.journal.records(kind="run_ended")
 
 
 def test_each_subject_is_a_heading_once(shown: Shown) -> None:

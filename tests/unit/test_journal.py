@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from engine.errors import InputError
+from engine.errors import InputError, JournalError
 from engine.journal import Journal, Record, Run, chain_problems
 from engine.secret import Redactor, Secret
 from engine.verdict import ExitCode
@@ -179,6 +179,18 @@ def test_a_database_of_another_program_is_refused_untouched(tmp_path: Path) -> N
 
     with sqlite3.connect(file) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("grafana",)]
+
+
+def test_a_record_that_is_not_on_disk_is_an_error_of_its_own(journal: Journal) -> None:
+    """A full disk or a locked file stops the run with what to do; nothing is taken for written."""
+    run = journal.start_run(command="x")
+    with journal.engine.begin() as connection:
+        connection.execute(text("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"))
+
+    with pytest.raises(JournalError, match=r"record 2 \(intent\) can't be written: database or disk is full. Expected: room.*start the same command"):
+        run.record("intent", body={})
+
+    assert (run.count, len(journal.records())) == (1, 1)
 
 
 def test_many_may_open_a_new_journal_at_once(tmp_path: Path) -> None:
