@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 def find_run(runs: list[Record], asked: str, file: Path) -> Record:
     """Return the first record of the run that was asked for; raises InputError for none, or for more than one."""
-    name = Path(asked).name
+    name = Path(asked).name.removesuffix("-altered")
     command = name.removeprefix(f"{LATEST}-")
     if name == LATEST or command != name:
         found = [run for run in runs if name == LATEST or run.body.get("command") == command][-1:]

@@ -22,6 +22,7 @@ from engine.product import NAME, VERSION
 from engine.verdict import Verdict
 
 DRY_RUN: Final = "DRY RUN — nothing was changed"
+RECORDS: Final = "journal.jsonl"
 PAGE: Final = "report.html"
 TEMPLATES: Final = Path(__file__).parent / "templates"
 ICONS: Final = {
@@ -39,15 +40,20 @@ class Paths:
 
 
 def write_evidence(journal: Journal, run_id: str, folder: Path) -> Paths:
-    """Draw a run's evidence into `folder` (0700); `latest-<command>` leads to the newest one."""
+    """Draw a run's evidence into `folder` (0700); `latest-<command>` leads to the newest one.
+
+    An altered run that was drawn before goes beside it, into `…-altered`: the older files are what it is compared with.
+    """
+    page = view_of(journal, run_id)
+    if page.altered and (folder / RECORDS).exists():
+        folder = folder.with_name(f"{folder.name}-altered")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.parent.chmod(0o700)
-    page = view_of(journal, run_id)
     with drawable(page.altered):
         files = {
             PAGE: render(page),
             "junit.xml": junit(page),
-            "journal.jsonl": "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
+            RECORDS: "".join(json.dumps(r.as_json(), ensure_ascii=True, sort_keys=True) + "\n" for r in journal.records(run_id=run_id)),
             "summary.md": summary(page),
         }
     for name, content in files.items():

@@ -104,3 +104,19 @@ def test_report_tells_and_fails(night: Night, tmp_path: Path, monkeypatch: pytes
     told = capsys.readouterr()
     assert "altered: state/lab.sqlite: run " in told.err
     assert "Do not approve this run" in told.err
+
+
+def test_an_altered_run_spares_what_was_drawn_before(night: Night, tmp_path: Path) -> None:
+    """The older files are the copy to compare with: they stay, and latest leads to the page that tells."""
+    place = tmp_path / "reports"
+    folder = write_evidence(night.journal, night.run.id, place / "one").folder
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    night.tamper(CHANGED)
+
+    for _ in range(2):
+        paths = write_evidence(night.journal, night.run.id, place / "one")
+
+    assert paths.folder == place / "one-altered"
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert (place / "latest-migrate").readlink() == Path("one-altered")
+    assert "exit code 0" in (paths.folder / "journal.jsonl").read_text(encoding="utf-8")
