@@ -64,6 +64,7 @@ class Page:
     logs: tuple[Mapping[str, Any], ...]
     tables: tuple[Mapping[str, Any], ...]
     not_applicable: tuple[str, ...]
+    notices: tuple[str, ...]
     chain_head: str
     redacted: int
     rows: int = field(default=0)
@@ -148,6 +149,7 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         logs=tuple(r.body for r in records if r.kind == "log"),
         tables=tuple(r.body for r in records if r.kind == "table"),
         not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == "not_applicable"),
+        notices=tuple(_notices(records)),
         chain_head=records[-1].hash,
         redacted=int(ended.body.get("redacted", 0)) if ended else 0,
         rows=len(rows),
@@ -187,6 +189,16 @@ def _decisions(
         for row in rows
         if row["verdict"] not in FINE
     )
+
+
+def _notices(records: Sequence[Record]) -> Iterable[str]:
+    """Yield what an approver should know and no step says: locks that were broken, and what serves after an undo."""
+    for record in records:
+        body = record.body
+        if record.kind == "lock_broken":
+            yield f"{body['host']}: the lock held by {body['held_by']} was broken: {body['reason']}"
+        elif record.kind == "source_proof":
+            yield f"{record.service} after the undo: {'' if body['ok'] else 'NOT proven to serve: '}{body['text']}"
 
 
 def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:

@@ -229,6 +229,21 @@ def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
         assert rule in html
 
 
+def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> None:
+    """No step says them, and an approver must know."""
+    night.run.record("lock_broken", body={"host": "wf005", "held_by": "bob@desk", "reason": "his machine <died>"})
+    night.run.record("source_proof", service="redis", body={"ok": True, "text": "redis serves on wf005"})
+    night.run.record("source_proof", service="n8n", body={"ok": False, "text": "503"})
+
+    html = render(night.page())
+
+    for words in (
+        "wf005: the lock held by bob@desk was broken: his machine &lt;died&gt;", "redis after the undo: redis serves on wf005",
+        "n8n after the undo: NOT proven to serve: 503",
+    ):  # fmt: skip
+        assert f"<li>{words}</li>" in html
+
+
 def test_junit_maps_each_verdict(night: Night) -> None:
     """CI counts what FAILED as failure, UNKNOWN as error, what did not run as skipped with its word."""
     for verdict in ("PASSED", "FAILED", "UNKNOWN", "WAIVED", "WAITING", "NOT_RUN", "PLANNED"):
