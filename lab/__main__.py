@@ -1,4 +1,4 @@
-"""`python -m lab up | down [--all] | reset | status [--json] | break FAULT | heal`."""
+"""`python -m commands lab up | down [--all] | reset | status [--json] | break FAULT | heal`."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def status(client: Any) -> dict[str, Any]:
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
     look = up_now[services.SOURCE].startswith("running, Docker")
-    raised = {"raised at": known.get("raised_at") or "not up", "raised from": other or str(ROOT)}
+    raised = {"raised at": known["raised_at"], "raised from": str(ROOT)} if known.get("raised_at") else {"raised at": "not raised"}
     return {
         "lab": raised if other is None else {"raised from": other},
         "hosts": up_now,
@@ -124,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise WrongWordsError instead of printing usage."""
-        raise WrongWordsError(f"{message}. Expected: {str(__doc__).strip('`. ')}. Known faults: {', '.join(sorted(faults.FAULTS))}")
+        raise WrongWordsError(f"{message}. Expected: {str(__doc__).strip('`.')}. Known faults: {', '.join(sorted(faults.FAULTS))}")
 
 
 def _parser() -> argparse.ArgumentParser:
