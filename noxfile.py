@@ -16,8 +16,10 @@ PYTHON: Final = str(ROOT / ".venv" / "bin" / "python") if (ROOT / ".venv").exist
 OPERATOR: Final = {
     "prepare": "before the window: toolbox and images onto the hosts, backups away from the source (--apply does it)",
     "preflight": "can it be done tonight? Looks at everything, changes nothing",
+    "approve": "sign the plan as it is now, in one role, with your ssh key",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",
+    "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",
     "report": "draw a run's evidence again from the journal",
     "plan": "check inventory, plan and environment, and show what would be signed",

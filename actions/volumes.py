@@ -25,6 +25,9 @@ from hosts.manifest import Drift, compare_manifests
 from hosts.toolbox import read_manifest
 
 RSYNC: Final = ("rsync", "-aHAXS", "--numeric-ids", "--stats", "--no-human-readable")
+START_S: Final = 3.0
+COPY_BYTES_PER_S: Final = 50e6
+PROVE_BYTES_PER_S: Final = 300e6
 LONGEST_COPY_S: Final = 6 * 3600.0
 AT_ONCE: Final = 3
 OWN_PID: Final = "OWN_PID"
@@ -43,6 +46,7 @@ class CopyVolumes:
     route: Route
     places: tuple[DataPlace, ...]
     peer: Peer
+    size_bytes: int | None = None
     key: str = field(default="copy-volumes", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -53,8 +57,8 @@ class CopyVolumes:
         return f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
 
     def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
+        """Return seconds at a rate that a plain gigabit link and one disk keep, None when the size is not known."""
+        return None if self.size_bytes is None else START_S + self.size_bytes / COPY_BYTES_PER_S
 
     def do(self, note: Note) -> None:
         """Create what is missing on the target, then copy each place; bytes and seconds go into the note."""
@@ -215,6 +219,7 @@ class ProveVolumes:
 
     route: Route
     places: tuple[DataPlace, ...]
+    size_bytes: int | None = None
     key: str = field(default="prove-volumes", init=False)
     effect: Effect = field(default=Effect.READ_ONLY, init=False)
     commits: bool = field(default=False, init=False)
@@ -224,8 +229,8 @@ class ProveVolumes:
         return f"compare {len(self.places)} places file by file between {self.route.source} and {self.route.target}"
 
     def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
+        """Return seconds at the rate of one core's SHA-256, None when the size is not known."""
+        return None if self.size_bytes is None else START_S + self.size_bytes / PROVE_BYTES_PER_S
 
     def do(self, note: Note) -> None:
         """Do nothing: a proof changes nothing."""

@@ -17,6 +17,7 @@ from engine.secret import Redactor
 PHASES = (
     ["prepare", "--lab", "--apply"],
     ["preflight", "--lab"],
+    ["approve", "--lab"],
     ["migrate", "--lab", "--apply"],
     ["validate", "--lab"],
 )

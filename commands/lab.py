@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.environment import Environment, write_environment
+from lab.approvers import make_approvers
 
 STATE: Final = Path("state") / "lab"
 ENVIRONMENT: Final = Path("environments") / "lab.yaml"
 JOURNAL: Final = Path("state") / "lab.sqlite"
 HELP: Final = {"-h", "--help"}
 INTERRUPTED: Final = 130
+APPROVALS: Final = Path("approvals") / "lab"
+APPROVERS: Final = STATE / "approvers"
+ALWAYS: Final = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"}
+"""The lab's window is a line of its environment: the gate is the same."""
+
 NEW_WORLD: Final = {"up", "down", "reset"}
 
 
@@ -31,6 +38,7 @@ def main(argv: list[str]) -> int:
         return code
     if command != "up" or _identities() != before:
         _archive_journal()
+        shutil.rmtree(APPROVALS, ignore_errors=True)
     if command == "down":
         ENVIRONMENT.unlink(missing_ok=True)
     else:
@@ -56,6 +64,9 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
         "ssh_config": str(STATE / "ssh_config"),
         "hosts": hosts,
         "services": generated["services"],
+        "window": ALWAYS,
+        "approvers": make_approvers(APPROVERS),
+        "clean_tree": False,
         "adds": json.loads((Path("lab") / "adds.json").read_text(encoding="utf-8")),
         "backup": {
             "host": "wf002",

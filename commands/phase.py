@@ -27,8 +27,8 @@ def run_phase(phase: str, argv: list[str]) -> int:
                 "--tb=short",
                 "-p",
                 "no:cacheprovider",
-            "-o",
-            "filterwarnings=default",  # a warning of a library must not end a migration
+                "-o",
+                "filterwarnings=default",  # a warning of a library must not end a migration
                 *argv,
             ]
         )

@@ -6,15 +6,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from ruamel.yaml import YAML
 
 from engine.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
 from engine.partial import Draft, read_draft
+from engine.plan import Role, Window
 from engine.problems import Strict, unknown_name
 
+Person = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9.-]+$")]
 SSH_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[\w@.-]+) \S+$"
 
 
@@ -44,6 +46,13 @@ class Additions(Strict):
     links: tuple[Link, ...] = Field((), description="as in the inventory")
 
 
+class Approver(Strict):
+    """A person who may sign, by e-mail address."""
+
+    roles: tuple[Role, ...] = Field(min_length=1, description="in which roles; one approval fills one of them")
+    key: str = Field(pattern=SSH_KEY, description="public half of the person's ssh key, without comment")
+
+
 class Environment(Strict):
     """One environment: a set of real machines behind the inventory's names."""
 
@@ -53,6 +62,9 @@ class Environment(Strict):
     services: tuple[Name, ...] | None = Field(None, description="the services that exist here; all without it")
     adds: Additions = Field(default_factory=Additions, description="what only this environment has")
     backup: BackupPlace | None = Field(None, description="where backups go")
+    window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
+    approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
+    clean_tree: bool = Field(True, description="whether only committed runbooks may change hosts")
     stand_ins: tuple[Name, ...] = Field((), description="services that are not the real product here")
     images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
 

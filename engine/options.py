@@ -28,6 +28,9 @@ FLAGS: Final = (
     Flag("--service", "append", "only this service; may be given several times"),
     Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
+    Flag("--again", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
+    Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
+    Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded"),
     Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
     Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
     Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
@@ -53,6 +56,9 @@ class Options:
     plan: Path
     ssh_config: Path | None
     argv: tuple[str, ...]
+    again: tuple[str, ...] = ()
+    outside_window: str | None = None
+    break_lock: str | None = None
 
     @property
     def environment_file(self) -> Path:
@@ -80,4 +86,13 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         plan=Path(get("plan")),
         ssh_config=Path(ssh_config) if ssh_config else None,
         argv=tuple(argv),
+        again=tuple(get("again") or ()),
+        outside_window=_reason("--outside-window", get("outside_window")),
+        break_lock=_reason("--break-lock", get("break_lock")),
     )
+
+
+def _reason(flag: str, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise InputError(f'{flag}: empty. Expected: the reason in words, e.g. {flag} "agreed with the team by phone"')
+    return text.strip() if text else None

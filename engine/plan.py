@@ -17,6 +17,9 @@ Hours = Annotated[float, Field(gt=0)]
 WAVES: Final = ("critical", "monitoring", "auxiliary")
 
 
+Role = Literal["technical", "business"]
+
+
 class Window(Strict):
     """When hosts may be changed."""
 
@@ -29,7 +32,7 @@ class Window(Strict):
 class Approval(Strict):
     """How many people must approve in one role."""
 
-    role: Literal["technical", "business"] = Field(description="in which role")
+    role: Role = Field(description="in which role")
     count: Annotated[int, Field(ge=1)] = Field(1, description="how many different people")
 
 

@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BOOK not in config.stash:
         return
     problems = [problem for item in items for problem in _undeclared(item)]
-    if any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES):
+    if any(item.get_closest_marker(phase) for item in items for phase in (*WRITING_PHASES, "preflight")):
         problems += _breaks_order(config)
     if problems:
         raise pytest.UsageError("\n".join(sorted(set(problems))))
@@ -96,7 +96,7 @@ def _breaks_order(config: pytest.Config) -> Iterable[str]:
     }
     for flag, used in flags.items():
         if used:
-            yield f"{flag}: a phase that changes hosts runs all its steps in order. Choose with --service or --wave"
+            yield f"{flag}: a phase that changes hosts, or opens the gate to one, runs all its steps in order. Choose with --service or --wave"
 
 
 def _turn(item: pytest.Item, subjects: tuple[str, ...]) -> int:

@@ -10,28 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final, Protocol
 
 from engine.errors import CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
+from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160
 """So much of a reason is repeated in the steps that did not run because of it."""
-
-
-class MoveState(str, Enum):
-    """Where a move stands; kept in the journal."""
-
-    PLANNED = "planned"
-    PREPARED = "prepared"
-    IN_PROGRESS = "in_progress"  # before commit
-    UNDONE = "undone"
-    COMMITTED = "committed"
-    DONE = "done"
-    ROLLED_BACK = "rolled_back"
-    NEEDS_PERSON = "needs_person"
 
 
 class PlannedOnly(LongshoreError):
@@ -49,18 +36,6 @@ class Recorder(Protocol):
         """Append one record durably."""
 
 
-@dataclass(frozen=True)
-class Past:
-    """What the journal knows of a move's current attempt: notes and outcomes by action key."""
-
-    state: MoveState = MoveState.PLANNED
-    notes: dict[str, Note] = field(default_factory=dict)
-    done: frozenset[str] = frozenset()
-    begun: frozenset[str] = frozenset()  # intent without an outcome
-    texts: dict[str, str] = field(default_factory=dict)  # what each outcome said
-    attempt: int = 1
-
-
 @dataclass
 class RunningMove:
     """One move while it is performed, step by step.
@@ -69,6 +44,7 @@ class RunningMove:
     `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
     before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
     `prove_done` is asked when the journal says that the move is done: then nothing is done again.
+    `may_start` tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
     `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
 
@@ -82,7 +58,9 @@ class RunningMove:
     prove_source: Callable[[], Judgement] | None = None
     prove_done: Callable[[], Judgement] | None = None
     tracks_state: bool = True
+    may_start: Callable[[Action, tuple[Action, ...]], str] = lambda _action, _begun: ""
     stopped_because: str | None = None
+    lost_lock: bool = field(default=False, init=False)
     _done: list[Action] = field(default_factory=list, init=False)
     _notes: dict[str, Note] = field(default_factory=dict, init=False)
     _state: MoveState = field(default=MoveState.PLANNED, init=False)
@@ -183,6 +161,9 @@ class RunningMove:
         return self._do(action)
 
     def _do(self, action: Action) -> Judgement:
+        late = "" if self.committed or action.effect is Effect.READ_ONLY else self.may_start(action, tuple(self._done))
+        if late:
+            return failed(f"not started: {late}")
         note = self._notes.setdefault(action.key, {})
         self._record("intent", action, {"describe": action.describe(), "estimate_s": action.estimate_s(), "note": note})
         started = time.monotonic()
@@ -217,7 +198,7 @@ class RunningMove:
         try:
             yield
         except LockLostError as error:
-            self.stopped_because = str(error)
+            self.stopped_because, self.lost_lock = str(error), True
             raise
         except BaseException as error:
             self._changed(action)

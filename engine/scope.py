@@ -12,7 +12,7 @@ import rfc8785
 from engine.environment import Environment
 from engine.errors import InputError
 from engine.inventory import Inventory, Link, ServiceEntry, Thresholds
-from engine.plan import Plan, PlannedMove
+from engine.plan import Plan, PlannedMove, Window
 from engine.problems import Strict
 
 __all__ = ["PlannedMove", "Scope", "build_scope"]
@@ -41,29 +41,45 @@ class Scope:
         return (entry.thresholds if entry else None) or self.inventory.thresholds
 
     @property
-    def digest(self) -> str:
-        """Return the SHA-256 over what people approve: the plan, and all that it touches in this environment, as it is here.
+    def window(self) -> Window:
+        """Return when hosts may be changed: the environment's own window, else the plan's."""
+        return self.environment.window or self.plan.window
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Return the SHA-256 of each file's share in what people approve, by the file's name.
 
         Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
-        identities of the hosts, the backup's place. RFC 8785 JSON of the values: comments, order of keys, hosts of others
-        and the selection of one run don't count. Nor does where the backup's password is read from: each operator has his own.
+        identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of keys,
+        hosts of others and the selection of one run don't count. Nor does where the backup's password is read from.
         """
         moves = [move for move in self.plan.moves if move.service in self.services]
         moved = {move.service for move in moves}
         links = [link for link in self.links if moved & {link.from_, link.to}]
         touched = moved | {end for link in links for end in (link.from_, link.to)}
         hosts = _hosts(moves, self.environment)
-        backup = self.environment.backup
-        content: dict[str, Any] = {
-            "environment": self.environment.environment,
-            "identities": {name: _data(identity) for name, identity in self.environment.hosts.items() if name in hosts},
-            "thresholds": {name: _data(self.thresholds(name)) for name in hosts},
-            "backup": {key: value for key, value in _data(backup).items() if key != "password"} if backup else None,
-            "plan": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
-            "services": {name: _data(entry) for name, entry in self.services.items() if name in touched},
-            "links": sorted((_data(link) for link in links), key=rfc8785.dumps),
+        environment = self.environment
+        contents: dict[str, Any] = {
+            "migration_plan.json": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
+            "inventory.yaml": {
+                "thresholds": {name: _data(self.thresholds(name)) for name in hosts},
+                "services": {name: _data(entry) for name, entry in self.services.items() if name in touched},
+                "links": sorted((_data(link) for link in links), key=rfc8785.dumps),
+            },
+            f"{environment.environment}.yaml": {
+                "environment": environment.environment,
+                "identities": {name: _data(identity) for name, identity in environment.hosts.items() if name in hosts},
+                "backup": {key: value for key, value in _data(environment.backup).items() if key != "password"} if environment.backup else None,
+                "window": _data(environment.window) if environment.window else None,
+                "approvers": {person: _data(approver) for person, approver in environment.approvers.items()},
+            },
         }
-        return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+        return {name: hashlib.sha256(rfc8785.dumps(content)).hexdigest() for name, content in contents.items()}
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 over all parts: what people approve."""
+        return hashlib.sha256(rfc8785.dumps(dict(self.parts))).hexdigest()
 
 
 def _data(model: Strict) -> dict[str, Any]:

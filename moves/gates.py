@@ -1,45 +1,132 @@
-"""Gates: what must hold before a phase that changes hosts may begin. They guard the way in, never the way out."""
+"""Gates: what must hold before a move that has not begun may begin. They guard the way in, never the way out.
+
+A move that has begun, its undo and a rollback need only the lock: what a gate would have said is shown and recorded.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from engine.errors import RefusedError
 from engine.journal import Journal, Record
-from engine.saga import MoveState
 from engine.scope import Scope
-from engine.verdict import Severity, Verdict
+from engine.states import MoveState
+from engine.verdict import Judgement, Severity, Verdict, failed, passed
+from moves.approving import judge_plan_approved
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BEGUN: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.DONE.value}
 STUCK: Final = {MoveState.NEEDS_PERSON.value, MoveState.ROLLED_BACK.value}
+GUARDED: Final = "migrate"
+NOTHING_DONE: Final = "refused, nothing was done"
+SHOWN_COMMIT: Final = 12
 
 
-def check_gates(command: str, scope: Scope, journal: Journal) -> None:
-    """Raise RefusedError when `command` must not change hosts now; nothing was done then."""
-    if command != "migrate":
-        return
-    problems = []
-    for move in scope.moves:
-        state = journal.move_state(move.service)
-        if state in STUCK:
-            problems.append(f"{move.service}: {state.replace('_', ' ')}: look at its last evidence, mend it by hand. Look: nox -s status")
-        elif state not in BEGUN:
-            problems += preflight_problems(move.service, scope, journal)
-    if problems:
-        where = "--lab" if scope.environment.environment == "lab" else f"--environment {scope.environment.environment}"
-        raise RefusedError("\n".join(["migrate: refused, nothing was done", *(f"  {p}" for p in problems), f"Try: nox -s preflight -- {where}"]))
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
-def preflight_problems(service: str, scope: Scope, journal: Journal) -> list[str]:
+@dataclass(frozen=True)
+class Gates:
+    """The gates of one run over what the journal and the files say; hosts are not asked.
+
+    `outside_window` is the operator's reason, `again` the services that may start after a rollback, `commit` the checkout's
+    (with "+changes" when it is not what was committed).
+    """
+
+    scope: Scope
+    journal: Journal
+    commit: str
+    outside_window: str | None = None
+    again: frozenset[str] = frozenset()
+    clock: Callable[[], datetime] = _now
+
+    def check(self, command: str) -> None:
+        """Raise RefusedError when `command` must not change hosts now; nothing was done then."""
+        if command != GUARDED:
+            return
+        answers = [ask() for ask in (self.state, self.preflight, self.approved, self.window, self.tree)]
+        wrong = [line for answer in answers if not answer.passed for line in answer.details or (answer.text,)]
+        if wrong:
+            raise RefusedError("\n".join([f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]))
+
+    def state(self) -> Judgement:
+        """Judge whether each move is in a state that it can start from."""
+        stuck = []
+        for service in (move.service for move in self.scope.moves):
+            state = self.journal.move_state(service)
+            if state == MoveState.NEEDS_PERSON.value:
+                stuck.append(f"{service}: {state.replace('_', ' ')}: look at its last evidence, mend it by hand, then --again {service}")
+            elif state == MoveState.ROLLED_BACK.value:
+                stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
+        stuck = [line for line in stuck if line.partition(":")[0] not in self.again]
+        return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
+
+    def preflight(self) -> Judgement:
+        """Judge whether each move that has not begun has a preflight of this very plan that passed, lately."""
+        return self._of_new_moves(
+            "a preflight passed",
+            lambda new: [line for service in new for line in preflight_problems(service, self.scope, self.journal, self.clock())],
+        )
+
+    def approved(self) -> Judgement:
+        """Judge whether the people whom the plan names signed it as everything is now."""
+        new = self.new_moves()
+        if not new:
+            return self._of_new_moves("", lambda _: [])
+        approvals = judge_plan_approved(self.scope, self.journal, new)
+        return _judged(approvals.problems, f"approved by {approvals.text()}")
+
+    def window(self) -> Judgement:
+        """Judge whether it is time."""
+        window, now = self.scope.window, self.clock()
+        told = f"{window.starts_at:%Y-%m-%d %H:%M} to {window.ends_at:%Y-%m-%d %H:%M %z}"
+        inside = window.starts_at <= now < window.ends_at
+        if not inside and self.outside_window:
+            return passed(f'outside the window of {told}, because "{self.outside_window}"')
+        what = "has not begun" if now < window.starts_at else "is over"
+        problem = f'window: {told} {what}; it is {now.astimezone(window.starts_at.tzinfo):%Y-%m-%d %H:%M}. To go on: --outside-window "reason"'
+        return self._of_new_moves(f"inside the window of {told}", lambda _: [] if inside else [problem])
+
+    def tree(self) -> Judgement:
+        """Judge whether the runbooks that run are those that were committed; approvals may be newer."""
+        changed = self.commit.endswith("+changes") and self.scope.environment.clean_tree
+        problem = "checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status"
+        return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: [problem] if changed else [])
+
+    def new_moves(self) -> tuple[str, ...]:
+        """Return the services whose move has not begun."""
+        return tuple(move.service for move in self.scope.moves if self.journal.move_state(move.service) not in BEGUN)
+
+    def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
+        new = self.new_moves()
+        if not new:
+            begun = ", ".join(move.service for move in self.scope.moves)
+            return passed(f"not asked: {begun} has begun, and gates guard the way in only")
+        return _judged(problems(new), told)
+
+    def _next(self, answers: list[Judgement]) -> str:
+        where = "--lab" if self.scope.environment.environment == "lab" else f"--environment {self.scope.environment.environment}"
+        if not answers[1].passed:
+            return f"nox -s preflight -- {where}"
+        return f"nox -s approve -- {where}" if not answers[2].passed else f"nox -s status -- {where}"
+
+
+def _judged(problems: list[str], told: str) -> Judgement:
+    return failed(f"{'; '.join(problems)}", tuple(problems)) if problems else passed(told)
+
+
+def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
     """Return why the preflight on record is not enough for a move: none, cut off, another plan's, too old, or not passed."""
     rows, about, ended = _last_preflight(service, journal)
     if not rows or about is None:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
     if not ended:
         return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
-    age = datetime.now(UTC) - datetime.fromisoformat(about.at)
+    age = now - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
         return [
             f"{service}: preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"

@@ -11,6 +11,7 @@ from checks import guards, images, names, ports, state
 from checks.backups import check_backup
 from checks.capacity import SpaceNeed, judge_disk_after, judge_space
 from checks.inventory import judge_container_as_declared
+from engine.errors import CouldNotLookError
 from engine.model import ContainerFacts
 from engine.verdict import Judgement
 from hosts.facts import HostFacts
@@ -94,6 +95,15 @@ def space_needs(world: World, service: str) -> tuple[SpaceNeed, ...]:
         path = _volume_path(target, mount.source) if mount.kind == "volume" else mount.source
         needs.append(SpaceNeed(f"{service}: {mount.kind} {mount.source}", path, size))
     return tuple(needs)
+
+
+def bytes_to_copy(world: World, service: str) -> int | None:
+    """Return the measured size of all that a move copies, None when some of it is not known."""
+    try:
+        sizes = [need.size_bytes for need in space_needs(world, service)]
+    except CouldNotLookError:
+        return None
+    return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
 
 
 def _volume_path(target: HostFacts, volume: str) -> str:

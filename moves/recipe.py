@@ -29,6 +29,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by strategy stop_copy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)
     places, peer = places_of(world, move), peer_of(world, move.target)
+    size = preflighting.bytes_to_copy(world, move.service)
     aim, dropped = choose_aim(world.scope, move.service, world.where()), preflighting.dropped_mounts(world, move.service)
     return (
         questions.confirm_source(world, move),
@@ -37,8 +38,8 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         questions.fingerprint_source(world, move),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
-        CopyVolumes(route, places, peer),
-        ProveVolumes(route, places),
+        CopyVolumes(route, places, peer, size),
+        ProveVolumes(route, places, size),
         CreateTarget(route, dropped, addresses_of(world, move)),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),

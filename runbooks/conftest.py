@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import InputError, RefusedError
+from engine.errors import CouldNotLookError, InputError, RefusedError
 from engine.evidence.bundle import write_checksums
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK
 from engine.saga import RunningMove
 from engine.verdict import ExitCode
 from hosts.facts import HostFacts
+from moves.gates import Gates
 from moves.session import Session, open_session
 from moves.world import World
 
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=ExitCode.WRONG_INPUT)
     except RefusedError as error:
         pytest.exit(str(error), returncode=ExitCode.REFUSED)
+    except CouldNotLookError as error:
+        pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
     # pytest-html's own page is the technical appendix beside ours.
@@ -99,6 +102,12 @@ def session(pytestconfig: pytest.Config) -> Session:
 def world(session: Session) -> World:
     """Return the hosts, services and journal of this run."""
     return session.world
+
+
+@pytest.fixture
+def gates(session: Session) -> Gates:
+    """Return the gates of this run."""
+    return session.gates
 
 
 @pytest.fixture

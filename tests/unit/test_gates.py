@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from engine.environment import Environment
 from engine.errors import RefusedError
 from engine.journal import Journal, Run
-from engine.saga import MoveState
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
+from engine.states import MoveState
 from engine.verdict import ExitCode
-from moves.gates import check_gates
+from moves.gates import Gates
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 
@@ -50,15 +50,19 @@ def past(tmp_path: Path) -> Past:
     return Past(tmp_path)
 
 
+OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC"})
+NOBODY: Final = ("approvals", [])
+
+
 def scope_of(environment: Environment | None = None, **chosen: Any) -> Scope:
-    """Return the scope of the small files."""
-    return build_scope(make_inventory(), make_plan(), environment or make_environment(), **chosen)
+    """Return the scope of the small files, with the window open and nobody to ask."""
+    return build_scope(make_inventory(), make_plan(NOBODY), environment or make_environment(OPEN), **chosen)
 
 
-def refusal(past: Past, scope: Scope) -> str:
-    """Return what the gate says, empty when it is open."""
+def refusal(past: Past, scope: Scope, **said: Any) -> str:
+    """Return what the gates say, empty when they are open."""
     try:
-        check_gates("migrate", scope, past.journal)
+        Gates(scope, past.journal, said.pop("commit", "1234567890ab"), **said).check("migrate")
     except RefusedError as error:
         return str(error)
     return ""
@@ -74,7 +78,7 @@ def test_a_passed_preflight_opens_the_gate(past: Past) -> None:
 @pytest.mark.parametrize("command", ["prepare", "preflight", "validate"])
 def test_only_migrate_has_a_gate(past: Past, command: str) -> None:
     """What can be undone by itself, or changes nothing, may always start."""
-    check_gates(command, scope_of(), past.journal)
+    Gates(scope_of(), past.journal, "1234567890ab").check(command)
 
 
 def test_without_a_preflight_each_move_is_named(past: Past) -> None:
@@ -85,7 +89,7 @@ def test_without_a_preflight_each_move_is_named(past: Past) -> None:
         "  redis: no preflight on record. Expected: one that PASSED",
         "Try: nox -s preflight -- --environment production",
     ]
-    lab = make_environment(("environment", "lab"))
+    lab = make_environment(OPEN, ("environment", "lab"))
     assert refusal(past, scope_of(lab)).endswith("Try: nox -s preflight -- --lab")
 
 
@@ -106,7 +110,7 @@ def test_rows_of_another_phase_are_no_preflight(past: Past) -> None:
 
 def test_a_preflight_for_other_files_is_refused(past: Past) -> None:
     """Somebody edited the plan after it was proven."""
-    changed = build_scope(make_inventory(("services/redis/image", "redis:7")), make_plan(), make_environment())
+    changed = build_scope(make_inventory(("services/redis/image", "redis:7")), make_plan(NOBODY), make_environment(OPEN))
     past.preflight(changed, "n8n", "redis")
 
     said = refusal(past, scope_of())
@@ -195,7 +199,13 @@ def test_a_move_that_was_undone_begins_again(past: Past, state: MoveState) -> No
     assert "redis: no preflight on record" in refusal(past, scope_of())
 
 
-@pytest.mark.parametrize(("state", "words"), [(MoveState.NEEDS_PERSON, "needs person"), (MoveState.ROLLED_BACK, "rolled back")])
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (MoveState.NEEDS_PERSON, "needs person: look at its last evidence"),
+        (MoveState.ROLLED_BACK, "was rolled back. To move it again"),
+    ],
+)
 def test_a_stuck_move_is_for_a_person(past: Past, state: MoveState, words: str) -> None:
     """No preflight, however good, starts a move that somebody must look at first."""
     past.state("redis", state)
@@ -203,8 +213,9 @@ def test_a_stuck_move_is_for_a_person(past: Past, state: MoveState, words: str) 
 
     said = refusal(past, scope_of())
 
-    assert f"  redis: {words}: look at its last evidence, mend it by hand. Look: nox -s status" in said
-    assert "n8n" not in said
+    assert f"  redis: {words}" in said
+    assert "n8n:" not in said
+    assert refusal(past, scope_of(), again=frozenset({"redis"})) == ""
 
 
 def test_all_reasons_are_told_at_once(past: Past) -> None:
@@ -213,4 +224,40 @@ def test_all_reasons_are_told_at_once(past: Past) -> None:
     past.state("n8n", MoveState.NEEDS_PERSON)
 
     assert before.count("no preflight") == 2
-    assert [line.split(":")[0].strip() for line in refusal(past, scope_of()).splitlines()[1:-1]] == ["n8n", "redis"]
+    assert [line.split(":")[0].strip() for line in refusal(past, scope_of()).splitlines()[1:-1]] == ["n8n", "n8n", "redis"]
+
+
+@pytest.mark.parametrize(("hours", "word"), [((1, 2), "has not begun"), ((-2, -1), "is over")])
+def test_outside_the_window_nothing_begins(past: Past, hours: tuple[int, int], word: str) -> None:
+    """Too early and too late are refused with the window; a reason opens it and stands in the evidence."""
+    now = datetime.now(UTC)
+    start, end = (now + timedelta(hours=hour) for hour in hours)
+    scope = scope_of(make_environment(("window", {"starts_at": start.isoformat(), "ends_at": end.isoformat(), "time_zone": "UTC"})))
+    past.preflight(scope, "n8n", "redis")
+
+    said = refusal(past, scope)
+
+    assert f"{word}; it is" in said
+    assert '--outside-window "reason"' in said
+    assert refusal(past, scope, outside_window="agreed by phone") == ""
+    assert "agreed by phone" in Gates(scope, past.journal, "1", "agreed by phone").window().text
+
+
+def test_runbooks_that_were_not_committed_begin_nothing(past: Past) -> None:
+    """What runs is what was reviewed; an environment can say that it does not matter there."""
+    past.preflight(scope_of(), "n8n", "redis")
+    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+
+    assert "checkout: files differ from the commit" in refusal(past, scope_of(), commit="1234567890ab+changes")
+    assert Gates(rehearsal, past.journal, "1234567890ab+changes").tree().passed
+
+
+def test_without_approvals_nothing_begins(past: Past) -> None:
+    """The plan names who must sign; nobody did."""
+    scope = build_scope(make_inventory(), make_plan(), make_environment(OPEN))
+    past.preflight(scope, "n8n", "redis")
+
+    said = refusal(past, scope)
+
+    assert "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --role technical" in said
+    assert said.endswith("Try: nox -s approve -- --environment production")

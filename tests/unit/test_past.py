@@ -10,9 +10,9 @@ import pytest
 from engine.errors import CouldNotLookError
 from engine.journal import Journal, Run
 from engine.model import Fingerprint, Holds, MountFacts, Part
-from engine.saga import MoveState
 from engine.scope import build_scope
 from engine.secret import Redactor
+from engine.states import MoveState
 from moves.past import read_past
 from moves.world import World, _mount_over, container_address, main_port, part_body, part_of
 from tests.unit.making_facts import make_container

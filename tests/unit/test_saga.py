@@ -9,7 +9,8 @@ import pytest
 
 from engine.errors import ActionError, CouldNotLookError, LockLostError, NeedsPersonError
 from engine.model import Note
-from engine.saga import MoveState, NotRun, Past, PlannedOnly, RunningMove, judgement_of_error
+from engine.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
+from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 
 

@@ -1,0 +1,71 @@
+"""Approve the plan as it is now: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from engine.approval import Statement
+from engine.errors import InputError, RefusedError
+from engine.journal import Journal
+from engine.options import LAB, add_flags, read_options
+from engine.scope import Scope
+from engine.secret import Redactor
+from moves.approving import judge_plan_approved, sign_approval, subject_of
+from moves.gates import preflight_problems
+from moves.rendering import render_plan
+from moves.session import load_scope
+
+LAB_KEYS: Final = Path("state") / "lab" / "approvers"
+
+
+def main(argv: list[str]) -> int:
+    """Show the plan, sign it as one person in one role, and say what is still missing."""
+    parser = argparse.ArgumentParser(prog="approve", description=__doc__)
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan")
+    parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; one of the environment's approvers")
+    parser.add_argument("--role", choices=("technical", "business"), help="in which role")
+    parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
+    parsed = parser.parse_args(argv)
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope = load_scope(options)
+    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
+    print(render_plan(scope))
+    signers = _signers(scope, parsed.person, parsed.role, parsed.key)
+    services = [move.service for move in scope.moves]
+    _refuse_unseen(scope, journal, services)
+    subject = subject_of(scope, journal, services)
+    for person, role, key in signers:
+        statement = Statement(subject, role, person, datetime.now(UTC))
+        print(f"signed: {sign_approval(scope, statement, render_plan(scope), key)} ({person}, {role})")
+    found = judge_plan_approved(scope, journal, services)
+    print(f"digest: {subject.digest}")
+    print("\n".join(found.problems) if found.problems else f"approved by {found.text()}. Next: nox -s migrate -- {_where(scope)} --apply")
+    return 0
+
+
+def _signers(scope: Scope, person: str | None, role: str | None, key: Path | None) -> list[tuple[str, str, Path | None]]:
+    """Return who signs: the person named, or in the lab its two throwaway people, one after the other."""
+    if scope.environment.environment == LAB and not person and not role:
+        return [(name, one.roles[0], LAB_KEYS / one.roles[0]) for name, one in scope.environment.approvers.items()]
+    if not person or not role:
+        raise InputError("approve: expected --as EMAIL and --role technical|business: a person signs in one role")
+    return [(person, role, key)]
+
+
+def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
+    """Raise RefusedError when no preflight of this plan passed: nobody should sign what was not looked at."""
+    problems = [line for service in services for line in preflight_problems(service, scope, journal, datetime.now(UTC))]
+    begun = [service for service in services if journal.move_state(service) != "planned"]
+    wrong = [line for line in problems if line.partition(":")[0] not in begun]
+    if wrong:
+        raise RefusedError(
+            "\n".join(["approve: refused, nothing was signed", *(f"  {line}" for line in wrong), f"Try: nox -s preflight -- {_where(scope)}"])
+        )
+
+
+def _where(scope: Scope) -> str:
+    name = scope.environment.environment
+    return "--lab" if name == LAB else f"--environment {name}"

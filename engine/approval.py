@@ -1,0 +1,141 @@
+"""Approvals: the text that a person reads and signs, and the judgement whether those on record are enough.
+
+What is signed is a plain text: a head of `name: value` lines that is compared, an empty line, and the plan as a person
+reads it. The head holds digests of the three files as resolved and of each source container as preflight saw it, so a
+later change of what matters voids the approval and says which part changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from engine.errors import InputError
+from engine.plan import Approval
+from engine.product import NAME, VERSION
+
+FORMAT: Final = f"{NAME} approval 1"
+NAMESPACE: Final = f"{NAME}-approval"
+"""Of the signatures: one made for another purpose is none."""
+
+PART: Final = "part "
+CONTAINER: Final = "container "
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an approval is about: an environment, the digest of all, of each part, and of each source container."""
+
+    environment: str
+    digest: str
+    parts: Mapping[str, str]
+    containers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One approval: who, in which role, when (by the signer's own clock), about what."""
+
+    subject: Subject
+    role: str
+    person: str
+    signed_at: datetime
+
+    def text(self, plan_as_read: str) -> str:
+        """Return the text that is signed."""
+        subject = self.subject
+        head = {
+            "environment": subject.environment,
+            "digest": subject.digest,
+            **{PART + name: digest for name, digest in sorted(subject.parts.items())},
+            **{CONTAINER + name: digest for name, digest in sorted(subject.containers.items())},
+            "role": self.role,
+            "person": self.person,
+            "signed at": self.signed_at.isoformat(timespec="seconds"),
+            "written by": f"{NAME} {VERSION}",
+        }
+        return "\n".join([FORMAT, *(f"{name}: {value}" for name, value in head.items()), "", plan_as_read.rstrip(), ""])
+
+
+def parse_statement(text: str, where: str) -> Statement:
+    """Return what a text of `Statement.text` says; raises InputError naming `where`."""
+    head, _, _ = text.partition("\n\n")
+    first, *lines = head.splitlines() or [""]
+    fields = {name: value for name, found, value in (line.partition(": ") for line in lines) if found}
+    if first != FORMAT or len(fields) != len(lines):
+        raise InputError(f'{where}: is no approval. Expected: "{FORMAT}" and lines "name: value". Sign again: nox -s approve')
+    try:
+        subject = Subject(fields["environment"], fields["digest"], _below(fields, PART), _below(fields, CONTAINER))
+        return Statement(subject, fields["role"], fields["person"], datetime.fromisoformat(fields["signed at"]))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: nox -s approve") from error
+
+
+def _below(fields: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A statement on record: what it says, and why it does not count (empty when its signature is good)."""
+
+    name: str
+    statement: Statement | None
+    problem: str = ""
+
+
+@dataclass
+class Approvals:
+    """The judgement: who approved, and what is missing or wrong."""
+
+    valid: list[Statement] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return who approved, in words."""
+        return ", ".join(f"{one.person} ({one.role}, {one.signed_at:%Y-%m-%d %H:%M} UTC by the signer's clock)" for one in self.valid)
+
+
+def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject) -> Approvals:
+    """Judge whether enough different people signed exactly what would be done now."""
+    found = Approvals()
+    void: list[str] = []
+    for signed in on_record:
+        statement = signed.statement
+        if signed.problem or statement is None:
+            void.append(f"{signed.name}: {signed.problem}")
+        elif changes := changes_since(statement, now):
+            void.append(f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is void: {changes}")
+        else:
+            found.valid.append(statement)
+    for approval in needed:
+        people = {one.person for one in found.valid if one.role == approval.role}
+        if len(people) < approval.count:
+            found.problems.append(
+                f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: nox -s approve -- --role {approval.role}"
+            )
+    roles: dict[str, set[str]] = {}
+    for one in found.valid:
+        roles.setdefault(one.person, set()).add(one.role)
+    for person, filled in roles.items():
+        if len(filled) > 1:
+            found.problems.append(f"{person} signed as {' and '.join(sorted(filled))}. Expected: one person fills one role")
+    if found.problems:
+        found.problems += void
+    return found
+
+
+def changes_since(statement: Statement, now: Subject) -> str:
+    """Return what changed since a statement was signed, empty when nothing that matters did."""
+    then = statement.subject
+    if then.environment != now.environment:
+        return f"it is for environment {then.environment}, not {now.environment}"
+    changed = sorted(name for name in {*then.parts, *now.parts} if then.parts.get(name) != now.parts.get(name))
+    seen = sorted(name for name, digest in now.containers.items() if then.containers.get(name) != digest)
+    words = [f"{', '.join(changed)} changed since"] if changed else []
+    words += [f"the container of {', '.join(seen)} is another than the one that preflight had shown"] if seen else []
+    if not words and then.digest != now.digest:
+        words.append("it is for another plan")
+    return "; ".join(words)

@@ -1,0 +1,40 @@
+"""What a run is about, written into the journal: the page is drawn from there alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from engine.errors import CouldNotLookError
+from moves.approving import SEEN, container_digest
+from moves.world import World
+
+
+def record_scope(world: World, command: str) -> None:
+    """Write what this run is about into the journal: the page is drawn from there alone."""
+    scope, run = world.scope, world.run
+    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy", "hold"}) for move in scope.moves]
+    run.record("scope", body={"title": scope.plan.title, "moves": moves, "stand_ins": list(scope.environment.stand_ins)})
+    for host, found in world.fleet.gather(scope.hosts).items():
+        facts = {} if isinstance(found, CouldNotLookError) else {
+            "docker_version": found.docker_version, "os": found.os_name, "kernel": found.kernel, "containers": len(found.containers),
+        }  # fmt: skip
+        error = str(found) if isinstance(found, CouldNotLookError) else ""
+        identity = scope.environment.hosts[host]
+        key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
+        fingerprint = "SHA256:" + base64.b64encode(key).decode().rstrip("=")
+        run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
+    for text in scope.not_applicable:
+        run.record("not_applicable", body={"text": text})
+    if command == "preflight":
+        _record_sources(world)
+
+
+def _record_sources(world: World) -> None:
+    """Write down which containers are to be moved: an approval is for these very ones."""
+    for move in world.scope.moves:
+        try:
+            container = world.container(move.service, move.source)
+        except CouldNotLookError:
+            continue  # preflight says so in rows of its own
+        world.run.record(SEEN, service=move.service, body={"digest": container_digest(container), "image": container.image_id})

@@ -1,0 +1,109 @@
+"""One operator at a time: this machine's own lock of an environment, and the lock on every host that a run touches."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Final
+from uuid import uuid4
+
+from engine.errors import CouldNotLookError, RefusedError
+from engine.journal import Journal
+from engine.scope import Scope
+from engine.states import MoveState
+from hosts.fleet import Fleet
+from hosts.lock import Holder, release_lock, take_lock
+
+UNFINISHED: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.NEEDS_PERSON.value}
+LOCKS: Final = "state"
+
+
+@contextmanager
+def hold_machine(environment: str) -> Iterator[str]:
+    """Keep other runs of this environment on this machine out and yield the token that its host locks carry.
+
+    The token stays in the file while host locks stay: a run that was killed enters its own locks again. The kernel
+    gives the file free when its process dies, however it dies.
+    """
+    path = Path(LOCKS) / f"{environment}.lock"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        _lock_file(file, path)
+        token = _first_line(file) or str(uuid4())
+        _write(file, f"{token}\npid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
+        yield token
+
+
+def forget_token(environment: str) -> None:
+    """Start with a new token next time: no host carries this one any more."""
+    (Path(LOCKS) / f"{environment}.lock").write_text("", encoding="utf-8")
+
+
+@contextmanager
+def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None) -> Iterator[dict[str, Holder]]:
+    """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
+
+    Given back at the end, unless a move of the plan is left unfinished: then it keeps everybody else out until the
+    same journal goes on. Raises RefusedError naming the holder, and leaves no lock behind that this call took.
+    """
+    environment = scope.environment.environment
+    holder = Holder(
+        token=token, environment=environment, operator=f"{getpass.getuser()}@{socket.gethostname()}", command=command,
+        since=datetime.now(UTC).isoformat(timespec="seconds"), why=break_reason or "",
+    )  # fmt: skip
+    try:
+        with ThreadPoolExecutor(max_workers=len(scope.hosts)) as pool:
+            jobs = {host: pool.submit(take_lock, fleet[host], holder, break_it=break_reason is not None) for host in scope.hosts}
+        broken = {host: job.result() for host, job in jobs.items()}
+        fleet.token = token
+        yield {host: held for host, held in broken.items() if held}
+    finally:
+        if not unfinished(scope, journal):
+            _release(fleet, scope, token)
+            forget_token(environment)
+
+
+def unfinished(scope: Scope, journal: Journal) -> list[str]:
+    """Return the services of the plan whose move is neither untouched nor at an end."""
+    return [move.service for move in scope.plan.moves if journal.move_state(move.service) in UNFINISHED]
+
+
+def _release(fleet: Fleet, scope: Scope, token: str) -> None:
+    for host in scope.hosts:
+        try:
+            release_lock(fleet[host], token)
+        except (CouldNotLookError, RefusedError):
+            continue  # it keeps a lock with a token that nobody has any more: --break-lock takes it over
+
+
+def _lock_file(file: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        lines = file.read().splitlines()
+        who = lines[1] if len(lines) > 1 else "another process"
+        raise RefusedError(
+            f"{path}: held by a run on this machine ({who}). Expected: one run at a time. Wait for it, or look: nox -s status"
+        ) from error
+
+
+def _first_line(file: IO[str]) -> str:
+    file.seek(0)
+    lines = file.read().splitlines()
+    return lines[0] if lines else ""
+
+
+def _write(file: IO[str], text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,95 @@
+"""The run's moves, each put together when its turn comes: earlier moves change where services are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from engine.model import Action
+from engine.saga import RunningMove
+from engine.scope import PlannedMove
+from engine.states import Past
+from moves.past import read_past
+from moves.recipe import prepare_recipe, recipe
+from moves.serving import collect_logs, judge_done, judge_source_serves
+from moves.timing import Deadline, until_commit
+from moves.world import World
+
+
+@dataclass
+class Moves:
+    """The run's moves by service. `deadline` is None when the operator gave a reason to work outside the window."""
+
+    world: World
+    command: str
+    apply: bool
+    deadline: Deadline | None = None
+    again: frozenset[str] = frozenset()
+    started: dict[str, RunningMove] = field(default_factory=dict)
+
+    def __getitem__(self, service: str) -> RunningMove:
+        """Return a move, ready to be performed."""
+        if service not in self.started:
+            self.started[service] = self._start(service)
+        return self.started[service]
+
+    def _start(self, service: str) -> RunningMove:
+        world, move = self.world, self.world.move_of(service)
+        past = read_past(world.journal, service, again=service in self.again) if self.command == "migrate" else Past()
+        running = RunningMove(
+            service=service,
+            recipe=self._recipe(move, past.attempt),
+            journal=world.run,
+            apply=self.apply,
+            past=past,
+            on_change=world.forget_facts,
+            before_undo=lambda reason: collect_logs(world, service, reason),
+            prove_source=lambda: judge_source_serves(world, service),
+            prove_done=lambda: judge_done(world, service),
+            tracks_state=self.command == "migrate",
+        )
+        if self.command == "migrate":
+            running.stopped_because = self._stopped_by_another(service)
+            if self.deadline and not past.has_begun:
+                self._keep_deadline(running, self.deadline)
+        return running
+
+    def _recipe(self, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+        if self.command == "prepare":
+            return prepare_recipe(self.world, move)
+        return recipe(self.world, move, attempt) if self.command == "migrate" else ()
+
+    def _keep_deadline(self, running: RunningMove, deadline: Deadline) -> None:
+        """Let a move begin only when it fits as a whole up to its commit, and each step only when it still does."""
+        running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
+        late = deadline.too_late_for(until_commit(running.recipe)) if self.apply and not running.stopped_because else ""
+        if late:
+            fitting = ", ".join(self._still_fitting(running.service, deadline)) or "none of the others"
+            running.stopped_because = f"{running.service} {late}. Still fits: {fitting}"
+
+    def _still_fitting(self, late: str, deadline: Deadline) -> Iterable[str]:
+        for move in self.world.scope.moves:
+            waits = move.service != late and move.service not in self.started
+            if waits and not deadline.too_late_for(until_commit(self._recipe(move, 1))):
+                yield move.service
+
+    def _stopped_by_another(self, service: str) -> str | None:
+        """Return why this move must not start after the failure of an earlier one, as the plan's policy says."""
+        failed = {name: move.stopped_because for name, move in self.started.items() if move.stopped_because}
+        lost = [reason for name, reason in failed.items() if self.started[name].lost_lock]
+        if lost:
+            return lost[0]
+        needs = self._needed_by(service) if self.world.scope.plan.on_failure == "continue_independent" else set(failed)
+        return next((f"the move of {name} stopped: {reason}" for name, reason in failed.items() if name in needs), None)
+
+    def _needed_by(self, service: str) -> set[str]:
+        """Return all services that this one reaches by links, directly or through others."""
+        found: set[str] = set()
+        waiting = [service]
+        while waiting:
+            one = waiting.pop()
+            for link in self.world.scope.links:
+                if link.from_ == one and link.to not in found:
+                    found.add(link.to)
+                    waiting.append(link.to)
+        return found

@@ -1,0 +1,45 @@
+"""Before anything is changed: may this plan be carried out, now, from here?"""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.steps import Judge
+from moves.gates import Gates
+
+pytestmark = pytest.mark.migrate
+
+
+@pytest.mark.step("gate-state")
+@pytest.mark.read_only
+def test_moves_can_start_or_go_on(gates: Gates, judge: Judge) -> None:
+    """Every move can start or go on from where it stands."""
+    judge(gates.state())
+
+
+@pytest.mark.step("gate-preflight")
+@pytest.mark.read_only
+def test_preflight_passed(gates: Gates, judge: Judge) -> None:
+    """Preflight of this very plan passed, and lately."""
+    judge(gates.preflight())
+
+
+@pytest.mark.step("gate-approved")
+@pytest.mark.read_only
+def test_plan_is_approved(gates: Gates, judge: Judge) -> None:
+    """The plan is approved as it is now, by all whom it names."""
+    judge(gates.approved())
+
+
+@pytest.mark.step("gate-window")
+@pytest.mark.read_only
+def test_window_is_open(gates: Gates, judge: Judge) -> None:
+    """It is the time that was agreed."""
+    judge(gates.window())
+
+
+@pytest.mark.step("gate-tree")
+@pytest.mark.read_only
+def test_runbooks_are_those_that_were_reviewed(gates: Gates, judge: Judge) -> None:
+    """What runs is what was committed."""
+    judge(gates.tree())
