@@ -23,7 +23,7 @@ LOST: Final = 77
 _WRITE: Final = f'printf %s "$1" > {DIRECTORY}/token && cat > {DIRECTORY}/holder && sync {DIRECTORY}/token {DIRECTORY}/holder && echo taken'
 TAKE: Final = f"umask 077; mkdir -p {HOST_STATE_DIR} && mkdir {DIRECTORY} 2>/dev/null && {_WRITE} || cat {DIRECTORY}/holder"
 _IS_OURS: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$2" ]'
-ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.$2 && mkdir {DIRECTORY} && {_WRITE} && rm -rf {DIRECTORY}.$2"
+ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && cat > {DIRECTORY}/holder && sync {DIRECTORY}/holder && echo taken"
 BREAK: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.broken.$2 && mkdir {DIRECTORY} && {_WRITE}"
 RELEASE: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && mv {DIRECTORY} {DIRECTORY}.$1 && rm -rf {DIRECTORY}.$1'
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
@@ -49,8 +49,8 @@ class Holder:
         return f'{self.operator}, "{self.command}" in environment {self.environment}, since {since:%Y-%m-%d %H:%M} UTC'
 
 
-def take_lock(host: Host, holder: Holder, *, before: str | None = None, break_it: bool = False) -> Holder | None:
-    """Take a host's lock: free, our own of `before` (a token) again, or anybody's when `break_it`.
+def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder | None:
+    """Take a host's lock: a free one, our own (same token) again, or anybody's when `break_it`.
 
     Returns the holder whose lock was broken, None otherwise. Raises RefusedError naming who holds it.
     """
@@ -60,16 +60,16 @@ def take_lock(host: Host, holder: Holder, *, before: str | None = None, break_it
     held = read_lock(host)
     if held is None:
         raise CouldNotLookError(f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again")
-    if held.token not in {before, holder.token} and not break_it:
+    ours = held.token == holder.token
+    if not ours and not break_it:
         raise RefusedError(
             f"{host.name}: locked by {held.text()}. Expected: nobody else at work. Look: nox -s lock -- status; if that run is "
             'surely dead: the same command with --break-lock "reason"'
         )
-    script = BREAK if break_it and held.token != before else ENTER_AGAIN
-    again = host.run(["sh", "-c", script, "take", holder.token, held.token], stdin=_written(holder), timeout_s=LOCK_S)
+    again = host.run(["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token], stdin=_written(holder), timeout_s=LOCK_S)
     if again.text.strip() != "taken":
         raise RefusedError(f"{host.name}: somebody else took the lock in the same moment. Look: nox -s lock -- status")
-    return held if break_it and held.token != before else None
+    return None if ours else held
 
 
 def read_lock(host: Host) -> Holder | None:

@@ -1,0 +1,45 @@
+"""Who holds an environment's hosts: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.errors import CouldNotLookError, InputError
+from engine.options import add_flags, read_options
+from engine.verdict import ExitCode
+from hosts.fleet import open_hosts
+from hosts.lock import read_lock, release_lock
+from moves.session import load_scope
+
+
+def main(argv: list[str]) -> int:
+    """Show each host's lock, or give free those of one token: for a run that is surely dead and whose journal is lost."""
+    parser = argparse.ArgumentParser(prog="lock", description=__doc__)
+    parser.add_argument("what", choices=("status", "release"))
+    parser.add_argument("--token", help="of the lock to release")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
+    parsed = parser.parse_args(argv)
+    if parsed.what == "release" and not parsed.token:
+        raise InputError("lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised")
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope = load_scope(options)
+    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
+    table, unseen = Table("host", "held by", "token"), 0
+    with open_hosts(scope.hosts, scope.environment, ssh_config) as fleet:
+        for name in scope.hosts:
+            try:
+                if parsed.what == "release" and release_lock(fleet[name], parsed.token):
+                    table.add_row(name, "released now", parsed.token)
+                    continue
+                holder = read_lock(fleet[name])
+            except CouldNotLookError as error:
+                unseen += 1
+                table.add_row(name, f"could not look: {error}", "")
+                continue
+            table.add_row(name, holder.text() if holder else "nobody", holder.token if holder else "")
+    Console(highlight=False).print(table)
+    return ExitCode.INCOMPLETE if unseen else ExitCode.OK
