@@ -34,7 +34,7 @@ def test_a_text_says_what_was_signed() -> None:
 @pytest.mark.parametrize("text", ["", "hello", "longshore approval 1\nno colon\n\nplan", "longshore approval 1\nrole: business\n\nplan"])
 def test_another_text_is_no_approval(text: str) -> None:
     """Whatever lies in the folder is named, never taken for an approval."""
-    with pytest.raises(InputError, match="is no approval|is missing"):
+    with pytest.raises(InputError, match=r"is no approval|is missing"):
         parse_statement(text, "approvals/x.txt")
 
 
