@@ -78,12 +78,18 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lab_tests(session: nox.Session) -> None:
-    """End to end on the lab's real Docker hosts, with faults and sabotage."""
+    """End to end on the lab's real Docker hosts, with faults and sabotage, as far as CI has time."""
+    _tool(session, "pytest", "tests/lab", "-m", "not full", *session.posargs)
+
+
+@nox.session(default=False)
+def lab_full(session: nox.Session) -> None:
+    """Everything that the lab can show, also what takes hours: more than CI has time for."""
     _tool(session, "pytest", "tests/lab", *session.posargs)
 
 
 @nox.session(default=False)
-def lock(session: nox.Session) -> None:
+def lock_dependencies(session: nox.Session) -> None:
     """Lock the dependencies again, with hashes and without addresses."""
     flags = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11")
     session.run("uv", "pip", "compile", "--quiet", "--upgrade", *flags, "--group", "dev", "pyproject.toml", "-o", "requirements.lock",

@@ -176,9 +176,6 @@ def test_lab_heal_undoes_everything(raised_lab: None) -> None:
     at_hand.lab("heal")
 
 
-@pytest.mark.xfail(
-    reason="hosts/transport.py _run: a deadline that passed waits for the remote command's own end (the ControlMaster holds the pipes): migrate hangs"
-)
 def test_docker_that_stops_after_a_good_preflight(prepared: None) -> None:
     """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
     preflight = at_hand.run_phase("preflight", "--service", "postgres")
