@@ -24,6 +24,7 @@ OPERATOR: Final = {
     "status": "where every move stands, also while another process runs",
     "report": "draw a run's evidence again from the journal",
     "plan": "check inventory, plan and environment, and show what would be signed",
+    "discover": "draft inventory and plan from what runs on hosts",
     "pin": "record which machines the names of an environment mean",
     "schema": "write the JSON Schemas of inventory, plan and environment",
     "lab": "raise, reset, break or remove the rehearsal's three Docker hosts",
