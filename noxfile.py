@@ -23,6 +23,7 @@ OPERATOR: Final = {
     "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",
     "report": "draw a run's evidence again from the journal",
+    "ports": "who publishes which port, what collides now and after the moves, and the smallest remap (--write puts it into the plan)",
     "plan": "check inventory, plan and environment, and show what would be signed",
     "discover": "draft inventory and plan from what runs on hosts",
     "pin": "record which machines the names of an environment mean",

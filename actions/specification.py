@@ -28,8 +28,9 @@ def specification_of(
     """Return the create body for a container as `docker inspect` shows it, restart policy included.
 
     `dropped` are destinations of mounts with rule `drop`; `addresses` maps an address of the source that ports are
-    bound to onto the target's, `ports` a published port ("5432/tcp") onto the one on the target. The endpoints of all its networks are in NetworkingConfig: engines before API 1.44 take
-    only one at creation (https://docs.docker.com/reference/api/engine/version-history/#v144-api-changes).
+    bound to onto the target's, `ports` a published port ("5432/tcp") onto the one on the target. The endpoints of all
+    its networks are in NetworkingConfig: engines before API 1.44 take only one at creation
+    (https://docs.docker.com/reference/api/engine/version-history/#v144-api-changes).
     """
     config = dict(inspect.get("Config") or {})
     host_config = {key: value for key, value in (inspect.get("HostConfig") or {}).items() if key not in NOT_CREATED}

@@ -46,9 +46,7 @@ class CreateTarget:
         """Create networks, re-apply the tag, create the container, connect it."""
         route = self.route
         recorded = need_recorded(route)
-        body = specification_of(
-            recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports
-        )
+        body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports)
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
         existing = self._existing()
         route.audit(route.target, self.key, self.describe())

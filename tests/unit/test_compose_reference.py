@@ -25,9 +25,8 @@ def project_of(files: dict[str, str]) -> ComposeProject:
 
 def ports_of(project: ComposeProject) -> dict[str, list[tuple[str, str, int, str]]]:
     """Return what each active service publishes, in the form of the recorded answers."""
-    return {
-        service.name: sorted(single for port in service.ports for single in port.published.single()) for service in project.services if service.is_active
-    }
+    active = [service for service in project.services if service.is_active]
+    return {service.name: sorted(single for port in service.ports for single in port.published.single()) for service in active}
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
