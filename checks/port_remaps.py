@@ -1,7 +1,7 @@
 """The smallest set of remaps after which no move wants a port that somebody else has: exact, and the same each time.
 
 A port that something which stays has must be remapped. Of moves that want one port of one target as few as possible give
-way: those whose published port is nobody's well-known one first, then the later ones of the plan.
+way: first those whose published port is neither the product's own nor a well-known one, then the later ones of the plan.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class _Wish:
 
     @property
     def cost(self) -> tuple[int, int]:
-        """Return how bad it is to remap: well-known ports first, then those under which clients know the product, then the earlier move."""
-        worth = 2 if self.claim.first < WELL_KNOWN else 1 if self.port.port == self.port.container else 0
-        return worth, -self.position
+        """Return how bad it is to remap: the product's own port first, then a well-known number, then the earlier move."""
+        own, known = self.port.port == self.port.container, self.claim.first < WELL_KNOWN
+        return 2 * own + known, -self.position
 
 
 def plan_remaps(

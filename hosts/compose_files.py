@@ -63,7 +63,7 @@ def fetch_files(host: Host, paths: Iterable[str]) -> FoundFiles:
 
 
 def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> FoundFiles:
-    argv = ["sh", "-s", "--", str(SEARCH_S), str(depth), str(LARGEST_BYTES), docker_root or "/var/lib/docker", *paths]
+    argv = ["sh", "-s", "--", str(SEARCH_S), "/", str(depth), str(LARGEST_BYTES), docker_root or "/var/lib/docker", *paths]
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise CouldNotLookError(

@@ -1,9 +1,10 @@
 # One trip: the compose files of a host, the .env beside each, and the texts at the paths named. Reads only.
-# Arguments: deadline in seconds, depth, largest file in bytes, Docker's root, then paths (of a directory: the settings in it).
+# Arguments: deadline in seconds, where to search, depth (0: don't), largest file in bytes, Docker's root, then paths
+# (of a directory: the settings in it).
 # Answer: records of kind, path and content in base64, each ended by a NUL.
 # POSIX sh, with find, base64 and wc as coreutils and busybox have them.
-deadline="$1"; depth="$2"; export largest="$3"; docker_root="$4"
-shift 4
+deadline="$1"; root="$2"; depth="$3"; export largest="$4"; docker_root="$5"
+shift 5
 export emit='
 emit() {
     if [ ! -e "$2" ]; then printf "absent\000%s\000\000" "$2"
@@ -16,13 +17,13 @@ emit() {
 in_time() { if command -v timeout >/dev/null 2>&1; then timeout "$deadline" "$@"; else "$@"; fi; }
 printf 'ports\000/proc/sys/net/ipv4/ip_local_port_range\000'; base64 </proc/sys/net/ipv4/ip_local_port_range; printf '\000'
 if [ "$depth" -gt 0 ]; then
-    in_time find / -maxdepth "$depth" \
+    in_time find "$root" -maxdepth "$depth" \
         \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /boot -o -path /usr/bin -o -path /usr/lib -o -path /usr/share -o -path /usr/include -o -path /usr/src -o -path /lib -o -path /snap \
            -o -path /var/cache -o -path /var/log -o -path "$docker_root" -o -path /var/lib/docker -o -path /var/lib/containerd -o -path /var/lib/containers \
            -o -name node_modules -o -name .git -o -name site-packages -o -name lost+found \) -prune \
         -o \( -type f -o -type l \) \( -iname 'compose*.y*ml' -o -iname '*[-._]compose*.y*ml' \) \
         -exec sh -c 'eval "$emit"; for path; do emit compose "$path"; emit file "${path%/*}/.env"; done' sh {} + 2>/dev/null
-    printf 'searched\000/\000'; printf '%s' "$?" | base64; printf '\000'
+    printf 'searched\000%s\000' "$root"; printf '%s' "$?" | base64; printf '\000'
 fi
 eval "$emit"
 for path; do

@@ -32,7 +32,8 @@ include:
 WORDS: Final = (
     "services:", "ports:", "- ", "  ", "\n", "&a ", "*a", "<<: ", "!reset ", "!override ", "!!binary ", "!x ", "{", "}", "[", "]", ": ", "? ", "| ",
     "> ", '"', "'", "${", "$$", "}", ":-", "\t", "\0", "\ufeff", "é", "\ud7ff", "#", "---\n", "...\n", "%YAML 1.1\n", "0x1F", "1e999", "80:80", "::1",
-    "65536", "-1", "~", "yes", "2026-01-01", "extends: ", "include: ", "profiles: ", "expose: ", "network_mode: host", "deploy: ", "scale: ", "a" * 300,
+    "65536", "-1", "~", "yes", "2026-01-01", "extends: ", "include: ", "profiles: ", "expose: ", "network_mode: host", "deploy: ", "scale: ",
+    "a" * 300,
 )  # fmt: skip
 SCALARS: Final = (None, True, False, 0, -1, 80, 1e308, float("inf"), "", "80:80", "${A", "$A", "${A:?}", "host", "\0", "services", 10**30, "x" * 5000)
 KEYS: Final = (

@@ -76,7 +76,7 @@ def test_spans_of_different_lengths_are_refused(host: tuple[int, int], container
 
 
 @given(ADDRESSES, some.one_of(some.none(), spans()), PORTS, PROTOCOLS, some.booleans(), some.booleans())
-def test_long_syntax_says_the_same_as_the_short(
+def test_long_syntax_says_the_same_as_the_short(  # noqa: PLR0917 hypothesis hands over one by one
     address: str, host: tuple[int, int] | None, inside: int, protocol: str, as_text: bool, brackets: bool
 ) -> None:
     """target, published, host_ip and protocol are the parts of HOST:CONTAINER/PROTOCOL; the rest changes nothing here."""

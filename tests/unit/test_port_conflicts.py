@@ -127,7 +127,10 @@ def test_an_override_that_republishes_a_port_is_found() -> None:
 
 def test_profiles_scale_and_other_files_claim_nothing() -> None:
     """What `docker compose up` would not start wants no port."""
-    text = "services:\n  a:\n    profiles: [debug]\n    ports: ['80:80']\n  b:\n    scale: 0\n    ports: ['81:81']\n  c:\n    ports: ['82', '90-95:82']\n"
+    text = (
+        "services:\n  a:\n    profiles: [debug]\n    ports: ['80:80']\n  b:\n    scale: 0\n    ports: ['81:81']\n"
+        "  c:\n    ports: ['82', '90-95:82']\n"
+    )
     by_hand = read_projects(HeldSources({"/srv/compose.prod.yml": b"services:\n  a:\n    ports: ['80:80']\n"}), ["/srv/compose.prod.yml"])
 
     assert claims_of_host(make_host(), (*projects(text), *by_hand)) == ()
