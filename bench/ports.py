@@ -48,10 +48,6 @@ def make_files(folder: Path, count: int) -> None:
         (project / ".env").write_text(f"PORT={chance.randrange(1024, 30_000)}\nTAG=1.{number}\n", encoding="utf-8")
         override = _override(chance, alone=count - number < PER_PROJECT)
         texts = {"compose.yml": _base(chance), "compose.override.yml": override, "common.yml": _common(chance)}
-            "compose.yml": _base(chance),
-            "compose.override.yml": _override(chance, alone=count - number < PER_PROJECT),
-            "common.yml": _common(chance),
-        }
         for name, text in list(texts.items())[: count - number]:
             (project / name).write_text(text, encoding="utf-8")
 

@@ -31,6 +31,11 @@ class Launch:
     name: str
 
 
+def is_compose_name(path: str) -> bool:
+    """Return whether a file is called as people call compose files."""
+    return LIKE_COMPOSE.fullmatch(posixpath.basename(path)) is not None
+
+
 def launch_of(labels: dict[str, str]) -> Launch | None:
     """Return what a container's labels say about its project, None when Compose did not start it."""
     files, folder = labels.get(LABEL_FILES, ""), labels.get(LABEL_FOLDER, "")

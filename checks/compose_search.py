@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.compose import read_project
-from checks.compose_projects import LIKE_COMPOSE, read_projects
+from checks.compose_projects import is_compose_name, read_projects
 from checks.compose_sources import LocalSources
 from checks.port_report import HERE, HostScan
 from engine.errors import InputError
@@ -32,4 +32,4 @@ def list_compose_files(folder: Path) -> Iterator[str]:
     """Yield the files below a folder that are called like compose files; links to folders are not followed."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in NOT_ENTERED)
-        yield from (os.path.join(place, name) for name in sorted(files) if LIKE_COMPOSE.fullmatch(name))  # noqa: PTH118 thousands of texts
+        yield from (os.path.join(place, name) for name in sorted(files) if is_compose_name(name))  # noqa: PTH118 thousands of texts

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from checks.compose_projects import launch_of, read_projects
+from checks.compose_projects import is_compose_name, launch_of, read_projects
 from checks.compose_sources import HeldSources
 from checks.port_arrivals import Arrival, PublishedPort
 from checks.port_claims import identity_of
@@ -96,7 +96,7 @@ def _read_projects(fleet: Fleet, facts: HostFacts) -> tuple[FoundFiles, HostScan
     found = search_compose_files(fleet[facts.host], facts.docker_root, sorted({*_bound_paths(facts), *started_from}))
     for _ in range(MOST_TRIPS):
         sources = HeldSources(found.contents, found.unreadable)
-        projects = read_projects(sources, found.compose, launches)
+        projects = read_projects(sources, (path for path in found.compose if is_compose_name(path)), launches)
         if not sources.missing:
             break
         found = found.with_more(fetch_files(fleet[facts.host], sorted(sources.missing)))
