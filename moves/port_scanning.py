@@ -94,12 +94,15 @@ def _read_projects(fleet: Fleet, facts: HostFacts) -> tuple[FoundFiles, HostScan
     launches = [launch for container in facts.containers if (launch := launch_of(dict(container.labels)))]
     started_from = [path for launch in launches for path in (*launch.files, f"{launch.folder}/.env")]
     found = search_compose_files(fleet[facts.host], facts.docker_root, sorted({*_bound_paths(facts), *started_from}))
+    fetched: set[str] = set()
     for _ in range(MOST_TRIPS):
         sources = HeldSources(found.contents, found.unreadable)
         projects = read_projects(sources, (path for path in found.compose if is_compose_name(path)), launches)
-        if not sources.missing:
+        wanted = sources.missing - fetched
+        if not wanted:
             break
-        found = found.with_more(fetch_files(fleet[facts.host], sorted(sources.missing)))
+        found = found.with_more(fetch_files(fleet[facts.host], sorted(wanted)))
+        fetched |= wanted
     return found, HostScan(facts.host, facts, projects, ephemeral=found.ephemeral)
 
 
