@@ -34,7 +34,7 @@ def compose_table(report: PortReport) -> Table:
 def _project(project: ComposeProject) -> tuple[str, str, str, str]:
     name = project.name if project.is_default else f"{project.name} (only when named with -f)"
     published = "; ".join(f"{service.name}{_aside(service)}: {', '.join(_ports(service))}" for service in project.services if any(_ports(service)))
-    return name, "\n".join(project.files), published or "nothing", "\n".join(one.text() for one in project.troubles) or "–"
+    return name, ", ".join(project.files), published or "nothing", "; ".join(one.text() for one in project.troubles) or "–"
 
 
 def _ports(service: ComposeService) -> Iterator[str]:
@@ -64,7 +64,7 @@ def conflicts_table(report: PortReport) -> Table:
 
 def _conflict(when: str, conflict: Conflict) -> tuple[str, str, str, str, str]:
     sure = "yes" if conflict.blocks else "only if an unused project is started"
-    return conflict.host, conflict.port_text, when, sure, "\n".join(claim.who for claim in conflict.claims)
+    return conflict.host, conflict.port_text, when, sure, " and ".join(claim.who for claim in conflict.claims)
 
 
 def remaps_table(report: PortReport) -> Table:
