@@ -64,7 +64,7 @@ def random_ports(seed: int, count: int) -> list[str]:
         first, inside, length = chance.randrange(1, 60_000), chance.randrange(1, 60_000), chance.choice((0, 0, 0, 1, 7, 300))
         host = f"{first}-{first + length}" if length else str(first)
         container = f"{inside}-{inside + length}" if length and chance.random() < 0.6 else str(inside)
-        address = chance.choice(("", "", "127.0.0.1:", "[::1]:", "0.0.0.0:", "[::]:", "192.0.2.7:"))  # noqa: S104 read, never bound
+        address = chance.choice(("", "", "127.0.0.1:", "[::1]:", "0.0.0.0:", "[::]:", "192.0.2.7:"))
         published = chance.choice((f"{address}{host}:{container}", f"{address}:{inside}" if address else str(inside), f"{address}{host}:{container}"))
         ports.append(published + chance.choice(("", "", "/tcp", "/udp", "/UDP", "/sctp", "/")))
     return ports
