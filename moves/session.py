@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.book import JournalBook
+from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
@@ -17,10 +18,10 @@ from engine.journal import Journal
 from engine.options import Options
 from engine.product import VERSION
 from engine.scope import Scope, build_scope
-from engine.secret import Redactor
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
 from moves.about import record_scope
+from moves.binding import record_plan
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.performing import Moves
@@ -67,7 +68,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
     scope = load_scope(options)
-    redactor = Redactor()
+    redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
@@ -94,6 +95,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
         fleet.gather(scope.hosts)
+        record_plan(world)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,
