@@ -19,6 +19,7 @@ OPERATOR: Final = {
     "approve": "sign the plan as it is now, in one role, with your ssh key",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",
+    "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",
     "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",
     "report": "draw a run's evidence again from the journal (--sign-key signs it)",
@@ -88,6 +89,12 @@ def lab_tests(session: nox.Session) -> None:
 def lab_full(session: nox.Session) -> None:
     """Everything that the lab can show, also what takes hours: more than CI has time for."""
     _tool(session, "pytest", "tests/lab", *session.posargs)
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Kill whole migrations at every step boundary and in the middle of copies, resume them, and look for losses."""
+    _tool(session, "pytest", "tests/lab/test_chaos.py", *session.posargs)
 
 
 @nox.session(default=False)

@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.approval import changes_since
 from engine.errors import CouldNotLookError
+from engine.scope import Scope
 from moves.approving import approvals_on_record, subject_of
 from moves.world import World
 
@@ -15,21 +16,21 @@ PART: Final = "plan_part"
 """The journal's record of one file of the plan as it was digested, by its digest: once, however often it is used."""
 
 
-def record_plan(world: World) -> None:
-    """Write down the plan's files as they were digested, and each approval that is good for them now."""
-    scope, run, journal = world.scope, world.run, world.journal
+def record_plan(world: World, scope: Scope) -> None:
+    """Write down the plan's files as they were digested for this run, and each approval that is good for them now."""
+    run, journal = world.run, world.journal
     run.record("plan", body={"digest": scope.digest, "parts": scope.parts})
     for name, text in scope.part_texts.items():
         digest = hashlib.sha256(text.encode()).hexdigest()
         if journal.last(PART, key=digest) is None:
             run.record(PART, key=digest, body={"name": name, "text": text})
-    _record_approvals(world)
+    _record_approvals(world, scope)
 
 
-def _record_approvals(world: World) -> None:
-    now = subject_of(world.scope, world.journal, [move.service for move in world.scope.moves])
+def _record_approvals(world: World, scope: Scope) -> None:
+    now = subject_of(scope, world.journal, [move.service for move in scope.moves])
     try:
-        on_record = approvals_on_record(world.scope)
+        on_record = approvals_on_record(scope)
     except CouldNotLookError:
         return  # no ssh-keygen here: the gate says so where it matters
     for signed in on_record:

@@ -65,7 +65,7 @@ def junit(page: Page) -> str:
     suite = ET.Element(
         "testsuite",
         {
-            "name": f"{NAME}.{page.command}", "package": NAME, "id": "0", "hostname": visible(str(page.about.get("operator", "")).rpartition("@")[2]),
+            "name": f"{NAME}.{page.command}", "package": NAME, "id": "0", "hostname": visible(str(page.about.get("operator", "")).rpartition("@")[2]) or "localhost",
             **numbers, "time": f"{page.duration_s:.3f}", "timestamp": moment,
         },
     )  # fmt: skip

@@ -57,6 +57,15 @@ def run_phase(phase: str, *flags: str, timeout_s: float = PHASE_DEADLINE_S) -> R
     return run_command(phase, "--lab", *flags, timeout_s=timeout_s)
 
 
+def preflight_and_approve(*flags: str) -> Ran:
+    """Run preflight, let both throwaway people of the lab sign what it saw, and return the preflight; raises RuntimeError."""
+    preflight = run_phase("preflight", *flags)
+    approve = run_command("approve", "--lab", *flags)
+    if preflight.code or approve.code:
+        raise RuntimeError(f"preflight: exit {preflight.code}, approve: exit {approve.code}\n{preflight.output[-3000:]}\n{approve.output[-1000:]}")
+    return preflight
+
+
 def lab(*argv: str) -> None:
     """Run the lab's own command; raises RuntimeError with its output when it fails."""
     ran = run_command("lab", *argv, timeout_s=LAB_DEADLINE_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NAUGHTY = (
     "<script>alert('x')</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "'; DROP TABLE records; --",
     "{{ 7 * 7 }}{% raw %}",
     "`id` $(id) ${HOME} %s %n",

@@ -172,7 +172,7 @@ def test_the_source_is_proven_after_an_undo() -> None:
     judgement = move.perform("stop")
 
     assert move.state is MoveState.NEEDS_PERSON
-    assert "the source does not serve again: wiki on wf005: 503" in judgement.text
+    assert "it does not serve again: wiki on wf005: 503" in judgement.text
 
 
 def test_logs_are_collected_before_anything_is_undone() -> None:
