@@ -62,10 +62,11 @@ def junit(page: Page) -> str:
     cases += [_altered(page.command, text) for text in page.altered]
     numbers = {name: str(count) for name, count in totals_of(case.tag for case in cases).items()}
     moment = page.started_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")  # the schema has no UTC offset
+    machine = visible(str(page.about.get("operator", "")).rpartition("@")[2]) or "localhost"
     suite = ET.Element(
         "testsuite",
         {
-            "name": f"{NAME}.{page.command}", "package": NAME, "id": "0", "hostname": visible(str(page.about.get("operator", "")).rpartition("@")[2]) or "localhost",
+            "name": f"{NAME}.{page.command}", "package": NAME, "id": "0", "hostname": machine,
             **numbers, "time": f"{page.duration_s:.3f}", "timestamp": moment,
         },
     )  # fmt: skip
