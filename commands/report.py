@@ -1,4 +1,7 @@
-"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME."""
+"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+
+With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from engine.journal import Journal, Record
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
 from engine.verdict import ExitCode
+from moves.signing import SIGN_KEY, signer_of
 
 LATEST: Final = "latest"
 
@@ -21,15 +25,17 @@ def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
     parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, or the begin of a run's id or of its folder's name")
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
+    signer = signer_of(parsed.sign_key)
     options = read_options(lambda name: getattr(parsed, name), argv)
     file = Path("state") / f"{options.environment}.sqlite"
     if not file.exists():
         raise InputError(f"{file}: not there, so environment {options.environment} has no run to draw. Expected: its journal. Look: ls state")
     journal = Journal.open(file, redactor=Redactor())
     run = find_run(journal.records(kind="run_started"), parsed.run, file)
-    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run))
+    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer)
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
         print(f"altered: {file}: {problem}", file=sys.stderr)

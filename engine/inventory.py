@@ -112,6 +112,9 @@ class ServiceEntry(Strict):
     health: HealthEntry | None = Field(None, description="health endpoint")
     options: dict[str, Any] = Field(default_factory=dict, description="what its product needs to know; see services/<product>.py")
     secrets: dict[str, SecretReference] = Field(default_factory=dict, description="credentials by reference")
+    sensitive: tuple[str, ...] = Field(
+        (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
+    )
     writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")
     notes: str = Field("", description="what a person should know")

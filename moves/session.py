@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.book import JournalBook
+from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
@@ -18,11 +19,11 @@ from engine.journal import Journal
 from engine.options import Options
 from engine.product import VERSION
 from engine.scope import Scope, build_scope
-from engine.secret import Redactor
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
+from moves.binding import record_plan
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.past import read_return
@@ -84,7 +85,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
     scope = load_scope(options)
-    redactor = Redactor()
+    redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
@@ -116,6 +117,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             run.record("goes_on_as_begun", body={"services": changed})
         world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor)
         fleet.gather(begun.hosts)
+        record_plan(world, scope)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,

@@ -60,8 +60,15 @@ class World:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
         for container in facts.containers:
-            self.redactor.register_environment(container.env)
+            marked = self._marked(container.name)
+            self.redactor.register_environment(container.env, marked)
+            self.redactor.register_container(container.raw, marked)
         return facts
+
+    def _marked(self, container: str) -> frozenset[str]:
+        """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
+        entries = self.scope.services.values()
+        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.sensitive)
 
     def container(self, service: str, host: str) -> ContainerFacts:
         """Return the service's container on a host; raises CouldNotLookError when there is none."""
