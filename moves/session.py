@@ -14,8 +14,10 @@ from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
 from engine.journal import Journal
+from engine.language import language_of
 from engine.options import Options
 from engine.product import VERSION
+from engine.progress import Progress, open_console
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from hosts.checkout import read_commit
@@ -24,6 +26,7 @@ from moves.about import record_scope
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.performing import Moves
+from moves.telling import tell_people
 from moves.timing import Deadline
 from moves.world import World
 
@@ -89,10 +92,16 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             commit=gates.commit,
             argv=list(options.argv),
             apply=options.apply,
+            lang=options.lang,
         )
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
-        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
+        services, language = tuple(move.service for move in scope.moves), language_of(options.lang)
+        console = open_console()
+        progress = Progress(console, services, language)
+        stack.callback(progress.end)
+        stack.enter_context(tell_people(scope, run, command, apply=options.apply, console=console, language=language))
+        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
         fleet.gather(scope.hosts)
         record_scope(world, command)
         book = JournalBook(
@@ -100,9 +109,12 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             run=run,
             command=command,
             environment=options.environment,
-            subjects=tuple(move.service for move in scope.moves),
+            subjects=services,
             apply=options.apply,
             folder=Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
+            console=console,
+            language=language,
+            progress=progress,
         )
         yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates)
 
