@@ -149,6 +149,8 @@ run_tests() {
     say "unit tests and rules"
     .venv/bin/python -m nox -s tests -- --junit-xml="$folder/unit.xml" || failed=1
     say "the lab: real Docker hosts"
+    # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
+    .venv/bin/python -m commands lab reset || failed=1
     .venv/bin/python -m nox -s lab_tests -- --junit-xml="$folder/lab.xml" || failed=1
     leave_nothing
     trap - EXIT

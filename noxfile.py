@@ -19,6 +19,7 @@ OPERATOR: Final = {
     "approve": "sign the plan as it is now, in one role, with your ssh key",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",
+    "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",
     "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",
     "report": "draw a run's evidence again from the journal",
@@ -78,12 +79,24 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lab_tests(session: nox.Session) -> None:
-    """End to end on the lab's real Docker hosts, with faults and sabotage."""
+    """End to end on the lab's real Docker hosts, with faults and sabotage, as far as CI has time."""
+    _tool(session, "pytest", "tests/lab", "-m", "not full", *session.posargs)
+
+
+@nox.session(default=False)
+def lab_full(session: nox.Session) -> None:
+    """Everything that the lab can show, also what takes hours: more than CI has time for."""
     _tool(session, "pytest", "tests/lab", *session.posargs)
 
 
 @nox.session(default=False)
-def lock(session: nox.Session) -> None:
+def chaos(session: nox.Session) -> None:
+    """Kill whole migrations at every step boundary and in the middle of copies, resume them, and look for losses."""
+    _tool(session, "pytest", "tests/lab/test_chaos.py", *session.posargs)
+
+
+@nox.session(default=False)
+def lock_dependencies(session: nox.Session) -> None:
     """Lock the dependencies again, with hashes and without addresses."""
     flags = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11")
     session.run("uv", "pip", "compile", "--quiet", "--upgrade", *flags, "--group", "dev", "pyproject.toml", "-o", "requirements.lock",

@@ -46,7 +46,7 @@ class Commit:
         route.audit(route.target, self.key, self.describe())
         self._set_policy(policy)
         note["switching"] = True
-        done = apply_forwarders(route.fleet, self._environment(), self.hosts, self.wanted)
+        done = apply_forwarders(route.fleet, route.environment, self.hosts, self.wanted)
         note["created"], note["removed"], note["kept"] = list(done.created), list(done.removed), list(done.kept)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -59,7 +59,7 @@ class Commit:
                 f"{route.target}: restart policy of {route.container} is {seen}. Expected: {wanted}, as it was. "
                 f"Try: ssh {route.target} docker update --restart {wanted} {route.container}"
             )
-        relays = judge_forwarders(route.fleet, self._environment(), self.hosts, self.wanted)
+        relays = judge_forwarders(route.fleet, route.environment, self.hosts, self.wanted)
         if not relays.passed:
             return relays
         return passed(
@@ -80,17 +80,14 @@ class Commit:
                     f"{route.service} --apply, or look at what was written before you stop it: ssh {route.target} docker "
                     f"logs {route.container}"
                 )
-            apply_forwarders(route.fleet, self._environment(), self.hosts, self.before)
+            apply_forwarders(route.fleet, route.environment, self.hosts, self.before)
         if note.get("restart_policy"):
             self._set_policy({"Name": "no"})
 
     def _new_relays_that_ran(self) -> list[str]:
         new = {forwarder.text() for forwarder in self.wanted - self.before}
-        relays = [r for host in self.hosts for r in list_relays(self.route.fleet, host, self._environment())]
+        relays = [r for host in self.hosts for r in list_relays(self.route.fleet, host, self.route.environment)]
         return sorted(relay.made_for for relay in relays if relay.running and relay.made_for in new)
-
-    def _environment(self) -> str:
-        return self.route.move_label.split("/", 1)[0]
 
     def _set_policy(self, policy: dict[str, Any]) -> None:
         route = self.route

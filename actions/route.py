@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import docker.errors
@@ -30,6 +30,15 @@ class Route:
     source: str
     target: str
     move_label: str
+
+    @property
+    def environment(self) -> str:
+        """Return the environment that the move belongs to."""
+        return self.move_label.split("/", 1)[0]
+
+    def turned(self) -> Route:
+        """Return the way back: from the target to the source, of the same move."""
+        return replace(self, source=self.target, target=self.source)
 
     def slug(self, purpose: str) -> str:
         """Return the name of a helper container of this move: the same in every run, so a second start finds it."""

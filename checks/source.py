@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.product import NAME
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
 
@@ -14,6 +15,11 @@ KEPT_SUFFIX: Final = "-moved"
 def kept_name(container: str) -> str:
     """Return the name under which a moved source container is kept."""
     return f"{container}{KEPT_SUFFIX}"
+
+
+def discarded_name(container: str, move_label: str) -> str:
+    """Return the name under which a target's container is kept whose writes a rollback discarded."""
+    return f"{container}-{NAME}-discarded-{move_label.rsplit('/', 1)[1]}"
 
 
 def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from engine.errors import InputError
+
 ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def services_first(argv: list[str]) -> list[str]:
+    """Return argv with the services named before the first flag as `--service`: `rollback postgres --apply`."""
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    return [*(word for name in names for word in ("--service", name)), *argv[len(names) :]]
 
 
 def run_phase(phase: str, argv: list[str]) -> int:
     """Run the runbooks of a phase and return our exit status (see docs/design.md)."""
     sys.stdout.flush()
+    if phase == "rollback":
+        argv = services_first(argv)
+        if "--service" not in argv:
+            raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
     return int(
         pytest.main(
             [

@@ -30,6 +30,7 @@ FLAGS: Final = (
     Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
     Flag("--again", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
+    Flag("--discard-target-writes", "store_true", "roll back to the source as it was; what was written on the target stays there", default=False),
     Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
     Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded"),
     Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
@@ -61,6 +62,7 @@ class Options:
     again: tuple[str, ...] = ()
     outside_window: str | None = None
     break_lock: str | None = None
+    discard: bool = False
     lang: str = ORIGINAL
 
     @property
@@ -92,6 +94,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         again=tuple(get("again") or ()),
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),
+        discard=bool(get("discard_target_writes")),
         lang=language_of(get("lang") or ORIGINAL).code,
     )
 

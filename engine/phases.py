@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-PHASES: Final = ("prepare", "preflight", "migrate", "validate")
-WRITING_PHASES: Final = ("prepare", "migrate")
+PHASES: Final = ("prepare", "preflight", "migrate", "validate", "rollback")
+WRITING_PHASES: Final = ("prepare", "migrate", "rollback")
 NEXT_PHASE: Final = {"prepare": "preflight", "preflight": "migrate", "migrate": "validate"}

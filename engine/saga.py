@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from engine.errors import CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
-from engine.states import MoveState, Past
+from engine.states import FORWARD, MoveState, Past, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160
@@ -53,6 +53,7 @@ class RunningMove:
     journal: Recorder
     apply: bool
     past: Past = field(default_factory=Past)
+    stages: Stages = FORWARD
     on_change: Callable[[], None] = lambda: None
     before_undo: Callable[[str], None] = lambda _reason: None
     prove_source: Callable[[], Judgement] | None = None
@@ -78,7 +79,7 @@ class RunningMove:
     @property
     def committed(self) -> bool:
         """Return True once the target serves: nothing is undone automatically any more."""
-        return self._state in {MoveState.COMMITTED, MoveState.DONE}
+        return self._state in {self.stages.committed, self.stages.done}
 
     def note(self, key: str) -> Note:
         """Return what the action `key` noted, empty when it did not run."""
@@ -90,7 +91,7 @@ class RunningMove:
         Raises PlannedOnly in a dry run, NotRun after an earlier failure.
         """
         action = self._next(key)
-        if self.past.state is MoveState.DONE and self.tracks_state:
+        if self.past.state is self.stages.done and self.tracks_state:
             return self._already_done(action)
         if not self.apply and action not in self._before_first_deed():
             self._done.append(action)
@@ -124,8 +125,8 @@ class RunningMove:
         return self.recipe[: deeds[0]] if deeds else self.recipe
 
     def _perform(self, action: Action) -> Judgement:
-        if self._state in {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}:
-            self._set_state(MoveState.IN_PROGRESS)
+        if self._state not in {self.stages.begun, self.stages.committed}:
+            self._set_state(self.stages.begun)
         if self._superseded(action):
             self._done.append(action)
             return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
@@ -134,9 +135,9 @@ class RunningMove:
         if judgement.verdict is Verdict.PASSED:
             self._done.append(action)
             if action.commits:
-                self._set_state(MoveState.COMMITTED)
+                self._set_state(self.stages.committed)
             if len(self._done) == len(self.recipe):
-                self._set_state(MoveState.DONE)
+                self._set_state(self.stages.done)
             return judgement
         ending = self._fail(action, judgement.text)
         return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
@@ -207,31 +208,41 @@ class RunningMove:
             error.add_note(self._fail(action, reason))
             raise
 
+    def take_back(self, reason: str) -> str:
+        """Undo all that this attempt has begun, as after a failure, and return what a person should know now."""
+        return self._undo_attempt(None, reason)
+
     def _fail(self, action: Action, reason: str) -> str:
         """Stop this move; undo what was done unless it is committed; return what a person should know now."""
         self.stopped_because = f'"{action.key}" did not pass ({_short(reason)})'
+        return self._undo_attempt(action, reason)
+
+    def _undo_attempt(self, failed: Action | None, reason: str) -> str:
         if self.committed:
-            return f"The target serves and keeps serving: nothing is undone after commit. Retry: nox -s migrate -- --service {self.service} --apply"
+            return f"{self.stages.serves}: nothing is undone after commit. Retry: {self.stages.retry(self.service)}"
         self.before_undo(reason)
         try:
-            undone = self._undo(self._begun(action))
+            undone = self._undo(self._begun(failed))
         except NeedsPersonError as error:
             self._set_state(MoveState.NEEDS_PERSON)
-            return f"The undo could not finish. {error}"
+            return f"The undo could not finish. {error} To go on with it then: {self._go_on_undoing()}"
         proof = self.prove_source() if self.prove_source and undone else None
         if proof is not None:
             self.journal.record("source_proof", service=self.service, body={"ok": proof.passed, "text": proof.text})
         if proof is not None and not proof.passed:
             self._set_state(MoveState.NEEDS_PERSON)
-            return f"Undone ({', '.join(undone)}), but the source does not serve again: {proof.text}"
-        self._set_state(MoveState.UNDONE)
+            return f"Undone ({', '.join(undone)}), but it does not serve again: {proof.text}"
+        self._set_state(self.stages.undone)
         serving = f"; {proof.text}" if proof else ""
         told = ", ".join(undone) or "nothing had been changed"
-        return f"Undone ({told}){serving}. Retry: nox -s migrate -- --service {self.service} --apply"
+        return f"Undone ({told}){serving}. Retry: {self.stages.retry(self.service)}"
 
-    def _begun(self, failed: Action) -> list[Action]:
+    def _go_on_undoing(self) -> str:
+        return f"nox -s rollback -- {self.service} --apply"
+
+    def _begun(self, failed: Action | None) -> list[Action]:
         """Return all actions of this attempt that were begun, in this run or an earlier one, in order."""
-        keys = {action.key for action in self._done} | self.past.done | self.past.begun | {failed.key}
+        keys = {action.key for action in self._done} | self.past.done | self.past.begun | self.past.failed | ({failed.key} if failed else set())
         return [action for action in self.recipe if action.key in keys]
 
     def _undo(self, actions: list[Action]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from engine.model import Note
 
@@ -17,8 +18,52 @@ class MoveState(str, Enum):
     UNDONE = "undone"
     COMMITTED = "committed"
     DONE = "done"
+    ROLLING_BACK = "rolling_back"  # before the source was started again
+    RETURNED = "returned"  # the source serves again, the rollback is not at its end
     ROLLED_BACK = "rolled_back"
     NEEDS_PERSON = "needs_person"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The states that a saga takes a move through, and what a person is told when it stops after its commit.
+
+    `again` is the command that retries it, without the service's name.
+    """
+
+    begun: MoveState
+    undone: MoveState
+    committed: MoveState
+    done: MoveState
+    serves: str
+    again: str
+
+    def retry(self, service: str) -> str:
+        """Return the command that goes on, or starts again."""
+        return self.again.format(service=service)
+
+
+FORWARD: Final = Stages(
+    MoveState.IN_PROGRESS,
+    MoveState.UNDONE,
+    MoveState.COMMITTED,
+    MoveState.DONE,
+    serves="The target serves and keeps serving",
+    again="nox -s migrate -- --service {service} --apply",
+)
+"""Of a move to its target."""
+
+
+def backward(was: MoveState) -> Stages:
+    """Return the stages of a rollback of a move that was in state `was`."""
+    return Stages(
+        MoveState.ROLLING_BACK,
+        was,
+        MoveState.RETURNED,
+        MoveState.ROLLED_BACK,
+        serves="The source serves and keeps serving",
+        again="nox -s rollback -- {service} --apply",
+    )
 
 
 @dataclass(frozen=True)
@@ -31,8 +76,15 @@ class Past:
     begun: frozenset[str] = frozenset()  # intent without an outcome
     texts: dict[str, str] = field(default_factory=dict)  # what each outcome said
     attempt: int = 1
+    before: MoveState = MoveState.PLANNED  # the state before the present one
+    failed: frozenset[str] = frozenset()  # tried, and not undone yet
 
     @property
     def has_begun(self) -> bool:
         """Return whether hosts may differ from what they were: it has to be finished or undone."""
-        return self.state in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE} or bool(self.done or self.begun)
+        return self.state in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE}
+
+    @property
+    def settled(self) -> MoveState:
+        """Return the state, or the one in which it came to need a person."""
+        return self.before if self.state is MoveState.NEEDS_PERSON else self.state

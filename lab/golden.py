@@ -1,6 +1,7 @@
 """The untouched state of each host's disk, kept as a volume, so that a warm start is a copy.
 
-One set is kept: making another begins with removing the old one. A set counts once its marker is there, a volume made last.
+A few sets are kept, so that changing between two versions of the lab costs nothing: making another begins with removing the
+oldest. A set counts once its marker is there, a volume made last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lab.settings import CACHE, HOST_IMAGE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX,
 
 SOURCES: Final = ("services.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
 GOLDEN_LABEL: Final = f"{LABEL}.golden"
+KEPT_SETS: Final = 3
 COPYING: Final = f"{PREFIX}-copying"
 """The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
 
@@ -95,7 +97,7 @@ def stop_copying(client: Any) -> None:
 
 def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the disks from nothing: load images, create and seed the services, stop cleanly, keep a copy."""
-    remove_all(client)
+    _make_room(client)
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
         hosts.start(client, plan, addresses[plan.name])
@@ -127,6 +129,23 @@ def _keep_passwords(key: str, passwords: dict[str, str]) -> None:
     file = _passwords_file(key)
     file.touch(mode=0o600)
     file.write_text(json.dumps(passwords), encoding="utf-8")
+
+
+def _make_room(client: Any) -> None:
+    """Remove incomplete sets, and of the complete ones all but the newest that may stay beside a new one."""
+    stop_copying(client)
+    volumes = client.volumes.list(filters={"label": GOLDEN_LABEL})
+    made_at = {volume.attrs["Labels"][GOLDEN_LABEL]: "" for volume in volumes}
+    made_at |= {key: volume.attrs["CreatedAt"] for key in made_at for volume in volumes if volume.name == _marker(key)}
+    complete = sorted((key for key in made_at if made_at[key]), key=made_at.__getitem__)
+    for key in set(made_at) - set(complete[1 - KEPT_SETS :]):
+        _remove(client, key)
+
+
+def _remove(client: Any, key: str) -> None:
+    for volume in client.volumes.list(filters={"label": f"{GOLDEN_LABEL}={key}"}):
+        volume.remove(force=True)
+    _passwords_file(key).unlink(missing_ok=True)
 
 
 def remove_all(client: Any) -> None:

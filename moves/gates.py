@@ -16,11 +16,14 @@ from engine.scope import Scope
 from engine.states import MoveState
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from moves.approving import judge_plan_approved
+from moves.past import read_past
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BEGUN: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.DONE.value}
-STUCK: Final = {MoveState.NEEDS_PERSON.value, MoveState.ROLLED_BACK.value}
+GOING_BACK: Final = {MoveState.ROLLING_BACK.value, MoveState.RETURNED.value}
+UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
 GUARDED: Final = "migrate"
+ROLLBACK: Final = "rollback"
 NOTHING_DONE: Final = "refused, nothing was done"
 SHOWN_COMMIT: Final = 12
 
@@ -46,6 +49,8 @@ class Gates:
 
     def check(self, command: str) -> None:
         """Raise RefusedError when `command` must not change hosts now; nothing was done then."""
+        if command == ROLLBACK:
+            self._check_rollback()
         if command != GUARDED:
             return
         answers = [ask() for ask in (self.state, self.preflight, self.approved, self.window, self.tree)]
@@ -53,13 +58,27 @@ class Gates:
         if wrong:
             raise RefusedError("\n".join([f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]))
 
+    def _check_rollback(self) -> None:
+        states = {move.service: read_past(self.journal, move.service).settled for move in self.scope.moves}
+        wrong = [
+            f"{service}: is {state.value.replace('_', ' ')}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED
+        ]
+        if wrong:
+            told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
+            raise RefusedError(f"{told}\nTry: nox -s status -- {self._where()}")
+
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
         stuck = []
         for service in (move.service for move in self.scope.moves):
             state = self.journal.move_state(service)
             if state == MoveState.NEEDS_PERSON.value:
-                stuck.append(f"{service}: {state.replace('_', ' ')}: look at its last evidence, mend it by hand, then --again {service}")
+                stuck.append(
+                    f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
+                    f"nox -s rollback -- {service} --apply; or mend it by hand, then --again {service}"
+                )
+            elif state in GOING_BACK:
+                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply")
             elif state == MoveState.ROLLED_BACK.value:
                 stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
         stuck = [line for line in stuck if line.partition(":")[0] not in self.again]
@@ -108,8 +127,12 @@ class Gates:
             return passed(f"not asked: {begun} has begun, and gates guard the way in only")
         return _judged(problems(new), told)
 
+    def _where(self) -> str:
+        name = self.scope.environment.environment
+        return "--lab" if name == "lab" else f"--environment {name}"
+
     def _next(self, answers: list[Judgement]) -> str:
-        where = "--lab" if self.scope.environment.environment == "lab" else f"--environment {self.scope.environment.environment}"
+        where = self._where()
         if not answers[1].passed:
             return f"nox -s preflight -- {where}"
         return f"nox -s approve -- {where}" if not answers[2].passed else f"nox -s status -- {where}"

@@ -21,7 +21,9 @@ from engine.states import MoveState
 from hosts.fleet import Fleet
 from hosts.lock import Holder, release_lock, take_lock
 
-UNFINISHED: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.NEEDS_PERSON.value}
+UNFINISHED: Final = {
+    MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.ROLLING_BACK.value, MoveState.RETURNED.value, MoveState.NEEDS_PERSON.value,
+}  # fmt: skip
 LOCKS: Final = "state"
 
 

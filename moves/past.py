@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
-from engine.journal import Journal
+from engine.journal import Journal, Record
 from engine.states import MoveState, Past
 
 ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
+ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
+AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
+"""A move that needed a person is begun again only with `--again`, as a new attempt."""
 
 
 def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
     """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
-    state, attempt = MoveState.PLANNED, 1
-    notes: dict[str, dict[str, object]] = {}
-    done: dict[str, str] = {}
-    begun: set[str] = set()
+    state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
+    seen = _Seen()
     for record in journal.records(service=service):
-        key, body = record.key or "", record.body
         if record.kind == "move_state":
-            state = MoveState(body["state"])
-            if state in ENDS_ATTEMPT:
+            state, before = MoveState(record.body["state"]), state
+            if state in ENDS_ATTEMPT or (before, state) == AGAIN:
                 attempt += 1
-                notes, done, begun = {}, {}, set()
-        elif record.kind == "intent":
-            begun.add(key)
-            notes[key] = dict(body.get("note") or {})
-        elif record.kind == "outcome":
-            begun.discard(key)
-            notes[key] = {**notes.get(key, {}), **(body.get("note") or {})}
-            if body["ok"]:
-                done[key] = str(body["text"])
-            else:
-                done.pop(key, None)
+                seen = _Seen()
+        else:
+            seen.add(record)
     if again and state is MoveState.NEEDS_PERSON:
         return Past(state=MoveState.UNDONE, attempt=attempt + 1)
     if again and state is MoveState.ROLLED_BACK:
         return Past(state=MoveState.UNDONE, attempt=attempt)
-    return Past(state=state, notes=notes, done=frozenset(done), begun=frozenset(begun), texts=done, attempt=attempt)
+    return seen.past(state, attempt, before)
+
+
+def read_return(journal: Journal, service: str) -> Past:
+    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
+
+    `before` is the state that it was rolled back from.
+    """
+    forward = read_past(journal, service)
+    seen, before, last = _Seen(), forward.state, MoveState.PLANNED
+    for record in journal.records(service=service):
+        if record.kind == "move_state":
+            state = MoveState(record.body["state"])
+            if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
+                seen, before = _Seen(), last
+            last = state
+        else:
+            seen.add(record)
+    if forward.settled not in ROLLBACK_STATES:
+        return Past(forward.settled, attempt=forward.attempt, before=forward.before)
+    ended = forward.state is MoveState.ROLLED_BACK
+    return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
+
+
+@dataclass
+class _Seen:
+    """What the records of one attempt say."""
+
+    notes: dict[str, dict[str, object]] = field(default_factory=dict)
+    done: dict[str, str] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+
+    def add(self, record: Record) -> None:
+        key, body = record.key or "", record.body
+        if record.kind == "undo_outcome" and body["ok"]:
+            self.done.pop(key, None)
+            self.begun.discard(key)
+            self.failed.discard(key)
+        elif record.kind == "intent":
+            self.begun.add(key)
+            self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == "outcome":
+            self.begun.discard(key)
+            self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
+            if body["ok"]:
+                self.done[key] = str(body["text"])
+                self.failed.discard(key)
+            else:
+                self.done.pop(key, None)
+                self.failed.add(key)
+
+    def past(self, state: MoveState, attempt: int, before: MoveState) -> Past:
+        done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
+        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed)

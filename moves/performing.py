@@ -8,23 +8,30 @@ from dataclasses import dataclass, field
 from engine.model import Action
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
-from engine.states import Past
-from moves.past import read_past
+from engine.states import backward
+from moves.begun import record_begun
+from moves.past import ROLLBACK_STATES, read_past, read_return
 from moves.recipe import prepare_recipe, recipe
-from moves.serving import collect_logs, judge_done, judge_source_serves
+from moves.rolling_back import FinishUndo, must_be_undone, rollback_recipe
+from moves.serving import collect_logs, judge_done, judge_source_serves, judge_target_serves
 from moves.timing import Deadline, until_commit
 from moves.world import World
 
 
 @dataclass
 class Moves:
-    """The run's moves by service. `deadline` is None when the operator gave a reason to work outside the window."""
+    """The run's moves by service.
+
+    `deadline` is None when the operator gave a reason to work outside the window; `discard` leaves behind what was written
+    on the target when a service is rolled back.
+    """
 
     world: World
     command: str
     apply: bool
     deadline: Deadline | None = None
     again: frozenset[str] = frozenset()
+    discard: bool = False
     started: dict[str, RunningMove] = field(default_factory=dict)
 
     def __getitem__(self, service: str) -> RunningMove:
@@ -34,11 +41,20 @@ class Moves:
         return self.started[service]
 
     def _start(self, service: str) -> RunningMove:
-        world, move = self.world, self.world.move_of(service)
-        past = read_past(world.journal, service, again=service in self.again) if self.command == "migrate" else Past()
+        move = self.world.move_of(service)
+        if self.command == "migrate":
+            return self._forward(move)
+        if self.command == "rollback":
+            return self._backward(move)
+        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else ())
+
+    def _forward(self, move: PlannedMove) -> RunningMove:
+        """Return the move to its target, begun or not."""
+        world, service = self.world, move.service
+        past = read_past(world.journal, service, again=service in self.again)
         running = RunningMove(
             service=service,
-            recipe=self._recipe(move, past.attempt),
+            recipe=recipe(world, move, past.attempt),
             journal=world.run,
             apply=self.apply,
             past=past,
@@ -46,18 +62,42 @@ class Moves:
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_source_serves(world, service),
             prove_done=lambda: judge_done(world, service),
-            tracks_state=self.command == "migrate",
         )
-        if self.command == "migrate":
-            running.stopped_because = self._stopped_by_another(service)
-            if self.deadline and not past.has_begun:
-                self._keep_deadline(running, self.deadline)
+        running.stopped_because = self._stopped_by_another(service)
+        if self.deadline and not past.has_begun:
+            self._keep_deadline(running, self.deadline)
+        if self.apply and not past.has_begun and not running.stopped_because:
+            record_begun(world, move)
         return running
 
-    def _recipe(self, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
-        if self.command == "prepare":
-            return prepare_recipe(self.world, move)
-        return recipe(self.world, move, attempt) if self.command == "migrate" else ()
+    def _backward(self, move: PlannedMove) -> RunningMove:
+        """Return the move back to its source: the undo of one that is not committed, else a rollback of its own."""
+        world, service = self.world, move.service
+        past = read_return(world.journal, service)
+        if must_be_undone(past):
+            forward = self._forward(move)
+            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state)
+            return self._untracked(move, (finish,))
+        running = RunningMove(
+            service=service,
+            recipe=rollback_recipe(world, move, past.attempt, discard=self.discard),
+            journal=world.run,
+            apply=self.apply,
+            past=past,
+            stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
+            on_change=world.forget_facts,
+            before_undo=lambda reason: collect_logs(world, service, reason),
+            prove_source=lambda: judge_target_serves(world, service),
+            prove_done=lambda: judge_source_serves(world, service),
+        )
+        running.stopped_because = self._stopped_by_another(service)
+        return running
+
+    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...]) -> RunningMove:
+        """Return actions that belong to a move but take it through no states of their own."""
+        return RunningMove(
+            service=move.service, recipe=actions, journal=self.world.run, apply=self.apply, on_change=self.world.forget_facts, tracks_state=False
+        )
 
     def _keep_deadline(self, running: RunningMove, deadline: Deadline) -> None:
         """Let a move begin only when it fits as a whole up to its commit, and each step only when it still does."""
@@ -70,7 +110,7 @@ class Moves:
     def _still_fitting(self, late: str, deadline: Deadline) -> Iterable[str]:
         for move in self.world.scope.moves:
             waits = move.service != late and move.service not in self.started
-            if waits and not deadline.too_late_for(until_commit(self._recipe(move, 1))):
+            if waits and not deadline.too_late_for(until_commit(recipe(self.world, move, 1))):
                 yield move.service
 
     def _stopped_by_another(self, service: str) -> str | None:

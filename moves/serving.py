@@ -38,12 +38,20 @@ def judge_smoke(world: World, service: str, host: str) -> Judgement:
 
 def judge_source_serves(world: World, service: str) -> Judgement:
     """Judge whether the service does its work on its old host: ready, and its function works."""
-    source = world.move_of(service).source
-    ready = judge_ready(world, service, source)
+    return _judge_serves(world, service, world.move_of(service).source)
+
+
+def judge_target_serves(world: World, service: str) -> Judgement:
+    """Judge whether the service does its work on its new host: ready, and its function works."""
+    return _judge_serves(world, service, world.move_of(service).target)
+
+
+def _judge_serves(world: World, service: str, host: str) -> Judgement:
+    ready = judge_ready(world, service, host)
     if not ready.passed:
-        return Judgement(ready.verdict, f"{service} on {source}: {ready.text}", details=ready.details)
-    smoke = judge_smoke(world, service, source)
-    text = f"{service} serves on {source}: {ready.text}; {smoke.text}"
+        return Judgement(ready.verdict, f"{service} on {host}: {ready.text}", details=ready.details)
+    smoke = judge_smoke(world, service, host)
+    text = f"{service} serves on {host}: {ready.text}; {smoke.text}"
     return Judgement(smoke.verdict, text, smoke.measured, smoke.details)
 
 

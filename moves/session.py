@@ -6,8 +6,9 @@ import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from engine.book import JournalBook
 from engine.errors import InputError
@@ -23,12 +24,18 @@ from engine.secret import Redactor
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
 from moves.about import record_scope
+from moves.begun import as_begun, changed_since
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
+from moves.past import read_return
 from moves.performing import Moves
+from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
 from moves.world import World
+
+DEPENDANTS: Final = ("dependants-work", "dependants-returned")
+"""Steps that ask the services that depend on one."""
 
 
 @dataclass
@@ -49,9 +56,16 @@ class Session:
     def only_for_some(self, service: str) -> dict[str, str]:
         """Return the steps that do not apply to a service, with the reason."""
         environment = self.scope.environment.environment
-        if not self.scope.dependants_of(service):
-            return {"dependants-work": f"nothing in environment {environment} depends on it"}
-        return {}
+        reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
+        if self.book.command == "rollback":
+            reasons |= self._rollback_reasons(service)
+        return reasons
+
+    def _rollback_reasons(self, service: str) -> dict[str, str]:
+        if must_be_undone(read_return(self.world.journal, service)):
+            return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
+        undo = {UNDO_STEP: "its move is committed: it is brought back"}
+        return undo | (dict.fromkeys(DATA_STEPS, "the source's data is used as it was (--discard-target-writes)") if self.options.discard else {})
 
 
 def load_scope(options: Options) -> Scope:
@@ -77,12 +91,15 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
     with ExitStack() as stack:
         token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
-        if options.apply:
+        if options.apply or command == "rollback":
             gates.check(command)
-        fleet = stack.enter_context(open_hosts(scope.hosts, scope.environment, ssh_config))
+        begun = as_begun(scope, journal)
+        if command == "rollback":
+            begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
+        fleet = stack.enter_context(open_hosts(begun.hosts, scope.environment, ssh_config))
         broken = {}
         if options.apply:
-            broken = stack.enter_context(hold_hosts(fleet, scope, journal, token=token, command=command, break_reason=options.break_lock))
+            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
         run = journal.start_run(
             command=command,
             environment=options.environment,
@@ -96,13 +113,15 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         )
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
-        services, language = tuple(move.service for move in scope.moves), language_of(options.lang)
+        if changed := changed_since(scope, journal):
+            run.record("goes_on_as_begun", body={"services": changed})
+        services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
         console = open_console()
         progress = Progress(console, services, language)
         stack.callback(progress.end)
-        stack.enter_context(tell_people(scope, run, command, apply=options.apply, console=console, language=language))
-        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
-        fleet.gather(scope.hosts)
+        stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
+        world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
+        fleet.gather(begun.hosts)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,
@@ -121,4 +140,4 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
 
 def _moves(world: World, command: str, options: Options) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
-    return Moves(world, command, options.apply, deadline, frozenset(options.again))
+    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import CouldNotLookError
 from engine.inventory import ServiceEntry
@@ -13,11 +13,16 @@ from engine.journal import Journal, Run
 from engine.model import ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
 from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
+from engine.states import MoveState
 from hosts.credentials import resolve_secret
 from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
+from moves.past import read_past
 from services.registry import product
+
+ON_TARGET: Final = {MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK}
+"""States in which clients are sent to the target; a rollback sends them back when it starts the source."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class World:
         """
         places = {name: entry.host for name, entry in self.scope.services.items()}
         for move in self.scope.plan.moves:
-            if move.service in places and self.journal.move_state(move.service) in {"committed", "done"}:
+            if move.service in places and read_past(self.journal, move.service).settled in ON_TARGET:
                 places[move.service] = move.target
         return places
 

@@ -42,6 +42,8 @@ STATES: Final = {
     "undone": term("undone"),
     "committed": term("committed"),
     "done": term("done"),
+    "rolling back": term("rolling back"),
+    "returned": term("returned"),
     "rolled back": term("rolled back"),
     "needs person": term("needs a person"),
 }

@@ -214,6 +214,9 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
         if record.kind == "lock_broken":
             about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
             yield language.say("{host}: the lock held by {holder} was broken: {reason}", **about)
+        elif record.kind == "goes_on_as_begun":
+            services = ", ".join(map(str, body["services"]))
+            yield language.say("{services}: goes on as it began, although the plan has changed since", services=services)
         elif record.kind == "source_proof" and body["ok"]:
             yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
         elif record.kind == "source_proof":

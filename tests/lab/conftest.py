@@ -55,7 +55,7 @@ def rehearsal(raised_lab: None) -> Rehearsal:
     at_hand.lab("reset")
     at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
     prepare = at_hand.run_phase("prepare", "--apply")
-    preflight = at_hand.run_phase("preflight")
+    preflight = at_hand.preflight_and_approve()
     before = at_hand.snapshot(*HOSTS)
     dry_run = at_hand.run_phase("migrate")
     after = at_hand.snapshot(*HOSTS)

@@ -1,0 +1,53 @@
+"""A move that has begun goes on with the plan and the inventory as they were when it began, not with the files as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from engine.inventory import ServiceEntry
+from engine.journal import Journal
+from engine.scope import PlannedMove, Scope
+from engine.states import MoveState
+from moves.past import read_past
+from moves.world import World
+
+BEGUN_WITH: Final = "begun_with"
+"""The journal's record of a move and its service as the files had them when it began; holds references, never secrets."""
+
+GOES_ON: Final = {
+    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON,
+}  # fmt: skip
+
+
+def record_begun(world: World, move: PlannedMove) -> None:
+    """Write down what a move is begun with."""
+    entry = world.entry(move.service)
+    body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
+    world.run.record(BEGUN_WITH, service=move.service, body=body)
+
+
+def as_begun(scope: Scope, journal: Journal) -> Scope:
+    """Return the scope with each move that has begun, and its service, as they were then."""
+    begun = {move.service: (move, entry) for move, entry in _begun(scope, journal)}
+    if not begun:
+        return scope
+    moves = tuple(begun[move.service][0] if move.service in begun else move for move in scope.moves)
+    planned = tuple(begun[move.service][0] if move.service in begun else move for move in scope.plan.moves)
+    services = {**scope.services, **{name: entry for name, (_, entry) in begun.items()}}
+    hosts = tuple(dict.fromkeys((*scope.hosts, *(host for move in moves for host in (move.source, move.target)))))
+    return replace(scope, moves=moves, services=services, plan=scope.plan.model_copy(update={"moves": planned}), hosts=hosts)
+
+
+def changed_since(scope: Scope, journal: Journal) -> list[str]:
+    """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
+    here = {move.service: move for move in scope.moves}
+    return [move.service for move, entry in _begun(scope, journal) if (here.get(move.service), scope.services[move.service]) != (move, entry)]
+
+
+def _begun(scope: Scope, journal: Journal) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
+    for move in scope.plan.moves:
+        record = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
+        if record is not None and read_past(journal, move.service).state in GOES_ON:
+            yield PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])

@@ -1,0 +1,263 @@
+"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actions.aims import choose_aim
+from actions.asides import SetAside
+from actions.forwarders import plan_forwarders, wanted_forwarders
+from actions.probe import MeasureOutage, StartProbe
+from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
+from actions.targets import CreateTarget
+from actions.volumes import CopyVolumes, ProveVolumes
+from checks.capacity import SpaceNeed, judge_space
+from checks.source import kept_name
+from engine.errors import CouldNotLookError
+from engine.model import Action, Fingerprint, Holds, Note
+from engine.scope import PlannedMove
+from engine.states import MoveState, Past
+from engine.verdict import Effect, Judgement, failed, passed, unknown
+from moves import preflighting, serving
+from moves.asking import Ask
+from moves.questions import RecordedOutage
+from moves.recipe import addresses_of, peer_of, places_of, route_of
+from moves.world import World
+from services.comparison import compare_fingerprints
+
+BEFORE_RETURN = "return"
+"""The moment of the fingerprint that is taken on the target just before it is stopped for a rollback."""
+
+ASIDE_FACTOR = 1.1
+NO_DATA = "nothing beyond its files is known to compare"
+
+DATA_STEPS = ("set-aside", "bring-back", "prove-return")
+RETURN_STEPS = (
+    "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
+    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "retire-moved",
+)  # fmt: skip
+UNDO_STEP = "finish-undo"
+BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
+RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
+
+
+def must_be_undone(past: Past) -> bool:
+    """Return whether a rollback of this move is the undo of what it did before its commit."""
+    return past.settled in BEFORE_COMMIT
+
+
+@dataclass(frozen=True)
+class Under:
+    """An action under another key, where a recipe holds it for another purpose."""
+
+    key: str
+    action: Action
+
+    @property
+    def effect(self) -> Effect:
+        """Return what it does to the hosts."""
+        return self.action.effect
+
+    @property
+    def commits(self) -> bool:
+        """Return whether nothing is undone automatically after it."""
+        return self.action.commits
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return self.action.describe()
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return self.action.estimate_s()
+
+    def do(self, note: Note) -> None:
+        """Do it."""
+        self.action.do(note)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge it."""
+        return self.action.verify(note)
+
+    def undo(self, note: Note) -> None:
+        """Undo it."""
+        self.action.undo(note)
+
+
+def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: bool) -> tuple[Action, ...]:
+    """Return the actions that bring a committed move back; with `discard` the target's data stays there and the source's is used as it was."""
+    route, product = route_of(world, move, attempt), world.product(move.service)
+    places, size = places_of(world, move), preflighting.bytes_to_copy(world, move.service)
+    moved = {**world.where(), move.service: move.target}
+    back = {**moved, move.service: move.source}
+    way_back = move.model_copy(update={"source": move.target, "target": move.source})
+    scope, dropped = world.scope, preflighting.dropped_mounts(world, move.service)
+    aim = choose_aim(scope, move.service, moved)
+    creating = CreateTarget(route, dropped, addresses_of(world, move))
+    copying = CopyVolumes(route, places, peer_of(world, move.target), size)
+    data: tuple[Action, ...] = (
+        SetAside(route, move.source, places, size),
+        BringBack(route.turned(), places, peer_of(world, move.source), size),
+        Under("prove-return", ProveVolumes(route.turned(), places, size)),
+    )
+    return (
+        _confirm(world, move, needs_space=not discard),
+        _written_since(world, move, discard=discard),
+        _links(world, move, back),
+        *([Under("return-probe", StartProbe(route, aim))] if aim else []),
+        StopMoved(route, product.stop_grace_s, product.clean_exit_codes),
+        *(() if discard else data),
+        SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
+        StartReturned(route),
+        _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: serving.judge_ready(world, move.service, move.source)),
+        _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
+        _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: serving.judge_smoke(world, move.service, move.source)),
+        *_dependants(world, move),
+        *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
+        RetireMoved(route, creating, copying, keep=discard),
+    )
+
+
+def _ask(key: str, words: str, question: Callable[[], Judgement]) -> Ask:
+    return Ask(key, words, question)
+
+
+def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
+    """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
+
+    def ask() -> Judgement:
+        name = world.entry(move.service).container
+        source = world.facts(move.source)
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+        moved = world.facts(move.target).container(name)
+        if moved is None:
+            return failed(f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a")
+        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, preflighting.bytes_to_copy(world, move.service))]
+        room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
+        if not room.passed:
+            return room
+        return passed(f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}")
+
+    return Ask("confirm-return", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
+
+
+def _written_since(world: World, move: PlannedMove, *, discard: bool) -> Ask:
+    """Return the reading of what the target holds now, and what of it was written since the cutover."""
+
+    def ask() -> Judgement:
+        container = world.container(move.service, move.target)
+        if not container.running:
+            return _last_reading(world, move, container.state, discard=discard)
+        now = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
+        if not now.parts:
+            return passed(f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}")
+        world.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
+        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
+        return passed(
+            f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}", tuple(lines), parts_written=len(lines)
+        )
+
+    return Ask("written-since", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask)
+
+
+def _last_reading(world: World, move: PlannedMove, state: str, *, discard: bool) -> Judgement:
+    if world.recorded_fingerprint(move.service, BEFORE_RETURN) is not None:
+        return passed(f"{move.service} on {move.target}: was read before it was stopped")
+    if discard:
+        return unknown(f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand")
+    return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
+
+
+def _fate(move: PlannedMove, *, discard: bool) -> str:
+    return f"is NOT brought back: it stays on {move.target}" if discard else f"is brought back to {move.source}"
+
+
+def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
+    """Return a line for each part that is new or differs from the cutover's reading, with both counts."""
+    then = before.parts if before else {}
+    lines = []
+    for name, part in now.parts.items():
+        old = then.get(name)
+        if old is None:
+            lines.append(f"{name}: new, {part.count:,}")
+        elif (old.count, old.digest) != (part.count, part.digest):
+            lines.append(f"{name}: {old.count:,} → {part.count:,}" if old.count != part.count else f"{name}: content changed ({part.count:,})")
+    gone = [f"{name}: gone, was {part.count:,}" for name, part in then.items() if name not in now.parts]
+    return lines + gone
+
+
+def _links(world: World, move: PlannedMove, back: dict[str, str]) -> Ask:
+    """Return the question whether each link can be kept once the service is back; services that moved later reach it by relays."""
+
+    def ask() -> Judgement:
+        wanted = plan_forwarders(world.scope, back)
+        mine = [text for text in wanted.problems if move.service in text]
+        if mine:
+            return failed(
+                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first", tuple(mine)
+            )
+        relays = sorted(one.text() for one in wanted.forwarders)
+        return passed(f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then", tuple(relays))
+
+    return Ask("links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask)
+
+
+def _fingerprint(world: World, move: PlannedMove, moment: str) -> Ask:
+    def ask() -> Judgement:
+        before = world.recorded_fingerprint(move.service, moment)
+        if before is None:
+            return passed(f"{move.service}: {NO_DATA}; its files were proven identical")
+        now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
+        world.record_fingerprint(move.service, move.source, "returned", now)
+        return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+
+    then = "there before the move" if moment == "source" else f"on {move.target}"
+    words = f"compare what {move.service} holds on {move.source} with what it held {then}"
+    return Ask("fingerprint-returned", words, ask)
+
+
+def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+    if not world.scope.dependants_of(move.service):
+        return ()
+    names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
+    return (Ask("dependants-returned", f"ask {names} whether they work", lambda: serving.judge_dependants(world, move.service)),)
+
+
+@dataclass(frozen=True)
+class FinishUndo:
+    """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
+
+    world: World
+    move: PlannedMove
+    take_back: Callable[[], str]
+    state: Callable[[], MoveState]
+    key: str = "finish-undo"
+    effect: Effect = Effect.CHANGES_STATE
+    commits: bool = False
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
+
+    def estimate_s(self) -> float | None:
+        """Return None: it depends on how far the move came."""
+        return None
+
+    def do(self, note: Note) -> None:
+        """Undo; the note says how it ended."""
+        note["ended"] = self.take_back()
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether the move is undone and the source serves."""
+        ended = str(note.get("ended", "")) or "not undone yet"
+        try:
+            return passed(ended) if self.state() is MoveState.UNDONE else failed(ended)
+        except CouldNotLookError as error:
+            return unknown(str(error))
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: going on with an undo is never taken back."""
