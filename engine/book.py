@@ -119,7 +119,7 @@ class JournalBook:
         say = self.language.say
         told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no step was run")
         words = {"command": self.command, "environment": self.environment, "told": told}
-        self._say(Text(f"\n{say('{command} in environment {environment}: {told}', **words)}", style="bold"))
+        self._say(Text("\n" + say("{command} in environment {environment}: {told}", **words), style="bold"))
         self._say(say("evidence: {file}", file=paths.report))
         for line in self._next(exit_code, interrupted=interrupted):
             self._say(line)
