@@ -13,6 +13,7 @@ from typing import Final
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
 from engine.journal import Journal, Record
+from engine.language import language_of
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
 from engine.verdict import ExitCode
@@ -35,7 +36,8 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{file}: not there, so environment {options.environment} has no run to draw. Expected: its journal. Look: ls state")
     journal = Journal.open(file, redactor=Redactor())
     run = find_run(journal.records(kind="run_started"), parsed.run, file)
-    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer)
+    language = language_of(parsed.lang) if parsed.lang else None
+    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer, language)
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
         print(f"altered: {file}: {problem}", file=sys.stderr)

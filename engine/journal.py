@@ -185,6 +185,8 @@ class Run:
     id: str
     head: str = "0" * 64
     count: int = field(default=0, init=False)
+    watchers: list[Callable[[Record], None]] = field(default_factory=list, init=False)
+    """Called with each record once it is on disk; whatever they do must not fail."""
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any]) -> Record:
         """Append one record and have it on disk before returning; raises JournalError when it is not, ValueError for a number that JSON lacks."""
@@ -204,7 +206,10 @@ class Run:
                 "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again"
             ) from error
         self.head, self.count = digest, self.count + 1
-        return Record(seq=int(written.inserted_primary_key[0]), hash=digest, **content)  # type: ignore[index]
+        record = Record(seq=int(written.inserted_primary_key[0]), hash=digest, **content)  # type: ignore[index]
+        for watch in self.watchers:
+            watch(record)
+        return record
 
     def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode) -> None:
         """Record the end of the run, with the chain's head so far and how much was redacted."""

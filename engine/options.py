@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import InputError
+from engine.language import ORIGINAL, language_of
 
 LAB: Final = "lab"
 
@@ -35,6 +36,7 @@ FLAGS: Final = (
     Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
     Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
     Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
+    Flag("--lang", "store", "language of screen and page: en or pt-BR"),
 )
 
 
@@ -61,6 +63,7 @@ class Options:
     outside_window: str | None = None
     break_lock: str | None = None
     discard: bool = False
+    lang: str = ORIGINAL
 
     @property
     def environment_file(self) -> Path:
@@ -92,6 +95,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),
         discard=bool(get("discard_target_writes")),
+        lang=language_of(get("lang") or ORIGINAL).code,
     )
 
 

@@ -30,6 +30,9 @@ class Book(Protocol):
     subjects: tuple[str, ...]  # services in the plan's order
     apply: bool
 
+    def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
+        """Show that a step begins."""
+
     def add(self, row: Row) -> None:
         """Record a row durably and show it."""
 
@@ -39,7 +42,7 @@ class Book(Protocol):
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
 
-    def close(self, exit_code: ExitCode) -> None:
+    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run and draw its evidence."""
 
 
@@ -120,6 +123,14 @@ def _sentence(item: pytest.Item) -> str:
     return doc.strip().splitlines()[0].strip() if doc.strip() else ""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Show what is looked at or done now."""
+    book = item.config.stash.get(BOOK, None)
+    if book is not None:
+        book.begin(_subject(item), _sentence(item), item.session.items.index(item) + 1, len(item.session.items))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the end of a step into its verdict and its row."""
@@ -185,7 +196,7 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         phase=next(phase for phase in PHASES if item.get_closest_marker(phase)),
         key=_marker_argument(item, "step"),
         sentence=_sentence(item),
-        subject=service or host or "all",
+        subject=_subject(item),
         service=service,
         host=host,
         wave=_marker_argument(item, "wave") or None,
@@ -194,6 +205,10 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         judgement=judgement,
         duration_s=duration_s,
     )
+
+
+def _subject(item: pytest.Item) -> str:
+    return _param(item, "move") or _param(item, "machine") or "all"
 
 
 def _marker_argument(item: pytest.Item, name: str) -> str:
@@ -220,7 +235,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     try:
         _add_missing_rows(session, book)
         code = ExitCode.NEEDS_PERSON if book.needs_person() else exit_code(session.config.stash[ROWS])
-        book.close(code)
+        book.close(code, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     except LongshoreError as error:
         session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
         code = exit_code(session.config.stash[ROWS]) or ExitCode.INCOMPLETE

@@ -16,8 +16,10 @@ from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
 from engine.journal import Journal
+from engine.language import language_of
 from engine.options import Options
 from engine.product import VERSION
+from engine.progress import Progress, open_console
 from engine.scope import Scope, build_scope
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
@@ -29,6 +31,7 @@ from moves.holding import hold_hosts, hold_machine
 from moves.past import read_return
 from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
+from moves.telling import tell_people
 from moves.timing import Deadline
 from moves.world import World
 
@@ -110,12 +113,18 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             commit=gates.commit,
             argv=list(options.argv),
             apply=options.apply,
+            lang=options.lang,
         )
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         if changed := changed_since(scope, journal):
             run.record("goes_on_as_begun", body={"services": changed})
-        world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor)
+        services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
+        console = open_console()
+        progress = Progress(console, services, language)
+        stack.callback(progress.end)
+        stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
+        world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
         record_plan(world, scope)
         record_scope(world, command)
@@ -124,9 +133,12 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             run=run,
             command=command,
             environment=options.environment,
-            subjects=tuple(move.service for move in begun.moves),
+            subjects=services,
             apply=options.apply,
             folder=Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
+            console=console,
+            language=language,
+            progress=progress,
         )
         yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -34,6 +34,8 @@ class World:
     journal: Journal
     run: Run
     redactor: Redactor
+    waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
+    """Told what is waited for and for how many seconds at most, so that a person sees it."""
 
     def forget_facts(self) -> None:
         """Gather facts again at the next question: something was changed."""

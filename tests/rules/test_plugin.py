@@ -23,8 +23,10 @@ class Book:
         return text
     def needs_person(self):
         return False
-    def close(self, exit_code):
-        print(f"CLOSED {exit_code.value}")
+    def begin(self, subject, sentence, number, total):
+        print(f"BEGIN {subject} {number}/{total} {sentence}")
+    def close(self, exit_code, *, interrupted):
+        print(f"CLOSED {exit_code.value}" + " INTERRUPTED" * interrupted)
 
 def pytest_configure(config):
     config.stash[BOOK] = Book()
@@ -159,4 +161,4 @@ def test_an_interrupted_run_shows_what_it_left_out(pytester: pytest.Pytester) ->
 
     rows = [line.removeprefix("test_book.py ") for line in result.outlines if "ROW " in line or line.startswith("CLOSED")]
     assert [line.split()[2:4] for line in rows[:-1]] == [["one", "PASSED"], ["two", "NOT_RUN"], ["three", "NOT_RUN"]]
-    assert rows[-1] == "CLOSED 2"
+    assert rows[-1] == "CLOSED 2 INTERRUPTED"
