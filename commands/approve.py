@@ -18,6 +18,7 @@ from engine.scope import Scope
 from engine.secret import Redactor
 from moves.approving import judge_plan_approved, sign_approval, subject_of
 from moves.gates import preflight_problems
+from moves.opening import open_journal
 from moves.rendering import render_plan
 from moves.session import load_scope
 
@@ -27,14 +28,14 @@ LAB_KEYS: Final = Path("state") / "lab" / "approvers"
 def main(argv: list[str]) -> int:
     """Show the plan, sign it as one person in one role, and say what is still missing."""
     parser = argparse.ArgumentParser(prog="approve", description=__doc__)
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave", "--state")
     parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; one of the environment's approvers")
     parser.add_argument("--role", choices=("technical", "business"), help="in which role")
     parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
+    journal = open_journal(options, Redactor(), scope)
     print(render_plan(scope))
     signers = _signers(scope, parsed.person, parsed.role, parsed.key)
     services = [move.service for move in scope.moves]

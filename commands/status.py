@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from engine.journal import Journal
 from engine.options import add_flags, read_options
-from engine.secret import Redactor
+from moves.opening import read_journal
 from moves.session import load_scope
 
 
@@ -23,7 +21,7 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)
     scope = load_scope(options)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
+    journal = read_journal(options)
     rows = []
     for move in scope.moves:
         state, last = journal.last("move_state", service=move.service), journal.last("outcome", service=move.service)

@@ -15,7 +15,6 @@ from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
-from engine.journal import Journal
 from engine.options import Options
 from engine.product import VERSION
 from engine.scope import Scope, build_scope
@@ -26,6 +25,7 @@ from moves.begun import as_begun, changed_since
 from moves.binding import record_plan
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
+from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
@@ -87,7 +87,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     scope = load_scope(options)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
+    journal = open_journal(options, redactor, scope)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
     ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
     with ExitStack() as stack:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.phases import NEXT_PHASE
+from engine.secret import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--state")
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""
@@ -54,4 +55,5 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
     for position, argument in enumerate(argv):
         flag, equals, value = argument.partition("=")
         if flag in flags and (equals or position + 1 < len(argv)):
-            yield from (flag, value if equals else argv[position + 1])
+            kept = value if equals else argv[position + 1]
+            yield from (flag, kept) if MARK not in kept else ()
