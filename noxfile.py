@@ -22,6 +22,7 @@ OPERATOR: Final = {
     "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",
     "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",
+    "adopt": "rebuild a lost journal from the hosts' own audit logs (--from-hosts), or compare with them (--compare)",
     "report": "draw a run's evidence again from the journal (--sign-key signs it)",
     "verify": "check a run's folder, or a bundle of it, offline: says exactly what is wrong",
     "bundle": "make one archive of a run's evidence, for a ticket",
