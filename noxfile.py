@@ -17,6 +17,7 @@ OPERATOR: Final = {
     "prepare": "before the window: toolbox and images onto the hosts, backups away from the source (--apply does it)",
     "preflight": "can it be done tonight? Looks at everything, changes nothing",
     "approve": "sign the plan as it is now, in one role, with your ssh key",
+    "waive": "take the risk of a step that fails, for a while: sign your entries of waivers.yaml",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",
     "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",

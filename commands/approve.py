@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from engine.approval import Statement
 from engine.errors import InputError, RefusedError
@@ -21,8 +20,7 @@ from moves.gates import preflight_problems
 from moves.opening import open_journal
 from moves.rendering import render_plan
 from moves.session import load_scope
-
-LAB_KEYS: Final = Path("state") / "lab" / "approvers"
+from moves.signatures import people_of_lab
 
 
 def main(argv: list[str]) -> int:
@@ -53,7 +51,7 @@ def main(argv: list[str]) -> int:
 def _signers(scope: Scope, person: str | None, role: str | None, key: Path | None) -> list[tuple[str, str, Path | None]]:
     """Return who signs: the person named, or in the lab its two throwaway people, one after the other."""
     if scope.environment.environment == LAB and not person and not role:
-        return [(name, one.roles[0], LAB_KEYS / one.roles[0]) for name, one in scope.environment.approvers.items()]
+        return [*people_of_lab(scope)]
     if not person or not role:
         raise InputError("approve: expected --as EMAIL and --role technical|business: a person signs in one role")
     return [(person, role, key)]

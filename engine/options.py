@@ -38,6 +38,7 @@ FLAGS: Final = (
     Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
     Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
     Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
+    Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there"),
     Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it"),
 )
 
@@ -66,6 +67,7 @@ class Options:
     break_lock: str | None = None
     discard: bool = False
     state: Secret | None = None
+    waivers: Path | None = None
 
     @property
     def place(self) -> Place:
@@ -104,6 +106,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         break_lock=_reason("--break-lock", get("break_lock")),
         discard=bool(get("discard_target_writes")),
         state=Secret(state) if state else None,
+        waivers=Path(get("waivers")) if get("waivers") else None,
     )
 
 

@@ -19,6 +19,7 @@ from engine.journal import Run
 from engine.options import Options
 from engine.product import VERSION
 from engine.scope import Scope, build_scope
+from engine.waiver import Waivers
 from hosts.audit import append_lines
 from hosts.checkout import read_commit
 from hosts.fleet import Fleet, open_hosts
@@ -33,6 +34,7 @@ from moves.past import read_return
 from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.timing import Deadline
+from moves.waiving import load_waivers
 from moves.world import World
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
@@ -48,6 +50,7 @@ class Session:
     book: JournalBook
     moves: Moves
     gates: Gates
+    waivers: Waivers
 
     @property
     def scope(self) -> Scope:
@@ -93,6 +96,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
     scope = load_scope(options)
+    waivers = load_waivers(options, scope)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
@@ -136,7 +140,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             apply=options.apply,
             folder=Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
         )
-        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates)
+        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates, waivers=waivers)
 
 
 @contextmanager

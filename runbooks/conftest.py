@@ -13,7 +13,7 @@ from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.options import FLAGS, add_flags, read_options
-from engine.plugin import BOOK
+from engine.plugin import BOOK, WAIVERS
 from engine.saga import RunningMove
 from engine.tables import RECORD
 from engine.verdict import ExitCode
@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
+    config.stash[WAIVERS] = session.waivers
     # pytest-html's own page is the technical appendix beside ours; it gets there without secrets.
     raw = session.book.folder / PRIVATE / APPENDIX
     raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

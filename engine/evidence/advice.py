@@ -10,7 +10,7 @@ from engine.phases import NEXT_PHASE
 from engine.secret import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config", "--state")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--state", "--waivers")
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""

@@ -36,7 +36,7 @@ def _begin_and_lose(tmp_path: Path) -> None:
 def test_a_lost_journal_is_adopted_and_the_move_finished(fresh_lab: None, tmp_path: Path) -> None:
     """State is gone after kill -9; adopted from the hosts' logs, the move goes on where it stood and nothing is lost."""
     for phase in (("prepare", "--lab", "--apply"), ("preflight", "--lab"), ("approve", "--lab")):
-        ran = at_hand.run_command(*phase, *(("--service", "redis") if phase[0] != "approve" else ()))
+        ran = at_hand.run_command(*phase)
         assert ran.code == 0, ran.output[-3000:]
     acknowledged = at_hand.orders("/state")["redis_acked"]
     _begin_and_lose(tmp_path)
