@@ -17,6 +17,8 @@ OPERATOR: Final = {
     "prepare": "before the window: toolbox and images onto the hosts, backups away from the source (--apply does it)",
     "preflight": "can it be done tonight? Looks at everything, changes nothing",
     "approve": "sign the plan as it is now, in one role, with your ssh key",
+    "window": "when hosts may be changed, in words (show) or as an invitation for the calendar (ics)",
+    "attest": "sign that a step which only a person can do was done; without a step: what is asked",
     "waive": "take the risk of a step that fails, for a while: sign your entries of waivers.yaml",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",

@@ -17,6 +17,7 @@ from engine.options import read_options
 from moves.opening import read_journal
 
 PHASES = (
+    ["attest", "--lab"],
     ["prepare", "--lab", "--apply"],
     ["preflight", "--lab"],
     ["approve", "--lab"],
