@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     report = _scan(scope, options)
     difference = _write(options, report) if parsed.write else ""
     _show(report, difference, json_wanted=parsed.json)
-    return exit_code_of(report, scope)
+    return exit_code_of(report, scope, written=bool(difference))
 
 
 def _scan(scope: Scope, options: Options) -> PortReport:
@@ -87,8 +87,12 @@ def _write(options: Options, report: PortReport) -> str:
     return "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, name))
 
 
-def exit_code_of(report: PortReport, scope: Scope) -> ExitCode:
-    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else."""
-    if any(conflict.blocks for conflict in (*report.now, *report.after)) or has_troubles(report):
+def exit_code_of(report: PortReport, scope: Scope, *, written: bool = False) -> ExitCode:
+    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else.
+
+    Once the remaps are written, what is left of the moves' conflicts counts.
+    """
+    of_moves = report.unsolved if written else report.after
+    if any(conflict.blocks for conflict in (*report.now, *of_moves)) or has_troubles(report):
         return ExitCode.FAILED
     return ExitCode.INCOMPLETE if set(report.unseen) & set(scope.hosts) else ExitCode.OK

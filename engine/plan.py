@@ -207,4 +207,6 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
         for other, entry in there.items():
             if other != move.service and where[other] == move.target:
                 for taken in taken_by(entry, there[move.service], ports=ports_taken):
-                    yield f"moves/{position}/target: {taken} on {move.target} belongs to {other} when {move.service} arrives; expected it to be free"
+                    way_out = ". Remap it: nox -s ports -- --write" if taken.startswith("port ") else ""
+                    told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
+                    yield f"moves/{position}/target: {told}; expected it to be free{way_out}"
