@@ -15,6 +15,7 @@ from engine.errors import CouldNotLookError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
 from engine.journal import Journal, Run
 from engine.phases import NEXT_PHASE
+from engine.states import MoveState
 from engine.steps import Row
 from engine.verdict import ExitCode, Verdict
 
@@ -52,6 +53,11 @@ class JournalBook:
             self._subject = row.subject
             self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
+
+    def needs_person(self) -> bool:
+        """Return whether this run left a move in a state that only a person can go on from."""
+        states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
+        return MoveState.NEEDS_PERSON.value in states.values()
 
     def redact(self, text: str) -> str:
         """Return text without secrets."""

@@ -222,9 +222,9 @@ def port_clashes(services: Mapping[str, ServiceEntry], where: Mapping[str, str],
                 yield f"{path}/{other}/ports: {port} on {where[other]} is published by {one} too; expected one service per port"
 
 
-def taken_by(entry: ServiceEntry, newcomer: ServiceEntry) -> Iterator[str]:
-    """Yield what a newcomer wants and a service on the same host has: published ports, the container's name."""
-    for port in _shared_ports(entry, newcomer):
+def taken_by(entry: ServiceEntry, newcomer: ServiceEntry, *, ports: bool = True) -> Iterator[str]:
+    """Yield what a newcomer wants and a service on the same host has: published ports (unless left out), the container's name."""
+    for port in _shared_ports(entry, newcomer) if ports else ():
         yield f"port {port}"
     if entry.container == newcomer.container:
         yield f"the container name {entry.container}"

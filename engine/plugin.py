@@ -36,6 +36,9 @@ class Book(Protocol):
     def redact(self, text: str) -> str:
         """Return text without secrets."""
 
+    def needs_person(self) -> bool:
+        """Return whether this run left a move in a state that only a person can go on from."""
+
     def close(self, exit_code: ExitCode) -> None:
         """End the run and draw its evidence."""
 
@@ -216,7 +219,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     try:
         _add_missing_rows(session, book)
-        code = exit_code(session.config.stash[ROWS])
+        code = ExitCode.NEEDS_PERSON if book.needs_person() else exit_code(session.config.stash[ROWS])
         book.close(code)
     except LongshoreError as error:
         session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)

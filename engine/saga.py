@@ -242,7 +242,7 @@ class RunningMove:
 
     def _begun(self, failed: Action | None) -> list[Action]:
         """Return all actions of this attempt that were begun, in this run or an earlier one, in order."""
-        keys = {action.key for action in self._done} | self.past.done | self.past.begun | ({failed.key} if failed else set())
+        keys = {action.key for action in self._done} | self.past.done | self.past.begun | self.past.failed | ({failed.key} if failed else set())
         return [action for action in self.recipe if action.key in keys]
 
     def _undo(self, actions: list[Action]) -> list[str]:

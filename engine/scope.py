@@ -41,6 +41,11 @@ class Scope:
         return (entry.thresholds if entry else None) or self.inventory.thresholds
 
     @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Return the hosts of this run, and the inventory's others that have an identity here: some questions are about all."""
+        return tuple(dict.fromkeys((*self.hosts, *(host for host in self.inventory.hosts if host in self.environment.hosts))))
+
+    @property
     def window(self) -> Window:
         """Return when hosts may be changed: the environment's own window, else the plan's."""
         return self.environment.window or self.plan.window

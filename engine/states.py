@@ -77,6 +77,7 @@ class Past:
     texts: dict[str, str] = field(default_factory=dict)  # what each outcome said
     attempt: int = 1
     before: MoveState = MoveState.PLANNED  # the state before the present one
+    failed: frozenset[str] = frozenset()  # tried, and not undone yet
 
     @property
     def has_begun(self) -> bool:

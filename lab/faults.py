@@ -103,6 +103,19 @@ def _start_hosts(client: Any) -> None:
             hosts.wait_for_host(plan)
 
 
+def _reboot_source(client: Any) -> None:
+    """Cut wf005's power and let it boot: its engine starts what its restart policies tell it to."""
+    container = hosts.find(client, _plan("wf005"))
+    if container is not None:
+        container.kill()
+        container.start()
+        hosts.wait_for_host(_plan("wf005"))
+
+
+def _nothing(_client: Any) -> None:
+    """Undo nothing: a host that booted is up."""
+
+
 def _cut_network(client: Any) -> None:
     _join_network(client)
     address = run(["docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", _plan("wf002").container])
@@ -121,6 +134,7 @@ FAULTS: Final = {
     "docker-stopped": Fault(_freeze_docker, _thaw_docker),
     "docker-down": Fault(_end_docker, _start_docker),
     "host-stopped": Fault(_stop_host, _start_hosts),
+    "source-rebooted": Fault(_reboot_source, _nothing),
     "partition": Fault(_cut_network, _join_network),
 }
 

@@ -61,10 +61,15 @@ class _Seen:
     notes: dict[str, dict[str, object]] = field(default_factory=dict)
     done: dict[str, str] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
 
     def add(self, record: Record) -> None:
         key, body = record.key or "", record.body
-        if record.kind == "intent":
+        if record.kind == "undo_outcome" and body["ok"]:
+            self.done.pop(key, None)
+            self.begun.discard(key)
+            self.failed.discard(key)
+        elif record.kind == "intent":
             self.begun.add(key)
             self.notes[key] = dict(body.get("note") or {})
         elif record.kind == "outcome":
@@ -72,8 +77,11 @@ class _Seen:
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
             if body["ok"]:
                 self.done[key] = str(body["text"])
+                self.failed.discard(key)
             else:
                 self.done.pop(key, None)
+                self.failed.add(key)
 
     def past(self, state: MoveState, attempt: int, before: MoveState) -> Past:
-        return Past(state, dict(self.notes), frozenset(self.done), frozenset(self.begun), self.done, attempt, before)
+        done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
+        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed)

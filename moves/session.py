@@ -66,12 +66,15 @@ class Session:
         return undo | (dict.fromkeys(DATA_STEPS, "the source's data is used as it was (--discard-target-writes)") if self.options.discard else {})
 
 
-def load_scope(options: Options) -> Scope:
-    """Load inventory, plan and environment and return what the run is about; raises InputError with all problems."""
+def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:
+    """Load inventory, plan and environment and return what the run is about; raises InputError with all problems.
+
+    Without `ports_taken` a port that a moved service finds taken is no problem: who plans a remap reads such files.
+    """
     if not options.environment_file.exists():
         advice = "nox -s lab -- up" if options.environment == "lab" else f"nox -s pin -- --environment {options.environment}"
         raise InputError(f"{options.environment_file}: not there; it holds the identities of the hosts. Try: {advice}")
-    files = load_files(options.inventory, options.plan, options.environment_file)
+    files = load_files(options.inventory, options.plan, options.environment_file, ports_taken=ports_taken)
     return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)
 
 
@@ -94,7 +97,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         begun = as_begun(scope, journal)
         if command == "rollback":
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
-        fleet = stack.enter_context(open_hosts(begun.hosts, scope.environment, ssh_config))
+        fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config))
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))

@@ -130,15 +130,20 @@ class World:
 
         All moves of the plan count, also those that this run leaves out: their relays must stay.
         """
-        places = {name: entry.host for name, entry in self.scope.services.items()}
-        for move in self.scope.plan.moves:
-            if move.service in places and read_past(self.journal, move.service).settled in ON_TARGET:
-                places[move.service] = move.target
-        return places
+        return where_now(self.scope, self.journal)
 
     def move_of(self, service: str) -> PlannedMove:
         """Return the planned move of a service."""
         return next(move for move in self.scope.moves if move.service == service)
+
+
+def where_now(scope: Scope, journal: Journal | None) -> dict[str, str]:
+    """Return on which host each service is now, by the journal; without one nothing was moved yet."""
+    places = {name: entry.host for name, entry in scope.services.items()}
+    for move in scope.plan.moves:
+        if journal and move.service in places and read_past(journal, move.service).settled in ON_TARGET:
+            places[move.service] = move.target
+    return places
 
 
 def main_port(entry: ServiceEntry) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.port_tables import tables_of
 from engine.errors import CouldNotLookError, InputError, LongshoreError, RefusedError
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
@@ -14,10 +15,12 @@ from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK
 from engine.saga import RunningMove
+from engine.tables import RECORD
 from engine.verdict import ExitCode
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
 from moves.gates import Gates
+from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
 from moves.signing import signer_of
 from moves.world import World
@@ -86,7 +89,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each step its subjects: the hosts, or the plan's moves in order."""
     scope = metafunc.config.stash[SESSION].scope
     if "machine" in metafunc.fixturenames:
-        metafunc.parametrize("machine", scope.hosts)
+        everywhere = metafunc.definition.get_closest_marker("every_host") is not None
+        metafunc.parametrize("machine", scanned_hosts(scope) if everywhere else scope.hosts)
     if "move" in metafunc.fixturenames:
         marks = [pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in scope.moves]
         metafunc.parametrize("move", marks, indirect=True)
@@ -139,3 +143,16 @@ def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
 def facts(machine: str, world: World) -> HostFacts:
     """Return the facts of the host that this step is about."""
     return world.facts(machine)
+
+
+@pytest.fixture(scope="session")
+def port_scan(pytestconfig: pytest.Config) -> PortScan:
+    """Scan the ports of all hosts once, and write the tables into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    scan = scan_ports(world.scope, world.fleet, world.where())
+    for host in scan.hosts.values():
+        for container in host.facts.containers if host.facts else ():
+            world.redactor.register_environment(container.env)
+    for table in tables_of(scan.report):
+        world.run.record(RECORD, body=table.body())
+    return scan

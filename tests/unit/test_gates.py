@@ -261,3 +261,28 @@ def test_without_approvals_nothing_begins(past: Past) -> None:
 
     assert "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --role technical" in said
     assert said.endswith("Try: nox -s approve -- --environment production")
+
+
+@pytest.mark.parametrize("state", [None, MoveState.UNDONE])
+def test_nothing_is_rolled_back_that_was_not_moved(past: Past, state: MoveState | None) -> None:
+    """A rollback of a service that stands on its source is refused, in a dry run too, and names it."""
+    if state:
+        past.state("redis", state)
+    with pytest.raises(RefusedError, match="there is nothing to bring back"):
+        Gates(scope_of(services=("redis",)), past.journal, "abc").check("rollback")
+
+
+@pytest.mark.parametrize("state", [MoveState.COMMITTED, MoveState.DONE, MoveState.IN_PROGRESS, MoveState.NEEDS_PERSON, MoveState.ROLLING_BACK])
+def test_a_rollback_needs_no_other_gate(past: Past, state: MoveState) -> None:
+    """No window, no approval, no preflight keeps a service from its source."""
+    run = past.state("redis", MoveState.IN_PROGRESS)
+    run.record("move_state", service="redis", body={"state": state.value})
+    Gates(build_scope(make_inventory(), make_plan(), make_environment(), services=("redis",)), past.journal, "abc+changes").check("rollback")
+
+
+def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
+    """A rollback that was interrupted is finished first; the message has its command."""
+    scope = scope_of(services=("redis",))
+    past.preflight(scope, "redis")
+    past.state("redis", MoveState.ROLLING_BACK)
+    assert "nox -s rollback -- redis --apply" in Gates(scope, past.journal, "abc").state().text

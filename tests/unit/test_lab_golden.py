@@ -23,6 +23,12 @@ class FakeVolume:
     name: str
     labels: dict[str, str]
     kept: list[FakeVolume] = field(repr=False, default_factory=list)
+    created_at: str = ""
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Return what the engine tells."""
+        return {"Labels": self.labels, "CreatedAt": self.created_at}
 
     def remove(self, force: bool = False) -> None:
         """Go."""
@@ -40,7 +46,7 @@ class FakeEngine:
 
     def create(self, name: str, labels: dict[str, str]) -> None:
         """Make a volume."""
-        self.kept.append(FakeVolume(name, labels, self.kept))
+        self.kept.append(FakeVolume(name, labels, self.kept, f"2026-01-01T00:00:{len(self.kept):02}Z"))
 
     def _volumes(self, filters: dict[str, str]) -> list[FakeVolume]:
         label, _, value = filters["label"].partition("=")
@@ -98,6 +104,18 @@ def test_old_sets_go(cache: Path) -> None:
     golden.remove_all(engine)
     assert [volume.name for volume in engine.kept] == ["theirs"]
     assert not list(cache.glob("golden-*.json"))
+
+
+def test_a_new_set_leaves_the_newest_old_ones(cache: Path) -> None:
+    """Before another set is made, incomplete ones and the oldest go; the newest stay, so that going back to them is quick."""
+    engine = FakeEngine()
+    for key in ("first", "second", "third"):
+        _whole_set(engine, key)
+    engine.create(golden._volume("broken", HOSTS[0]), {golden.GOLDEN_LABEL: "broken"})
+    golden._make_room(engine)
+    assert {volume.labels[golden.GOLDEN_LABEL] for volume in engine.kept} == {"second", "third"}
+    assert golden.is_there(engine, "third")
+    assert {file.name for file in cache.glob("golden-*.json")} == {"golden-second.json", "golden-third.json"}
 
 
 def test_passwords_are_their_owners_alone(cache: Path) -> None:

@@ -13,7 +13,7 @@ from engine.model import Fingerprint, Holds, MountFacts, Part
 from engine.scope import build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
-from moves.past import read_past
+from moves.past import read_past, read_return
 from moves.world import World, _mount_over, container_address, main_port, part_body, part_of
 from tests.unit.making_facts import make_container
 from tests.unit.making_files import make_environment, make_inventory, make_plan
@@ -65,6 +65,59 @@ def test_what_was_done_and_what_was_begun_are_told_apart(journal: Journal, run: 
     assert (past.done, past.begun, past.state) == ({"stop-source"}, {"copy-volumes"}, MoveState.IN_PROGRESS)
     assert past.notes == {"stop-source": {"policy": "always", "exit_code": 0}, "copy-volumes": {}}
     assert past.texts == {"stop-source": "stop-source True"}
+
+
+def undone(run: Run, key: str) -> None:
+    """Record that a deed was undone."""
+    run.record("undo_outcome", service="redis", key=key, body={"ok": True, "text": ""})
+
+
+def test_what_was_undone_is_neither_done_nor_to_be_undone_again(journal: Journal, run: Run) -> None:
+    """A process that dies in the middle of its undo leaves exactly the rest to whoever goes on."""
+    state(run, MoveState.IN_PROGRESS)
+    for key in ("stop-source", "copy-volumes"):
+        intent(run, key)
+    outcome(run, "stop-source")
+    outcome(run, "copy-volumes", ok=False)
+
+    assert read_past(journal, "redis").failed == {"copy-volumes"}
+    undone(run, "copy-volumes")
+    past = read_past(journal, "redis")
+
+    assert (past.done, past.begun, past.failed) == ({"stop-source"}, frozenset(), frozenset())
+
+
+def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run: Run) -> None:
+    """What `--again` begins is another attempt: after a crash it is read alone, under its own number."""
+    state(run, MoveState.IN_PROGRESS)
+    intent(run, "copy-volumes")
+    state(run, MoveState.NEEDS_PERSON)
+    assert read_past(journal, "redis").settled is MoveState.IN_PROGRESS
+    state(run, MoveState.IN_PROGRESS)
+    intent(run, "stop-source")
+
+    past = read_past(journal, "redis")
+
+    assert (past.attempt, past.begun) == (2, {"stop-source"})
+
+
+def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> None:
+    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is over."""
+    state(run, MoveState.IN_PROGRESS)
+    outcome(run, "stop-source")
+    state(run, MoveState.COMMITTED)
+    state(run, MoveState.DONE)
+    assert (read_return(journal, "redis").state, read_return(journal, "redis").done) == (MoveState.DONE, frozenset())
+    state(run, MoveState.ROLLING_BACK)
+    outcome(run, "stop-moved")
+    state(run, MoveState.NEEDS_PERSON)
+
+    past = read_return(journal, "redis")
+
+    assert (past.state, past.before, past.done, past.attempt) == (MoveState.ROLLING_BACK, MoveState.DONE, {"stop-moved"}, 1)
+    state(run, MoveState.ROLLED_BACK)
+    assert (read_return(journal, "redis").state, read_return(journal, "redis").attempt) == (MoveState.ROLLED_BACK, 1)
+    assert read_past(journal, "redis").attempt == 2
 
 
 def test_a_deed_that_failed_is_not_done(journal: Journal, run: Run) -> None:

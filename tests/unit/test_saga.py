@@ -10,7 +10,7 @@ import pytest
 from engine.errors import ActionError, CouldNotLookError, LockLostError, NeedsPersonError
 from engine.model import Note
 from engine.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
-from engine.states import MoveState, Past
+from engine.states import MoveState, Past, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 
 
@@ -273,3 +273,33 @@ def test_who_lost_the_lock_changes_nothing_more() -> None:
     assert diary.kinds()[-1] == "intent copy"
     with pytest.raises(NotRun, match="held by ana"):
         move.perform("start")
+
+
+def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
+    """Taking a move back undoes all that its attempt tried, in reverse, also what another process tried and could not undo."""
+    world: list[str] = []
+    past = Past(state=MoveState.NEEDS_PERSON, before=MoveState.IN_PROGRESS, done=frozenset({"stop"}), failed=frozenset({"copy"}))
+    move, _ = _move(Deed("stop", world), Deed("copy", world), Deed("start", world), past=past)
+
+    told = move.take_back("a rollback was asked for")
+
+    assert world == ["undo copy", "undo stop"]
+    assert told.startswith("Undone (copy, stop)")
+    assert move.state is MoveState.UNDONE
+
+
+def test_a_rollback_goes_through_states_of_its_own() -> None:
+    """It commits when the source is started, ends as rolled back, and one that fails before leaves the move as it was."""
+    world: list[str] = []
+    move, diary = _move(Deed("stop-moved", world), Deed("start-returned", world, commits=True), Deed("smoke", world))
+    move.stages = backward(MoveState.DONE)
+    for key in ("stop-moved", "start-returned", "smoke"):
+        move.perform(key)
+    assert [kind for kind in diary.kinds() if "state" in kind] == ["move_state rolling_back", "move_state returned", "move_state rolled_back"]
+
+    failing, diary = _move(Deed("stop-moved", world), Deed("set-aside", world, answer=failed("no room")), past=Past(state=MoveState.DONE))
+    failing.stages = backward(MoveState.DONE)
+    failing.perform("stop-moved")
+    judgement = failing.perform("set-aside")
+    assert "Retry: nox -s rollback -- wiki --apply" in judgement.text
+    assert failing.state is MoveState.DONE

@@ -1,0 +1,130 @@
+"""A fault in the middle of a move: undone with the source proven, or told with the commands left; never on both sides or on neither unannounced."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from tests.lab import at_hand, killing
+from tests.lab.at_hand import SOURCE, TARGETS
+from tests.lab.killing import Seen
+
+SERVICE: Final = "postgres"
+TARGET: Final = TARGETS[SERVICE]
+FLAGS: Final = ("--service", SERVICE)
+DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
+LEFT: Final = re.compile(r"The undo could not finish|nothing is undone after commit")
+DEADLINE_S: Final = 420.0
+
+pytestmark = pytest.mark.lab
+
+
+def _break(name: str) -> Callable[[], None]:
+    return lambda: at_hand.lab("break", name)
+
+
+def _kill_container() -> None:
+    """End the target's container as soon as it runs, again and again: it exits at its start."""
+    script = "for i in $(seq 300); do docker kill postgres >/dev/null 2>&1 && exit 0; sleep 0.1; done"
+    at_hand.on_host(TARGET, "sh", "-c", script, timeout_s=60.0)
+
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {
+    "docker-stopped": _break("docker-stopped"),
+    "docker-down": _break("docker-down"),
+    "partition": _break("partition"),
+    "disk-full": _break("disk-full"),
+    "source-rebooted": _break("source-rebooted"),
+    "container-exits": _kill_container,
+}
+EACH_KIND_ONCE: Final = (
+    ("docker-stopped", "copy-volumes"),
+    ("partition", "copy-volumes"),
+    ("source-rebooted", "copy-volumes"),
+    ("container-exits", "start-target"),
+)
+EVERY: Final = tuple((name, key) for name in FAULTS if name != "container-exits" for key in DEEDS if (name, key) not in EACH_KIND_ONCE)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a move with a fault in it ended."""
+
+    code: int
+    output: str
+    acknowledged: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def prepared(fresh_lab: None) -> None:
+    """Prepare the untouched lab once."""
+    ran = at_hand.run_phase("prepare", "--apply", *FLAGS)
+    assert ran.code == 0, ran.output[-3000:]
+
+
+def _move_with(name: str, key: str) -> Ending:
+    """Move, make the fault when the deed `key` begins, and wait for the end; the fault is healed after it."""
+    at_hand.preflight_and_approve(*FLAGS)
+    acknowledged = at_hand.orders("/state")
+    made: list[threading.Thread] = []
+
+    def begins(seen: Seen) -> bool:
+        if not made and (seen.kind, seen.key) == ("intent", key):
+            made.append(threading.Thread(target=FAULTS[name]))
+            made[0].start()
+        return False
+
+    try:
+        ended = killing.run_until(begins, "migrate", "--lab", "--apply", *FLAGS, deadline_s=DEADLINE_S)
+    finally:
+        for thread in made:
+            thread.join()
+        at_hand.heal()
+    assert made, f"{key} never began: {ended.output[-3000:]}"
+    return Ending(ended.code, ended.output, acknowledged)
+
+
+def _ends_well(name: str, key: str) -> None:
+    ending = _move_with(name, key)
+    assert ending.code in {1, 2, 5}, ending.output[-4000:]
+    undone, left = "Undone (" in ending.output, LEFT.search(ending.output)
+    assert undone or left, ending.output[-4000:]
+    assert killing.both_sides(SERVICE) != (True, True)
+    if not undone:
+        assert ending.code == 5, "what is left to a person has an exit status of its own"
+        assert f"nox -s rollback -- {SERVICE} --apply" in ending.output
+        finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=240.0)
+        assert finished.code == 0, finished.output[-4000:]
+    assert killing.both_sides(SERVICE) == (True, False)
+    at_hand.assert_data_flows(60.0)
+    if name != "source-rebooted":  # the application was rebooted too, and numbers anew
+        assert killing.lost_writes(ending.acknowledged) == []
+    assert killing.leftovers() == []
+
+
+@pytest.mark.parametrize(("name", "key"), EACH_KIND_ONCE)
+def test_fault_of_each_kind(prepared: None, name: str, key: str) -> None:
+    """Each kind of fault once: the service ends where it was, nothing is lost and nothing is left."""
+    _ends_well(name, key)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "key"), EVERY)
+def test_fault_in_every_deed(prepared: None, name: str, key: str) -> None:
+    """Every fault in every deed before the commit: the same."""
+    _ends_well(name, key)
+
+
+@pytest.mark.full
+def test_move_works_after_all_that(prepared: None) -> None:
+    """After all these faults the same move passes: nothing of them is in its way."""
+    at_hand.preflight_and_approve(*FLAGS)
+    ran = at_hand.run_phase("migrate", "--apply", *FLAGS, timeout_s=DEADLINE_S)
+    assert ran.code == 0, ran.output[-4000:]
+    assert killing.both_sides(SERVICE) == (False, True)
+    assert SOURCE != TARGET
