@@ -329,6 +329,17 @@ def test_docker_escapes_more_than_json_must() -> None:
         assert "rd" not in redactor.text(text), text
 
 
+def test_a_secret_that_was_cut_off_is_replaced_too() -> None:
+    """Long lines are told in part: eight characters of a value that looks random are enough, words are not."""
+    redactor = Redactor()
+    for value in ("k9Xz7Qp2Lm4Vt8RbYw3N", "postgres-on-wf005-password"):
+        redactor.register(Secret(value))
+
+    assert redactor.text("line k9Xz7Qp2Lm4V (it means trouble) k9Xz7Qp2") == "line *** (it means trouble) ***"
+    assert redactor.value(["k9Xz7Qp2Lm4Vt8RbYw3"]) == ["***"]
+    assert redactor.text("postgres-on-wf005 k9Xz7Q") == "postgres-on-wf005 k9Xz7Q"
+
+
 def test_a_clean_record_is_looked_at_once() -> None:
     """Ten thousand rows must not cost more than their writing: a clean value comes back as it is."""
     value = {"text": "redis on wf005", "details": ["a", "b"], "n": 1}
