@@ -270,18 +270,20 @@ def test_an_archive_is_the_same_bytes_and_reads_back(sealed: Sealed, tmp_path: P
 
 
 def test_every_change_of_an_archive_is_found(sealed: Sealed, tmp_path: Path) -> None:
-    """Cut off, longer, a byte flipped: it can't be unpacked, or says what is odd or wrong; only the ten bytes before the data carry nothing."""
+    """Cut off, longer, a bit flipped: it can't be unpacked, or says what is wrong; but for a few bits of gzip's that carry nothing."""
     from engine.errors import InputError  # noqa: PLC0415
 
-    whole, chance, archive = pack(sealed), random.Random(3), tmp_path / "bundle.tar.gz"
+    whole, chance, archive, nothing = pack(sealed), random.Random(3), tmp_path / "bundle.tar.gz", 0
     places = [chance.randrange(10, len(whole)) for _ in range(60)]
     for other in (whole[:-1], whole + b"x", whole[: len(whole) // 2], *(whole[:p] + bytes([whole[p] ^ 4]) + whole[p + 1 :] for p in places)):
         archive.write_bytes(other)
         try:
-            found = problems(read_archive(archive))
-        except InputError as error:
-            found = [str(error)]
-        assert found
+            back = read_archive(archive)
+        except InputError:
+            continue
+        assert problems(back) or (back.files, back.name) == (sealed.files, sealed.name)
+        nothing += not problems(back)
+    assert nothing <= 2
 
 
 def test_sealing_again_keeps_a_signature_that_fits(folder: Path, tmp_path: Path) -> None:
