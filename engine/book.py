@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,13 @@ from rich.text import Text
 
 from engine.errors import CouldNotLookError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
-from engine.journal import Journal, Run
+from engine.evidence.advice import ways_on
+from engine.evidence.sentence import BADGES
+from engine.evidence.told import differences
+from engine.journal import Journal, Record, Run
+from engine.language import ENGLISH, Language
 from engine.phases import NEXT_PHASE
+from engine.progress import Progress
 from engine.states import MoveState
 from engine.steps import Row
 from engine.verdict import ExitCode, Verdict
@@ -28,6 +34,7 @@ COLOURS: Final = {
     Verdict.NOT_RUN: "yellow",
     Verdict.PLANNED: "cyan",
 }
+INDENT: Final = 11
 
 
 @dataclass
@@ -42,8 +49,23 @@ class JournalBook:
     apply: bool
     folder: Path
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    language: Language = ENGLISH
+    progress: Progress | None = None
     counts: Counter[Verdict] = field(default_factory=Counter)
     _subject: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Show the run's deeds as they are recorded."""
+        self.run.watchers.append(self._watch)
+
+    def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
+        """Show that a step begins."""
+        if self.progress:
+            self.progress.begin(self.redact(subject), sentence, number, total)
+
+    def _watch(self, record: Record) -> None:
+        if record.kind == "intent" and self.progress:
+            self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: Row) -> None:
         """Record a row durably and show it."""
@@ -74,26 +96,37 @@ class JournalBook:
 
     def _show(self, row: Row) -> None:
         verdict = row.judgement.verdict
-        line = Text(f"  {verdict.value:<8} ", style=COLOURS[verdict])
-        line.append(self.redact(row.sentence), style="default")
+        line = Text(f"  {self._word(verdict):<{INDENT - 3}} ", style=COLOURS[verdict])
+        line.append(self.redact(self.language.say(row.sentence)), style="default")
         self._say(line)
         details = () if row.judgement.passed else row.judgement.details[:5]
         for text in (row.judgement.text, *details):
             if text:
-                self._say(Text(f"           {self.redact(text)}", style="dim" if row.judgement.passed else ""))
+                self._say(Text(f"{' ' * INDENT}{self.redact(text)}", style="dim" if row.judgement.passed else ""))
 
-    def close(self, exit_code: ExitCode) -> None:
+    def _word(self, verdict: Verdict) -> str:
+        """Return a verdict as people read it; in English as it stands in records."""
+        return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
+
+    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError.
 
         That is for an altered journal, and for evidence that could not be written.
         """
+        if self.progress:
+            self.progress.end()
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         self.run.finish(counts, exit_code)
+        for difference in self._differences():
+            self._say(difference)
         paths = self._draw()
-        told = ", ".join(f"{count} {verdict.value}" for verdict, count in self.counts.items()) or "no step was run"
-        self._say(Text(f"\n{self.command} in environment {self.environment}: {told}", style="bold"))
-        self._say(f"evidence: {paths.report}")
-        self._say(self._next(exit_code))
+        say = self.language.say
+        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no step was run")
+        words = {"command": self.command, "environment": self.environment, "told": told}
+        self._say(Text("\n" + say("{command} in environment {environment}: {told}", **words), style="bold"))
+        self._say(say("evidence: {file}", file=paths.report))
+        for line in self._next(exit_code, interrupted=interrupted):
+            self._say(line)
         if paths.altered:
             raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
 
@@ -107,12 +140,24 @@ class JournalBook:
                 f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
             ) from error
 
-    def _next(self, exit_code: ExitCode) -> str:
-        about = self.journal.records(run_id=self.run.id, kind="run_started")[0].body
-        if exit_code is not ExitCode.OK:
+    def _differences(self) -> Iterator[Text]:
+        """Yield what changed since the last validation, before anything else: every night but one it is nothing."""
+        if self.command == "validate":
+            for number, line in enumerate(differences(self.journal, self.run.id, self.language)):
+                yield Text(f"\n{line}" if not number else f"  {line}", style="bold" if not number else "")
+
+    def _next(self, exit_code: ExitCode, *, interrupted: bool) -> Iterator[str]:
+        records = self.journal.records(run_id=self.run.id)
+        about, say = records[0].body, self.language.say
+        if interrupted:
+            yield from ways_on(records, self.language)
+        elif exit_code is not ExitCode.OK:
             again = command_line(about, self.command, apply=self.apply)
-            return f"exit status {exit_code.value} ({exit_code.name}). Mend what is named above, then: {again}"
-        if Verdict.PLANNED in self.counts:
-            return f"dry run: no host was changed. To do it: {command_line(about, self.command, apply=True)}"
-        following = NEXT_PHASE.get(self.command)
-        return f"next: {command_line(about, following)}" if following else "all that was asked holds"
+            status = {"status": exit_code.value, "name": exit_code.name, "command": again}
+            yield say("exit status {status} ({name}). Mend what is named above, then: {command}", **status)
+        elif Verdict.PLANNED in self.counts:
+            yield say("dry run: no host was changed. To do it: {command}", command=command_line(about, self.command, apply=True))
+        elif following := NEXT_PHASE.get(self.command):
+            yield say("next: {command}", command=command_line(about, following))
+        else:
+            yield say("all that was asked holds")

@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
-from engine.errors import LongshoreError
+from engine.errors import InputError, LongshoreError
 from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
+from engine.waiver import Waivers
 
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
 
@@ -30,6 +31,9 @@ class Book(Protocol):
     subjects: tuple[str, ...]  # services in the plan's order
     apply: bool
 
+    def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
+        """Show that a step begins."""
+
     def add(self, row: Row) -> None:
         """Record a row durably and show it."""
 
@@ -39,11 +43,12 @@ class Book(Protocol):
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
 
-    def close(self, exit_code: ExitCode) -> None:
+    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run and draw its evidence."""
 
 
 BOOK: Final = pytest.StashKey[Book]()
+WAIVERS: Final = pytest.StashKey[Waivers]()
 JUDGE: Final = pytest.StashKey[Judge]()
 ROWS: Final = pytest.StashKey[list[Row]]()
 VERDICT: Final = pytest.StashKey[Verdict]()
@@ -72,8 +77,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError("\n".join(sorted(set(problems))))
     subjects = config.stash[BOOK].subjects
+    _refuse_unknown_waivers(config, items)
     modules = {path: position for position, path in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: (_turn(item, subjects), modules[item.path], item.location[1] or 0))
+
+
+def _refuse_unknown_waivers(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a waiver that no step can match, before anything is looked at."""
+    rows = {(_marker_argument(item, "step"), _param(item, "move"), _param(item, "machine")) for item in items}
+    for phase in (phase for phase in PHASES if any(item.get_closest_marker(phase) for item in items)):
+        try:
+            config.stash.get(WAIVERS, Waivers()).refuse_unknown(phase, rows, config.stash[BOOK].subjects)
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _undeclared(item: pytest.Item) -> Iterable[str]:
@@ -120,6 +136,14 @@ def _sentence(item: pytest.Item) -> str:
     return doc.strip().splitlines()[0].strip() if doc.strip() else ""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Show what is looked at or done now."""
+    book = item.config.stash.get(BOOK, None)
+    if book is not None:
+        book.begin(_subject(item), _sentence(item), item.session.items.index(item) + 1, len(item.session.items))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the end of a step into its verdict and its row."""
@@ -128,7 +152,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if book is None or not _ends_step(call):
         return report if book is None else _without_secrets(report, book)
     judgement = _judgement(item, call)
-    row = _row(item, judgement, report.duration)
+    row = item.config.stash.get(WAIVERS, Waivers()).judge(_row(item, judgement, report.duration))
+    judgement = row.judgement
     item.config.stash[ROWS].append(row)
     item.stash[VERDICT] = judgement.verdict
     book.add(row)
@@ -169,7 +194,8 @@ def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
     text = ended.text.removeprefix("assert False").strip()
     if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
         wrong = [one for one in given if not one.passed] or given
-        return _joined(given, ended.verdict, "; ".join(one.text for one in wrong))
+        waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.WAITING for one in wrong)
+        return _joined(given, Verdict.WAITING if waits else ended.verdict, "; ".join(one.text for one in wrong))
     return Judgement(ended.verdict, text)
 
 
@@ -185,7 +211,7 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         phase=next(phase for phase in PHASES if item.get_closest_marker(phase)),
         key=_marker_argument(item, "step"),
         sentence=_sentence(item),
-        subject=service or host or "all",
+        subject=_subject(item),
         service=service,
         host=host,
         wave=_marker_argument(item, "wave") or None,
@@ -194,6 +220,10 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         judgement=judgement,
         duration_s=duration_s,
     )
+
+
+def _subject(item: pytest.Item) -> str:
+    return _param(item, "move") or _param(item, "machine") or "all"
 
 
 def _marker_argument(item: pytest.Item, name: str) -> str:
@@ -219,8 +249,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     try:
         _add_missing_rows(session, book)
+        _add_needless_waivers(session, book)
         code = ExitCode.NEEDS_PERSON if book.needs_person() else exit_code(session.config.stash[ROWS])
-        book.close(code)
+        book.close(code, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     except LongshoreError as error:
         session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
         code = exit_code(session.config.stash[ROWS]) or ExitCode.INCOMPLETE
@@ -234,6 +265,15 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
             row = _row(item, Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"), 0.0)
             session.config.stash[ROWS].append(row)
             book.add(row)
+
+
+def _add_needless_waivers(session: pytest.Session, book: Book) -> None:
+    """Add a row that fails when a waiver covered a step that passed."""
+    phase = next((row.phase for row in session.config.stash[ROWS]), "")
+    row = session.config.stash.get(WAIVERS, Waivers()).needless_row(phase)
+    if row:
+        session.config.stash[ROWS].append(row)
+        book.add(row)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:

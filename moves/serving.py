@@ -18,6 +18,7 @@ DEPENDANT_DEADLINE_S: Final = 30.0
 def judge_ready(world: World, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
     product = world.product(service)
+    world.waits(f"{service} on {host}", product.ready_deadline_s)
     return wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -18,6 +18,7 @@ from hosts.credentials import resolve_secret
 from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
+from moves.mirroring import Mirror
 from moves.past import read_past
 from services.registry import product
 
@@ -32,8 +33,10 @@ class World:
     scope: Scope
     fleet: Fleet
     journal: Journal
-    run: Run
+    run: Run | Mirror
     redactor: Redactor
+    waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
+    """Told what is waited for and for how many seconds at most, so that a person sees it."""
 
     def forget_facts(self) -> None:
         """Gather facts again at the next question: something was changed."""

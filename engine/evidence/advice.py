@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.journal import Record
+from engine.language import Language, term
 from engine.phases import NEXT_PHASE
+from engine.secret import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""
+
+STANDS: Final = {
+    "undone": term("was undone; its old host has it"),
+    "in_progress": term("is half-way, and not undone"),
+    "committed": term("is committed: its new host serves, some steps are left"),
+    "needs_person": term("needs a person: its undo could not finish"),
+    "rolling_back": term("is on its way back, and not there yet"),
+    "returned": term("is back: its old host serves, some steps are left"),
+}
+"""Where a move stands that did not come to its end."""
+
+ENDED: Final = frozenset({"done", "rolled_back"})
+RETURNING: Final = frozenset({"rolling_back", "returned"})
 
 
 def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *, dry_run: bool) -> str:
@@ -54,4 +70,33 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
     for position, argument in enumerate(argv):
         flag, equals, value = argument.partition("=")
         if flag in flags and (equals or position + 1 < len(argv)):
-            yield from (flag, value if equals else argv[position + 1])
+            kept = value if equals else argv[position + 1]
+            yield from (flag, kept) if MARK not in kept else ()
+
+
+def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
+    """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
+    about, say = records[0].body, language.say
+    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == "move_state"}
+    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == "source_proof"}
+    open_moves = {service: state for service, state in states.items() if state not in ENDED}
+    yield say("interrupted: nothing more is done.") if open_moves else say("interrupted: nothing more is done, and no move was left half-way.")
+    for service, state in open_moves.items():
+        told = proofs.get(service, "")
+        yield f"  {service}: {say(STANDS.get(state, state))}" + (f" ({told})" if told else "")
+        yield from (f"    {line}" for line in _ways_of(about, service, state, language))
+    yield say("to go on where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
+
+
+def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Language) -> Iterator[str]:
+    say = language.say
+    forward, back = (command_line(about, command, service, apply=True) for command in ("migrate", "rollback"))
+    if state == "undone":
+        yield say("to move it again: {command}", command=forward)
+    elif state == "needs_person":
+        yield say("to see what is left to do: {command}", command=command_line(about, "status"))
+    elif state in RETURNING:
+        yield say("to go on: {command}", command=back)
+    else:
+        yield say("to go on: {command}", command=forward)
+        yield say("to take it back: {command}", command=back)

@@ -7,29 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.errors import InputError
+from engine.evidence.drawing import render
 from engine.evidence.junit import junit
 from engine.evidence.readback import line_of
 from engine.evidence.recount import stamped
 from engine.evidence.seal import Signer, changed_since_sealed, seal, write_whole
 from engine.evidence.sealed import APPROVALS, JUNIT, PAGE, PLAN, RECORDS, SUMMARY, SUMS, digest_of
-from engine.evidence.summary import DRY_RUN, summary
-from engine.evidence.text import clock, local, seconds, size, visible
-from engine.evidence.timeline import timeline_of
-from engine.evidence.view import BACKUP, Page, drawable, view_of
+from engine.evidence.summary import summary
+from engine.evidence.view import drawable, view_of
 from engine.journal import Journal, Record
-from engine.product import NAME, VERSION
+from engine.language import Language
 
 __all__ = ["Paths", "folder_name", "junit", "render", "summary", "write_evidence"]
-
-TEMPLATES: Final = Path(__file__).parent / "templates"
-ICONS: Final = {
-    "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "WAITING": "…", "NOT_RUN": "–", "PLANNED": "▷",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,13 +32,13 @@ class Paths:
     altered: tuple[str, ...] = ()
 
 
-def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer | None = None) -> Paths:
-    """Draw a run's evidence into `folder` (0700) and seal it; `latest-<command>` leads to the newest one.
+def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer | None = None, language: Language | None = None) -> Paths:
+    """Draw a run's evidence into `folder` (0700), in `language` or the run's own, and seal it; `latest-<command>` leads to the newest one.
 
     An altered run that was drawn before goes beside it, into `…-altered`: the older files are what it is compared with.
     Raises InputError when a file that is not drawn anew was changed after it was sealed.
     """
-    page = view_of(journal, run_id)
+    page = view_of(journal, run_id, language)
     if page.altered and (folder / RECORDS).exists():
         folder = folder.with_name(f"{folder.name}-altered")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,18 +99,3 @@ def _point_latest(journal: Journal, run_id: str, folder: Path, command: str) -> 
     part.unlink(missing_ok=True)
     part.symlink_to(drawn[-1] if drawn else folder.name)
     part.replace(link)
-
-
-def render(page: Page) -> str:
-    """Return the page as one self-contained HTML document; everything from a server is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"clock": clock, "local": local, "size": size, "seconds": seconds}
-    template = environment.get_template("report.html.j2")
-    assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
-    return template.render(page=page, timeline=timeline_of(page), icons=ICONS, backup=BACKUP, dry_run=DRY_RUN, name=NAME, version=VERSION, **assets)
-
-
-def _shown(value: Any) -> Any:
-    return visible(value) if type(value) is str else value  # Markup is ours

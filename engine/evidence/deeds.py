@@ -1,13 +1,14 @@
-"""What a run did, deed by deed: done, failed, undone, and begun without an end."""
+"""What a run did, deed by deed: done, failed, undone, and begun without an end; how long it took and was expected to take."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from engine.journal import Record
+from engine.language import ENGLISH, Language, term
 
 BEGINS: Final = {"intent": "outcome", "undo_intent": "undo_outcome"}
 """The record that a deed begins with, and the one it ends with."""
@@ -18,7 +19,7 @@ KINDS: Final = {
     ("undo_outcome", True): "undo",
     ("undo_outcome", False): "failed",
 }
-WORDS: Final = {"deed": "done", "failed": "failed", "undo": "undone", "open": "begun, no end on record"}
+WORDS: Final = {"deed": term("done"), "failed": term("failed"), "undo": term("undone"), "open": term("begun, no end on record")}
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,79 @@ class Bar:
     end_s: float
     kind: str  # deed | failed | undo | open
     undo: bool = False
+    estimate_s: float | None = None
 
-    def text(self) -> str:
+    @property
+    def taken_s(self) -> float:
+        """Return how long it took."""
+        return self.end_s - self.start_s
+
+    def text(self, language: Language = ENGLISH) -> str:
         """Return it in words."""
-        return f"{self.service}: {'undo of ' if self.undo else ''}{self.key}, {self.end_s - self.start_s:.1f} s, {WORDS[self.kind]}"
+        what = language.say("undo of {deed}", deed=self.key) if self.undo else self.key
+        return f"{self.service}: {what}, {language.number(self.taken_s, 1)} s, {language.say(WORDS[self.kind])}"
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one move went in this run: its deeds, and what those with an estimate took beside what was expected."""
+
+    service: str
+    bars: tuple[Bar, ...]
+
+    @property
+    def start_s(self) -> float:
+        """Return when its first deed began."""
+        return self.bars[0].start_s
+
+    @property
+    def taken_s(self) -> float:
+        """Return how long it took from its first deed to the end of its last."""
+        return max(bar.end_s for bar in self.bars) - self.start_s
+
+    @property
+    def foreseen(self) -> tuple[Bar, ...]:
+        """Return the deeds that were done and had an estimate: only these can be compared."""
+        return tuple(bar for bar in self.bars if bar.estimate_s is not None and bar.kind == "deed")
+
+    @property
+    def estimate_s(self) -> float | None:
+        """Return what the comparable deeds were expected to take, None when there is none."""
+        return sum(bar.estimate_s or 0.0 for bar in self.foreseen) if self.foreseen else None
+
+    @property
+    def compared_s(self) -> float:
+        """Return what the comparable deeds took."""
+        return sum(bar.taken_s for bar in self.foreseen)
 
 
 def bars_of(records: Sequence[Record]) -> tuple[Bar, ...]:
     """Return the deeds of a run in the order in which they began; one without an end lasts until the last record."""
     begin = datetime.fromisoformat(records[0].at)
     last_s = (datetime.fromisoformat(records[-1].at) - begin).total_seconds()
-    begun: dict[tuple[str, str, str], float] = {}
+    begun: dict[tuple[str, str, str], tuple[float, float | None]] = {}
     bars = []
     for record in records:
+        if record.kind not in BEGINS and record.kind not in BEGINS.values():
+            continue
         service, key = record.service or "", record.key or ""
-        since = (datetime.fromisoformat(record.at) - begin).total_seconds()
+        now_s = (datetime.fromisoformat(record.at) - begin).total_seconds()
         if record.kind in BEGINS:
-            begun[service, key, BEGINS[record.kind]] = since
+            begun[service, key, BEGINS[record.kind]] = (now_s, record.body.get("estimate_s"))
         elif (service, key, record.kind) in begun:
+            since_s, estimate_s = begun.pop((service, key, record.kind))
             kind = KINDS[record.kind, bool(record.body.get("ok"))]
-            bars.append(Bar(service, key, begun.pop((service, key, record.kind)), since, kind, undo=record.kind == "undo_outcome"))
-    bars += [Bar(service, key, since, last_s, "open", undo=end == "undo_outcome") for (service, key, end), since in begun.items()]
+            bars.append(Bar(service, key, since_s, now_s, kind, undo=record.kind == "undo_outcome", estimate_s=estimate_s))
+    bars += [
+        Bar(service, key, since_s, last_s, "open", undo=end == "undo_outcome", estimate_s=estimate_s)
+        for (service, key, end), (since_s, estimate_s) in begun.items()
+    ]
     return tuple(sorted(bars, key=lambda bar: bar.start_s))
+
+
+def courses_of(bars: Iterable[Bar]) -> tuple[Course, ...]:
+    """Return how each move went, in the order in which they began."""
+    by_service: dict[str, list[Bar]] = {}
+    for bar in bars:
+        by_service.setdefault(bar.service, []).append(bar)
+    return tuple(Course(service, tuple(mine)) for service, mine in by_service.items())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from engine.journal import Journal
+from engine.journal import Journal, Record
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,14 @@ class Standing:
     runs: frozenset[str] = frozenset()
 
 
+KINDS: Final = ("move_state", "outage", "outcome")
+"""What tells where a move stands: a service may have thousands of other records."""
+
+
 def standing_of(journal: Journal, service: str, until: int) -> Standing:
     """Return where a service's move stood when record `until` was written; what an undone attempt copied is gone."""
     state, outage, copied, runs = "planned", None, None, set()
-    for record in journal.records(service=service, until=until):
+    for record in _telling(journal, service, until):
         body, note = record.body, record.body.get("note") or {}
         if record.kind == "move_state":
             state = str(body["state"])
@@ -35,3 +39,8 @@ def standing_of(journal: Journal, service: str, until: int) -> Standing:
             continue
         runs.add(record.run_id)
     return Standing(state.replace("_", " "), outage, copied, frozenset(runs))
+
+
+def _telling(journal: Journal, service: str, until: int) -> list[Record]:
+    found = [record for kind in KINDS for record in journal.records(kind=kind, service=service, until=until)]
+    return sorted(found, key=lambda record: record.seq)

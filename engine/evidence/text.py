@@ -1,10 +1,12 @@
-"""How times and foreign text are shown."""
+"""How times, sizes and foreign text are shown."""
 
 from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
+
+from engine.language import ENGLISH, Language
 
 CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
@@ -14,7 +16,10 @@ def visible(text: object) -> str:
 
     What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
     """
-    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in str(text))
+    told = str(text)
+    if told.isprintable():  # most is: only what Python can't print needs a closer look
+        return told
+    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in told)
 
 
 def _unseen(one: str) -> bool:
@@ -22,33 +27,33 @@ def _unseen(one: str) -> bool:
     return unicodedata.category(one) in CONTROL or number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF  # noqa: PLR2004 Unicode's non-characters
 
 
-def clock(moment: datetime) -> str:
+def clock(moment: datetime, language: Language = ENGLISH) -> str:
     """Return a moment in UTC, as people read it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{language.moment(moment.astimezone(UTC))} UTC"
 
 
-def local(moment: datetime, offset_s: int | None) -> str:
+def local(moment: datetime, offset_s: int | None, language: Language = ENGLISH) -> str:
     """Return a moment as the operator's clock showed it, with that clock's distance from UTC; nothing when it was not recorded."""
     if offset_s is None:
         return ""
     here = moment.astimezone(timezone(timedelta(seconds=offset_s)))
-    return f"{here:%Y-%m-%d %H:%M:%S} local ({here.tzname()})"
+    return language.say("{moment} local ({zone})", moment=language.moment(here), zone=here.tzname())
 
 
-def size(size_bytes: int) -> str:
+def size(size_bytes: int, language: Language = ENGLISH) -> str:
     """Return a size in the unit that fits (powers of 1000)."""
     value = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 the next unit
-            return f"{size_bytes} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+            return language.several("{number} byte", "{number} bytes", size_bytes) if unit == "bytes" else f"{language.number(value, 1)} {unit}"
         value /= 1000
-    return f"{value:.1f} TB"
+    return f"{language.number(value, 1)} TB"
 
 
-def seconds(duration_s: float) -> str:
+def seconds(duration_s: float, language: Language = ENGLISH) -> str:
     """Return a duration in the unit that fits."""
     if duration_s < 60:  # noqa: PLR2004 a minute
-        return f"{duration_s:.1f} s"
+        return f"{language.number(duration_s, 1)} s"
     minutes, rest = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

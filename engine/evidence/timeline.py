@@ -1,18 +1,19 @@
-"""The timeline of a run as inline SVG: each move's deeds and undos as bars, the measured outage marked."""
+"""The timeline of a run as inline SVG: each move's deeds and undos as bars, what was expected below, the measured outage marked."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from engine.evidence.deeds import WORDS
+from engine.evidence.deeds import WORDS, Bar, Course
 from engine.evidence.view import Page
 
-WIDTH: Final = 900
-LABEL: Final = 120
-LANE: Final = 40
+WIDTH: Final = 1000
+LABEL: Final = 110
+LANE: Final = 44
 TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 
@@ -25,7 +26,7 @@ class Box:
     width: float
     height: float
     title: str
-    kind: str  # deed | failed | undo | open | outage
+    kind: str  # deed | failed | undo | open | estimate | outage
 
 
 @dataclass(frozen=True)
@@ -40,53 +41,79 @@ class Timeline:
     words: str
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """From seconds and services to places in the drawing."""
+
+    span_s: float
+    lanes: dict[str, int]
+
+    @property
+    def per_s(self) -> float:
+        return (WIDTH - LABEL - 20) / self.span_s
+
+    def x(self, second: float) -> float:
+        return LABEL + second * self.per_s
+
+    def width(self, seconds: float, least: float = 1.0) -> float:
+        return max(seconds * self.per_s, least)
+
+
 def timeline_of(page: Page) -> Timeline | None:
     """Return the timeline, None when no deed was done."""
     if not page.bars:
         return None
-    span = max([1.0, *(bar.end_s for bar in page.bars)])
-    scale = (WIDTH - LABEL - 20) / span
-    services = list(dict.fromkeys(bar.service for bar in page.bars))
-    lane = {service: 10 + position * LANE for position, service in enumerate(services)}
-    boxes = [
-        Box(
-            LABEL + bar.start_s * scale, lane[bar.service], max((bar.end_s - bar.start_s) * scale, 1.0), 16,
-            bar.text(), bar.kind,
-        )
-        for bar in page.bars
-    ]  # fmt: skip
-    boxes += _outages(page, lane, scale, span)
+    courses = page.courses
+    lanes = {course.service: 10 + position * LANE for position, course in enumerate(courses)}
+    scale = _Scale(max([1.0, *(bar.end_s for bar in page.bars)]), lanes)
+    boxes = [_box(page, bar, scale) for bar in page.bars]
     return Timeline(
-        WIDTH, 34 + LANE * len(services), tuple(boxes),
-        tuple((lane[service] + 13, service) for service in services), _ticks(span, scale),
-        "; ".join(_words(page, service) for service in services),
+        WIDTH, 34 + LANE * len(lanes), (*boxes, *_estimates(page, scale), *_outages(page, scale)),
+        tuple((place + 13, service) for service, place in lanes.items()), _ticks(scale),
+        "; ".join(_words(page, course) for course in courses),
     )  # fmt: skip
 
 
-def _outages(page: Page, lane: dict[str, int], scale: float, span: float) -> list[Box]:
-    boxes = []
+def _box(page: Page, bar: Bar, scale: _Scale) -> Box:
+    return Box(scale.x(bar.start_s), scale.lanes[bar.service], scale.width(bar.taken_s), 16, bar.text(page.language), bar.kind)
+
+
+def _estimates(page: Page, scale: _Scale) -> Iterator[Box]:
+    """Yield a thin line below each deed as long as it was expected to take."""
+    for bar in page.bars:
+        if bar.estimate_s:
+            lasting = min(bar.estimate_s, scale.span_s - bar.start_s)
+            words = page.language.say("{deed}: about {seconds} s expected", deed=bar.key, seconds=page.language.number(bar.estimate_s))
+            yield Box(scale.x(bar.start_s), scale.lanes[bar.service] + 18, scale.width(lasting), 3, words, "estimate")
+
+
+def _outages(page: Page, scale: _Scale) -> Iterator[Box]:
     for service, outage in page.outages.items():
-        if service not in lane or not outage.get("to_at"):
+        if service not in scale.lanes or not outage.get("to_at"):
             continue
         begin = (datetime.fromisoformat(str(outage["from_at"])) - page.started_at).total_seconds()
-        if 0 <= begin <= span:
-            width = max(float(outage["seconds"]) * scale, 2.0)
-            boxes.append(Box(LABEL + begin * scale, lane[service] + 19, width, 8, f"{service}: outage {outage['seconds']:.1f} s", "outage"))
-    return boxes
+        if 0 <= begin <= scale.span_s:
+            words = page.language.say("{service}: outage {seconds} s", service=service, seconds=page.language.number(float(outage["seconds"]), 1))
+            yield Box(scale.x(begin), scale.lanes[service] + 23, scale.width(float(outage["seconds"]), 2.0), 8, words, "outage")
 
 
-def _ticks(span: float, scale: float) -> tuple[tuple[float, str], ...]:
-    step = next((tick for tick in TICKS if span / tick <= 10), TICKS[-1])  # noqa: PLR2004 at most ten ticks
-    return tuple((LABEL + second * scale, _clock(second)) for second in range(0, int(span) + 1, step))
+def _ticks(scale: _Scale) -> tuple[tuple[float, str], ...]:
+    step = next((tick for tick in TICKS if scale.span_s / tick <= 10), TICKS[-1])  # noqa: PLR2004 at most ten ticks
+    return tuple((scale.x(second), _clock(second)) for second in range(0, int(scale.span_s) + 1, step))
 
 
 def _clock(second: int) -> str:
     return f"{second // 60}:{second % 60:02d}"
 
 
-def _words(page: Page, service: str) -> str:
-    bars = [bar for bar in page.bars if bar.service == service]
-    outage = page.outages.get(service)
-    counted = Counter(WORDS[bar.kind] for bar in bars)
-    told = ", ".join(f"{count} {word}" for word, count in counted.items()) + (f"; outage {float(outage['seconds']):.1f} s" if outage else "")
-    return f"{service}: {len(bars)} actions from {bars[0].start_s:.0f} s to {max(bar.end_s for bar in bars):.0f} s after the start: {told}"
+def _words(page: Page, course: Course) -> str:
+    language, outage = page.language, page.outages.get(course.service)
+    counted = Counter(WORDS[bar.kind] for bar in course.bars)
+    told = ", ".join(f"{language.number(count)} {language.say(word)}" for word, count in counted.items())
+    words = language.several(
+        "{service}: {number} action from {start} s to {end} s after the start: {told}",
+        "{service}: {number} actions from {start} s to {end} s after the start: {told}",
+        len(course.bars),
+        service=course.service, start=language.number(course.start_s), end=language.number(course.start_s + course.taken_s), told=told,
+    )  # fmt: skip
+    return words + (language.say("; outage {seconds} s", seconds=language.number(float(outage["seconds"]), 1)) if outage else "")

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from jinja2 import UndefinedError
-
 from engine.errors import InputError
 from engine.evidence.advice import following_command, next_command
-from engine.evidence.deeds import Bar, bars_of
+from engine.evidence.altered import BACKUP, altered_in, drawable
+from engine.evidence.deeds import Bar, Course, bars_of, courses_of
+from engine.evidence.history import Since, previous_run, since_of
+from engine.evidence.papers import Approved, Paper, approved_of, papers_of
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
 from engine.journal import Journal, Record, chain_problems
+from engine.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.phases import WRITING_PHASES
 from engine.verdict import Verdict
 
+__all__ = ["BACKUP", "Group", "Page", "drawable", "view_of"]
+
 TALLY: Final = tuple(verdict.value for verdict in Verdict)
-BACKUP: Final = "keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)"
 
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one subject: a host or a service."""
+    """The rows of one subject: a host, a service, or the run as a whole."""
 
     subject: str
-    kind: str  # host | service
+    kind: str  # host | service | all
     about: str
     rows: tuple[Mapping[str, Any], ...]
     verdict: str
@@ -68,6 +70,20 @@ class Page:
     chain_head: str
     redacted: int
     rows: int = field(default=0)
+    language: Language = ENGLISH
+    approved: Approved | None = None
+    since: Since | None = None
+    papers: tuple[Paper, ...] = ()
+
+    @property
+    def causes(self) -> tuple[Mapping[str, Any], ...]:
+        """Return what needs a decision; steps that did not run because of others only when there are no others."""
+        return tuple(row for row in self.decisions if row["verdict"] != Verdict.NOT_RUN.value) or self.decisions
+
+    @property
+    def consequences(self) -> int:
+        """Return how many steps did not run because of others."""
+        return len(self.decisions) - len(self.causes)
 
     @property
     def warnings(self) -> int:
@@ -79,54 +95,50 @@ class Page:
         """Return how long the run took."""
         return (self.ended_at - self.started_at).total_seconds()
 
+    @property
+    def courses(self) -> tuple[Course, ...]:
+        """Return how each move went."""
+        return courses_of(self.bars)
 
-def view_of(journal: Journal, run_id: str) -> Page:
-    """Return the page of a run; one without its end record is shown as not finished, an altered one as altered.
 
-    Raises InputError for a run that is not in the journal, and for one altered so far that there is no page to draw.
+def view_of(journal: Journal, run_id: str, language: Language | None = None) -> Page:
+    """Return the page of a run in `language`, else in the one that the run was started in.
+
+    A run without its end record is shown as not finished, an altered one as altered. Raises InputError for a run that is
+    not in the journal, and for one altered so far that there is no page to draw.
     """
     records = journal.records(run_id=run_id)
     if not records:
         raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest --environment NAME")
-    altered = tuple(_altered(journal, records))
+    own = tuple(chain_problems(records))
+    with drawable(own):
+        earlier, approved = previous_run(journal, records), approved_of(journal, records)
+        moves = _first(records, "scope").get("moves") or ()
+        standing = {str(move["service"]): standing_of(journal, str(move["service"]), records[-1].seq) for move in moves}
+        others = set[str]().union(*(one.runs for one in standing.values()))
+    others |= {earlier} if earlier else set()
+    others |= {approved.run_id} if approved else set()
+    altered = own + tuple(altered_in(journal, others - {run_id}))
     with drawable(altered):
-        return _page(journal, [record for record in records if "unreadable" not in record.body], altered)
+        chosen = language or language_of(str(records[0].body.get("lang") or ORIGINAL))
+        page = _page([record for record in records if "unreadable" not in record.body], standing, altered, chosen)
+        return replace(page, approved=approved, since=since_of(journal.records(run_id=earlier), records) if earlier else None)
 
 
-@contextmanager
-def drawable(altered: Sequence[str]) -> Iterator[None]:
-    """Turn what goes wrong while an altered run is drawn into one InputError; in a whole one it is a defect of ours."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, UndefinedError) as error:
-        if not altered:
-            raise
-        raise InputError(f"{'; '.join(altered)}. Expected: what longshore wrote. No page can be drawn: {BACKUP}") from error
-
-
-def _altered(journal: Journal, records: Sequence[Record]) -> Iterable[str]:
-    """Yield what is wrong with the chain of a run, and with those of earlier runs whose records its page shows."""
-    yield from chain_problems(records)
-    moves = _first(records, "scope").get("moves") or ()
-    standing = [standing_of(journal, str(move["service"]), records[-1].seq) for move in moves]
-    for run_id in sorted({run for one in standing for run in one.runs} - {records[0].run_id}):
-        yield from chain_problems(journal.records(run_id=run_id))
-
-
-def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...]) -> Page:
+def _page(records: Sequence[Record], standing: Mapping[str, Standing], altered: tuple[str, ...], language: Language) -> Page:
     about = records[0].body
     command = str(about["command"])
-    rows = [{**r.body, "key": r.key, "at": r.at} for r in records if r.kind == "step"]
+    rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == "step"]
     ended = next((r for r in records if r.kind == "run_ended"), None)
     scope = _first(records, "scope")
-    standing = {str(move["service"]): standing_of(journal, str(move["service"]), records[-1].seq) for move in scope.get("moves") or ()}
     dry_run = _is_dry_run(records, rows)
     verdict = Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None)
+    whole = sentence_of(command, rows, scope, finished=ended is not None, dry_run=dry_run, language=language)
     return Page(
         run_id=records[0].run_id,
         command=command,
         environment=str(about["environment"]),
-        sentence=altered_sentence(command, scope) if altered else sentence_of(command, rows, scope, finished=ended is not None, dry_run=dry_run),
+        sentence=altered_sentence(command, scope, language) if altered else whole,
         verdict=verdict,
         following=following_command(about, verdict),
         finished=ended is not None,
@@ -140,7 +152,7 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
         decisions=_decisions(rows, about, standing, dry_run=dry_run),
-        groups=_groups(rows, scope),
+        groups=_groups(rows, scope, {str(r.body["name"]) for r in records if r.kind == "host"}),
         services=_services(rows, scope, standing),
         hosts=tuple(r.body for r in records if r.kind == "host"),
         bars=bars_of(records),
@@ -149,10 +161,12 @@ def _page(journal: Journal, records: Sequence[Record], altered: tuple[str, ...])
         logs=tuple(r.body for r in records if r.kind == "log"),
         tables=tuple(r.body for r in records if r.kind == "table"),
         not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == "not_applicable"),
-        notices=tuple(_notices(records)),
+        notices=tuple(_notices(records, language)),
         chain_head=records[-1].hash,
         redacted=int(ended.body.get("redacted", 0)) if ended else 0,
         rows=len(rows),
+        language=language,
+        papers=tuple(papers_of(records)),
     )
 
 
@@ -160,14 +174,17 @@ def _first(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
     return next((record.body for record in records if record.kind == kind), {})
 
 
-def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any]) -> tuple[Group, ...]:
+def _groups(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], hosts: set[str]) -> tuple[Group, ...]:
     moves = {move["service"]: move for move in scope.get("moves") or ()}
+    mine: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        mine.setdefault(str(row["subject"]), []).append(row)
     groups = []
-    for subject in dict.fromkeys(row["subject"] for row in rows):
-        mine = tuple(row for row in rows if row["subject"] == subject)
+    for subject, own in mine.items():
         move = moves.get(subject)
-        about = f"{move['source']} → {move['target']}, {move['wave']}" if move else "host"
-        groups.append(Group(subject, "service" if move else "host", about, mine, verdict_of(mine, finished=True)))
+        about = f"{move['source']} → {move['target']}, {move['wave']}" if move else ""
+        kind = "service" if move else "host" if subject in hosts else "all"
+        groups.append(Group(subject, kind, about, tuple(own), verdict_of(own, finished=True)))
     return tuple(groups)
 
 
@@ -182,23 +199,28 @@ def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) ->
 def _decisions(
     rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], standing: Mapping[str, Standing], *, dry_run: bool
 ) -> tuple[Mapping[str, Any], ...]:
-    """Return what is not fine, each with the command that follows once its cause is mended."""
+    """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
     states = {service: one.state for service, one in standing.items()}
     return tuple(
         {**row, "next": next_command(about, row, states.get(str(row["service"]), "planned"), dry_run=dry_run)}
-        for row in rows
-        if row["verdict"] not in FINE
+        for row in sorted((row for row in rows if row["verdict"] not in FINE), key=lambda row: bool(warns(row)))
     )
 
 
-def _notices(records: Sequence[Record]) -> Iterable[str]:
+def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
     """Yield what an approver should know and no step says: locks that were broken, and what serves after an undo."""
     for record in records:
         body = record.body
         if record.kind == "lock_broken":
-            yield f"{body['host']}: the lock held by {body['held_by']} was broken: {body['reason']}"
+            about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
+            yield language.say("{host}: the lock held by {holder} was broken: {reason}", **about)
+        elif record.kind == "goes_on_as_begun":
+            services = ", ".join(map(str, body["services"]))
+            yield language.say("{services}: goes on as it began, although the plan has changed since", services=services)
+        elif record.kind == "source_proof" and body["ok"]:
+            yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
         elif record.kind == "source_proof":
-            yield f"{record.service} after the undo: {'' if body['ok'] else 'NOT proven to serve: '}{body['text']}"
+            yield language.say("{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"])
 
 
 def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:

@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from engine.evidence.bundle import junit, render, summary
+from engine.evidence.bundle import junit, summary
+from engine.evidence.drawing import render
 from engine.evidence.text import clock, local, seconds, size, visible
 from tests.unit.making_evidence import MOVES, Night
 
@@ -76,7 +77,7 @@ def test_a_dry_run_cannot_be_taken_for_the_real_one(tmp_path: Path) -> None:
     page = night.page()
 
     assert page.sentence == "Dry run. Migration of 1 service failed: 1 of 1 steps failed"
-    assert '<p class="dry">DRY RUN — nothing was changed</p>' in render(page)
+    assert '<span class="dry">DRY RUN — nothing was changed</span>' in render(page)
     assert "**DRY RUN — nothing was changed**" in summary(page)
 
 
@@ -99,11 +100,12 @@ def test_the_first_screen_answers_the_approver(tmp_path: Path) -> None:
     night.run.record("move_state", service="n8n", body={"state": "undone"})
 
     html = render(night.page())
-    first = re.sub(r"<[^>]+>|\s+", " ", html[html.index("<body>") : html.index('id="decide"')])
+    first = re.sub(r"<[^>]+>|\s+", " ", html[html.index("<body>") : html.index("<main")])
     first = re.sub(" +", " ", first)
 
     for words in (
-        "1 of 6 passed", "Failed 1", "Unknown 2", "Not run 1", "Waived 1", "redis 4.2 s ± 0.1 s 6.5 MB", "Hosts wf001",
+        "1 of 6 PASSED", "1 FAILED", "2 UNKNOWN", "1 NOT RUN", "1 WAIVED", "redis 4.2 s ± 0.1 s · 6.5 MB", "Hosts wf001", "Phase migration",
+        "Needs a decision 3", "1 step did not run because of it", "Plan dddddddddddddddd", "Approved by nobody yet",
         "longshore 0.1.0, commit cccccccccccc+changes", "Began 2026-01-01 00:00:01 UTC 2025-12-31 21:00:01 local (UTC-03:00)",
         "Ended 2026-01-01 00:00:14 UTC", "Took 13.0 s",
     ):  # fmt: skip
@@ -134,7 +136,7 @@ def test_each_service_has_its_own_verdict(tmp_path: Path) -> None:
         ("redis", "PASSED", 1, 1, "needs person"), ("n8n", "FAILED", 0, 1, "planned"),
     ]  # fmt: skip
     assert [(g.subject, g.kind, g.about) for g in page.groups] == [
-        ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", "host"),
+        ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", ""),
     ]  # fmt: skip
 
 
@@ -226,7 +228,7 @@ def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
 
     heads = [re.findall(r"<th[^>]*>([^<]*)", table) for table in re.findall(r"<thead[^>]*>(.*?)</thead>", html)]
     assert ["Service", "Verdict", "From → to"] in [head[:3] for head in heads]
-    for rule in ('content="width=device-width', "@media screen and (prefers-color-scheme:dark)", "@media (max-width:48rem)", "@media print"):
+    for rule in ('content="width=device-width', "@media screen and (prefers-color-scheme:dark)", "@media (max-width:52rem)", "@media print"):
         assert rule in html
 
 

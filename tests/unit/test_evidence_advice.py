@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from engine.evidence.advice import command_line, next_command
-from engine.evidence.bundle import render, summary
+from engine.evidence.bundle import summary
+from engine.evidence.drawing import render
 from tests.unit.making_evidence import Night
 
 

@@ -9,7 +9,8 @@ import pytest
 from commands import report
 from engine.errors import InputError
 from engine.evidence import write_evidence
-from engine.evidence.bundle import junit, render, summary
+from engine.evidence.bundle import junit, summary
+from engine.evidence.drawing import render
 from engine.evidence.view import view_of
 from tests.unit.making_evidence import Night
 

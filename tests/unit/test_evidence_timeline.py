@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.evidence.bundle import render, summary
+from engine.evidence.bundle import summary
+from engine.evidence.drawing import render
 from engine.evidence.timeline import timeline_of
 from tests.unit.making_evidence import Night
 

@@ -1,0 +1,106 @@
+"""Bring the catalogues of other languages up to date: catalogue [--check]. Each new text waits there for its translation."""
+
+from __future__ import annotations
+
+import ast
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from engine.errors import InputError
+from engine.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
+from engine.product import NAME, VERSION
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "commands", "runbooks")
+KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
+"""The functions whose first texts are for people: see engine/language.py."""
+
+METHODS: Final = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
+FORMS: Final = 2
+"""One and many: what the languages so far need."""
+
+Text = str | tuple[str, ...]
+
+
+def texts_for_people() -> dict[Text, list[str]]:
+    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of all steps."""
+    found: dict[Text, list[str]] = {}
+    for room in ROOMS:
+        for file, _, text, _, _ in extract_from_dir(str(ROOT / room), METHODS, keywords=KEYWORDS, options_map={"**.j2": {"trimmed": "false"}}):
+            found.setdefault(text if isinstance(text, str) else tuple(text[:2]), []).append(f"{room}/{file}")
+    for module in sorted((ROOT / "runbooks").glob("*/test_*.py")):
+        for sentence in sentences_of(module.read_text(encoding="utf-8")):
+            found.setdefault(sentence, []).append(str(module.relative_to(ROOT)))
+    return found
+
+
+def sentences_of(source: str) -> Iterator[str]:
+    """Yield the sentence of each step in a runbook's source: the first line of its docstring."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            doc = ast.get_docstring(node)
+            if doc:
+                yield doc.splitlines()[0].strip()
+
+
+def untranslated(code: str) -> list[str]:
+    """Return the texts that a language lacks."""
+    kept = _kept(code)
+    return [_first(text) for text in texts_for_people() if not _is_translated(kept, text)]
+
+
+def _is_translated(catalogue: Catalog, text: Text) -> bool:
+    message = catalogue.get(_first(text))
+    told = message.string if message and not message.fuzzy else ""
+    strings = (told,) if isinstance(told, str) else tuple(told or ())
+    return bool(strings) and all(strings) and len(strings) == (1 if isinstance(text, str) else FORMS)
+
+
+def _first(text: Text) -> str:
+    return text if isinstance(text, str) else text[0]
+
+
+def _kept(code: str) -> Catalog:
+    file = catalogue_file(code)
+    return read_po(io.BytesIO(file.read_bytes() if file.exists() else b""), locale=LOCALES[code])
+
+
+def updated(code: str) -> Catalog:
+    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty, old ones gone."""
+    kept = _kept(code)
+    fresh = Catalog(
+        locale=LOCALES[code], project=NAME, version=VERSION, header_comment=f"# The texts of {NAME} in {code}; kept current by: nox -s catalogue",
+        msgid_bugs_address="", last_translator="", language_team="", fuzzy=False,
+        creation_date=kept.creation_date, revision_date=kept.creation_date,
+    )  # fmt: skip
+    for text, files in sorted(texts_for_people().items(), key=lambda item: (min(item[1]), _first(item[0]))):
+        before = kept.get(_first(text))
+        string = before.string if before and _is_translated(kept, text) else ("", "") if isinstance(text, tuple) else ""
+        fresh.add(text, string, locations=[(file, 0) for file in sorted(set(files))])
+    return fresh
+
+
+def main(argv: list[str]) -> int:
+    """Write the catalogues, or with --check raise InputError when a text is not translated."""
+    if argv not in ([], ["--check"]):
+        raise InputError(f"catalogue {' '.join(argv)}: expected nothing or --check")
+    for code in LANGUAGES:
+        if code == ORIGINAL:
+            continue
+        file = catalogue_file(code)
+        if not argv:
+            fresh = io.BytesIO()
+            write_po(fresh, updated(code), width=0, include_lineno=False)
+            file.write_bytes(fresh.getvalue())
+        missing = untranslated(code)
+        told = "".join(f"\n  {text}" for text in missing)
+        if argv and missing:
+            raise InputError(f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s catalogue, then fill them in")
+        print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{told}")
+    return 0
