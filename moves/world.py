@@ -63,10 +63,14 @@ class World:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
         for container in facts.containers:
-            marked = self._marked(container.name)
-            self.redactor.register_environment(container.env, marked)
-            self.redactor.register_container(container.raw, marked)
+            self.register(container)
         return facts
+
+    def register(self, container: ContainerFacts) -> None:
+        """Let the redactor know every secret that a container's facts tell."""
+        marked = self._marked(container.name)
+        self.redactor.register_environment(container.env, marked)
+        self.redactor.register_container(container.raw, marked)
 
     def _marked(self, container: str) -> frozenset[str]:
         """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""

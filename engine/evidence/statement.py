@@ -107,8 +107,9 @@ def _approval(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _chains(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return each chain's length and head: a cut tail shows only against a head that is kept elsewhere."""
-    last = {record.run_id: record for record in records}
-    return [{"run": run, "records": sum(one.run_id == run for one in records), "head": record.hash} for run, record in last.items()]
+    last = {(record.run_id, record.writer): record for record in records}
+    counts = Counter((record.run_id, record.writer) for record in records)
+    return [{"run": chain[0], "writer": chain[1], "records": counts[chain], "head": record.hash} for chain, record in last.items()]
 
 
 def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any] | None:
