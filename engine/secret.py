@@ -154,6 +154,11 @@ class Redactor:
             return value
         return self._value(value)
 
+    def hides(self, texts: Iterable[str]) -> bool:
+        """Return whether a record would tell any of these texts otherwise; nothing is counted."""
+        texts = list(texts)
+        return not self._is_clean(BETWEEN.join(texts)) and any(self.shown(text) != text for text in texts)
+
     def _is_clean(self, text: str) -> bool:
         """Return whether there is nothing to remove: most records are told by one look over all their texts."""
         known = any(value in text for value in self._longest_first) or any(value[:CUT] in text for value in self._drawn)
