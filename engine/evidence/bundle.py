@@ -57,7 +57,7 @@ def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer |
         _refuse_changed(folder, tuple(files))
         for name, content in files.items():
             write_whole(folder / name, content)
-        seal(folder, signer)
+        seal(folder, signer, whole=None if page.altered else True)
     _point_latest(journal, run_id, folder, page.command)
     return Paths(folder, folder / PAGE, page.altered)
 
