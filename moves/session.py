@@ -138,7 +138,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
         world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
-        record_plan(world, scope)
+        record_plan(world, scope, waivers)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,
