@@ -43,7 +43,7 @@ find_python() {
 
 install_packages() {
     local wanted=() package program
-    for pair in git:git openssh-client:ssh procps:pgrep mmdebstrap:mmdebstrap iptables:iptables docker.io:dockerd docker-cli:docker; do
+    for pair in git:git openssh-client:ssh jq:jq procps:pgrep mmdebstrap:mmdebstrap iptables:iptables docker.io:dockerd docker-cli:docker; do
         package=${pair%%:*} program=${pair##*:}
         command -v "$program" >/dev/null || wanted+=("$package")
     done

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.inventory import Link, ServiceEntry
+from engine.plan import landed_port
 from engine.scope import Scope
 from engine.verdict import Judgement, failed, passed
 from hosts.facts import HostFacts
@@ -124,7 +125,7 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
         return
     dependant, provider = scope.services[link.from_], scope.services[link.to]
     networks = [name for name in dependant.networks if name in provider.networks] or list(dependant.networks)[:1]
-    reached = reachable_port(provider, link.port)
+    reached = reachable_port(provider, link.port, remaps_at(scope, link.to, there))
     if reached is None:
         problems.append(
             f"{link_name(link)}: {link.name}:{link.port} must cross from {here} to {there}, but {link.to} publishes no "
@@ -154,6 +155,7 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
     entry = scope.services[name]
     if where[name] == entry.host:
         return
+    remaps = remaps_at(scope, name, where[name])
     for port in entry.ports:
         if port.protocol != "tcp":
             problems.append(f"{name}: {port.host}/{port.protocol} can't be relayed: only TCP can. Re-point its clients first")
@@ -162,14 +164,19 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         else:
             address = scope.environment.hosts[where[name]].address
             publish = f"{port.address or '0.0.0.0'}:{port.host}"  # noqa: S104 as the service itself published it
-            yield Forwarder(entry.host, PUBLISHED_ONLY, name, port.container, address, port.host, publish)
+            yield Forwarder(entry.host, PUBLISHED_ONLY, name, port.container, address, landed_port(port, remaps), publish)
 
 
-def reachable_port(provider: ServiceEntry, container_port: int) -> int | None:
+def remaps_at(scope: Scope, service: str, host: str) -> Mapping[str, int]:
+    """Return which of a service's published ports are others on a host: those that its move there says."""
+    return next((move.ports for move in scope.plan.moves if (move.service, move.target) == (service, host)), {})
+
+
+def reachable_port(provider: ServiceEntry, container_port: int, remaps: Mapping[str, int] | None = None) -> int | None:
     """Return the host port under which other hosts reach a container port, None when it is not published to them."""
     for port in provider.ports:
         if port.container == container_port and port.protocol == "tcp" and (port.address or "") not in LOOPBACK:
-            return int(port.host)
+            return landed_port(port, remaps or {})
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from checks.fidelity import remapped_bindings
 from engine.product import LABEL_MOVE, LABEL_ROLE
 
 SHORT_ID: Final = 12
@@ -22,12 +23,14 @@ def specification_of(
     move_label: str = "",
     dropped: Collection[str] = (),
     addresses: Mapping[str, str] | None = None,
+    ports: Mapping[str, int] | None = None,
 ) -> Specification:
     """Return the create body for a container as `docker inspect` shows it, restart policy included.
 
     `dropped` are destinations of mounts with rule `drop`; `addresses` maps an address of the source that ports are
-    bound to onto the target's. The endpoints of all its networks are in NetworkingConfig: engines before API 1.44 take
-    only one at creation (https://docs.docker.com/reference/api/engine/version-history/#v144-api-changes).
+    bound to onto the target's, `ports` a published port ("5432/tcp") onto the one on the target. The endpoints of all
+    its networks are in NetworkingConfig: engines before API 1.44 take only one at creation
+    (https://docs.docker.com/reference/api/engine/version-history/#v144-api-changes).
     """
     config = dict(inspect.get("Config") or {})
     host_config = {key: value for key, value in (inspect.get("HostConfig") or {}).items() if key not in NOT_CREATED}
@@ -37,7 +40,7 @@ def specification_of(
     if move_label:
         config["Labels"] = {**(config.get("Labels") or {}), LABEL_MOVE: move_label, LABEL_ROLE: "service"}
     host_config["NetworkMode"] = network_of(inspect)
-    host_config["PortBindings"] = _bindings(host_config.get("PortBindings"), addresses or {})
+    host_config["PortBindings"] = _bindings(remapped_bindings(host_config.get("PortBindings"), ports or {}), addresses or {})
     _name_every_mount(host_config, inspect, frozenset(dropped))
     return {**config, "HostConfig": host_config, "NetworkingConfig": {"EndpointsConfig": _endpoints(inspect)}}
 

@@ -27,6 +27,7 @@ class CreateTarget:
     route: Route
     dropped: Collection[str] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
     key: str = field(default="create-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -34,7 +35,8 @@ class CreateTarget:
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.route
-        return f"{route.target}: create {route.container} as it is on {route.source}, with its networks, not started"
+        remaps = "".join(f", {port} published as {number}" for port, number in self.ports.items())
+        return f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not started"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -44,7 +46,7 @@ class CreateTarget:
         """Create networks, re-apply the tag, create the container, connect it."""
         route = self.route
         recorded = need_recorded(route)
-        body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses)
+        body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports)
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
         existing = self._existing()
         route.audit(route.target, self.key, self.describe())
@@ -63,7 +65,7 @@ class CreateTarget:
         if target is None:
             return failed(f"{route.target}: no container {route.container}. Expected: created. Run the move again")
         where = f"{route.container} on {route.target}"
-        return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped)
+        return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped, ports=self.ports)
 
     def undo(self, note: Note) -> None:
         """Remove the container and the networks that this attempt created, nothing else."""

@@ -28,13 +28,20 @@ class Difference:
 
 
 def compare_containers(
-    source: Mapping[str, Any], target: Mapping[str, Any], *, committed: bool = False, dropped: Iterable[str] = ()
+    source: Mapping[str, Any],
+    target: Mapping[str, Any],
+    *,
+    committed: bool = False,
+    dropped: Iterable[str] = (),
+    ports: Mapping[str, int] | None = None,
 ) -> list[Difference]:
     """Return every field that differs and may not; `source` is the inspect answer recorded before its stop.
 
-    After commit the restart policy must be equal too. `dropped` are the destinations of mounts with rule `drop`.
+    After commit the restart policy must be equal too. `dropped` are the destinations of mounts with rule `drop`;
+    `ports` are the plan's remaps of published ports ("5432/tcp": 15432), which the target must have then.
     """
     gone = frozenset(dropped)
+    source = with_remaps(source, ports or {})
     here, there = dict(_flatten(_normal(source, gone))), dict(_flatten(_normal(target, gone)))
     found = []
     for path in sorted(here.keys() | there.keys()):
@@ -53,11 +60,12 @@ def judge_fidelity(
     *,
     committed: bool = False,
     dropped: Iterable[str] = (),
+    ports: Mapping[str, int] | None = None,
 ) -> Judgement:
-    """Judge whether the container `where` ("redis on wf001") equals its source but for the written list."""
+    """Judge whether the container `where` ("redis on wf001") equals its source but for the written list and the plan's remaps."""
     if not source.get("Config") or not target.get("Config"):
         return unknown(f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again")
-    differences = compare_containers(source, target, committed=committed, dropped=dropped)
+    differences = compare_containers(source, target, committed=committed, dropped=dropped, ports=ports)
     compared = len(dict(_flatten(_normal(source, frozenset(dropped)))))
     if differences:
         return failed(
@@ -67,7 +75,28 @@ def judge_fidelity(
             fields_different=len(differences),
             fields_compared=compared,
         )
-    return passed(f"{where}: {compared} fields equal to its source's", fields_compared=compared)
+    remaps = "".join(f"; {port} published as {number}, as the plan says" for port, number in sorted((ports or {}).items()))
+    return passed(f"{where}: {compared} fields equal to its source's{remaps}", fields_compared=compared)
+
+
+def with_remaps(inspect: Mapping[str, Any], ports: Mapping[str, int]) -> Mapping[str, Any]:
+    """Return an inspect answer as it would be with the plan's remaps of published ports."""
+    host_config = inspect.get("HostConfig")
+    if not ports or not host_config:
+        return inspect
+    return {**inspect, "HostConfig": {**host_config, "PortBindings": remapped_bindings(host_config.get("PortBindings"), ports)}}
+
+
+def remapped_bindings(bindings: Mapping[str, Any] | None, ports: Mapping[str, int]) -> Mapping[str, Any] | None:
+    """Return Docker's port bindings with each published port that the plan remaps under its new number."""
+    if not bindings or not ports:
+        return bindings
+    return {inside: [_remapped(item, inside, ports) for item in items or []] for inside, items in bindings.items()}
+
+
+def _remapped(item: Mapping[str, Any], inside: str, ports: Mapping[str, int]) -> dict[str, Any]:
+    published = f"{item.get('HostPort', '')}/{inside.partition('/')[2] or 'tcp'}"
+    return {**item, "HostPort": str(ports[published])} if published in ports else dict(item)
 
 
 def _normal(raw: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""Are the ports that the service will publish free on its target, and who holds them if not."""
+"""Are the ports that the service will publish free on its target, and who holds them if not.
+
+`python -m checks.ports PATH…` scans local compose files: who publishes what, and what collides.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from checks.port_addresses import bound_of, overlap
 from engine.model import ContainerFacts
 from engine.product import LABEL_MOVE
 from engine.verdict import Judgement, failed, passed
 from hosts.facts import HostFacts
-
-EVERY_ADDRESS: Final = frozenset({"", "*", "0.0.0.0", "::", "[::]"})  # noqa: S104 compared, never bound
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,23 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
     if own:
         return None
     for socket in target.listening:
-        if socket.port == need.port and socket.protocol.startswith(need.protocol) and _same_address(socket.address, need.address):
+        listens = bound_of(socket.address, of_socket=True)
+        if socket.port == need.port and socket.protocol.startswith(need.protocol) and overlap(listens, bound_of(need.address)):
             process = socket.process or "a process not named"
             return f"{need.port}/{need.protocol} ({need.service}) by {process} on {socket.address}"
     return None
 
 
 def _publishes(container: ContainerFacts, need: PortNeed) -> bool:
+    wanted = need.port, need.protocol
     return any(
-        port == need.port and protocol == need.protocol and _same_address(address, need.address) for address, port, _, protocol in container.published
+        (port, protocol) == wanted and overlap(bound_of(address), bound_of(need.address)) for address, port, _, protocol in container.published
     )
 
 
-def _same_address(one: str, other: str) -> bool:
-    return one in EVERY_ADDRESS or other in EVERY_ADDRESS or one == other
+if __name__ == "__main__":
+    import sys
+
+    from checks.port_main import main
+
+    sys.exit(main(sys.argv[1:]))

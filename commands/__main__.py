@@ -5,11 +5,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import traceback
 from pathlib import Path
+from typing import Final
 
+from engine.console import guarded_console
 from engine.errors import InputError, LongshoreError, NeedsPersonError, RefusedError
 from engine.phases import PHASES
+from engine.secret import Redactor
 from engine.verdict import ExitCode
+
+DEFECT: Final = 70
+"""As sysexits.h calls an internal error; Python's own 1 would say FAILED."""
 
 
 def command_names() -> list[str]:
@@ -25,6 +32,11 @@ def main(argv: list[str]) -> int:
         known = ", ".join(command_names())
         print(f'command "{name}": not known; known: {known}. Try: nox -l', file=sys.stderr)
         return ExitCode.WRONG_INPUT
+    with guarded_console(Redactor()):
+        return _run(name, argv)
+
+
+def _run(name: str, argv: list[str]) -> int:
     try:
         if name in PHASES:
             from commands.phase import run_phase  # noqa: PLC0415 pytest is slow to import
@@ -35,6 +47,9 @@ def main(argv: list[str]) -> int:
     except LongshoreError as error:
         print(error, file=sys.stderr)
         return _exit_code(error)
+    except Exception:  # noqa: BLE001 a defect of ours: its traceback is printed while the console is still guarded
+        traceback.print_exc()
+        return DEFECT
 
 
 def _exit_code(error: LongshoreError) -> int:

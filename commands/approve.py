@@ -1,4 +1,7 @@
-"""Approve the plan as it is now: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab."""
+"""Approve the plan as it is now: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab.
+
+The whole plan is signed; --service and --wave say whose containers must have been seen by preflight.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ LAB_KEYS: Final = Path("state") / "lab" / "approvers"
 def main(argv: list[str]) -> int:
     """Show the plan, sign it as one person in one role, and say what is still missing."""
     parser = argparse.ArgumentParser(prog="approve", description=__doc__)
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave")
     parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; one of the environment's approvers")
     parser.add_argument("--role", choices=("technical", "business"), help="in which role")
     parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
@@ -36,7 +39,7 @@ def main(argv: list[str]) -> int:
     signers = _signers(scope, parsed.person, parsed.role, parsed.key)
     services = [move.service for move in scope.moves]
     _refuse_unseen(scope, journal, services)
-    subject = subject_of(scope, journal, services)
+    subject = subject_of(scope, journal, [*services, *_seen_before(scope, journal, services)])
     for person, role, key in signers:
         statement = Statement(subject, role, person, datetime.now(UTC))
         print(f"signed: {sign_approval(scope, statement, render_plan(scope), key)} ({person}, {role})")
@@ -64,6 +67,12 @@ def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
         raise RefusedError(
             "\n".join(["approve: refused, nothing was signed", *(f"  {line}" for line in wrong), f"Try: nox -s preflight -- {_where(scope)}"])
         )
+
+
+def _seen_before(scope: Scope, journal: Journal, services: list[str]) -> list[str]:
+    """Return the plan's other services whose preflight still counts: signing for some takes nothing back from the others."""
+    others = [move.service for move in scope.plan.moves if move.service in scope.services and move.service not in services]
+    return [service for service in others if not preflight_problems(service, scope, journal, datetime.now(UTC))]
 
 
 def _where(scope: Scope) -> str:

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.lab import demo_warm, lab_reset, lab_up
+from bench.ports import ports_5000
 from bench.row import Row
 from engine.errors import InputError
 
-ROWS: Final[dict[str, Callable[[], Row]]] = {"lab-up": lab_up, "lab-reset": lab_reset, "demo-warm": demo_warm}
+ROWS: Final[dict[str, Callable[[], Row]]] = {"lab-up": lab_up, "lab-reset": lab_reset, "demo-warm": demo_warm, "ports-5000": ports_5000}
 FOLDER: Final = Path("reports")
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "bench"
 

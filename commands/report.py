@@ -1,4 +1,7 @@
-"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME."""
+"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+
+With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from engine.language import language_of
 from engine.options import add_flags, read_options
 from engine.secret import Redactor
 from engine.verdict import ExitCode
+from moves.signing import SIGN_KEY, signer_of
 
 LATEST: Final = "latest"
 
@@ -22,8 +26,10 @@ def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
     parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, or the begin of a run's id or of its folder's name")
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
+    signer = signer_of(parsed.sign_key)
     options = read_options(lambda name: getattr(parsed, name), argv)
     file = Path("state") / f"{options.environment}.sqlite"
     if not file.exists():
@@ -31,7 +37,7 @@ def main(argv: list[str]) -> int:
     journal = Journal.open(file, redactor=Redactor())
     run = find_run(journal.records(kind="run_started"), parsed.run, file)
     language = language_of(parsed.lang) if parsed.lang else None
-    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), language)
+    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer, language)
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
         print(f"altered: {file}: {problem}", file=sys.stderr)

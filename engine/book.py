@@ -85,6 +85,10 @@ class JournalBook:
         """Return text without secrets."""
         return self.journal.redactor.text(text)
 
+    def tell(self, text: str) -> None:
+        """Print what came after the end."""
+        self._say(Text(self.redact(text)))
+
     def _say(self, text: Text | str) -> None:
         """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal."""
         with suppress(OSError):

@@ -2,6 +2,7 @@
 
     LongshoreError
     ├── InputError            wrong input: file, flag, environment (exit 4)
+    │   └── NotUnderstoodError  a file of somebody else's that can't be read as what it should be; the others are
     ├── RefusedError          a gate said no; nothing was done (exit 3)
     │   └── LockLostError     somebody else took over in the meantime; nothing more is done, not even undone
     ├── CouldNotLookError     no answer to a question: becomes UNKNOWN, never FAILED
@@ -23,6 +24,15 @@ class LongshoreError(Exception):
 
 class InputError(LongshoreError):
     """A file or flag is wrong; nothing was started."""
+
+
+class NotUnderstoodError(InputError):
+    """A place in a file can't be read as what it should be; `reason` quotes nothing that may be a secret."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        """Keep the place, so that a report can name it; line 0 is the file as a whole."""
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.file, self.line, self.reason = file, line, reason
 
 
 class RefusedError(LongshoreError):

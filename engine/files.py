@@ -43,8 +43,11 @@ class _Drafts:
         return dict(self.inventory.rough.services) if self.inventory and self.inventory.rough else {}
 
 
-def load_files(inventory: Path, plan: Path, environment: Path) -> Files:
-    """Return the three files; raises InputError with all problems of all of them, each with its file and path."""
+def load_files(inventory: Path, plan: Path, environment: Path, *, ports_taken: bool = True) -> Files:
+    """Return the three files; raises InputError with all problems of all of them, each with its file and path.
+
+    Without `ports_taken` a port that a moved service finds taken is no problem: who plans a remap reads such files.
+    """
     refusals: list[str] = []
     drafts = _Drafts(
         _read(inventories.read_inventory, inventory, refusals),
@@ -52,8 +55,9 @@ def load_files(inventory: Path, plan: Path, environment: Path) -> Files:
         _read(environments.read_environment, environment, refusals),
     )
     _judge(drafts.inventory, inventories.problems_of, refusals)
-    _judge(drafts.plan, lambda draft: plans.problems_of(draft, drafts.inventory.rough if drafts.inventory else None, drafts.known), refusals)
-    _judge(drafts.environment, lambda draft: _environment_problems(draft, drafts), refusals)
+    rough = drafts.inventory.rough if drafts.inventory else None
+    _judge(drafts.plan, lambda draft: plans.problems_of(draft, rough, drafts.known, ports_taken=ports_taken), refusals)
+    _judge(drafts.environment, lambda draft: _environment_problems(draft, drafts, ports_taken=ports_taken), refusals)
     if refusals:
         raise InputError("\n".join(refusals))
     return Files(_whole(drafts.inventory), _whole(drafts.plan), _whole(drafts.environment))
@@ -78,7 +82,7 @@ def _judge(draft: Draft[Model] | None, problems_of: Callable[[Draft[Model]], Ite
         refusals.append(refusal_of(draft.path, problems))
 
 
-def _environment_problems(draft: Draft[Environment], drafts: _Drafts) -> Iterator[str]:
+def _environment_problems(draft: Draft[Environment], drafts: _Drafts, *, ports_taken: bool) -> Iterator[str]:
     """Yield what is wrong with an environment, by itself and beside the inventory and the plan."""
     yield from environments.problems_of(draft)
     environment = draft.rough
@@ -90,7 +94,7 @@ def _environment_problems(draft: Draft[Environment], drafts: _Drafts) -> Iterato
     plan = drafts.plan.rough if drafts.plan else None
     if plan:
         yield from _backup_problems(environment, plan)
-        yield from _added_arrivals(environment, plan, drafts.services)
+        yield from _added_arrivals(environment, plan, drafts.services, ports_taken=ports_taken)
 
 
 def _service_problems(environment: Environment, drafts: _Drafts, added: tuple[str, ...]) -> Iterator[str]:
@@ -122,10 +126,10 @@ def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
         yield f"backup/reason: missing; {backup.host} is a target of the plan; expected another host, or why the backup may lie beside the moved data"
 
 
-def _added_arrivals(environment: Environment, plan: Plan, services: dict[str, ServiceEntry]) -> Iterator[str]:
+def _added_arrivals(environment: Environment, plan: Plan, services: dict[str, ServiceEntry], *, ports_taken: bool) -> Iterator[str]:
     """Yield what a moved service finds taken by a service that only this environment has."""
     for position, move in enumerate(plan.moves):
         for name, entry in environment.adds.services.items():
             if name != move.service and entry.host == move.target and move.service in services:
-                for taken in inventories.taken_by(entry, services[move.service]):
+                for taken in inventories.taken_by(entry, plans.landed(services[move.service], move.ports), ports=ports_taken):
                     yield f"adds/services/{name}: {taken} on {move.target} is in the way of {move.service} (plan, moves/{position}); expected it free"

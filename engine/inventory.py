@@ -112,6 +112,9 @@ class ServiceEntry(Strict):
     health: HealthEntry | None = Field(None, description="health endpoint")
     options: dict[str, Any] = Field(default_factory=dict, description="what its product needs to know; see services/<product>.py")
     secrets: dict[str, SecretReference] = Field(default_factory=dict, description="credentials by reference")
+    sensitive: tuple[str, ...] = Field(
+        (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
+    )
     writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")
     notes: str = Field("", description="what a person should know")
@@ -219,9 +222,9 @@ def port_clashes(services: Mapping[str, ServiceEntry], where: Mapping[str, str],
                 yield f"{path}/{other}/ports: {port} on {where[other]} is published by {one} too; expected one service per port"
 
 
-def taken_by(entry: ServiceEntry, newcomer: ServiceEntry) -> Iterator[str]:
-    """Yield what a newcomer wants and a service on the same host has: published ports, the container's name."""
-    for port in _shared_ports(entry, newcomer):
+def taken_by(entry: ServiceEntry, newcomer: ServiceEntry, *, ports: bool = True) -> Iterator[str]:
+    """Yield what a newcomer wants and a service on the same host has: published ports (unless left out), the container's name."""
+    for port in _shared_ports(entry, newcomer) if ports else ():
         yield f"port {port}"
     if entry.container == newcomer.container:
         yield f"the container name {entry.container}"

@@ -7,15 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
-from engine.inventory import KEYS, Inventory, KeyName, Known, Name, ServiceEntry, Wave, names_of, taken_by
+from engine.inventory import KEYS, Inventory, KeyName, Known, Name, Port, PortEntry, ServiceEntry, Wave, names_of, taken_by
 from engine.partial import Draft, read_draft
 from engine.problems import Strict
 
 Hours = Annotated[float, Field(gt=0)]
 WAVES: Final = ("critical", "monitoring", "auxiliary")
-
+PUBLISHED: Final = r"^[1-9][0-9]{0,4}/(tcp|udp)$"
+PUBLISHED_KEYS: Final[dict[str, JsonValue]] = {"propertyNames": {"pattern": PUBLISHED}}
+PublishedPort = Annotated[str, StringConstraints(pattern=PUBLISHED)]
 
 Role = Literal["technical", "business"]
 
@@ -45,6 +47,12 @@ class PlannedMove(Strict):
     wave: Wave = Field(description="group of moves")
     strategy: Literal["stop_copy"] = Field("stop_copy", description="how its data travels")
     hold: Literal["none"] = Field("none", description="what keeps its writers from failing badly: none = they see the outage and reconnect")
+    ports: dict[PublishedPort, Port] = Field(
+        default_factory=dict,
+        description="published ports that become others on the target: port and protocol on the source, and the port on the target",
+        examples=[{"5432/tcp": 15432}],
+        json_schema_extra=PUBLISHED_KEYS,
+    )
     notes: str = Field("", description="what a person should know")
 
 
@@ -94,8 +102,11 @@ def load_plan(path: Path, inventory: Inventory) -> Plan:
     return draft.judged(problems_of(draft, inventory, names_of(inventory)))
 
 
-def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known) -> Iterator[str]:
-    """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself."""
+def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True) -> Iterator[str]:
+    """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself.
+
+    Without `ports_taken` a port that is taken on a target is no problem: who plans a remap has to read such a plan.
+    """
     plan = draft.rough
     if plan is None:
         return
@@ -113,8 +124,9 @@ def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known) -
         yield from known.unknown_host(f"{path}/target", move.target)
         if inventory and move.service in inventory.services:
             yield from _differences(path, move, inventory.services[move.service])
+            yield from _remap_problems(path, move, inventory.services[move.service])
     if inventory:
-        yield from arrival_problems(plan, inventory.services)
+        yield from arrival_problems(plan, inventory.services, ports_taken=ports_taken)
 
 
 def window_problems(path: str, window: Window) -> list[str]:
@@ -159,14 +171,40 @@ def _differences(path: str, move: PlannedMove, entry: ServiceEntry) -> Iterator[
         yield f"{path}/wave: {move.wave}; the inventory has {entry.wave} for {move.service}; expected the same in both"
 
 
-def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry]) -> Iterator[str]:
+def _remap_problems(path: str, move: PlannedMove, entry: ServiceEntry) -> Iterator[str]:
+    """Yield remaps of ports that the service does not publish, and ports of it that would become the same one."""
+    published = [f"{port.host}/{port.protocol}" for port in entry.ports]
+    for port in move.ports:
+        if port not in published:
+            yield f"{path}/ports/{port}: {move.service} publishes no such port; known: {', '.join(published) or 'none'}"
+    seen: dict[tuple[str, int, str], int] = {}
+    for one in entry.ports:
+        number = landed_port(one, move.ports)
+        before = seen.setdefault((one.address, number, one.protocol), one.host)
+        if before != one.host:
+            yield f"{path}/ports: {before} and {one.host} both become {number}/{one.protocol} on {move.target}; expected two ports"
+
+
+def landed_port(port: PortEntry, remaps: Mapping[str, int]) -> int:
+    """Return the host port under which a published port is reached on the target."""
+    return remaps.get(f"{port.host}/{port.protocol}", port.host)
+
+
+def landed(entry: ServiceEntry, remaps: Mapping[str, int]) -> ServiceEntry:
+    """Return a service as it is on its target: published under the ports that its move says."""
+    ports = tuple(port.model_copy(update={"host": landed_port(port, remaps)}) for port in entry.ports)
+    return entry.model_copy(update={"ports": ports})
+
+
+def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_taken: bool = True) -> Iterator[str]:
     """Yield each port and container name that a service finds taken when it arrives, the moves before it being done."""
     where = {name: entry.host for name, entry in services.items()}
+    there = dict(services)
     for position, move in enumerate(plan.moves):
         if move.service not in services:
             continue
-        where[move.service] = move.target
-        for other, entry in services.items():
+        where[move.service], there[move.service] = move.target, landed(services[move.service], move.ports)
+        for other, entry in there.items():
             if other != move.service and where[other] == move.target:
-                for taken in taken_by(entry, services[move.service]):
+                for taken in taken_by(entry, there[move.service], ports=ports_taken):
                     yield f"moves/{position}/target: {taken} on {move.target} belongs to {other} when {move.service} arrives; expected it to be free"

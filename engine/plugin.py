@@ -8,7 +8,7 @@ puts a `Book` into the config's stash: where rows go.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
@@ -19,6 +19,9 @@ from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 class Book(Protocol):
@@ -134,7 +137,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     book = item.config.stash.get(BOOK, None)
     if book is None or not _ends_step(call):
-        return report
+        return report if book is None else _without_secrets(report, book)
     judgement = _judgement(item, call)
     row = _row(item, judgement, report.duration)
     item.config.stash[ROWS].append(row)
@@ -143,6 +146,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
     text = book.redact(f"{judgement.verdict.value}: {judgement.text}")
     report.longrepr = None if report.outcome == "passed" else _shown(item, text, judgement.verdict)
+    report.sections = []
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Show a runbook that can't be read without secrets: a traceback tells lines and values."""
+    report = yield
+    book = collector.config.stash.get(BOOK, None)
+    return report if book is None else _without_secrets(report, book)
+
+
+def _without_secrets(report: Report, book: Book) -> Report:
+    """Return a report of what is no step's end (a fixture's teardown, a module): its traceback passes the redactor, captured text goes."""
+    if report.longrepr and report.failed:
+        report.longrepr = book.redact(str(report.longrepr))
     report.sections = []
     return report
 

@@ -41,13 +41,18 @@ class Scope:
         return (entry.thresholds if entry else None) or self.inventory.thresholds
 
     @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Return the hosts of this run, and the inventory's others that have an identity here: some questions are about all."""
+        return tuple(dict.fromkeys((*self.hosts, *(host for host in self.inventory.hosts if host in self.environment.hosts))))
+
+    @property
     def window(self) -> Window:
         """Return when hosts may be changed: the environment's own window, else the plan's."""
         return self.environment.window or self.plan.window
 
     @property
-    def parts(self) -> dict[str, str]:
-        """Return the SHA-256 of each file's share in what people approve, by the file's name.
+    def part_texts(self) -> dict[str, str]:
+        """Return each file's share in what people approve, as the text that is digested, by the file's name.
 
         Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
         identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of keys,
@@ -74,7 +79,12 @@ class Scope:
                 "approvers": {person: _data(approver) for person, approver in environment.approvers.items()},
             },
         }
-        return {name: hashlib.sha256(rfc8785.dumps(content)).hexdigest() for name, content in contents.items()}
+        return {name: rfc8785.dumps(content).decode() for name, content in contents.items()}
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Return the SHA-256 of each file's share in what people approve, by the file's name."""
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in self.part_texts.items()}
 
     @property
     def digest(self) -> str:

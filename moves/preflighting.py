@@ -119,9 +119,10 @@ def judge_disk(world: World, service: str) -> tuple[Judgement, ...]:
 
 
 def judge_ports(world: World, service: str) -> Judgement:
-    """Judge whether the published ports are free on the target."""
+    """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps them."""
     _, container = _source(world, service)
-    needs = [ports.PortNeed(service, host_port, protocol, address) for address, host_port, _, protocol in container.published]
+    remaps = world.move_of(service).ports
+    needs = [ports.PortNeed(service, remaps.get(f"{port}/{protocol}", port), protocol, address) for address, port, _, protocol in container.published]
     return ports.judge_ports_free(_target(world, service), needs, label(world, service))
 
 

@@ -40,7 +40,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         CopyVolumes(route, places, peer, size),
         ProveVolumes(route, places, size),
-        CreateTarget(route, dropped, addresses_of(world, move)),
+        CreateTarget(route, dropped, addresses_of(world, move), move.ports),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),
         questions.fingerprint_target(world, move),

@@ -26,6 +26,8 @@ def _lines(scope: Scope) -> Iterator[str]:
         yield f"{number:3}. {move.service} ({entry.image}), {move.source} -> {move.target}, {move.wave}, {move.strategy}, hold {move.hold}"
         copied = [mount.source for mount in entry.mounts if mount.rule == "copy"]
         yield f"     data: {', '.join(copied) or 'none on mounts'}; needed by: {_dependants(scope, move.service)}"
+        for port, landed in move.ports.items():
+            yield f"     published {port} becomes {landed} on {move.target}"
         if move.notes:
             yield f"     note: {move.notes}"
     yield from _below("Risks:", (f"{risk.level}: {risk.risk}. {risk.answer}" for risk in plan.risks))

@@ -94,7 +94,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, preflighting.dropped_mounts(world, move.service)
     aim = choose_aim(scope, move.service, moved)
-    creating = CreateTarget(route, dropped, addresses_of(world, move))
+    creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
     data: tuple[Action, ...] = (
         SetAside(route, move.source, places, size),

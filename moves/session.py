@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.book import JournalBook
+from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
@@ -20,11 +21,11 @@ from engine.options import Options
 from engine.product import VERSION
 from engine.progress import Progress, open_console
 from engine.scope import Scope, build_scope
-from engine.secret import Redactor
 from hosts.checkout import read_commit
 from hosts.fleet import open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
+from moves.binding import record_plan
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.past import read_return
@@ -68,12 +69,15 @@ class Session:
         return undo | (dict.fromkeys(DATA_STEPS, "the source's data is used as it was (--discard-target-writes)") if self.options.discard else {})
 
 
-def load_scope(options: Options) -> Scope:
-    """Load inventory, plan and environment and return what the run is about; raises InputError with all problems."""
+def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:
+    """Load inventory, plan and environment and return what the run is about; raises InputError with all problems.
+
+    Without `ports_taken` a port that a moved service finds taken is no problem: who plans a remap reads such files.
+    """
     if not options.environment_file.exists():
         advice = "nox -s lab -- up" if options.environment == "lab" else f"nox -s pin -- --environment {options.environment}"
         raise InputError(f"{options.environment_file}: not there; it holds the identities of the hosts. Try: {advice}")
-    files = load_files(options.inventory, options.plan, options.environment_file)
+    files = load_files(options.inventory, options.plan, options.environment_file, ports_taken=ports_taken)
     return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)
 
 
@@ -84,7 +88,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
     scope = load_scope(options)
-    redactor = Redactor()
+    redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
@@ -96,7 +100,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         begun = as_begun(scope, journal)
         if command == "rollback":
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
-        fleet = stack.enter_context(open_hosts(begun.hosts, scope.environment, ssh_config))
+        fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config))
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
@@ -122,6 +126,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
+        record_plan(world, scope)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,

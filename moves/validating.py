@@ -40,7 +40,7 @@ def judge_configuration(world: World, service: str) -> Judgement:
         return unknown(f"{move.source}: no recorded specification of {service}. Expected: the one that the move saved")
     target = world.container(service, move.target)
     dropped = preflighting.dropped_mounts(world, service)
-    return judge_fidelity(f"{target.name} on {move.target}", recorded.inspect, target.raw, committed=True, dropped=dropped)
+    return judge_fidelity(f"{target.name} on {move.target}", recorded.inspect, target.raw, committed=True, dropped=dropped, ports=move.ports)
 
 
 def judge_smoke(world: World, service: str) -> Judgement:

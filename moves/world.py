@@ -62,8 +62,15 @@ class World:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
         for container in facts.containers:
-            self.redactor.register_environment(container.env)
+            marked = self._marked(container.name)
+            self.redactor.register_environment(container.env, marked)
+            self.redactor.register_container(container.raw, marked)
         return facts
+
+    def _marked(self, container: str) -> frozenset[str]:
+        """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
+        entries = self.scope.services.values()
+        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.sensitive)
 
     def container(self, service: str, host: str) -> ContainerFacts:
         """Return the service's container on a host; raises CouldNotLookError when there is none."""
@@ -125,15 +132,20 @@ class World:
 
         All moves of the plan count, also those that this run leaves out: their relays must stay.
         """
-        places = {name: entry.host for name, entry in self.scope.services.items()}
-        for move in self.scope.plan.moves:
-            if move.service in places and read_past(self.journal, move.service).settled in ON_TARGET:
-                places[move.service] = move.target
-        return places
+        return where_now(self.scope, self.journal)
 
     def move_of(self, service: str) -> PlannedMove:
         """Return the planned move of a service."""
         return next(move for move in self.scope.moves if move.service == service)
+
+
+def where_now(scope: Scope, journal: Journal | None) -> dict[str, str]:
+    """Return on which host each service is now, by the journal; without one nothing was moved yet."""
+    places = {name: entry.host for name, entry in scope.services.items()}
+    for move in scope.plan.moves:
+        if journal and move.service in places and read_past(journal, move.service).settled in ON_TARGET:
+            places[move.service] = move.target
+    return places
 
 
 def main_port(entry: ServiceEntry) -> int:

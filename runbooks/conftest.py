@@ -7,19 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import CouldNotLookError, InputError, RefusedError
-from engine.evidence.bundle import write_checksums
+from checks.port_tables import tables_of
+from engine.errors import CouldNotLookError, InputError, LongshoreError, RefusedError
+from engine.evidence.appendix import move_appendix
+from engine.evidence.seal import seal
+from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK
 from engine.saga import RunningMove
+from engine.tables import RECORD
 from engine.verdict import ExitCode
 from hosts.facts import HostFacts
+from hosts.signing import KeySigner
 from moves.gates import Gates
+from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
+from moves.signing import signer_of
 from moves.world import World
 
 SESSION = pytest.StashKey[Session]()
 STACK = pytest.StashKey[ExitStack]()
+SIGNER = pytest.StashKey[KeySigner | None]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -36,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[STACK] = stack
     try:
         options = read_options(config.getoption, [str(argument) for argument in config.invocation_params.args])
+        config.stash[SIGNER] = signer_of(None)
         session = stack.enter_context(open_session(options, command))
     except InputError as error:
         pytest.exit(str(error), returncode=ExitCode.WRONG_INPUT)
@@ -45,9 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
-    # pytest-html's own page is the technical appendix beside ours.
-    session.book.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config.option.htmlpath = str(session.book.folder / "pytest.html")
+    # pytest-html's own page is the technical appendix beside ours; it gets there without secrets.
+    raw = session.book.folder / PRIVATE / APPENDIX
+    raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.option.htmlpath = str(raw)
     config.option.self_contained_html = True
 
 
@@ -56,7 +66,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if STACK in config.stash:
         config.stash[STACK].close()
     if SESSION in config.stash:
-        write_checksums(config.stash[SESSION].book.folder)
+        _seal(config.stash[SESSION], config.stash[SIGNER])
+
+
+def _seal(session: Session, signer: KeySigner | None) -> None:
+    """Put the appendix into the folder and seal it; a run without evidence (no room, killed) has nothing to seal."""
+    folder = session.book.folder
+    move_appendix(folder / PRIVATE / APPENDIX, folder / APPENDIX, session.world.redactor)
+    if not (folder / RECORDS).exists():
+        return
+    try:
+        seal(folder, signer)
+    except LongshoreError as error:
+        session.book.tell(f"not signed: {error}\nTo sign it later: nox -s report -- {folder.name} --sign-key FILE with the flags of this run")
 
 
 def _phase(config: pytest.Config) -> str:
@@ -67,7 +89,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each step its subjects: the hosts, or the plan's moves in order."""
     scope = metafunc.config.stash[SESSION].scope
     if "machine" in metafunc.fixturenames:
-        metafunc.parametrize("machine", scope.hosts)
+        everywhere = metafunc.definition.get_closest_marker("every_host") is not None
+        metafunc.parametrize("machine", scanned_hosts(scope) if everywhere else scope.hosts)
     if "move" in metafunc.fixturenames:
         marks = [pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in scope.moves]
         metafunc.parametrize("move", marks, indirect=True)
@@ -120,3 +143,16 @@ def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
 def facts(machine: str, world: World) -> HostFacts:
     """Return the facts of the host that this step is about."""
     return world.facts(machine)
+
+
+@pytest.fixture(scope="session")
+def port_scan(pytestconfig: pytest.Config) -> PortScan:
+    """Scan the ports of all hosts once, and write the tables into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    scan = scan_ports(world.scope, world.fleet, world.where())
+    for host in scan.hosts.values():
+        for container in host.facts.containers if host.facts else ():
+            world.redactor.register_environment(container.env)
+    for table in tables_of(scan.report):
+        world.run.record(RECORD, body=table.body())
+    return scan

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checks.hosts import judge_clock, judge_docker, judge_reached, judge_versions
+from checks.port_judgements import judge_compose_understood
 from engine.steps import Judge
 from hosts.facts import HostFacts
+from moves.port_scanning import PortScan
 from moves.world import World
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
@@ -35,3 +37,11 @@ def test_versions_are_known_to_work(facts: HostFacts, world: World, judge: Judge
 def test_clock_is_right(facts: HostFacts, judge: Judge) -> None:
     """Its clock agrees with ours within a second."""
     judge(judge_clock(facts))
+
+
+@pytest.mark.step("compose-understood")
+@pytest.mark.severity("warning")
+@pytest.mark.every_host
+def test_compose_files_are_understood(machine: str, port_scan: PortScan, judge: Judge) -> None:
+    """The compose files on it are found, and what they publish is understood."""
+    judge(judge_compose_understood(port_scan.hosts[machine]))

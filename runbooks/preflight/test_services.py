@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from checks.port_judgements import judge_ports_after_moves
 from engine.saga import RunningMove
 from engine.steps import Judge
 from moves import preflighting
+from moves.port_scanning import PortScan
 from moves.serving import judge_source_serves
 from moves.world import World
 
@@ -53,6 +55,12 @@ def test_data_fits(move: RunningMove, world: World, judge: Judge) -> None:
 def test_ports_are_free(move: RunningMove, world: World, judge: Judge) -> None:
     """Its published ports are free on the new host."""
     judge(preflighting.judge_ports(world, move.service))
+
+
+@pytest.mark.step("ports-together")
+def test_ports_stay_free(move: RunningMove, port_scan: PortScan, judge: Judge) -> None:
+    """Nobody else will want its ports there once all moves are done, nor its old port where a relay keeps it."""
+    judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service]))
 
 
 @pytest.mark.step("names-free")

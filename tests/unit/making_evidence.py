@@ -25,7 +25,7 @@ class Night:
 
     def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None, *, apply: bool = True) -> None:
         """Start it."""
-        self.apply = apply
+        self.apply, self.plan_digest = apply, "d" * 64
         self.now, self.step_s = datetime(2026, 1, 1, tzinfo=UTC), 1
         redactor = Redactor()
         redactor.register(Secret(PASSWORD))
@@ -37,7 +37,7 @@ class Night:
         run = self.journal.start_run(
             command=command,
             environment="lab",
-            plan_digest="d" * 64,
+            plan_digest=self.plan_digest,
             operator="ana@desk",
             version="0.1.0",
             commit="c" * 12 + "+changes",

@@ -29,7 +29,7 @@ def link(name: str, to: str, number: int, alias: str = "") -> SimpleNamespace:
     return SimpleNamespace(from_=name, to=to, name=alias or to, port=number)
 
 
-def scope(**services: SimpleNamespace) -> Any:
+def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> Any:
     """Return orders -> postgres, orders -> redis on wf005, and what is given in their stead."""
     known = {
         "orders": service("orders"),
@@ -37,10 +37,10 @@ def scope(**services: SimpleNamespace) -> Any:
         "redis": service("redis", port(6379)),
     }
     environment = SimpleNamespace(environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()})
-    moves = (SimpleNamespace(service="postgres", target="wf002"), SimpleNamespace(service="redis", target="wf001"))
+    moves = (SimpleNamespace(service="postgres", target="wf002", ports=ports or {}), SimpleNamespace(service="redis", target="wf001", ports={}))
     return SimpleNamespace(
         services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
-        environment=environment, moves=moves, hosts=tuple(HOSTS),
+        environment=environment, moves=moves, plan=SimpleNamespace(moves=moves), hosts=tuple(HOSTS),
     )  # fmt: skip
 
 
@@ -109,6 +109,15 @@ def test_remapped_port_leads_to_the_published_one() -> None:
     """The relay listens on the container's port and goes to the host's."""
     found = wanted_forwarders(scope(postgres=service("postgres", port(5432, host=15432))), where(postgres="wf002"))
     assert {(relay.port, relay.to_port, relay.publish) for relay in found} == {(5432, 15432, "0.0.0.0:15432")}
+
+
+def test_planned_remap_keeps_the_old_port_and_leads_to_the_new_one() -> None:
+    """Clients of the old host go on as before; only the relay knows that the target publishes another port."""
+    remapped = scope({"5432/tcp": 15432})
+    assert wanted_forwarders(remapped, where(postgres="wf002")) == {
+        Forwarder("wf005", "shop", "postgres", 5432, "192.0.2.2", 15432, "0.0.0.0:5432"),
+    }
+    assert wanted_forwarders(remapped, where(orders="wf001")) >= {Forwarder("wf001", "shop", "postgres", 5432, "192.0.2.5", 5432)}
 
 
 def test_preflight_refuses_a_link_that_can_not_be_kept() -> None:

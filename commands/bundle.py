@@ -1,0 +1,67 @@
+"""Make one archive of a run's evidence, for a ticket: bundle [RUN_DIR | RUN | latest-COMMAND --lab | --environment NAME].
+
+Its private part stays here. What does not verify is not packed. With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY)
+it is signed first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from engine.errors import InputError, RefusedError
+from engine.evidence.archive import SUFFIX, pack
+from engine.evidence.seal import seal, write_bytes
+from engine.evidence.sealed import Sealed, digest_of, read_folder
+from engine.evidence.verify import verify
+from engine.options import LAB, add_flags
+from hosts.signing import SignatureCheck
+from moves.signing import SIGN_KEY, signer_of
+
+REPORTS: Final = Path("reports")
+SHOWN: Final = 5
+
+
+def main(argv: list[str]) -> int:
+    """Pack one run's folder and say where the archive is and what its SHA-256 is."""
+    parser = argparse.ArgumentParser(prog="bundle", description=__doc__)
+    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the begin of the folder's name or of the run's id")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"the archive; without it the folder's name with {SUFFIX}, beside the folder")
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
+    add_flags(parser.add_argument, "--environment", "--lab")
+    parsed = parser.parse_args(argv)
+    folder = find_folder(parsed.run, LAB if parsed.lab else parsed.environment)
+    signer = signer_of(parsed.sign_key)
+    _need_whole(folder, read_folder(folder))
+    if signer:
+        seal(folder, signer)
+    sealed = read_folder(folder)
+    target: Path = parsed.output or folder.with_name(folder.name + SUFFIX)
+    packed = pack(sealed)
+    write_bytes(target, packed)
+    print(f"bundle: {target}\nsha256: {digest_of(packed)}\n{len(sealed.files)} files, {len(packed):,} bytes. To check it: nox -s verify -- {target}")
+    return 0
+
+
+def find_folder(asked: str, environment: str | None) -> Path:
+    """Return the folder that a person means; raises InputError for none, or for more than one."""
+    if Path(asked).is_dir():
+        return Path(asked).resolve()
+    place = REPORTS / (environment or "*")
+    found = {path.resolve() for path in REPORTS.glob(f"{environment or '*'}/*") if path.is_dir() and _is_meant(path, asked)}
+    if len(found) == 1:
+        return found.pop()
+    known = ", ".join(sorted(path.name for path in found)[:SHOWN]) or f"none in {place}"
+    raise InputError(f"run {asked}: {len(found) or 'not'} there. Expected: one folder of {place}; found {known}. Look: ls {place}")
+
+
+def _is_meant(path: Path, asked: str) -> bool:
+    return path.name == asked or (not path.is_symlink() and bool(asked) and (path.name.startswith(asked) or path.name.endswith(f"-{asked[:8]}")))
+
+
+def _need_whole(folder: Path, sealed: Sealed) -> None:
+    problems = verify(sealed, SignatureCheck()).problems
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise RefusedError(f"{folder}: refused, nothing was packed: it does not verify\n{lines}\nTry: nox -s report -- {folder.name}")

@@ -1,0 +1,94 @@
+"""Scan ports: who publishes what, what collides now and after the moves, the smallest remap: ports --lab | --environment NAME | PATH… ."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from pathlib import Path
+
+from checks.port_main import has_troubles, show, show_paths
+from checks.port_report import PortReport, as_json
+from engine.errors import InputError
+from engine.files import load_files
+from engine.journal import Journal
+from engine.options import Options, add_flags, read_options
+from engine.plan_text import with_remaps
+from engine.scope import Scope
+from engine.secret import Redactor
+from engine.verdict import ExitCode
+from hosts.fleet import open_hosts
+from moves.port_scanning import scan_ports, scanned_hosts
+from moves.session import load_scope
+from moves.world import where_now
+
+
+def main(argv: list[str]) -> int:
+    """Scan an environment's hosts, or local paths; exit 1 for a conflict or a place not understood, 2 when a host of the plan was not seen."""
+    parser = argparse.ArgumentParser(prog="ports", description=__doc__)
+    parser.add_argument("paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--write", action="store_true", help="write the proposed remaps into the plan, and show the difference")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
+    parsed = parser.parse_args(argv)
+    if parsed.paths:
+        if parsed.lab or parsed.environment or parsed.write:
+            raise InputError("ports: paths are of this machine: expected no environment and no --write beside them. Give one or the other")
+        return show_paths(parsed.paths, json_wanted=parsed.json)
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope = load_scope(options, ports_taken=False)
+    report = _scan(scope, options)
+    difference = _write(options, report) if parsed.write else ""
+    _show(report, difference, json_wanted=parsed.json)
+    return exit_code_of(report, scope)
+
+
+def _scan(scope: Scope, options: Options) -> PortReport:
+    file = Path("state") / f"{options.environment}.sqlite"
+    journal = Journal.open(file, redactor=Redactor()) if file.exists() else None
+    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
+    names = [host for host in scanned_hosts(scope) if host in scope.environment.hosts]
+    with open_hosts(names, scope.environment, ssh_config) as fleet:
+        return scan_ports(scope, fleet, where_now(scope, journal)).report
+
+
+def _show(report: PortReport, difference: str, *, json_wanted: bool) -> None:
+    if json_wanted:
+        print(json.dumps({**as_json(report), "difference": difference}, indent=1))
+        return
+    show(report, json_wanted=False)
+    for conflict in report.unsolved:
+        print(f"still in conflict with the remaps: {conflict.text()}", file=sys.stderr)
+    if difference:
+        print(difference)
+        print("written. The plan is another one now: run preflight again, and have it approved again")
+    elif report.remaps:
+        print("To write these remaps into the plan: add --write")
+
+
+def _write(options: Options, report: PortReport) -> str:
+    """Write the remaps into the plan and return the difference; raises InputError, nothing written, when the plan would be wrong."""
+    remaps: dict[str, dict[str, int]] = {}
+    for remap in report.remaps:
+        remaps.setdefault(remap.service, {})[remap.key] = remap.to
+    before = options.plan.read_text(encoding="utf-8")
+    after = with_remaps(before, remaps, is_json=options.plan.suffix == ".json")
+    if after == before:
+        return ""
+    trial = options.plan.with_name(f".{options.plan.stem}-remapped{options.plan.suffix}")
+    try:
+        trial.write_text(after, encoding="utf-8")
+        load_files(options.inventory, trial, options.environment_file)
+        trial.replace(options.plan)
+    finally:
+        trial.unlink(missing_ok=True)
+    name = str(options.plan)
+    return "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, name))
+
+
+def exit_code_of(report: PortReport, scope: Scope) -> ExitCode:
+    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else."""
+    if any(conflict.blocks for conflict in (*report.now, *report.after)) or has_troubles(report):
+        return ExitCode.FAILED
+    return ExitCode.INCOMPLETE if set(report.unseen) & set(scope.hosts) else ExitCode.OK

@@ -1,0 +1,47 @@
+"""Check a run's folder, or a bundle of it, offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
+
+Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from engine.errors import InputError
+from engine.evidence.archive import read_archive
+from engine.evidence.sealed import Sealed, read_folder
+from engine.evidence.text import visible
+from engine.evidence.verify import verify
+from engine.verdict import ExitCode
+from hosts.signing import SignatureCheck
+
+
+def main(argv: list[str]) -> int:
+    """Verify each folder or archive that was named."""
+    parser = argparse.ArgumentParser(prog="verify", description=__doc__)
+    parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or the archive that `bundle` made of it")
+    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="whose signatures count: see ALLOWED SIGNERS in man ssh-keygen")
+    parsed = parser.parse_args(argv)
+    allowed: Path | None = parsed.allowed_signers
+    if allowed is not None and not allowed.is_file():
+        raise InputError(f"{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md")
+    wrong = [place for place in parsed.run if not _is_whole(place, SignatureCheck(allowed))]
+    return ExitCode.FAILED if wrong else ExitCode.OK
+
+
+def read_sealed(place: Path) -> Sealed:
+    """Return what is in a folder or an archive; raises InputError for something else."""
+    return read_folder(place) if place.is_dir() else read_archive(place)
+
+
+def _is_whole(place: Path, signatures: SignatureCheck) -> bool:
+    found = verify(read_sealed(place), signatures)
+    for note in found.notes:
+        print(visible(f"{place}: {note}"))
+    for problem in found.problems:
+        print(visible(f"WRONG {place}: {problem}"), file=sys.stderr)
+    count = len(found.problems)
+    print(f"{place}: {f'{count} found wrong: do not rely on it' if count else 'nothing was changed since it was sealed'}")
+    return not count

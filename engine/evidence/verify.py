@@ -1,0 +1,176 @@
+"""Whether a sealed folder is what was sealed: every file, the chain of records, what was drawn from them, approvals, signature.
+
+Nothing but the folder is asked: no state, no network. What is found is told by the file's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import rfc8785
+
+from engine.approval import NAMESPACE as APPROVAL_NAMESPACE
+from engine.approval import parse_statement
+from engine.errors import InputError
+from engine.evidence.readback import read_records
+from engine.evidence.recount import differences, junit_problems, page_problems
+from engine.evidence.seal import NAMESPACE, statement_text
+from engine.evidence.sealed import APPROVALS, JUNIT, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of
+from engine.evidence.statement import FORMAT, statement_of, steps_of
+from engine.evidence.sums import sum_problems
+from engine.journal import Record, chain_problems
+from engine.product import NAME
+
+DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a signature says: the key's fingerprint, the person whose key it is ("" when nobody was asked), and what is wrong."""
+
+    fingerprint: str = ""
+    person: str = ""
+    problem: str = ""
+
+
+class SignatureReader(Protocol):
+    """Reads signatures; implemented by `hosts.signing.SignatureCheck`, faked in unit tests."""
+
+    @property
+    def knows_people(self) -> bool:
+        """Return whether a signature must be of somebody who was named."""
+
+    def read(self, content: bytes, signature: bytes, namespace: str) -> Signed:
+        """Return whose signature over `content` it is, with what is wrong with it."""
+
+
+@dataclass
+class Findings:
+    """What verify found: problems by the file that they are about, and what is worth knowing."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
+    """Judge a sealed folder."""
+    found = Findings([*sum_problems(sealed), *(f"{name}: not there. Expected: in every run's folder" for name in DRAWN if name not in sealed.files)])
+    records, unread = read_records(sealed.text(RECORDS)) if RECORDS in sealed.files else ([], [])
+    found.problems += unread
+    if records and not unread:
+        try:
+            _judge_records(sealed, records, found)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            found.problems.append(f"{RECORDS}: holds what no run writes ({type(error).__name__}: {error}). Expected: as it was written")
+        _judge_approvals(sealed, records, signatures, found)
+    _judge_signature(sealed, signatures, found)
+    return found
+
+
+def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:
+    found.problems += [f"{RECORDS}: {problem}. Expected: as it was written" for problem in chain_problems(records)]
+    found.problems += _statement_problems(sealed, records)
+    if JUNIT in sealed.files:
+        found.problems += junit_problems(sealed.text(JUNIT), records)
+    if PAGE in sealed.files:
+        found.problems += page_problems(sealed.text(PAGE), records)
+    found.problems += _plan_problems(sealed, records)
+    totals = Counter(str(row["verdict"]) for row in steps_of(records))
+    told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
+    found.notes.append(f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}")
+
+
+def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
+    """Yield how evidence.json differs from the statement that follows from records and files."""
+    text = sealed.text(STATEMENT)
+    try:
+        told: Any = json.loads(text)
+        own = told["predicate"][NAME]
+        written, signed_with = own["format"], own["signed_with"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        if text:
+            yield f"{STATEMENT}: is no statement of ours. Expected: JSON as it was written"
+        return
+    if written != FORMAT:
+        yield f"{STATEMENT}: is of format {written}. Expected: {FORMAT}. Verify it with longshore {own.get('version')}, which wrote it"
+        return
+    expected = statement_of(records, sealed.digests(without=SEALS), signed_with)
+    differing = [f"{STATEMENT}: {line}" for line in differences(told, json.loads(json.dumps(expected)))]
+    if not differing and text != statement_text(expected):
+        differing = [f"{STATEMENT}: says the same in other bytes. Expected: as it was written"]
+    yield from differing
+
+
+def _plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
+    """Yield whether the files of the plan are those whose digest the run was made with, and was approved."""
+    plan = next((record.body for record in records if record.kind == "plan"), None)
+    kept = {name.removeprefix(f"{PLAN}/"): content for name, content in sealed.files.items() if name.startswith(f"{PLAN}/")}
+    parts: dict[str, str] = dict(plan["parts"]) if plan else {}
+    for name, content in kept.items():
+        if parts.get(name) != digest_of(content):
+            yield f"{PLAN}/{name}: SHA-256 {digest_of(content)}. Expected: {parts.get(name)}, with which the run was made"
+    if parts and digest_of(rfc8785.dumps(dict(parts))) != records[0].body.get("plan_digest"):
+        yield f"{RECORDS}: the digests of the plan's files don't give the plan digest {records[0].body.get('plan_digest')}. Expected: they do"
+
+
+def _judge_approvals(sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, found: Findings) -> None:
+    recorded = {f"{APPROVALS}/{record.body.get('file')}" for record in records if record.kind == "approval"}
+    here = {name for name in sealed.files if name.startswith(f"{APPROVALS}/") and not name.endswith(".sig")}
+    found.problems += [f"{name}: no run of this record knows it. Expected: the approvals on record" for name in sorted(here - recorded)]
+    found.problems += [f"{name}: missing. Expected: the approval that the run was made under" for name in sorted(recorded - here)]
+    for name in sorted(here):
+        found.problems += _approval_problems(sealed, name, records[0], signatures, found.notes)
+
+
+def _approval_problems(sealed: Sealed, name: str, run: Record, signatures: SignatureReader, notes: list[str]) -> Iterable[str]:
+    """Yield why an approval does not count: of another plan or environment, its own digests don't fit, its signature."""
+    try:
+        one = parse_statement(sealed.text(name), name)
+    except InputError as error:
+        yield str(error)
+        return
+    subject = one.subject
+    if subject.digest != run.body.get("plan_digest"):
+        yield f"{name}: approves plan {subject.digest}. Expected: {run.body.get('plan_digest')}, with which the run was made"
+    if subject.environment != run.body.get("environment"):
+        yield f"{name}: is for environment {subject.environment}. Expected: {run.body.get('environment')}"
+    if digest_of(rfc8785.dumps(dict(subject.parts))) != subject.digest:
+        yield f"{name}: the digests of its parts don't give its digest {subject.digest}. Expected: they do"
+    signature = sealed.files.get(f"{name}.sig")
+    if signature is None:
+        yield f"{name}.sig: missing. Expected: the signature of {one.person}"
+        return
+    signed = signatures.read(sealed.files[name], signature, APPROVAL_NAMESPACE)
+    if signed.problem:
+        yield f"{name}.sig: {signed.problem}. Expected: a signature of {one.person} over {name}"
+    elif signatures.knows_people and signed.person != one.person:
+        yield f"{name}.sig: was made by {signed.person}. Expected: {one.person}, in whose name it approves"
+    else:
+        notes.append(f"approved by {one.person} ({one.role}), key {signed.fingerprint}")
+
+
+def _judge_signature(sealed: Sealed, signatures: SignatureReader, found: Findings) -> None:
+    """Judge the signature over SHA256SUMS, and whether evidence.json names the key that made it."""
+    try:
+        named = json.loads(sealed.text(STATEMENT))["predicate"][NAME]["signed_with"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        named = None
+    signature = sealed.files.get(SIGNATURE)
+    if signature is None:
+        if named or signatures.knows_people:
+            found.problems.append(f"{SIGNATURE}: not there. Expected: a signature{f' with key {named}' if named else ''}. Ask who ran it for it")
+        else:
+            found.notes.append("not signed: this shows accidents and careless hands; who may write all files could have written all of them anew")
+        return
+    signed = signatures.read(sealed.files.get(SUMS, b""), signature, NAMESPACE)
+    if signed.problem:
+        found.problems.append(f"{SIGNATURE}: {signed.problem}. Expected: a signature over {SUMS}")
+    elif signed.fingerprint != named:
+        found.problems.append(f"{SIGNATURE}: was made with key {signed.fingerprint}. Expected: {named}, which {STATEMENT} names")
+    else:
+        whose = f"by {signed.person}" if signed.person else "by whoever holds this key: nobody was asked whose it is (--allowed-signers FILE)"
+        found.notes.append(f"signed {whose}, key {signed.fingerprint}")

@@ -1,0 +1,89 @@
+"""A sealed run of a migration that two people approved, with a signature that needs no program."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from pathlib import Path
+
+import rfc8785
+
+from engine.approval import NAMESPACE as APPROVAL
+from engine.approval import Statement, Subject
+from engine.evidence import write_evidence
+from engine.evidence.verify import Signed
+from engine.verdict import ExitCode
+from tests.unit.making_evidence import Night
+
+KEYS = {"ana@example.org": b"key of ana", "bob@example.org": b"key of bob", "eve@example.org": b"key of eve"}
+PARTS = {"inventory.yaml": b'{"services":{"redis":{}}}', "lab.yaml": b'{"environment":"lab"}', "migration_plan.json": b'{"moves":["redis"]}'}
+
+
+def fingerprint(person: str) -> str:
+    """Return the fingerprint of a person's key."""
+    return "SHA256:" + hashlib.sha256(KEYS[person]).hexdigest()[:12]
+
+
+def sign(person: str, content: bytes, namespace: str) -> bytes:
+    """Return a signature."""
+    return person.encode() + b" " + hmac.new(KEYS[person], namespace.encode() + content, "sha256").hexdigest().encode()
+
+
+class FakeSigner:
+    """Signs as one person."""
+
+    def __init__(self, person: str = "ana@example.org") -> None:
+        """Take the person's key."""
+        self.person, self.fingerprint = person, fingerprint(person)
+
+    def sign(self, path: Path, namespace: str) -> None:
+        """Write the signature beside the file."""
+        path.with_name(path.name + ".sig").write_bytes(sign(self.person, path.read_bytes(), namespace))
+
+
+class FakeCheck:
+    """Reads such signatures; with people, only theirs count."""
+
+    def __init__(self, *people: str) -> None:
+        """Take the people whose signatures count."""
+        self.people = people
+
+    @property
+    def knows_people(self) -> bool:
+        """Return whether somebody was named."""
+        return bool(self.people)
+
+    def read(self, content: bytes, signature: bytes, namespace: str) -> Signed:
+        """Return whose it is."""
+        person = signature.partition(b" ")[0].decode("utf-8", "replace")
+        if person not in KEYS or sign(person, content, namespace) != signature:
+            return Signed(problem="does not fit: incorrect signature")
+        if self.people and person not in self.people:
+            return Signed(fingerprint(person), problem="is of a key that is not in the file")
+        return Signed(fingerprint(person), person if self.people else "")
+
+
+def sealed_folder(tmp_path: Path, signer: FakeSigner | None = None) -> Path:
+    """Return the folder of a run with rows of every kind, plan and approvals, sealed."""
+    night = Night(tmp_path)
+    parts = {name: hashlib.sha256(text).hexdigest() for name, text in PARTS.items()}
+    digest = hashlib.sha256(rfc8785.dumps(dict(parts))).hexdigest()
+    night.plan_digest = digest
+    night.run = night.another("migrate")
+    night.run.record("plan", body={"digest": digest, "parts": parts})
+    for name, text in PARTS.items():
+        night.run.record("plan_part", key=parts[name], body={"name": name, "text": text.decode()})
+    for person, role in (("ana@example.org", "technical"), ("bob@example.org", "business")):
+        one = Statement(Subject("lab", digest, parts, {"redis": "c" * 64}), role, person, datetime(2026, 1, 1, tzinfo=UTC))
+        text_ = one.text("The plan as a person reads it")
+        body = {"file": f"{role}-{person}.txt", "person": person, "role": role, "signed_at": one.signed_at.isoformat(), "text": text_}
+        night.run.record("approval", body={**body, "signature": sign(person, text_.encode(), APPROVAL).decode()})
+    for number, verdict in enumerate(("PASSED", "PASSED", "FAILED", "UNKNOWN", "NOT_RUN", "WAIVED", "PASSED")):
+        night.row(verdict, f"text {number}", key=f"step-{number}", details=[f"line {number}"])
+    night.row(service=None, key="ssh")
+    night.run.finish({"PASSED": 4}, ExitCode.FAILED)
+    folder = tmp_path / "reports" / "lab" / "20260101T000000Z-migrate-00000000"
+    folder.mkdir(parents=True)
+    (folder / "pytest.html").write_text("<html>as pytest-html wrote it</html>", encoding="utf-8")
+    return write_evidence(night.journal, night.run.id, folder, signer).folder
