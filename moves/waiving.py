@@ -71,7 +71,7 @@ def record_waivers(run: Run | Mirror, waivers: Waivers) -> None:
         path = file_of(waiver)
         text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
         run.record(
-            "waiver", service=waiver.service, key=waiver.step, body={**waiver.kept(), "host": waiver.host, "text": text, "signature": signature}
+            "waiver", service=waiver.service, key=waiver.step, body={**waiver.kept(), "host": waiver.host, "signed": text, "signature": signature}
         )
 
 
