@@ -12,15 +12,14 @@ from checks.port_main import has_troubles, show, show_paths
 from checks.port_report import PortReport, as_json
 from engine.errors import InputError
 from engine.files import load_files
-from engine.journal import Journal
 from engine.options import Options, add_flags, read_options
 from engine.plan_text import with_remaps
 from engine.scope import Scope
-from engine.secret import Redactor
 from engine.verdict import ExitCode
 from hosts.fleet import open_hosts
+from moves.opening import find_journal
 from moves.port_scanning import scan_ports, scanned_hosts
-from moves.session import load_scope
+from moves.session import load_scope, ssh_config_of
 from moves.world import where_now
 
 
@@ -30,7 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--write", action="store_true", help="write the proposed remaps into the plan, and show the difference")
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.paths:
         if parsed.lab or parsed.environment or parsed.write:
@@ -45,9 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def _scan(scope: Scope, options: Options) -> PortReport:
-    file = Path("state") / f"{options.environment}.sqlite"
-    journal = Journal.open(file, redactor=Redactor()) if file.exists() else None
-    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
+    journal, ssh_config = find_journal(options), ssh_config_of(options, scope)
     names = [host for host in scanned_hosts(scope) if host in scope.environment.hosts]
     with open_hosts(names, scope.environment, ssh_config) as fleet:
         return scan_ports(scope, fleet, where_now(scope, journal)).report

@@ -37,7 +37,7 @@ from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
-from moves.waiving import load_waivers
+from moves.waiving import load_waivers, record_waivers
 from moves.world import World
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
@@ -139,6 +139,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
         record_plan(world, scope, waivers)
+        record_waivers(writer, waivers)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,

@@ -17,7 +17,7 @@ KINDS: Final = {"approval": term("approval"), "waiver": term("waiver"), "attesta
 """Records of what a person signed, and what each is called."""
 
 PERSON: Final = ("person", "by", "approver", "signer", "operator")
-WORDS: Final = ("text", "reason", "statement", "why")
+WORDS: Final = ("text", "reason", "note", "statement", "why")
 UNTIL: Final = ("until", "expires_at", "valid_until", "ends_at")
 WHAT: Final = ("step", "key", "steps")
 
