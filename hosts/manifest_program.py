@@ -191,7 +191,7 @@ def content_of(path, found, known, options, counts):
     counts[1] += size
     if options["level"] == "metadata":
         return None
-    if known and known[0] == identity(found) and found.st_ctime_ns <= options["synced_ns"] - REST_NS:
+    if known and known[0] == identity(found) and known[1].startswith(algorithm) and found.st_ctime_ns <= options["synced_ns"] - REST_NS:
         counts[3] += 1
         return known[1]
     counts[2] += min(size, 3 * SAMPLE) if options["level"] == "sampled" else size
