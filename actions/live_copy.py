@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actions.copy_ends import PURPOSE, CopyEnds
@@ -99,6 +100,7 @@ class ClearCopy:
 
     route: Route
     ends: CopyEnds
+    more: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     key: str = field(default="clear-copy", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -114,6 +116,7 @@ class ClearCopy:
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove them."""
         self.ends.remove()
+        self.more()
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
         """Judge whether neither end nor the key is there."""

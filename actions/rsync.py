@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-KEEP: Final = ("-aHAXS", "--numeric-ids", "--inplace", "--partial")
+KEEP: Final = ("-aHAXS", "--numeric-ids", "--inplace", "--partial", "--modify-window=-1")
 """Everything of an entry travels; a file is written in its place, so that a second pass writes only what changed and a cut
-one goes on where it stopped. rsync(1)."""
+one goes on where it stopped. Times are compared to the nanosecond: rsync's own default is whole seconds, which skips what was
+written twice within one. rsync(1), --modify-window."""
 TELL: Final = ("--stats", "--no-human-readable", "--info=progress2")
 
 VANISHED: Final = 24

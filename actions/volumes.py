@@ -138,6 +138,11 @@ class CopyVolumes:
         for host in (self.route.source, self.route.target):
             remove_helpers(self.route.fleet, host, self.route.move_label, ROLE)
 
+    def make_places(self, places: tuple[DataPlace, ...]) -> None:
+        """Create these places on the target, empty, labelled or marked as this attempt's."""
+        for place in places:
+            self._make_place(place, self.ends.kinds)
+
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:
         if place.kind == "volume":
             self._make_volume(place.source)
