@@ -6,6 +6,7 @@ before anything touches the places. When a container is removed, everything in i
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,13 @@ class CopyEnds:
 
     @property
     def name(self) -> str:
-        """Return the name of both containers; the way back has ends of its own, with other rights."""
-        return helper_name(ROLE, self.route.move_label, "to", self.route.target)
+        """Return the name of both containers; the way back has ends of its own, with other rights.
+
+        It tells which places are mounted where: ends with another order of places are never adopted, since a pass would
+        copy one place over another.
+        """
+        places = "\n".join(f"{position} {place.text()}" for position, place in enumerate(self.places))
+        return helper_name(ROLE, self.route.move_label, "to", self.route.target, hashlib.sha256(places.encode()).hexdigest()[:8])
 
     @property
     def channel(self) -> Channel:

@@ -46,7 +46,7 @@ exit 0
 """A directory that was there before, empty, stays."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class DataPlace:
     """One mount to copy: a volume by its name or a bind path, under the same name on both hosts."""
 
@@ -59,9 +59,8 @@ class DataPlace:
 
 
 def places_to_copy(mounts: tuple[MountFacts, ...], rules: Mapping[str, str]) -> tuple[DataPlace, ...]:
-    """Return the mounts whose rule is `copy`, each source once."""
-    found = [DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"]
-    return tuple(dict.fromkeys(found))
+    """Return the mounts whose rule is `copy`, each source once, in an order of their own: Docker lists mounts in any order."""
+    return tuple(sorted({DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"}))
 
 
 def refuse_occupied(route: Route, there: PathFacts) -> None:

@@ -90,7 +90,8 @@ def leftovers() -> list[str]:
     found = []
     script = (
         "docker ps -a --format '{{.Names}} {{.Label \"longshore.role\"}}' --filter label=longshore.role; echo --; "
-        "grep -h longshore /root/.ssh/authorized_keys; echo --; ls -d /run/longshore-* /var/lib/longshore/lock* 2>/dev/null; true"
+        "grep -h longshore /root/.ssh/authorized_keys | grep -v ' longshore-lab$'; echo --; "
+        "ls -d /run/longshore-* /var/lib/longshore/lock* 2>/dev/null; true"
     )
     for host in HOSTS:
         containers, keys, paths = at_hand.on_host(host, "sh", "-c", script).split("--\n")

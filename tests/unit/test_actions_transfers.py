@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from actions.copy_ends import CopyEnds
 from actions.images import apply_tag, compressed, split_reference
 from actions.places import DataPlace, check_depth, places_to_copy
+from actions.route import Route
 from actions.targets import free_ipam
 from actions.toolbox import ToolboxMount, toolbox_argv
 from actions.transfers import Peer, authorized_line, expiry_of, key_comment, key_directory, open_channel
@@ -156,3 +158,22 @@ def test_toolbox_stream_is_gzip() -> None:
     import gzip  # noqa: PLC0415
 
     assert gzip.decompress(b"".join(compressed([b"a" * 1000, b"b"]))) == b"a" * 1000 + b"b"
+
+
+def test_places_have_an_order_of_their_own() -> None:
+    """Docker lists mounts in any order, and each place has a number in the copy: two readings must number them alike."""
+    mounts = tuple(MountFacts(kind, source, at, read_only=False) for kind, source, at in (("volume", "data", "/d"), ("bind", "/srv/c", "/c")))
+    rules = {"/d": "copy", "/c": "copy"}
+
+    assert places_to_copy(mounts, rules) == places_to_copy(mounts[::-1], rules)
+
+
+def test_ends_with_other_places_have_another_name() -> None:
+    """Ends of a copy that number the places otherwise are never taken for these: one place would be copied over another."""
+    here, there = DataPlace("volume", "data"), DataPlace("bind", "/srv/c")
+    fleet: Any = SimpleNamespace()
+    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+
+    names = {CopyEnds(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))}
+
+    assert len(names) == 2
