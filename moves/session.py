@@ -35,6 +35,7 @@ from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
+from moves.recipe import AFTER_COMMIT, BEFORE_HOLD
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
@@ -68,7 +69,9 @@ class Session:
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
-        return reasons
+        hooks = self.world.entry(service).hooks
+        given = {BEFORE_HOLD: hooks.before_hold, AFTER_COMMIT: hooks.after_commit}
+        return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "the inventory has no such hook")
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
         if must_be_undone(read_return(self.world.journal, service)):
