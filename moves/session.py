@@ -63,7 +63,7 @@ class Session:
         return self.world.scope
 
     def only_for_some(self, service: str) -> dict[str, str]:
-        """Return the steps that do not apply to a service, with the reason."""
+        """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook that is not there."""
         environment = self.scope.environment.environment
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
@@ -71,7 +71,7 @@ class Session:
             reasons |= self._rollback_reasons(service)
         hooks = self.world.entry(service).hooks
         given = {BEFORE_HOLD: hooks.before_hold, AFTER_COMMIT: hooks.after_commit}
-        return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "the inventory has no such hook")
+        return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "")
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
         if must_be_undone(read_return(self.world.journal, service)):
