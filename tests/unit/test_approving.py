@@ -24,9 +24,9 @@ ROLES = {TESS: "technical", BEA: "business"}
 class Room:
     """People, a journal, and a plan that needs one technical and one business approval."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session: pytest.TempPathFactory) -> None:
         """Make them."""
-        self.people = People(folder)
+        self.people = People(session)
         self.journal = Journal.open(folder / "state" / "production.sqlite", redactor=Redactor())
         self.scope = self.scope_of()
 
@@ -47,10 +47,10 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Room:
+def room(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Room:
     """Return a room."""
     monkeypatch.chdir(tmp_path)
-    return Room(tmp_path)
+    return Room(tmp_path, tmp_path_factory)
 
 
 def test_two_signatures_approve(room: Room) -> None:
