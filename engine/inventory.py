@@ -98,6 +98,21 @@ class HealthEntry(Strict):
     path: str = Field("/", description="path of the URL", examples=["/-/ready"])
 
 
+class Hook(Strict):
+    """A command of the operator's own, run on a host at a fixed place of a move; it must bear being run twice."""
+
+    argv: tuple[str, ...] = Field(min_length=1, description="program and arguments, no shell", examples=[["/usr/local/bin/drain", "shop"]])
+    timeout_s: float = Field(60, gt=0, le=900, description="deadline in seconds; counts as its estimate too")
+    undo_argv: tuple[str, ...] = Field((), description="what undoes it when the move is undone; nothing without it")
+
+
+class Hooks(Strict):
+    """The places of a move where a hook can run."""
+
+    before_hold: Hook | None = Field(None, description="on the source, before its restart policy is changed and it is stopped")
+    after_commit: Hook | None = Field(None, description="on the target, once it serves")
+
+
 class ServiceEntry(Strict):
     """One service: one container of one product on one host."""
 
@@ -117,6 +132,7 @@ class ServiceEntry(Strict):
     )
     writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
+    hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")
     notes: str = Field("", description="what a person should know")
 

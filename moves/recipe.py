@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from actions.aims import ProbeAim, choose_aim
 from actions.backups import Repository, TakeBackup
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
 from actions.forwarders import wanted_forwarders
+from actions.hooks import RunHook
 from actions.images import ShipImage
 from actions.labels import move_label
 from actions.probe import MeasureOutage, StartProbe
@@ -14,6 +17,7 @@ from actions.recorded import RecordSource
 from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
 from engine.errors import InputError
+from engine.inventory import Hook
 from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
@@ -21,6 +25,9 @@ from moves import preflighting, questions
 from moves.asking import Ask
 from moves.carriage import carriage_of, peer_of, places_of
 from moves.world import World
+
+BEFORE_HOLD: Final = "hook-before-hold"
+AFTER_COMMIT: Final = "hook-after-commit"
 
 
 def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
@@ -34,6 +41,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         RecordSource(route, dropped),
         *data.before,
         questions.fingerprint_source(world, move),
+        *_hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         *data.after,
@@ -42,6 +50,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         questions.ready_target(world, move),
         questions.fingerprint_target(world, move),
         _commit(world, move, route),
+        *_hook(route, AFTER_COMMIT, move.target, world.entry(move.service).hooks.after_commit),
         questions.smoke_target(world, move),
         *_dependants(world, move),
         questions.record_baseline(world, move),
@@ -86,6 +95,10 @@ def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
     after = {**before, move.service: move.target}
     scope = world.scope
     return Commit(route, wanted_forwarders(scope, after), wanted_forwarders(scope, before), scope.hosts)
+
+
+def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook, ...]:
+    return (RunHook(route, key, host, hook),) if hook else ()
 
 
 def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:

@@ -35,6 +35,7 @@ from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
+from moves.recipe import AFTER_COMMIT, BEFORE_HOLD
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
@@ -62,13 +63,15 @@ class Session:
         return self.world.scope
 
     def only_for_some(self, service: str) -> dict[str, str]:
-        """Return the steps that do not apply to a service, with the reason."""
+        """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook that is not there."""
         environment = self.scope.environment.environment
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
-        return reasons
+        hooks = self.world.entry(service).hooks
+        given = {BEFORE_HOLD: hooks.before_hold, AFTER_COMMIT: hooks.after_commit}
+        return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "")
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
         if must_be_undone(read_return(self.world.journal, service)):

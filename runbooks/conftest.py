@@ -106,8 +106,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     session.world.redactor.publish(*(marker.args[0] for item in items if (marker := item.get_closest_marker("step"))))
     for item in list(items):
         reason = _does_not_apply(session, item)
-        if reason:
+        if reason is not None:
             items.remove(item)
+        if reason:
             session.world.run.record("not_applicable", body={"text": reason})
 
 
@@ -116,7 +117,8 @@ def _does_not_apply(session: Session, item: pytest.Item) -> str | None:
     marker = item.get_closest_marker("step")
     if service is None or marker is None or marker.args[0] not in session.only_for_some(service):
         return None
-    return f"{service}: {marker.args[0]} ({session.only_for_some(service)[marker.args[0]]})"
+    reason = session.only_for_some(service)[marker.args[0]]
+    return f"{service}: {marker.args[0]} ({reason})" if reason else ""
 
 
 @pytest.fixture

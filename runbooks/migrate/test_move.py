@@ -45,6 +45,13 @@ def test_fingerprint_is_taken_before(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("fingerprint-source"))
 
 
+@pytest.mark.step("hook-before-hold")
+@pytest.mark.changes_state
+def test_own_command_before_the_stop(move: RunningMove, judge: Judge) -> None:
+    """The operator's own command before the service is held was run on the old host and ended well."""
+    judge(move.perform("hook-before-hold"))
+
+
 @pytest.mark.step("disable-restart")
 @pytest.mark.changes_state
 def test_source_cannot_come_back_by_itself(move: RunningMove, judge: Judge) -> None:
@@ -106,6 +113,13 @@ def test_fingerprint_is_equal(move: RunningMove, judge: Judge) -> None:
 def test_clients_are_switched(move: RunningMove, judge: Judge) -> None:
     """Commit: clients reach the new host under the old names and ports, and the container restarts by itself."""
     judge(move.perform("commit"))
+
+
+@pytest.mark.step("hook-after-commit")
+@pytest.mark.changes_state
+def test_own_command_after_the_switch(move: RunningMove, judge: Judge) -> None:
+    """The operator's own command once the new host serves was run there and ended well."""
+    judge(move.perform("hook-after-commit"))
 
 
 @pytest.mark.step("smoke-target")

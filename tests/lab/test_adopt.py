@@ -9,28 +9,40 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.lab import at_hand
 from tests.lab.at_hand import JOURNAL, ROOT, SOURCE
 
 pytestmark = pytest.mark.lab
-TARGET = "wf001"
+TARGET: Final = "wf001"
 
 
-def _begin_and_lose(tmp_path: Path) -> None:
+HOOKED: Final = "/var/tmp/hooked"
+
+
+def _inventory_with_hooks(folder: Path) -> str:
+    """Return the inventory with commands of the operator's own around the move of redis."""
+    yaml, file = YAML(), folder / "inventory.yaml"
+    content = yaml.load(ROOT / "inventory.yaml")
+    touch = {"argv": ["touch", HOOKED], "timeout_s": 10}
+    content["services"]["redis"]["hooks"] = {"before_hold": touch, "after_commit": touch}
+    yaml.dump(content, file)
+    return str(file)
+
+
+def _begin_and_lose(tmp_path: Path, inventory: str) -> None:
     """Start the move of redis, kill it once its data is copied, and take away all that this machine knew."""
-    migrate = [sys.executable, "-m", "commands", "migrate", "--lab", "--service", "redis", "--apply"]
-    before = at_hand.last_seq()
-    with (
-        (tmp_path / "killed.log").open("w") as log,
-        subprocess.Popen(migrate, cwd=ROOT, env=at_hand.plain_environment(), stdout=log, stderr=log) as run,
-    ):
+    migrate = [sys.executable, "-m", "commands", "migrate", "--lab", "--service", "redis", "--apply", "--inventory", inventory]
+    before, said = at_hand.last_seq(), tmp_path / "killed.log"
+    with said.open("w") as log, subprocess.Popen(migrate, cwd=ROOT, env=at_hand.plain_environment(), stdout=log, stderr=log) as run:
         at_hand.wait_for("the copy's outcome", lambda: at_hand.seen_in_journal("outcome", "copy-volumes", before) or run.poll() is not None, 120)
         status = at_hand.run_command("status", "--lab", "--json")
         os.kill(run.pid, signal.SIGKILL)
-    assert run.returncode == -signal.SIGKILL, (tmp_path / "killed.log").read_text()[-3000:]
+    assert run.returncode == -signal.SIGKILL, said.read_text()[-3000:]
     told = json.loads(status.output)  # while the other process was at work
     assert [move["state"] for move in told["moves"] if move["service"] == "redis"] == ["in_progress"]
     assert [(one["command"], one["apply"]) for one in told["runs"]] == [("migrate", True)]
@@ -39,17 +51,22 @@ def _begin_and_lose(tmp_path: Path) -> None:
 
 
 def test_a_lost_journal_is_adopted_and_the_move_finished(fresh_lab: None, tmp_path: Path) -> None:
-    """State is gone after kill -9; adopted from the hosts' logs, the move goes on where it stood and nothing is lost."""
-    for phase in (("prepare", "--lab", "--apply"), ("preflight", "--lab"), ("approve", "--lab")):
-        ran = at_hand.run_command(*phase)
-        assert ran.code == 0, ran.output[-3000:]
+    """State is gone after kill -9; adopted from the hosts' logs, the move goes on where it stood and nothing is lost.
+
+    The operator's own commands around it were run, each on its host.
+    """
+    inventory = _inventory_with_hooks(tmp_path)
+    files = ("--inventory", inventory, "--service", "redis")
+    prepare = at_hand.run_phase("prepare", "--apply", *files)
+    assert prepare.code == 0, prepare.output[-3000:]
+    at_hand.preflight_and_approve(*files)
     acknowledged = at_hand.orders("/state")["redis_acked"]
-    _begin_and_lose(tmp_path)
+    _begin_and_lose(tmp_path, inventory)
 
     adopted = at_hand.run_command("adopt", "--lab", "--from-hosts")
     again = at_hand.run_command("adopt", "--lab", "--from-hosts")
-    refused = at_hand.run_phase("migrate", "--service", "redis", "--apply")
-    finished = at_hand.run_phase("migrate", "--service", "redis", "--apply", "--break-lock", "the operator's machine is lost")
+    refused = at_hand.run_phase("migrate", "--apply", *files)
+    finished = at_hand.run_phase("migrate", "--apply", "--break-lock", "the operator's machine is lost", *files)
     compared = at_hand.run_command("adopt", "--lab", "--compare")
 
     assert adopted.code == 0, adopted.output
@@ -62,5 +79,7 @@ def test_a_lost_journal_is_adopted_and_the_move_finished(fresh_lab: None, tmp_pa
     assert compared.code == 0, compared.output
     assert at_hand.inspect(TARGET, "redis")["State"]["Running"]
     assert not at_hand.inspect(SOURCE, "redis-moved")["State"]["Running"]
+    for host in (SOURCE, TARGET):
+        assert at_hand.on_host(host, "ls", HOOKED).strip() == HOOKED
     at_hand.assert_data_flows()
     assert at_hand.orders("/state")["redis_acked"] > acknowledged

@@ -25,9 +25,9 @@ TOLD = "prepare/teams-told"
 class Desk:
     """A folder with people, and a run's folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session: pytest.TempPathFactory) -> None:
         """Make the people."""
-        self.people = People(folder)
+        self.people = People(session)
         self.scope = self.people.scope()
         self.run = folder / "reports"
         self.records: list[dict[str, Any]] = []
@@ -48,10 +48,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Desk:
+def desk(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Desk:
     """Return a desk."""
     monkeypatch.chdir(tmp_path)
-    return Desk(tmp_path)
+    return Desk(tmp_path, tmp_path_factory)
 
 
 def test_it_waits_until_somebody_signs(desk: Desk) -> None:

@@ -106,10 +106,10 @@ def test_a_step_that_does_not_exist_is_known_before() -> None:
 class File:
     """A waivers.yaml in an empty folder, with people who can sign."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session: pytest.TempPathFactory) -> None:
         """Make the people."""
         self.path = folder / "waivers.yaml"
-        self.people = People(folder)
+        self.people = People(session)
         self.scope = self.people.scope()
 
     def write(self, *changes: dict[str, Any]) -> None:
@@ -133,10 +133,10 @@ class File:
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_program: None) -> File:
+def file(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> File:
     """Return a folder with people."""
     monkeypatch.chdir(tmp_path)
-    return File(tmp_path)
+    return File(tmp_path, tmp_path_factory)
 
 
 def test_a_signed_waiver_counts(file: File) -> None:
