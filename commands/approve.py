@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from engine.approval import Statement
 from engine.errors import InputError, RefusedError
@@ -18,23 +17,23 @@ from engine.scope import Scope
 from engine.secret import Redactor
 from moves.approving import judge_plan_approved, sign_approval, subject_of
 from moves.gates import preflight_problems
+from moves.opening import open_journal
 from moves.rendering import render_plan
 from moves.session import load_scope
-
-LAB_KEYS: Final = Path("state") / "lab" / "approvers"
+from moves.signatures import people_of_lab
 
 
 def main(argv: list[str]) -> int:
     """Show the plan, sign it as one person in one role, and say what is still missing."""
     parser = argparse.ArgumentParser(prog="approve", description=__doc__)
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave", "--state")
     parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; one of the environment's approvers")
     parser.add_argument("--role", choices=("technical", "business"), help="in which role")
     parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
+    journal = open_journal(options, Redactor(), scope)
     print(render_plan(scope))
     signers = _signers(scope, parsed.person, parsed.role, parsed.key)
     services = [move.service for move in scope.moves]
@@ -52,7 +51,7 @@ def main(argv: list[str]) -> int:
 def _signers(scope: Scope, person: str | None, role: str | None, key: Path | None) -> list[tuple[str, str, Path | None]]:
     """Return who signs: the person named, or in the lab its two throwaway people, one after the other."""
     if scope.environment.environment == LAB and not person and not role:
-        return [(name, one.roles[0], LAB_KEYS / one.roles[0]) for name, one in scope.environment.approvers.items()]
+        return [*people_of_lab(scope)]
     if not person or not role:
         raise InputError("approve: expected --as EMAIL and --role technical|business: a person signs in one role")
     return [(person, role, key)]

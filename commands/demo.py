@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import lab
-from engine.journal import Journal, Record
-from engine.secret import Redactor
+from engine.errors import LongshoreError
+from engine.journal import Record
+from engine.options import read_options
+from moves.opening import read_journal
 
 PHASES = (
+    ["attest", "--lab"],
     ["prepare", "--lab", "--apply"],
     ["preflight", "--lab"],
     ["approve", "--lab"],
@@ -56,5 +59,7 @@ def _show(console: Console, seconds: float) -> None:
 
 
 def _outages() -> list[Record]:
-    path = Path("state/lab.sqlite")
-    return list(Journal.open(path, redactor=Redactor()).records(kind="outage")) if path.exists() else []
+    try:
+        return read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).records(kind="outage")
+    except LongshoreError:
+        return []  # it stopped before there was one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.environment import Environment, write_environment
+from engine.place import VARIABLE, place_of
+from engine.secret import Secret
+from engine.storing import archive_store
 from lab.approvers import make_approvers
 
 STATE: Final = Path("state") / "lab"
 ENVIRONMENT: Final = Path("environments") / "lab.yaml"
-JOURNAL: Final = Path("state") / "lab.sqlite"
 HELP: Final = {"-h", "--help"}
 INTERRUPTED: Final = 130
 APPROVALS: Final = Path("approvals") / "lab"
@@ -83,9 +86,5 @@ def _identities() -> str:
 
 
 def _archive_journal() -> None:
-    if JOURNAL.exists():
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        for suffix in ("", "-wal", "-shm"):
-            file = JOURNAL.with_name(JOURNAL.name + suffix)
-            if file.exists():
-                file.rename(file.with_name(f"lab-{stamp}.sqlite{suffix}"))
+    state = os.environ.get(VARIABLE)
+    archive_store(place_of("lab", Secret(state) if state else None), datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +12,7 @@ from engine.options import add_flags, read_options
 from engine.verdict import ExitCode
 from hosts.fleet import open_hosts
 from hosts.lock import read_lock, release_lock
-from moves.session import load_scope
+from moves.session import load_scope, ssh_config_of
 
 
 def main(argv: list[str]) -> int:
@@ -27,9 +26,8 @@ def main(argv: list[str]) -> int:
         raise InputError("lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised")
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
-    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
     table, unseen = Table("host", "held by", "token"), 0
-    with open_hosts(scope.hosts, scope.environment, ssh_config) as fleet:
+    with open_hosts(scope.hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         for name in scope.hosts:
             try:
                 if parsed.what == "release" and release_lock(fleet[name], parsed.token):

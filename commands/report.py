@@ -12,11 +12,11 @@ from typing import Final
 
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
-from engine.journal import Journal, Record
+from engine.journal import Record
 from engine.language import language_of
 from engine.options import add_flags, read_options
-from engine.secret import Redactor
 from engine.verdict import ExitCode
+from moves.opening import read_journal
 from moves.signing import SIGN_KEY, signer_of
 
 LATEST: Final = "latest"
@@ -31,23 +31,20 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     signer = signer_of(parsed.sign_key)
     options = read_options(lambda name: getattr(parsed, name), argv)
-    file = Path("state") / f"{options.environment}.sqlite"
-    if not file.exists():
-        raise InputError(f"{file}: not there, so environment {options.environment} has no run to draw. Expected: its journal. Look: ls state")
-    journal = Journal.open(file, redactor=Redactor())
-    run = find_run(journal.records(kind="run_started"), parsed.run, file)
+    journal = read_journal(options)
+    run = find_run(journal.records(kind="run_started"), parsed.run, journal.where)
     language = language_of(parsed.lang) if parsed.lang else None
     paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer, language)
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
-        print(f"altered: {file}: {problem}", file=sys.stderr)
+        print(f"altered: {journal.where}: {problem}", file=sys.stderr)
     if paths.altered:
         print(f"Do not approve this run: {BACKUP}", file=sys.stderr)
         return ExitCode.FAILED
     return ExitCode.OK
 
 
-def find_run(runs: list[Record], asked: str, file: Path) -> Record:
+def find_run(runs: list[Record], asked: str, where: str) -> Record:
     """Return the first record of the run that was asked for; raises InputError for none, or for more than one."""
     name = Path(asked).name.removesuffix("-altered")
     command = name.removeprefix(f"{LATEST}-")
@@ -58,4 +55,4 @@ def find_run(runs: list[Record], asked: str, file: Path) -> Record:
     if len(found) == 1:
         return found[0]
     known = ", ".join(folder_name(run) for run in (found or runs)[-5:]) or "none"
-    raise InputError(f"run {asked}: {len(found) or 'not'} in {file}. Expected: one of {known}. Give its name, or {LATEST}")
+    raise InputError(f"run {asked}: {len(found) or 'not'} in {where}. Expected: one of {known}. Give its name, or {LATEST}")

@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of inventory, plan and environment, from which editors help; --check only compares."""
+"""Write the JSON Schemas of inventory, plan, environment and waivers, from which editors help; --check only compares."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from engine.errors import InputError
 from engine.inventory import Inventory
 from engine.plan import Plan
 from engine.problems import Strict
+from engine.waiver import WaiverFile
 
 FOLDER: Final = Path("schemas")
-MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment}
+MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment, "waivers": WaiverFile}
 
 
 def schema_text(model: type[Strict]) -> str:

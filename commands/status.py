@@ -4,52 +4,88 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
+from engine.errors import InputError
 from engine.journal import Journal
-from engine.options import add_flags, read_options
-from engine.secret import Redactor
+from engine.options import Options, add_flags, read_options
+from engine.scope import Scope
+from engine.verdict import ExitCode
+from moves.messages import window_words
+from moves.opening import read_journal
 from moves.session import load_scope
+from moves.standing import MoveStanding, Standing, read_standing
+
+COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow", "needs_person": "bold red", "undone": "magenta"}
 
 
 def main(argv: list[str]) -> int:
-    """Print one line per move of the plan."""
+    """Draw one line per move of the plan, who is at work, and what to type next; hosts are not asked."""
     parser = argparse.ArgumentParser(prog="status", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for programs")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)
-    scope = load_scope(options)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=Redactor())
-    rows = []
-    for move in scope.moves:
-        state, last = journal.last("move_state", service=move.service), journal.last("outcome", service=move.service)
-        outage = journal.last("outage", service=move.service)
-        rows.append(
-            {
-                "service": move.service,
-                "source": move.source,
-                "target": move.target,
-                "state": str(state.body["state"]) if state else "planned",
-                "since": state.at if state else None,
-                "last_action": last.key if last else None,
-                "outage_s": outage.body["seconds"] if outage else None,
-            }
-        )
-    _print(rows, as_json=parsed.json)
-    return 0
+    scope, now = load_scope(options), datetime.now(UTC)
+    journal = _journal(options)
+    if journal is None and parsed.json:
+        print(json.dumps({"environment": options.environment, "journal": options.place.text, "moves": [], "runs": [], "locks": []}, indent=1))
+        return ExitCode.OK
+    if journal is None:
+        print(f"{options.place.text}: not there yet, so nothing has begun. Next: nox -s prepare")
+        return ExitCode.OK
+    standing = read_standing(journal, scope, now)
+    if parsed.json:
+        print(json.dumps(as_json(options, journal, scope, standing), indent=1))
+    else:
+        draw(Console(highlight=False, soft_wrap=True), scope, standing, now)
+    return ExitCode.OK
 
 
-def _print(rows: list[dict[str, object]], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table("service", "from", "to", "state", "since (UTC)", "last action", "outage")
-    for row in rows:
-        outage = f"{row['outage_s']:.1f} s" if row["outage_s"] is not None else "–"
-        since = str(row["since"] or "–")[:19]
-        table.add_row(*(str(row[key]) for key in ("service", "source", "target", "state")), since, str(row["last_action"] or "–"), outage)
-    Console().print(table)
+def _journal(options: Options) -> Journal | None:
+    try:
+        return read_journal(options)
+    except InputError:
+        if options.place.file is not None and not options.place.file.exists():
+            return None
+        raise
+
+
+def as_json(options: Options, journal: Journal, scope: Scope, standing: Standing) -> dict[str, object]:
+    """Return the standing for programs; keys are only ever added."""
+    window = {"starts_at": scope.window.starts_at.isoformat(), "ends_at": scope.window.ends_at.isoformat(), "status": scope.window.status}
+    return {"environment": options.environment, "journal": journal.where, "window": window, **asdict(standing)}
+
+
+def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> None:
+    """Draw the standing for people."""
+    console.print(f"environment {scope.environment.environment}; window: {window_words(scope)}")
+    table = Table("service", "from → to", "state", "try", "since (UTC)", "last step", "by", "outage")
+    for move in standing.moves:
+        table.add_row(*_cells(move))
+    Console(highlight=False).print(table)
+    for line in (*_run_lines(standing, now), *(f"hosts: {lock}" for lock in standing.locks)):
+        console.print(line)
+    for move in standing.moves:
+        console.print(f"next for {move.service}: {move.next}")
+
+
+def _cells(move: MoveStanding) -> Iterator[str]:
+    yield from (move.service, f"{move.source} → {move.target}")
+    colour = COLOURS.get(move.state, "default")
+    yield f"[{colour}]{move.state.replace('_', ' ')}[/{colour}]"
+    yield from (str(move.attempt), (move.since or "–")[:19].replace("T", " "), move.last_step or "–", move.by or "–")
+    yield f"{move.outage_s:.1f} s" if move.outage_s is not None else "–"
+
+
+def _run_lines(standing: Standing, now: datetime) -> Iterator[str]:
+    for run in standing.runs:
+        quiet_s = max(0.0, (now - datetime.fromisoformat(run.last_at)).total_seconds())
+        how = "" if run.apply else ", a dry run or a reading one"
+        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, without an end; it last wrote {quiet_s:.0f} s ago: at work, or killed"

@@ -15,6 +15,7 @@ from typing import Final
 from engine.errors import InputError
 from engine.plan import Approval
 from engine.product import NAME, VERSION
+from engine.statement import read_statement, statement_text
 
 FORMAT: Final = f"{NAME} approval 1"
 NAMESPACE: Final = f"{NAME}-approval"
@@ -56,16 +57,12 @@ class Statement:
             "signed at": self.signed_at.isoformat(timespec="seconds"),
             "written by": f"{NAME} {VERSION}",
         }
-        return "\n".join([FORMAT, *(f"{name}: {value}" for name, value in head.items()), "", plan_as_read.rstrip(), ""])
+        return statement_text(FORMAT, head, plan_as_read)
 
 
 def parse_statement(text: str, where: str) -> Statement:
     """Return what a text of `Statement.text` says; raises InputError naming `where`."""
-    head, _, _ = text.partition("\n\n")
-    first, *lines = head.splitlines() or [""]
-    fields = {name: value for name, found, value in (line.partition(": ") for line in lines) if found}
-    if first != FORMAT or len(fields) != len(lines):
-        raise InputError(f'{where}: is no approval. Expected: "{FORMAT}" and lines "name: value". Sign again: nox -s approve')
+    fields = read_statement(text, FORMAT, where, "approve")
     try:
         subject = Subject(fields["environment"], fields["digest"], _below(fields, PART), _below(fields, CONTAINER))
         return Statement(subject, fields["role"], fields["person"], datetime.fromisoformat(fields["signed at"]))

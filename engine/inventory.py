@@ -116,6 +116,7 @@ class ServiceEntry(Strict):
         (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
     )
     writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
+    team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")
     notes: str = Field("", description="what a person should know")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 from engine.errors import InputError
 from engine.language import ORIGINAL, language_of
+from engine.place import VARIABLE, Place, place_of
+from engine.secret import Secret
 
 LAB: Final = "lab"
 
@@ -37,6 +40,8 @@ FLAGS: Final = (
     Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
     Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
     Flag("--lang", "store", "language of screen and page: en or pt-BR"),
+    Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there"),
+    Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it"),
 )
 
 
@@ -64,6 +69,13 @@ class Options:
     break_lock: str | None = None
     discard: bool = False
     lang: str = ORIGINAL
+    state: Secret | None = None
+    waivers: Path | None = None
+
+    @property
+    def place(self) -> Place:
+        """Return where the environment's journal is kept; raises InputError for a URL that is none."""
+        return place_of(self.environment, self.state)
 
     @property
     def environment_file(self) -> Path:
@@ -82,6 +94,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
     if not lab and not environment:
         raise InputError("no environment given: expected --lab for the rehearsal or --environment NAME")
     ssh_config = get("ssh_config")
+    state = get("state") or os.environ.get(VARIABLE)
     return Options(
         environment=LAB if lab else str(environment),
         services=tuple(get("service") or ()),
@@ -96,6 +109,8 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         break_lock=_reason("--break-lock", get("break_lock")),
         discard=bool(get("discard_target_writes")),
         lang=language_of(get("lang") or ORIGINAL).code,
+        state=Secret(state) if state else None,
+        waivers=Path(get("waivers")) if get("waivers") else None,
     )
 
 

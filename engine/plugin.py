@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
-from engine.errors import LongshoreError
+from engine.errors import InputError, LongshoreError
 from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
+from engine.waiver import Waivers
 
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
 
@@ -47,6 +48,7 @@ class Book(Protocol):
 
 
 BOOK: Final = pytest.StashKey[Book]()
+WAIVERS: Final = pytest.StashKey[Waivers]()
 JUDGE: Final = pytest.StashKey[Judge]()
 ROWS: Final = pytest.StashKey[list[Row]]()
 VERDICT: Final = pytest.StashKey[Verdict]()
@@ -75,8 +77,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if problems:
         raise pytest.UsageError("\n".join(sorted(set(problems))))
     subjects = config.stash[BOOK].subjects
+    _refuse_unknown_waivers(config, items)
     modules = {path: position for position, path in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: (_turn(item, subjects), modules[item.path], item.location[1] or 0))
+
+
+def _refuse_unknown_waivers(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a waiver that no step can match, before anything is looked at."""
+    rows = {(_marker_argument(item, "step"), _param(item, "move"), _param(item, "machine")) for item in items}
+    for phase in (phase for phase in PHASES if any(item.get_closest_marker(phase) for item in items)):
+        try:
+            config.stash.get(WAIVERS, Waivers()).refuse_unknown(phase, rows, config.stash[BOOK].subjects)
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 def _undeclared(item: pytest.Item) -> Iterable[str]:
@@ -139,7 +152,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if book is None or not _ends_step(call):
         return report if book is None else _without_secrets(report, book)
     judgement = _judgement(item, call)
-    row = _row(item, judgement, report.duration)
+    row = item.config.stash.get(WAIVERS, Waivers()).judge(_row(item, judgement, report.duration))
+    judgement = row.judgement
     item.config.stash[ROWS].append(row)
     item.stash[VERDICT] = judgement.verdict
     book.add(row)
@@ -180,7 +194,8 @@ def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
     text = ended.text.removeprefix("assert False").strip()
     if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
         wrong = [one for one in given if not one.passed] or given
-        return _joined(given, ended.verdict, "; ".join(one.text for one in wrong))
+        waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.WAITING for one in wrong)
+        return _joined(given, Verdict.WAITING if waits else ended.verdict, "; ".join(one.text for one in wrong))
     return Judgement(ended.verdict, text)
 
 
@@ -234,6 +249,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     try:
         _add_missing_rows(session, book)
+        _add_needless_waivers(session, book)
         code = ExitCode.NEEDS_PERSON if book.needs_person() else exit_code(session.config.stash[ROWS])
         book.close(code, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     except LongshoreError as error:
@@ -249,6 +265,15 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
             row = _row(item, Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"), 0.0)
             session.config.stash[ROWS].append(row)
             book.add(row)
+
+
+def _add_needless_waivers(session: pytest.Session, book: Book) -> None:
+    """Add a row that fails when a waiver covered a step that passed."""
+    phase = next((row.phase for row in session.config.stash[ROWS]), "")
+    row = session.config.stash.get(WAIVERS, Waivers()).needless_row(phase)
+    if row:
+        session.config.stash[ROWS].append(row)
+        book.add(row)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:

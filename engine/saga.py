@@ -166,7 +166,9 @@ class RunningMove:
         if late:
             return failed(f"not started: {late}")
         note = self._notes.setdefault(action.key, {})
-        self._record("intent", action, {"describe": action.describe(), "estimate_s": action.estimate_s(), "note": note})
+        self._record(
+            "intent", action, {"describe": action.describe(), "effect": action.effect.value, "estimate_s": action.estimate_s(), "note": note}
+        )
         started = time.monotonic()
         action.do(note)
         self._changed(action)

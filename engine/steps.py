@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,7 @@ class Row:
     severity: Severity
     judgement: Judgement
     duration_s: float
+    waiver: Mapping[str, str] | None = None
 
     def body(self) -> dict[str, Any]:
         """Return the journal's record of this row."""
@@ -64,6 +65,7 @@ class Row:
             "measured": dict(self.judgement.measured),
             "details": list(self.judgement.details),
             "duration_s": round(self.duration_s, 3),
+            **({"waiver": dict(self.waiver)} if self.waiver else {}),
         }
 
 

@@ -79,6 +79,11 @@ def unknown(text: str, details: tuple[str, ...] = (), **measured: float | str) -
     return Judgement(Verdict.UNKNOWN, text, dict(measured), details)
 
 
+def waiting(text: str, details: tuple[str, ...] = (), **measured: float | str) -> Judgement:
+    """Return a WAITING judgement: a person has to do it and attest it."""
+    return Judgement(Verdict.WAITING, text, dict(measured), details)
+
+
 def exit_code_of(verdicts: Iterable[tuple[Verdict, Severity]]) -> ExitCode:
     """Return the exit status of a run with these rows; a run without any row is INCOMPLETE, not OK."""
     rows = list(verdicts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,18 +15,28 @@ from engine.product import HOST_STATE_DIR
 from hosts.lock import LOST, TOKEN_TEST, lost_lock
 
 FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
-APPEND: Final = TOKEN_TEST + f"umask 077; mkdir -p {HOST_STATE_DIR} && cat >> {FILE} && sync {FILE}"
-"""Tests the lock's token in the same round trip, before it writes."""
+APPEND: Final = (
+    TOKEN_TEST + f'umask 077; mkdir -p {HOST_STATE_DIR} && {{ [ -z "$(tail -c 1 {FILE} 2>/dev/null)" ] || echo >> {FILE}; }} '
+    f"&& cat >> {FILE} && sync {FILE}"
+)
+"""Tests the lock's token in the same round trip, before it writes. A line that a power cut tore stays alone."""
 APPEND_S: Final = 20.0
+READ_S: Final = 60.0
 
 
 def append_audit(host: Host, record: Mapping[str, Any], *, token: str | None = None) -> None:
-    """Append one record as a JSON line and have it on disk, if the host's lock is still that of `token`.
+    """Append one record as a JSON line and have it on disk; see `append_lines`."""
+    append_lines(host, (record,), token=token)
+
+
+def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str | None = None) -> None:
+    """Append records as JSON lines and have them on disk, if the host's lock is still that of `token`.
 
     Raises LockLostError when it is not, CouldNotLookError when the log can't be written: the deed must not follow then.
     """
-    line = {"at": datetime.now(UTC).isoformat(), "by": f"{getpass.getuser()}@{socket.gethostname()}", **record}
-    answer = host.run(["sh", "-c", APPEND, "audit", token or ""], stdin=json.dumps(line).encode() + b"\n", timeout_s=APPEND_S)
+    head = {"at": datetime.now(UTC).isoformat(), "by": f"{getpass.getuser()}@{socket.gethostname()}"}
+    lines = b"".join(json.dumps({**head, **record}).encode() + b"\n" for record in records)
+    answer = host.run(["sh", "-c", APPEND, "audit", token or ""], stdin=lines, timeout_s=APPEND_S)
     if answer.exit_code == LOST:
         raise lost_lock(host.name, answer.text)
     if answer.exit_code:
@@ -34,3 +44,13 @@ def append_audit(host: Host, record: Mapping[str, Any], *, token: str | None = N
             f"{host.name}: could not write {FILE}: {answer.error_text}. Expected: every deed is written down first. "
             f"Try: ssh {host.name} df -h {HOST_STATE_DIR}"
         )
+
+
+def read_audit(host: Host) -> list[str]:
+    """Return the lines of a host's audit log, oldest first; none when no run ever touched it. Raises CouldNotLookError."""
+    answer = host.run(["sh", "-c", f"[ ! -e {FILE} ] || cat {FILE}"], timeout_s=READ_S)
+    if answer.exit_code:
+        raise CouldNotLookError(
+            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}"
+        )
+    return [line for line in answer.text.splitlines() if line.strip()]

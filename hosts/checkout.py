@@ -6,15 +6,19 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+SIGNED_LATER: Final = (":!approvals", ":!waivers.yaml")
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
 def read_commit() -> str:
-    """Return the commit, with "+changes" when the work tree differs from it; "unknown" outside a checkout."""
+    """Return the commit, with "+changes" when the work tree differs from it; "unknown" outside a checkout.
+
+    Approvals and waivers come after what they are about, so they don't count as changes.
+    """
     commit = _git("rev-parse", "--short=12", "HEAD")
     if not commit:
         return "unknown"
-    return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no", "--", ".", *SIGNED_LATER) else commit
 
 
 def _git(*arguments: str) -> str:

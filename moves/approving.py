@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.journal import Journal
 from engine.model import ContainerFacts
 from engine.scope import Scope
-from hosts.signing import sign_text, signature_problem
+from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
 
 SEEN = "source_seen"
 """The journal's record of a source container as preflight saw it."""
@@ -44,25 +44,10 @@ def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subje
     return Subject(scope.environment.environment, scope.digest, scope.parts, containers)
 
 
-def folder_of(environment: str) -> Path:
-    """Return where an environment's approvals are kept; they belong into version control."""
-    return Path("approvals") / environment
-
-
 def sign_approval(scope: Scope, statement: Statement, plan_as_read: str, private_key: Path | None) -> Path:
     """Write and sign one approval and return its file; raises InputError for a person who may not sign in that role."""
-    approver = scope.environment.approvers.get(statement.person)
-    if approver is None or statement.role not in approver.roles:
-        may = ", ".join(f"{person} ({', '.join(one.roles)})" for person, one in scope.environment.approvers.items()) or "nobody"
-        raise InputError(
-            f"--as {statement.person} --role {statement.role}: not an approver in that role of environment "
-            f"{scope.environment.environment}. Known: {may}. They stand in environments/{scope.environment.environment}.yaml, approvers"
-        )
     path = folder_of(scope.environment.environment) / f"{statement.role}-{statement.person}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(statement.text(plan_as_read), encoding="utf-8")
-    sign_text(path, NAMESPACE, approver.key, private_key)
-    return path
+    return sign_statement(scope, path, statement.text(plan_as_read), Signer(NAMESPACE, statement.person, statement.role), private_key)
 
 
 def approvals_on_record(scope: Scope) -> list[Signed]:
@@ -75,10 +60,7 @@ def _signed(path: Path, scope: Scope) -> Signed:
         statement = parse_statement(path.read_text(encoding="utf-8"), str(path))
     except (InputError, OSError, UnicodeDecodeError) as error:
         return Signed(str(path), None, str(error))
-    approvers = scope.environment.approvers
-    problem = signature_problem(path, NAMESPACE, statement.person, {person: one.key for person, one in approvers.items()})
-    if not problem and statement.role not in approvers[statement.person].roles:
-        problem = f"{statement.person} may not sign as {statement.role}"
+    problem = problem_of_signature(scope, path, Signer(NAMESPACE, statement.person, statement.role))
     if not problem and statement.signed_at.tzinfo is None:
         problem = f"its time {statement.signed_at} has no UTC offset"
     return Signed(str(path), _in_utc(statement), problem)

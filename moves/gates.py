@@ -156,8 +156,16 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
         ]
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return [f"{service}: preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"]
-    bad = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] not in GOOD]
-    return [f"{service}: preflight {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in bad]
+    blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
+    return [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+
+
+def _not_good(row: Record, now: datetime) -> str:
+    """Return why a row closes the gate, also one that was good only because of a waiver that no longer holds."""
+    waiver = row.body.get("waiver") or {}
+    if row.body["verdict"] not in GOOD:
+        return f"is {row.body['verdict']}: {row.body['text'][:160]}"
+    return f"is WAIVED, but only until {waiver['expires_at']}" if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now else ""
 
 
 def _last_preflight(service: str, journal: Journal) -> tuple[list[Record], Record | None, bool]:

@@ -15,24 +15,29 @@ from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.files import load_files
-from engine.journal import Journal
+from engine.journal import Run
 from engine.language import language_of
 from engine.options import Options
 from engine.product import VERSION
 from engine.progress import Progress, open_console
 from engine.scope import Scope, build_scope
+from engine.waiver import Waivers
+from hosts.audit import append_lines
 from hosts.checkout import read_commit
-from hosts.fleet import open_hosts
+from hosts.fleet import Fleet, open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
 from moves.binding import record_plan
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
+from moves.mirroring import Mirror
+from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
+from moves.waiving import load_waivers
 from moves.world import World
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
@@ -48,6 +53,7 @@ class Session:
     book: JournalBook
     moves: Moves
     gates: Gates
+    waivers: Waivers
 
     @property
     def scope(self) -> Scope:
@@ -81,6 +87,11 @@ def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:
     return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)
 
 
+def ssh_config_of(options: Options, scope: Scope) -> Path | None:
+    """Return the ssh_config file of a run: the operator's flag, else the environment's, else ssh's own."""
+    return options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
+
+
 @contextmanager
 def open_session(options: Options, command: str) -> Iterator[Session]:
     """Open a run of `command`; hosts are closed at the end, whatever happened.
@@ -88,11 +99,11 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
     scope = load_scope(options)
+    waivers = load_waivers(options, scope)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
-    journal = Journal.open(Path("state") / f"{options.environment}.sqlite", redactor=redactor)
+    journal = open_journal(options, redactor, scope)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
-    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
     with ExitStack() as stack:
         token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
         if options.apply or command == "rollback":
@@ -100,7 +111,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         begun = as_begun(scope, journal)
         if command == "rollback":
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
-        fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config))
+        fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
@@ -124,7 +135,8 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         progress = Progress(console, services, language)
         stack.callback(progress.end)
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
-        world = World(scope=begun, fleet=fleet, journal=journal, run=run, redactor=redactor, waits=progress.wait)
+        writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
+        world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
         record_plan(world, scope)
         record_scope(world, command)
@@ -140,7 +152,22 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             language=language,
             progress=progress,
         )
-        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates)
+        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates, waivers=waivers)
+
+
+@contextmanager
+def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mirror]:
+    """Write the records of each move to its two hosts too, and the heads of the run's chains at its end."""
+    mirror = Mirror(
+        run,
+        {"environment": scope.environment.environment, "command": command},
+        {move.service: (move.source, move.target) for move in scope.moves},
+        lambda host, lines: append_lines(fleet[host], lines, token=fleet.token),
+    )
+    try:
+        yield mirror
+    finally:
+        mirror.close()
 
 
 def _moves(world: World, command: str, options: Options) -> Moves:

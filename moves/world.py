@@ -18,6 +18,7 @@ from hosts.credentials import resolve_secret
 from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
+from moves.mirroring import Mirror
 from moves.past import read_past
 from services.registry import product
 
@@ -32,7 +33,7 @@ class World:
     scope: Scope
     fleet: Fleet
     journal: Journal
-    run: Run
+    run: Run | Mirror
     redactor: Redactor
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
     """Told what is waited for and for how many seconds at most, so that a person sees it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.options import FLAGS, add_flags, read_options
-from engine.plugin import BOOK
+from engine.plugin import BOOK, WAIVERS
 from engine.saga import RunningMove
 from engine.tables import RECORD
-from engine.verdict import ExitCode
+from engine.verdict import ExitCode, Judgement
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
+from moves.attesting import judge_manual
 from moves.gates import Gates
+from moves.manual import asked
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
 from moves.signing import signer_of
@@ -54,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
+    config.stash[WAIVERS] = session.waivers
     # pytest-html's own page is the technical appendix beside ours; it gets there without secrets.
     raw = session.book.folder / PRIVATE / APPENDIX
     raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,6 +129,13 @@ def session(pytestconfig: pytest.Config) -> Session:
 def world(session: Session) -> World:
     """Return the hosts, services and journal of this run."""
     return session.world
+
+
+@pytest.fixture
+def manual(request: pytest.FixtureRequest, session: Session) -> Callable[..., Judgement]:
+    """Return the question whether a person attested this very step, of a service if it is given one."""
+    step = f"{session.book.command}/{request.node.get_closest_marker('step').args[0]}"
+    return lambda service=None: judge_manual(session.scope, session.world.run, session.book.folder, asked(step, service))
 
 
 @pytest.fixture

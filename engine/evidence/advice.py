@@ -9,9 +9,10 @@ from typing import Any, Final
 from engine.journal import Record
 from engine.language import Language, term
 from engine.phases import NEXT_PHASE
+from engine.secret import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""
@@ -69,7 +70,8 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
     for position, argument in enumerate(argv):
         flag, equals, value = argument.partition("=")
         if flag in flags and (equals or position + 1 < len(argv)):
-            yield from (flag, value if equals else argv[position + 1])
+            kept = value if equals else argv[position + 1]
+            yield from (flag, kept) if MARK not in kept else ()
 
 
 def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:

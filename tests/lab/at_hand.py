@@ -71,6 +71,9 @@ def lab(*argv: str) -> None:
     ran = run_command("lab", *argv, timeout_s=LAB_DEADLINE_S)
     if ran.code:
         raise RuntimeError(f"lab {' '.join(argv)}: exit {ran.code}. The lab's tests need Docker and root:\n{ran.output[-2000:]}")
+    if argv[0] in {"up", "reset"}:
+        attested = run_command("attest", "--lab")
+        assert attested.code == 0, attested.output
 
 
 def heal() -> None:

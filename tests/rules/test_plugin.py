@@ -162,3 +162,85 @@ def test_an_interrupted_run_shows_what_it_left_out(pytester: pytest.Pytester) ->
     rows = [line.removeprefix("test_book.py ") for line in result.outlines if "ROW " in line or line.startswith("CLOSED")]
     assert [line.split()[2:4] for line in rows[:-1]] == [["one", "PASSED"], ["two", "NOT_RUN"], ["three", "NOT_RUN"]]
     assert rows[-1] == "CLOSED 2 INTERRUPTED"
+
+
+WAIVED = """
+from datetime import datetime, timedelta, UTC
+from engine.plugin import WAIVERS
+from engine.waiver import Waiver, Waivers
+
+def waiver(step, **more):
+    return Waiver(environment="lab", step=step, reason="known", risk="small", approver="tess@lab.invalid",
+                  expires_at=datetime.now(UTC) + timedelta(hours=HOURS), **more)
+"""
+INSTALL = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config):
+    config.stash[WAIVERS] = Waivers("waivers.yaml", (ENTRIES,))
+"""
+
+
+def _run_with_waivers(pytester: pytest.Pytester, body: str, waivers: str, hours: int = 1) -> pytest.RunResult:
+    """Run steps under waivers, as the composition root hands them over."""
+    pytester.makepyfile(given=f"import pytest\n{WAIVED.replace('HOURS', str(hours))}{INSTALL.replace('ENTRIES', waivers)}")
+    return _run(pytester, body, "-p", "given")
+
+
+@pytest.mark.parametrize("end", ['judge(failed("2 of 3"))', 'raise CouldNotLookError("2 of 3")'])
+def test_a_waived_step_is_waived_and_the_run_is_good(pytester: pytest.Pytester, end: str) -> None:
+    """FAILED and UNKNOWN become WAIVED, with the reason and what was seen; the exit status is 0."""
+    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", end), 'waiver("preflight/look")')
+
+    result.stdout.fnmatch_lines(["*ROW all look WAIVED waived until *: known. Risk: small. Seen: *: 2 of 3*", "*CLOSED 0*"])
+    assert result.ret == 0
+
+
+def test_an_expired_waiver_covers_nothing(pytester: pytest.Pytester) -> None:
+    """The step fails and says that its waiver is over."""
+    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(failed("2 of 3"))'), 'waiver("preflight/look")', hours=-1)
+
+    result.stdout.fnmatch_lines(["*ROW all look FAILED 2 of 3. Its waiver by tess@lab.invalid (technical) expired at *"])
+    assert result.ret == 1
+
+
+def test_a_waiver_for_one_service_covers_no_other(pytester: pytest.Pytester) -> None:
+    """The other service's row is FAILED."""
+    step = _step("preflight", "read_only", "look", 'judge(failed("2 of 3"))', "move, judge")
+
+    result = _run_with_waivers(pytester, step, 'waiver("preflight/look", service="n8n")')
+
+    result.stdout.fnmatch_lines(["*ROW n8n look WAIVED*", "*ROW postgres look FAILED 2 of 3*"])
+    assert result.ret == 1
+
+
+def test_a_needless_waiver_is_an_error_at_the_end(pytester: pytest.Pytester) -> None:
+    """The step passed: one more row fails and names the waiver."""
+    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/look")')
+
+    result.stdout.fnmatch_lines(
+        ["*ROW all look PASSED*", "*ROW all waivers-needed FAILED waivers.yaml: preflight/look of all passed.*", "*CLOSED 1*"]
+    )
+    assert result.ret == 1
+
+
+def test_a_waiver_that_matches_no_step_is_refused_before(pytester: pytest.Pytester) -> None:
+    """Wrong input: nothing is looked at, and the steps that there are stand in the message."""
+    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/lok")')
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
+    result.stderr.fnmatch_lines(["*preflight/lok of all: no such step; known here: look*"])
+    assert "ROW" not in result.stdout.str()
+
+
+def test_a_step_that_waits_for_a_person_is_waiting(pytester: pytest.Pytester) -> None:
+    """Neither failed nor unknown, but the run is not complete; beside something that failed, it has failed."""
+    waits = _step("preflight", "read_only", "told", 'judge(Judgement(Verdict.WAITING, "nobody said so"))')
+    fails = _step("preflight", "read_only", "both", 'judge(Judgement(Verdict.WAITING, "nobody said so"), failed("no"))')
+    head = "from engine.verdict import Judgement, Verdict\n"
+
+    result = _run(pytester, head + waits)
+    result.stdout.fnmatch_lines(["*ROW all told WAITING nobody said so*", "*CLOSED 2*"])
+    assert result.ret == 2
+
+    result = _run(pytester, head + fails)
+    result.stdout.fnmatch_lines(["*ROW all both FAILED *", "*CLOSED 1*"])

@@ -152,6 +152,18 @@ def test_only_good_rows_open_the_gate(past: Past, verdict: str, severity: str, o
     assert opens or f"  redis: preflight volumes-fit is {verdict}: 62 % free" in said
 
 
+@pytest.mark.parametrize(("hours", "opens"), [(1, True), (-1, False)])
+def test_a_waiver_holds_until_it_expires(past: Past, hours: int, opens: bool) -> None:
+    """A preflight that was good because of a waiver is not good any more once that is over."""
+    until = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    past.preflight(scope_of(), "n8n", "redis", verdict="WAIVED", waiver={"expires_at": until, "reason": "known"})
+
+    said = refusal(past, scope_of())
+
+    assert (said == "") is opens
+    assert opens or f"  redis: preflight volumes-fit is WAIVED, but only until {until}" in said
+
+
 def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
     run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)

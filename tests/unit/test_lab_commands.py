@@ -216,7 +216,7 @@ def test_only_one_command_changes_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_asking_for_help_puts_no_journal_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`lab down --help` only explains: environment and journal stay."""
     monkeypatch.chdir(tmp_path)
-    kept = [tmp_path / command.ENVIRONMENT, tmp_path / command.JOURNAL]
+    kept = [tmp_path / command.ENVIRONMENT, tmp_path / "state" / "lab.sqlite"]
     for file in kept:
         file.parent.mkdir(parents=True)
         file.touch()

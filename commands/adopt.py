@@ -1,0 +1,119 @@
+"""Rebuild a lost journal from the hosts' audit logs, or compare with them: adopt --from-hosts | --compare --lab | --environment NAME."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import socket
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from engine.errors import CouldNotLookError, InputError
+from engine.journal import Journal, Run
+from engine.options import LAB, Options, add_flags, read_options
+from engine.product import VERSION
+from engine.scope import Scope
+from engine.secret import Redactor
+from engine.verdict import ExitCode
+from hosts.audit import read_audit
+from hosts.checkout import read_commit
+from hosts.fleet import Fleet, open_hosts
+from hosts.lock import read_lock
+from moves.adopting import Logs, adopt, differences, read_logs, uncertainties
+from moves.opening import open_journal, read_journal
+from moves.session import load_scope, ssh_config_of
+
+
+def main(argv: list[str]) -> int:
+    """Read the logs of all hosts; write them into a fresh journal and say what is uncertain, or say what differs."""
+    parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; there must be none yet")
+    what.add_argument("--compare", action="store_true", help="only say what the hosts know and the journal does not")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
+    parsed = parser.parse_args(argv)
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope, console = load_scope(options), Console(highlight=False, soft_wrap=True)
+    with open_hosts(scope.hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
+        logs = read_logs(options.environment, _lines(fleet))
+        if parsed.compare:
+            return _compare(read_journal(options), logs, console)
+        if not logs.told:
+            raise InputError(
+                f"adopt: the audit logs of {', '.join(scope.hosts)} tell of no move in environment {options.environment}. Nothing to adopt"
+            )
+        journal = _fresh(options, scope)
+        run = _start(journal, options, scope)
+        adopt(run, logs)
+        uncertain = list(uncertainties(journal, scope, logs))
+        run.record("adopted", body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
+        run.finish({}, ExitCode.OK)
+        _say(console, journal, scope, logs, uncertain)
+        _say_locks(console, fleet, options)
+    return ExitCode.OK
+
+
+def _lines(fleet: Fleet) -> Mapping[str, list[str]]:
+    """Return the lines of every host; one that does not answer may be the one that knows."""
+    found, silent = {}, []
+    for name in fleet.names:
+        try:
+            found[name] = read_audit(fleet[name])
+        except CouldNotLookError as error:
+            silent.append(str(error))
+    if silent:
+        raise CouldNotLookError("\n".join(["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]))
+    return found
+
+
+def _fresh(options: Options, scope: Scope) -> Journal:
+    journal = open_journal(options, Redactor(), scope)
+    runs = journal.records(kind="run_started")
+    if runs:
+        raise InputError(
+            f"{journal.where}: holds {len(runs)} runs, the last of {runs[-1].at[:16]}. Expected: an empty one, for only a lost journal is rebuilt. "
+            "To compare it with the hosts: adopt --compare. If it is not the right one, move it away"
+        )
+    return journal
+
+
+def _start(journal: Journal, options: Options, scope: Scope) -> Run:
+    return journal.start_run(
+        command="adopt", environment=options.environment, plan_digest=scope.digest, operator=f"{getpass.getuser()}@{socket.gethostname()}",
+        version=VERSION, commit=read_commit(), argv=list(options.argv), apply=False,
+    )  # fmt: skip
+
+
+def _say(console: Console, journal: Journal, scope: Scope, logs: Logs, uncertain: list[str]) -> None:
+    console.print(f"{journal.where}: {len(logs.told)} records adopted from {', '.join(scope.hosts)}")
+    for move in scope.plan.moves:
+        if move.service in scope.services:
+            console.print(f"  {move.service}: {journal.move_state(move.service).replace('_', ' ')}")
+    console.print("uncertain:" if uncertain else "nothing is uncertain about the moves")
+    for line in uncertain:
+        console.print(f"  {line}")
+    console.print("not on the hosts, so gone: rows of evidence and preflights. Moves that have not begun need a new preflight")
+
+
+def _say_locks(console: Console, fleet: Fleet, options: Options) -> None:
+    where = "--lab" if options.environment == LAB else f"--environment {options.environment}"
+    held = {name: holder for name in fleet.names if (holder := read_lock(fleet[name]))}
+    for name, holder in held.items():
+        console.print(f"{name}: locked by {holder.text()}")
+    if held:
+        console.print(f'When that run is surely dead: nox -s migrate -- {where} --apply --break-lock "reason"')
+    else:
+        console.print(f"next: nox -s status -- {where}")
+
+
+def _compare(journal: Journal, logs: Logs, console: Console) -> int:
+    found = list(differences(journal, logs))
+    for line in found:
+        console.print(line)
+    console.print(
+        f"{journal.where}: {len(found)} differences from the hosts: the journal is not what was written"
+        if found
+        else f"{journal.where}: all {len(logs.told)} records and {len(logs.heads)} heads that the hosts keep are in it"
+    )
+    return ExitCode.FAILED if found else ExitCode.OK

@@ -1,0 +1,67 @@
+"""Say, and sign, that a step which no program can do was done: attest STEP --environment NAME --as EMAIL --note … [--file F].
+
+Without STEP it lists what is asked; `attest --lab` alone lets one of the lab's throwaway people attest everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.errors import InputError
+from engine.options import add_flags, read_options
+from engine.scope import Scope
+from engine.verdict import ExitCode
+from moves.attesting import attest, new_attestation, read_attested
+from moves.manual import all_asked, asked
+from moves.session import load_scope
+from moves.signatures import people_of_lab
+
+REHEARSED: Final = "a rehearsal: nobody has to be told"
+
+
+def main(argv: list[str]) -> int:
+    """Attest one step, or list all; exit 2 while one of those listed waits."""
+    parser = argparse.ArgumentParser(prog="attest", description=__doc__)
+    parser.add_argument("step", nargs="?", help="phase/key, e.g. prepare/teams-told")
+    parser.add_argument("--service", help="the service that it was done for, where the step is about one")
+    parser.add_argument("--as", dest="person", metavar="EMAIL", help="who did it and signs; one of the environment's approvers")
+    parser.add_argument("--note", default="", help="what was done")
+    parser.add_argument("--file", type=Path, help="what shows it: a screenshot, a mail")
+    parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
+    parser.add_argument("--show", action="store_true", help="only print what is asked")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan")
+    parsed = parser.parse_args(argv)
+    scope = load_scope(read_options(lambda name: None if name == "service" else getattr(parsed, name, None), argv))
+    if parsed.step is None:
+        return _all(scope)
+    one = asked(parsed.step, parsed.service)
+    if parsed.show:
+        print(one.text(scope))
+        return ExitCode.OK
+    if not parsed.person:
+        raise InputError(f"attest: step {one.step.step}: expected --as EMAIL: a person signs for it")
+    attestation = new_attestation(scope, one, parsed.person, parsed.note, parsed.file)
+    print(f"signed: {attest(scope, one, attestation, parsed.file, parsed.key)} ({parsed.person}: {parsed.note})")
+    return ExitCode.OK
+
+
+def _all(scope: Scope) -> int:
+    """List every manual step; in the lab its people attest what waits."""
+    for one in all_asked(scope):
+        willing = [(person, key) for person, role, key in people_of_lab(scope) if one.step.role in {None, role}]
+        if willing and read_attested(scope, one).attestation is None:
+            person, key = willing[0]
+            attest(scope, one, new_attestation(scope, one, person, REHEARSED, None), None, key)
+    table, waits = Table("step", "of", "attested"), 0
+    for one in all_asked(scope):
+        found = read_attested(scope, one)
+        waits += found.attestation is None
+        told = found.attestation.told() if found.attestation else "; ".join(found.void) or "nobody yet"
+        table.add_row(one.step.step, one.service or "all", told)
+    Console(highlight=False).print(table)
+    return ExitCode.INCOMPLETE if waits else ExitCode.OK

@@ -1,0 +1,51 @@
+"""When hosts may be changed: window show | ics --lab | --environment NAME. `ics` writes an invitation for everybody's calendar."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.approval import Approvals
+from engine.errors import InputError
+from engine.options import Options, add_flags, read_options
+from engine.scope import Scope
+from engine.verdict import ExitCode
+from moves.approving import judge_plan_approved
+from moves.inviting import describe_now, describe_window, invitation
+from moves.opening import read_journal
+from moves.session import load_scope
+
+
+def main(argv: list[str]) -> int:
+    """Say the window in words, or write it as an iCalendar file."""
+    parser = argparse.ArgumentParser(prog="window", description=__doc__)
+    parser.add_argument("what", choices=("show", "ics"))
+    parser.add_argument("--output", type=Path, help="the file that ics writes; reports/ENVIRONMENT/window.ics without it")
+    parser.add_argument("--organizer", metavar="EMAIL", help="who invites: the approvers are then asked to attend")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--state")
+    parsed = parser.parse_args(argv)
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope, now = load_scope(options), datetime.now(UTC)
+    approvals = _approvals(options, scope)
+    if parsed.what == "show":
+        print("\n".join([*describe_window(scope, approvals), describe_now(scope, now)]))
+        return ExitCode.OK
+    file = parsed.output or Path("reports") / options.environment / "window.ics"
+    content = invitation(scope, approvals, now, parsed.organizer)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another with --output") from error
+    print(f"written: {file}. Once it stands in the shared calendar: nox -s attest -- prepare/calendar-entry …")
+    return ExitCode.OK
+
+
+def _approvals(options: Options, scope: Scope) -> Approvals:
+    """Return who approved the plan as it is now; without a journal no container was seen, and nobody could."""
+    try:
+        journal = read_journal(options)
+    except InputError:
+        return Approvals()
+    return judge_plan_approved(scope, journal, [move.service for move in scope.moves])

@@ -1,0 +1,79 @@
+"""The journal of a run, opened where its flags say; never on a machine that the migration itself touches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from sqlalchemy import text
+
+from engine.errors import InputError
+from engine.journal import Journal
+from engine.options import Options
+from engine.place import VARIABLE, Place
+from engine.scope import Scope
+from engine.secret import Redactor
+from hosts.naming import addresses_of, is_this_machine, own_names
+
+
+def open_journal(options: Options, redactor: Redactor, scope: Scope) -> Journal:
+    """Open the journal of a run; raises InputError when its server is a host of the inventory, by name or by address."""
+    place = options.place
+    _warn_of_argv(options, place)
+    refuse_moved_host(place, scope)
+    journal = Journal.open(place, redactor=redactor)
+    refuse_moved_server(journal, scope)
+    return journal
+
+
+def read_journal(options: Options) -> Journal:
+    """Open the journal of an environment that has one, to look; raises InputError when there is none."""
+    place = options.place
+    if place.file is not None and not place.file.exists():
+        raise InputError(
+            f"{place.file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls {place.file.parent}"
+        )
+    return Journal.open(place, redactor=Redactor())
+
+
+def _warn_of_argv(options: Options, place: Place) -> None:
+    secrets = [secret.reveal() for secret in place.secrets()]
+    if any(secret in argument for secret in secrets for argument in options.argv):
+        print(f"--state: its password stands in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass", file=sys.stderr)
+
+
+def refuse_moved_host(place: Place, scope: Scope) -> None:
+    """Raise InputError when a server of the journal is a host of the inventory: its record would go down with it."""
+    known = _names_by_address(scope)
+    for server in place.servers():
+        here = own_names() if is_this_machine(server) else frozenset()
+        for seen in (server, *addresses_of(server), *here):
+            if seen in known:
+                raise _refusal(place, known[seen])
+
+
+def refuse_moved_server(journal: Journal, scope: Scope) -> None:
+    """Raise InputError when the server that answered has the address of a host of the inventory, whatever name led there."""
+    if journal.engine.dialect.name != "postgresql":
+        return
+    with journal.engine.connect() as connection:
+        seen = connection.execute(text("SELECT host(inet_server_addr())")).scalar()
+    host = _names_by_address(scope).get(str(seen))
+    if host:
+        raise InputError(_refused(journal.where, host))
+
+
+def _names_by_address(scope: Scope) -> Mapping[str, str]:
+    identities = scope.environment.hosts
+    return {name: name for name in {*scope.inventory.hosts, *identities}} | {identity.address: name for name, identity in identities.items()}
+
+
+def _refusal(place: Place, host: str) -> InputError:
+    return InputError(_refused(place.text, host))
+
+
+def _refused(where: str, host: str) -> str:
+    return (
+        f"--state: {where}: its server is {host}, a host of the inventory. Expected: a machine that the migration does not touch, "
+        f"so that the record outlives what it tells about. Give another, or none for a file"
+    )

@@ -1,0 +1,65 @@
+"""Signed statements of one environment's people: approvals, waivers and attestations, each by a key allowed for its role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.errors import InputError
+from engine.options import LAB
+from engine.scope import Scope
+from hosts.signing import sign_text, signature_problem
+
+LAB_KEYS: Final = Path("state") / "lab" / "approvers"
+"""Private keys of the lab's throwaway people, one file per role."""
+
+
+def folder_of(environment: str) -> Path:
+    """Return where an environment's approvals are kept; they belong into version control."""
+    return Path("approvals") / environment
+
+
+def need_person(scope: Scope, person: str, role: str | None) -> str:
+    """Return the public key of a person who may sign (in a role, if it matters); raises InputError naming who may."""
+    name = scope.environment.environment
+    approver = scope.environment.approvers.get(person)
+    if approver is None or (role is not None and role not in approver.roles):
+        may = ", ".join(f"{one} ({', '.join(its.roles)})" for one, its in scope.environment.approvers.items()) or "nobody"
+        asked, what = (f" --role {role}", "an approver in that role") if role else ("", "an approver")
+        raise InputError(f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in environments/{name}.yaml, approvers")
+    return approver.key
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who signs, what kind of statement, and in which role if that matters."""
+
+    namespace: str
+    person: str
+    role: str | None = None
+
+
+def sign_statement(scope: Scope, path: Path, text: str, by: Signer, private_key: Path | None) -> Path:
+    """Write a text and its signature and return its file; raises InputError for a person who may not sign it."""
+    public_key = need_person(scope, by.person, by.role)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    sign_text(path, by.namespace, public_key, private_key)
+    return path
+
+
+def problem_of_signature(scope: Scope, path: Path, by: Signer) -> str:
+    """Return why a signed text does not count, empty when it is signed by that person, who may in that role."""
+    approvers = scope.environment.approvers
+    problem = signature_problem(path, by.namespace, by.person, {one: its.key for one, its in approvers.items()})
+    if not problem and by.role is not None and by.role not in approvers[by.person].roles:
+        problem = f"{by.person} may not sign as {by.role}"
+    return problem
+
+
+def people_of_lab(scope: Scope) -> list[tuple[str, str, Path]]:
+    """Return the lab's throwaway people with their role and private key; none in another environment."""
+    if scope.environment.environment != LAB:
+        return []
+    return [(person, one.roles[0], LAB_KEYS / one.roles[0]) for person, one in scope.environment.approvers.items()]

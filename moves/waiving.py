@@ -1,0 +1,67 @@
+"""The waivers of a run: read, compared with what there is, and each checked to be signed by its approver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from engine.errors import InputError
+from engine.options import Options
+from engine.problems import refuse
+from engine.scope import Scope
+from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers
+from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
+
+NAMED: Final = 16
+"""So many digits of a waiver's digest name its file."""
+
+
+def load_waivers(options: Options, scope: Scope) -> Waivers:
+    """Return the run's waivers; raises InputError for a file that is wrong, and for a waiver that is not signed."""
+    path = options.waivers or DEFAULT
+    found = list_waivers(options, scope)
+    refuse(path, [f"waivers ({one.about}): {problem}" for one in found if (problem := signing_problem(scope, one))])
+    return Waivers(str(path), tuple(found))
+
+
+def list_waivers(options: Options, scope: Scope) -> list[Waiver]:
+    """Return the waivers of the run's environment, signed or not; none without a file. Raises InputError with all problems."""
+    path = options.waivers or DEFAULT
+    if options.waivers is None and not path.exists():
+        return []
+    environment = scope.environment.environment
+    draft = read_waivers(path)
+    services = {move.service for move in scope.plan.moves if move.service in scope.services}
+    content = draft.judged(problems_of(draft, environment, services, scope.environment.hosts))
+    return [waiver for waiver in content.waivers if waiver.environment == environment]
+
+
+def file_of(waiver: Waiver) -> Path:
+    """Return where a waiver's signed text is: its name is made of what it says."""
+    return folder_of(waiver.environment) / "waived" / f"{waiver.digest[:NAMED]}.txt"
+
+
+def signing_problem(scope: Scope, waiver: Waiver) -> str:
+    """Return why a waiver does not count, empty when its approver signed exactly this."""
+    path = file_of(waiver)
+    if not path.exists():
+        return f"not signed by {waiver.approver}, or changed since. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+    try:
+        if waiver.differs_from(path.read_text(encoding="utf-8"), str(path)):
+            return f"{path} says something else. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        return str(error)
+    return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role))
+
+
+def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: Path | None) -> Iterator[Path]:
+    """Sign those of one person that are not signed yet, and yield each file; raises InputError for one who may not."""
+    for waiver in waivers:
+        if waiver.approver == person and signing_problem(scope, waiver):
+            yield sign_statement(scope, file_of(waiver), waiver.text(datetime.now(UTC)), Signer(NAMESPACE, person, waiver.role), private_key)
+
+
+def _where(waiver: Waiver) -> str:
+    return "--lab" if waiver.environment == "lab" else f"--environment {waiver.environment}"

@@ -1,0 +1,24 @@
+"""What only people can do before the window; each is attested and signed by who did it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from engine.steps import Judge
+from engine.verdict import Judgement
+
+pytestmark = [pytest.mark.prepare, pytest.mark.read_only]
+
+
+@pytest.mark.step("teams-told")
+def test_teams_are_told(manual: Callable[..., Judgement], judge: Judge) -> None:
+    """The teams who answer for moved services, and for those that use them, know when and what."""
+    judge(manual())
+
+
+@pytest.mark.step("calendar-entry")
+def test_window_stands_in_the_calendar(manual: Callable[..., Judgement], judge: Judge) -> None:
+    """The window stands in the shared calendar."""
+    judge(manual())
