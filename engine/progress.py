@@ -91,5 +91,5 @@ class Progress:
         move = self.subjects.index(self._subject) + 1 if self._subject in self.subjects else 0
         words = [say("service {number} of {total}", number=move, total=len(self.subjects))] if move else []
         words += [say("step {number} of {total}", number=number, total=total), seconds((self.clock() - self._since).total_seconds(), self.language)]
-        told = f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"
-        return told if self._until is None else say("{told} (until {moment})", told=told, moment=f"{self._until:%H:%M:%S}")
+        words += [say("until {moment}", moment=f"{self._until:%H:%M:%S}")] if self._until else []
+        return f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"
