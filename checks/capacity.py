@@ -132,9 +132,10 @@ def _too_small(host: str, load: _Load, factor: float) -> list[str]:
 
 
 def _used_percent_after(load: _Load) -> float:
+    """Return the share as df shows it: used of what is used or free; what the file system keeps back counts as neither."""
     file_system = load.file_system
-    used = file_system.size_bytes - file_system.free_bytes + load.size_bytes
-    return 100.0 * used / file_system.size_bytes if file_system.size_bytes else 100.0
+    usable = file_system.used_bytes + file_system.free_bytes
+    return 100.0 * (file_system.used_bytes + load.size_bytes) / usable if usable else 100.0
 
 
 def _size(size_bytes: float) -> str:

@@ -74,6 +74,12 @@ class FileSystem:
     free_bytes: int
     inodes: int
     inodes_free: int
+    reserved_bytes: int = 0  # neither used nor free to us: kept for root, or by a quota of the disk below
+
+    @property
+    def used_bytes(self) -> int:
+        """Return what is used, as df counts it."""
+        return self.size_bytes - self.free_bytes - self.reserved_bytes
 
 
 @dataclass(frozen=True)

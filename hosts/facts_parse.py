@@ -14,7 +14,7 @@ from engine.model import ContainerFacts, MountFacts
 from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 
 PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
-DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?:-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
+DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
 """A device (`//nas/old things`) and a mount point may hold spaces: the figures between them tell where each ends."""
 VANISHED: Final = re.compile(
     r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such (?:object|container|image|volume|network): \S+|network \S+ not found))+\s*",
@@ -172,10 +172,12 @@ def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
     """Join `df -P -k -a` and `df -P -i -a`, without what holds nothing (/proc); of two on one mount point the upper one counts."""
     free_inodes = {row["mount"]: (_number(row["size"]), _number(row["free"])) for row in _df_rows(inodes)}
     rows = {row["mount"]: row for row in _df_rows(disks) if _number(row["size"]) and row["free"] != "-"}
-    return tuple(
-        FileSystem(mount, row["device"], int(row["size"]) * 1024, int(row["free"]) * 1024, *free_inodes.get(mount, (0, 0)))
-        for mount, row in rows.items()
-    )
+    return tuple(_file_system(mount, row, *free_inodes.get(mount, (0, 0))) for mount, row in rows.items())
+
+
+def _file_system(mount: str, row: re.Match[str], inodes: int, inodes_free: int) -> FileSystem:
+    size, used, free = (_number(row[name]) for name in ("size", "used", "free"))
+    return FileSystem(mount, row["device"], size * 1024, free * 1024, inodes, inodes_free, max(0, size - used - free) * 1024)
 
 
 def _df_rows(text: str) -> list[re.Match[str]]:

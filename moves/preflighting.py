@@ -11,6 +11,7 @@ from checks import guards, images, names, ports, state
 from checks.backups import check_backup
 from checks.capacity import SpaceNeed, judge_disk_after, judge_space
 from checks.inventory import judge_container_as_declared
+from checks.source import kept_name
 from engine.errors import CouldNotLookError
 from engine.model import ContainerFacts
 from engine.verdict import Judgement
@@ -20,8 +21,9 @@ from moves.world import World
 
 
 def _source(world: World, service: str) -> tuple[HostFacts, ContainerFacts]:
-    host = world.move_of(service).source
-    return world.facts(host), world.container(service, host)
+    """Return the source and the service's container there, under its own name or the one that a move gave it."""
+    facts, name = world.facts(world.move_of(service).source), world.entry(service).container
+    return facts, facts.container(name) or facts.container(kept_name(name)) or world.container(service, facts.host)
 
 
 def _target(world: World, service: str) -> HostFacts:

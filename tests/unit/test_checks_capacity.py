@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from checks.capacity import SpaceNeed, judge_disk_after, judge_space
 from engine.verdict import Verdict
 from tests.unit.making_facts import GIB, make_disk, make_host
@@ -66,3 +68,11 @@ def test_disk_over_its_threshold_after_the_move_fails() -> None:
     answer = judge_disk_after(make_host(), [NEED], 59)
     assert answer.verdict is Verdict.FAILED
     assert "60 % full" in answer.text
+
+
+def test_what_a_disk_keeps_back_counts_as_df_counts_it() -> None:
+    """A file system that keeps space for root, or a quota below it, is as full as df says: used of what is used or free."""
+    disk = make_disk(mount="/var/lib/docker", size_bytes=250 * GIB, free_bytes=30 * GIB, reserved_bytes=160 * GIB)
+    judgement = judge_disk_after(make_host(file_systems=(disk,)), [SpaceNeed("redis: data", "/var/lib/docker/volumes", 1 * GIB)], 85)
+    assert judgement.passed
+    assert judgement.measured["used_percent"] == pytest.approx(67.8, abs=0.1)

@@ -1,0 +1,120 @@
+"""How a move's data travels: the actions before the stop and after it, chosen by the plan's strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from actions.live_copy import ClearCopy, CopyLive
+from actions.places import DataPlace, places_to_copy
+from actions.replica import Replica
+from actions.replicating import FinishReplica, ProveReplica, StartReplica
+from actions.route import Route
+from actions.transfers import Peer
+from actions.volumes import CopyVolumes, Limits, ProveVolumes
+from checks.source import kept_name
+from engine.errors import InputError
+from engine.model import Action
+from engine.scope import PlannedMove
+from hosts.credentials import resolve_secret
+from moves import preflighting
+from moves.progress import show_progress
+from moves.world import World
+from services.replication import Login, Replication, replication_of
+
+START_AND_READY_S: Final = 8.0
+"""Stopping, creating, starting and becoming ready, about: what of an outage no copy can shorten."""
+
+
+@dataclass(frozen=True)
+class Carriage:
+    """The actions that carry the data: while the service runs, once it is stopped, and when all is over."""
+
+    before: tuple[Action, ...]
+    after: tuple[Action, ...]
+    clear: Action
+
+
+def carriage_of(world: World, move: PlannedMove, route: Route) -> Carriage:
+    """Return the actions of the move's strategy."""
+    places, size = places_of(world, move), preflighting.bytes_to_copy(world, move.service)
+    copying = _copying(world, move, route, places, size)
+    proving = _proving(copying)
+    clear = ClearCopy(route, copying.ends)
+    kind = replication_of(world.entry(move.service).product)
+    if move.strategy == "replicate" and kind is not None:
+        return _replicating(world, move, copying, kind)
+    before = (CopyLive(copying, START_AND_READY_S),) if copies_live(move) else ()
+    return Carriage(before, (copying, proving), clear)
+
+
+def _copying(world: World, move: PlannedMove, route: Route, places: tuple[DataPlace, ...], size: int | None) -> CopyVolumes:
+    return CopyVolumes(route, places, peer_of(world, move.target), size, limits_of(world, move), show_progress(move.service))
+
+
+def _proving(copying: CopyVolumes) -> ProveVolumes:
+    return ProveVolumes(copying.route, copying.places, copying.size_bytes, copying.proving(), copying.copying("copy once more"), tidy=False)
+
+
+def _replicating(world: World, move: PlannedMove, copying: CopyVolumes, kind: Replication) -> Carriage:
+    """Return the actions of strategy replicate, which fall back to those of precopy."""
+    place = _place_at(world, move, kind.data_at, copying.places)
+    others = _copying(world, move, copying.route, tuple(one for one in copying.places if one != place), None)
+    replica = Replica(copying.route, copying.peer, kind, _login(world, move), place, lambda: copying.make_places((place,) if place else ()))
+
+    def replicates() -> bool:
+        """Return what the copy while it ran has come to; told by the journal, so that a resumed move knows it too."""
+        outcomes = [record for record in world.journal.records(kind="outcome", service=move.service) if record.key == "copy-live"]
+        note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
+        return bool(note.get("replica")) and not note.get("fallback")
+
+    live, other_live = CopyLive(copying, START_AND_READY_S), CopyLive(others, START_AND_READY_S)
+    finish = FinishReplica(replica, others, copying, replicates)
+    prove = ProveReplica(_proving(others), _proving(copying), replicates)
+    return Carriage((StartReplica(replica, other_live, live),), (finish, prove), ClearCopy(copying.route, copying.ends, replica.remove))
+
+
+def _place_at(world: World, move: PlannedMove, path: str, places: tuple[DataPlace, ...]) -> DataPlace | None:
+    """Return the copied place that is mounted at a path of the container."""
+    facts, name = world.facts(move.source), world.entry(move.service).container
+    container = facts.container(name) or facts.container(kept_name(name))
+    mounts = container.mounts if container else ()
+    at = next((DataPlace(mount.kind, mount.source) for mount in mounts if mount.destination == path), None)
+    return at if at in places else None
+
+
+def _login(world: World, move: PlannedMove) -> Login:
+    """Return who the replica is: the inventory's user and password of the service."""
+    entry, facts = world.entry(move.service), world.facts(move.source)
+    container = facts.container(entry.container) or facts.container(kept_name(entry.container))
+    user = str(entry.options.get("user", move.service))
+    if "password" not in entry.secrets or container is None:
+        return Login(user)
+    return Login(user, world.redactor.register(resolve_secret(entry.secrets["password"], container.env)))
+
+
+def copies_live(move: PlannedMove) -> bool:
+    """Return whether the move copies while its service runs."""
+    return move.strategy != "stop_copy"
+
+
+def limits_of(world: World, move: PlannedMove) -> Limits:
+    """Return what the plan allows."""
+    plan = world.scope.plan
+    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.proof)
+
+
+def peer_of(world: World, host: str) -> Peer:
+    """Return a host as another host reaches it for a transfer."""
+    identity = world.scope.environment.hosts[host]
+    return Peer(host, identity.address, identity.ssh_host_key)
+
+
+def places_of(world: World, move: PlannedMove) -> tuple[DataPlace, ...]:
+    """Return what has to travel: the mounts of the inventory with the rule copy, as preflight proved them to be."""
+    entry = world.entry(move.service)
+    facts = world.facts(move.source)
+    container = facts.container(entry.container) or facts.container(kept_name(entry.container))
+    if container is None:
+        raise InputError(f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}")
+    return places_to_copy(container.mounts, preflighting.mount_rules(world, move.service))
