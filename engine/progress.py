@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,14 +16,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from engine.console import GuardedStream, console_redactor
 from engine.evidence.text import seconds, visible
 from engine.language import ENGLISH, Language
 
 
 def open_console() -> Console:
-    """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are captured."""
+    """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are captured; guarded as any."""
     if sys.stdout.isatty():
-        return Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w"), highlight=False, soft_wrap=True)
+        terminal: Any = GuardedStream(os.fdopen(os.dup(sys.stdout.fileno()), "w"), console_redactor())
+        return Console(file=terminal, highlight=False, soft_wrap=True)
     return Console(highlight=False, soft_wrap=True)
 
 
@@ -88,5 +91,5 @@ class Progress:
         move = self.subjects.index(self._subject) + 1 if self._subject in self.subjects else 0
         words = [say("service {number} of {total}", number=move, total=len(self.subjects))] if move else []
         words += [say("step {number} of {total}", number=number, total=total), seconds((self.clock() - self._since).total_seconds(), self.language)]
-        told = f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"
-        return told if self._until is None else say("{told} (until {moment})", told=told, moment=f"{self._until:%H:%M:%S}")
+        words += [say("until {moment}", moment=f"{self._until:%H:%M:%S}")] if self._until else []
+        return f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"

@@ -19,6 +19,7 @@ KINDS: Final = {"approval": term("approval"), "waiver": term("waiver"), "attesta
 PERSON: Final = ("person", "by", "approver", "signer", "operator")
 WORDS: Final = ("text", "reason", "note", "statement", "why")
 UNTIL: Final = ("until", "expires_at", "valid_until", "ends_at")
+SIGNED: Final = ("signed_at", "attested_at", "at")
 WHAT: Final = ("step", "key", "steps")
 
 
@@ -78,7 +79,7 @@ def papers_of(records: Sequence[Record]) -> Iterator[Paper]:
             body = record.body
             subject = record.service or str(body.get("service") or "")
             what = ", ".join(filter(None, (subject, record.key or _first(body, WHAT))))
-            at = str(body.get("signed_at") or body.get("at") or record.at)
+            at = _first(body, SIGNED) or record.at
             role = str(body.get("role") or "")
             words = str(body.get("file") or "") if record.kind == "approval" else _first(body, WORDS)  # its text is the whole plan
             yield Paper(KINDS[record.kind], _first(body, PERSON), role, what, words, _first(body, UNTIL), at[:16].replace("T", " "))

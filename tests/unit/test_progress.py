@@ -50,11 +50,11 @@ def test_it_tells_what_is_done_and_waited_for_and_until_when() -> None:
     progress.begin("redis", "Sentence.", 1, 2)
 
     progress.intend("copy redis-data from wf005 to wf001", 90.0)
-    assert progress.text().endswith("redis: copy redis-data from wf005 to wf001 (until 22:01:30)")
+    assert progress.text().endswith("until 22:01:30 · redis: copy redis-data from wf005 to wf001")
     progress.intend("read what redis holds", None)
     assert progress.text().endswith("redis: read what redis holds")
     progress.wait("redis on wf001", 60.0)
-    assert progress.text().endswith("redis: waiting for redis on wf001 (until 22:01:00)")
+    assert progress.text().endswith("until 22:01:00 · redis: waiting for redis on wf001")
     progress.begin("redis", "Sentence.", 2, 2)
     assert progress.text().endswith("redis: Sentence.")
 
@@ -89,4 +89,4 @@ def test_it_speaks_the_language_of_the_run() -> None:
     progress.begin("redis", "Its Docker Engine answers.", 1, 2)
     assert progress.text() == "serviço 2 de 2 · etapa 1 de 2 · 0,0 s · redis: O Docker Engine dele responde."
     progress.wait("\x1b[31m", 1.0)
-    assert "aguardando \\u001b[31m (até 22:00:01)" in progress.text()
+    assert "até 22:00:01 · redis: aguardando \\u001b[31m" in progress.text()
