@@ -46,10 +46,10 @@ def forms_of(secret: str) -> Iterator[str]:
     yield secret.replace("&", "\\u0026")
     yield secret.replace("&", "&amp;")
     for before in range(3):
-        encoded = base64.b64encode(b"x" * before + secret.encode() + b"yy").decode()
-        middle = encoded[(before * 4 + 2) // 3 + 1 : -5]
-        if len(middle) >= SHORTEST:
-            yield from (middle, middle.replace("+", "-").replace("/", "_"))
+        encoded = base64.b64encode(b"x" * before + secret.encode()).decode().rstrip("=")
+        inner = encoded[2 * before : -1]  # without the characters that hold bits of what stands before or behind
+        if len(inner) >= SHORTEST:
+            yield from (inner, inner.replace("+", "-").replace("/", "_"))
 
 
 def texts_of(*ran: Ran) -> Iterator[tuple[str, str]]:
