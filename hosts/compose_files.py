@@ -109,7 +109,8 @@ def parse_found(host: str, output: bytes) -> tuple[FoundFiles, int | None]:
         if kind == "compose" or (kind in REASONS and "compose" in path):
             compose.append(path)
     twice = {path for paths in nodes.values() for path in sorted(paths, key=lambda one: (len(one), one))[1:]}
-    return FoundFiles(host, tuple(sorted({*compose} - twice)), contents, unreadable, ephemeral), status
+    once = {path: content for path, content in contents.items() if path not in twice}
+    return FoundFiles(host, tuple(sorted({*compose} - twice)), once, unreadable, ephemeral), status
 
 
 def _decoded(encoded: bytes) -> bytes | None:

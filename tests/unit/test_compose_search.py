@@ -63,7 +63,10 @@ def test_a_file_under_two_paths_is_one(tmp_path: Path) -> None:
     (tmp_path / "disk/srv/compose.yml").hardlink_to(tmp_path / "srv/compose.yml")
     (tmp_path / "compose.yml").symlink_to(tmp_path / "srv/compose.yml")
 
-    assert asked(tmp_path)[0].compose == (str(tmp_path / "compose.yml"), str(tmp_path / "srv/compose.yml"))
+    found, _ = asked(tmp_path)
+
+    assert found.compose == (str(tmp_path / "compose.yml"), str(tmp_path / "srv/compose.yml"))
+    assert str(tmp_path / "disk/srv/compose.yml") not in found.contents
 
 
 @pytest.mark.usefixtures("local_program")
