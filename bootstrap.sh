@@ -61,6 +61,14 @@ install_packages() {
         die "apt-get install $list: failed. Expected: all installed. Read: $CACHE/apt.log"
 }
 
+install_browser() {
+    command -v chromium >/dev/null && command -v pdftotext >/dev/null && return
+    say "installing chromium poppler-utils"
+    as_root apt-get update -qq >"$CACHE/apt.log" 2>&1 || die "apt-get update: failed. Expected: Debian's packages answer. Read: $CACHE/apt.log"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium poppler-utils >>"$CACHE/apt.log" 2>&1 </dev/null ||
+        die "apt-get install chromium poppler-utils: failed. Expected: both installed. Read: $CACHE/apt.log"
+}
+
 make_environment() {
     local python wanted
     python=$(find_python)
@@ -148,6 +156,9 @@ run_tests() {
     .venv/bin/python -m nox -s lint types || failed=1
     say "unit tests and rules"
     .venv/bin/python -m nox -s tests -- --junit-xml="$folder/unit.xml" || failed=1
+    say "the page in a browser"
+    install_browser
+    .venv/bin/python -m nox -s page_tests -- --junit-xml="$folder/page.xml" || failed=1
     say "the lab: real Docker hosts"
     # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
     .venv/bin/python -m commands lab reset || failed=1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,14 @@ OPERATOR: Final = {
     "discover": "draft inventory and plan from what runs on hosts",
     "pin": "record which machines the names of an environment mean",
     "schema": "write the JSON Schemas of inventory, plan and environment",
+    "catalogue": "collect the texts of page, screen and steps that wait for a translation",
     "lab": "raise, reset, break or remove the rehearsal's three Docker hosts",
     "demo": "rehearse the whole migration in the lab",
     "bench": "measure the figures of the docs",
 }
+
+BROWSER: Final = {"chromium": "chromium", "poppler-utils": "pdftotext"}
+"""Debian packages that the page's tests need, each with its program."""
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
@@ -71,6 +76,7 @@ def lint(session: nox.Session) -> None:
     _tool(session, "ruff", "format", "--check", ".")
     session.run(str(Path(PYTHON).with_name("lint-imports")), external=True)
     _tool(session, "commands", "schema", "--check")
+    _tool(session, "commands", "catalogue", "--check")
 
 
 @nox.session
@@ -83,6 +89,17 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Unit tests and rules of the plugin: no network, no Docker."""
     _tool(session, "pytest", "tests/unit", "tests/rules", *session.posargs)
+
+
+@nox.session(default=False)
+def page_tests(session: nox.Session) -> None:
+    """The evidence page in Debian's Chromium: reading, keyboard, print, accessibility, hostile names."""
+    missing = [package for package, program in BROWSER.items() if not shutil.which(program)]
+    if missing and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-qq", external=True, silent=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, external=True, silent=True,
+                    env={"DEBIAN_FRONTEND": "noninteractive"})  # fmt: skip
+    _tool(session, "pytest", "tests/page", *session.posargs)
 
 
 @nox.session(default=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from actions.asides import aside_of, copy_beside, is_set_aside
@@ -102,7 +102,7 @@ class BringBack(CopyVolumes):
             if is_set_aside(self.route, self.route.target, place):
                 copy_beside(self.route, self.route.target, f"{self.key}-{position}", place=aside, to=place)
 
-    def _make_place(self, place: DataPlace, kinds: dict[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
+    def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""
         if not is_set_aside(self.route, self.route.target, place):
             raise RefusedError(f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before it is written over")

@@ -81,8 +81,9 @@ class Channel:
         return ToolboxMount("bind", self.directory, KEY_AT, read_only=True)
 
     def ssh(self) -> list[str]:
-        """Return the ssh command inside the toolbox, without the destination."""
+        """Return the ssh command inside the toolbox, without the destination; the cipher that processors have instructions for first."""
         options = {
+            "Ciphers": "^aes128-gcm@openssh.com",
             "IdentitiesOnly": "yes",
             "UserKnownHostsFile": f"{KEY_AT}/known_hosts",
             "GlobalKnownHostsFile": "/dev/null",
@@ -102,18 +103,33 @@ class Channel:
 
 @contextmanager
 def open_channel(fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float) -> Iterator[Channel]:
-    """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`."""
+    """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`; close it at the end."""
+    try:
+        yield make_channel(fleet, source, peer, move_label=move_label, purpose=purpose, forced_command=forced_command, valid_s=valid_s)
+    finally:
+        close_channel(fleet, source, peer.host, move_label=move_label, purpose=purpose)
+
+
+def make_channel(
+    fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float, permits: str = ""
+) -> Channel:
+    """Make a way that stays open until `close_channel`, or until it dies by itself after `valid_s`.
+
+    `permits` is what the key may do beside the command: "" or options of authorized_keys such as `permitlisten="…"`.
+    """
     comment = key_comment(move_label, purpose)
     directory = key_directory(move_label, purpose)
     write_audit(fleet, source, move_label, purpose, f"temporary key in {directory} for {peer.host}")
     write_audit(fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source}: {forced_command}')
-    try:
-        public_key = _make_key(fleet, source, directory, comment, peer)
-        line = _authorized_line(fleet, source, peer, public_key, forced_command, valid_s)
-        _authorize(fleet, peer.host, comment, line)
-        yield Channel(directory, peer)
-    finally:
-        close_channel(fleet, source, peer.host, move_label=move_label, purpose=purpose)
+    public_key = _make_key(fleet, source, directory, comment, peer)
+    line = _authorized_line(fleet, source, peer, public_key, forced_command, valid_s)
+    _authorize(fleet, peer.host, comment, line.replace("restrict,", f"restrict,{permits}," if permits else "restrict,", 1))
+    return channel_of(move_label, purpose, peer)
+
+
+def channel_of(move_label: str, purpose: str, peer: Peer) -> Channel:
+    """Return the way that an earlier `make_channel` opened."""
+    return Channel(key_directory(move_label, purpose), peer)
 
 
 def close_channel(fleet: Fleet, source: str, target: str, *, move_label: str, purpose: str) -> None:

@@ -1,42 +1,44 @@
-"""Copy a service's data from host to host, encrypted on the way, and prove that both sides hold the same."""
+"""Copy a service's data from host to host, encrypted on the way, into what this move created on the target itself."""
 
 from __future__ import annotations
 
-import re
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 import docker.errors
 
+from actions.copy_ends import LONGEST_COPY_S, PURPOSE, ROLE, CopyEnds
+from actions.copying import Copying, measure_compression, read_room
 from actions.labels import labels
 from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth, refuse_occupied
+from actions.proof import Level, ProveVolumes, Proving
 from actions.route import Route, docker_api, run_checked
-from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
-from actions.transfers import Channel, Peer, close_channel, open_channel, shell_line
+from actions.rsync import KEEP, CopyPass, PassWords
+from actions.toolbox import remove_helpers
+from actions.transfers import Peer
 from checks.names import MARKER_SUFFIX, PathFacts, read_paths
 from engine.errors import ActionError, RefusedError
 from engine.model import Note
 from engine.product import LABEL_MOVE
 from engine.verdict import Effect, Judgement, failed, passed
-from hosts.manifest import Drift, compare_manifests
-from hosts.toolbox import read_manifest
 
-RSYNC: Final = ("rsync", "-aHAXS", "--numeric-ids", "--stats", "--no-human-readable")
+__all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "ProveVolumes"]
+
+RSYNC: Final = ("rsync", *KEEP, "--stats", "--no-human-readable")
 START_S: Final = 3.0
 COPY_BYTES_PER_S: Final = 50e6
-PROVE_BYTES_PER_S: Final = 300e6
-LONGEST_COPY_S: Final = 6 * 3600.0
-AT_ONCE: Final = 3
-OWN_PID: Final = "OWN_PID"
-"""Stands for the number of the shell that sshd starts: one receiver for each place that is copied at the same time."""
 
-ROLE: Final = "copy"
-PURPOSE: Final = "copy"
-BYTES: Final = re.compile(rb"^Total file size: (\d+)", re.MULTILINE)
-SENT: Final = re.compile(rb"^Total bytes sent: (\d+)", re.MULTILINE)
+
+@dataclass(frozen=True)
+class Limits:
+    """What the plan allows a copy: how much bandwidth, how long an outage, how much proof."""
+
+    bandwidth_mb_s: float | None = None
+    outage_budget_s: float = 30.0
+    proof: Level = "full"
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,26 @@ class CopyVolumes:
     places: tuple[DataPlace, ...]
     peer: Peer
     size_bytes: int | None = None
+    limits: Limits = Limits()
+    tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
+    _learnt: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     key: str = field(default="copy-volumes", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
+
+    @cached_property
+    def ends(self) -> CopyEnds:
+        """Return the two ends of this copy."""
+        return CopyEnds(self.route, self.places, self.peer, self._make_place)
+
+    def copying(self, doing: str) -> Copying:
+        """Return how the passes are run, with what was measured about the link."""
+        words = PassWords(compress=bool(self._learnt.get("compress")), limit_mb_s=self.limits.bandwidth_mb_s)
+        return Copying(self.ends, words, int(self._learnt.get("total_bytes", 0)), self.tell, doing)
+
+    def proving(self) -> Proving:
+        """Return how both sides are read."""
+        return Proving(self.ends, self.limits.proof)
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -61,53 +80,51 @@ class CopyVolumes:
         return None if self.size_bytes is None else START_S + self.size_bytes / COPY_BYTES_PER_S
 
     def do(self, note: Note) -> None:
-        """Create what is missing on the target, then copy each place; bytes and seconds go into the note."""
-        route, started = self.route, time.monotonic()
-        self._stop_orphans()
-        kinds = read_paths(route.fleet[route.source], [p.source for p in self.places if p.kind == "bind"])
+        """Copy what is not there yet, over the ends that an earlier pass left open; bytes and seconds go into the note."""
         note["created"] = [place.text() for place in self.places]
-        for place in self.places:
-            self._make_place(place, kinds)
-        copied: dict[str, Any] = {}
-        forced = shell_line(self._receiver(kinds)).replace(OWN_PID, "$$")
-        if self.places:
-            with open_channel(
-                route.fleet,
-                route.source,
-                self.peer,
-                move_label=route.move_label,
-                purpose=PURPOSE,
-                forced_command=forced,
-                valid_s=LONGEST_COPY_S,
-            ) as channel:
-                with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-                    jobs = [pool.submit(self._copy, channel, *item, kinds) for item in enumerate(self.places)]
-                copied = {place.text(): job.result() for place, job in zip(self.places, jobs, strict=True)}
-        note["copied"] = copied
-        note["size_bytes"] = sum(item["size_bytes"] for item in copied.values())
-        note["seconds"] = round(time.monotonic() - started, 3)
+        started = time.monotonic()
+        if not self.places:
+            note["copied"], note["size_bytes"] = CopyPass(0.0).record(), 0
+            return
+        was_open = self.ends.open()
+        if not was_open:
+            self.begin(note)
+        self.route.audit(self.route.source, self.key, self.describe())
+        done = self.copying("copy").copy(live=False, reuse_way=was_open)
+        note["copied"] = {**done.record(), "seconds": round(time.monotonic() - started, 3)}
+        note["size_bytes"] = done.size_bytes
+
+    def begin(self, note: Note) -> None:
+        """See that the data fits on the target, and measure what the link and the data are like."""
+        rooms, note["total_bytes"] = read_room(self.ends)
+        missing = "; ".join(text for room in rooms if (text := room.missing()))
+        if missing:
+            raise ActionError(f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h")
+        compress, note["link"] = measure_compression(self.ends, self.limits.bandwidth_mb_s)
+        self._learnt.update(compress=int(compress), total_bytes=note["total_bytes"])
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each place was copied to its end; whether it is the same is prove-volumes' question."""
         copied = note.get("copied")
-        missing = [place.text() for place in self.places if place.text() not in (copied or {})]
-        if copied is None or missing:
+        if copied is None:
             return failed(
-                f"{self.route.target}: {', '.join(missing) or 'nothing'} not copied to its end. Expected: all "
+                f"{self.route.target}: {', '.join(place.text() for place in self.places)} not copied to its end. Expected: all "
                 f"{len(self.places)} places. Run the move again: it copies only the rest"
             )
+        size, sent, seconds = copied["size_bytes"], copied["sent_bytes"], copied["seconds"]
+        again = f", the connection broke {copied['retries']} times" if copied["retries"] else ""
         return passed(
-            f"{self.route.source} to {self.route.target}: {len(self.places)} places, {note['size_bytes']:,} bytes in {note['seconds']:.1f} s",
-            tuple(f"{name}: {item['size_bytes']:,} bytes, {item['seconds']:.1f} s" for name, item in copied.items()),
-            size_bytes=note["size_bytes"],
-            seconds=note["seconds"],
+            f"{self.route.source} to {self.route.target}: {len(self.places)} places, {size:,} bytes, {sent:,} of them sent in {seconds:.1f} s{again}",
+            (str(note["link"]),) if note.get("link") else (),
+            size_bytes=size,
+            sent_bytes=sent,
+            seconds=seconds,
         )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Remove from the target what carries this attempt's label or marker, and the temporary key; nothing else."""
         route = self.route
-        self._stop_orphans()
-        close_channel(route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
+        self.ends.remove()
         for place in self.places:
             if place.kind == "volume":
                 self._remove_volume(place.source)
@@ -121,7 +138,7 @@ class CopyVolumes:
         for host in (self.route.source, self.route.target):
             remove_helpers(self.route.fleet, host, self.route.move_label, ROLE)
 
-    def _make_place(self, place: DataPlace, kinds: dict[str, PathFacts]) -> None:
+    def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:
         if place.kind == "volume":
             self._make_volume(place.source)
             return
@@ -169,113 +186,3 @@ class CopyVolumes:
             if (present.get("Labels") or {}).get(LABEL_MOVE) == route.move_label:
                 route.audit(route.target, self.key, f"remove volume {name}, created by this attempt")
                 api.remove_volume(name)
-
-    def _receiver(self, kinds: dict[str, PathFacts]) -> list[str]:
-        """Return the target's end: rsync confined to the places of this move, write only."""
-        mounts = [_mount(place, kinds, position, read_only=False) for position, place in enumerate(self.places)]
-        return toolbox_argv(
-            ["rrsync", "-wo", "/data"],
-            name=f"{self.route.slug('receive')}-{OWN_PID}",
-            move_label=self.route.move_label,
-            role=ROLE,
-            mounts=mounts,
-            interactive=True,
-            env={"SSH_ORIGINAL_COMMAND": ""},
-        )
-
-    def _copy(self, channel: Channel, position: int, place: DataPlace, kinds: dict[str, PathFacts]) -> dict[str, Any]:
-        route, started = self.route, time.monotonic()
-        here = f"/data/{position}/"
-        one_file = place.kind == "bind" and kinds[place.source].kind == "file"
-        what = here + PurePosixPath(place.source).name if one_file else here
-        argv = toolbox_argv(
-            [
-                *RSYNC,
-                *([] if one_file else ["--delete"]),
-                "-e",
-                shell_line(channel.ssh()),
-                what,
-                f"{channel.destination()}:/{position}/",
-            ],
-            name=route.slug(f"copy-{position}"),
-            move_label=route.move_label,
-            role=ROLE,
-            mounts=[_mount(place, kinds, position, read_only=True), channel.mount()],
-            network="host",
-        )
-        doing = f"copy {place.text()} to {route.target}"
-        route.audit(route.source, self.key, doing)
-        result = run_checked(route.fleet, route.source, argv, doing=doing, timeout_s=LONGEST_COPY_S)
-        size, sent = BYTES.search(result.stdout), SENT.search(result.stdout)
-        if size is None or sent is None:
-            raise ActionError(f"{route.source}: rsync of {place.text()} printed no totals. Expected: its --stats")
-        seconds = round(time.monotonic() - started, 3)
-        return {"size_bytes": int(size[1]), "sent_bytes": int(sent[1]), "seconds": seconds}
-
-
-@dataclass(frozen=True)
-class ProveVolumes:
-    """Read a manifest of each place on both hosts and compare them entry by entry; changes nothing."""
-
-    route: Route
-    places: tuple[DataPlace, ...]
-    size_bytes: int | None = None
-    key: str = field(default="prove-volumes", init=False)
-    effect: Effect = field(default=Effect.READ_ONLY, init=False)
-    commits: bool = field(default=False, init=False)
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return f"compare {len(self.places)} places file by file between {self.route.source} and {self.route.target}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds at the rate of one core's SHA-256, None when the size is not known."""
-        return None if self.size_bytes is None else START_S + self.size_bytes / PROVE_BYTES_PER_S
-
-    def do(self, note: Note) -> None:
-        """Do nothing: a proof changes nothing."""
-
-    def verify(self, note: Note) -> Judgement:
-        """Judge whether both sides are identical; names the first differences and counts all."""
-        started = time.monotonic()
-        if not self.places:
-            return passed(f"{self.route.service}: has no mount to copy, nothing to compare", places=0)
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            drifts = dict(zip((place.text() for place in self.places), pool.map(self._drift, self.places), strict=True))
-        different = [f"{name}: {line}" for name, drift in drifts.items() for line in drift.differences]
-        count = sum(drift.count for drift in drifts.values())
-        compared = sum(drift.compared for drift in drifts.values())
-        note["compared"] = compared
-        seconds = time.monotonic() - started
-        where = f"{self.route.source} and {self.route.target}"
-        if count or not compared:
-            return failed(
-                f"{where}: {count:,} of {compared:,} entries differ, first {different[0] if different else '(nothing compared)'}. "
-                "Expected: none. Find out who writes to the target's volume, then run the move again",
-                tuple(different[:20]),
-                entries_different=count,
-                entries_compared=compared,
-            )
-        return passed(
-            f"{where}: {compared:,} entries in {len(self.places)} places are identical",
-            tuple(f"{name}: {drift.compared:,} entries" for name, drift in drifts.items()),
-            entries_compared=compared,
-            seconds=round(seconds, 1),
-        )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing."""
-
-    def _drift(self, place: DataPlace) -> Drift:
-        route = self.route
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            here = pool.submit(read_manifest, route.fleet, route.source, place.source, route.move_label)
-            there = pool.submit(read_manifest, route.fleet, route.target, place.source, route.move_label)
-            return compare_manifests(here.result(), there.result(), ())
-
-
-def _mount(place: DataPlace, kinds: dict[str, PathFacts], position: int, *, read_only: bool) -> ToolboxMount:
-    """Return where a place is mounted in the toolbox; of a single file its directory, because rsync renames into place."""
-    one_file = place.kind == "bind" and kinds[place.source].kind == "file"
-    source = str(PurePosixPath(place.source).parent) if one_file else place.source
-    return ToolboxMount(place.kind, source, f"/data/{position}", read_only=read_only)

@@ -15,7 +15,8 @@ from typing import Any
 class Row:
     """What was measured; `theirs` is None where there is no peer and `ours` is held against `goal` itself.
 
-    `goal` is a limit on the ratio ours / theirs, or on `ours` without a peer; `better` says in which direction.
+    `goal` is a limit on the ratio ours / theirs, or on `ours` without a peer or when it is `absolute` (the peer's figure is
+    then shown beside it); `better` says in which direction.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Row:
     better: str  # more | less
     runs: int
     spread: float  # largest minus smallest of our runs, in `unit`
+    absolute: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -37,7 +39,7 @@ class Row:
     @property
     def met(self) -> bool:
         """Return whether the goal is met."""
-        value = self.ours if self.ratio is None else self.ratio
+        value = self.ours if self.absolute or self.ratio is None else self.ratio
         return value <= self.goal if self.better == "less" else value >= self.goal
 
     def as_json(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import yaml
 
 from engine.errors import NotUnderstoodError
 
-MOST_VALUES: Final = 100_000
+MOST_VALUES: Final = 50_000
 """More, once its aliases are followed, is no compose file but an attack on who reads it."""
 DEEPEST: Final = 64
 RESET, OVERRIDE = "!reset", "!override"

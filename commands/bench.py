@@ -14,10 +14,20 @@ from rich.table import Table
 
 from bench.lab import demo_warm, lab_reset, lab_up
 from bench.ports import ports_5000
+from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
 from engine.errors import InputError
 
-ROWS: Final[dict[str, Callable[[], Row]]] = {"lab-up": lab_up, "lab-reset": lab_reset, "demo-warm": demo_warm, "ports-5000": ports_5000}
+ROWS: Final[dict[str, Callable[[], Row]]] = {
+    "lab-up": lab_up,
+    "lab-reset": lab_reset,
+    "demo-warm": demo_warm,
+    "ports-5000": ports_5000,
+    "report-10k": report_10k,
+    "report-10k-bytes": report_10k_bytes,
+    "report-10k-paint": report_10k_paint,
+    "report-10k-filter": report_10k_filter,
+}
 FOLDER: Final = Path("reports")
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "bench"
 

@@ -26,6 +26,9 @@ def main(argv: list[str]) -> int:
         dependants = ", ".join(link.from_ for link in scope.dependants_of(move.service)) or "–"
         table.add_row(str(number), move.service, move.wave, move.source, move.target, move.strategy, move.hold, dependants)
     console.print(table)
+    for move in scope.moves:
+        for port, landed in move.ports.items():
+            console.print(f"remap: {move.service} publishes {port} as {landed} on {move.target}")
     for risk in plan.risks:
         console.print(f"risk ({risk.level}): {risk.risk}. {risk.answer}")
     for text in scope.not_applicable:

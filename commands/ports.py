@@ -12,15 +12,14 @@ from checks.port_main import has_troubles, show, show_paths
 from checks.port_report import PortReport, as_json
 from engine.errors import InputError
 from engine.files import load_files
-from engine.journal import Journal
 from engine.options import Options, add_flags, read_options
 from engine.plan_text import with_remaps
 from engine.scope import Scope
-from engine.secret import Redactor
 from engine.verdict import ExitCode
 from hosts.fleet import open_hosts
+from moves.opening import find_journal
 from moves.port_scanning import scan_ports, scanned_hosts
-from moves.session import load_scope
+from moves.session import load_scope, ssh_config_of
 from moves.world import where_now
 
 
@@ -30,7 +29,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--write", action="store_true", help="write the proposed remaps into the plan, and show the difference")
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.paths:
         if parsed.lab or parsed.environment or parsed.write:
@@ -41,13 +40,11 @@ def main(argv: list[str]) -> int:
     report = _scan(scope, options)
     difference = _write(options, report) if parsed.write else ""
     _show(report, difference, json_wanted=parsed.json)
-    return exit_code_of(report, scope)
+    return exit_code_of(report, scope, written=bool(difference))
 
 
 def _scan(scope: Scope, options: Options) -> PortReport:
-    file = Path("state") / f"{options.environment}.sqlite"
-    journal = Journal.open(file, redactor=Redactor()) if file.exists() else None
-    ssh_config = options.ssh_config or (Path(scope.environment.ssh_config) if scope.environment.ssh_config else None)
+    journal, ssh_config = find_journal(options), ssh_config_of(options, scope)
     names = [host for host in scanned_hosts(scope) if host in scope.environment.hosts]
     with open_hosts(names, scope.environment, ssh_config) as fleet:
         return scan_ports(scope, fleet, where_now(scope, journal)).report
@@ -87,8 +84,12 @@ def _write(options: Options, report: PortReport) -> str:
     return "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, name))
 
 
-def exit_code_of(report: PortReport, scope: Scope) -> ExitCode:
-    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else."""
-    if any(conflict.blocks for conflict in (*report.now, *report.after)) or has_troubles(report):
+def exit_code_of(report: PortReport, scope: Scope, *, written: bool = False) -> ExitCode:
+    """Return what a scan's result means; a host outside the plan that does not answer is shown, and counts for nothing else.
+
+    Once the remaps are written, what is left of the moves' conflicts counts.
+    """
+    of_moves = report.unsolved if written else report.after
+    if any(conflict.blocks for conflict in (*report.now, *of_moves)) or has_troubles(report):
         return ExitCode.FAILED
     return ExitCode.INCOMPLETE if set(report.unseen) & set(scope.hosts) else ExitCode.OK

@@ -12,13 +12,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from engine.errors import InputError
 from engine.journal import Journal
 from engine.options import Options, add_flags, read_options
 from engine.scope import Scope
 from engine.verdict import ExitCode
 from moves.messages import window_words
-from moves.opening import read_journal
+from moves.opening import find_journal
 from moves.session import load_scope
 from moves.standing import MoveStanding, Standing, read_standing
 
@@ -33,7 +32,7 @@ def main(argv: list[str]) -> int:
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)
     scope, now = load_scope(options), datetime.now(UTC)
-    journal = _journal(options)
+    journal = find_journal(options)
     if journal is None and parsed.json:
         print(json.dumps({"environment": options.environment, "journal": options.place.text, "moves": [], "runs": [], "locks": []}, indent=1))
         return ExitCode.OK
@@ -46,15 +45,6 @@ def main(argv: list[str]) -> int:
     else:
         draw(Console(highlight=False, soft_wrap=True), scope, standing, now)
     return ExitCode.OK
-
-
-def _journal(options: Options) -> Journal | None:
-    try:
-        return read_journal(options)
-    except InputError:
-        if options.place.file is not None and not options.place.file.exists():
-            return None
-        raise
 
 
 def as_json(options: Options, journal: Journal, scope: Scope, standing: Standing) -> dict[str, object]:

@@ -13,7 +13,7 @@ from engine.scope import Scope
 from engine.verdict import ExitCode
 from moves.approving import judge_plan_approved
 from moves.inviting import describe_now, describe_window, invitation
-from moves.opening import read_journal
+from moves.opening import find_journal
 from moves.session import load_scope
 
 
@@ -44,8 +44,5 @@ def main(argv: list[str]) -> int:
 
 def _approvals(options: Options, scope: Scope) -> Approvals:
     """Return who approved the plan as it is now; without a journal no container was seen, and nobody could."""
-    try:
-        journal = read_journal(options)
-    except InputError:
-        return Approvals()
-    return judge_plan_approved(scope, journal, [move.service for move in scope.moves])
+    journal = find_journal(options)
+    return judge_plan_approved(scope, journal, [move.service for move in scope.moves]) if journal else Approvals()

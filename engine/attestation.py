@@ -51,7 +51,7 @@ class Attestation:
     def body(self) -> dict[str, str | None]:
         """Return the journal's record of it."""
         return {
-            "step": self.step, "service": self.service, "person": self.person, "note": self.note, "attested_at": self.attested_at.isoformat(),
+            "step": self.step, "service": self.service, "person": self.person, "note": self.note, "signed_at": self.attested_at.isoformat(),
             "asked": self.asked_digest, "file": self.file or None, "file_sha256": self.file_sha256 or None,
         }  # fmt: skip
 

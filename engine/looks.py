@@ -26,13 +26,15 @@ SETTING: Final = re.compile(
 )
 """How a setting about secrets ends (POSTGRES_HOST_AUTH_METHOD, PASSWORD_FILE): hiding "scram-sha-256" wherever it stands would hide what matters."""
 
-URL_PASSWORD: Final = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<password>[^\s@/]+)@", re.IGNORECASE)
+URL_PASSWORD: Final = re.compile(r"(?P<head>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)(?P<password>[^\s@/]{1,500})@", re.IGNORECASE)
 PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL)
 NAMES: Final = r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|encryption|account|signing)[_-]?key)"
 ASSIGNMENT: Final = re.compile(
-    rf"(?i)(?P<head>(?<![/\w-])[\w-]*{NAMES}[\w-]*(?:\\?['\"])?\s*(?:=>|[=:])\s*(?:\\?['\"])?)(?P<value>(?!\*\*\*)[^\s'\",;&\\]{{3,}})"
+    rf"(?i)(?P<head>(?<![/\w-])(?<!env:)[\w-]{{0,80}}?{NAMES}[\w-]{{0,80}}(?:\\?['\"])?\s*(?:=>|[=:])\s*(?:\\?['\"])?)(?P<value>(?!\*\*\*)[^\s'\",;&\\]{{3,}})"
 )
-FLAG: Final = re.compile(rf"(?i)(?P<head>(?<![\w-])--?[\w-]*(?:{NAMES}|pass)\s+['\"]?)(?P<value>(?!\*\*\*|-|(?-i:[A-Z_]+\b))[^\s'\",;]{{3,}})")
+FLAG: Final = re.compile(
+    rf"(?i)(?P<head>(?<![\w-])--?[\w-]{{0,80}}?(?:{NAMES}|pass)\s+['\"]?)(?P<value>(?!\*\*\*|-|(?-i:[A-Z_]+\b))[^\s'\",;]{{3,}})"
+)
 """As in a command line: `--requirepass s3cret`; a word in capitals is a placeholder of a help text."""
 
 SENTENCE: Final = re.compile(
@@ -42,7 +44,7 @@ SENTENCE: Final = re.compile(
 """SQL (`ALTER ROLE x PASSWORD '…'`) and redis.conf."""
 
 BEARER: Final = re.compile(r"(?i)(?P<head>\b(?:authorization\s*[:=]\s*['\"]?(?:bearer|basic|token)?|bearer)\s+)(?P<value>(?!\*\*\*)[\w.~+/=-]{8,})")
-WEAK: Final = re.compile(r"(?P<head>(?P<name>[\w-]+)['\"]?\s*[=:]\s*['\"]?)(?P<value>[\w+/=.~-]{16,})")
+WEAK: Final = re.compile(r"(?P<head>(?<![\w-])(?P<name>[\w-]{1,80})['\"]?\s*[=:]\s*['\"]?)(?P<value>[\w+/=.~-]{16,})")
 STEMS: Final = ("passw", "passphrase", "pwd", "secret", "token", "credential", "key")
 WORDS: Final = (
     (ASSIGNMENT, STEMS),
@@ -56,7 +58,9 @@ WEAK_STEMS: Final = ("key", "pass", "pw", "salt", "seed", "session", "sig", "cer
 
 RANDOM_LENGTH: Final = 16
 RANDOM_BITS: Final = 3.2
-TURNS: Final = 4
+TURNS: Final = {3: 4, 2: 5}
+"""So often small letters, capitals and digits follow each other in a drawn value that has all three, or two of them."""
+
 NEEDS: Final = {
     "Artifactory Credentials": ("akc", "ap"),
     "AWS Access Key": ("a3t", "abia", "acca", "akia", "asia", "aws"),
@@ -64,6 +68,7 @@ NEEDS: Final = {
     "IBM Cloud IAM Key": ("ibm", "cloud"),
     "IBM COS HMAC Credentials": ("secret",),
     "Mailchimp Access Key": ("-us",),
+    "NPM tokens": ("_authtoken",),
     "SoftLayer Credentials": ("softlayer", "sl"),
     "Telegram Bot Token": (":",),
 }
@@ -78,7 +83,7 @@ DIGEST: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|sha256:.*|SH
 OWN: Final = frozenset({"Basic Auth Credentials", "Private Key", "JSON Web Token", "Public IP (ipv4)"})
 """Our own patterns do these: theirs take any @ of a URL for a password's end, leave a key's body or a JWT's signature; addresses are no secrets."""
 
-JWT: Final = re.compile(r"eyJ[\w=-]+\.[\w=-]+(?:\.[\w.+/=-]*)?")
+JWT: Final = re.compile(r"(?<![\w-])eyJ[\w=-]+\.[\w=-]+(?:\.[\w.+/=-]*)?")
 
 REMEMBERED: Final = 300
 """Texts as short as this repeat (sentences, names); longer ones are not kept."""
@@ -93,7 +98,7 @@ def looks_random(value: str) -> bool:
     kinds = ["d" if one.isdigit() else "u" if one.isupper() else "l" if one.islower() else "" for one in value]
     seen = [kind for kind in kinds if kind]
     turns = sum(one != two for one, two in pairwise(seen))
-    return turns >= TURNS and len(set(seen)) > 1
+    return turns >= TURNS.get(len(set(seen)), len(value))
 
 
 def bits_of(value: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +63,7 @@ class Options:
     inventory: Path
     plan: Path
     ssh_config: Path | None
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(repr=False)
     again: tuple[str, ...] = ()
     outside_window: str | None = None
     break_lock: str | None = None

@@ -14,6 +14,8 @@ from engine.partial import Draft, read_draft
 from engine.problems import Strict
 
 Hours = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+Strategy = Literal["precopy", "stop_copy", "replicate"]
 WAVES: Final = ("critical", "monitoring", "auxiliary")
 PUBLISHED: Final = r"^[1-9][0-9]{0,4}/(tcp|udp)$"
 PUBLISHED_KEYS: Final[dict[str, JsonValue]] = {"propertyNames": {"pattern": PUBLISHED}}
@@ -45,7 +47,15 @@ class PlannedMove(Strict):
     source: Name = Field(description="host that it leaves", examples=["wf005"])
     target: Name = Field(description="host that it goes to", examples=["wf002"])
     wave: Wave = Field(description="group of moves")
-    strategy: Literal["stop_copy"] = Field("stop_copy", description="how its data travels")
+    strategy: Strategy = Field(
+        "precopy",
+        description="how its data travels: precopy (copied while it runs, finished once it is stopped), stop_copy (all once it is stopped), "
+        "replicate (by the product's own replication: postgres, redis; where its conditions do not hold: precopy)",
+    )
+    proof: Literal["metadata", "sampled", "full"] = Field(
+        "full", description="how the copy is proven: no content read, three parts of each file, or every byte"
+    )
+    outage_budget_s: Seconds | None = Field(None, description="how long this service may be out, in seconds, instead of the plan's own value")
     hold: Literal["none"] = Field("none", description="what keeps its writers from failing badly: none = they see the outage and reconnect")
     ports: dict[PublishedPort, Port] = Field(
         default_factory=dict,
@@ -83,6 +93,8 @@ class Plan(Strict):
     window_at_most_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
+    outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
+    bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how much a copy may send, in megabytes per second")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
     costs: dict[KeyName, HostCost] = Field(default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS)
@@ -207,4 +219,6 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
         for other, entry in there.items():
             if other != move.service and where[other] == move.target:
                 for taken in taken_by(entry, there[move.service], ports=ports_taken):
-                    yield f"moves/{position}/target: {taken} on {move.target} belongs to {other} when {move.service} arrives; expected it to be free"
+                    way_out = ". Remap it: nox -s ports -- --write" if taken.startswith("port ") else ""
+                    told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
+                    yield f"moves/{position}/target: {told}; expected it to be free{way_out}"

@@ -13,13 +13,16 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 from engine.inspected import secrets_of
-from engine.looks import DIGEST, MARK, TELLING_NAME, URL_PASSWORD, tells, without_lookalikes
+from engine.looks import DIGEST, MARK, TELLING_NAME, URL_PASSWORD, looks_random, tells, without_lookalikes
 
 __all__ = ["MARK", "TELLING_NAME", "Redactor", "Secret"]
 
 SHORTEST_REDACTED: Final = 6
 SHORTEST_LINE: Final = 16
 """So long is a line of a secret of several lines (a key) that counts by itself: logs are read line by line."""
+
+CUT: Final = 8
+"""So many first characters of a value that looks random are that value, cut off."""
 
 URL_ALPHABET: Final = str.maketrans("+/", "-_")
 NAMED: Final = re.compile(r"(?i)(passw|passphrase|secret|token|credential|private_?key|api_?key|access_?key|encryption_?key)")
@@ -68,6 +71,7 @@ class Redactor:
         """Start without any known secret; patterns always apply."""
         self._values: set[str] = set()
         self._longest_first: list[str] = []
+        self._drawn: list[str] = []
         self._public: set[str] = set()
         self.counts: Counter[str] = Counter()
 
@@ -83,6 +87,7 @@ class Redactor:
         new = {part for part in parts if len(part) >= SHORTEST_REDACTED} - self._values
         if new:
             self._values |= new
+            self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and looks_random(part))]
             self._longest_first = sorted({*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True)
         return secret
 
@@ -128,6 +133,13 @@ class Redactor:
         return without_lookalikes(self._without_known(text)[0])[0]
 
     def _without_known(self, text: str) -> tuple[str, int]:
+        text, found = self._without_whole(text)
+        for value in self._drawn:
+            while value[:CUT] in text:
+                text, found = _without_begin(value, text), found + 1
+        return text, found
+
+    def _without_whole(self, text: str) -> tuple[str, int]:
         found = 0
         for value in self._longest_first:
             if value in text and not any(value in name for name in self._public):
@@ -142,9 +154,15 @@ class Redactor:
             return value
         return self._value(value)
 
+    def hides(self, texts: Iterable[str]) -> bool:
+        """Return whether a record would tell any of these texts otherwise; nothing is counted."""
+        texts = list(texts)
+        return not self._is_clean(BETWEEN.join(texts)) and any(self.shown(text) != text for text in texts)
+
     def _is_clean(self, text: str) -> bool:
         """Return whether there is nothing to remove: most records are told by one look over all their texts."""
-        return not any(value in text for value in self._longest_first) and not without_lookalikes(text)[1]
+        known = any(value in text for value in self._longest_first) or any(value[:CUT] in text for value in self._drawn)
+        return not known and not without_lookalikes(text)[1]
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -176,6 +194,13 @@ class Redactor:
                 inside = not ends
             else:
                 yield item
+
+
+def _without_begin(value: str, text: str) -> str:
+    """Return text without the first place where a secret begins and was cut off: long lines are told in part."""
+    start = text.index(value[:CUT])
+    same = next((number for number, (one, other) in enumerate(zip(value, text[start:], strict=False)) if one != other), len(text) - start)
+    return text[:start] + MARK + text[start + min(same, len(value)) :]
 
 
 def _gather(value: Any, texts: list[str]) -> bool:

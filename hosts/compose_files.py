@@ -82,11 +82,15 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
 
 
 def parse_found(host: str, output: bytes) -> tuple[FoundFiles, int | None]:
-    """Return what the script printed, and how its search ended: None when it was not asked or is cut off."""
+    """Return what the script printed, and how its search ended: None when it was not asked or is cut off.
+
+    A compose file that is seen under two paths, because its folder is mounted twice, counts under the shorter one.
+    """
     fields = output.split(b"\0")
     contents: dict[str, bytes | None] = {}
     unreadable: dict[str, str] = {}
     compose, status, ephemeral = list[str](), None, USUAL_EPHEMERAL
+    nodes: dict[bytes, list[str]] = {}
     for kind_bytes, path_bytes, encoded in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
         kind, path = kind_bytes.decode("ascii", "replace"), path_bytes.decode("utf-8", "surrogateescape")
         content = _decoded(encoded)
@@ -98,11 +102,14 @@ def parse_found(host: str, output: bytes) -> tuple[FoundFiles, int | None]:
             ephemeral = _ephemeral(content)
         elif kind == "searched":
             status = int(content)
+        elif kind == "same":
+            nodes.setdefault(content.strip() or path_bytes, []).append(path)
         else:
             contents[path] = content
         if kind == "compose" or (kind in REASONS and "compose" in path):
             compose.append(path)
-    return FoundFiles(host, tuple(sorted(set(compose))), contents, unreadable, ephemeral), status
+    twice = {path for paths in nodes.values() for path in sorted(paths, key=lambda one: (len(one), one))[1:]}
+    return FoundFiles(host, tuple(sorted({*compose} - twice)), contents, unreadable, ephemeral), status
 
 
 def _decoded(encoded: bytes) -> bytes | None:

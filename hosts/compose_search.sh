@@ -11,7 +11,9 @@ emit() {
     elif [ ! -f "$2" ]; then printf "odd\000%s\000\000" "$2"
     elif [ ! -r "$2" ]; then printf "closed\000%s\000\000" "$2"
     elif [ "$(wc -c <"$2")" -gt "$largest" ]; then printf "large\000%s\000\000" "$2"
-    else printf "%s\000%s\000" "$1" "$2"; base64 <"$2"; printf "\000"
+    else
+        printf "%s\000%s\000" "$1" "$2"; base64 <"$2"; printf "\000"
+        if [ "$1" = compose ] && [ ! -L "$2" ]; then printf "same\000%s\000" "$2"; stat -c %d:%i "$2" 2>/dev/null | base64; printf "\000"; fi
     fi
 }'
 in_time() { if command -v timeout >/dev/null 2>&1; then timeout "$deadline" "$@"; else "$@"; fi; }

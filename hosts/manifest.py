@@ -10,19 +10,23 @@ import stat
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from engine.errors import CouldNotLookError
 
 SHOWN: Final = 20
+KEPT: Final = 1000
+"""So many different paths are kept, to be copied once more."""
+
 CHMOD: Final = "{:04o}"
-END: Final = b'{"end":true}\n'
+END: Final = b'{"end":true,'
 BEGIN: Final = b'{"path":'
 TYPE: Final = b'","type":'
 VANISHED: Final = "vanished"
 GONE: Final = b'","type":"vanished"'
 SIZE: Final = re.compile(rb'"type":"file".*?"size":(\d+)')
 GZIPPED: Final = b"\x1f\x8b"
+READ_AHEAD: Final = 1 << 20
 ESCAPE: Final = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
 
@@ -33,32 +37,51 @@ def raw_path(text: str) -> bytes:
     return ESCAPE.sub(lambda found: bytes([int(found[1], 16)]) if found[1] else b"\\", text.encode())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Manifest:
-    """The manifest of `place` on `host`: its lines as the program printed them (gzipped or not), read one by one."""
+    """The manifest of `place` on `host`: its lines as the program printed them (gzipped or not), read one by one.
+
+    `lines` may be a stream, which is read once. `said` is the last line: entries, files, bytes, read, reused.
+    """
 
     host: str
     place: str
-    lines: bytes = field(repr=False)
+    lines: bytes | IO[bytes] = field(repr=False)
+    said: dict[str, int] = field(default_factory=dict, init=False)
 
     def raw_lines(self) -> Iterator[bytes]:
         """Yield the lines in path order, unparsed; raises CouldNotLookError when the manifest was cut off or is none."""
-        plain = io.BytesIO(self.lines)
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=plain)) if self.lines[:2] == GZIPPED else plain
+        count = 0
         try:
-            for number, line in enumerate(stream, start=1):
-                if line == END:
+            for line in self._stream():
+                if line.startswith(END) and line.endswith(b"\n"):
+                    self._end(line, count)
                     return
                 if not line.endswith(b"\n"):
                     break
+                count += 1
                 if not line.startswith(BEGIN) or TYPE not in line:
-                    raise CouldNotLookError(f"{self._where()} has no entry in line {number}: {line[:80]!r}. Expected: a path. Try again")
+                    raise CouldNotLookError(f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again")
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise CouldNotLookError(
                 f"{self._where()} was damaged on its way: {error}. Expected: a last line that says it is whole. Try again"
             ) from error
         raise CouldNotLookError(f"{self._where()} ends in the middle. Expected: a last line that says so. Try again")
+
+    def _stream(self) -> IO[bytes]:
+        plain: Any = io.BytesIO(self.lines) if isinstance(self.lines, bytes) else self.lines
+        buffered = plain if hasattr(plain, "peek") else io.BufferedReader(plain, READ_AHEAD)
+        packed = buffered.peek(2)[:2] == GZIPPED
+        stream: Any = io.BufferedReader(gzip.GzipFile(fileobj=buffered), READ_AHEAD) if packed else buffered
+        whole: IO[bytes] = stream
+        return whole
+
+    def _end(self, line: bytes, count: int) -> None:
+        said = {name: int(value) for name, value in self.parsed(line).items()}
+        if count and said.get("entries") != count:
+            raise CouldNotLookError(f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again")
+        self.said = said
 
     def parsed(self, line: bytes) -> dict[str, Any]:
         """Return the entry of a line; raises CouldNotLookError when it is none."""
@@ -73,14 +96,14 @@ class Manifest:
         return (self.parsed(line) for line in self.raw_lines())
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """Yield (path, SHA-256) of each file; a hard link has the digest of the file that it is linked to.
+        """Yield (path, digest of the content) of each file; a hard link has the digest of the file that it is linked to.
 
         What vanished while it was read is left out: it is no longer there.
         """
         known: dict[str, str] = {}
         for entry in self.entries():
             if entry["type"] == "file":
-                digest = entry.get("sha256") or known.get(entry["linked_to"])
+                digest = entry.get("content") or known.get(entry.get("linked_to", ""))
                 if digest is None:
                     raise CouldNotLookError(f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again")
                 if "linked_to" in entry:
@@ -93,12 +116,19 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Drift:
-    """The differences between two manifests: the first ones in words, how many in all, over how many entries and bytes."""
+    """The differences between two manifests: the first ones in words, how many in all, over how many entries and bytes.
+
+    `read_bytes` and `reused` (files whose earlier digest still holds) are those of the side that read less.
+    """
 
     differences: tuple[str, ...]
     count: int
     compared: int
     compared_bytes: int = 0
+    read_bytes: int = 0
+    reused: int = 0
+    files: int = 0
+    paths: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Return True when there is any difference."""
@@ -113,6 +143,7 @@ def compare_manifests(source: Manifest, target: Manifest, ignore: Collection[str
     """
     ignored = {_encoded(path) for path in ignore}
     differences: list[str] = []
+    paths: list[str] = []
     count = compared = size = 0
     for one, other in _merged(source, target):
         line = one or other or b""
@@ -123,9 +154,12 @@ def compare_manifests(source: Manifest, target: Manifest, ignore: Collection[str
         text = "" if one == other and GONE not in line else _difference(_parsed(source, one), _parsed(target, other))
         if text:
             count += 1
+            if len(paths) < KEPT:
+                paths.append(str(source.parsed(line)["path"]))
             if len(differences) < SHOWN:
-                differences.append(f"{source.parsed(line)['path']}: {text}")
-    return Drift(tuple(differences), count, compared, size)
+                differences.append(f"{paths[-1]}: {text}")
+    said = min(source.said, target.said, key=lambda side: side.get("read", 0))
+    return Drift(tuple(differences), count, compared, size, said.get("read", 0), said.get("reused", 0), said.get("files", 0), tuple(paths))
 
 
 def _parsed(manifest: Manifest, line: bytes | None) -> dict[str, Any] | None:
@@ -147,10 +181,10 @@ def _size_of(line: bytes | None) -> int:
     return int(found[1]) if found else 0
 
 
-def _key(manifest: Manifest, line: bytes) -> tuple[bytes, ...]:
-    """Return the order of the program's walk: by components, as bytes."""
+def _key(manifest: Manifest, line: bytes) -> bytes:
+    """Return the order of the program's walk: by components, as bytes; no name has a zero byte."""
     path = str(manifest.parsed(line)["path"])
-    return () if path == "." else tuple(raw_path(path).split(b"/"))
+    return b"" if path == "." else raw_path(path).replace(b"/", b"\0")
 
 
 def _merged(source: Manifest, target: Manifest) -> Iterator[tuple[bytes | None, bytes | None]]:
@@ -194,7 +228,7 @@ def _difference(one: dict[str, Any] | None, other: dict[str, Any] | None) -> str
 def _details(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     if one.get("size") != other.get("size"):
         yield f"size {one['size']:,} → {other['size']:,}"
-    elif one.get("sha256") != other.get("sha256") and one.get("linked_to") == other.get("linked_to"):
+    elif one.get("content") != other.get("content") and one.get("linked_to") == other.get("linked_to"):
         yield "content differs"
     if one["mode"] != other["mode"]:
         yield f"mode {_mode(one)} → {_mode(other)}"

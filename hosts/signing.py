@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import CouldNotLookError, InputError
-from engine.evidence.verify import Signed
+from engine.evidence.signed_texts import Signed
 
 SIGN_S: Final = 120.0
 """A hardware key waits for a touch."""

@@ -14,6 +14,7 @@ from hosts.fleet import Fleet
 from hosts.manifest import Manifest
 
 PROGRAM: Final = (Path(__file__).parent / "manifest_program.py").read_bytes()
+PROGRAM_AT: Final = "/tmp/manifest_program.py"  # noqa: S108 in the container, which is ours alone
 LONGEST_S: Final = 4 * 3600.0
 REMOVE_S: Final = 60.0
 
@@ -37,6 +38,21 @@ def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "") -> 
     return Manifest(host, place, answer.stdout)
 
 
+def manifest_words(
+    root: str = "/data",
+    *,
+    known: str = "",
+    remember: str = "",
+    level: str = "full",
+    algorithm: str = "sha256",
+    program: str = PROGRAM_AT,
+) -> list[str]:
+    """Return the words that print a manifest where the program is a file already."""
+    words = ["python3", program, root, "--gzip", "--level", level, "--hash", algorithm]
+    words += ["--known", known] if known else []
+    return [*words, "--remember", remember] if remember else words
+
+
 def manifest_argv(name: str, place: str, move_label: str) -> list[str]:
     """Return the command; a program on standard input can't be imported by worker processes, as a file in /tmp it can."""
     kind = "bind" if place.startswith("/") else "volume"
@@ -45,5 +61,5 @@ def manifest_argv(name: str, place: str, move_label: str) -> list[str]:
     return [
         "docker", "run", "--rm", "--interactive", "--name", name, "--network", "none", "--log-driver", "none",
         *label, "--label", f"{LABEL_ROLE}=manifest", "--mount", mount, TOOLBOX_IMAGE,
-        "sh", "-c", "cat > /tmp/manifest_program.py && exec python3 /tmp/manifest_program.py /data gzip",
+        "sh", "-c", f"cat > {PROGRAM_AT} && exec {shlex.join(manifest_words())}",
     ]  # fmt: skip

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final
 
-from engine.errors import DeadlineError, LongshoreError, RefusedError, UnreachableError
+from engine.errors import CouldNotLookError, DeadlineError, LongshoreError, RefusedError, UnreachableError
 from engine.model import CommandResult, Endpoint
 
 CONNECT_DEADLINE_S: Final = 10
 SSH_FAILED: Final = 255
 CONTROL_DEADLINE_S: Final = 15.0
 LONGEST_BASE: Final = 40
+LAST_WORD_S: Final = 2.0
 MASTER_OPTIONS: Final = (
     "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-o", f"ConnectTimeout={CONNECT_DEADLINE_S}",
     "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "StreamLocalBindMask=0177", "-o", "ExitOnForwardFailure=no",
@@ -75,6 +78,34 @@ class SshHost:
         if child.returncode == SSH_FAILED and not self._alive():
             raise self._unreachable(error)
         return CommandResult(tuple(argv), child.returncode, out, error, time.monotonic() - started)
+
+    @contextmanager
+    def stream(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Iterator[IO[bytes]]:
+        """Run argv on the host and yield its output while it comes: nothing is held in memory.
+
+        Raises CouldNotLookError when it was not read to its end or argv failed, DeadlineError after `timeout_s`.
+        """
+        self._open()
+        words = [*self._become, *argv]
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+            given.write(stdin)
+            given.seek(0)
+            command = [*self._ssh(), self.name, shlex.join(words)]
+            child = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said, start_new_session=True)
+            output: Any = child.stdout
+            timer = threading.Timer(timeout_s, child.kill)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield output
+                _refuse_ending(self.name, argv, child.wait(), said, timeout_s)
+            except CouldNotLookError:
+                with suppress(subprocess.TimeoutExpired):
+                    _refuse_ending(self.name, argv, child.wait(timeout=LAST_WORD_S), said, timeout_s)
+                raise
+            finally:
+                timer.cancel()
+                _abandon(child)
 
     def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
         """Return an endpoint on this machine that reaches `address:port` as seen from the host."""
@@ -188,6 +219,17 @@ def _abandon(child: subprocess.Popen[bytes]) -> None:
             with suppress(OSError):
                 pipe.close()
     child.wait()
+
+
+def _refuse_ending(name: str, argv: list[str], code: int, said: IO[bytes], timeout_s: float) -> None:
+    """Raise when a streamed command did not end well: its own last words tell more than its cut-off output."""
+    what = f"{name}: {shlex.join(argv[:4])[:120]}"
+    if code == -signal.SIGKILL:
+        raise DeadlineError(f"{what} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux")
+    if code:
+        said.seek(0)
+        lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"]
+        raise CouldNotLookError(f"{what} ended with {code}: {lines[-1][-300:]}. Expected: 0")
 
 
 def _forward(local: Endpoint | Path, remote: str) -> str:

@@ -18,7 +18,7 @@ from lab import hosts, services
 from lab.machine import at_once, pipe, run
 from lab.settings import CACHE, HOST_IMAGE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
 
-SOURCES: Final = ("services.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
+SOURCES: Final = ("services.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
 GOLDEN_LABEL: Final = f"{LABEL}.golden"
 KEPT_SETS: Final = 3
 COPYING: Final = f"{PREFIX}-copying"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from lab import seeds
+from lab import planted, seeds
 from lab.hosts import ssh
 from lab.machine import wait_until
 from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, LabError
@@ -100,8 +100,6 @@ REDIS_RUN: Final = (
     "no-new-privileges:true",
     "--tmpfs",
     "/scratch:rw,size=16m,mode=1777",
-    "--health-cmd",
-    "redis-cli ping | grep -q PONG",
     "--health-interval",
     "5s",
     "--health-timeout",
@@ -160,7 +158,7 @@ REDIS_CONF: Final = "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\
 
 def make_passwords() -> dict[str, str]:
     """Return new passwords for the services."""
-    return {name: secrets.token_urlsafe(18) for name in ("postgres", "orders_app", "reporting", "redis")}
+    return {name: secrets.token_urlsafe(18) for name in ("postgres", "orders_app", "reporting", "redis")} | planted.make_planted()
 
 
 def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> None:
@@ -168,18 +166,22 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> No
     ssh(SOURCE, "docker", "network", "create", "--subnet", INNER_SUBNET, NETWORK)
     _write_configuration(passwords)
     say("postgres: making the shop's data")
-    _run(POSTGRES_RUN, {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"})
+    env = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"}
+    _run(POSTGRES_RUN, env | planted.planted_env(passwords, "postgres"), "--label", planted.planted_label(passwords))
     wait_until("postgres", _answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
     script = seeds.postgres_script(passwords["orders_app"], passwords["reporting"])
     ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=script)
+    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "shop", stdin=planted.planted_statement(passwords))
     say("redis: making keys of every type")
-    _run(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]})
+    check = planted.planted_check(passwords, "redis-cli ping | grep -q PONG")
+    _run(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted.planted_env(passwords, "redis"), "--health-cmd", check)
     wait_until("redis", _answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_commands())
     say("prometheus: making two weeks of history")
     _make_history()
     _run(PROMETHEUS_RUN, {})
-    _run(ORDERS_RUN, {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]})
+    env = {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]}
+    _run(ORDERS_RUN, env | planted.planted_env(passwords, "orders"))
 
 
 def start_sessions() -> None:
@@ -205,10 +207,10 @@ def _answers(*argv: str) -> Callable[[], str]:
     return missing
 
 
-def _run(arguments: tuple[str, ...], env: dict[str, str]) -> None:
-    """Run a container detached; its environment travels over standard input, never in argv."""
+def _run(arguments: tuple[str, ...], env: dict[str, str], *options: str) -> None:
+    """Run a container detached, with further options; its environment travels over standard input, never in argv."""
     lines = "".join(f"{name}={value}\n" for name, value in env.items()).encode()
-    quoted = [f"'{argument}'" for argument in arguments]
+    quoted = [f"'{argument}'" for argument in (*options, *arguments)]
     ssh(SOURCE, "docker", "run", "--detach", "--env-file", "/dev/stdin", *quoted, stdin=lines)
 
 

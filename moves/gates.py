@@ -19,6 +19,7 @@ from moves.approving import judge_plan_approved
 from moves.past import read_past
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
+BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
 BEGUN: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.DONE.value}
 GOING_BACK: Final = {MoveState.ROLLING_BACK.value, MoveState.RETURNED.value}
 UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
@@ -143,8 +144,11 @@ def _judged(problems: list[str], told: str) -> Judgement:
 
 
 def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
-    """Return why the preflight on record is not enough for a move: none, cut off, another plan's, too old, or not passed."""
-    rows, about, ended = _last_preflight(service, journal)
+    """Return why the preflight on record is not enough for a move: none, cut off, another plan's, too old, or not passed.
+
+    So is one after a preparation that failed: what it should have made ready is not.
+    """
+    rows, about, ended = _last_run(service, journal, "preflight")
     if not rows or about is None:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
     if not ended:
@@ -157,7 +161,14 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return [f"{service}: preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"]
     blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
-    return [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+    bad = [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+    return bad + [f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in _failed_preparation(service, journal)]
+
+
+def _failed_preparation(service: str, journal: Journal) -> list[Record]:
+    """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested yet is no failure."""
+    rows, _, _ = _last_run(service, journal, "prepare")
+    return [row for row in rows if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD]
 
 
 def _not_good(row: Record, now: datetime) -> str:
@@ -168,9 +179,13 @@ def _not_good(row: Record, now: datetime) -> str:
     return f"is WAIVED, but only until {waiver['expires_at']}" if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now else ""
 
 
-def _last_preflight(service: str, journal: Journal) -> tuple[list[Record], Record | None, bool]:
-    """Return the rows of the newest preflight run that asked about this service (its hosts' rows too), its start, and whether it ended."""
-    asked = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == "preflight"]
+def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], Record | None, bool]:
+    """Return the rows of the newest run of a phase that looked at this service (its hosts' rows too), its start, and whether it ended.
+
+    A dry run looked at nothing.
+    """
+    planned = Verdict.PLANNED.value
+    asked = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
     if not asked:
         return [], None, False
     run = journal.records(run_id=asked[-1].run_id)

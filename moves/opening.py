@@ -28,12 +28,17 @@ def open_journal(options: Options, redactor: Redactor, scope: Scope) -> Journal:
 
 def read_journal(options: Options) -> Journal:
     """Open the journal of an environment that has one, to look; raises InputError when there is none."""
+    journal = find_journal(options)
+    if journal is None:
+        file = options.place.text
+        raise InputError(f"{file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls state")
+    return journal
+
+
+def find_journal(options: Options) -> Journal | None:
+    """Open the journal of an environment to look, None when there is none yet: looking leaves no file behind."""
     place = options.place
-    if place.file is not None and not place.file.exists():
-        raise InputError(
-            f"{place.file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls {place.file.parent}"
-        )
-    return Journal.open(place, redactor=Redactor())
+    return Journal.open(place, redactor=Redactor()) if place.file is None or place.file.exists() else None
 
 
 def _warn_of_argv(options: Options, place: Place) -> None:

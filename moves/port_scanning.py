@@ -58,7 +58,7 @@ def scan_ports(scope: Scope, fleet: Fleet, where: Mapping[str, str]) -> PortScan
         looked = list(pool.map(lambda name: _look(scope, fleet, name), names))
     scans = [one.scan for one in looked]
     arrivals = tuple(_arrivals(scope, {scan.host: scan.facts for scan in scans if scan.facts}, where))
-    declared = {port.host for entry in scope.inventory.services.values() for port in entry.ports}
+    declared = {port.host for entry in {**scope.inventory.services, **scope.services}.values() for port in entry.ports}
     report = report_of(scans, arrivals, declared)
     consumers = list_consumers(
         report.remaps,

@@ -131,12 +131,22 @@ class RecordedOutage:
         outage = note.get("outage")
         if outage:
             move = self.move
-            body = {**outage, "service": move.service, "source": move.source, "target": move.target}
+            body = {**outage, "service": move.service, "source": move.source, "target": move.target, "predicted_s": self._predicted()}
             self.world.run.record("outage", service=move.service, body=body)
 
+    def _predicted(self) -> float | None:
+        """Return what the copy while it ran predicted, None when there was none."""
+        outcomes = self.world.journal.records(kind="outcome", service=self.move.service)
+        notes = [record.body.get("note") or {} for record in outcomes if record.key == "copy-live" and record.body.get("ok")]
+        return notes[-1].get("predicted_s") if notes else None
+
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it was measured and is over."""
-        return self.measuring.verify(note) if note else unknown("the outage was not measured")
+        """Judge whether it was measured and is over; beside it what was predicted."""
+        judgement = self.measuring.verify(note) if note else unknown("the outage was not measured")
+        predicted = self._predicted()
+        if predicted is None or not judgement.passed:
+            return judgement
+        return Judgement(judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details)
 
     def undo(self, note: Note) -> None:
         """Undo nothing: a measurement stays."""

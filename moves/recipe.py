@@ -9,38 +9,35 @@ from actions.containers import DisableRestart, KeepSource, StopSource
 from actions.forwarders import wanted_forwarders
 from actions.images import ShipImage
 from actions.labels import move_label
-from actions.places import DataPlace, places_to_copy
 from actions.probe import MeasureOutage, StartProbe
 from actions.recorded import RecordSource
 from actions.repository import Repository
 from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
-from actions.transfers import Peer
-from actions.volumes import CopyVolumes, ProveVolumes
 from engine.errors import InputError
 from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
 from moves import drilling, preflighting, questions
 from moves.asking import Ask
+from moves.carriage import carriage_of, peer_of, places_of
 from moves.world import World
 
 
 def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
-    """Return the actions of a move by strategy stop_copy, in order."""
+    """Return the actions of a move by its strategy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)
-    places, peer = places_of(world, move), peer_of(world, move.target)
-    size = preflighting.bytes_to_copy(world, move.service)
+    data = carriage_of(world, move, route)
     aim, dropped = choose_aim(world.scope, move.service, world.where()), preflighting.dropped_mounts(world, move.service)
     return (
         questions.confirm_source(world, move),
         *([StartProbe(route, aim)] if aim else []),
         RecordSource(route, dropped),
+        *data.before,
         questions.fingerprint_source(world, move),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
-        CopyVolumes(route, places, peer, size),
-        ProveVolumes(route, places, size),
+        *data.after,
         CreateTarget(route, dropped, addresses_of(world, move), move.ports),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),
@@ -50,6 +47,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         *_dependants(world, move),
         questions.record_baseline(world, move),
         *([_measure(world, move, route, aim)] if aim else []),
+        data.clear,
         KeepSource(route),
     )
 
@@ -79,26 +77,10 @@ def route_of(world: World, move: PlannedMove, attempt: int) -> Route:
     return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
 
 
-def peer_of(world: World, host: str) -> Peer:
-    """Return a host as another host reaches it for a transfer."""
-    identity = world.scope.environment.hosts[host]
-    return Peer(host, identity.address, identity.ssh_host_key)
-
-
 def addresses_of(world: World, move: PlannedMove) -> dict[str, str]:
     """Return which address of the source becomes which of the target, where a port is published on one address."""
     identities = world.scope.environment.hosts
     return {identities[move.source].address: identities[move.target].address}
-
-
-def places_of(world: World, move: PlannedMove) -> tuple[DataPlace, ...]:
-    """Return what has to travel: the mounts of the inventory with the rule copy, as preflight proved them to be."""
-    entry = world.entry(move.service)
-    facts = world.facts(move.source)
-    container = facts.container(entry.container) or facts.container(questions.kept_name(entry.container))
-    if container is None:
-        raise InputError(f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}")
-    return places_to_copy(container.mounts, preflighting.mount_rules(world, move.service))
 
 
 def _commit(world: World, move: PlannedMove, route: Route) -> Commit:

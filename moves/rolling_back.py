@@ -21,8 +21,9 @@ from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
+from moves.carriage import peer_of, places_of
 from moves.questions import RecordedOutage
-from moves.recipe import addresses_of, peer_of, places_of, route_of
+from moves.recipe import addresses_of, route_of
 from moves.world import World
 from services.comparison import compare_fingerprints
 
@@ -96,10 +97,11 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
     aim = choose_aim(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
+    returning = BringBack(route.turned(), places, peer_of(world, move.source), size)
     data: tuple[Action, ...] = (
         SetAside(route, move.source, places, size),
-        BringBack(route.turned(), places, peer_of(world, move.source), size),
-        Under("prove-return", ProveVolumes(route.turned(), places, size)),
+        returning,
+        Under("prove-return", ProveVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
         _confirm(world, move, needs_space=not discard),

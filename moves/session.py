@@ -28,6 +28,7 @@ from hosts.fleet import Fleet, open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
 from moves.binding import record_plan
+from moves.carriage import copies_live
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.mirroring import Mirror
@@ -37,7 +38,7 @@ from moves.performing import Moves
 from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
-from moves.waiving import load_waivers
+from moves.waiving import load_waivers, record_waivers
 from moves.world import World
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
@@ -64,6 +65,7 @@ class Session:
         """Return the steps that do not apply to a service, with the reason."""
         environment = self.scope.environment.environment
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
+        reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         return reasons
@@ -138,7 +140,8 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
         world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait)
         fleet.gather(begun.hosts)
-        record_plan(world, scope)
+        record_plan(world, scope, waivers)
+        record_waivers(writer, waivers)
         record_scope(world, command)
         book = JournalBook(
             journal=journal,

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import InputError
+from engine.journal import Run
 from engine.options import Options
 from engine.problems import refuse
 from engine.scope import Scope
 from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers
+from moves.mirroring import Mirror
 from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
 
 NAMED: Final = 16
@@ -61,6 +63,16 @@ def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: 
     for waiver in waivers:
         if waiver.approver == person and signing_problem(scope, waiver):
             yield sign_statement(scope, file_of(waiver), waiver.text(datetime.now(UTC)), Signer(NAMESPACE, person, waiver.role), private_key)
+
+
+def record_waivers(run: Run | Mirror, waivers: Waivers) -> None:
+    """Write down what was signed, so that the evidence holds it too."""
+    for waiver in waivers.waivers:
+        path = file_of(waiver)
+        text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
+        run.record(
+            "waiver", service=waiver.service, key=waiver.step, body={**waiver.kept(), "host": waiver.host, "signed": text, "signature": signature}
+        )
 
 
 def _where(waiver: Waiver) -> str:

@@ -63,10 +63,14 @@ class World:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
         for container in facts.containers:
-            marked = self._marked(container.name)
-            self.redactor.register_environment(container.env, marked)
-            self.redactor.register_container(container.raw, marked)
+            self.register(container)
         return facts
+
+    def register(self, container: ContainerFacts) -> None:
+        """Let the redactor know every secret that a container's facts tell."""
+        marked = self._marked(container.name)
+        self.redactor.register_environment(container.env, marked)
+        self.redactor.register_container(container.raw, marked)
 
     def _marked(self, container: str) -> frozenset[str]:
         """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
@@ -117,7 +121,7 @@ class World:
 
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
-        body = {"moment": moment, "host": host, "parts": {name: part_body(p) for name, p in fingerprint.parts.items()}}
+        body = {"moment": moment, "host": host, "parts": {name: part_body(speakable(p, self.redactor)) for name, p in fingerprint.parts.items()}}
         self.run.record("fingerprint", service=service, body={"service": service, **body})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
@@ -171,6 +175,16 @@ def _mount_over(container: ContainerFacts, path: str) -> MountFacts:
     if not covering:
         raise CouldNotLookError(f"{container.host}: no mount of {container.name} holds {path}")
     return max(covering, key=lambda mount: len(mount.destination))
+
+
+def speakable(part: Part, redactor: Redactor) -> Part:
+    """Return a part that can be written down: one whose names look like secrets (Redis keys of sessions) goes without them.
+
+    It then holds at the cutover only: without its names nobody can tell later which of its things were there before.
+    """
+    if not redactor.hides(part.names):
+        return part
+    return Part(part.count, part.digest, Holds.AT_CUTOVER, part.bound)
 
 
 def part_body(part: Part) -> dict[str, object]:

@@ -163,7 +163,7 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
     scan = scan_ports(world.scope, world.fleet, world.where())
     for host in scan.hosts.values():
         for container in host.facts.containers if host.facts else ():
-            world.redactor.register_environment(container.env)
+            world.register(container)
     for table in tables_of(scan.report):
         world.run.record(RECORD, body=table.body())
     return scan

@@ -14,7 +14,8 @@ from engine.evidence.junit import junit
 from engine.evidence.readback import line_of
 from engine.evidence.recount import stamped
 from engine.evidence.seal import Signer, changed_since_sealed, seal, write_whole
-from engine.evidence.sealed import APPROVALS, JUNIT, PAGE, PLAN, RECORDS, SUMMARY, SUMS, digest_of
+from engine.evidence.sealed import JUNIT, PAGE, PLAN, RECORDS, SUMMARY, SUMS, digest_of
+from engine.evidence.signed_texts import signed_files
 from engine.evidence.summary import summary
 from engine.evidence.view import drawable, view_of
 from engine.journal import Journal, Record
@@ -51,12 +52,12 @@ def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer |
             RECORDS: "".join(map(line_of, records)),
             SUMMARY: summary(page),
             **_plan_files(journal, records),
-            **{f"{APPROVALS}/{name}": text for record in records if record.kind == "approval" for name, text in _approval_files(record)},
+            **{name: text for record in records for name, text in signed_files(record)},
         }
         _refuse_changed(folder, tuple(files))
         for name, content in files.items():
             write_whole(folder / name, content)
-        seal(folder, signer)
+        seal(folder, signer, whole=None if page.altered else True)
     _point_latest(journal, run_id, folder, page.command)
     return Paths(folder, folder / PAGE, page.altered)
 
@@ -76,11 +77,6 @@ def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
     kept = {name: journal.last("plan_part", key=digest) for name, digest in parts.items()}
     texts = {name: str(record.body["text"]) for name, record in kept.items() if record}
     return {f"{PLAN}/{Path(name).name}": text for name, text in texts.items() if digest_of(text.encode()) == parts[name]}
-
-
-def _approval_files(record: Record) -> tuple[tuple[str, str], ...]:
-    name = Path(str(record.body["file"])).name  # an altered record leads nowhere else
-    return ((name, str(record.body["text"])), (f"{name}.sig", str(record.body["signature"])))
 
 
 def folder_name(run: Record) -> str:

@@ -17,7 +17,7 @@ KINDS: Final = {"approval": term("approval"), "waiver": term("waiver"), "attesta
 """Records of what a person signed, and what each is called."""
 
 PERSON: Final = ("person", "by", "approver", "signer", "operator")
-WORDS: Final = ("text", "reason", "statement", "why")
+WORDS: Final = ("text", "reason", "note", "statement", "why")
 UNTIL: Final = ("until", "expires_at", "valid_until", "ends_at")
 WHAT: Final = ("step", "key", "steps")
 
@@ -45,7 +45,7 @@ class Approved:
 
 def approved_of(journal: Journal, records: Sequence[Record]) -> Approved | None:
     """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it; None when none did."""
-    signed = [f"{r.body.get('person', '?')} ({r.body.get('role', '?')})" for r in records if r.kind == "approval"]
+    signed = [_signer(record.body) for record in records if record.kind == "approval"]
     if signed:
         return Approved(tuple(signed), records[0].run_id)
     mine = next((r for r in records if r.kind == "step" and r.key == GATE), None)
@@ -55,6 +55,11 @@ def approved_of(journal: Journal, records: Sequence[Record]) -> Approved | None:
     theirs = journal.records(run_id=asked.run_id, kind="run_started")[0].body
     same = theirs.get("plan_digest") == records[0].body.get("plan_digest")
     return Approved(_people(str(asked.body["text"])), asked.run_id) if same else None
+
+
+def _signer(body: Mapping[str, Any]) -> str:
+    signed_at = str(body.get("signed_at") or "")[:16].replace("T", " ")
+    return f"{body.get('person')} ({', '.join(filter(None, (str(body.get('role') or ''), f'{signed_at} UTC' if signed_at else '')))})"
 
 
 def _people(text: str) -> tuple[str, ...]:
@@ -75,7 +80,8 @@ def papers_of(records: Sequence[Record]) -> Iterator[Paper]:
             what = ", ".join(filter(None, (subject, record.key or _first(body, WHAT))))
             at = str(body.get("signed_at") or body.get("at") or record.at)
             role = str(body.get("role") or "")
-            yield Paper(KINDS[record.kind], _first(body, PERSON), role, what, _first(body, WORDS), _first(body, UNTIL), at[:16])
+            words = str(body.get("file") or "") if record.kind == "approval" else _first(body, WORDS)  # its text is the whole plan
+            yield Paper(KINDS[record.kind], _first(body, PERSON), role, what, words, _first(body, UNTIL), at[:16].replace("T", " "))
 
 
 def _first(body: Mapping[str, Any], names: Sequence[str]) -> str:

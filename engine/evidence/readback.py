@@ -10,6 +10,8 @@ from engine.evidence.sealed import RECORDS
 from engine.journal import Record
 
 FIELDS: Final = frozenset({"run_id", "number", "at", "kind", "service", "key", "body", "previous", "hash"})
+WRITER: Final = "writer"
+"""Stands in the records of a run's further processes alone."""
 
 
 def line_of(record: Record) -> str:
@@ -38,7 +40,7 @@ def read_records(text: str) -> tuple[list[Record], list[str]]:
 def _record(line: str, number: int) -> Record | None:
     try:
         content: dict[str, Any] = json.loads(line)
-        record = Record(seq=number, **content) if set(content) == FIELDS else None
+        record = Record(seq=number, **content) if set(content) - {WRITER} == FIELDS else None
     except (ValueError, TypeError, RecursionError):
         return None
     if record is None or not isinstance(record.body, dict) or not all(isinstance(content[name], str) for name in ("run_id", "at", "kind", "hash")):

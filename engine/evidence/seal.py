@@ -11,7 +11,7 @@ from engine.evidence.readback import read_records
 from engine.evidence.sealed import RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of, read_folder
 from engine.evidence.statement import statement_of
 from engine.evidence.sums import read_sums, sums_text
-from engine.journal import Record
+from engine.journal import Record, chain_problems
 from engine.product import NAME
 
 NAMESPACE: Final = f"{NAME}-evidence"
@@ -29,10 +29,11 @@ class Signer(Protocol):
         """Write `<path>.sig`; raises InputError when the key can't sign."""
 
 
-def seal(folder: Path, signer: Signer | None = None) -> None:
+def seal(folder: Path, signer: Signer | None = None, *, whole: bool | None = None) -> None:
     """Seal a folder as it is now; without a signer a signature stays when it still fits, else it goes.
 
-    Raises InputError when the signer can't sign: the folder is sealed then, without a signature.
+    `whole`: whether the chain of its records is, None when nobody looked yet. Raises InputError when the signer can't sign:
+    the folder is sealed then, without a signature.
     """
     sealed = read_folder(folder)
     records, problems = read_records(sealed.text(RECORDS))
@@ -40,16 +41,17 @@ def seal(folder: Path, signer: Signer | None = None) -> None:
         (folder / STATEMENT).unlink(missing_ok=True)
         write_whole(folder / SUMS, sums_text(sealed.digests(without=SEALS)))
         return
-    if signer is None and _still_fits(sealed, records):
+    whole = not chain_problems(records) if whole is None else whole
+    if signer is None and _still_fits(sealed, records, whole=whole):
         return
     (folder / SIGNATURE).unlink(missing_ok=True)
-    _write_seals(folder, sealed, records, None)
+    _write_seals(folder, seals_of(sealed, records, None, whole=whole))
     if signer is not None:
-        _write_seals(folder, sealed, records, signer.fingerprint)
+        _write_seals(folder, seals_of(sealed, records, signer.fingerprint, whole=whole))
         try:
             signer.sign(folder / SUMS, NAMESPACE)
         except BaseException:
-            _write_seals(folder, sealed, records, None)
+            _write_seals(folder, seals_of(sealed, records, None, whole=whole))
             raise
         (folder / SIGNATURE).chmod(0o600)
 
@@ -69,19 +71,17 @@ def statement_text(statement: dict[str, Any]) -> str:
     return json.dumps(statement, indent=2, ensure_ascii=True) + "\n"
 
 
-def seals_of(sealed: Sealed, records: Sequence[Record], signed_with: str | None) -> tuple[str, str]:
+def seals_of(sealed: Sealed, records: Sequence[Record], signed_with: str | None, *, whole: bool | None = None) -> tuple[str, str]:
     """Return evidence.json and SHA256SUMS of a folder's files."""
     digests = sealed.digests(without=SEALS)
-    statement = statement_text(statement_of(records, digests, signed_with))
+    statement = statement_text(statement_of(records, digests, signed_with, whole=whole))
     return statement, sums_text({**digests, STATEMENT: digest_of(statement.encode())})
 
 
-def _still_fits(sealed: Sealed, records: Sequence[Record]) -> bool:
+def _still_fits(sealed: Sealed, records: Sequence[Record], *, whole: bool) -> bool:
     """Return whether a signed folder would be sealed just as it is."""
-    if SIGNATURE not in sealed.files:
-        return False
-    signed_with = signed_with_of(sealed.text(STATEMENT))
-    return bool(signed_with) and seals_of(sealed, records, signed_with) == (sealed.text(STATEMENT), sealed.text(SUMS))
+    signed_with = signed_with_of(sealed.text(STATEMENT)) if SIGNATURE in sealed.files else None
+    return bool(signed_with) and seals_of(sealed, records, signed_with, whole=whole) == (sealed.text(STATEMENT), sealed.text(SUMS))
 
 
 def signed_with_of(statement: str) -> str | None:
@@ -92,8 +92,8 @@ def signed_with_of(statement: str) -> str | None:
         return None
 
 
-def _write_seals(folder: Path, sealed: Sealed, records: Sequence[Record], signed_with: str | None) -> None:
-    for name, text in zip((STATEMENT, SUMS), seals_of(sealed, records, signed_with), strict=True):
+def _write_seals(folder: Path, texts: tuple[str, str]) -> None:
+    for name, text in zip((STATEMENT, SUMS), texts, strict=True):
         write_whole(folder / name, text)
 
 

@@ -25,15 +25,16 @@ FORMAT: Final = 1
 RUN: Final = ("command", "environment", "plan_digest", "operator", "version", "commit", "machine", "apply")
 
 
-def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer: str | None) -> dict[str, Any]:
+def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer: str | None, *, whole: bool | None = None) -> dict[str, Any]:
     """Return the statement over files (`subjects`: SHA-256 by name) of the run whose records these are.
 
     It follows from records and files alone, so whoever has them can make it again and compare. `signer` is the
-    fingerprint of the key that signs, None when none does.
+    fingerprint of the key that signs, None when none does; `whole` whether the chain is, None when nobody looked yet.
     """
     rows = steps_of(records)
     about, ended = records[0].body, _last(records, "run_ended")
-    verdict = Verdict.FAILED.value if chain_problems(records) else verdict_of(rows, finished=ended is not None)
+    whole = not chain_problems(records) if whole is None else whole
+    verdict = Verdict.FAILED.value if not whole else verdict_of(rows, finished=ended is not None)
     plan = _last(records, "plan") or {}
     names = {verdicts: [name_of(row) for row in rows if kind_of(row) == verdicts] for verdicts in ("passed", "warned", "failed")}
     return {
@@ -107,8 +108,9 @@ def _approval(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _chains(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return each chain's length and head: a cut tail shows only against a head that is kept elsewhere."""
-    last = {record.run_id: record for record in records}
-    return [{"run": run, "records": sum(one.run_id == run for one in records), "head": record.hash} for run, record in last.items()]
+    last = {(record.run_id, record.writer): record for record in records}
+    counts = Counter((record.run_id, record.writer) for record in records)
+    return [{"run": chain[0], "writer": chain[1], "records": counts[chain], "head": record.hash} for chain, record in last.items()]
 
 
 def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any] | None:

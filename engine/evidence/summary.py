@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from engine.evidence.drawing import DRY_RUN
 from engine.evidence.text import clock, seconds, size, visible
 from engine.evidence.view import Page
 
-DRY_RUN: Final = "DRY RUN — nothing was changed"
 SHOWN: Final = 25
 """So many rows that need a decision are told; the page has all."""
 

@@ -9,43 +9,21 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import rfc8785
 
-from engine.approval import NAMESPACE as APPROVAL_NAMESPACE
-from engine.approval import parse_statement
-from engine.errors import InputError
 from engine.evidence.readback import read_records
 from engine.evidence.recount import differences, junit_problems, page_problems
 from engine.evidence.seal import NAMESPACE, statement_text
-from engine.evidence.sealed import APPROVALS, JUNIT, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of
+from engine.evidence.sealed import JUNIT, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of
+from engine.evidence.signed_texts import SignatureReader, text_problems
 from engine.evidence.statement import FORMAT, statement_of, steps_of
 from engine.evidence.sums import sum_problems
 from engine.journal import Record, chain_problems
 from engine.product import NAME
 
 DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE)
-
-
-@dataclass(frozen=True)
-class Signed:
-    """What a signature says: the key's fingerprint, the person whose key it is ("" when nobody was asked), and what is wrong."""
-
-    fingerprint: str = ""
-    person: str = ""
-    problem: str = ""
-
-
-class SignatureReader(Protocol):
-    """Reads signatures; implemented by `hosts.signing.SignatureCheck`, faked in unit tests."""
-
-    @property
-    def knows_people(self) -> bool:
-        """Return whether a signature must be of somebody who was named."""
-
-    def read(self, content: bytes, signature: bytes, namespace: str) -> Signed:
-        """Return whose signature over `content` it is, with what is wrong with it."""
 
 
 @dataclass
@@ -66,7 +44,7 @@ def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
             _judge_records(sealed, records, found)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             found.problems.append(f"{RECORDS}: holds what no run writes ({type(error).__name__}: {error}). Expected: as it was written")
-        _judge_approvals(sealed, records, signatures, found)
+        found.problems += text_problems(sealed, records, signatures, found.notes)
     _judge_signature(sealed, signatures, found)
     return found
 
@@ -115,42 +93,6 @@ def _plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
             yield f"{PLAN}/{name}: SHA-256 {digest_of(content)}. Expected: {parts.get(name)}, with which the run was made"
     if parts and digest_of(rfc8785.dumps(dict(parts))) != records[0].body.get("plan_digest"):
         yield f"{RECORDS}: the digests of the plan's files don't give the plan digest {records[0].body.get('plan_digest')}. Expected: they do"
-
-
-def _judge_approvals(sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, found: Findings) -> None:
-    recorded = {f"{APPROVALS}/{record.body.get('file')}" for record in records if record.kind == "approval"}
-    here = {name for name in sealed.files if name.startswith(f"{APPROVALS}/") and not name.endswith(".sig")}
-    found.problems += [f"{name}: no run of this record knows it. Expected: the approvals on record" for name in sorted(here - recorded)]
-    found.problems += [f"{name}: missing. Expected: the approval that the run was made under" for name in sorted(recorded - here)]
-    for name in sorted(here):
-        found.problems += _approval_problems(sealed, name, records[0], signatures, found.notes)
-
-
-def _approval_problems(sealed: Sealed, name: str, run: Record, signatures: SignatureReader, notes: list[str]) -> Iterable[str]:
-    """Yield why an approval does not count: of another plan or environment, its own digests don't fit, its signature."""
-    try:
-        one = parse_statement(sealed.text(name), name)
-    except InputError as error:
-        yield str(error)
-        return
-    subject = one.subject
-    if subject.digest != run.body.get("plan_digest"):
-        yield f"{name}: approves plan {subject.digest}. Expected: {run.body.get('plan_digest')}, with which the run was made"
-    if subject.environment != run.body.get("environment"):
-        yield f"{name}: is for environment {subject.environment}. Expected: {run.body.get('environment')}"
-    if digest_of(rfc8785.dumps(dict(subject.parts))) != subject.digest:
-        yield f"{name}: the digests of its parts don't give its digest {subject.digest}. Expected: they do"
-    signature = sealed.files.get(f"{name}.sig")
-    if signature is None:
-        yield f"{name}.sig: missing. Expected: the signature of {one.person}"
-        return
-    signed = signatures.read(sealed.files[name], signature, APPROVAL_NAMESPACE)
-    if signed.problem:
-        yield f"{name}.sig: {signed.problem}. Expected: a signature of {one.person} over {name}"
-    elif signatures.knows_people and signed.person != one.person:
-        yield f"{name}.sig: was made by {signed.person}. Expected: {one.person}, in whose name it approves"
-    else:
-        notes.append(f"approved by {one.person} ({one.role}), key {signed.fingerprint}")
 
 
 def _judge_signature(sealed: Sealed, signatures: SignatureReader, found: Findings) -> None:

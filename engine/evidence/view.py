@@ -208,7 +208,7 @@ def _decisions(
 
 
 def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
-    """Yield what an approver should know and no step says: locks that were broken, and what serves after an undo."""
+    """Yield what an approver should know at once: locks that were broken, what serves after an undo, and what is waived."""
     for record in records:
         body = record.body
         if record.kind == "lock_broken":
@@ -221,6 +221,8 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
             yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
         elif record.kind == "source_proof":
             yield language.say("{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"])
+        elif record.kind == "step" and body["verdict"] == Verdict.WAIVED.value:
+            yield f"{body['subject']}, {record.key}: {body['text']}"
 
 
 def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:

@@ -31,6 +31,13 @@ def test_configuration_is_kept_on_the_source(move: RunningMove, judge: Judge) ->
     judge(move.perform("record-source"))
 
 
+@pytest.mark.step("copy-live")
+@pytest.mark.changes_state
+def test_volumes_are_copied_while_it_runs(move: RunningMove, judge: Judge) -> None:
+    """Its data is copied to its new host while it runs, again and again, until little is left for the outage."""
+    judge(move.perform("copy-live"))
+
+
 @pytest.mark.step("fingerprint-source")
 @pytest.mark.read_only
 def test_fingerprint_is_taken_before(move: RunningMove, judge: Judge) -> None:
@@ -55,12 +62,12 @@ def test_source_is_stopped_cleanly(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("copy-volumes")
 @pytest.mark.changes_state
 def test_volumes_are_copied(move: RunningMove, judge: Judge) -> None:
-    """Its volumes and bind mounts are copied from host to host, encrypted on the way."""
+    """Once it is stopped, all that is missing on its new host is copied there, encrypted on the way."""
     judge(move.perform("copy-volumes"))
 
 
 @pytest.mark.step("prove-volumes")
-@pytest.mark.read_only
+@pytest.mark.changes_state
 def test_volumes_are_identical(move: RunningMove, judge: Judge) -> None:
     """Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content."""
     judge(move.perform("prove-volumes"))
@@ -127,6 +134,13 @@ def test_baseline_is_recorded(move: RunningMove, judge: Judge) -> None:
 def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     """The outage that clients saw is measured, and the probe is removed."""
     judge(move.perform("measure-outage"))
+
+
+@pytest.mark.step("clear-copy")
+@pytest.mark.changes_state
+def test_nothing_of_the_copy_is_left(move: RunningMove, judge: Judge) -> None:
+    """The containers and the key that the copy needed are removed from both hosts; only the data stays."""
+    judge(move.perform("clear-copy"))
 
 
 @pytest.mark.step("keep-source")

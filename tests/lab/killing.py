@@ -20,7 +20,7 @@ from tests.lab import at_hand
 from tests.lab.at_hand import HOSTS, JOURNAL, ROOT, SOURCE, TARGETS
 
 LOOK_EVERY_S: Final = 0.003
-DEADLINE_S: Final = 240.0
+DEADLINE_S: Final = 600.0
 LASTING: Final = {"forwarder", "network", "data"}
 """Roles of what a finished move leaves on purpose."""
 

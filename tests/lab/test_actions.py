@@ -15,6 +15,7 @@ from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
 from actions.forwarders import wanted_forwarders
 from actions.images import ShipImage
+from actions.live_copy import CopyLive
 from actions.places import places_to_copy
 from actions.probe import MeasureOutage, StartProbe
 from actions.reconciling import apply_forwarders
@@ -100,16 +101,18 @@ def actions_until_start(scope: Scope, route: Route) -> tuple[Action, ...]:
     container = route.fleet.facts(route.source).container(route.container)
     assert container is not None
     places = places_to_copy(container.mounts, {mount.at: mount.rule for mount in entry.mounts})
+    copying = CopyVolumes(route, places, peer)
     aim = choose_aim(scope, SERVICE, {name: item.host for name, item in scope.services.items()})
     assert aim is not None
     return (
         ShipImage(route, peer),
         RecordSource(route),
         StartProbe(route, aim),
+        CopyLive(copying, 1.0),
         DisableRestart(route),
         StopSource(route, GRACE_S),
-        CopyVolumes(route, places, peer),
-        ProveVolumes(route, places),
+        copying,
+        ProveVolumes(route, places, None, copying.proving()),
         CreateTarget(route),
         StartTarget(route, GRACE_S),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -27,8 +28,12 @@ def _begin_and_lose(tmp_path: Path) -> None:
         subprocess.Popen(migrate, cwd=ROOT, env=at_hand.plain_environment(), stdout=log, stderr=log) as run,
     ):
         at_hand.wait_for("the copy's outcome", lambda: at_hand.seen_in_journal("outcome", "copy-volumes", before) or run.poll() is not None, 120)
+        status = at_hand.run_command("status", "--lab", "--json")
         os.kill(run.pid, signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL, (tmp_path / "killed.log").read_text()[-3000:]
+    told = json.loads(status.output)  # while the other process was at work
+    assert [move["state"] for move in told["moves"] if move["service"] == "redis"] == ["in_progress"]
+    assert [(one["command"], one["apply"]) for one in told["runs"]] == [("migrate", True)]
     for file in (*JOURNAL.parent.glob("lab.sqlite*"), JOURNAL.parent / "lab.lock"):
         shutil.move(file, tmp_path / file.name)
 

@@ -179,6 +179,6 @@ def test_docker_that_stops_after_a_good_preflight(prepared: None) -> None:
     """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
     at_hand.preflight_and_approve("--service", "postgres")
     with _broken("docker-stopped"):
-        ran = at_hand.run_phase("migrate", "--service", "postgres", "--apply", timeout_s=75.0)
+        ran = at_hand.run_phase("migrate", "--service", "postgres", "--apply", timeout_s=600.0)
         at_hand.assert_data_flows()
     assert ran.code == 2, ran.output[-3000:]

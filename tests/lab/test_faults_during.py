@@ -19,7 +19,7 @@ TARGET: Final = TARGETS[SERVICE]
 FLAGS: Final = ("--service", SERVICE)
 DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
 LEFT: Final = re.compile(r"The undo could not finish|nothing is undone after commit")
-DEADLINE_S: Final = 420.0
+DEADLINE_S: Final = 900.0
 
 pytestmark = pytest.mark.lab
 
@@ -98,7 +98,7 @@ def _ends_well(name: str, key: str) -> None:
     if not undone:
         assert ending.code == 5, "what is left to a person has an exit status of its own"
         assert f"nox -s rollback -- {SERVICE} --apply" in ending.output
-        finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=240.0)
+        finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=600.0)
         assert finished.code == 0, finished.output[-4000:]
     assert killing.both_sides(SERVICE) == (True, False)
     at_hand.assert_data_flows(60.0)

@@ -21,7 +21,7 @@ from tests.lab.at_hand import JOURNAL, ROOT
 FLAGS: Final = ("--lab", "--apply", "--service", "redis")
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "runbooks", "commands", "lab", "environments", "approvals", "schemas")
 FILES: Final = ("inventory.yaml", "migration_plan.json", "conftest.py", "pyproject.toml")
-WAIT_S: Final = 120.0
+WAIT_S: Final = 300.0
 
 pytestmark = pytest.mark.lab
 

@@ -52,7 +52,7 @@ def test_data_comes_back_even_when_killed_in_between(moved: None) -> None:
 def test_writes_can_be_left_behind(moved: None) -> None:
     """With --discard-target-writes the source is used as it was: what was written since is counted, kept on the target, and not there."""
     at_hand.redis_cli(TARGETS["redis"], "SET", "written:since", "1")
-    ran = at_hand.run_command("rollback", "redis", "--lab", "--discard-target-writes", "--apply", timeout_s=240.0)
+    ran = at_hand.run_command("rollback", "redis", "--lab", "--discard-target-writes", "--apply", timeout_s=600.0)
     assert ran.code == 0, ran.output[-4000:]
     assert "NOT brought back: it stays on wf001" in at_hand.told(at_hand.row(ran, "redis", "written-since"))
     assert killing.both_sides("redis") == (True, False)
@@ -70,7 +70,7 @@ def test_a_service_that_came_back_moves_again_only_when_asked(moved: None) -> No
     assert refused.code == 3, refused.output[-3000:]
     assert "--again postgres" in refused.output
     acknowledged = at_hand.orders("/state")
-    again = at_hand.run_phase("migrate", "--apply", "--again", "postgres", *flags, timeout_s=240.0)
+    again = at_hand.run_phase("migrate", "--apply", "--again", "postgres", *flags, timeout_s=600.0)
     assert again.code == 0, again.output[-4000:]
     assert killing.both_sides("postgres") == (False, True)
     assert killing.lost_writes(acknowledged) == []

@@ -12,7 +12,7 @@ import rfc8785
 from engine.approval import NAMESPACE as APPROVAL
 from engine.approval import Statement, Subject
 from engine.evidence import write_evidence
-from engine.evidence.verify import Signed
+from engine.evidence.signed_texts import Signed
 from engine.verdict import ExitCode
 from tests.unit.making_evidence import Night
 
@@ -79,6 +79,9 @@ def sealed_folder(tmp_path: Path, signer: FakeSigner | None = None) -> Path:
         text_ = one.text("The plan as a person reads it")
         body = {"file": f"{role}-{person}.txt", "person": person, "role": role, "signed_at": one.signed_at.isoformat(), "text": text_}
         night.run.record("approval", body={**body, "signature": sign(person, text_.encode(), APPROVAL).decode()})
+    waiver = "longshore waiver 1\nstep: preflight/clock\napprover: ana@example.org\n\nwhy\n"
+    signature = sign("ana@example.org", waiver.encode(), "longshore-waiver").decode()
+    night.run.record("signed_waiver", body={"file": "0a1b2c3d.txt", "person": "ana@example.org", "text": waiver, "signature": signature})
     for number, verdict in enumerate(("PASSED", "PASSED", "FAILED", "UNKNOWN", "NOT_RUN", "WAIVED", "PASSED")):
         night.row(verdict, f"text {number}", key=f"step-{number}", details=[f"line {number}"])
     night.row(service=None, key="ssh")
@@ -86,4 +89,8 @@ def sealed_folder(tmp_path: Path, signer: FakeSigner | None = None) -> Path:
     folder = tmp_path / "reports" / "lab" / "20260101T000000Z-migrate-00000000"
     folder.mkdir(parents=True)
     (folder / "pytest.html").write_text("<html>as pytest-html wrote it</html>", encoding="utf-8")
+    attested = b"longshore attestation 1\nperson: bob@example.org\n\nwhat was asked\n"
+    (folder / "attachments").mkdir()
+    (folder / "attachments" / "dns.txt").write_bytes(attested)
+    (folder / "attachments" / "dns.txt.sig").write_bytes(sign("bob@example.org", attested, "longshore-attestation"))
     return write_evidence(night.journal, night.run.id, folder, signer).folder

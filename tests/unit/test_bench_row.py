@@ -28,6 +28,8 @@ def make_row(**given: Any) -> Row:
         ({"theirs": None, "goal": 10.0}, None, True),
         ({"theirs": None, "goal": 9.9}, None, False),
         ({"theirs": None, "goal": 10.0, "better": "more"}, None, True),
+        ({"absolute": True, "goal": 10.0}, 10 / 9, True),
+        ({"absolute": True, "goal": 9.9}, 10 / 9, False),
     ],
 )
 def test_a_goal_is_a_limit_of_the_ratio_or_of_ours(given: dict[str, Any], ratio: float | None, met: bool) -> None:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from checks.compose_ports import PortError, Published, parse_port, parse_short
@@ -33,6 +33,7 @@ def in_brackets(address: str, *, always: bool) -> str:
     return f"[{address}]" if ":" in address and always else address
 
 
+@settings(deadline=None, max_examples=40)
 @given(spans(), PROTOCOLS, some.booleans(), some.booleans())
 def test_container_alone_is_published_on_any_free_port(container: tuple[int, int], protocol: str, loud: bool, told: bool) -> None:
     """`CONTAINER[/PROTOCOL]`: one any-port publication for each port of the span; tcp where nothing is said."""
@@ -42,6 +43,7 @@ def test_container_alone_is_published_on_any_free_port(container: tuple[int, int
     assert list(parse_short(written(container) + suffix).single()) == expected
 
 
+@settings(deadline=None, max_examples=40)
 @given(ADDRESSES, spans(), some.integers(1, 60_000), PROTOCOLS, some.booleans())
 def test_span_to_span_goes_port_by_port(address: str, host: tuple[int, int], inside: int, protocol: str, brackets: bool) -> None:
     """`[IP:]HOST:CONTAINER`: spans of one length are matched in order."""
@@ -53,6 +55,7 @@ def test_span_to_span_goes_port_by_port(address: str, host: tuple[int, int], ins
     assert list(parse_short(f"{head}{written(host)}:{written(container)}/{protocol}").single()) == expected
 
 
+@settings(deadline=None, max_examples=40)
 @given(ADDRESSES, spans(), PORTS)
 def test_span_to_one_port_is_a_choice(address: str, host: tuple[int, int], inside: int) -> None:
     """Several host ports for one container port: the first free one is taken, so none of them is needed for sure."""
@@ -63,6 +66,7 @@ def test_span_to_one_port_is_a_choice(address: str, host: tuple[int, int], insid
     assert published.is_fixed == (host[0] == host[1])
 
 
+@settings(deadline=None, max_examples=40)
 @given(spans(), spans())
 def test_spans_of_different_lengths_are_refused(host: tuple[int, int], container: tuple[int, int]) -> None:
     """Unless there is only one container port."""
@@ -75,6 +79,7 @@ def test_spans_of_different_lengths_are_refused(host: tuple[int, int], container
             parse_short(text)
 
 
+@settings(deadline=None, max_examples=40)
 @given(ADDRESSES, some.one_of(some.none(), spans()), PORTS, PROTOCOLS, some.booleans(), some.booleans())
 def test_long_syntax_says_the_same_as_the_short(  # noqa: PLR0917 hypothesis hands over one by one
     address: str, host: tuple[int, int] | None, inside: int, protocol: str, as_text: bool, brackets: bool
@@ -93,6 +98,7 @@ def test_long_syntax_says_the_same_as_the_short(  # noqa: PLR0917 hypothesis han
     assert parse_port(long) == parse_short(short)
 
 
+@settings(deadline=None, max_examples=40)
 @given(ADDRESSES, spans(), PROTOCOLS)
 def test_text_is_read_back(address: str, host: tuple[int, int], protocol: str) -> None:
     """What a report shows as a port is that port in the short syntax."""
@@ -101,6 +107,7 @@ def test_text_is_read_back(address: str, host: tuple[int, int], protocol: str) -
     assert parse_short(published.text()) == published
 
 
+@settings(deadline=None, max_examples=40)
 @given(some.text(max_size=30))
 def test_any_text_is_a_port_or_refused(text: str) -> None:
     """And what is accepted has numbers in range and an address that is one."""

@@ -57,6 +57,16 @@ def test_script_finds_compose_files_and_what_stands_beside_them(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("local_program")
+def test_a_file_under_two_paths_is_one(tmp_path: Path) -> None:
+    """A folder that is mounted twice shows the very same file again; a link is somebody's intention, and stays."""
+    tree(tmp_path, srv__composeDOTyml="a: 1", disk__srv__otherDOTtxt="")
+    (tmp_path / "disk/srv/compose.yml").hardlink_to(tmp_path / "srv/compose.yml")
+    (tmp_path / "compose.yml").symlink_to(tmp_path / "srv/compose.yml")
+
+    assert asked(tmp_path)[0].compose == (str(tmp_path / "compose.yml"), str(tmp_path / "srv/compose.yml"))
+
+
+@pytest.mark.usefixtures("local_program")
 def test_script_fetches_paths_as_they_are(tmp_path: Path) -> None:
     """Any bytes, what is not there as such, and of a folder the settings in it."""
     tree(tmp_path, conf__aDOTyml="x", conf__b__CaddyfileDOTprod="y", conf__b__c__deepDOTyml="no", conf__dataDOTdb="no")

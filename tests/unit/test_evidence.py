@@ -247,6 +247,13 @@ def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> No
         assert f"<li>{words}</li>" in html
 
 
+def test_what_is_waived_is_told_at_once(night: Night) -> None:
+    """A waived failure is good for gates and needs no decision any more; it must be seen all the same."""
+    night.row("WAIVED", "waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free", key="disk-fits")
+
+    assert "<li>redis, disk-fits: waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free</li>" in render(night.page())
+
+
 def test_junit_maps_each_verdict(night: Night) -> None:
     """CI counts what FAILED as failure, UNKNOWN as error, what did not run as skipped with its word."""
     for verdict in ("PASSED", "FAILED", "UNKNOWN", "WAIVED", "WAITING", "NOT_RUN", "PLANNED"):

@@ -70,7 +70,7 @@ def test_each_mistake_in_the_inventory_has_its_line(tmp_path: Path, path: str, v
     [
         ("titel", "x", 'titel: unknown key; did you mean "title"?'),
         ("moves", [], "moves: none; expected at least one"),
-        ("moves/0/strategy", "live", "moves/0/strategy: Input should be 'stop_copy' (seen: 'live')"),
+        ("moves/0/strategy", "live", "moves/0/strategy: Input should be 'precopy', 'stop_copy' or 'replicate' (seen: 'live')"),
         ("moves/0/service", "n9n", 'moves/0/service: unknown service "n9n"; known: n8n, redis'),
         ("moves/0/source", "wf001", "moves/0/source: n8n is on wf005 in the inventory; seen wf001"),
         ("moves/0/target", "wf009", 'moves/0/target: unknown host "wf009"; known: wf001, wf002, wf005'),

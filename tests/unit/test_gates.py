@@ -164,6 +164,29 @@ def test_a_waiver_holds_until_it_expires(past: Past, hours: int, opens: bool) ->
     assert opens or f"  redis: preflight volumes-fit is WAIVED, but only until {until}" in said
 
 
+@pytest.mark.parametrize(("verdict", "opens"), [("FAILED", False), ("UNKNOWN", False), ("WAITING", True), ("PASSED", True), ("PLANNED", True)])
+def test_a_preparation_that_failed_closes_the_gate(past: Past, verdict: str, opens: bool) -> None:
+    """What it should have made ready is not, whatever preflight saw; a dry run of it says nothing."""
+    past.preflight(scope_of(), "redis", command="prepare", verdict=verdict, text="no room")
+    past.preflight(scope_of(), "n8n", "redis")
+
+    said = refusal(past, scope_of())
+
+    assert (said == "") is opens
+    assert opens or f"  redis: prepare volumes-fit is {verdict}: no room" in said
+
+
+def test_a_preparation_that_was_repeated_opens_it_again(past: Past) -> None:
+    """The newest one counts; its dry run hides nothing."""
+    past.preflight(scope_of(), "redis", command="prepare", verdict="FAILED")
+    past.preflight(scope_of(), "redis", command="prepare", verdict="PLANNED")
+    past.preflight(scope_of(), "n8n", "redis")
+    assert "redis: prepare volumes-fit is FAILED" in refusal(past, scope_of())
+
+    past.preflight(scope_of(), "redis", command="prepare")
+    assert refusal(past, scope_of()) == ""
+
+
 def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
     run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)

@@ -73,7 +73,7 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
     html = render(night.page())
 
     for words in (
-        "Waivers and attestations",
+        "Approvals, waivers and attestations",
         "mended &lt;tomorrow&gt;",
         "2026-01-02",
         "rui@example.org",
@@ -81,3 +81,16 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
         "waived by ana@example.org",
     ):
         assert words in html
+
+
+def test_approvals_that_a_run_recorded_come_first(night: Night) -> None:
+    """With role and time; the signed text itself, a whole plan, is not repeated on the page."""
+    about = {"file": "technical-eva@example.org.txt", "person": "eva@example.org", "role": "technical", "signed_at": "2026-01-01T09:00:00+00:00"}
+    night.run.record("approval", body={**about, "text": "longshore approval\nthe whole plan", "signature": "-----BEGIN SSH SIGNATURE-----"})
+
+    page = night.page()
+
+    assert page.approved is not None
+    assert page.approved.people == ("eva@example.org (technical, 2026-01-01 09:00 UTC)",)
+    assert "the whole plan" not in render(page)
+    assert "technical-eva@example.org.txt" in render(page)

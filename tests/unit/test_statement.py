@@ -33,7 +33,7 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
     assert set(subjects) > {"pytest.html", "plan/lab.yaml", "approvals/technical-ana@example.org.txt.sig", "journal.jsonl"}
     predicate, own = told["predicate"], told["predicate"]["longshore"]
     last = json.loads(files["journal.jsonl"].splitlines()[-1])
-    assert own["chains"] == [{"run": last["run_id"], "records": last["number"], "head": last["hash"]}]
+    assert own["chains"] == [{"run": last["run_id"], "writer": "", "records": last["number"], "head": last["hash"]}]
     assert (own["verdict"], own["exit_name"], own["totals"]["PASSED"], own["operator"]) == ("FAILED", "FAILED", 4, "ana@desk")
     assert own["signed_with"] == fingerprint("ana@example.org")
     assert [(one["person"], one["role"]) for one in own["approvals"]] == [("ana@example.org", "technical"), ("bob@example.org", "business")]

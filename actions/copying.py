@@ -1,0 +1,243 @@
+"""One pass of a copy from host to host: all places beside each other, taken up again when the connection breaks."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import IO, Final
+
+from actions.copy_ends import SINK, CopyEnds
+from actions.rsync import RUN, CopyPass, PassWords, Said, bytes_done, said_of, summed, worth_compressing
+from actions.transfers import shell_line
+from engine.errors import ActionError, CouldNotLookError, UnreachableError
+
+AT_ONCE: Final = 3
+MOST_CUTS: Final = 30
+LONGEST_PAUSE_S: Final = 10.0
+MEASURE_S: Final = 1800.0
+MASTER: Final = ("-o", "ControlPath=/tmp/way", "-o", "ControlMaster=auto", "-o", "ControlPersist=600")
+"""The last pass comes over a connection that is there already: a fresh one costs 0.1 to 0.6 s of the outage."""
+
+USED: Final = """\
+for place in "$@"; do
+  if [ -e "$place" ]; then
+    set -- $(du -s -B1 "$place" 2>/dev/null); size=$1
+    set -- $(du -s --inodes "$place" 2>/dev/null); echo "$size $1"
+  else echo "0 0"; fi
+done
+"""
+FREE: Final = 'for place in "$@"; do df -B1 --output=avail,iavail,itotal,source "$place" | tail -n 1; done'
+MIB: Final = 1 << 20
+SPEED_TEST_BYTES: Final = 16 * MIB
+SAMPLE: Final = r"""
+import os, subprocess, sys, time
+files = []
+for root in sys.argv[1:]:
+    found = [(root, [], [""])] if os.path.isfile(root) else os.walk(root)
+    for folder, _, names in found:
+        files += [os.path.join(folder, name) if name else folder for name in names]
+        if len(files) > 20000: break
+pieces = []
+for path in files[:: max(1, len(files) // 64)][:64]:
+    try:
+        if os.path.isfile(path) and not os.path.islink(path):
+            with open(path, "rb") as file:
+                file.seek(max(0, os.path.getsize(path) // 2 - 131072))
+                pieces.append(file.read(262144))
+    except OSError:
+        pass
+plain = b"".join(pieces)
+began = time.perf_counter()
+packed = subprocess.run(["zstd", "-1", "-c", "-q"], input=plain, stdout=subprocess.PIPE, check=True).stdout
+print(len(plain), len(packed), time.perf_counter() - began)
+"""
+"""Pieces of files from all over the places, and how far and how fast they shrink."""
+
+
+@dataclass
+class Progress:
+    """How far a pass is, over all its places; `tell` gets a line now and then."""
+
+    total_bytes: int
+    tell: Callable[[str], None]
+    started: float = field(default_factory=time.monotonic)
+    done: dict[int, int] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def seen(self, position: int, done_bytes: int) -> None:
+        """Take what one place's rsync tells."""
+        with self._lock:
+            self.done[position] = done_bytes
+            self.tell(self.text())
+
+    def text(self) -> str:
+        """Return how much is done, how fast, and how long the rest will take."""
+        done, seconds = sum(self.done.values()), max(time.monotonic() - self.started, 0.001)
+        rate = done / seconds
+        left = f", {(self.total_bytes - done) / rate:.0f} s left" if rate and self.total_bytes > done else ""
+        of = f" of {self.total_bytes / 1e6:,.0f}" if self.total_bytes else ""
+        return f"{done / 1e6:,.0f}{of} MB, {rate / 1e6:,.0f} MB/s{left}"
+
+
+@dataclass(frozen=True)
+class Copying:
+    """How this move's passes are run."""
+
+    ends: CopyEnds
+    words: PassWords
+    total_bytes: int = 0
+    tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
+    doing: str = "copy"
+
+    def copy(self, *, live: bool, reuse_way: bool = False) -> CopyPass:
+        """Copy all places once; raises ActionError when one can't be trusted, also telling how much room was missing."""
+        started, progress = time.monotonic(), Progress(self.total_bytes, self.tell)
+        positions = range(len(self.ends.places))
+        shared = self._shared(len(positions))
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            jobs = [pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way) for position in positions]
+        answers = [job.result() for job in jobs]
+        for position, (said, _) in enumerate(answers):
+            self._judge(said, position, live=live)
+        return summed(time.monotonic() - started, (said for said, _ in answers), sum(cuts for _, cuts in answers))
+
+    def _shared(self, places: int) -> Copying:
+        """Return the same with each stream's part of the bandwidth."""
+        limit = self.words.limit_mb_s
+        return replace(self, words=replace(self.words, limit_mb_s=limit / min(AT_ONCE, places))) if limit and places else self
+
+    def copy_place(self, position: int, progress: Progress, *, reuse_way: bool = False, listed: bytes = b"") -> tuple[Said, int]:
+        """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke."""
+        cuts = 0
+        while True:
+            said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed)
+            if not said.cut:
+                return said, cuts
+            cuts += 1
+            if cuts > MOST_CUTS:
+                place = self.ends.places[position].text()
+                raise UnreachableError(
+                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during the copy of {place} "
+                    f"(last: {' / '.join(said.complaints[-2:])}). Expected: it holds. Run the move again: it goes on"
+                )
+            self.tell(f"the connection broke ({cuts} times); going on where it stopped")
+            time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))
+
+    def _run(self, position: int, progress: Progress, *, reuse_way: bool, listed: bytes) -> Said:
+        ends, source = self.ends, self.ends.route.source
+        one_file = ends.is_file(position)
+        words = replace(self.words, delete=not one_file, only_listed=bool(listed)).words()
+        channel = ends.channel
+        ssh = [*channel.ssh(), *(MASTER if reuse_way else ())]
+        what = ends.at(position) if one_file else f"{ends.at(position)}/"
+        argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/{position}/"]
+        try:
+            with ends.streaming(source, argv, stdin=listed) as output:
+                return said_of("".join(_told(output, lambda done: progress.seen(position, done))))
+        except CouldNotLookError:
+            if not ends.runs(source):
+                raise
+            return Said(255, {}, ("the command's own connection broke",))
+
+    def _judge(self, said: Said, position: int, *, live: bool) -> None:
+        place = self.ends.places[position].text()
+        trouble = said.trouble(live=live)
+        if said.no_space:
+            raise ActionError(f"{self.ends.route.target}: {place}: {missing_room(self.ends) or 'no space left'}. Expected: it fits")
+        if trouble:
+            raise ActionError(f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. Expected: exit 0")
+
+    def repair(self, position: int, paths: list[bytes]) -> None:
+        """Copy these paths of a place once more, whatever their size and time say; all of it without paths."""
+        again = replace(self, words=replace(self.words, checksum=True))
+        said, _ = again.copy_place(position, Progress(0, self.tell), reuse_way=True, listed=b"\0".join(paths))
+        self._judge(said, position, live=False)
+
+
+def _told(output: IO[bytes], seen: Callable[[int], None]) -> Iterator[str]:
+    """Yield what rsync says, without its progress, which `seen` gets as bytes done."""
+    left = ""
+    while chunk := output.read1(65536):  # type: ignore[attr-defined]
+        *pieces, left = re.split(r"(?<=[\r\n])", left + chunk.decode("utf-8", "backslashreplace"))
+        for piece in pieces:
+            done = bytes_done(piece)
+            if done is None:
+                yield piece
+            else:
+                seen(done)
+    yield left
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a copy needs on one file system of the target, and what is free there; bytes and inodes."""
+
+    mount: str
+    needed_bytes: int
+    free_bytes: int
+    needed_inodes: int
+    free_inodes: int | None  # None: this file system makes them as needed
+
+    def missing(self) -> str:
+        """Return what is missing, empty when it fits."""
+        if self.needed_bytes > self.free_bytes:
+            short = self.needed_bytes - self.free_bytes
+            told = f"{self.mount} needs {self.needed_bytes:,} more bytes and has {self.free_bytes:,} free"
+            return f"{told}: {short:,} bytes ({short / MIB:.1f} MiB) are missing"
+        if self.free_inodes is not None and self.needed_inodes > self.free_inodes:
+            short = self.needed_inodes - self.free_inodes
+            return f"{self.mount} needs {self.needed_inodes:,} more inodes and has {self.free_inodes:,} free: {short:,} are missing"
+        return ""
+
+
+def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
+    """Return what the rest of the copy needs on each file system of the target, and how much data there is in all."""
+    places = [ends.at(position) for position in range(len(ends.places))]
+    folders = [f"/data/{position}" for position in range(len(ends.places))]
+    source, target = ends.route.source, ends.route.target
+    have, there = (_numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text) for host in (source, target))
+    rooms: dict[str, Room] = {}
+    lines = ends.inside(target, ["sh", "-c", FREE, "free", *folders]).text.splitlines()
+    for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):
+        free, free_inodes, all_inodes, device = line.split(maxsplit=3)
+        disk = device if "/" in device else place.text()  # tmpfs and overlay are only kinds
+        old = rooms.get(disk, Room(f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None))
+        rooms[disk] = replace(
+            old, needed_bytes=old.needed_bytes + max(0, size - is_there), needed_inodes=old.needed_inodes + max(0, inodes - are_there)
+        )
+    return list(rooms.values()), sum(size for size, _ in have)
+
+
+def _numbers(text: str) -> list[tuple[int, int]]:
+    return [(int(first), int(second)) for first, second in (line.split() for line in text.splitlines())]
+
+
+def missing_room(ends: CopyEnds) -> str:
+    """Return what the target's file systems lack for the rest of the copy, empty when it fits."""
+    rooms, _ = read_room(ends)
+    return "; ".join(text for room in rooms if (text := room.missing()))
+
+
+def measure_compression(ends: CopyEnds, limit_mb_s: float | None) -> tuple[bool, str]:
+    """Return whether compressing is worth it on this link with this data, and the figures behind that."""
+    route = ends.route
+    places = [ends.at(position) for position in range(len(ends.places))]
+    plain, packed, seconds = ends.inside(route.source, ["python3", "-c", SAMPLE, *places]).text.split()
+    if int(plain) < MIB:
+        return False, "too little data to compress"
+    way = shell_line([*ends.channel.ssh(), ends.channel.destination(), SINK])
+    nothing, some = (_timed(ends, f"head -c {count} /dev/zero | {way}") for count in (0, SPEED_TEST_BYTES))
+    link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
+    ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
+    worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
+    return worth, f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s"
+
+
+def _timed(ends: CopyEnds, line: str) -> float:
+    started = time.monotonic()
+    ends.inside(ends.route.source, ["sh", "-c", line])
+    return time.monotonic() - started
