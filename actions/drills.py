@@ -37,7 +37,9 @@ from engine.journal import Journal
 from engine.model import MountFacts, Note, Restorable, RestoreCommand, Service
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 
-KEY: Final = "restore-drilled"
+DRILLED: Final = "restore-drilled"
+READ: Final = "backup-read"
+"""Two steps, of which each service has one: restored and compared, or only read to its end."""
 AT_ONCE: Final = 3
 LAST_WORDS: Final = 12
 ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -67,9 +69,13 @@ class RestoreDrill:
     commands: Sequence[RestoreCommand]
     not_drilled: str
     questions: DrillQuestions
-    key: str = field(default=KEY, init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
+
+    @property
+    def key(self) -> str:
+        """Return which of the two steps this is."""
+        return READ if self.not_drilled else DRILLED
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -231,7 +237,7 @@ def why_not(product: Service, inspect: Mapping[str, Any]) -> str:
 def recorded_drill(journal: Journal, service: str) -> Drill | None:
     """Return the newest drill that prepare recorded; one that did not come to an end counts as failed."""
     for record in reversed(journal.records(kind="outcome", service=service)):
-        if record.key != KEY:
+        if record.key not in {DRILLED, READ}:
             continue
         note = record.body.get("note") or {}
         if "drill" in note:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from actions.backups import TakeBackup, recorded_backup
-from actions.drills import DrillQuestions, RestoreDrill, why_not
+from actions.drills import DRILLED, READ, DrillQuestions, RestoreDrill, why_not
 from actions.repository import Repository
 from actions.route import Route, inspect_container
 from checks.capacity import judge_space
@@ -19,7 +20,7 @@ from moves.asking import wait_until_passed
 from moves.world import World
 from services.settling import judge_restored, moved_parts, settle
 
-MOMENT = "backup"
+MOMENT: Final = "backup"
 """The fingerprint in the journal that a restored backup is compared with."""
 
 
@@ -69,6 +70,15 @@ def backup_of(world: World, move: PlannedMove, taking: TakeBackup) -> TakeBackup
 def not_drilled(world: World, move: PlannedMove) -> str:
     """Return why a service can't be drilled, "" when it can."""
     return why_not(world.product(move.service), world.container(move.service, move.source).raw)
+
+
+def steps_left_out(world: World, service: str) -> dict[str, str]:
+    """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own row."""
+    try:
+        reason = not_drilled(world, world.move_of(service))
+    except CouldNotLookError:
+        reason = ""
+    return {DRILLED: f"NOT DRILLED: {reason}"} if reason else {READ: "its backup is restored in a drill, which reads all of it"}
 
 
 def drill_of(world: World, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:

@@ -34,3 +34,9 @@ def test_backup_is_taken(move: RunningMove, judge: Judge) -> None:
 def test_backup_was_restored_in_a_drill(move: RunningMove, judge: Judge) -> None:
     """The backup was restored on the new host, apart from everything, and holds what the service held."""
     judge(move.perform("restore-drilled"))
+
+
+@pytest.mark.step("backup-read")
+def test_backup_can_be_read_to_its_end(move: RunningMove, judge: Judge) -> None:
+    """Where no drill is possible: every snapshot of the backup was read to its end."""
+    judge(move.perform("backup-read"))
