@@ -15,7 +15,7 @@ PYTHON: Final = str(ROOT / ".venv" / "bin" / "python") if (ROOT / ".venv").exist
 """The environment that bootstrap.sh made: nothing is installed at 02:00."""
 
 OPERATOR: Final = {
-    "prepare": "before the window: toolbox and images onto the hosts, backups away from the source (--apply does it)",
+    "prepare": "before the window: toolbox and images onto the hosts, backups away from the source, restored in a drill (--apply does it)",
     "preflight": "can it be done tonight? Looks at everything, changes nothing",
     "approve": "sign the plan as it is now, in one role, with your ssh key",
     "window": "when hosts may be changed, in words (show) or as an invitation for the calendar (ics)",

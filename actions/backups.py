@@ -1,7 +1,6 @@
 """Backups before the window: logical exports and archives of the volumes, encrypted in a restic repository elsewhere.
 
-Everything runs on the source host; the repository's host gets a temporary key that can only speak sftp inside a container
-that sees the repository and nothing else. A restore drill comes with a later issue.
+Everything runs on the source host. Whether what was stored can be restored is the drill's question (actions/drills.py).
 """
 
 from __future__ import annotations
@@ -12,37 +11,21 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from actions.places import DataPlace, places_to_copy
+from actions.repository import LONGEST_S, OpenRepository, Repository, open_repository
 from actions.route import Route, run_checked
-from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
-from actions.transfers import KEY_AT, Channel, Peer, close_channel, open_channel, shell_line
+from actions.toolbox import ToolboxMount, remove_helpers
+from actions.transfers import close_channel, shell_line
 from checks.backups import BackupObject
 from engine.errors import ActionError
 from engine.journal import Journal
 from engine.model import ContainerCommand, ContainerFacts, Note, Service
-from engine.secret import Secret
 from engine.verdict import Effect, Judgement, failed, passed
 
-PURPOSE: Final = "backup"
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
-LONGEST_BACKUP_S: Final = 4 * 3600.0
-REPOSITORY_AT: Final = "/repository"
-SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
-"""Debian's path (package openssh-sftp-server), in the toolbox."""
-
-WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
-
-
-@dataclass(frozen=True)
-class Repository:
-    """The restic repository: where it lies and how the source reaches its host; the password is never in argv."""
-
-    peer: Peer
-    path: str
-    password: Secret
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,7 @@ class TakeBackup:
     def describe(self) -> str:
         """Return the dry run's line."""
         names = ", ".join([*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
-        return f"back up {names} of {self.route.source} to {self.repository.peer.host}:{self.repository.path} (restic, encrypted)"
+        return f"back up {names} of {self.route.source} to {self.repository.where} (restic, encrypted)"
 
     def estimate_s(self) -> float | None:
         """Return None: it depends on the data."""
@@ -74,37 +57,21 @@ class TakeBackup:
         make = ["mkdir", "-p", "-m", "0700", "--", self.repository.path]
         route.audit(self.repository.peer.host, self.key, self.describe())
         run_checked(route.fleet, self.repository.peer.host, make, doing="make the repository's directory")
-        serve = toolbox_argv(
-            [SFTP_SERVER],
-            move_label=route.move_label,
-            role=ROLE,
-            interactive=True,
-            mounts=[ToolboxMount("bind", self.repository.path, REPOSITORY_AT)],
-        )
-        with open_channel(
-            route.fleet,
-            route.source,
-            self.repository.peer,
-            move_label=route.move_label,
-            purpose=PURPOSE,
-            forced_command=shell_line(serve),
-            valid_s=LONGEST_BACKUP_S,
-        ) as channel:
-            self._write(channel, "password", self.repository.password.reveal())
-            self._ensure_repository(channel)
+        with open_repository(route, route.source, self.repository, role=ROLE) as opened:
+            self._ensure_repository(opened)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-                exports = [pool.submit(self._export, channel, *item) for item in enumerate(self._saving())]
-                archives = [pool.submit(self._archive, channel, place) for place in self.places]
+                exports = [pool.submit(self._export, opened, *item) for item in enumerate(self._saving())]
+                archives = [pool.submit(self._archive, opened, place) for place in self.places]
             taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
-            note["repository_ok"] = self._restic(channel, ["check"]).exit_code == 0
+            note["repository_ok"] = opened.run(["check"]).exit_code == 0
         note["seconds"] = round(time.monotonic() - started, 1)
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether every object got a snapshot that holds something and the repository is sound."""
         taken = [BackupObject.from_record(record) for record in note.get("objects", [])]
         wanted = len(self._saving()) + len(self.places)
-        where = f"{self.repository.peer.host}:{self.repository.path}"
+        where = self.repository.where
         empty = [item.name for item in taken if item.size_bytes <= 0]
         if len(taken) != wanted or empty or not note.get("repository_ok"):
             sound = "sound" if note.get("repository_ok") else "not checked or damaged"
@@ -125,56 +92,38 @@ class TakeBackup:
         route = self.route
         for host in (route.source, self.repository.peer.host):
             remove_helpers(route.fleet, host, route.move_label, ROLE)
-        close_channel(route.fleet, route.source, self.repository.peer.host, move_label=route.move_label, purpose=PURPOSE)
+        close_channel(route.fleet, route.source, self.repository.peer.host, move_label=route.move_label, purpose=ROLE)
 
     def _saving(self) -> list[ContainerCommand]:
         return [command for command in self.commands if command.saves_as]
 
-    def _write(self, channel: Channel, name: str, text: str) -> None:
-        """Write a secret into the channel's directory on tmpfs (0700), through stdin."""
-        argv = ["sh", "-c", WRITE_FILE, "write", f"{channel.directory}/{name}"]
-        run_checked(self.route.fleet, self.route.source, argv, doing=f"write {name}", stdin=text.encode())
-
-    def _ensure_repository(self, channel: Channel) -> None:
-        if self._restic(channel, ["cat", "config"]).exit_code != 0:
-            made = self._restic(channel, ["init"])
+    def _ensure_repository(self, opened: OpenRepository) -> None:
+        if opened.run(["cat", "config"]).exit_code != 0:
+            made = opened.run(["init"])
             if made.exit_code != 0:
                 raise ActionError(
                     f"{self.repository.peer.host}: no restic repository in {self.repository.path}, and none could be made: "
                     f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
                 )
 
-    def _restic(self, channel: Channel, words: list[str]) -> Any:
-        argv = self._restic_argv(channel, words)
-        return self.route.fleet[self.route.source].run(argv, timeout_s=LONGEST_BACKUP_S)
-
-    def _restic_argv(self, channel: Channel, words: list[str], mounts: tuple[ToolboxMount, ...] = (), *, interactive: bool = False) -> list[str]:
-        ssh = shell_line([*channel.ssh(), channel.destination(), "-s", "sftp"])
-        repository = ["-r", f"sftp:{channel.destination()}:{REPOSITORY_AT}", "-o", f"sftp.command={ssh}"]
-        return toolbox_argv(
-            ["restic", *repository, "--password-file", f"{KEY_AT}/password", "--no-cache", *words],
-            move_label=self.route.move_label, role=ROLE, network="host", mounts=[channel.mount(), *mounts],
-            interactive=interactive,
-        )  # fmt: skip
-
-    def _archive(self, channel: Channel, place: DataPlace) -> BackupObject:
+    def _archive(self, opened: OpenRepository, place: DataPlace) -> BackupObject:
         """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other half."""
         started = time.monotonic()
         mount = ToolboxMount(place.kind, place.source, "/data", read_only=True)
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
-        argv = self._restic_argv(channel, words, (mount,))
+        argv = opened.argv(words, (mount,))
         self.route.audit(self.route.source, self.key, f"archive {place.text()}")
-        result = run_checked(self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_BACKUP_S)
+        result = run_checked(self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_S)
         return summary_of(place.text(), result.text, time.monotonic() - started)
 
-    def _export(self, channel: Channel, number: int, command: ContainerCommand) -> BackupObject:
+    def _export(self, opened: OpenRepository, number: int, command: ContainerCommand) -> BackupObject:
         name, started = export_name(command), time.monotonic()
-        environment = f"{channel.directory}/env-{number}"
-        self._write(channel, f"env-{number}", "".join(f"{k}={v.reveal()}\n" for k, v in command.env.items()))
+        environment = f"{opened.directory}/env-{number}"
+        opened.write(f"env-{number}", "".join(f"{k}={v.reveal()}\n" for k, v in command.env.items()))
         run = shell_line(["docker", "exec", "--env-file", environment, self.route.container, *command.argv])
         words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
-        store = shell_line(self._restic_argv(channel, words, interactive=True))
-        status = f"{channel.directory}/status-{number}"
+        store = shell_line(opened.argv(words, interactive=True))
+        status = f"{opened.directory}/status-{number}"
         script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
         self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
         result = run_checked(
@@ -187,7 +136,7 @@ class TakeBackup:
         item = summary_of(name, result.text, time.monotonic() - started)
         exported = result.error_text.splitlines()[-1:] or ["?"]
         if exported != ["0"]:
-            self._restic(channel, ["forget", item.snapshot])
+            opened.run(["forget", item.snapshot])
             raise ActionError(
                 f"{self.route.source}: {command.argv[0]} in {self.route.container} ended with {exported[0]}: "
                 f"{' / '.join(result.error_text.splitlines()[-4:-1])}. Expected: 0. Its snapshot was forgotten"

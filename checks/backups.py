@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from checks.drills import Drill, drill_problems, drill_told
 from engine.verdict import Judgement, failed, passed, unknown
 
 
@@ -42,10 +43,12 @@ def check_backup(
     taken: Iterable[BackupObject],
     *,
     repository_ok: bool | None,
+    drill: Drill | None,
+    target: str,
     now: datetime,
     oldest_hours: float,
 ) -> Judgement:
-    """Judge whether each expected object has a snapshot that is young enough and not empty, in a repository found sound.
+    """Judge whether each expected object has a snapshot: young enough, not empty, restored by a drill on the move's target.
 
     `repository_ok` is the outcome of `restic check` that prepare recorded, None when it was never run.
     """
@@ -60,16 +63,18 @@ def check_backup(
     problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]
     if repository_ok is not True:
         problems.append("restic check was never run" if repository_ok is None else "restic check found the repository damaged")
-    if problems:
+    if not problems:
+        problems = drill_problems(drill, {name: newest[name].snapshot for name in wanted}, target)
+    if problems or drill is None:
         return failed(
             f"{service}: {len(problems)} problems with the backup of {len(wanted)} objects: {problems[0]}. Expected: a "
-            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository. {again}",
+            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a drill. {again}",
             tuple(problems),
         )
     oldest = max((now - newest[name].taken_at).total_seconds() / 3600 for name in wanted)
     total = sum(newest[name].size_bytes for name in wanted)
     return passed(
-        f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic check passed)",
+        f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic check passed); {drill_told(drill)}",
         tuple(f"{name}: snapshot {newest[name].snapshot[:8]}, {newest[name].size_bytes:,} bytes" for name in wanted),
         backup_bytes=total,
         oldest_hours=round(oldest, 2),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from engine.secret import Secret
 from engine.verdict import Effect, Judgement
@@ -154,6 +154,26 @@ class LogPattern:
     reason: str
 
 
+@dataclass(frozen=True)
+class RestoreCommand:
+    """How one logical export comes back, as data: argv reads the export from standard input, `argv` holds no secret.
+
+    `export` is the `saves_as` of the export; `replaces` the container path of the mount that it makes anew, empty before.
+    `before_start`: argv runs in the toolbox, with that mount at the same path; else inside the started container.
+    A line of its output that matches `trouble` and none of `tolerated` (regular expressions) is a failure, as is a non-zero exit.
+    `not_kept` names the parts of the fingerprint that an export never holds.
+    """
+
+    export: str
+    replaces: str
+    argv: tuple[str, ...]
+    timeout_s: float
+    before_start: bool = False
+    trouble: str = ""
+    tolerated: tuple[str, ...] = ()
+    not_kept: tuple[str, ...] = ()
+
+
 class Service(Protocol):
     """One product: everything known about it. Implemented by `services/<product>.py`, class `Product`."""
 
@@ -178,6 +198,14 @@ class Service(Protocol):
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
         """Return the logical backup of this product as commands (empty: only its volumes are archived)."""
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill."""
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
+        """Return how its logical exports come back (empty: from its archived volumes, as they are)."""
 
 
 Note = dict[str, Any]

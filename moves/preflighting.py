@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from actions.backups import expected_objects, recorded_backup
+from actions.drills import recorded_drill
 from actions.forwarders import judge_links_relayable
 from actions.labels import move_label
 from checks import guards, images, names, ports, state
@@ -149,7 +150,7 @@ def judge_links(world: World, service: str) -> Judgement:
 
 
 def judge_backup(world: World, service: str) -> Judgement:
-    """Judge the backup that prepare took."""
+    """Judge the backup that prepare took, and how it came back in the drill."""
     _, container = _source(world, service)
     taken, sound = recorded_backup(world.journal, service)
     return check_backup(
@@ -157,6 +158,8 @@ def judge_backup(world: World, service: str) -> Judgement:
         expected_objects(world.product(service), container, mount_rules(world, service)),
         taken,
         repository_ok=sound,
+        drill=recorded_drill(world.journal, service),
+        target=world.move_of(service).target,
         now=datetime.now(UTC),
         oldest_hours=world.scope.plan.evidence_max_age_h,
     )

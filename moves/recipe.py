@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from actions.aims import ProbeAim, choose_aim
-from actions.backups import Repository, TakeBackup
+from actions.backups import TakeBackup
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
 from actions.forwarders import wanted_forwarders
@@ -14,6 +14,7 @@ from actions.images import ShipImage
 from actions.labels import move_label
 from actions.probe import MeasureOutage, StartProbe
 from actions.recorded import RecordSource
+from actions.repository import Repository
 from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
 from engine.errors import InputError
@@ -21,7 +22,7 @@ from engine.inventory import Hook
 from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
-from moves import preflighting, questions
+from moves import drilling, preflighting, questions
 from moves.asking import Ask
 from moves.carriage import carriage_of, peer_of, places_of
 from moves.world import World
@@ -74,7 +75,8 @@ def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
     commands = world.product(move.service).export_commands(container)
     return (
         ShipImage(route, peer_of(world, move.target)),
-        TakeBackup(route, repository, commands, places_of(world, move)),
+        drilling.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
+        drilling.drill_of(world, move, route, repository),
     )
 
 

@@ -29,6 +29,7 @@ from moves.about import record_scope
 from moves.begun import as_begun, changed_since
 from moves.binding import record_plan
 from moves.carriage import copies_live
+from moves.drilling import steps_left_out
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
 from moves.mirroring import Mirror
@@ -67,6 +68,8 @@ class Session:
         environment = self.scope.environment.environment
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
+        if self.book.command == "prepare":
+            reasons |= steps_left_out(self.world, service)
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         hooks = self.world.entry(service).hooks

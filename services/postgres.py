@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services import postgres_fingerprint as prints
 
@@ -20,6 +21,8 @@ SETTINGS: Final = (
     "-c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off"
 )
 """One set of output settings: another TimeZone alone changes the text, and so the digest, of a timestamptz."""
+PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
+"""So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
 
 class Product:
@@ -96,6 +99,24 @@ class Product:
         user = container.env.get("POSTGRES_USER", "postgres")
         argv = ("pg_dumpall", "--username", user, "--no-password", "--clean", "--if-exists")
         return (ContainerCommand(argv, timeout_s=4 * 3600, saves_as="cluster.sql"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
+        """Return how the dump comes back into a new cluster; the superuser it is restored as is there already.
+
+        With --clean a dump wants to begin in the database postgres, and errors about that one role are normal (pg_dumpall, Notes).
+        """
+        user = container.env.get("POSTGRES_USER", "postgres")
+        return (
+            RestoreCommand(
+                export="cluster.sql",
+                replaces=container.env.get("PGDATA", self.state_paths[0]),
+                argv=("env", "LC_ALL=C", PLAIN_WORDS, "psql", "-X", "-q", "-o", "/dev/null", "-U", user, "-d", "postgres"),
+                timeout_s=4 * 3600,
+                trouble=r"\b(ERROR|FATAL|PANIC):|server closed the connection",
+                tolerated=(r"ERROR:  current user cannot be dropped", rf'ERROR:  role "{re.escape(user)}" already exists'),
+                not_kept=(prints.IDENTITY,),
+            ),
+        )
 
 
 def _databases(at: Target) -> list[str]:

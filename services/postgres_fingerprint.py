@@ -67,6 +67,7 @@ LARGE_OBJECTS: Final = """
 SELECT count(*), coalesce(max(oid), 0)::bigint, coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text
 FROM (SELECT oid, encode(sha256(oid::text::bytea || lo_get(oid)), 'hex') AS h FROM pg_largeobject_metadata WHERE oid <= %s) objects
 """
+IDENTITY: Final = "cluster: identity and version"
 HIGHEST_OID: Final = 4_294_967_295
 
 
@@ -83,7 +84,7 @@ def cluster_parts(connection: Connection) -> dict[str, Part]:
     """Return what belongs to the whole cluster; raises psycopg errors."""
     identifier = connection.execute("SELECT system_identifier::text, current_setting('server_version_num') FROM pg_control_system()").fetchone()
     return {
-        "cluster: identity and version": Part(1, _digest(identifier)),
+        IDENTITY: Part(1, _digest(identifier)),
         "cluster: roles, memberships and passwords": _rows(connection, ROLES),
         "cluster: settings of roles and databases": _rows(connection, SETTINGS),
         "cluster: databases, owners and collations": _rows(connection, DATABASES),

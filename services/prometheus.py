@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.errors import CouldNotLookError, UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, Verdict, failed, passed
 from services.comparison import compare_fingerprints
 from services.http import LONG_DEADLINE_S, ask, judge_http
@@ -93,6 +93,10 @@ class Product:
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: its blocks are archived as files."""
+        return ()
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: it starts from its archived files, as after a power cut."""
         return ()
 
 

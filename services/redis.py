@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 
 TIMEOUT_S: Final = 10.0
@@ -30,6 +30,25 @@ READERS: Final[dict[bytes, tuple[Any, ...]]] = {
     b"hash": ("HGETALL",),
     b"stream": ("XRANGE", "-", "+"),
 }
+PLACE_SNAPSHOT: Final = """
+import os, shutil, sys
+folder = sys.argv[1]
+snapshot, log = (os.path.join(folder, name) for name in ("dump.rdb", "appendonly.aof"))
+with open(snapshot, "wb") as file:
+    shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+size = os.path.getsize(snapshot)
+with open(snapshot, "r+b") as file:
+    file.seek(max(0, size - 49))
+    end = file.read()
+    if len(end) == 49 and end[0] == 255 and set(end[9:]) <= set(b"0123456789abcdef"):
+        file.truncate(size - 40)
+owner = os.stat(folder)
+os.chown(snapshot, owner.st_uid, owner.st_gid)
+os.link(snapshot, log)
+"""
+"""With an append-only file wanted, a server that finds none starts empty and reads no snapshot; an old-style one may begin
+with a snapshot (redis.conf, aof-use-rdb-preamble), and later servers take it over. `redis-cli --rdb -` leaves the 40 digits by
+which a diskless replication marks its end behind the checksum; an append-only file must not have them."""
 
 
 class Product:
@@ -108,6 +127,12 @@ class Product:
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return a snapshot as a replica would get it; the container's own REDISCLI_AUTH lets it in."""
         return (ContainerCommand(("sh", "-c", "redis-cli --rdb - 2>/dev/null"), timeout_s=3600, saves_as="dump.rdb"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return how the snapshot is put where the server looks for one when it starts, under the default file names."""
+        data = self.state_paths[0]
+        argv = ("python3", "-c", PLACE_SNAPSHOT, data)
+        return (RestoreCommand("dump.rdb", data, argv, timeout_s=3600, before_start=True),)
 
 
 @contextmanager

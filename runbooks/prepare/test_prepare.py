@@ -28,3 +28,15 @@ def test_image_is_on_the_target(move: RunningMove, judge: Judge) -> None:
 def test_backup_is_taken(move: RunningMove, judge: Judge) -> None:
     """A logical export and an archive of its volumes are stored encrypted, away from the old host."""
     judge(move.perform("backup-taken"))
+
+
+@pytest.mark.step("restore-drilled")
+def test_backup_was_restored_in_a_drill(move: RunningMove, judge: Judge) -> None:
+    """The backup was restored on the new host, apart from everything, and holds what the service held."""
+    judge(move.perform("restore-drilled"))
+
+
+@pytest.mark.step("backup-read")
+def test_backup_can_be_read_to_its_end(move: RunningMove, judge: Judge) -> None:
+    """Where no drill is possible: every snapshot of the backup was read to its end."""
+    judge(move.perform("backup-read"))

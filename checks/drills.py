@@ -1,0 +1,71 @@
+"""Was the backup on record restored on the target, and did it hold what the service held; judged from what prepare left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One restore drill: on which host, of which snapshots (by the object's name), and how it ended.
+
+    `problem` says what was wrong, "" when nothing was. `not_drilled` says why nothing was started; each snapshot was read
+    to its end then too.
+    """
+
+    target: str
+    snapshots: Mapping[str, str]
+    problem: str = ""
+    not_drilled: str = ""
+    seconds: float = 0.0
+    told: str = ""
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-able values for a note."""
+        return {
+            "target": self.target,
+            "snapshots": dict(self.snapshots),
+            "problem": self.problem,
+            "not_drilled": self.not_drilled,
+            "seconds": self.seconds,
+            "told": self.told,
+            "steps": dict(self.steps),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Drill:
+        """Read it back from a note."""
+        return cls(
+            str(record["target"]),
+            {str(name): str(snapshot) for name, snapshot in record["snapshots"].items()},
+            str(record["problem"]),
+            str(record["not_drilled"]),
+            float(record["seconds"]),
+            str(record["told"]),
+            {str(name): str(text) for name, text in record["steps"].items()},
+        )
+
+
+def drill_problems(drill: Drill | None, wanted: Mapping[str, str], target: str) -> list[str]:
+    """Return why a drill does not prove the wanted snapshots (by the object's name) on the target; empty when it does."""
+    if drill is None:
+        return ["it was never restored"]
+    if drill.problem:
+        return [f"the restore drill failed: {drill.problem}"]
+    if drill.target != target:
+        return [f"it was restored on {drill.target}, not on {target}"]
+    return [
+        f"{name}: snapshot {snapshot[:8]} was never restored (the drill was of {drill.snapshots.get(name, 'nothing')[:8]})"
+        for name, snapshot in wanted.items()
+        if drill.snapshots.get(name) != snapshot
+    ]
+
+
+def drill_told(drill: Drill) -> str:
+    """Return how the drill ended, in words."""
+    if drill.not_drilled:
+        return f"NOT DRILLED: {drill.not_drilled}; each snapshot was read to its end in {drill.seconds:.0f} s"
+    return f"restored on {drill.target} in {drill.seconds:.0f} s, {drill.told}"
