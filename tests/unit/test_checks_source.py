@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from checks.backups import BackupObject, check_backup
+from checks.drills import Drill
 from checks.guards import judge_guards, judge_movable, read_mentions
 from checks.logs import judge_logs, read_log_lines
 from checks.source import judge_source_stays_stopped
@@ -117,7 +118,8 @@ def test_log_is_read_since_a_utc_time_from_both_streams() -> None:
 
 def check(objects: list[BackupObject], *, sound: bool | None = True) -> Judgement:
     """Ask for one volume, at most a day old."""
-    return check_backup("redis", ["volume redis_data"], objects, repository_ok=sound, now=NOW, oldest_hours=24)
+    drill = Drill("wf001", {item.name: item.snapshot for item in objects})
+    return check_backup("redis", ["volume redis_data"], objects, repository_ok=sound, drill=drill, target="wf001", now=NOW, oldest_hours=24)
 
 
 def test_backup_fails_when_missing_old_empty_or_unchecked() -> None:
@@ -136,7 +138,7 @@ def test_backup_fails_when_missing_old_empty_or_unchecked() -> None:
 
 def test_backup_of_nothing_is_unknown() -> None:
     """Nothing to look for is not a pass."""
-    answer = check_backup("redis", [], [], repository_ok=True, now=NOW, oldest_hours=24)
+    answer = check_backup("redis", [], [], repository_ok=True, drill=None, target="wf001", now=NOW, oldest_hours=24)
     assert answer.verdict is Verdict.UNKNOWN
 
 
