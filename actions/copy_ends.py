@@ -53,7 +53,9 @@ for comm in /proc/[0-9]*/comm; do
 done
 echo "$found"
 """
-SAVE: Final = f"cat > {PROGRAM_AT}"
+SAVE: Final = f"cat > {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
+WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
+"""An end that was killed while it was made lacks its program: it is made anew."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class CopyEnds:
             return all(pool.map(lambda host: self._strays(host) is not None, hosts))
 
     def _strays(self, host: str) -> int | None:
-        words = ["docker", "exec", self.name, "sh", "-c", END_STRAYS]
+        words = ["docker", "exec", self.name, "sh", "-c", WHOLE + END_STRAYS]
         answer = self.route.fleet[host].run(words, timeout_s=START_S)
         return None if answer.exit_code else int(answer.text or 0)
 
