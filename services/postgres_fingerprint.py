@@ -1,7 +1,8 @@
 """What a PostgreSQL cluster holds, in parts: counts and digests made by the server, independent of the order of rows.
 
 A row's digest is the SHA-256 of its text; a table's is the sum of the halves of its rows' digests, so it needs no sort
-and a single changed row changes it. Rows are bounded by the primary key where that is one integer column.
+and a single changed row changes it. Rights are sorted, and those of nobody's word are the default ones: a restored dump grants
+them in another order. Rows are bounded by the primary key where that is one integer column.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ SELECT coalesce(d.datname, ''), coalesce(r.rolname, ''), s.setconfig::text FROM 
 LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole ORDER BY 1, 2
 """
 DATABASES: Final = """
-SELECT d.datname, r.rolname, d.datcollate, d.datctype, pg_encoding_to_char(d.encoding), coalesce(d.datcollversion, ''), d.datacl::text
+SELECT d.datname, r.rolname, d.datcollate, d.datctype, pg_encoding_to_char(d.encoding), coalesce(d.datcollversion, ''),
+  (SELECT string_agg(a::text, ',' ORDER BY a::text COLLATE "C") FROM unnest(coalesce(d.datacl, acldefault('d', d.datdba))) a)
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba ORDER BY 1
 """
 COLUMNS: Final = """
 SELECT n.nspname, c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-  pg_get_expr(d.adbin, d.adrelid), r.rolname, c.relacl::text
+  pg_get_expr(d.adbin, d.adrelid), r.rolname, (SELECT string_agg(g::text, ',' ORDER BY g::text COLLATE "C")
+    FROM unnest(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) g)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
