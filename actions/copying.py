@@ -134,7 +134,7 @@ class Copying:
         channel = ends.channel
         ssh = [*channel.ssh(), *(MASTER if reuse_way else ())]
         what = ends.at(position) if one_file else f"{ends.at(position)}/"
-        argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/{position}/"]
+        argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/data/{position}/"]
         try:
             with ends.streaming(source, argv, stdin=listed) as output:
                 return said_of("".join(_told(output, lambda done: progress.seen(position, done))))

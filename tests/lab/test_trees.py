@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from actions.rsync import KEEP
+from actions.rsync import PassWords
 from engine.product import TOOLBOX_IMAGE
 from hosts.manifest import Drift, Manifest, compare_manifests
 from hosts.toolbox import PROGRAM, PROGRAM_AT
@@ -25,7 +25,7 @@ from tests.lab.at_hand import ROOT
 
 NAME: Final = "longshore-lab-trees"
 TREES: Final = (Path(__file__).parent / "tree_program.py").read_bytes()
-OURS: Final = [*KEEP, "--delete"]
+OURS: Final = PassWords().words()
 PLAIN: Final = ["-a", "--delete"]
 DOCS: Final = ROOT / "docs" / "moving.md"
 KINDS: Final = ("file", "sparse file", "folder", "symlink", "hard link", "pipe", "socket", "device", "gone")
@@ -92,8 +92,10 @@ def always_the_same(steps: list[list[Entry]]) -> None:
     assert all(drift.compared for drift, _ in seen)
 
 
-SHORT = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+NO_SHRINKING: Final = (Phase.explicit, Phase.generate)
+"""Each example costs a second: a failing one is shown as it is."""
+SHORT = settings(max_examples=8, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=250, deadline=None, phases=NO_SHRINKING, suppress_health_check=list(HealthCheck))
 
 
 @SHORT
@@ -159,4 +161,4 @@ def test_the_proof_finds_what_a_pass_can_not_see_and_mends_it(toolbox: None) -> 
     """Other content of the same size and time: the comparison names it, a pass by checksum copies it."""
     steps = [[entry("file", seed=0)], [entry("file", seed=1)]]
     assert copied(steps, OURS)[-1][0].differences == ("entry: content differs",)
-    assert not copied(steps, [*OURS, "--checksum"])[-1][0]
+    assert not copied(steps, PassWords(checksum=True).words())[-1][0]

@@ -1,0 +1,279 @@
+"""The copy while a service runs, the last copy and the proof, on ends that are made up: what they do and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actions.live_copy import CopyLive
+from actions.places import DataPlace
+from actions.proof import ProveVolumes, Proving
+from actions.replicating import FinishReplica, StartReplica
+from actions.rsync import CopyPass
+from actions.volumes import CopyVolumes, Limits
+from engine.errors import ActionError, RefusedError
+from engine.model import Note
+from engine.verdict import passed
+from hosts.manifest import Drift
+from tests.unit.making_facts import LABEL
+
+PLACES = (DataPlace("volume", "redis_data"),)
+SAME = Drift((), 0, 1204, 5_000_000, 4096, 1200, 1201)
+OTHER = Drift(("dump.rdb: content differs",), 1, 1204, 5_000_000, 4096, 1200, 1201, ("dump.rdb",))
+
+
+@dataclass
+class Ends:
+    """Two ends that only remember what was asked of them."""
+
+    places: tuple[DataPlace, ...] = PLACES
+    asked: list[str] = field(default_factory=list)
+    there: bool = False
+
+    def open(self) -> bool:
+        """Be there from now on; say whether they were."""
+        self.asked.append("open")
+        was, self.there = self.there, True
+        return was
+
+    def remove(self) -> None:
+        """Be gone."""
+        self.asked.append("remove")
+        self.there = False
+
+    def runs(self, host: str) -> bool:
+        """Say whether they are there."""
+        return self.there
+
+
+def route() -> Any:
+    """Return redis' way, whose audit log is forgotten."""
+    return SimpleNamespace(fleet={}, service="redis", container="redis", source="wf005", target="wf001", move_label=LABEL, audit=lambda *_: None)
+
+
+class Copy(CopyVolumes):
+    """A copy whose passes take what the test says."""
+
+    def begin(self, note: Note) -> None:
+        """Measure nothing."""
+        note["total_bytes"] = 5_000_000
+
+    def undo(self, note: Note) -> None:
+        """Only remember."""
+        self.ends.asked.append("undo")
+
+
+def copy_of(monkeypatch: pytest.MonkeyPatch, ends: Ends, seconds: list[float]) -> Copy:
+    """Return a copy with these ends, whose passes take these seconds."""
+    made = Copy(route(), PLACES, SimpleNamespace(), limits=Limits(outage_budget_s=10))  # type: ignore[arg-type]
+    passes = iter(seconds)
+    monkeypatch.setitem(made.__dict__, "ends", ends)
+    run = SimpleNamespace(copy=lambda **_: CopyPass(next(passes), 5_000_000, 1000, 1))
+    monkeypatch.setattr(Copy, "copying", lambda _self, _doing: run)
+    monkeypatch.setattr(Copy, "proving", lambda _self: SimpleNamespace(remember=lambda: 0.5))
+    monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda _ends: "sha256")
+    return made
+
+
+def test_passes_are_made_until_the_rest_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 s, 6 s, 1 s: the third is predicted to shrink again and fits 10 s less the 4 s of all else; both figures are kept."""
+    ends = Ends()
+    note: Note = {}
+    live = CopyLive(copy_of(monkeypatch, ends, [60.0, 8.0, 1.0, 1.0]), others_s=4.0)
+
+    live.do(note)
+
+    assert [one["seconds"] for one in note["passes"]] == [60.0, 8.0, 1.0]
+    assert note["predicted_s"] == pytest.approx(4.0 + 1.5 * 1.5 / 8.5, abs=0.01)
+    judgement = live.verify(note)
+    assert judgement.passed
+    assert "3 passes while it ran" in judgement.text
+    assert judgement.measured["predicted_outage_s"] == note["predicted_s"]
+
+
+def test_a_killed_runs_ends_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run's ends remember may be of a moment that nobody saw the end of."""
+    ends = Ends(there=True)
+
+    CopyLive(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0).do({})
+
+    assert ends.asked[:3] == ["open", "remove", "open"]
+
+
+def test_a_copy_whose_ends_are_gone_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last pass needs them; a resumed run does it again."""
+    ends = Ends()
+    note: Note = {}
+    live = CopyLive(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0)
+    live.do(note)
+    ends.there = False
+
+    assert not live.verify(note).passed
+    assert not live.verify({}).passed
+
+
+def test_the_last_copy_uses_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No measuring in the outage when an earlier pass measured."""
+    note: Note = {}
+    copying = copy_of(monkeypatch, Ends(there=True), [2.0])
+
+    copying.do(note)
+
+    assert "total_bytes" not in note
+    assert (note["size_bytes"], note["copied"]["sent_bytes"]) == (5_000_000, 1000)
+    assert copying.verify(note).passed
+    assert not copying.verify({}).passed
+
+
+@dataclass
+class Looks:
+    """A proving that sees what the test says, one after the other."""
+
+    drifts: list[Drift]
+    ends: Any = field(default_factory=Ends)
+    level: str = "full"
+
+    def compare(self) -> dict[int, Drift]:
+        """Return the next."""
+        return {0: self.drifts.pop(0)}
+
+
+def prove(monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False) -> tuple[ProveVolumes, list[list[bytes]]]:
+    """Return a proof that sees these, and the list of what it copies once more."""
+    mended: list[list[bytes]] = []
+    mending: Any = SimpleNamespace(repair=lambda _position, paths: mended.append(paths))
+    looks: Any = Looks(drifts)
+    monkeypatch.setattr("actions.proof.inspect_container", lambda *_: {} if container else None)
+    return ProveVolumes(route(), PLACES, None, looks, mending), mended
+
+
+def test_equal_sides_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the outage every reading counts; the text has its denominators."""
+    proof, mended = prove(monkeypatch, [SAME])
+    note: Note = {}
+
+    proof.do(note)
+    judgement = proof.verify(note)
+
+    assert judgement.passed
+    assert not mended
+    assert "1,204 entries" in judgement.text
+    assert "4,096 of 5,000,000 bytes read, 1,200 of 1,201 files proven unchanged" in judgement.text
+
+
+def test_what_differs_is_copied_once_more_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that moved no time is no reason to give up a move: once."""
+    proof, mended = prove(monkeypatch, [OTHER, SAME])
+    note: Note = {}
+
+    proof.do(note)
+    judgement = proof.verify(note)
+
+    assert mended == [[b"dump.rdb"]]
+    assert judgement.passed
+    assert "volume redis_data: dump.rdb: content differs" in judgement.details
+
+
+def test_a_second_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then somebody writes, or a disk lies."""
+    proof, _ = prove(monkeypatch, [OTHER, OTHER])
+    note: Note = {}
+
+    proof.do(note)
+
+    assert not proof.verify(note).passed
+    assert "proven" not in note
+
+
+def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed move whose target exists keeps the proof that was made before it, and never writes there."""
+    proof, mended = prove(monkeypatch, [OTHER], container=True)
+
+    with pytest.raises(RefusedError, match="exists already"):
+        proof.do({})
+    assert proof.verify({"proven": "all identical"}).passed
+    assert not mended
+    assert not proof.verify({}).passed
+
+
+def test_a_proof_without_mending_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way back only looks."""
+    proof, _ = prove(monkeypatch, [OTHER])
+    only_looks = ProveVolumes(proof.route, PLACES, None, proof.proving)
+
+    only_looks.do({})
+
+    assert only_looks.effect.value == "read_only"
+    assert not only_looks.verify({}).passed
+
+
+def test_a_level_without_full_content_reads_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a full proof has something to save."""
+    ends: Any = Ends()
+    assert Proving(ends, "metadata").remember() == 0.0
+
+
+def replica_of(reason: str, *, fails: bool = False) -> Any:
+    """Return a replica that is possible or not, and that can be started or not."""
+
+    def start() -> None:
+        if fails:
+            raise ActionError("wf001: no tunnel")
+
+    kind = SimpleNamespace(why_not_following=lambda _status: "")
+    return SimpleNamespace(
+        route=route(), why_not=lambda: reason, start=start, remove=lambda: None, runs=lambda: True, status=lambda: "up", kind=kind,
+        take_over=lambda: "0/7004810",
+    )  # fmt: skip
+
+
+def carrying() -> Any:
+    """Return an action that only remembers that it was done."""
+    made = SimpleNamespace(done=[], others_s=4.0, estimate_s=lambda: None, undo=lambda _note: made.done.append("undo"))
+    made.do = lambda note: (made.done.append("do"), note.update(predicted_s=1.0))
+    made.verify = lambda _note: passed("copied")
+    made.last = SimpleNamespace(places=PLACES, undo=made.undo)
+    return made
+
+
+@pytest.mark.parametrize(("reason", "fails"), [("the user has no replication permission", False), ("", True)])
+def test_what_can_not_replicate_is_copied_and_says_why(reason: str, fails: bool) -> None:
+    """Conditions that do not hold, or a start that fails: precopy, in the same step."""
+    others, instead = carrying(), carrying()
+    start = StartReplica(replica_of(reason, fails=fails), others, instead)
+    note: Note = {}
+
+    start.do(note)
+
+    assert instead.done == ["undo", "do"]
+    assert f"replicate was not possible: {reason or 'wf001: no tunnel'}" in start.verify(note).text
+    assert not note.get("replica")
+
+
+def test_what_can_replicate_is_not_copied() -> None:
+    """Only the places beside its data are."""
+    others, instead = carrying(), carrying()
+    note: Note = {}
+    start = StartReplica(replica_of(""), others, instead)
+
+    start.do(note)
+
+    assert (others.done, instead.done) == (["do"], [])
+    assert start.verify(note).passed
+
+
+@pytest.mark.parametrize("replicates", [True, False])
+def test_the_end_is_that_of_what_was_begun(replicates: bool) -> None:
+    """A replica takes over; a fallback copies its rest."""
+    others, instead = carrying(), carrying()
+    finish = FinishReplica(replica_of(""), others, instead, lambda: replicates)
+    note: Note = {}
+
+    finish.do(note)
+
+    assert note.get("end") == ("0/7004810" if replicates else None)
+    assert instead.done == ([] if replicates else ["do"])
+    assert finish.verify(note).passed
