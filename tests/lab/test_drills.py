@@ -122,6 +122,16 @@ def test_a_good_backup_is_restored_and_compared(prepared: at_hand.Ran) -> None:
     assert left() == []
 
 
+def test_garbage_with_a_right_checksum_is_not_restored(prepared: at_hand.Ran) -> None:
+    """A sound snapshot of something that is no dump: restic reads all of it, the service does not start from it."""
+    with drill_of(SERVICE) as action:
+        answer = judged(with_export(action, EXPORT, lambda _: "head -c 300000 /dev/urandom"))
+
+    assert answer.verdict is Verdict.FAILED
+    assert "the scratch copy is exited" in answer.text
+    assert left() == []
+
+
 def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.Ran) -> None:
     """Unchanged data comes from the damaged piece again: the backup is taken, the drill refuses it, and preflight too."""
     with drill_of(SERVICE) as action:
@@ -136,16 +146,6 @@ def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.R
     assert [word for word in (CONFIGURATION, "can't be read", "ciphertext verification failed", ".damaged") if word not in told["text"]] == []
     refused = at_hand.row(preflight, SERVICE, "backup-present")
     assert (refused["verdict"], "the restore drill failed" in refused["text"]) == ("FAILED", True), refused["text"]
-    assert left() == []
-
-
-def test_garbage_with_a_right_checksum_is_not_restored(prepared: at_hand.Ran) -> None:
-    """A sound snapshot of something that is no dump: restic reads all of it, the service does not start from it."""
-    with drill_of(SERVICE) as action:
-        answer = judged(with_export(action, EXPORT, lambda _: "head -c 300000 /dev/urandom"))
-
-    assert answer.verdict is Verdict.FAILED
-    assert "the scratch copy is exited" in answer.text
     assert left() == []
 
 
