@@ -11,7 +11,8 @@ from docker.errors import DockerException
 
 from engine.errors import UnreachableError
 
-CALL_DEADLINE_S: Final = 300
+CALL_DEADLINE_S: Final = 60
+"""Far beyond what a call takes; stopping a container gets its grace on top, and images travel by other ways."""
 
 
 def connect(host: str, socket: Path) -> Any:

@@ -73,7 +73,7 @@ def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict
 
         with sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True) as source, sqlite3.connect(elsewhere / "journal.sqlite") as copy:
             source.backup(copy)
-        (elsewhere / "state").mkdir(mode=0o700)
+        shutil.copytree(ROOT / "state" / "lab", elsewhere / "state" / "lab")
         (elsewhere / "journal.sqlite").rename(elsewhere / "state" / "lab.sqlite")
         other_machine = _at(elsewhere, "migrate", *FLAGS)
         assert other_machine.returncode == 3, other_machine.stdout[-3000:] + other_machine.stderr[-3000:]
