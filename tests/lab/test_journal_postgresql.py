@@ -145,6 +145,7 @@ def test_another_programs_schema_is_refused_untouched(server: Server, place: Pla
         Journal.open(place, redactor=Redactor())
 
 
+@pytest.mark.full
 def test_a_phase_writes_there_and_status_reads_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """LONGSHORE_STATE alone moves the record: no file appears, and the password is in no output and no evidence."""
     monkeypatch.setenv("LONGSHORE_STATE", server.url)

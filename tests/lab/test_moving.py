@@ -32,7 +32,7 @@ MEGABYTE: Final = 1_000_000
 CUTS: Final = 10
 RECEIVED: Final = "/sys/class/net/eth0/statistics/rx_bytes"
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("fresh_lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.full, pytest.mark.usefixtures("fresh_lab")]
 
 
 @pytest.fixture(scope="module")

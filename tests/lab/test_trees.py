@@ -49,7 +49,7 @@ ENTRIES = st.fixed_dictionaries(
 )
 STEPS = st.lists(st.lists(ENTRIES, min_size=1, max_size=8), min_size=1, max_size=3)
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")
