@@ -56,7 +56,7 @@ def test_a_validation_shows_first_what_changed(opens: Open, nightly_page: Path) 
     assert page.locator(".since .tally").inner_text().split() == [
         "1",
         "new",
-        "problems",
+        "problem",
         "1",
         "fixed",
         "0",
