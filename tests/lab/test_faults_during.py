@@ -21,7 +21,7 @@ DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes
 LEFT: Final = re.compile(r"The undo could not finish|nothing is undone after commit")
 DEADLINE_S: Final = 900.0
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 def _break(name: str) -> Callable[[], None]:

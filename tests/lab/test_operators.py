@@ -23,7 +23,7 @@ ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "ru
 FILES: Final = ("inventory.yaml", "migration_plan.json", "conftest.py", "pyproject.toml")
 WAIT_S: Final = 300.0
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 
 @pytest.fixture
