@@ -24,7 +24,7 @@ _WRITE: Final = f'printf %s "$1" > {DIRECTORY}/token && cat > {DIRECTORY}/holder
 TAKE: Final = f"umask 077; mkdir -p {HOST_STATE_DIR} && mkdir {DIRECTORY} 2>/dev/null && {_WRITE} || cat {DIRECTORY}/holder"
 _IS_OURS: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$2" ]'
 ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && cat > {DIRECTORY}/holder && sync {DIRECTORY}/holder && echo taken"
-BREAK: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.broken.$2 && mkdir {DIRECTORY} && {_WRITE}"
+BREAK: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.broken.$2 && mkdir {DIRECTORY} && {_WRITE}; rm -rf {DIRECTORY}.broken.$2"
 RELEASE: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && mv {DIRECTORY} {DIRECTORY}.$1 && rm -rf {DIRECTORY}.$1'
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
 
