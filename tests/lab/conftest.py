@@ -65,3 +65,8 @@ def rehearsal(raised_lab: None) -> Rehearsal:
     orders_after = at_hand.orders("/state")
     validate = at_hand.run_phase("validate")
     return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ask everything about the one rehearsal while it stands: the other tests give themselves an untouched lab."""
+    items.sort(key=lambda item: "rehearsal" not in getattr(item, "fixturenames", ()))
