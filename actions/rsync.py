@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-KEEP: Final = ("-aHAXS", "--numeric-ids", "--inplace", "--partial")
+KEEP: Final = ("-aHAXS", "--numeric-ids", "--inplace", "--partial", "--modify-window=-1")
 """Everything of an entry travels; a file is written in its place, so that a second pass writes only what changed and a cut
-one goes on where it stopped. rsync(1)."""
-TO_THE_NANOSECOND: Final = "--modify-window=-1"
-"""rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it is told
-by --remote-option, because rrsync does not understand the short form that rsync makes of it."""
+one goes on where it stopped. Times are compared to the nanosecond: rsync's own default is whole seconds, which skips what was
+written twice within one. rsync(1), --modify-window."""
 TELL: Final = ("--stats", "--no-human-readable", "--info=progress2")
 
 VANISHED: Final = 24
@@ -26,10 +24,7 @@ NORMAL_WHILE_LIVE: Final = re.compile(
     r"some files vanished|IO error encountered -- skipping file deletion"
 )
 NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
-REFUSED: Final = re.compile(r"rrsync error|Permission denied \(publickey")
-ERROR_LINE: Final = re.compile(
-    r"^(?:\S*rrsync error|\S+: Permission denied|rsync|file has|directory has|IO error|ERROR|WARNING|cannot|symlink)", re.IGNORECASE
-)
+ERROR_LINE: Final = re.compile(r"^(?:rsync|file has|directory has|IO error|ERROR|WARNING|cannot|symlink)", re.IGNORECASE)
 ENDED: Final = re.compile(r"^rsync ended with (\d+)$", re.MULTILINE)
 PROGRESS: Final = re.compile(r"^\s*(\d+)\s+(\d+)%\s")
 TOTALS: Final = {
@@ -56,7 +51,7 @@ class PassWords:
 
     def words(self) -> list[str]:
         """Return rsync's options."""
-        words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *TELL]
+        words = [*KEEP, *TELL]
         words += ["--delete"] if self.delete and not self.only_listed else []
         words += ["--compress", "--compress-choice=zstd", "--compress-level=1"] if self.compress else []
         words += [f"--bwlimit={max(1, round(self.limit_mb_s * 1e6 / 1024))}"] if self.limit_mb_s else []
@@ -74,8 +69,8 @@ class Said:
 
     @property
     def cut(self) -> bool:
-        """Return whether the connection broke: going on is the answer; one that the other end refused is not broken."""
-        return self.code in CUT and not any(REFUSED.search(line) for line in self.complaints)
+        """Return whether the connection broke: going on is the answer."""
+        return self.code in CUT
 
     @property
     def no_space(self) -> bool:

@@ -16,7 +16,7 @@ from actions.labels import labels
 from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth, refuse_occupied
 from actions.proof import Level, ProveVolumes, Proving
 from actions.route import Route, docker_api, run_checked
-from actions.rsync import KEEP, TO_THE_NANOSECOND, CopyPass, PassWords
+from actions.rsync import KEEP, CopyPass, PassWords
 from actions.toolbox import remove_helpers
 from actions.transfers import Peer
 from checks.names import MARKER_SUFFIX, PathFacts, read_paths
@@ -27,8 +27,7 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "ProveVolumes"]
 
-RSYNC: Final = ("rsync", *KEEP, TO_THE_NANOSECOND, "--stats", "--no-human-readable")
-"""A copy on one host."""
+RSYNC: Final = ("rsync", *KEEP, "--stats", "--no-human-readable")
 START_S: Final = 3.0
 COPY_BYTES_PER_S: Final = 50e6
 

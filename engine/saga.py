@@ -155,7 +155,7 @@ class RunningMove:
         """Look whether a deed of an earlier run is (still) done; do it again when it is not."""
         judgement = self._ask(action)
         if judgement.passed:
-            self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)})
+            self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True})
             return judgement
         if action.key in self.past.done:
             self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})

@@ -42,8 +42,8 @@ def as_begun(scope: Scope, journal: Journal) -> Scope:
 
 def changed_since(scope: Scope, journal: Journal) -> list[str]:
     """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
-    here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
-    return [move.service for move, entry in _begun(scope, journal) if here.get(move.service, (move, entry)) != (move, entry)]
+    here = {move.service: move for move in scope.moves}
+    return [move.service for move, entry in _begun(scope, journal) if (here.get(move.service), scope.services[move.service]) != (move, entry)]
 
 
 def _begun(scope: Scope, journal: Journal) -> Iterator[tuple[PlannedMove, ServiceEntry]]:

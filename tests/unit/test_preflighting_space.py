@@ -28,7 +28,7 @@ def world(target: HostFacts, *mounts: MountFacts) -> Any:
         move_of=lambda service: SimpleNamespace(source="wf005", target="wf001"),
         facts=lambda host: source if host == "wf005" else target,
         container=lambda service, host: container,
-        entry=lambda service: SimpleNamespace(mounts=rules, container="redis"),
+        entry=lambda service: SimpleNamespace(mounts=rules),
         scope=SimpleNamespace(thresholds=lambda host: SimpleNamespace(disk_percent=85)),
     )
 
@@ -57,13 +57,3 @@ def test_with_docker_silent_the_place_of_volumes_is_not_known() -> None:
 
     with pytest.raises(CouldNotLookError, match=r"wf001: its Docker Engine does not answer \(no answer in time\)"):
         judge_disk(world(silent), "redis")
-
-
-def test_the_size_is_known_when_the_source_is_kept_under_its_new_name() -> None:
-    """A rollback asks how much it sets aside, when the moved service's old container has been renamed."""
-    container = make_container(name="redis-moved")
-    source = make_host(host="wf005", containers=(container,), volumes=(make_volume("redis_data", size_bytes=10 * GIB),))
-    moved = world(make_host())
-    moved.facts = lambda host: source if host == "wf005" else make_host()
-
-    assert [need.size_bytes for need in space_needs(moved, "redis")] == [10 * GIB]

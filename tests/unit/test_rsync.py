@@ -78,14 +78,6 @@ def test_a_broken_connection_is_taken_up_again(code: int) -> None:
     assert said_of(said("", code)).cut
 
 
-def test_a_refusal_is_no_broken_connection() -> None:
-    """The other end does not take this command: asking thirty times changes nothing."""
-    refused = said_of(said("/usr/bin/rrsync error: invalid rsync-command syntax or options", 12))
-
-    assert not refused.cut
-    assert "rrsync error" in refused.trouble(live=True)
-
-
 def test_output_without_its_last_line_was_cut() -> None:
     """The command's own connection broke: how it ended is not known."""
     assert said_of("Number of files: 3\n").cut

@@ -303,19 +303,3 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
     judgement = failing.perform("set-aside")
     assert "Retry: nox -s rollback -- wiki --apply" in judgement.text
     assert failing.state is MoveState.DONE
-
-
-def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
-    """A deed that a resume finds done is recorded with what it noted: a third process needs it as much as the second."""
-
-    class Noting(Deed):
-        def verify(self, note: Note) -> Judgement:
-            note["proven"] = "1,204 entries"
-            return passed("seen")
-
-    world: list[str] = []
-    move, diary = _move(Noting("prove", world), Deed("start", world), past=Past(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})))
-
-    move.perform("prove")
-
-    assert diary.told[-1][2]["note"] == {"proven": "1,204 entries"}
