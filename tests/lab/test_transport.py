@@ -50,7 +50,7 @@ def test_a_deadline_is_kept_while_the_far_end_goes_on(environment: Environment) 
             host.run(["sleep", "30"], timeout_s=1)
 
         assert time.monotonic() - started < 15
-        assert host.run(["echo", "still here"], timeout_s=10).text == "still here"
+        assert host.run(["echo", "still here"], timeout_s=10).text == "still here\n"
 
 
 def test_forwards_come_back_with_a_new_connection(environment: Environment) -> None:
@@ -104,7 +104,7 @@ def test_a_thousand_refused_connections_do_not_stop_a_host(environment: Environm
         for _ in range(1500):
             _knock(endpoint.port)
 
-        assert host.run(["echo", "still here"], timeout_s=10).text == "still here"
+        assert host.run(["echo", "still here"], timeout_s=10).text == "still here\n"
 
 
 def _knock(port: int) -> None:
