@@ -27,6 +27,8 @@ AT_ONCE: Final = 3
 LONGEST_PROOF_S: Final = 4 * 3600.0
 REST_S: Final = 2.2
 """Whoever reads files for a later proof lets them rest first: a digest counts only for what was at rest 2 s before the flush."""
+SOON_READ_BYTES: Final = 512 << 20
+"""So much is read again in the time that the rest takes."""
 
 CHOSEN: Final = '--hash "$(cat /tmp/hash 2>/dev/null || echo sha256)"'
 """Both ends hold the name of the hash that was chosen for this copy; they are always started together."""
@@ -41,11 +43,15 @@ class Proving:
     ends: CopyEnds
     level: Level = "full"
 
-    def remember(self) -> float:
-        """Read both sides while the service runs, so that the proof reads only what changed since; return the seconds."""
+    def remember(self, *, rest: bool = True) -> float:
+        """Read both sides while the service runs, so that the proof reads only what changed since; return the seconds.
+
+        Without `rest` what was written just now is read again the next time.
+        """
         if self.level != "full" or not self.ends.places:
             return 0.0
-        time.sleep(REST_S)
+        if rest:
+            time.sleep(REST_S)
         started = time.monotonic()
         route, positions = self.ends.route, range(len(self.ends.places))
         work = [(host, position) for position in positions for host in (route.source, route.target)]
