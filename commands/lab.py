@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from engine.environment import Environment, write_environment
-from engine.place import VARIABLE, place_of
+from engine.place import VARIABLE, Place, place_of
 from engine.secret import Secret
 from engine.storing import archive_store
 from lab.approvers import make_approvers
@@ -26,22 +28,29 @@ APPROVERS: Final = STATE / "approvers"
 ALWAYS: Final = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"}
 """The lab's window is a line of its environment: the gate is the same."""
 
-NEW_WORLD: Final = {"up", "down", "reset"}
+KEPT: Final = STATE / "kept"
+JOURNAL: Final = "journal.sqlite"
+NEW_WORLD: Final = {"up", "down", "reset", "back"}
 
 
 def main(argv: list[str]) -> int:
-    """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal."""
+    """Run the lab's own command; a lab that is new gets its identities pinned and an empty journal, one that comes back its own."""
     before = _identities()
     try:
         code = subprocess.run([sys.executable, "-m", "lab", *argv], check=False).returncode
     except KeyboardInterrupt:
         return INTERRUPTED
     command = argv[0] if argv else ""
-    if code or command not in NEW_WORLD or HELP & set(argv):
+    if code or command not in {"keep", *NEW_WORLD} or HELP & set(argv):
         return code
+    if command == "keep":
+        _copy_journal(_place().file, KEPT / argv[1] / JOURNAL)
+        return 0
     if command != "up" or _identities() != before:
         _archive_journal()
         shutil.rmtree(APPROVALS, ignore_errors=True)
+    if command == "back":
+        _copy_journal(KEPT / argv[1] / JOURNAL, _place().file)
     if command == "down":
         ENVIRONMENT.unlink(missing_ok=True)
     else:
@@ -85,6 +94,18 @@ def _identities() -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def _archive_journal() -> None:
+def _place() -> Place:
     state = os.environ.get(VARIABLE)
-    archive_store(place_of("lab", Secret(state) if state else None), datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    return place_of("lab", Secret(state) if state else None)
+
+
+def _copy_journal(source: Path | None, target: Path | None) -> None:
+    """Copy a journal that is a file, whole, also while it is open; one in PostgreSQL does not come back with the disks."""
+    if source is None or target is None or not source.exists():
+        return
+    with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(target)) as there:
+        here.backup(there)
+
+
+def _archive_journal() -> None:
+    archive_store(_place(), datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))

@@ -1,4 +1,4 @@
-"""`python -m commands lab up | down [--all] | reset | status [--json] | break FAULT | heal`."""
+"""`python -m commands lab up | down [--all] | reset | keep NAME | back NAME | status [--json] | break FAULT | heal`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from lab import faults, golden, hosts, images, services
+from lab import faults, golden, hosts, images, keeping, services
 from lab.identity import known_lab, make_identities
 from lab.machine import alone, at_once, connect
 from lab.settings import CACHE, HOSTS, ROOT, STATE, LabError, WrongWordsError
@@ -86,6 +86,7 @@ def reset(client: Any, say: Callable[[str], None]) -> None:
 def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
     """Remove hosts, disks, network and keys; with `everything` also images and kept disks."""
     _remove_hosts(client)
+    keeping.forget(client)
     hosts.remove_network(client)
     shutil.rmtree(STATE, ignore_errors=True)
     if everything:
@@ -132,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="raise the lab, or what is missing of it")
     commands.add_parser("reset", help="give back the untouched hosts")
+    commands.add_parser("keep", help="keep the hosts as they are now under a name").add_argument("name")
+    commands.add_parser("back", help="give back the hosts as they were kept").add_argument("name")
     commands.add_parser("down", help="remove the lab").add_argument("--all", action="store_true", help="images and kept disks too")
     commands.add_parser("status", help="what is up").add_argument("--json", action="store_true")
     commands.add_parser("break", help="make a fault").add_argument("fault", choices=sorted(faults.FAULTS))
@@ -146,6 +149,14 @@ def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None
         reset(client, say)
     elif options.command == "down":
         down(client, say, everything=options.all)
+    elif options.command == "keep":
+        hosts.need_all(client)
+        keeping.keep(client, options.name, say)
+    elif options.command == "back":
+        keeping.need(client, options.name)
+        RAISING.touch()
+        keeping.bring_back(client, options.name, say)
+        RAISING.unlink()
     elif options.command == "break":
         hosts.need_all(client)
         faults.FAULTS[options.fault].make(client)

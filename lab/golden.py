@@ -59,7 +59,7 @@ def restore(client: Any, key: str) -> None:
     """Give every host a fresh copy of its golden disk."""
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
-    _copy(client, [(_volume(key, plan), plan.volume) for plan in HOSTS])
+    copy_disks(client, [(_volume(key, plan), plan.volume) for plan in HOSTS])
 
 
 COPY_DISK: Final = """
@@ -77,7 +77,7 @@ copy_disk() {
 """Layers of images are never written again: linking them instead of copying makes a reset a matter of seconds."""
 
 
-def _copy(client: Any, pairs: list[tuple[str, str]]) -> None:
+def copy_disks(client: Any, pairs: list[tuple[str, str]]) -> None:
     """Copy disks; all volumes are seen through one mount, since links don't cross mounts."""
     volumes = Path(client.info()["DockerRootDir"]) / "volumes"
     copies = "\n".join(f'copy_disk /volumes/{source}/_data /volumes/{target}/_data & copies="${{copies:-}} $!"' for source, target in pairs)
@@ -110,7 +110,7 @@ def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str],
     at_once(lambda plan: hosts.stop(client, plan), HOSTS)
     for plan in HOSTS:
         client.volumes.create(_volume(key, plan), labels={GOLDEN_LABEL: key})
-    _copy(client, [(plan.volume, _volume(key, plan)) for plan in HOSTS])
+    copy_disks(client, [(plan.volume, _volume(key, plan)) for plan in HOSTS])
     _keep_passwords(key, passwords)
     client.volumes.create(_marker(key), labels={GOLDEN_LABEL: key})
 

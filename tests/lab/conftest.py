@@ -49,12 +49,18 @@ def fresh_lab(raised_lab: None) -> None:
     at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
 
 
+@pytest.fixture(scope="module")
+def prepared_lab(raised_lab: None) -> None:
+    """Give back the hosts as they are when all services are prepared."""
+    at_hand.prepared_lab()
+
+
 @pytest.fixture(scope="session")
 def rehearsal(raised_lab: None) -> Rehearsal:
     """Run the whole rehearsal once, as a person would; what it says is judged by the tests."""
     at_hand.lab("reset")
     at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
-    prepare = at_hand.run_phase("prepare", "--apply")
+    prepare = at_hand.prepare()
     preflight = at_hand.preflight_and_approve()
     before = at_hand.snapshot(*HOSTS)
     dry_run = at_hand.run_phase("migrate")

@@ -52,13 +52,6 @@ FAULTS: Final = {
 }
 
 
-@pytest.fixture(scope="module")
-def prepared(fresh_lab: None) -> None:
-    """Prepare the untouched lab once: the faults come after it."""
-    ran = at_hand.run_phase("prepare", "--apply")
-    assert ran.code == 0, ran.output[-3000:]
-
-
 @contextmanager
 def _broken(name: str) -> Iterator[None]:
     try:
@@ -87,7 +80,7 @@ def _rows(ran: Ran, fault: Fault) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["host-stopped", "port-taken", "docker-stopped", "docker-down", "disk-full"])
-def test_preflight_says_so_and_migrate_refuses(prepared: None, name: str) -> None:
+def test_preflight_says_so_and_migrate_refuses(prepared_lab: None, name: str) -> None:
     """Preflight names the host and the trouble and is not 0; migrate --apply is then refused; nothing is changed by either."""
     fault = FAULTS[name]
     before = at_hand.snapshot(*fault.seen)
@@ -106,7 +99,7 @@ def test_preflight_says_so_and_migrate_refuses(prepared: None, name: str) -> Non
     at_hand.assert_data_flows()
 
 
-def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared: None) -> None:
+def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared_lab: None) -> None:
     """With one host down, each row about it is UNKNOWN and names it; every other row is judged; none is left out."""
     with _broken("host-stopped"):
         ran = at_hand.run_phase("preflight")
@@ -123,7 +116,7 @@ def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared: None
 
 
 @pytest.mark.parametrize(("name", "code", "word"), [("port-taken", 1, "5432"), ("disk-full", 1, "MiB free")])
-def test_fault_after_a_good_preflight_is_undone(prepared: None, name: str, code: int, word: str) -> None:
+def test_fault_after_a_good_preflight_is_undone(prepared_lab: None, name: str, code: int, word: str) -> None:
     """A fault that comes after preflight stops the move; the source serves as before and nothing is left on the target."""
     at_hand.preflight_and_approve("--service", "postgres")
     before, first = _settings(), at_hand.orders("/state")["postgres_acked"]
@@ -140,7 +133,7 @@ def test_fault_after_a_good_preflight_is_undone(prepared: None, name: str, code:
 
 
 @pytest.mark.parametrize("phase", [("preflight",), ("migrate", "--apply")], ids=" ".join)
-def test_five_mistakes_are_told_at_once(prepared: None, tmp_path: Path, phase: tuple[str, ...]) -> None:
+def test_five_mistakes_are_told_at_once(prepared_lab: None, tmp_path: Path, phase: tuple[str, ...]) -> None:
     """An inventory with five different mistakes: all five with their paths, exit 4, no evidence, nothing changed."""
     text = (ROOT / "inventory.yaml").read_text(encoding="utf-8")
     for right, wrong, _ in MISTAKES:
@@ -175,7 +168,7 @@ def test_lab_heal_undoes_everything(raised_lab: None) -> None:
     at_hand.lab("heal")
 
 
-def test_docker_that_stops_after_a_good_preflight(prepared: None) -> None:
+def test_docker_that_stops_after_a_good_preflight(prepared_lab: None) -> None:
     """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
     at_hand.preflight_and_approve("--service", "postgres")
     with _broken("docker-stopped"):

@@ -60,13 +60,6 @@ class Ending:
     acknowledged: dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def prepared(fresh_lab: None) -> None:
-    """Prepare the untouched lab once."""
-    ran = at_hand.run_phase("prepare", "--apply", *FLAGS)
-    assert ran.code == 0, ran.output[-3000:]
-
-
 def _move_with(name: str, key: str) -> Ending:
     """Move, make the fault when the deed `key` begins, and wait for the end; the fault is healed after it."""
     at_hand.preflight_and_approve(*FLAGS)
@@ -108,20 +101,20 @@ def _ends_well(name: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "key"), EACH_KIND_ONCE)
-def test_fault_of_each_kind(prepared: None, name: str, key: str) -> None:
+def test_fault_of_each_kind(prepared_lab: None, name: str, key: str) -> None:
     """Each kind of fault once: the service ends where it was, nothing is lost and nothing is left."""
     _ends_well(name, key)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("name", "key"), EVERY)
-def test_fault_in_every_deed(prepared: None, name: str, key: str) -> None:
+def test_fault_in_every_deed(prepared_lab: None, name: str, key: str) -> None:
     """Every fault in every deed before the commit: the same."""
     _ends_well(name, key)
 
 
 @pytest.mark.full
-def test_move_works_after_all_that(prepared: None) -> None:
+def test_move_works_after_all_that(prepared_lab: None) -> None:
     """After all these faults the same move passes: nothing of them is in its way."""
     at_hand.preflight_and_approve(*FLAGS)
     ran = at_hand.run_phase("migrate", "--apply", *FLAGS, timeout_s=DEADLINE_S)

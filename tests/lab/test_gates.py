@@ -102,9 +102,8 @@ REASONS: Final = {
 }
 
 
-def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(fresh_lab: None, tmp_path: Path) -> None:
+def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(prepared_lab: None, tmp_path: Path) -> None:
     """Plan edited, window over, an approval missing, by an unlisted key or replayed, preflight too old: exit 3, hosts as before."""
-    assert at_hand.run_phase("prepare", *ONLY, "--apply").code == 0
     other = _plan(tmp_path / "other", title="Another migration")
     at_hand.preflight_and_approve(*ONLY, "--plan", other)
     shutil.copytree(APPROVALS, tmp_path / "others")

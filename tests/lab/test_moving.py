@@ -190,8 +190,7 @@ WRITER_NAME: Final = "longshore-writer"
 @pytest.mark.parametrize("strategy", ["precopy", "stop_copy", "replicate"])
 def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path) -> None:
     """A writer with numbers, 200 a second into each store, goes on through the whole move of both."""
-    at_hand.lab("reset")
-    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+    at_hand.prepared_lab()
     plan = tmp_path / "migration_plan.json"
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
     plan.write_text(text.replace('"strategy": "precopy"', f'"strategy": "{strategy}"').replace('"schemas/', f'"{ROOT}/schemas/'), encoding="utf-8")
@@ -217,9 +216,8 @@ def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path)
 
 
 def _ready(plan: Path) -> None:
-    for phase in (["prepare", "--apply"], ["preflight"]):
-        ran = at_hand.run_phase(*phase, "--plan", str(plan), "--service", "postgres", "--service", "redis", timeout_s=400)
-        assert ran.code == 0, ran.output[-3000:]
+    ran = at_hand.run_phase("preflight", "--plan", str(plan), "--service", "postgres", "--service", "redis", timeout_s=400)
+    assert ran.code == 0, ran.output[-3000:]
     approve = at_hand.run_command("approve", "--lab", "--plan", str(plan))
     assert approve.code == 0, approve.output[-2000:]
 

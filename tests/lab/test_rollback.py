@@ -11,11 +11,9 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def moved(fresh_lab: None) -> None:
-    """Move postgres and redis on the untouched lab."""
+def moved(prepared_lab: None) -> None:
+    """Move postgres and redis on the prepared lab."""
     flags = ("--service", "postgres", "--service", "redis")
-    prepare = at_hand.run_phase("prepare", "--apply", *flags)
-    assert prepare.code == 0, prepare.output[-3000:]
     at_hand.preflight_and_approve(*flags)
     migrate = at_hand.run_phase("migrate", "--apply", *flags)
     assert migrate.code == 0, migrate.output[-3000:]
