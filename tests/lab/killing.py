@@ -9,8 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,20 +70,48 @@ def run_until(wanted: Callable[[Seen], bool], *argv: str, delay_s: float = 0.0, 
     """Run a command and kill it with -9 as soon as a record is wanted, or a moment later; wait for its end."""
     last = at_hand.last_seq()
     child = start(*argv)
-    deadline, hit = time.monotonic() + deadline_s, None
-    while child.poll() is None and hit is None:
-        new = records_after(last)
-        last = new[-1].seq if new else last
-        hit = next((record for record in new if wanted(record)), None)
-        if time.monotonic() > deadline:
-            child.kill()
-            raise TimeoutError(f"{' '.join(argv)}: neither ended nor came to the record within {deadline_s:.0f} s")
-        time.sleep(LOOK_EVERY_S)
+    hit = next(_watch(child, wanted, last, deadline_s), None)
     if hit is not None:
         time.sleep(delay_s)
         os.kill(child.pid, signal.SIGKILL)
     output = child.communicate(timeout=DEADLINE_S)[0]
     return Ended(hit if hit and child.returncode else None, child.returncode, output)
+
+
+def run_through(wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv: str, frozen: bool, deadline_s: float = DEADLINE_S) -> Ended:
+    """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes on.
+
+    `killed_at` is that record, None when it never came.
+    """
+    last, hit, doing = at_hand.last_seq(), None, threading.Thread(target=deed)
+    child = start(*argv)
+    for seen in _watch(child, wanted, last, deadline_s):
+        if hit is not None:
+            continue
+        hit = seen
+        if frozen:
+            os.kill(child.pid, signal.SIGSTOP)
+        doing.start()
+        if frozen:
+            doing.join()
+            os.kill(child.pid, signal.SIGCONT)
+    output = child.communicate(timeout=DEADLINE_S)[0]
+    if hit is not None:
+        doing.join()
+    return Ended(hit, child.returncode, output)
+
+
+def _watch(child: subprocess.Popen[str], wanted: Callable[[Seen], bool], last: int, deadline_s: float) -> Iterator[Seen]:
+    """Yield each record after `last` that is wanted, as soon as it is there, until the command ends; one that does not is killed."""
+    deadline = time.monotonic() + deadline_s
+    while child.poll() is None:
+        new = records_after(last)
+        last = new[-1].seq if new else last
+        yield from filter(wanted, new)
+        if time.monotonic() > deadline:
+            child.kill()
+            raise TimeoutError(f"{child.args!r}: did not end within {deadline_s:.0f} s: {child.communicate()[0][-2000:]}")
+        time.sleep(LOOK_EVERY_S)
 
 
 def leftovers() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,6 +41,9 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "source-rebooted": _break("source-rebooted"),
     "container-exits": _kill_container,
 }
+TAKES_TIME: Final = {"source-rebooted", "container-exits"}
+"""The move goes on while these happen; it is held at its deed until the others have."""
+
 EACH_KIND_ONCE: Final = (
     ("docker-stopped", "copy-volumes"),
     ("partition", "copy-volumes"),
@@ -64,21 +66,16 @@ def _move_with(name: str, key: str) -> Ending:
     """Move, make the fault when the deed `key` begins, and wait for the end; the fault is healed after it."""
     at_hand.preflight_and_approve(*FLAGS)
     acknowledged = at_hand.orders("/state")
-    made: list[threading.Thread] = []
 
     def begins(seen: Seen) -> bool:
-        if not made and (seen.kind, seen.key) == ("intent", key):
-            made.append(threading.Thread(target=FAULTS[name]))
-            made[0].start()
-        return False
+        return (seen.kind, seen.key) == ("intent", key)
 
+    words = ("migrate", "--lab", "--apply", *FLAGS)
     try:
-        ended = killing.run_until(begins, "migrate", "--lab", "--apply", *FLAGS, deadline_s=DEADLINE_S)
+        ended = killing.run_through(begins, FAULTS[name], *words, frozen=name not in TAKES_TIME, deadline_s=DEADLINE_S)
     finally:
-        for thread in made:
-            thread.join()
         at_hand.heal()
-    assert made, f"{key} never began: {ended.output[-3000:]}"
+    assert ended.killed_at, f"{key} never began: {ended.output[-3000:]}"
     return Ending(ended.code, ended.output, acknowledged)
 
 
