@@ -24,6 +24,16 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Total:
+    """All things of a service at one moment, and their share of the most in percent."""
+
+    moment: str
+    host: str
+    count: int
+    percent: float
+
+
+@dataclass(frozen=True)
 class Prints:
     """One service's fingerprints: moments with their hosts, and the parts."""
 
@@ -35,6 +45,13 @@ class Prints:
     def same(self) -> int:
         """Return how many parts are proven to be the same before and after."""
         return sum(part.same is True for part in self.parts)
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """Return all things together at each moment, beside the most that were ever there."""
+        sums = [sum(part.counts[position] or 0 for part in self.parts) for position in range(len(self.moments))]
+        most = max([1, *sums])
+        return tuple(Total(moment, host, count, 100 * count / most) for (moment, host), count in zip(self.moments, sums, strict=True))
 
 
 def prints_of(fingerprints: Sequence[Mapping[str, Any]]) -> Iterator[Prints]:
