@@ -9,7 +9,7 @@ from typing import Any, Final
 from actions.recorded import need_recorded
 from actions.route import Route, docker_api, inspect_container
 from checks.source import kept_name
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError, RefusedError
 from engine.model import Note
 from engine.verdict import Effect, Judgement, failed, passed
 
@@ -133,13 +133,15 @@ class StopSource:
 
 
 def see_target_down(route: Route) -> None:
-    """Return when the target's container is seen stopped or absent; else a person must decide: never two writers."""
+    """Return when the target's container is seen stopped or absent, or a person said that its host is dead; never two writers."""
     by_hand = (
         f"Make sure by hand that it is stopped, then start the old one: ssh {route.target} docker stop {route.container} "
         f"&& ssh {route.source} docker start {route.container}"
     )
     try:
         inspect = inspect_container(route.fleet, route.target, route.container)
+    except BuriedError:
+        return
     except (CouldNotLookError, ActionError) as error:
         raise NeedsPersonError(
             f"{route.target}: {route.container} could not be seen stopped ({error}), so {route.source}'s was not started: "

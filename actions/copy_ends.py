@@ -10,7 +10,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -138,11 +138,12 @@ class CopyEnds:
         return self.route.fleet[host].run(argv, timeout_s=20.0).text.split() == ["true", self.route.move_label]
 
     def remove(self) -> None:
-        """Remove both ends, with all that still runs in them, and the key."""
+        """Remove both ends, with all that still runs in them, and the key; what can't be reached does not keep the rest."""
         route = self.route
-        for host in (route.source, route.target):
-            remove_helpers(route.fleet, host, route.move_label, ROLE)
-        close_channel(route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
+        with ExitStack() as last_first:
+            last_first.callback(close_channel, route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
+            for host in (route.target, route.source):
+                last_first.callback(remove_helpers, route.fleet, host, route.move_label, ROLE)
 
     def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S) -> CommandResult:
         """Run argv in an end; a non-zero exit is an ActionError."""

@@ -14,7 +14,7 @@ from actions.route import Route, docker_api, inspect_container
 from actions.specification import Specification, specification_of
 from checks.fidelity import judge_fidelity
 from checks.names import belongs_to_environment
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError, RefusedError
 from engine.model import Note
 from engine.product import LABEL_MOVE, LABEL_ROLE
 from engine.verdict import Effect, Judgement, failed, passed
@@ -151,6 +151,8 @@ class StartTarget:
             with docker_api(route.fleet, route.target, doing) as api:
                 api.stop(route.container, timeout=self.grace_s)
             status = need_container(route, route.target, route.container)["State"].get("Status")
+        except BuriedError:
+            raise
         except (CouldNotLookError, ActionError) as error:
             raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}") from error
         if status not in STOPPED_STATES:

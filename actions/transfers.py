@@ -133,10 +133,12 @@ def channel_of(move_label: str, purpose: str, peer: Peer) -> Channel:
 
 
 def close_channel(fleet: Fleet, source: str, target: str, *, move_label: str, purpose: str) -> None:
-    """Remove the temporary key on both ends, also what a crashed run left; raises when an end can't be reached."""
-    remove_key(fleet, target, key_comment(move_label, purpose))
+    """Remove the temporary key on both ends, also what a crashed run left; raises when an end can't be reached, after the other's."""
     argv = ["rm", "-rf", "--", key_directory(move_label, purpose)]
-    run_checked(fleet, source, argv, doing="remove the temporary key")
+    try:
+        remove_key(fleet, target, key_comment(move_label, purpose))
+    finally:
+        run_checked(fleet, source, argv, doing="remove the temporary key")
 
 
 def remove_key(fleet: Fleet, host: str, comment: str) -> None:

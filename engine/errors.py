@@ -7,6 +7,7 @@
     │   └── LockLostError     somebody else took over in the meantime; nothing more is done, not even undone
     ├── CouldNotLookError     no answer to a question: becomes UNKNOWN, never FAILED
     │   ├── UnreachableError  ssh, Docker or a service did not answer
+    │   │   └── BuriedError   a person said that the host is dead: nobody asks it any more
     │   └── DeadlineError     no answer in time
     ├── JournalError          the journal can't be written: nothing more may be done
     └── ActionError           a deed failed
@@ -49,6 +50,10 @@ class CouldNotLookError(LongshoreError):
 
 class UnreachableError(CouldNotLookError):
     """A host, its Docker Engine or a service did not answer."""
+
+
+class BuriedError(UnreachableError):
+    """A person said that this host is dead: it is not asked, and what was to be undone there is not waited for."""
 
 
 class DeadlineError(CouldNotLookError):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from engine.errors import CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
+from engine.errors import BuriedError, CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
 from engine.model import Action, Note
 from engine.states import FORWARD, MoveState, Past, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
@@ -256,6 +256,9 @@ class RunningMove:
             except NeedsPersonError as error:
                 self._record("undo_outcome", action, {"ok": False, "text": str(error)})
                 raise
+            except BuriedError as error:
+                self._record("undo_outcome", action, {"ok": True, "text": str(error)})
+                continue
             except LongshoreError as error:
                 self._record("undo_outcome", action, {"ok": False, "text": str(error)})
                 left = ", ".join(later.key for later in deeds[deeds.index(action) :])

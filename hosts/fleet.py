@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.environment import Environment
-from engine.errors import CouldNotLookError, RefusedError
+from engine.errors import BuriedError, CouldNotLookError, RefusedError
 from engine.product import LAB_MARKER
 from hosts.docker_sdk import connect
 from hosts.facts import HostFacts, gather_facts
@@ -38,6 +38,7 @@ class Fleet:
         self._identified: dict[str, RefusedError | None] = {}
         self._docker: dict[str, Any] = {}
         self._facts: dict[str, HostFacts | CouldNotLookError] = {}
+        self._buried: dict[str, str] = {}
 
     def _host(self, name: str, ssh_config: Path | None) -> SshHost:
         pin = self._environment.hosts[name]
@@ -61,7 +62,9 @@ class Fleet:
         return SshHost(name, pin.address, folder, (*options, *pinned))
 
     def __getitem__(self, name: str) -> SshHost:
-        """Return a host that is the one that was pinned; raises RefusedError when it is another."""
+        """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
+        if name in self._buried:
+            raise BuriedError(f"{name}: not asked: said to be dead ({self._buried[name]})")
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)
@@ -69,6 +72,11 @@ class Fleet:
         if refusal:
             raise refusal
         return host
+
+    def bury(self, name: str, reason: str) -> None:
+        """Ask a host nothing any more: a person said that it is dead."""
+        self._buried[name] = reason
+        self.forget_facts(name)
 
     def _identify(self, host: SshHost) -> RefusedError | None:
         answer = host.run(["sh", "-c", IDENTIFY], timeout_s=IDENTIFY_S)

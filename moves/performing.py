@@ -23,7 +23,7 @@ class Moves:
     """The run's moves by service.
 
     `deadline` is None when the operator gave a reason to work outside the window; `discard` leaves behind what was written
-    on the target when a service is rolled back.
+    on the target when a service is rolled back, `dead` are hosts that a person said to be so.
     """
 
     world: World
@@ -32,6 +32,7 @@ class Moves:
     deadline: Deadline | None = None
     again: frozenset[str] = frozenset()
     discard: bool = False
+    dead: frozenset[str] = frozenset()
     started: dict[str, RunningMove] = field(default_factory=dict)
 
     def __getitem__(self, service: str) -> RunningMove:
@@ -80,7 +81,7 @@ class Moves:
             return self._untracked(move, (finish,))
         running = RunningMove(
             service=service,
-            recipe=rollback_recipe(world, move, past.attempt, discard=self.discard),
+            recipe=rollback_recipe(world, move, past.attempt, discard=self.discard, dead=move.target in self.dead),
             journal=world.run,
             apply=self.apply,
             past=past,

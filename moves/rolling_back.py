@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from actions.aims import choose_aim
 from actions.asides import SetAside
-from actions.forwarders import plan_forwarders, wanted_forwarders
+from actions.forwarders import Forwarder, plan_forwarders, wanted_forwarders
 from actions.probe import MeasureOutage, StartProbe
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
 from actions.targets import CreateTarget
@@ -16,7 +16,7 @@ from checks.capacity import SpaceNeed, judge_space
 from checks.source import kept_name
 from engine.errors import CouldNotLookError
 from engine.model import Action, Fingerprint, Holds, Note
-from engine.scope import PlannedMove
+from engine.scope import PlannedMove, Scope
 from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
@@ -33,6 +33,8 @@ BEFORE_RETURN = "return"
 ASIDE_FACTOR = 1.1
 NO_DATA = "nothing beyond its files is known to compare"
 
+DEAD_STEPS = ("written-since", "stop-moved", "retire-moved")
+"""What is asked of the new host, or done there."""
 DATA_STEPS = ("set-aside", "bring-back", "prove-return")
 RETURN_STEPS = (
     "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
@@ -86,8 +88,11 @@ class Under:
         self.action.undo(note)
 
 
-def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: bool) -> tuple[Action, ...]:
-    """Return the actions that bring a committed move back; with `discard` the target's data stays there and the source's is used as it was."""
+def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: bool, dead: bool = False) -> tuple[Action, ...]:
+    """Return the actions that bring a committed move back; with `discard` the target's data stays there and the source's is used as it was.
+
+    With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
+    """
     route, product = route_of(world, move, attempt), world.product(move.service)
     places, size = places_of(world, move), preflighting.bytes_to_copy(world, move.service)
     moved = {**world.where(), move.service: move.target}
@@ -104,21 +109,26 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
         Under("prove-return", ProveVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
-        _confirm(world, move, needs_space=not discard),
-        _written_since(world, move, discard=discard),
+        _confirm_kept(world, move) if dead else _confirm(world, move, needs_space=not discard),
+        *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
         *([Under("return-probe", StartProbe(route, aim))] if aim else []),
-        StopMoved(route, product.stop_grace_s, product.clean_exit_codes),
+        *([] if dead else [StopMoved(route, product.stop_grace_s, product.clean_exit_codes)]),
         *(() if discard else data),
-        SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
+        SwitchBack(route, _relays_on(scope, back), _relays_on(scope, moved), scope.hosts),
         StartReturned(route),
         _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: serving.judge_ready(world, move.service, move.source)),
         _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
         _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: serving.judge_smoke(world, move.service, move.source)),
         *_dependants(world, move),
         *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        RetireMoved(route, creating, copying, keep=discard),
+        *([] if dead else [RetireMoved(route, creating, copying, keep=discard)]),
     )
+
+
+def _relays_on(scope: Scope, where: dict[str, str]) -> frozenset[Forwarder]:
+    """Return the relays that are wanted on the hosts of this run: none on one that is dead."""
+    return frozenset(relay for relay in wanted_forwarders(scope, where) if relay.host in scope.hosts)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> Ask:
@@ -144,6 +154,20 @@ def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
         return passed(f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}")
 
     return Ask("confirm-return", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
+
+
+def _confirm_kept(world: World, move: PlannedMove) -> Ask:
+    """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
+
+    def ask() -> Judgement:
+        name = world.entry(move.service).container
+        source = world.facts(move.source)
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+        return passed(f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it")
+
+    return Ask("confirm-return", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
 
 
 def _written_since(world: World, move: PlannedMove, *, discard: bool) -> Ask:

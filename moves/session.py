@@ -28,6 +28,7 @@ from hosts.fleet import Fleet, open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
 from moves.binding import record_plan
+from moves.burying import bury_targets, record_dead, stop_risen
 from moves.carriage import copies_live
 from moves.drilling import steps_left_out
 from moves.gates import Gates
@@ -37,7 +38,7 @@ from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD
-from moves.rolling_back import DATA_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
+from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
 from moves.waiving import load_waivers, record_waivers
@@ -80,6 +81,7 @@ class Session:
         if must_be_undone(read_return(self.world.journal, service)):
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
+        undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_is_dead else {}
         return undo | (dict.fromkeys(DATA_STEPS, "the source's data is used as it was (--discard-target-writes)") if self.options.discard else {})
 
 
@@ -120,6 +122,8 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         if command == "rollback":
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
         fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
+        buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
+        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried))
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
@@ -134,6 +138,9 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             apply=options.apply,
             lang=options.lang,
         )
+        if options.apply:
+            stop_risen(fleet, begun, journal, run)
+        record_dead(run, begun, journal, buried, options)
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         if changed := changed_since(scope, journal):
@@ -161,7 +168,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             language=language,
             progress=progress,
         )
-        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options), gates=gates, waivers=waivers)
+        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options, buried), gates=gates, waivers=waivers)
 
 
 @contextmanager
@@ -179,6 +186,6 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mi
         mirror.close()
 
 
-def _moves(world: World, command: str, options: Options) -> Moves:
+def _moves(world: World, command: str, options: Options, buried: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
-    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard)
+    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, buried)

@@ -214,6 +214,11 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
         if record.kind == "lock_broken":
             about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
             yield language.say("{host}: the lock held by {holder} was broken: {reason}", **about)
+        elif record.kind == "target_dead":
+            yield language.say("{host}: said to be dead, so nothing was asked of it: {reason}", host=body["host"], reason=body["reason"])
+        elif record.kind == "risen_stopped":
+            about = {"host": body["host"], "label": body["label"], "number": body["stopped"]}
+            yield language.say("{host}: was said to be dead and answers again; {number} containers of {label} were stopped there", **about)
         elif record.kind == "goes_on_as_begun":
             services = ", ".join(map(str, body["services"]))
             yield language.say("{services}: goes on as it began, although the plan has changed since", services=services)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ActionError, CouldNotLookError, LockLostError, NeedsPersonError
+from engine.errors import ActionError, BuriedError, CouldNotLookError, LockLostError, NeedsPersonError
 from engine.model import Note
 from engine.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
 from engine.states import MoveState, Past, backward
@@ -319,3 +319,20 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
     move.perform("prove")
 
     assert diary.told[-1][2]["note"] == {"proven": "1,204 entries"}
+
+
+def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
+    """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
+    world: list[str] = []
+    deeds = (Deed("stop", world), Deed("create", world, undo_fails=BuriedError("wf002: not asked: said to be dead (burnt)")))
+    move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
+    for deed in deeds:
+        assert move.perform(deed.key).passed
+
+    move.perform("start")
+
+    assert world[-2:] == ["undo create create", "undo stop stop"]
+    assert move.state is MoveState.UNDONE
+    assert [body for kind, key, body in diary.told if (kind, key) == ("undo_outcome", "create")] == [
+        {"ok": True, "text": "wf002: not asked: said to be dead (burnt)"}
+    ]

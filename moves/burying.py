@@ -1,0 +1,88 @@
+"""A target that is gone for good: a person says so, its services go back without it, and it is stopped should it rise again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actions.labels import move_label
+from actions.route import run_checked, write_audit
+from engine.errors import CouldNotLookError, InputError, RefusedError
+from engine.journal import Journal, Run
+from engine.options import Options
+from engine.product import LABEL_MOVE
+from engine.scope import PlannedMove, Scope
+from hosts.fleet import Fleet
+from moves.past import read_return
+from moves.rolling_back import must_be_undone
+
+DEAD: Final = "target_dead"
+"""The journal's record of a host that a person said to be dead: its name, the reason, and the labels of what ran there."""
+RISEN: Final = "risen_stopped"
+FLAG: Final = "--target-is-dead"
+KNOCK_S: Final = 15.0
+STOP_S: Final = 180.0
+STOP: Final = """\
+ids=$(docker ps -q --filter "label=$1") || exit 1
+[ -z "$ids" ] || { docker update --restart no $ids >/dev/null && docker stop $ids >/dev/null && printf '%s\\n' $ids; }
+"""
+
+
+def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options, command: str) -> frozenset[str]:
+    """Have the new hosts of the chosen services asked nothing any more, and return them.
+
+    Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
+    its cutover would be lost without anybody having said so.
+    """
+    if command != "rollback" or not options.services:
+        raise InputError(f"{FLAG}: goes with a rollback of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON")
+    reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
+    for host in sorted(hosts):
+        if _answers(fleet, host):
+            raise RefusedError(
+                f"{host}: answers through ssh, so it is not dead. Expected: no answer. Leave {FLAG} out; look: ssh {host} docker ps -a"
+            )
+    lost = [move for move in scope.moves if not options.discard and not must_be_undone(read_return(journal, move.service))]
+    if lost:
+        names = ", ".join(f"{move.service} on {move.target}" for move in lost)
+        raise RefusedError(
+            f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to the data as it was before "
+            "the move, add --discard-target-writes"
+        )
+    for host in hosts:
+        fleet.bury(host, reason)
+    return frozenset(hosts)
+
+
+def _answers(fleet: Fleet, host: str) -> bool:
+    try:
+        return fleet[host].run(["true"], timeout_s=KNOCK_S).exit_code == 0
+    except CouldNotLookError:
+        return False
+
+
+def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
+    """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise."""
+    for host in sorted(hosts):
+        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply else []
+        run.record(DEAD, body={"host": host, "reason": options.target_is_dead, "labels": labels})
+
+
+def _label(scope: Scope, journal: Journal, move: PlannedMove) -> str:
+    return move_label(scope.environment.environment, move.service, read_return(journal, move.service).attempt)
+
+
+def stop_risen(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
+    """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits."""
+    stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RISEN)}
+    for record in journal.records(kind=DEAD):
+        host = str(record.body["host"])
+        for label in record.body["labels"]:
+            if host not in scope.hosts or (host, label) in stopped:
+                continue
+            try:
+                write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was said to be dead")
+                argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
+                found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
+            except CouldNotLookError:
+                continue
+            run.record(RISEN, body={"host": host, "label": label, "stopped": len(found)})

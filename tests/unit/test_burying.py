@@ -1,0 +1,137 @@
+"""A dead target: only a person says so, never of a host that answers, and what rises there is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actions.containers import see_target_down
+from actions.route import Route
+from engine.errors import BuriedError, CouldNotLookError, InputError, RefusedError, UnreachableError
+from engine.journal import Journal, Run
+from engine.options import Options
+from engine.scope import Scope, build_scope
+from engine.secret import Redactor
+from engine.states import MoveState
+from hosts.fleet import Fleet
+from moves import burying
+from tests.unit.making_facts import FakeHost
+from tests.unit.making_files import make_environment, make_inventory, make_plan
+
+REASON = "disk controller burnt"
+
+
+@dataclass
+class FakeFleet:
+    """Hosts that answer from a script; who is not among them does not answer."""
+
+    hosts: dict[str, FakeHost]
+    buried: dict[str, str] = field(default_factory=dict)
+    token: str | None = None
+
+    def __getitem__(self, name: str) -> FakeHost:
+        """Return a host, or raise as one that is away."""
+        if name not in self.hosts:
+            raise UnreachableError(f"{name}: no answer")
+        return self.hosts[name]
+
+    def bury(self, name: str, reason: str) -> None:
+        """Remember who is dead."""
+        self.buried[name] = reason
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a run with its journal."""
+    journal = Journal.open(tmp_path / "journal.sqlite", redactor=Redactor())
+    return journal.start_run(command="rollback", environment="lab", plan_digest="d", operator="me", version="0", commit="0", argv=[])
+
+
+def _scope(service: str) -> Scope:
+    return build_scope(make_inventory(), make_plan(), make_environment(), services=(service,), waves=())
+
+
+def _options(**given: Any) -> Options:
+    asked = Options("lab", ("redis",), (), True, Path("i"), Path("p"), None, (), target_is_dead=REASON)
+    return replace(asked, **given)
+
+
+def _stands(run: Run, state: MoveState) -> None:
+    run.record("move_state", service="redis", body={"state": state.value})
+
+
+def test_a_dead_target_is_asked_nothing(run: Run) -> None:
+    """Said of a host that does not answer, with the writes given up: it is buried."""
+    _stands(run, MoveState.DONE)
+    scope, fleet = _scope("redis"), FakeFleet({})
+    target = scope.moves[0].target
+
+    buried = burying.bury_targets(fleet, scope, run.journal, _options(discard=True), "rollback")  # type: ignore[arg-type]
+
+    assert buried == {target}
+    assert fleet.buried == {target: REASON}
+
+
+def test_a_host_that_answers_is_not_dead(run: Run) -> None:
+    """Nobody is buried alive."""
+    scope = _scope("redis")
+    fleet = FakeFleet({scope.moves[0].target: FakeHost(scope.moves[0].target)})
+
+    with pytest.raises(RefusedError, match="answers through ssh, so it is not dead"):
+        burying.bury_targets(fleet, scope, run.journal, _options(discard=True), "rollback")  # type: ignore[arg-type]
+
+    assert not fleet.buried
+
+
+def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:
+    """After the commit clients wrote to the dead host: that is refused without the flag that says so, and free before the commit."""
+    scope, fleet = _scope("redis"), FakeFleet({})
+    _stands(run, MoveState.COMMITTED)
+    with pytest.raises(RefusedError, match="add --discard-target-writes"):
+        burying.bury_targets(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
+
+    _stands(run, MoveState.UNDONE)
+    _stands(run, MoveState.IN_PROGRESS)
+    assert burying.bury_targets(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("command", "services"), [("migrate", ("redis",)), ("rollback", ())])
+def test_it_goes_with_a_rollback_by_name(run: Run, command: str, services: tuple[str, ...]) -> None:
+    """Everything else is wrong input."""
+    with pytest.raises(InputError, match="goes with a rollback of services given by name"):
+        burying.bury_targets(FakeFleet({}), _scope("redis"), run.journal, _options(services=services), command)  # type: ignore[arg-type]
+
+
+def test_what_rises_is_stopped_once(run: Run) -> None:
+    """The next run that reaches the host stops what carries the move's label; the one after has nothing to do."""
+    _stands(run, MoveState.DONE)
+    scope = _scope("redis")
+    target = scope.moves[0].target
+    burying.record_dead(run, scope, run.journal, frozenset({target}), _options())
+
+    burying.stop_risen(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
+    assert not run.journal.records(kind=burying.RISEN)
+
+    risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
+    for _ in range(2):
+        burying.stop_risen(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
+    asked = [argv for argv, _ in risen.asked if "docker stop" in " ".join(argv)]
+    assert [argv[-1] for argv in asked] == ["longshore.move=production/redis/1"]
+    assert [record.body["stopped"] for record in run.journal.records(kind=burying.RISEN)] == [1]
+
+
+def test_a_buried_host_is_not_asked() -> None:
+    """Whoever asks the fleet for it is told why it gets no answer; to the deed that must see it down that is an answer."""
+    fleet = Fleet(["wf001"], make_environment(), None)
+    try:
+        fleet.bury("wf001", REASON)
+        with pytest.raises(BuriedError, match=r"wf001: not asked: said to be dead \(disk controller burnt\)"):
+            _ = fleet["wf001"]
+        with pytest.raises(CouldNotLookError):
+            fleet.facts("wf001")
+        see_target_down(Route(fleet, "redis", "redis", "wf005", "wf001", "lab/redis/1"))
+    finally:
+        fleet.close()
