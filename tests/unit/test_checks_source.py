@@ -12,7 +12,6 @@ from checks.drills import Drill
 from checks.guards import judge_guards, judge_movable
 from checks.logs import judge_logs, read_log_lines
 from checks.source import judge_source_stays_stopped
-from engine.errors import CouldNotLookError
 from engine.model import LogPattern
 from engine.verdict import Judgement, Verdict
 from tests.unit.making_facts import FakeHost, make_container, make_host
