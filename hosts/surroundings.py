@@ -52,9 +52,9 @@ class ContainerSockets:
 class FirewallVerdict(str, Enum):
     """What a firewall's rule does with a packet that no earlier rule took."""
 
+    ACCEPT = "ACCEPT"
     DROP = "DROP"
     REJECT = "REJECT"
-    OTHER = "OTHER"
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _kernel_address(words: str) -> str:
 
 
 def parse_firewall(text: str) -> tuple[FirewallRule, ...]:
-    """Parse the rules that drop or reject, and policies that drop, of iptables-save and of `nft list ruleset`.
+    """Parse the rules that accept, drop or reject, in their order, and policies that drop, of iptables-save and of `nft list ruleset`.
 
     When both tell, iptables' own words count: its rules stand in nft's answer again.
     """
@@ -142,7 +142,7 @@ def _saved_rules(text: str) -> Iterator[FirewallRule]:
         elif table == "filter" and (chain := CHAIN.match(line)) and chain["policy"] == "DROP":
             yield FirewallRule(chain["chain"], f"policy of {chain['chain']}: DROP", FirewallVerdict.DROP)
         elif table in {"filter", "raw"} and line.startswith("-A "):
-            target = re.search(r"-j (DROP|REJECT)\b", line)
+            target = re.search(r"-j (ACCEPT|DROP|REJECT)\b", line)
             if target:
                 yield _rule(line.split()[1], line, FirewallVerdict(target[1]))
 
@@ -154,7 +154,7 @@ def _nft_rules(text: str) -> Iterator[FirewallRule]:
             chain = begun[1]
         elif NFT_POLICY.search(line):
             yield FirewallRule(chain, f"policy of {chain}: drop", FirewallVerdict.DROP)
-        elif found := re.search(r"\b(drop|reject)\b", line):
+        elif found := re.search(r"\b(accept|drop|reject)\b", line):
             yield _rule(chain, line, FirewallVerdict(found[1].upper()))
 
 

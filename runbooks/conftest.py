@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.network import Matrix
 from checks.port_tables import tables_of
 from checks.references import References
 from engine.errors import CouldNotLookError, InputError, LongshoreError, RefusedError
@@ -27,6 +28,7 @@ from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
 from moves.gates import Gates
 from moves.manual import asked
+from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
 from moves.signing import signer_of
@@ -195,5 +197,14 @@ def references(pytestconfig: pytest.Config) -> References:
     """Find who depends on whom once, and write the table into the evidence."""
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)
+    world.run.record(RECORD, body=found.table().body())
+    return found
+
+
+@pytest.fixture(scope="session")
+def network(pytestconfig: pytest.Config) -> Matrix:
+    """Try every port that hosts need of each other once, and write the requirements into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    found = look_at_network(world)
     world.run.record(RECORD, body=found.table().body())
     return found

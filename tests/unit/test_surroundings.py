@@ -76,12 +76,13 @@ def test_a_containers_connections_are_read_from_the_kernel() -> None:
     assert seen[42].connections == (Connection("172.18.0.2", 80, "172.18.0.3", 54321),)
 
 
-def test_rules_that_stop_packets_are_read() -> None:
+def test_rules_of_a_firewall_are_read() -> None:
     """Policies, ports and lists of them; a rule that holds for some is narrow; nft does not tell iptables' rules again."""
     rules = parse_firewall(SAVED)
 
     assert [(rule.chain, rule.verdict, rule.protocol, rule.ports, rule.is_narrow) for rule in rules] == [
         ("INPUT", FirewallVerdict.DROP, "", frozenset(), False),
+        ("INPUT", FirewallVerdict.ACCEPT, "tcp", {22, 8000, 8001, 8002}, False),
         ("INPUT", FirewallVerdict.DROP, "tcp", {5432}, True),
         ("DOCKER-USER", FirewallVerdict.REJECT, "tcp", {6379}, False),
     ]
