@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from actions.forwarders import wanted_forwarders
-from checks.network import Matrix, Need, join_matrix
+from actions.labels import move_label
+from actions.trial import listening
+from checks.network import Matrix, Need, explaining_rule, join_matrix, listens_at
 from engine.errors import CouldNotLookError
+from engine.saga import PlannedOnly
 from engine.scope import Scope
+from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
-from hosts.reaching import Reached, try_connections
+from hosts.reaching import Outcome, Reached, try_connections
 from moves.world import World
 
 SSH: Final = 22
@@ -81,6 +85,51 @@ def _facts(world: World, hosts: Iterable[str]) -> dict[str, HostFacts]:
         except CouldNotLookError:
             continue
     return found
+
+
+def try_with_listeners(world: World, host: str, *, apply: bool) -> Judgement:
+    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
+    facts = world.facts(host)
+    facts.need_sockets()
+    needs = [need for need in list_needs(world.scope, world.where()) if need.to == host and listens_at(facts, need.port) is False]
+    if not apply:
+        ports = ", ".join(str(port) for port in sorted({need.port for need in needs}))
+        raise PlannedOnly(f"{host}: listen on {ports or 'no port'} for some seconds, and connect from the hosts that will need them")
+    if not needs:
+        return passed(f"{host}: something listens already at every port that others need there")
+    with listening(world.fleet, host, {need.port for need in needs}, move_label=move_label(world.scope.environment.environment, "network", 1)):
+        tried = {need: _try_one(world, need) for need in needs}
+    for need, (outcome, _) in tried.items():
+        world.run.record(TRIAL, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value})
+    return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
+
+
+def _try_one(world: World, need: Need) -> tuple[Outcome, str]:
+    """Return how a try ended, and the host's words; a host that does not answer has not tried."""
+    found = _try(world, need.host, [need])
+    if isinstance(found, str):
+        return Outcome.NOT_TRIED, found
+    tried = found.tries.get((need.address, need.port))
+    return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, "no answer about it")
+
+
+def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts]) -> Judgement:
+    """Judge whether each host reached the listener; a firewall's rule that explains why not is told."""
+    wrong = []
+    for need, (outcome, words) in tried.items():
+        rule = explaining_rule(need, outcome, facts)
+        if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
+            wrong.append(f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}")
+    untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
+    if wrong:
+        return failed(
+            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. Open it in the firewalls between "
+            f"and on {host}, then: nox -s prepare -- --apply",
+            tuple(wrong),
+        )
+    if untried:
+        return unknown(f"{host}: {len(untried)} of {len(tried)} ways could not be tried: {untried[0]}. Expected: bash or nc there", tuple(untried))
+    return passed(f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried))
 
 
 def proven_needs(world: World, needs: Iterable[Need]) -> dict[Need, str]:
