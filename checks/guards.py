@@ -6,22 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.errors import CouldNotLookError
-from engine.model import ContainerFacts, Host
+from engine.model import ContainerFacts
 from engine.verdict import Judgement, failed, passed
 from hosts.facts import HostFacts
 
-LOOK_S: Final = 30.0
 UPDATERS: Final = ("watchtower", "ouroboros", "diun", "portainer")
-
-FIND_MENTIONS: Final = """\
-name=$1
-for place in /etc/systemd/system /usr/local/lib/systemd/system /etc/cron.d /etc/crontab /var/spool/cron \
-             /etc/rc.local /etc/init.d; do
-  [ -e "$place" ] && grep -rlIF -- "$name" "$place" 2>/dev/null
-done
-exit 0
-"""
 
 
 @dataclass(frozen=True)
@@ -30,17 +19,6 @@ class Guard:
 
     kind: str
     where: str
-
-
-def read_mentions(host: Host, container: str) -> tuple[str, ...]:
-    """Return files of systemd and cron on the host that mention the container's name."""
-    result = host.run(["sh", "-c", FIND_MENTIONS, "find", container], timeout_s=LOOK_S)
-    if result.exit_code != 0:
-        raise CouldNotLookError(
-            f"{host.name}: could not search systemd and cron for {container}: {result.error_text}. "
-            f"Try: ssh {host.name} grep -rl {container} /etc/systemd/system /etc/cron.d"
-        )
-    return tuple(line for line in result.text.splitlines() if line)
 
 
 def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str]) -> tuple[Guard, ...]:

@@ -155,6 +155,25 @@ class LogPattern:
 
 
 @dataclass(frozen=True)
+class KernelNeed:
+    """A setting of the host's kernel that a product needs: a number of at least `at_least`, or one of `words`; and who asks for it."""
+
+    setting: str  # "vm.overcommit_memory", "transparent_hugepage"
+    reason: str
+    at_least: int | None = None
+    words: tuple[str, ...] = ()
+
+    def is_met(self, seen: str) -> bool:
+        """Return whether a value is enough."""
+        return seen in self.words or (self.at_least is not None and seen.isdigit() and int(seen) >= self.at_least)
+
+    @property
+    def text(self) -> str:
+        """Return what is expected."""
+        return f"at least {self.at_least}" if self.at_least is not None else " or ".join(self.words)
+
+
+@dataclass(frozen=True)
 class RestoreCommand:
     """How one logical export comes back, as data: argv reads the export from standard input, `argv` holds no secret.
 
@@ -206,6 +225,13 @@ class Restorable(Protocol):
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
         """Return how its logical exports come back (empty: from its archived volumes, as they are)."""
+
+
+@runtime_checkable
+class NeedsKernel(Protocol):
+    """A product that needs the host's kernel set in some way. Optional."""
+
+    kernel_needs: tuple[KernelNeed, ...]
 
 
 Note = dict[str, Any]

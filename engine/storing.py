@@ -12,7 +12,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, Text, create_engine, event, insert, inspect, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import DatabaseError, OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
@@ -22,7 +38,7 @@ from engine.place import Place
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""
@@ -43,7 +59,16 @@ RECORDS: Final = Table(
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
-OURS: Final = frozenset({"records", "schema_version", "alembic_version"})
+SAMPLES: Final = Table(
+    "samples",
+    METADATA,
+    Column("at", Text, nullable=False, index=True),
+    Column("host", Text, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("memory_bytes", BigInteger),
+    Column("cpu_s", Float),
+)
+OURS: Final = frozenset({"records", "samples", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.errors import CouldNotLookError
 from engine.model import ContainerFacts, Host
+from hosts.surroundings import Surroundings
 
 SCRIPT: Final = (Path(__file__).parent / "facts_script.sh").read_bytes()
 TRIP_S: Final = 60.0
@@ -116,6 +117,7 @@ class HostFacts:
     path_sizes: Mapping[str, int] = field(default_factory=dict)
     listening_error: str = ""
     clock_uncertainty_s: float = 0.0
+    around: Surroundings = field(default_factory=Surroundings)
 
     def container(self, name: str) -> ContainerFacts | None:
         """Return a container by name; raises CouldNotLookError when the engine did not answer."""

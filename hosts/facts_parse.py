@@ -12,6 +12,7 @@ from typing import Any, Final
 from engine.errors import CouldNotLookError
 from engine.model import ContainerFacts, MountFacts
 from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
+from hosts.surroundings_parse import Answer, parse_surroundings
 
 PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
 DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
@@ -90,6 +91,7 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
         path_sizes=sizes,
         listening_error=_reason(sockets) if sockets.status else "",
+        around=parse_surroundings(host, {name: Answer(one.text, one.status, _reason(one)) for name, one in found.items()}, info),
     )
 
 

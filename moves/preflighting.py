@@ -71,7 +71,7 @@ def dropped_mounts(world: World, service: str) -> tuple[str, ...]:
 def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
     facts, container = _source(world, service)
-    mentions = guards.read_mentions(world.fleet[facts.host], container.name)
+    mentions = facts.around.mentioning(container.name)
     held = world.entry(service).guards
     return guards.judge_movable(container), guards.judge_guards(facts, container, mentions, held)
 

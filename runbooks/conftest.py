@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from checks.network import Matrix
 from checks.port_tables import tables_of
+from checks.references import References
 from engine.errors import CouldNotLookError, InputError, LongshoreError, RefusedError
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
@@ -16,13 +18,17 @@ from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK, WAIVERS
 from engine.saga import RunningMove
+from engine.scope import Scope
 from engine.tables import RECORD
 from engine.verdict import ExitCode, Judgement
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
 from moves.attesting import judge_manual
+from moves.capacity import Capacity, read_capacity, targets_of
+from moves.foreseeing import find_references
 from moves.gates import Gates
 from moves.manual import asked
+from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
 from moves.signing import signer_of
@@ -93,11 +99,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each step its subjects: the hosts, or the plan's moves in order."""
     scope = metafunc.config.stash[SESSION].scope
     if "machine" in metafunc.fixturenames:
-        everywhere = metafunc.definition.get_closest_marker("every_host") is not None
-        metafunc.parametrize("machine", scanned_hosts(scope) if everywhere else scope.hosts)
+        metafunc.parametrize("machine", _machines(metafunc.definition, scope))
     if "move" in metafunc.fixturenames:
         marks = [pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in scope.moves]
         metafunc.parametrize("move", marks, indirect=True)
+
+
+def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
+    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to."""
+    if item.get_closest_marker("every_host"):
+        return scanned_hosts(scope)
+    return targets_of(scope) if item.get_closest_marker("target_hosts") else scope.hosts
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -169,3 +181,30 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
     for table in tables_of(scan.report):
         world.run.record(RECORD, body=table.body())
     return scan
+
+
+@pytest.fixture(scope="session")
+def capacity(pytestconfig: pytest.Config) -> Capacity:
+    """Read the samples of the targets once, and write the table into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    found = read_capacity(world)
+    world.run.record(RECORD, body=found.table().body())
+    return found
+
+
+@pytest.fixture(scope="session")
+def references(pytestconfig: pytest.Config) -> References:
+    """Find who depends on whom once, and write the table into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    found = find_references(world)
+    world.run.record(RECORD, body=found.table().body())
+    return found
+
+
+@pytest.fixture(scope="session")
+def network(pytestconfig: pytest.Config) -> Matrix:
+    """Try every port that hosts need of each other once, and write the requirements into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    found = look_at_network(world)
+    world.run.record(RECORD, body=found.table().body())
+    return found

@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, RestoreCommand, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, KernelNeed, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 
 TIMEOUT_S: Final = 10.0
@@ -58,6 +58,11 @@ class Product:
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes = frozenset({0, 143})
+    # https://redis.io/docs/latest/operate/oss_and_stack/management/admin/: a fork for saving fails or stalls otherwise.
+    kernel_needs = (
+        KernelNeed("vm.overcommit_memory", "Redis' administration page: background saving may fail", words=("1",)),
+        KernelNeed("transparent_hugepage", "Redis' administration page: latency after each fork", words=("madvise", "never")),
+    )
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ("/data",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108

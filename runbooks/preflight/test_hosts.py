@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from checks.hosts import judge_clock, judge_docker, judge_reached, judge_versions
+from checks.machine import judge_synchronised
 from checks.port_judgements import judge_compose_understood
 from engine.steps import Judge
 from hosts.facts import HostFacts
+from moves.capacity import Capacity
+from moves.foreseeing import judge_engine
 from moves.port_scanning import PortScan
 from moves.world import World
 
@@ -37,6 +40,49 @@ def test_versions_are_known_to_work(facts: HostFacts, world: World, judge: Judge
 def test_clock_is_right(facts: HostFacts, judge: Judge) -> None:
     """Its clock agrees with ours within a second."""
     judge(judge_clock(facts))
+
+
+@pytest.mark.step("clock-kept")
+@pytest.mark.severity("warning")
+def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
+    """Its clock is kept right by a time server."""
+    judge(judge_synchronised(facts))
+
+
+@pytest.mark.step("engine-ordinary")
+def test_engine_is_ordinary(facts: HostFacts, world: World, judge: Judge) -> None:
+    """Its Docker Engine runs with root's users as they are: neither rootless nor remapped."""
+    judge(judge_engine(world, facts))
+
+
+@pytest.mark.step("memory-after")
+@pytest.mark.target_hosts
+def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
+    """Its memory stays below its threshold once all services are there."""
+    judge(capacity.judge_memory(machine))
+
+
+@pytest.mark.step("processors-after")
+@pytest.mark.severity("warning")
+@pytest.mark.target_hosts
+def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> None:
+    """Its processors stay below their threshold once all services are there."""
+    judge(capacity.judge_processors(machine))
+
+
+@pytest.mark.step("disk-after")
+@pytest.mark.target_hosts
+def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
+    """Its disks stay below their threshold once the data of all services is there."""
+    judge(capacity.judge_disk(machine))
+
+
+@pytest.mark.step("baseline-known")
+@pytest.mark.severity("warning")
+@pytest.mark.target_hosts
+def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> None:
+    """What it and the services that come need on a busy day is known from samples."""
+    judge(capacity.judge_baseline(machine))
 
 
 @pytest.mark.step("compose-understood")

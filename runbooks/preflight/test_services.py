@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checks.port_judgements import judge_ports_after_moves
+from checks.references import References, judge_links_declared
 from engine.saga import RunningMove
 from engine.steps import Judge
-from moves import preflighting
+from moves import foreseeing, preflighting
 from moves.port_scanning import PortScan
 from moves.serving import judge_source_serves
 from moves.world import World
@@ -51,6 +52,26 @@ def test_data_fits(move: RunningMove, world: World, judge: Judge) -> None:
     judge(*preflighting.judge_disk(world, move.service))
 
 
+@pytest.mark.step("disk-usable")
+def test_disk_can_be_used(move: RunningMove, world: World, judge: Judge) -> None:
+    """The new host's disks can be written and have inodes left."""
+    judge(*foreseeing.judge_place(world, move.service))
+
+
+@pytest.mark.step("kernel-fits")
+@pytest.mark.severity("warning")
+def test_kernel_fits(move: RunningMove, world: World, judge: Judge) -> None:
+    """The new host's kernel is set as the service needs it, and gives no less than the old one's."""
+    judge(foreseeing.judge_kernel(world, move.service))
+
+
+@pytest.mark.step("owners-free")
+@pytest.mark.severity("warning")
+def test_owners_are_nobody_else(move: RunningMove, world: World, judge: Judge) -> None:
+    """The users that own its files are nobody else on the new host."""
+    judge(foreseeing.judge_owners(world, move.service))
+
+
 @pytest.mark.step("ports-free")
 def test_ports_are_free(move: RunningMove, world: World, judge: Judge) -> None:
     """Its published ports are free on the new host."""
@@ -73,6 +94,13 @@ def test_names_are_free(move: RunningMove, world: World, judge: Judge) -> None:
 def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> None:
     """Every application that depends on it can go on reaching it under the old name and port."""
     judge(preflighting.judge_links(world, move.service))
+
+
+@pytest.mark.step("links-declared")
+@pytest.mark.severity("warning")
+def test_links_are_declared(move: RunningMove, references: References, judge: Judge) -> None:
+    """Every container that it talks with is a declared link, by its settings and its open connections."""
+    judge(judge_links_declared(references, move.service))
 
 
 @pytest.mark.step("backup-present")

@@ -6,6 +6,7 @@ import pytest
 
 from engine.saga import RunningMove
 from engine.steps import Judge
+from moves.network import try_with_listeners
 from moves.preparing import ship_toolbox
 from moves.session import Session
 
@@ -16,6 +17,13 @@ pytestmark = [pytest.mark.prepare, pytest.mark.changes_state]
 def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) -> None:
     """The toolbox image is on the host, so that nothing else need be installed there."""
     judge(ship_toolbox(session.world, machine, apply=session.options.apply))
+
+
+@pytest.mark.step("network-tried")
+@pytest.mark.target_hosts
+def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
+    """The ports that others will need on it were reached from them, with a listener where nothing listens yet."""
+    judge(try_with_listeners(session.world, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("image-shipped")

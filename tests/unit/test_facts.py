@@ -174,7 +174,7 @@ def test_the_clock_is_read_at_both_ends_of_the_trip(first: str, last: str, offse
 
 def test_the_script_asks_the_time_first_and_last() -> None:
     """Between them lies everything that takes long: only the ways there and back are uncertain."""
-    sections = re.findall(r"^ *section (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
+    sections = re.findall(r"^ *(?:section|start) (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
 
     assert (sections[0], sections[-1]) == ("clock_first", "clock_last")
     assert (parsed().clock_offset_s, parsed().clock_uncertainty_s) == (pytest.approx(0.0, abs=1e-5), pytest.approx(0.1, abs=1e-5))
@@ -256,7 +256,7 @@ def test_a_section_that_never_came_is_no_answer() -> None:
 
 def test_the_script_hands_on_the_failure_of_a_list() -> None:
     """`ids=$(docker ps) ; [ -z "$ids" ]` would take a list that failed for an empty one."""
-    lines = [line for line in SCRIPT.decode().splitlines() if re.search(r"section (containers|images|volumes|networks) ", line)]
+    lines = [line for line in SCRIPT.decode().splitlines() if re.search(r"start (containers|images|volumes|networks) ", line)]
 
     assert [line.split()[1] for line in lines] == ["containers", "images", "volumes", "networks"]
     assert all(") || exit; [ -z" in line for line in lines)

@@ -1,0 +1,83 @@
+"""How much hosts and containers need, from samples taken over days where there are enough, else from one moment. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Final, TypeVar
+
+from engine.samples import HOST, Sample
+from hosts.facts import HostFacts
+
+Number = TypeVar("Number", int, float)
+SHARE: Final = 0.95
+"""A peak that lasts less than a twentieth of the time is ridden out."""
+FEWEST: Final = 12
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a host or a container needs: memory in bytes, processors (1.5 = one and a half); None: not known."""
+
+    memory_bytes: int | None
+    processors: float | None
+    samples: int = 0
+    hours: float = 0.0
+
+    def is_enough(self, at_least_h: float) -> bool:
+        """Return whether it was seen over enough time."""
+        return self.samples >= FEWEST and self.hours >= at_least_h
+
+    @property
+    def text(self) -> str:
+        """Return what it is drawn from."""
+        return f"{self.samples:,} samples over {self.hours:.0f} h" if self.samples else "this moment only"
+
+
+def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:
+    """Return what samples tell: 95 of 100 needed no more; processors are counted between two samples, but not over a restart."""
+    mine = sorted((one for one in samples if (one.host, one.container) == (host, container)), key=lambda one: one.at)
+    memory = [one.memory_bytes for one in mine if one.memory_bytes is not None]
+    rates = [rate for one, other in pairwise(mine) if (rate := _rate(one, other)) is not None]
+    hours = (mine[-1].at - mine[0].at).total_seconds() / 3600 if mine else 0.0
+    return Load(_high(memory), _high(rates), len(mine), hours)
+
+
+def _rate(one: Sample, other: Sample) -> float | None:
+    seconds = (other.at - one.at).total_seconds()
+    if one.cpu_s is None or other.cpu_s is None or seconds <= 0 or other.cpu_s < one.cpu_s:
+        return None
+    return (other.cpu_s - one.cpu_s) / seconds
+
+
+def _high(values: Sequence[Number]) -> Number | None:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(SHARE * len(ordered)))] if ordered else None
+
+
+def load_now(facts: HostFacts) -> Load:
+    """Return what a host needs at this moment: memory that is not available, and its load of the last minute as processors."""
+    memory = facts.memory_total_bytes - facts.memory_available_bytes if facts.memory_total_bytes else None
+    return Load(memory, min(facts.load_1m, float(facts.cpus)) if facts.cpus else None)
+
+
+def container_load_now(facts: HostFacts, name: str) -> Load:
+    """Return what a container needs at this moment: its memory, and its processors on average since it was started."""
+    container = facts.container(name)
+    usage = facts.around.usage.get(container.id) if container else None
+    if container is None or usage is None:
+        return Load(None, None)
+    age_s = (facts.gathered_at - _started(container.raw, facts.gathered_at)).total_seconds()
+    return Load(usage.memory_bytes, usage.cpu_s / age_s if usage.cpu_s is not None and age_s >= 1 else None)
+
+
+def _started(raw: object, otherwise: datetime) -> datetime:
+    """Return when a container was started; Docker tells it with nanoseconds, which Python's parser leaves out from 3.11 on."""
+    state = raw.get("State") if isinstance(raw, dict) else None
+    text = str((state or {}).get("StartedAt") or "")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise

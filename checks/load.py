@@ -1,0 +1,129 @@
+"""Will a target still have room for work once all its moves are done: memory, processors, disk, against the thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from checks.baseline import Load
+from checks.capacity import SpaceNeed, judge_disk_after
+from engine.verdict import Judgement, failed, passed, unknown
+from hosts.facts import HostFacts
+
+SAMPLE = "Take samples for some days: nox -s sample (docs/sampling.md has the timer)"
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A container that comes to a target, and what it needs where it is."""
+
+    service: str
+    load: Load
+
+
+@dataclass(frozen=True)
+class TargetLoad:
+    """What a target needs now and what comes to it; from samples when all of them are enough, else from this moment."""
+
+    facts: HostFacts
+    host: Load
+    arriving: tuple[Arriving, ...]
+
+    @property
+    def is_sampled(self) -> bool:
+        """Return whether it is drawn from samples."""
+        return all(load.samples for load in self.loads)
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """Return the host's load and that of all that arrives."""
+        return (self.host, *(one.load for one in self.arriving))
+
+    @property
+    def text(self) -> str:
+        """Return what it is drawn from, as its weakest part."""
+        return min(self.loads, key=lambda load: load.samples).text
+
+
+def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float) -> TargetLoad:
+    """Return a target's load from samples where the host and all that arrives have enough of them, else from this moment."""
+    host, services = sampled
+    is_enough = host.is_enough(at_least_h) and all(load.is_enough(at_least_h) for load in services.values())
+    chosen_host, chosen = sampled if is_enough else now
+    return TargetLoad(facts, chosen_host, tuple(Arriving(name, load) for name, load in chosen.items()))
+
+
+def judge_baseline(host: str, loads: Mapping[str, Load], at_least_h: float) -> Judgement:
+    """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not known."""
+    few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
+    if few:
+        told = tuple(f"{name}: {load.text if load.samples else 'no samples'}" for name, load in few.items())
+        return unknown(
+            f"{host}: not enough data of {len(few)} of {len(loads)}: {told[0]}. Expected: {at_least_h:g} h of samples of each. What it carries "
+            f"after the moves is judged by this moment alone. {SAMPLE}",
+            told,
+        )
+    hours = min(load.hours for load in loads.values())
+    return passed(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h", hours=round(hours, 1))
+
+
+def judge_memory_after(target: TargetLoad, threshold_percent: float) -> Judgement:
+    """Judge whether the target's memory stays below its threshold once all is there."""
+    total = target.facts.memory_total_bytes
+    blind = _blind(target, {one.service: one.load.memory_bytes for one in target.arriving}, target.host.memory_bytes if total else None)
+    if blind:
+        return _unknown(target, "memory", blind)
+    needed = (target.host.memory_bytes or 0) + sum(one.load.memory_bytes or 0 for one in target.arriving)
+    parts = (f"now: {_mib(target.host.memory_bytes or 0)}", *(f"{one.service}: {_mib(one.load.memory_bytes or 0)}" for one in target.arriving))
+    return _judged(target, "memory", 100.0 * needed / total, threshold_percent, told=(f"{_mib(needed)} of {_mib(total)}", parts))
+
+
+def judge_processors_after(target: TargetLoad, threshold_percent: float) -> Judgement:
+    """Judge whether the target's processors stay below their threshold once all is there."""
+    total = target.facts.cpus
+    blind = _blind(target, {one.service: one.load.processors for one in target.arriving}, target.host.processors if total else None)
+    if blind:
+        return _unknown(target, "processors", blind)
+    needed = (target.host.processors or 0.0) + sum(one.load.processors or 0.0 for one in target.arriving)
+    parts = (f"now: {target.host.processors or 0:.2f}", *(f"{one.service}: {one.load.processors or 0:.2f}" for one in target.arriving))
+    return _judged(target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts))
+
+
+def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshold_percent: float) -> Judgement:
+    """Judge whether the target's disks stay below their threshold once all that comes is there, not each move by itself."""
+    needs = tuple(needs)
+    answer = judge_disk_after(target, needs, threshold_percent)
+    return replace(answer, text=f"{answer.text}; {len(needs)} mounts of all moves together")
+
+
+def _judged(target: TargetLoad, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]) -> Judgement:
+    host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
+    if percent > threshold:
+        return failed(
+            f"{host}: {what} will be {percent:.0f} % used after all moves ({seen}; from {target.text}). Expected: at most {threshold:g} %. Move "
+            f"something elsewhere in migration_plan.json, or make {host} larger. Look: ssh {host} docker stats --no-stream",
+            tuple(parts),
+            used_percent=round(percent, 1),
+        )
+    return passed(
+        f"{host}: {what} {percent:.0f} % used after all moves ({seen}), {head_room:.0f} points below {threshold:g} %; from {target.text}",
+        tuple(parts),
+        used_percent=round(percent, 1),
+        head_room_points=round(head_room, 1),
+    )
+
+
+def _blind(target: TargetLoad, needs: Mapping[str, float | None], host: float | None) -> list[str]:
+    return [name for name, value in {target.facts.host: host, **needs}.items() if value is None]
+
+
+def _unknown(target: TargetLoad, what: str, blind: Sequence[str]) -> Judgement:
+    return unknown(
+        f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a measurement of each. "
+        f"Is it running? Look: docker stats --no-stream on its host. {SAMPLE}",
+        tuple(blind),
+    )
+
+
+def _mib(size_bytes: float) -> str:
+    return f"{size_bytes / 1024**2:,.0f} MiB"

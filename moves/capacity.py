@@ -1,0 +1,103 @@
+"""What the targets will carry once all moves are done, from the samples on record and from the facts of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from checks.baseline import Load, container_load_now, load_now, load_of
+from checks.load import TargetLoad, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
+from engine.errors import CouldNotLookError
+from engine.samples import Sample, read_samples
+from engine.scope import PlannedMove, Scope
+from engine.tables import Table
+from engine.verdict import Judgement
+from moves.preflighting import space_needs
+from moves.world import World
+
+LOOK_BACK: Final = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The targets of a run, with all samples of the last two weeks."""
+
+    world: World
+    samples: tuple[Sample, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return the hosts that services go to."""
+        return targets_of(self.world.scope)
+
+    def judge_baseline(self, host: str) -> Judgement:
+        """Judge whether there are enough samples of a target and of what comes to it."""
+        loads = {host: load_of(self.samples, host), **self._sampled(host)}
+        return judge_baseline(host, loads, self.world.scope.plan.baseline_at_least_h)
+
+    def judge_memory(self, host: str) -> Judgement:
+        """Judge a target's memory after all moves."""
+        return judge_memory_after(self.load(host), self.world.scope.thresholds(host).memory_percent)
+
+    def judge_processors(self, host: str) -> Judgement:
+        """Judge a target's processors after all moves."""
+        return judge_processors_after(self.load(host), self.world.scope.thresholds(host).cpu_percent)
+
+    def judge_disk(self, host: str) -> Judgement:
+        """Judge a target's disks after all moves."""
+        needs = [need for move in self._arriving(host) for need in space_needs(self.world, move.service)]
+        return judge_disk_after_all(self.world.facts(host), needs, self.world.scope.thresholds(host).disk_percent)
+
+    def load(self, host: str) -> TargetLoad:
+        """Return what a target needs now, and what comes to it."""
+        sampled = load_of(self.samples, host), self._sampled(host)
+        now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
+        return chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_at_least_h)
+
+    def table(self) -> Table:
+        """Return one row per target: what it carries now, and after all moves."""
+        rows = [row for host in self.targets for row in self._told(host)]
+        return Table("Capacity of the targets", ("host", "what", "now", "after all moves", "at most", "drawn from"), tuple(rows))
+
+    def _told(self, host: str) -> list[tuple[str, ...]]:
+        """Return a target's rows; one that does not answer has one row that says so."""
+        try:
+            return list(self._rows(host))
+        except CouldNotLookError as error:
+            return [(host, "–", "–", "–", "–", f"UNKNOWN: {error}")]
+
+    def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
+        load, thresholds = self.load(host), self.world.scope.thresholds(host)
+        for what, now, after, limit in (
+            ("memory", _share(load.host.memory_bytes, load.facts.memory_total_bytes), self.judge_memory(host), thresholds.memory_percent),
+            ("processors", _share(load.host.processors, load.facts.cpus), self.judge_processors(host), thresholds.cpu_percent),
+        ):
+            percent = after.measured.get("used_percent")
+            yield host, what, now, f"{percent} %" if percent is not None else "not enough data", f"{limit:g} %", load.text
+
+    def _arriving(self, host: str) -> list[PlannedMove]:
+        where = self.world.where()
+        return [move for move in self.world.scope.moves if move.target == host and where[move.service] != host]
+
+    def _sampled(self, host: str) -> Mapping[str, Load]:
+        entries = self.world.scope.services
+        return {move.service: load_of(self.samples, move.source, entries[move.service].container) for move in self._arriving(host)}
+
+    def _now(self, move: PlannedMove) -> Load:
+        return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)
+
+
+def read_capacity(world: World) -> Capacity:
+    """Return the capacity of this run's targets; raises what reading the journal raises."""
+    return Capacity(world, read_samples(world.journal, datetime.now(UTC) - LOOK_BACK))
+
+
+def targets_of(scope: Scope) -> tuple[str, ...]:
+    """Return the hosts that services go to, in the plan's order."""
+    return tuple(dict.fromkeys(move.target for move in scope.moves))
+
+
+def _share(part: float | None, whole: float) -> str:
+    return "not known" if part is None or not whole else f"{100.0 * part / whole:.0f} %"

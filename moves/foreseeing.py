@@ -1,0 +1,82 @@
+"""Questions of preflight about what a move meets on its target, and about the night as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from checks import machine
+from checks.duration import Predicted, judge_window_fits
+from checks.references import References, read_references
+from engine.errors import CouldNotLookError
+from engine.model import Action, NeedsKernel
+from engine.scope import PlannedMove
+from engine.verdict import Effect, Judgement
+from hosts.facts import HostFacts
+from moves.past import read_past
+from moves.preflighting import bytes_to_copy, mount_rules, space_needs
+from moves.recipe import recipe
+from moves.timing import estimate_s, until_commit
+from moves.world import World
+
+
+def judge_engine(world: World, facts: HostFacts) -> Judgement:
+    """Judge whether a host's engine is of an ordinary kind; the other hosts' kinds are told."""
+    return machine.judge_engine(facts, _answering(world, (host for host in world.scope.hosts if host != facts.host)))
+
+
+def judge_place(world: World, service: str) -> tuple[Judgement, ...]:
+    """Judge whether the disks that a service's data goes to can be written, and have inodes."""
+    target = world.facts(world.move_of(service).target)
+    target.need_docker()
+    paths = (f"{target.docker_root}/volumes", *(need.path for need in space_needs(world, service)))
+    return machine.judge_writable(target, paths), machine.judge_inodes(target, paths)
+
+
+def judge_kernel(world: World, service: str) -> Judgement:
+    """Judge whether the target's kernel is set as the service needs it."""
+    move, product = world.move_of(service), world.product(service)
+    needs = product.kernel_needs if isinstance(product, NeedsKernel) else ()
+    return machine.judge_kernel(world.facts(move.source), world.facts(move.target), world.container(service, move.source), needs)
+
+
+def judge_owners(world: World, service: str) -> Judgement:
+    """Judge whether the service's files belong to nobody else on the target."""
+    move = world.move_of(service)
+    container = world.container(service, move.source)
+    return machine.judge_owners(world.facts(move.source), world.facts(move.target), container, mount_rules(world, service))
+
+
+def judge_window(world: World, now: datetime | None = None) -> Judgement:
+    """Judge whether the window has room for all moves that are still to come."""
+    where, window = world.where(), world.scope.window
+    moves = {move.service: _predicted(world, move) for move in world.scope.moves if where[move.service] != move.target}
+    return judge_window_fits(moves, window.starts_at, window.ends_at, now or datetime.now(UTC))
+
+
+def _predicted(world: World, move: PlannedMove) -> Predicted:
+    actions = recipe(world, move, read_past(world.journal, move.service).attempt)
+    return Predicted(estimate_s(actions), estimate_s(_changing(until_commit(actions))), bytes_to_copy(world, move.service) is None)
+
+
+def _changing(actions: Iterable[Action]) -> list[Action]:
+    return [action for action in actions if action.effect is not Effect.READ_ONLY]
+
+
+def find_references(world: World) -> References:
+    """Return who depends on whom on the hosts of this run."""
+    where = world.where()
+    services = {(where[name], entry.container): name for name, entry in world.scope.services.items()}
+    addresses = {identity.address: host for host, identity in world.scope.environment.hosts.items()}
+    return read_references(_answering(world, world.scope.hosts), world.scope.links, services, addresses)
+
+
+def _answering(world: World, hosts: Iterable[str]) -> list[HostFacts]:
+    """Return the facts of the hosts that answer; the others have rows of their own."""
+    found = []
+    for host in hosts:
+        try:
+            found.append(world.facts(host))
+        except CouldNotLookError:
+            continue
+    return found

@@ -1,0 +1,30 @@
+"""Can the hosts reach each other on every port that the moves, their copies and their links will need?"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.network import Matrix, judge_paths, judge_proven, judge_reachable
+from engine.steps import Judge
+
+pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
+
+
+@pytest.mark.step("network-open")
+def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
+    """No firewall and no route keeps it from the ports that it will need on the other hosts."""
+    judge(judge_reachable(network, machine))
+
+
+@pytest.mark.step("network-proven")
+@pytest.mark.severity("warning")
+def test_network_is_proven(machine: str, network: Matrix, judge: Judge) -> None:
+    """Each of those ports was reached while something listened there."""
+    judge(judge_proven(network, machine))
+
+
+@pytest.mark.step("network-paths")
+@pytest.mark.severity("warning")
+def test_paths_are_good(machine: str, network: Matrix, judge: Judge) -> None:
+    """The paths to the other hosts carry packets of full size, and their delay was measured."""
+    judge(judge_paths(network, machine))

@@ -1,0 +1,17 @@
+"""Does the night as a whole work out?"""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.steps import Judge
+from moves.foreseeing import judge_window
+from moves.world import World
+
+pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
+
+
+@pytest.mark.step("window-fits")
+def test_window_is_long_enough(world: World, judge: Judge) -> None:
+    """All moves, and the undo of the longest, fit into the window by their predicted durations."""
+    judge(judge_window(world))

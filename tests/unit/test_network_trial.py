@@ -1,0 +1,124 @@
+"""Ways on which nothing listens yet are tried with a listener of ours, which is gone afterwards."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from actions.trial import listening
+from engine.errors import ActionError, DeadlineError
+from engine.saga import PlannedOnly
+from engine.verdict import Verdict
+from hosts.facts import HostFacts
+from hosts.surroundings import Surroundings
+from hosts.surroundings_parse import parse_firewall
+from moves.network import TRIAL, proven_needs, try_with_listeners
+from tests.unit.making_facts import FakeHost, make_host, make_socket
+from tests.unit.test_network import NEED, scope
+
+STARTED: Final = {"sh -c wait": (0, "listening\n", ""), "docker run": (0, "c0ffee\n", "")}
+
+
+class Hosts(dict[str, FakeHost]):
+    """Hosts of a run that holds no lock."""
+
+    token = None
+
+
+def world(answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]) -> tuple[Any, Hosts, list[dict[str, Any]]]:
+    """Return redis on its way to wf001, where nothing listens on 6379; `answer` is how a try from each other host ends."""
+    rows = f"try\t192.0.2.11\t6379\t{answer}\n"
+    hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows, "")}) for name in ("wf002", "wf005")})
+    hosts["wf001"] = FakeHost("wf001", {**STARTED, **answers})
+    facts = target or make_host(listening=(make_socket(22),))
+    records: list[dict[str, Any]] = []
+    run = SimpleNamespace(record=lambda kind, body: records.append({"kind": kind, **body}))
+    where = {"n8n": "wf005", "redis": "wf005"}
+    made: Any = SimpleNamespace(
+        scope=scope(), where=lambda: where, fleet=hosts, run=run, facts=lambda name: facts if name == "wf001" else make_host(host=name)
+    )
+    return made, hosts, records
+
+
+def words(host: FakeHost) -> list[str]:
+    """Return the commands that a host was given."""
+    return [" ".join(argv) for argv, _ in host.asked]
+
+
+def test_a_way_that_is_open_is_proven_and_recorded() -> None:
+    """Published as the service would be; every host that needs it connects; the record opens preflight's row."""
+    made, hosts, records = world("0\ttook 1.0 1.001")
+    answer = try_with_listeners(made, "wf001", apply=True)
+
+    assert answer.passed
+    assert "a listener was reached on all 2 ways" in answer.text
+    (run,) = [command for command in words(hosts["wf001"]) if command.startswith("docker run")]
+    assert "--detach --publish 6379:6379" in run
+    assert "--label longshore.role=trial" in run
+    assert {record["host"] for record in records} == {"wf002", "wf005"}
+    assert {record["kind"] for record in records} == {TRIAL}
+
+
+def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
+    """The host's own port 22 is open; what Docker publishes goes another way."""
+    rules = parse_firewall("# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport 6379 -j DROP\nCOMMIT\n")
+    made, _, records = world("124\t", make_host(listening=(make_socket(22),), around=Surroundings(host="wf001", firewall=rules)))
+    answer = try_with_listeners(made, "wf001", apply=True)
+
+    assert answer.verdict is Verdict.FAILED
+    assert "→ wf001:6379 filtered (wf001: -A DOCKER-USER -p tcp" in answer.text
+    assert {record["outcome"] for record in records} == {"filtered"}
+
+
+def test_a_host_that_can_not_try_is_unknown() -> None:
+    """It has neither bash nor nc."""
+    made, _, _ = world("127\tneither bash nor nc is there")
+
+    assert try_with_listeners(made, "wf001", apply=True).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [({"docker run": (125, "", "port is already allocated")}, ActionError), ({"sh -c wait": (0, "", "")}, DeadlineError)],
+)
+def test_the_listener_is_removed_whatever_happens(answers: dict[str, tuple[int, str, str]], error: type[Exception]) -> None:
+    """A container that Docker made and could not start, or that does not begin, is no leftover."""
+    hosts = Hosts({"wf001": FakeHost("wf001", {**STARTED, "docker ps": (0, "c0ffee\n", ""), **answers})})
+    with pytest.raises(error), listening(hosts, "wf001", [6379], move_label="lab/network/1"):  # type: ignore[arg-type]
+        pytest.fail("nothing listens")
+
+    assert words(hosts["wf001"])[-1] == "docker rm --force --volumes c0ffee"
+
+
+def test_a_dry_run_says_what_it_would_do() -> None:
+    """And starts nothing."""
+    made, hosts, _ = world("0\t")
+    with pytest.raises(PlannedOnly, match="wf001: listen on 6379 for some seconds"):
+        try_with_listeners(made, "wf001", apply=False)
+
+    assert not hosts["wf001"].asked
+
+
+def test_where_everything_listens_nothing_is_started() -> None:
+    """The service is there already."""
+    made, hosts, _ = world("0\t", make_host(listening=(make_socket(22), make_socket(6379))))
+
+    assert try_with_listeners(made, "wf001", apply=True).passed
+    assert not hosts["wf001"].asked
+
+
+def test_the_newest_try_counts() -> None:
+    """A firewall that was closed since takes the proof away."""
+
+    def tried(outcome: str, at: str) -> Any:
+        body = {"host": "wf005", "to": "wf001", "address": "192.0.2.11", "port": 6379, "outcome": outcome}
+        return SimpleNamespace(body=body, at=at)
+
+    def proven(*records: Any) -> dict[Any, str]:
+        made: Any = SimpleNamespace(journal=SimpleNamespace(records=lambda kind: list(records)))
+        return proven_needs(made, [NEED])
+
+    assert proven(tried("filtered", "2026-01-01T20:00:00"), tried("open", "2026-01-01T22:00:00")) == {NEED: "2026-01-01 22:00"}
+    assert proven(tried("open", "2026-01-01T20:00:00"), tried("filtered", "2026-01-01T22:00:00")) == {}
