@@ -74,9 +74,10 @@ def need(client: Any, name: str) -> None:
 
 
 def forget(client: Any, name: str | None = None) -> None:
-    """Remove the disks kept under this name, or all that were ever kept."""
-    _token_file(name or "").unlink(missing_ok=True)
-    wanted = None if name is None else {_volume(name, plan) for plan in HOSTS}
+    """Remove the disks kept under this name, or under any name by labs that are called as this one."""
+    wanted = {_volume(name, plan) for plan in HOSTS} if name else set()
+    if name:
+        _token_file(name).unlink(missing_ok=True)
     for volume in client.volumes.list(filters={"label": KEPT_LABEL}):
-        if wanted is None or volume.name in wanted:
+        if volume.name in wanted or (not name and volume.name.startswith(f"{PREFIX}-kept-")):
             volume.remove(force=True)

@@ -21,7 +21,7 @@ IMAGES: Final = "longshore-lab"
 LABEL: Final = "longshore.lab"
 VARIABLE: Final = "LONGSHORE_LAB"
 NAME_FORM: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
-TAKEN_NAMES: Final = frozenset({"wf005", "wf001", "wf002", "golden", "copying", "host"})
+TAKEN_NAMES: Final = frozenset({"wf005", "wf001", "wf002", "golden", "kept", "copying", "host"})
 """Words that the default lab's own names begin with."""
 
 

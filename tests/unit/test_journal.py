@@ -160,7 +160,8 @@ def test_a_journal_of_another_version_is_refused_untouched(place: Place, journal
     with pytest.raises(InputError, match=r"journal of version 0009. Expected: 0003 or older. Use the longshore that wrote it"):
         Journal.open(place, redactor=Redactor())
 
-    assert sorted(inspect(journal.engine).get_table_names(schema=place.schema or None)) == ["alembic_version", "records_of_9", "schema_version"]
+    there = inspect(journal.engine).get_table_names(schema=place.schema or None)
+    assert sorted(there) == ["alembic_version", "records_of_9", "samples", "schema_version"]
 
 
 def test_many_may_open_a_new_journal_at_once(place: Place) -> None:

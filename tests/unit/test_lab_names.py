@@ -57,6 +57,7 @@ def test_images_that_another_lab_may_use_stay(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lab_main, "_remove_hosts", lambda _client: None)
     monkeypatch.setattr(hosts, "remove_network", lambda _client: None)
     monkeypatch.setattr(lab_main.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(lab_main.keeping, "forget", lambda _client: None)
     monkeypatch.setattr(lab_main.golden, "remove_all", lambda _client: None)
     monkeypatch.setattr(lab_main.images, "remove_images", lambda _client: pytest.fail("images were removed"))
     said: list[str] = []
