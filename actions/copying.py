@@ -18,6 +18,10 @@ from engine.errors import ActionError, CouldNotLookError, UnreachableError
 AT_ONCE: Final = 3
 MOST_CUTS: Final = 30
 LONGEST_PAUSE_S: Final = 10.0
+PATIENCE_S: Final = 600.0
+"""So long a copy while the service runs goes on knocking at a target that it does not reach."""
+PATIENCE_IN_OUTAGE_S: Final = 60.0
+"""And so long one that the service is stopped for: undone, it serves again."""
 MEASURE_S: Final = 1800.0
 MASTER: Final = ("-o", "ControlPath=/tmp/way", "-o", "ControlMaster=auto", "-o", "ControlPersist=600")
 """The last pass comes over a connection that is there already: a fresh one costs 0.1 to 0.6 s of the outage."""
@@ -99,7 +103,8 @@ class Copying:
         positions = range(len(self.ends.places))
         shared = self._shared(len(positions))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            jobs = [pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way) for position in positions]
+            patience_s = PATIENCE_S if live else PATIENCE_IN_OUTAGE_S
+            jobs = [pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way, patience_s=patience_s) for position in positions]
         answers = [job.result() for job in jobs]
         for position, (said, _) in enumerate(answers):
             self._judge(said, position, live=live)
@@ -110,19 +115,29 @@ class Copying:
         limit = self.words.limit_mb_s
         return replace(self, words=replace(self.words, limit_mb_s=limit / min(AT_ONCE, places))) if limit and places else self
 
-    def copy_place(self, position: int, progress: Progress, *, reuse_way: bool = False, listed: bytes = b"") -> tuple[Said, int]:
-        """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke."""
-        cuts = 0
+    def copy_place(
+        self, position: int, progress: Progress, *, reuse_way: bool = False, listed: bytes = b"", patience_s: float = PATIENCE_IN_OUTAGE_S
+    ) -> tuple[Said, int]:
+        """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke.
+
+        Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`.
+        """
+        cuts, last_through = 0, time.monotonic()
         while True:
+            progress.done.pop(position, None)
             said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed)
             if not said.cut:
                 return said, cuts
             cuts += 1
-            if cuts > MOST_CUTS:
+            if progress.done.get(position):
+                last_through = time.monotonic()
+            waited_s = time.monotonic() - last_through
+            if cuts > MOST_CUTS or waited_s > patience_s:
                 place = self.ends.places[position].text()
                 raise UnreachableError(
-                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during the copy of {place} "
-                    f"(last: {' / '.join(said.complaints[-2:])}). Expected: it holds. Run the move again: it goes on"
+                    f"{self.ends.route.source}: the connection to {self.ends.route.target} broke {cuts} times during the copy of {place}, "
+                    f"nothing got through for {waited_s:.0f} s (last: {' / '.join(said.complaints[-2:])}). Expected: it holds. "
+                    "Run the move again: it goes on"
                 )
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
             time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))

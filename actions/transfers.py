@@ -89,8 +89,8 @@ class Channel:
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
             "BatchMode": "yes",
-            "ConnectTimeout": "15",
-            "ServerAliveInterval": "15",
+            "ConnectTimeout": "10",
+            "ServerAliveInterval": "5",
             "ServerAliveCountMax": "4",
         }
         flags = [flag for name, value in options.items() for flag in ("-o", f"{name}={value}")]

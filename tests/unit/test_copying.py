@@ -1,0 +1,82 @@
+"""A copy whose connection breaks goes on, and for how long: patiently while the service runs, briefly while it is stopped."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actions import copying
+from actions.copying import PATIENCE_IN_OUTAGE_S, Copying, Progress
+from actions.places import DataPlace
+from actions.rsync import PassWords, Said
+from engine.errors import UnreachableError
+
+CUT = Said(255, {}, ("Connection timed out",))
+DONE = Said(0, {}, ())
+
+
+class Clock:
+    """A clock that only sleeping and copying move."""
+
+    def __init__(self) -> None:
+        """Begin at nought."""
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put a clock of ours under the copy."""
+    made = Clock()
+    monkeypatch.setattr(copying, "time", made)
+    return made
+
+
+def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[Said, int]], attempt_s: float) -> Copying:
+    """Return a copy whose attempts take so long, end so, and get so many bytes through."""
+    left = iter(attempts)
+
+    def run(_self: Copying, position: int, progress: Progress, **_: Any) -> Said:
+        clock.sleep(attempt_s)
+        said, through = next(left)
+        if through:
+            progress.seen(position, through)
+        return said
+
+    monkeypatch.setattr(Copying, "_run", run)
+    route = SimpleNamespace(source="wf005", target="wf002")
+    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),))
+    return Copying(ends, PassWords())
+
+
+def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Nothing gets through: after a minute the copy ends, so that the source serves again, and says for how long it knocked."""
+    one = _copying(monkeypatch, clock, [(CUT, 0)] * 100, 10.0)
+
+    with pytest.raises(UnreachableError, match=r"postgres_data, nothing got through for \d+ s .*Run the move again: it goes on"):
+        one.copy_place(0, Progress(0, lambda _: None))
+
+    assert PATIENCE_IN_OUTAGE_S < clock.now < 2 * PATIENCE_IN_OUTAGE_S
+
+
+def test_a_copy_that_gets_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Ten cuts with data in between, each after half a minute: it comes to its end."""
+    one = _copying(monkeypatch, clock, [*[(CUT, 1000)] * 10, (DONE, 1000)], 30.0)
+
+    assert one.copy_place(0, Progress(0, lambda _: None)) == (DONE, 10)
+
+
+def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """While the service runs nobody misses it: five minutes without a connection are waited for."""
+    one = _copying(monkeypatch, clock, [*[(CUT, 0)] * 15, (DONE, 1)], 15.0)
+
+    assert one.copy_place(0, Progress(0, lambda _: None), patience_s=copying.PATIENCE_S) == (DONE, 15)
