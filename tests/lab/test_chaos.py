@@ -55,16 +55,19 @@ def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
 
 @pytest.mark.full
 def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
-    """A whole migration of all services, killed after each single outcome: at least 40 kills, and the same end as without."""
+    """A whole migration of all services, killed after each single outcome: at least 40 kills, and the same end as without.
+
+    A question is asked again by the next start, so its boundary is met once more; it is killed there once.
+    """
     kills: list[Seen] = []
     for _ in range(MOST_STARTS):
-        ended = killing.run_until(lambda seen: seen.fresh_outcome, *APPLY)
+        met = {(seen.service, seen.key) for seen in kills}
+        ended = killing.run_until(lambda seen, met=met: seen.fresh_outcome and (seen.service, seen.key) not in met, *APPLY)
         if ended.killed_at is None:
             break
         kills.append(ended.killed_at)
     print(f"{len(kills)} kills, at: {', '.join(f'{seen.service}/{seen.key}' for seen in kills)}")
     assert len(kills) >= 40
-    assert len({(seen.service, seen.key) for seen in kills}) == len(kills), "a boundary was met twice: the move did not go on"
     _assert_as_undisturbed(ended, approved, tuple(TARGETS))
 
 
