@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from engine.language import term
 from engine.tables import Table
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
@@ -105,7 +106,7 @@ class Matrix:
             for line in sorted(self.lines, key=lambda one: one.need)
         ]  # fmt: skip
         rows += [(host, "–", "–", "–", "UNKNOWN", "–", reason) for host, reason in sorted(self.blind.items())]
-        return Table("Network requirements", ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
+        return Table(term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
 
 
 def join_matrix(needs: Iterable[Need], reached: Mapping[str, Reached | str], facts: Mapping[str, HostFacts], proven: Mapping[Need, str]) -> Matrix:

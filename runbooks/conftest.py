@@ -15,6 +15,7 @@ from engine.errors import CouldNotLookError, InputError, LongshoreError, Refused
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
+from engine.graph import RECORD as GRAPH
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK, WAIVERS
 from engine.saga import RunningMove
@@ -198,6 +199,8 @@ def references(pytestconfig: pytest.Config) -> References:
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)
     world.run.record(RECORD, body=found.table().body())
+    if found.edges:
+        world.run.record(GRAPH, body=found.graph(world.where()).body())
     return found
 
 
