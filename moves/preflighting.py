@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from actions.backups import expected_objects, recorded_backup
@@ -47,7 +48,7 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge where the container's state lies; one answer per rule, so that all problems show."""
     facts, container = _source(world, service)
     product, rules = world.product(service), mount_rules(world, service)
-    changes = state.read_changes(world.fleet[facts.host], container.name)
+    changes = _changes(world, facts.host, container.name)
     return (
         state.judge_mount_rules(container, rules),
         state.judge_state_paths(container, product.state_paths),
@@ -56,6 +57,26 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
         state.judge_shared_volumes(facts, container, rules),
         state.judge_writable_layer(container, changes, product.writable_noise, world.entry(service).writable_layer),
     )
+
+
+def _changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:
+    """Return the changes of a container's writable layer; those of all that leave its host are read at once. Raises CouldNotLookError."""
+    leaving = [_source(world, move.service)[1].name for move in world.scope.moves if move.source == host and _is_there(world, move.service)]
+    read = world.fleet.remembered(host, "changes", lambda: state.read_changes(world.fleet[host], [container, *leaving]))
+    found = read.get(container)
+    if found is None:
+        found = state.read_changes(world.fleet[host], [container])[container]
+    if isinstance(found, CouldNotLookError):
+        raise found
+    return found
+
+
+def _is_there(world: World, service: str) -> bool:
+    try:
+        _source(world, service)
+    except CouldNotLookError:
+        return False
+    return True
 
 
 def mount_rules(world: World, service: str) -> dict[str, str]:
@@ -140,8 +161,15 @@ def judge_names(world: World, service: str) -> Judgement:
         networks=tuple(container.networks),
         paths=tuple(mount.source for mount in copied if mount.kind == "bind"),
     )
-    paths = names.read_paths(world.fleet[target.host], needed.paths)
+    paths = _paths(world, target.host, needed.paths)
     return names.judge_names_free(target, needed, paths, label(world, service))
+
+
+def _paths(world: World, host: str, paths: tuple[str, ...]) -> Mapping[str, names.PathFacts]:
+    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
+    coming = [mount.source for move in world.scope.moves if move.target == host for mount in world.entry(move.service).mounts if mount.kind == "bind"]
+    read = world.fleet.remembered(host, "paths", lambda: names.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming))))
+    return read if set(paths) <= set(read) else names.read_paths(world.fleet[host], paths)
 
 
 def judge_links(world: World, service: str) -> Judgement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from moves.attesting import judge_manual
 from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
 from moves.gates import Gates
+from moves.keeping import backup_table
 from moves.manual import asked
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
@@ -107,9 +109,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
-    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to."""
+    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to or leave."""
     if item.get_closest_marker("every_host"):
         return scanned_hosts(scope)
+    if item.get_closest_marker("source_hosts"):
+        return tuple(dict.fromkeys(move.source for move in scope.moves))
     return targets_of(scope) if item.get_closest_marker("target_hosts") else scope.hosts
 
 
@@ -211,3 +215,10 @@ def network(pytestconfig: pytest.Config) -> Matrix:
     found = look_at_network(world)
     world.run.record(RECORD, body=found.table().body())
     return found
+
+
+@pytest.fixture(scope="session")
+def backups(pytestconfig: pytest.Config) -> None:
+    """Write the table of all backups into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    world.run.record(RECORD, body=backup_table(world, datetime.now(UTC)).body())
