@@ -18,13 +18,6 @@ PORT: Final = "6379"
 """Of redis, which goes to wf001."""
 
 
-@pytest.fixture(scope="module")
-def prepared(fresh_lab: None) -> None:
-    """Prepare the untouched lab once: the faults come after it."""
-    ran = at_hand.run_phase("prepare", "--apply")
-    assert ran.code == 0, ran.output[-3000:]
-
-
 @contextmanager
 def _changed(host: str, make: str, undo: str) -> Iterator[None]:
     """Change a host by a shell script, and take it back whatever happens."""
@@ -45,7 +38,7 @@ def _row(key: str, host: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("verdict", "word"), [("DROP", "filtered"), ("REJECT", "refused")])
-def test_a_firewall_is_named_with_its_rule(prepared: None, verdict: str, word: str) -> None:
+def test_a_firewall_is_named_with_its_rule(prepared_lab: None, verdict: str, word: str) -> None:
     """DROP is no answer, REJECT looks like an empty port: both are found, with the rule."""
     rule = f"INPUT -p tcp --dport {PORT} -j {verdict}"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
@@ -55,7 +48,7 @@ def test_a_firewall_is_named_with_its_rule(prepared: None, verdict: str, word: s
     assert f"--dport {PORT} -j {verdict}" in str(body["text"])
 
 
-def test_dockers_own_path_is_tried_by_prepare(prepared: None) -> None:
+def test_dockers_own_path_is_tried_by_prepare(prepared_lab: None) -> None:
     """A rule in DOCKER-USER does not touch an empty port: only a listener that is published as the service will be shows it."""
     rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {PORT} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
@@ -66,7 +59,7 @@ def test_dockers_own_path_is_tried_by_prepare(prepared: None) -> None:
     assert at_hand.run_phase("prepare", "--apply").code == 0
 
 
-def test_bytes_without_inodes_are_no_room(prepared: None) -> None:
+def test_bytes_without_inodes_are_no_room(prepared_lab: None) -> None:
     """A file system with half of its bytes free and no inode left."""
     make = (
         "mount -t tmpfs -o size=2g,nr_inodes=40 few /var/lib/docker/volumes && "
@@ -79,7 +72,7 @@ def test_bytes_without_inodes_are_no_room(prepared: None) -> None:
     assert "inodes of /var/lib/docker/volumes are used" in body["text"]
 
 
-def test_a_read_only_mount_under_the_data_is_named(prepared: None) -> None:
+def test_a_read_only_mount_under_the_data_is_named(prepared_lab: None) -> None:
     """As the kernel leaves a disk that fails."""
     make = "mount -t tmpfs ro /var/lib/docker/volumes && mount -o remount,ro /var/lib/docker/volumes"
     with _changed(TARGET, make, "umount -l /var/lib/docker/volumes"):
@@ -89,7 +82,7 @@ def test_a_read_only_mount_under_the_data_is_named(prepared: None) -> None:
     assert "read-only mount" in body["text"]
 
 
-def test_a_connection_that_nobody_declared_is_seen(prepared: None) -> None:
+def test_a_connection_that_nobody_declared_is_seen(prepared_lab: None) -> None:
     """A container of nobody's that holds a connection to redis."""
     run = (
         "docker run -d --rm --name spy --network apps longshore/toolbox:1 "
@@ -101,7 +94,7 @@ def test_a_connection_that_nobody_declared_is_seen(prepared: None) -> None:
     assert "spy@wf005" in ran.output
 
 
-def test_samples_are_taken_and_shown(prepared: None) -> None:
+def test_samples_are_taken_and_shown(prepared_lab: None) -> None:
     """Each host and each running container, with memory and processor time."""
     taken = at_hand.run_command("sample", "--lab", "--count", "2", "--every", "1")
     shown = at_hand.run_command("sample", "--lab", "--show")
@@ -110,7 +103,7 @@ def test_samples_are_taken_and_shown(prepared: None) -> None:
     assert "not known" not in shown.output
 
 
-def test_the_kept_configuration_can_be_read(prepared: None) -> None:
+def test_the_kept_configuration_can_be_read(prepared_lab: None) -> None:
     """Preflight says what it holds."""
     body = _row("configuration-kept", SOURCE)
     assert body["verdict"] == "PASSED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,9 +12,11 @@ import pytest
 from checks.references import Edge, References, merge_references
 from commands import links
 from engine.errors import UnreachableError
+from engine.evidence.drawing import render
 from engine.evidence.figure import figure_of, svg_of
-from engine.graph import Graph, Line, Node
+from engine.graph import RECORD, Graph, Line, Node
 from hosts.surroundings import Connection
+from tests.unit.making_evidence import Night
 from tests.unit.test_references import ADDRESSES, LINK, hosts
 
 WHERE = {"n8n": "wf005", "redis": "wf005", "loki": "wf001"}
@@ -57,6 +60,21 @@ def test_a_file_is_well_formed_whatever_containers_are_called() -> None:
 
     assert not list(drawn.iter("{http://www.w3.org/2000/svg}script"))
     assert any(text.text == "</svg><script>" for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_the_page_draws_a_graph_that_the_journal_holds(tmp_path: Path) -> None:
+    """Its own section, every name escaped, and what the lines mean below it."""
+    night = Night(tmp_path, "preflight", apply=False)
+    night.row()
+    night.run.record(
+        RECORD, body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body()
+    )
+    html = render(night.page())
+
+    assert '<path class="link unseen"' in html
+    assert "&lt;b&gt;n8n → redis: 6379" in html
+    assert "<b>n8n" not in html
+    assert "dashed: declared, not seen at that moment" in html
 
 
 def test_an_edge_to_nowhere_is_left_out() -> None:
