@@ -31,6 +31,8 @@ OPERATOR: Final = {
     "verify": "check a run's folder, or a bundle of it, offline: says exactly what is wrong",
     "bundle": "make one archive of a run's evidence, for a ticket",
     "ports": "who publishes which port, what collides now and after the moves, and the smallest remap (--write puts it into the plan)",
+    "sample": "keep what hosts and containers use now, for the capacity that preflight judges (--show: what is known)",
+    "links": "who depends on whom, declared and seen: a table, or a drawing (--svg FILE)",
     "plan": "check inventory, plan and environment, and show what would be signed",
     "discover": "draft inventory and plan from what runs on hosts",
     "pin": "record which machines the names of an environment mean",

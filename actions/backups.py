@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from actions.places import DataPlace, places_to_copy
-from actions.repository import LONGEST_S, OpenRepository, Repository, open_repository
+from actions.repository import LONGEST_S, OpenRepository, Repository, init_repository, make_repository_directory, open_repository
 from actions.route import Route, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers
 from actions.transfers import close_channel, shell_line
@@ -26,8 +26,6 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
-MAKE_DIRECTORY: Final = 'mkdir -p -m 0700 -- "$1" && [ -s "$1/config" ] && echo repository; [ -d "$1" ]'
-"""Its own file tells that a repository is there: asking restic costs a second of key derivation."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,10 @@ class TakeBackup:
         route, started = self.route, time.monotonic()
         for host in (route.source, self.repository.peer.host):
             remove_helpers(route.fleet, host, route.move_label, ROLE)
-        route.audit(self.repository.peer.host, self.key, self.describe())
-        make = ["sh", "-c", MAKE_DIRECTORY, "make", self.repository.path]
-        made = run_checked(route.fleet, self.repository.peer.host, make, doing="make the repository's directory")
+        is_there = make_repository_directory(route, self.repository, self.key, self.describe())
         with open_repository(route, route.source, self.repository, role=ROLE) as opened:
-            if made.text.split() != ["repository"]:
-                self._init_repository(opened)
+            if not is_there:
+                init_repository(opened)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
                 exports = [pool.submit(self._export, opened, *item) for item in enumerate(self._saving())]
                 archives = [pool.submit(self._archive, opened, place) for place in self.places]
@@ -99,14 +95,6 @@ class TakeBackup:
 
     def _saving(self) -> list[ContainerCommand]:
         return [command for command in self.commands if command.saves_as]
-
-    def _init_repository(self, opened: OpenRepository) -> None:
-        made = opened.run(["init"])
-        if made.exit_code != 0:
-            raise ActionError(
-                f"{self.repository.peer.host}: no restic repository in {self.repository.path}, and none could be made: "
-                f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
-            )
 
     def _archive(self, opened: OpenRepository, place: DataPlace) -> BackupObject:
         """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other half."""

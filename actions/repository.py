@@ -14,6 +14,7 @@ from typing import Final
 from actions.route import Route, run_checked
 from actions.toolbox import ToolboxMount, toolbox_argv
 from actions.transfers import KEY_AT, Channel, Peer, open_channel, shell_line
+from engine.errors import ActionError
 from engine.model import CommandResult
 from engine.secret import Secret
 
@@ -23,6 +24,8 @@ SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
 
 WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
 LONGEST_S: Final = 4 * 3600.0
+MAKE_DIRECTORY: Final = 'mkdir -p -m 0700 -- "$1" && [ -s "$1/config" ] && echo repository; [ -d "$1" ]'
+"""Its own file tells that a repository is there: asking restic costs a second of key derivation."""
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,22 @@ def open_repository(route: Route, host: str, repository: Repository, *, role: st
         opened = OpenRepository(route, host, repository, channel, role, reading)
         opened.write("password", repository.password.reveal())
         yield opened
+
+
+def make_repository_directory(route: Route, repository: Repository, key: str, what: str) -> bool:
+    """Make the directory of the repository on its host, write there what for, and return whether a repository is in it already."""
+    route.audit(repository.peer.host, key, what)
+    make = ["sh", "-c", MAKE_DIRECTORY, "make", repository.path]
+    made = run_checked(route.fleet, repository.peer.host, make, doing="make the repository's directory")
+    return made.text.split() == ["repository"]
+
+
+def init_repository(opened: OpenRepository) -> None:
+    """Make the repository in its empty directory; raises ActionError."""
+    repository = opened.repository
+    made = opened.run(["init"])
+    if made.exit_code != 0:
+        raise ActionError(
+            f"{repository.peer.host}: no restic repository in {repository.path}, and none could be made: "
+            f"{made.error_text[-300:]}. Expected: a repository that opens with the password of the environment"
+        )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from engine.language import term
 from engine.tables import Table
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
@@ -56,21 +57,29 @@ class Line:
     listens: bool | None  # whether something listens there; None: not known
     rule: str = ""  # of a firewall, that explains it
     proven: str = ""  # when a listener of ours was reached there
+    is_blind: bool = False  # nothing is known of the other host: it may be down, which is no fault of the network
 
     @property
     def problem(self) -> str:
         """Return what is wrong, "" when nothing is."""
         tried, rule = self.tried, f"; {self.rule}" if self.rule else ""
-        if tried.outcome is Outcome.OPEN or self.waits or tried.outcome is Outcome.NOT_TRIED:
+        if tried.outcome is Outcome.OPEN or self.waits or self.undecided:
             return ""
         about = "although something listens there" if tried.outcome is Outcome.REFUSED and self.listens else tried.words[:120]
         told = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
         return f"{self.need.text()} {told}{rule}, needed for {self.need.why[0]}"
 
     @property
+    def undecided(self) -> str:
+        """Return why nothing follows from the try, "" when something does."""
+        if self.tried.outcome is Outcome.NOT_TRIED:
+            return self.tried.words or "it was not tried"
+        return f"{self.need.to} itself does not answer" if self.is_blind and self.tried.outcome is not Outcome.OPEN else ""
+
+    @property
     def waits(self) -> bool:
         """Return whether packets pass both ways, and nothing is known to listen there yet: neither right nor wrong."""
-        return self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule
+        return self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule and not self.is_blind
 
     @property
     def text(self) -> str:
@@ -105,7 +114,7 @@ class Matrix:
             for line in sorted(self.lines, key=lambda one: one.need)
         ]  # fmt: skip
         rows += [(host, "–", "–", "–", "UNKNOWN", "–", reason) for host, reason in sorted(self.blind.items())]
-        return Table("Network requirements", ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
+        return Table(term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
 
 
 def join_matrix(needs: Iterable[Need], reached: Mapping[str, Reached | str], facts: Mapping[str, HostFacts], proven: Mapping[Need, str]) -> Matrix:
@@ -118,7 +127,8 @@ def join_matrix(needs: Iterable[Need], reached: Mapping[str, Reached | str], fac
             continue
         tried = found.tries.get((need.address, need.port), Tried(Outcome.NOT_TRIED, words="no answer about it"))
         rule = explaining_rule(need, tried.outcome, facts)
-        lines.append(Line(need, tried, listens_at(facts.get(need.to), need.port), rule, proven.get(need, "")))
+        there = facts.get(need.to)
+        lines.append(Line(need, tried, listens_at(there, need.port), rule, proven.get(need, ""), is_blind=there is None))
         if need.address in found.paths:
             paths[need.host, need.address] = found.paths[need.address]
     blind = {host: found for host, found in reached.items() if isinstance(found, str)}
@@ -168,7 +178,7 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
     if not lines:
         return passed(f"{host}: needs no port of another host")
     wrong = [*(line.problem for line in lines if line.problem), *_holes(matrix, host)]
-    untried = [line for line in lines if line.tried.outcome is Outcome.NOT_TRIED]
+    untried = [line for line in lines if line.undecided]
     if wrong:
         return failed(
             f"{host}: {len(wrong)} of {len(lines)} ways are blocked: {wrong[0]}. Expected: each open. Let the network team open it; the table "
@@ -178,8 +188,9 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
         )
     if untried:
         return unknown(
-            f"{host}: {len(untried)} of {len(lines)} ways could not be tried ({untried[0].tried.words}). Expected: bash or nc on the host. "
-            f"Install netcat-openbsd, or try by hand: {untried[0].need.text()}"
+            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided}). Expected: an answer of "
+            f"both hosts, and bash or nc on {host}. Mend that, then run this again",
+            tuple(f"{line.need.text()}: {line.undecided}" for line in untried),
         )
     is_open = sum(line.tried.outcome is Outcome.OPEN for line in lines)
     told = f"{is_open} of {len(lines)} ways are open, {len(lines) - is_open} passable with nothing that listens yet"
@@ -201,6 +212,9 @@ def judge_proven(matrix: Matrix, host: str) -> Judgement:
     if host in matrix.blind:
         return unknown(f"{host}: {matrix.blind[host]}")
     lines = matrix.of(host)
+    untried = [line for line in lines if line.undecided]
+    if untried:
+        return unknown(f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided})")
     waiting = [line for line in lines if line.waits and not line.proven]
     if waiting:
         return unknown(

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from checks.discovery import draft_links
+from engine.graph import Graph, Kind, Line, Node
 from engine.inventory import Link
+from engine.language import term
 from engine.model import ContainerFacts
 from engine.product import LABEL_ROLE
 from engine.tables import Table
 from engine.verdict import Judgement, failed, passed
 from hosts.facts import HostFacts
 from hosts.surroundings import Connection
+
+COUNTED: Final = re.compile(r"\d+ connections")
 
 
 @dataclass(frozen=True, order=True)
@@ -49,6 +54,22 @@ class References:
         """Return what was seen and is not declared."""
         return tuple(sorted(set(self.seen) - self.declared))
 
+    def but_blind_on(self, hosts: Mapping[str, str]) -> References:
+        """Return the same, with hosts of which nothing is known, each with its reason."""
+        return replace(self, blind={**self.blind, **hosts})
+
+    def graph(self, where: Mapping[str, str]) -> Graph:
+        """Return the edges as a graph; `where` tells the host of each service, other containers carry theirs in their names."""
+        names = sorted({end for edge in self.edges for end in (edge.from_, edge.to)})
+        nodes = [Node(name, where.get(name) or name.rpartition("@")[2]) for name in names]
+        lines = [Line(edge.from_, edge.to, f"{edge.port}, {self._kind(edge)}", self._kind(edge)) for edge in self.edges]
+        return Graph(term("Who depends on whom, drawn"), tuple(sorted(nodes, key=lambda node: (node.column, node.name))), tuple(lines))
+
+    def _kind(self, edge: Edge) -> Kind:
+        if edge not in self.declared:
+            return "undeclared"
+        return "declared" if edge in self.seen else "unseen"
+
     def table(self) -> Table:
         """Return one row for each edge, then what goes to addresses outside."""
         rows = [
@@ -57,7 +78,7 @@ class References:
         ]
         rows += [(name, f"{address}:{port}", "outside", f"{count} connections") for (name, address, port), count in sorted(self.outside.items())]
         rows += [(host, "–", "–", f"UNKNOWN: {reason}") for host, reason in sorted(self.blind.items())]
-        return Table("Who depends on whom", ("from", "to", "declared", "seen"), tuple(rows))
+        return Table(term("Who depends on whom"), ("from", "to", "declared", "seen"), tuple(rows))
 
 
 def read_references(
@@ -81,6 +102,28 @@ def read_references(
     declared = frozenset(Edge(link.from_, link.to, link.port) for link in links)
     blind = {facts.host: facts.around.errors["namespaces"] for facts in hosts if "namespaces" in facts.around.errors}
     return References({edge: tuple(dict.fromkeys(how)) for edge, how in seen.items()}, declared, outside, blind)
+
+
+def merge_references(looks: Iterable[References]) -> References:
+    """Return what was seen in any of several looks at the same hosts; of connections the most that were open at once."""
+    seen: dict[Edge, dict[str, None]] = defaultdict(dict)
+    outside: dict[tuple[str, str, int], int] = {}
+    blind: dict[str, str] = {}
+    declared: frozenset[Edge] = frozenset()
+    for look in looks:
+        declared |= look.declared
+        blind |= look.blind
+        for edge, how in look.seen.items():
+            seen[edge] |= dict.fromkeys(how)
+        for end, count in look.outside.items():
+            outside[end] = max(count, outside.get(end, 0))
+    return References({edge: _most(how) for edge, how in seen.items()}, declared, outside, blind)
+
+
+def _most(how: Iterable[str]) -> tuple[str, ...]:
+    """Return the ways in which an edge was seen, with one count of connections: the largest."""
+    counts = [int(one.split()[0]) for one in how if COUNTED.fullmatch(one)]
+    return (*(one for one in how if not COUNTED.fullmatch(one)), *([f"{max(counts)} connections"] if counts else []))
 
 
 def judge_links_declared(references: References, service: str) -> Judgement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,21 @@ DOCKER_INIT: Final = "/usr/sbin/docker-init"
 """Docker mounts its own init there for a container with `--init`; `docker diff` shows the empty file below."""
 
 DIFF_S: Final = 120.0
+DIFF_ALL: Final = b"""\
+mark="$1"; shift
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+for name; do
+    { docker diff "$name" >"$work/$name" 2>"$work/$name.error"; echo $? >"$work/$name.status"; } &
+done
+wait
+for name; do
+    cat "$work/$name"
+    read -r status <"$work/$name.status"
+    printf '%s %s %s %s\\n' "$mark" "$name" "$status" "$(head -c 300 "$work/$name.error" | tr '\\n' ' ')"
+done
+"""
+"""Each answer, then its mark: whose it is, its exit status, what was said wrong. Docker allows no slash in a container's name."""
 SHOWN: Final = 20
 
 
@@ -33,12 +49,26 @@ class Change:
     path: str
 
 
-def read_changes(host: Host, container: str) -> tuple[Change, ...]:
-    """Return what `docker diff` says of a container's writable layer."""
-    result = host.run(["docker", "diff", container], timeout_s=DIFF_S)
+def read_changes(host: Host, containers: Iterable[str]) -> dict[str, tuple[Change, ...] | CouldNotLookError]:
+    """Return what `docker diff` says of each container's writable layer, or why it did not say it; one command for all.
+
+    Raises CouldNotLookError when the host does not answer.
+    """
+    wanted, mark = tuple(dict.fromkeys(containers)), f"=={secrets.token_hex(8)}=="
+    if not wanted:
+        return {}
+    result = host.run(["sh", "-s", "--", mark, *wanted], stdin=DIFF_ALL, timeout_s=DIFF_S)
     if result.exit_code != 0:
-        raise CouldNotLookError(f"{host.name}: docker diff {container} failed: {result.error_text}. Try: ssh {host.name} docker diff {container}")
-    return parse_changes(result.text)
+        raise CouldNotLookError(f"{host.name}: docker diff failed: {result.error_text}. Try: ssh {host.name} docker diff {wanted[0]}")
+    parts = re.split(rf"^{mark} (\S+) (\d+) ([^\n]*)\n", result.text, flags=re.MULTILINE)
+    told = {name: (text, status, said) for text, name, status, said in zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False)}
+    return {name: _changes(host.name, name, *told.get(name, ("", "1", "no answer about it"))) for name in wanted}
+
+
+def _changes(host: str, container: str, text: str, status: str, said: str) -> tuple[Change, ...] | CouldNotLookError:
+    if status != "0":
+        return CouldNotLookError(f"{host}: docker diff {container} failed: {said.strip()}. Try: ssh {host} docker diff {container}")
+    return parse_changes(text)
 
 
 def parse_changes(text: str) -> tuple[Change, ...]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from rich.console import Console
 from rich.table import Table
 
-from bench import copies, manifest, outages
+from bench import copies, manifest, outages, preflight
 from bench.lab import demo_warm, lab_reset, lab_up
 from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
@@ -31,6 +31,7 @@ ROWS: Final[dict[str, Callable[[], Row]]] = {
     **manifest.ROWS,
     **copies.ROWS,
     **outages.ROWS,
+    **preflight.ROWS,
 }
 FOLDER: Final = Path("reports")
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "bench"

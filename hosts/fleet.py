@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from engine.environment import Environment
 from engine.errors import BuriedError, CouldNotLookError, RefusedError
@@ -23,6 +23,7 @@ DOCKER_SOCKET: Final = "/var/run/docker.sock"
 IDENTIFY: Final = (
     f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && echo open || echo closed'
 )
+Answer = TypeVar("Answer")
 
 
 class Fleet:
@@ -39,6 +40,7 @@ class Fleet:
         self._docker: dict[str, Any] = {}
         self._facts: dict[str, HostFacts | CouldNotLookError] = {}
         self._buried: dict[str, str] = {}
+        self._answers: dict[str, dict[str, Any]] = {}
 
     def _host(self, name: str, ssh_config: Path | None) -> SshHost:
         pin = self._environment.hosts[name]
@@ -124,9 +126,18 @@ class Fleet:
                 self._facts[name] = found
         return {name: self._facts[name] for name in names}
 
+    def remembered(self, name: str, what: str, ask: Callable[[], Answer]) -> Answer:
+        """Return an answer about a host that is asked for once, until its facts are forgotten; what `ask` raises is raised anew each time."""
+        answers = self._answers.setdefault(name, {})
+        if what not in answers:
+            answers[what] = ask()
+        answer: Answer = answers[what]
+        return answer
+
     def forget_facts(self, name: str) -> None:
-        """Gather this host's facts again at the next question."""
+        """Gather this host's facts again at the next question, and all else that was remembered of it."""
         self._facts.pop(name, None)
+        self._answers.pop(name, None)
 
     def close(self) -> None:
         """Close all connections and remove their sockets."""

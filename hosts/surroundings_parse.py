@@ -159,7 +159,7 @@ def _nft_rules(text: str) -> Iterator[FirewallRule]:
 
 
 def _rule(chain: str, text: str, verdict: FirewallVerdict) -> FirewallRule:
-    protocol, ports = PROTOCOL.search(text), PORTS.search(text)
+    protocol, ports = PROTOCOL.search(text), None if "! --d" in text or "dport !=" in text else PORTS.search(text)
     named = frozenset(_ports(ports["ports"])) if ports else frozenset()
     return FirewallRule(chain, text.strip(), verdict, next(filter(None, protocol.groups()), "") if protocol else "", named, bool(NARROW.search(text)))
 

@@ -10,6 +10,7 @@ from typing import Final
 from checks.baseline import Load, container_load_now, load_now, load_of
 from checks.load import TargetLoad, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
 from engine.errors import CouldNotLookError
+from engine.language import term
 from engine.samples import Sample, read_samples
 from engine.scope import PlannedMove, Scope
 from engine.tables import Table
@@ -59,7 +60,7 @@ class Capacity:
     def table(self) -> Table:
         """Return one row per target: what it carries now, and after all moves."""
         rows = [row for host in self.targets for row in self._told(host)]
-        return Table("Capacity of the targets", ("host", "what", "now", "after all moves", "at most", "drawn from"), tuple(rows))
+        return Table(term("Capacity of the targets"), ("host", "what", "now", "after all moves", "at most", "drawn from"), tuple(rows))
 
     def _told(self, host: str) -> list[tuple[str, ...]]:
         """Return a target's rows; one that does not answer has one row that says so."""

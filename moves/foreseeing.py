@@ -14,7 +14,7 @@ from engine.scope import PlannedMove
 from engine.verdict import Effect, Judgement
 from hosts.facts import HostFacts
 from moves.past import read_past
-from moves.preflighting import bytes_to_copy, mount_rules, space_needs
+from moves.preflighting import bytes_to_copy, mount_rules, source_of, space_needs
 from moves.recipe import recipe
 from moves.timing import estimate_s, until_commit
 from moves.world import World
@@ -37,14 +37,14 @@ def judge_kernel(world: World, service: str) -> Judgement:
     """Judge whether the target's kernel is set as the service needs it."""
     move, product = world.move_of(service), world.product(service)
     needs = product.kernel_needs if isinstance(product, NeedsKernel) else ()
-    return machine.judge_kernel(world.facts(move.source), world.facts(move.target), world.container(service, move.source), needs)
+    source, container = source_of(world, service)
+    return machine.judge_kernel(source, world.facts(move.target), container, needs)
 
 
 def judge_owners(world: World, service: str) -> Judgement:
     """Judge whether the service's files belong to nobody else on the target."""
-    move = world.move_of(service)
-    container = world.container(service, move.source)
-    return machine.judge_owners(world.facts(move.source), world.facts(move.target), container, mount_rules(world, service))
+    source, container = source_of(world, service)
+    return machine.judge_owners(source, world.facts(world.move_of(service).target), container, mount_rules(world, service))
 
 
 def judge_window(world: World, now: datetime | None = None) -> Judgement:

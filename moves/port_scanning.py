@@ -83,13 +83,13 @@ def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
             raise
         return Looked(HostScan(name, None, error=str(error)))
     try:
-        found, scan = _read_projects(fleet, facts)
+        found, scan = read_host_projects(fleet, facts)
     except CouldNotLookError as error:
         return Looked(HostScan(name, facts, error=str(error)), tuple(_of_containers(scope, facts)))
     return Looked(scan, (*_of_containers(scope, facts), *_of_files(scope, facts, found)))
 
 
-def _read_projects(fleet: Fleet, facts: HostFacts) -> tuple[FoundFiles, HostScan]:
+def read_host_projects(fleet: Fleet, facts: HostFacts) -> tuple[FoundFiles, HostScan]:
     """Search a host, and fetch what its compose files name besides, in as few trips as that takes."""
     launches = [launch for container in facts.containers if (launch := launch_of(dict(container.labels)))]
     started_from = [path for launch in launches for path in (*launch.files, f"{launch.folder}/.env")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from actions.backups import expected_objects, recorded_backup
@@ -21,7 +22,7 @@ from moves.past import read_past
 from moves.world import World
 
 
-def _source(world: World, service: str) -> tuple[HostFacts, ContainerFacts]:
+def source_of(world: World, service: str) -> tuple[HostFacts, ContainerFacts]:
     """Return the source and the service's container there, under its own name or the one that a move gave it."""
     facts, name = world.facts(world.move_of(service).source), world.entry(service).container
     return facts, facts.container(name) or facts.container(kept_name(name)) or world.container(service, facts.host)
@@ -39,15 +40,15 @@ def label(world: World, service: str) -> str:
 
 def judge_inventory(world: World, service: str) -> Judgement:
     """Judge whether the container is what the inventory says."""
-    _, container = _source(world, service)
+    _, container = source_of(world, service)
     return judge_container_as_declared(world.entry(service), container)
 
 
 def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge where the container's state lies; one answer per rule, so that all problems show."""
-    facts, container = _source(world, service)
+    facts, container = source_of(world, service)
     product, rules = world.product(service), mount_rules(world, service)
-    changes = state.read_changes(world.fleet[facts.host], container.name)
+    changes = _changes(world, facts.host, container.name)
     return (
         state.judge_mount_rules(container, rules),
         state.judge_state_paths(container, product.state_paths),
@@ -56,6 +57,26 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
         state.judge_shared_volumes(facts, container, rules),
         state.judge_writable_layer(container, changes, product.writable_noise, world.entry(service).writable_layer),
     )
+
+
+def _changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:
+    """Return the changes of a container's writable layer; those of all that leave its host are read at once. Raises CouldNotLookError."""
+    leaving = [source_of(world, move.service)[1].name for move in world.scope.moves if move.source == host and _is_there(world, move.service)]
+    read = world.fleet.remembered(host, "changes", lambda: state.read_changes(world.fleet[host], [container, *leaving]))
+    found = read.get(container)
+    if found is None:
+        found = state.read_changes(world.fleet[host], [container])[container]
+    if isinstance(found, CouldNotLookError):
+        raise found
+    return found
+
+
+def _is_there(world: World, service: str) -> bool:
+    try:
+        source_of(world, service)
+    except CouldNotLookError:
+        return False
+    return True
 
 
 def mount_rules(world: World, service: str) -> dict[str, str]:
@@ -70,7 +91,7 @@ def dropped_mounts(world: World, service: str) -> tuple[str, ...]:
 
 def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
-    facts, container = _source(world, service)
+    facts, container = source_of(world, service)
     mentions = facts.around.mentioning(container.name)
     held = world.entry(service).guards
     return guards.judge_movable(container), guards.judge_guards(facts, container, mentions, held)
@@ -78,7 +99,7 @@ def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
 
 def judge_image(world: World, service: str) -> Judgement:
     """Judge whether the very image is on the target."""
-    facts, container = _source(world, service)
+    facts, container = source_of(world, service)
     return images.judge_image_on_target(facts, _target(world, service), container)
 
 
@@ -87,7 +108,7 @@ def space_needs(world: World, service: str) -> tuple[SpaceNeed, ...]:
 
     Raises CouldNotLookError when the target's Docker Engine does not tell where its volumes lie.
     """
-    facts, container = _source(world, service)
+    facts, container = source_of(world, service)
     target, rules = _target(world, service), mount_rules(world, service)
     needs = []
     for mount in container.mounts:
@@ -123,7 +144,7 @@ def judge_disk(world: World, service: str) -> tuple[Judgement, ...]:
 
 def judge_ports(world: World, service: str) -> Judgement:
     """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps them."""
-    _, container = _source(world, service)
+    _, container = source_of(world, service)
     remaps = world.move_of(service).ports
     needs = [ports.PortNeed(service, remaps.get(f"{port}/{protocol}", port), protocol, address) for address, port, _, protocol in container.published]
     return ports.judge_ports_free(_target(world, service), needs, label(world, service))
@@ -131,7 +152,7 @@ def judge_ports(world: World, service: str) -> Judgement:
 
 def judge_names(world: World, service: str) -> Judgement:
     """Judge whether the names that the move will create are free on the target."""
-    _, container = _source(world, service)
+    _, container = source_of(world, service)
     target, rules = _target(world, service), mount_rules(world, service)
     copied = [mount for mount in container.mounts if rules.get(mount.destination) == "copy"]
     needed = names.NamesNeeded(
@@ -140,8 +161,15 @@ def judge_names(world: World, service: str) -> Judgement:
         networks=tuple(container.networks),
         paths=tuple(mount.source for mount in copied if mount.kind == "bind"),
     )
-    paths = names.read_paths(world.fleet[target.host], needed.paths)
+    paths = _paths(world, target.host, needed.paths)
     return names.judge_names_free(target, needed, paths, label(world, service))
+
+
+def _paths(world: World, host: str, paths: tuple[str, ...]) -> Mapping[str, names.PathFacts]:
+    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
+    coming = [mount.source for move in world.scope.moves if move.target == host for mount in world.entry(move.service).mounts if mount.kind == "bind"]
+    read = world.fleet.remembered(host, "paths", lambda: names.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming))))
+    return read if set(paths) <= set(read) else names.read_paths(world.fleet[host], paths)
 
 
 def judge_links(world: World, service: str) -> Judgement:
@@ -151,7 +179,7 @@ def judge_links(world: World, service: str) -> Judgement:
 
 def judge_backup(world: World, service: str) -> Judgement:
     """Judge the backup that prepare took, and how it came back in the drill."""
-    _, container = _source(world, service)
+    _, container = source_of(world, service)
     taken, sound = recorded_backup(world.journal, service)
     return check_backup(
         service,

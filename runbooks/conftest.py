@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from engine.errors import CouldNotLookError, InputError, LongshoreError, Refused
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
+from engine.graph import RECORD as GRAPH
 from engine.options import FLAGS, add_flags, read_options
 from engine.plugin import BOOK, WAIVERS
 from engine.saga import RunningMove
@@ -27,6 +29,7 @@ from moves.attesting import judge_manual
 from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
 from moves.gates import Gates
+from moves.keeping import backup_table
 from moves.manual import asked
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
@@ -106,9 +109,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
-    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to."""
+    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to or leave."""
     if item.get_closest_marker("every_host"):
         return scanned_hosts(scope)
+    if item.get_closest_marker("source_hosts"):
+        return tuple(dict.fromkeys(move.source for move in scope.moves))
     return targets_of(scope) if item.get_closest_marker("target_hosts") else scope.hosts
 
 
@@ -198,6 +203,8 @@ def references(pytestconfig: pytest.Config) -> References:
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)
     world.run.record(RECORD, body=found.table().body())
+    if found.edges:
+        world.run.record(GRAPH, body=found.graph(world.where()).body())
     return found
 
 
@@ -208,3 +215,10 @@ def network(pytestconfig: pytest.Config) -> Matrix:
     found = look_at_network(world)
     world.run.record(RECORD, body=found.table().body())
     return found
+
+
+@pytest.fixture(scope="session")
+def backups(pytestconfig: pytest.Config) -> None:
+    """Write the table of all backups into the evidence."""
+    world = pytestconfig.stash[SESSION].world
+    world.run.record(RECORD, body=backup_table(world, datetime.now(UTC)).body())

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.evidence.altered import BACKUP
+from engine.evidence.figure import figure_of
 from engine.evidence.prints import prints_of
 from engine.evidence.sentence import BADGES
 from engine.evidence.text import clock, local, seconds, size, visible
@@ -66,6 +67,7 @@ def render(page: Page) -> str:
         .render(
             page=page,
             timeline=timeline_of(page),
+            figures=tuple(figure_of(body) for body in page.graphs),
             prints=tuple(prints_of(page.fingerprints)),
             backup=page.language.say(BACKUP),
             policy=_policy(assets),

@@ -65,6 +65,7 @@ class Page:
     fingerprints: tuple[Mapping[str, Any], ...]
     logs: tuple[Mapping[str, Any], ...]
     tables: tuple[Mapping[str, Any], ...]
+    graphs: tuple[Mapping[str, Any], ...]
     not_applicable: tuple[str, ...]
     notices: tuple[str, ...]
     chain_head: str
@@ -160,6 +161,7 @@ def _page(records: Sequence[Record], standing: Mapping[str, Standing], altered: 
         fingerprints=_fingerprints(records),
         logs=tuple(r.body for r in records if r.kind == "log"),
         tables=tuple(r.body for r in records if r.kind == "table"),
+        graphs=tuple(r.body for r in records if r.kind == "graph"),
         not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == "not_applicable"),
         notices=tuple(_notices(records, language)),
         chain_head=records[-1].hash,

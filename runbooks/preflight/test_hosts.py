@@ -11,6 +11,7 @@ from engine.steps import Judge
 from hosts.facts import HostFacts
 from moves.capacity import Capacity
 from moves.foreseeing import judge_engine
+from moves.keeping import judge_configuration
 from moves.port_scanning import PortScan
 from moves.world import World
 
@@ -83,6 +84,14 @@ def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
 def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> None:
     """What it and the services that come need on a busy day is known from samples."""
     judge(capacity.judge_baseline(machine))
+
+
+@pytest.mark.step("configuration-kept")
+@pytest.mark.source_hosts
+@pytest.mark.usefixtures("backups")
+def test_configuration_is_kept(machine: str, world: World, judge: Judge) -> None:
+    """A fresh copy of its containers' configuration and of its compose files lies away from it, and was read back."""
+    judge(judge_configuration(world, machine))
 
 
 @pytest.mark.step("compose-understood")

@@ -6,6 +6,7 @@ import pytest
 
 from engine.saga import RunningMove
 from engine.steps import Judge
+from moves.keeping import keep_host
 from moves.network import try_with_listeners
 from moves.preparing import ship_toolbox
 from moves.session import Session
@@ -24,6 +25,13 @@ def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) ->
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
     """The ports that others will need on it were reached from them, with a listener where nothing listens yet."""
     judge(try_with_listeners(session.world, machine, apply=session.options.apply))
+
+
+@pytest.mark.step("configuration-kept")
+@pytest.mark.source_hosts
+def test_configuration_is_kept(machine: str, session: Session, judge: Judge) -> None:
+    """The configuration of its containers and its compose files are stored encrypted, away from it, and can be read back."""
+    judge(keep_host(session.world, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("image-shipped")

@@ -24,6 +24,8 @@ SOURCE: Final = "wf005"
 TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 PREPARED: Final = "prepared"
+UNANSWERED: Final = frozenset({"clock-kept", "baseline-known", "processors-after", "network-paths"})
+"""Warnings: a lab host keeps no clock of its own and has no ping, nobody sampled it for a day, its load is the whole machine's."""
 PHASE_DEADLINE_S: Final = 600.0
 """Far beyond what a phase takes on a machine that does nothing else: it only ends what hangs."""
 LAB_DEADLINE_S: Final = 1500.0

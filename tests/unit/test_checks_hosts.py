@@ -52,6 +52,7 @@ def test_clock_off_by_two_seconds_fails_both_ways() -> None:
     """Late and early are both wrong."""
     assert judge_clock(make_host(clock_offset_s=2.0)).verdict is Verdict.FAILED
     assert judge_clock(make_host(clock_offset_s=-2.0)).verdict is Verdict.FAILED
+    assert "clock is +300.00 s ± 0.00 s off" in judge_clock(make_host(clock_offset_s=300.0)).text
     assert judge_clock(make_host(clock_offset_s=0.4)).passed
 
 

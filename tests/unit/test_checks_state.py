@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from checks.state import (
@@ -16,7 +20,7 @@ from checks.state import (
     read_changes,
 )
 from engine.errors import CouldNotLookError
-from engine.model import MountFacts
+from engine.model import CommandResult, MountFacts
 from engine.verdict import Verdict
 from tests.unit.making_facts import FakeHost, make_container, make_host, make_volume
 
@@ -32,11 +36,35 @@ def test_diff_is_parsed() -> None:
     )
 
 
-def test_failing_diff_is_no_answer() -> None:
-    """Could not look is not clean."""
-    host = FakeHost("wf005", {"docker diff": (1, "", "No such container: redis")})
-    with pytest.raises(CouldNotLookError, match="No such container"):
-        read_changes(host, "redis")  # type: ignore[arg-type]
+def test_diff_that_fails_is_no_answer() -> None:
+    """A host whose shell fails tells of no container."""
+    with pytest.raises(CouldNotLookError, match="ssh wf005 docker diff redis"):
+        read_changes(FakeHost("wf005", {"sh -s": (1, "", "no shell")}), ["redis"])  # type: ignore[arg-type]
+
+
+def test_all_containers_are_asked_in_one_command(tmp_path: Path, local_program: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own answer; one that is gone has its reason, and spoils nobody else's."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\n[ "$2" != gone ] || { echo "No such container: gone" >&2; exit 1; }\necho "A /$2"\n', encoding="utf-8")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    class Here:
+        name = "wf005"
+        asked = 0
+
+        def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+            self.asked += 1
+            answer = subprocess.run(argv, input=stdin, capture_output=True, check=False, timeout=timeout_s)
+            return CommandResult(tuple(argv), answer.returncode, answer.stdout, answer.stderr, 0.0)
+
+    here = Here()
+    changes = read_changes(here, ["redis", "gone", "n8n", "redis"])  # type: ignore[arg-type]
+
+    assert here.asked == 1
+    assert (changes["redis"], changes["n8n"]) == ((Change("A", "/redis"),), (Change("A", "/n8n"),))
+    assert "docker diff gone failed: No such container: gone" in str(changes["gone"])
+    assert read_changes(here, []) == {}  # type: ignore[arg-type]
 
 
 def test_state_outside_mounts_fails_naming_it() -> None:

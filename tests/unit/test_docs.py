@@ -20,7 +20,7 @@ from engine.verdict import ExitCode
 DOCS: Final = Path(__file__).parents[2] / "docs"
 PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md")
 TYPED: Final = re.compile(r"(?:nox -s|python -m commands) ([a-z_]+)(?: --)?((?: [^`#\n|]*)?)")
-OWN_FLAGS: Final = {"--as", "--role", "--token"}
+OWN_FLAGS: Final = {"--as", "--role", "--token", "--for"}
 """Flags of single commands."""
 
 LINK: Final = re.compile(r"\]\(([^)#:]+)\)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -104,6 +105,17 @@ def test_the_place_of_the_data_is_looked_at() -> None:
 
     assert "/srv/redis (on /srv)" in writable.text
     assert "100 % of the inodes of /var/lib/docker" in inodes.text
+
+
+def test_a_service_that_has_moved_is_judged_by_its_kept_container() -> None:
+    """Preflight is run again between two nights: the source has another name by then."""
+    moved = world()
+    source = moved.facts("wf005")
+    kept = replace(source, containers=(replace(source.containers[0], name="redis-moved"),))
+    moved.facts = lambda host: kept if host == "wf005" else make_host(around=Surroundings(host="wf001", settings={"vm.overcommit_memory": "1"}))
+
+    assert "that redis-moved needs among them" in foreseeing.judge_kernel(moved, "redis").text
+    assert foreseeing.judge_owners(moved, "redis").passed
 
 
 def test_what_the_product_asks_of_the_kernel_is_asked() -> None:

@@ -95,6 +95,16 @@ def test_a_try_with_a_listener_of_ours_is_the_proof() -> None:
     assert proven.table().rows[0][4] == "proven with a listener, 2026-01-01 22:00"
 
 
+def test_a_host_that_is_down_is_no_fault_of_the_network() -> None:
+    """Nothing follows from a try that its machine could not answer."""
+    reached = {"wf005": Reached({("192.0.2.11", 6379): Tried(Outcome.NO_ROUTE, words="No route to host")})}
+    seen = join_matrix([NEED], reached, {"wf005": make_host(host="wf005")}, {})
+
+    for answer in (judge_reachable(seen, "wf005"), judge_proven(seen, "wf005")):
+        assert answer.verdict is Verdict.UNKNOWN
+        assert "wf005 → wf001:6379 (wf001 itself does not answer)" in answer.text
+
+
 @pytest.mark.parametrize("outcome", [Outcome.NO_ROUTE, Outcome.NO_NAME])
 def test_no_way_and_no_name_fail(outcome: Outcome) -> None:
     """Each with the words of the host."""

@@ -91,6 +91,8 @@ def test_rules_of_a_firewall_are_read() -> None:
         ("input", FirewallVerdict.REJECT, {5432, 6379}),
     ]
     assert parse_firewall("") == ()
+    (negated,) = parse_firewall("# by iptables-save\n*filter\n-A INPUT -p tcp ! --dport 22 -j DROP\n")
+    assert (negated.ports, negated.is_narrow) == (frozenset(), True)
 
 
 def test_a_mount_that_became_read_only_shows() -> None:

@@ -1,0 +1,92 @@
+"""Show who depends on whom, declared and seen: links --lab | --environment NAME [--for SECONDS] [--svg FILE] [--dot] [--json]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table as Drawn
+
+from checks.references import References, merge_references, read_references
+from engine.errors import CouldNotLookError
+from engine.evidence.figure import figure_of, svg_of
+from engine.options import add_flags, read_options
+from engine.scope import Scope
+from engine.verdict import ExitCode
+from hosts.facts import HostFacts
+from hosts.fleet import Fleet, open_hosts
+from moves.opening import find_journal
+from moves.session import load_scope, ssh_config_of
+from moves.world import where_now
+
+BETWEEN_S: Final = 5.0
+"""Between two looks: many connections live no longer."""
+
+
+def main(argv: list[str]) -> int:
+    """Look at the settings and connections of all containers; exit 1 when one is not declared, 2 when a host was not seen whole."""
+    parser = argparse.ArgumentParser(prog="links", description=__doc__)
+    parser.add_argument("--for", dest="seconds", type=float, default=0.0, metavar="SECONDS", help="look again and again for so long")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it into a file")
+    parser.add_argument("--dot", action="store_true", help="print it for Graphviz")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
+    parsed = parser.parse_args(argv)
+    options = read_options(lambda name: getattr(parsed, name, None), argv)
+    scope = load_scope(options, ports_taken=False)
+    where = where_now(scope, find_journal(options))
+    with open_hosts(scope.hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
+        found = look(fleet, scope, where, parsed.seconds)
+    if parsed.svg:
+        parsed.svg.write_text(svg_of(figure_of(found.graph(where).body())), encoding="utf-8")
+        print(f"written: {parsed.svg}")
+    print(_text(found, where, dot=parsed.dot, as_json=parsed.json), end="")
+    if found.undeclared:
+        return ExitCode.FAILED
+    return ExitCode.INCOMPLETE if found.blind else ExitCode.OK
+
+
+def look(fleet: Fleet, scope: Scope, where: dict[str, str], seconds: float) -> References:
+    """Look once, or again and again for some seconds, and return all that was seen in any look."""
+    services = {(where[name], entry.container): name for name, entry in scope.services.items()}
+    addresses = {identity.address: host for host, identity in scope.environment.hosts.items()}
+    looks: list[References] = []
+    deadline = time.monotonic() + seconds
+    while True:
+        answers = fleet.gather(scope.hosts)
+        seen = [one for one in answers.values() if isinstance(one, HostFacts)]
+        blind = {host: str(error) for host, error in answers.items() if isinstance(error, CouldNotLookError)}
+        looks.append(read_references(seen, scope.links, services, addresses).but_blind_on(blind))
+        if time.monotonic() + BETWEEN_S > deadline:
+            return merge_references(looks)
+        time.sleep(BETWEEN_S)
+        for host in scope.hosts:
+            fleet.forget_facts(host)
+
+
+def _text(found: References, where: dict[str, str], *, dot: bool, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({**found.graph(where).body(), "table": found.table().body()}, indent=1, ensure_ascii=False) + "\n"
+    if dot:
+        return dot_of(found)
+    table = found.table()
+    drawn = Drawn(*table.columns, title=table.title)
+    for row in table.rows:
+        drawn.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get()
+
+
+def dot_of(found: References) -> str:
+    """Return the graph in Graphviz' language: dashed where it was not seen, bold where it is not declared."""
+    lines = ["digraph links {", "  rankdir=LR; node [shape=box];"]
+    for edge in found.edges:
+        style = "bold" if edge in found.undeclared else "solid" if edge in found.seen else "dashed"
+        lines.append(f"  {json.dumps(edge.from_)} -> {json.dumps(edge.to)} [label={json.dumps(str(edge.port))}, style={style}];")
+    return "\n".join([*lines, "}"]) + "\n"

@@ -1,0 +1,45 @@
+"""What a host and its running containers use at one moment, asked in one small command."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+from engine.errors import CouldNotLookError
+from engine.model import Host
+from hosts.facts_parse import parse_memory
+from hosts.surroundings import Usage
+from hosts.surroundings_parse import parse_processor, parse_usage
+
+SCRIPT: Final = (Path(__file__).parent / "load_script.sh").read_bytes()
+LOOK_S: Final = 30.0
+
+
+def read_load(host: Host) -> dict[str, Usage]:
+    """Return what each running container uses by its name, and the host itself under ""; raises CouldNotLookError.
+
+    The host's memory is what is not available, its processor time that of all processors since it was started.
+    """
+    mark = f"=={secrets.token_hex(8)}=="
+    answer = host.run(["sh", "-s", "--", mark], stdin=SCRIPT, timeout_s=LOOK_S)
+    if answer.exit_code or f"{mark} end" not in answer.text:
+        raise CouldNotLookError(
+            f"{host.name}: what it uses could not be read: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
+        )
+    return parse_load(answer.text, mark)
+
+
+def parse_load(text: str, mark: str) -> dict[str, Usage]:
+    """Parse what the script printed."""
+    parts = re.split(rf"^{re.escape(mark)} (\w+)\n", text + "\n", flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    memory = parse_memory(sections.get("memory", ""))
+    used = memory["MemTotal"] - memory["MemAvailable"] if {"MemTotal", "MemAvailable"} <= set(memory) else None
+    usage = parse_usage(sections.get("usage", ""))
+    names = (line.split(" ", 1) for line in sections.get("containers", "").splitlines() if " " in line)
+    return {
+        "": Usage(used, parse_processor(sections.get("processor", ""))),
+        **{name.strip(): usage.get(one, Usage(None, None)) for one, name in names},
+    }
