@@ -27,6 +27,12 @@ def need_container(route: Route, host: str, name: str) -> dict[str, Any]:
     return inspect
 
 
+def need_source(route: Route) -> dict[str, Any]:
+    """Return the inspect answer of the source's container; at the end of its move it is renamed, and known by what was recorded."""
+    found = inspect_container(route.fleet, route.source, route.container)
+    return found or need_container(route, route.source, str(need_recorded(route).inspect["Id"]))
+
+
 @dataclass(frozen=True)
 class DisableRestart:
     """Set the source's restart policy to `no`, so that no reboot during the move starts it again (review 3)."""
@@ -52,7 +58,7 @@ class DisableRestart:
     def verify(self, note: Note) -> Judgement:
         """Judge whether it is `no`."""
         route = self.route
-        seen = need_container(route, route.source, route.container)["HostConfig"]["RestartPolicy"].get("Name") or "no"
+        seen = need_source(route)["HostConfig"]["RestartPolicy"].get("Name") or "no"
         if seen != "no":
             return failed(
                 f"{route.source}: restart policy of {route.container} is {seen}. Expected: no. "
@@ -104,7 +110,7 @@ class StopSource:
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the container itself is asked
         """Judge whether it is stopped, and stopped cleanly; also when an earlier, interrupted run stopped it."""
         route = self.route
-        state = need_container(route, route.source, route.container)["State"]
+        state = need_source(route)["State"]
         where, code = f"{route.source}: {route.container}", int(state.get("ExitCode", -1))
         if state.get("Running") or state.get("Status") not in STOPPED_STATES:
             return failed(f"{where} is {state.get('Status')}. Expected: stopped. Try: ssh {route.source} docker logs --tail 20 {route.container}")
@@ -122,7 +128,7 @@ class StopSource:
     def undo(self, note: Note) -> None:
         """Start it again, only after the target's container has been seen stopped or absent (review 8)."""
         route = self.route
-        inspect = need_container(route, route.source, route.container)
+        inspect = need_source(route)
         if inspect["State"].get("Running") or not note.get("was_running", True):
             return
         see_target_down(route)

@@ -371,6 +371,18 @@ def test_kept_source_has_another_name_and_gets_it_back() -> None:
         action.do({})
 
 
+def test_what_was_done_to_the_source_is_still_seen_once_it_is_renamed() -> None:
+    """A run that was killed between the last deed and the record of the end looks at all deeds again, the rename being done."""
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine())
+    DisableRestart(route).do({})
+    source.stop("redis", 1)
+    KeepSource(route).do({})
+
+    assert DisableRestart(route).verify({}).passed
+    assert StopSource(route, grace_s=10).verify({}).passed
+
+
 def test_silent_engine_is_no_answer_not_a_failure() -> None:
     """UNKNOWN, with the host's name."""
     source = Engine(inspected())
