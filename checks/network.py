@@ -173,7 +173,7 @@ def _rule(rules: Iterable[FirewallRule], chains: tuple[str, ...], port: int, ver
 def judge_reachable(matrix: Matrix, host: str) -> Judgement:
     """Judge whether nothing keeps a host from what it will need: each port answers, or packets pass and nothing listens yet."""
     if host in matrix.blind:
-        return unknown(f"{host}: {matrix.blind[host]}")
+        return unknown(matrix.blind[host])
     lines = matrix.of(host)
     if not lines:
         return passed(f"{host}: needs no port of another host")
@@ -210,7 +210,7 @@ def _holes(matrix: Matrix, host: str) -> list[str]:
 def judge_proven(matrix: Matrix, host: str) -> Judgement:
     """Judge whether each way was tried to its end: where nothing listens yet, with a listener of ours."""
     if host in matrix.blind:
-        return unknown(f"{host}: {matrix.blind[host]}")
+        return unknown(matrix.blind[host])
     lines = matrix.of(host)
     untried = [line for line in lines if line.undecided]
     if untried:
@@ -230,7 +230,7 @@ def judge_proven(matrix: Matrix, host: str) -> Judgement:
 def judge_paths(matrix: Matrix, host: str) -> Judgement:
     """Judge the paths from a host: how large packets may be and how long a connection takes; one that was not measured is UNKNOWN."""
     if host in matrix.blind:
-        return unknown(f"{host}: {matrix.blind[host]}")
+        return unknown(matrix.blind[host])
     paths = {matrix.names.get(address, address): path for (here, address), path in matrix.paths.items() if here == host}
     times = [line.tried.milliseconds for line in matrix.of(host) if line.tried.milliseconds is not None]
     slowest = f"slowest of {len(times)} connections {max(times):.1f} ms" if times else "no connection was timed"

@@ -15,7 +15,7 @@ from engine.language import term
 from engine.model import ContainerFacts
 from engine.product import LABEL_ROLE
 from engine.tables import Table
-from engine.verdict import Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
 from hosts.surroundings import Connection
 
@@ -126,8 +126,11 @@ def _most(how: Iterable[str]) -> tuple[str, ...]:
     return (*(one for one in how if not COUNTED.fullmatch(one)), *([f"{max(counts)} connections"] if counts else []))
 
 
-def judge_links_declared(references: References, service: str) -> Judgement:
-    """Judge whether every connection of a service with another container is a link of the inventory: only those are tested and kept."""
+def judge_links_declared(references: References, service: str, host: str) -> Judgement:
+    """Judge whether every connection of a service with another container is a link of the inventory: only those are tested and kept.
+
+    `host` is where the service is: without an answer about its connections nothing is proven.
+    """
     mine = [edge for edge in references.edges if service in (edge.from_, edge.to)]
     undeclared = [edge for edge in references.undeclared if service in (edge.from_, edge.to)]
     if undeclared:
@@ -138,6 +141,11 @@ def judge_links_declared(references: References, service: str) -> Judgement:
             f"with the move. Add under links: in inventory.yaml: {{from: {first.from_}, to: {first.to}, name: {first.to}, port: {first.port}}}",
             details,
             undeclared=len(undeclared),
+        )
+    if host in references.blind:
+        return unknown(
+            f"{service}: its connections on {host} are not known ({references.blind[host]}). Expected: an answer. Try: ssh {host} true, and "
+            "as root there: cat /proc/net/tcp"
         )
     silent = tuple(f"{edge.text()}: declared, not seen at this moment" for edge in mine if edge not in references.seen)
     blind = "; ".join(f"connections on {host} are not known ({reason})" for host, reason in references.blind.items())

@@ -68,15 +68,19 @@ def find_references(world: World) -> References:
     where = world.where()
     services = {(where[name], entry.container): name for name, entry in world.scope.services.items()}
     addresses = {identity.address: host for host, identity in world.scope.environment.hosts.items()}
-    return read_references(_answering(world, world.scope.hosts), world.scope.links, services, addresses)
+    answers = {host: _facts(world, host) for host in world.scope.hosts}
+    blind = {host: str(answer) for host, answer in answers.items() if isinstance(answer, CouldNotLookError)}
+    seen = [answer for answer in answers.values() if isinstance(answer, HostFacts)]
+    return read_references(seen, world.scope.links, services, addresses).but_blind_on(blind)
 
 
 def _answering(world: World, hosts: Iterable[str]) -> list[HostFacts]:
     """Return the facts of the hosts that answer; the others have rows of their own."""
-    found = []
-    for host in hosts:
-        try:
-            found.append(world.facts(host))
-        except CouldNotLookError:
-            continue
-    return found
+    return [answer for host in hosts if isinstance(answer := _facts(world, host), HostFacts)]
+
+
+def _facts(world: World, host: str) -> HostFacts | CouldNotLookError:
+    try:
+        return world.facts(host)
+    except CouldNotLookError as error:
+        return error

@@ -98,9 +98,9 @@ def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> Non
 
 @pytest.mark.step("links-declared")
 @pytest.mark.severity("warning")
-def test_links_are_declared(move: RunningMove, references: References, judge: Judge) -> None:
+def test_links_are_declared(move: RunningMove, world: World, references: References, judge: Judge) -> None:
     """Every container that it talks with is a declared link, by its settings and its open connections."""
-    judge(judge_links_declared(references, move.service))
+    judge(judge_links_declared(references, move.service, world.where()[move.service]))
 
 
 @pytest.mark.step("backup-present")

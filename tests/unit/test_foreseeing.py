@@ -151,8 +151,11 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_references_are_found_on_the_hosts_that_answer() -> None:
-    """wf009 does not: its own row tells that."""
-    assert foreseeing.find_references(world()).edges == ()
+    """wf009 does not: nothing is taken for "no connection" there."""
+    found = foreseeing.find_references(world())
+
+    assert found.edges == ()
+    assert found.blind == {"wf009": "wf009: ssh failed"}
 
 
 def test_other_engines_are_told() -> None:

@@ -47,24 +47,24 @@ def test_a_connection_that_is_declared_passes() -> None:
     seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.3", 6379))), [LINK], SERVICES, ADDRESSES)
 
     assert dict(seen.seen) == {Edge("n8n", "redis", 6379): ("1 connections",)}
-    assert judge_links_declared(seen, "redis").passed
+    assert judge_links_declared(seen, "redis", "wf005").passed
 
 
 def test_a_connection_that_is_not_declared_fails_with_both_ends() -> None:
     """Over the other host's published port: its container's port counts. The line to add stands in the text."""
     seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "192.0.2.11", 3100))), [LINK], SERVICES, ADDRESSES)
-    answer = judge_links_declared(seen, "n8n")
+    answer = judge_links_declared(seen, "n8n", "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "n8n: 1 of 2 connections are not declared: n8n → loki:3100 (1 connections)" in answer.text
     assert "{from: n8n, to: loki, name: loki, port: 3100}" in answer.text
-    assert judge_links_declared(seen, "redis").passed, "it is no end of that one"
+    assert judge_links_declared(seen, "redis", "wf005").passed, "it is no end of that one"
 
 
 def test_settings_count_as_connections_do() -> None:
     """A pool that is idle now has no connection, but its address in the environment."""
     seen = read_references(hosts(env={"QUEUE_BULL_REDIS_HOST": "redis", "QUEUE_BULL_REDIS_PORT": "6379"}), [], SERVICES, ADDRESSES)
-    answer = judge_links_declared(seen, "redis")
+    answer = judge_links_declared(seen, "redis", "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "n8n → redis:6379 (settings of n8n)" in answer.text
@@ -97,16 +97,20 @@ def test_what_leaves_all_hosts_is_told_apart() -> None:
     """An address of none of them is no undeclared link, but stands in the table."""
     seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "203.0.113.9", 443))), [LINK], SERVICES, ADDRESSES)
 
-    assert judge_links_declared(seen, "n8n").passed
+    assert judge_links_declared(seen, "n8n", "wf005").passed
     assert seen.table().rows == (("n8n", "redis:6379", "yes", "not seen"), ("n8n", "203.0.113.9:443", "outside", "1 connections"))
 
 
 def test_connections_that_could_not_be_read_are_told() -> None:
-    """Settings alone were looked at: the answer says so."""
+    """Nothing is proven where the service is; of another host it is told."""
     blind = make_host(host="wf005", around=Surroundings(host="wf005", errors={"namespaces": "no answer in time"}))
-    answer = judge_links_declared(read_references([blind], [LINK], SERVICES, ADDRESSES), "redis")
+    seen = read_references([blind, hosts()[1]], [LINK], SERVICES, ADDRESSES)
+    here, elsewhere = (judge_links_declared(seen, "redis", host) for host in ("wf005", "wf001"))
 
-    assert "connections on wf005 are not known (no answer in time)" in answer.text
+    assert here.verdict is Verdict.UNKNOWN
+    assert "redis: its connections on wf005 are not known (no answer in time)" in here.text
+    assert elsewhere.passed
+    assert "connections on wf005 are not known (no answer in time)" in elsewhere.text
 
 
 def test_a_container_that_is_no_service_is_named_with_its_host() -> None:
@@ -116,4 +120,4 @@ def test_a_container_that_is_no_service_is_named_with_its_host() -> None:
     sockets = {40: ContainerSockets((Connection("172.18.0.9", 1234, "172.18.0.3", 6379),))}
     facts = make_host(host="wf005", containers=(*facts.containers, spy), around=Surroundings(host="wf005", container_sockets=sockets))
 
-    assert "spy@wf005 → redis:6379" in judge_links_declared(read_references([facts, other], [LINK], SERVICES, ADDRESSES), "redis").text
+    assert "spy@wf005 → redis:6379" in judge_links_declared(read_references([facts, other], [LINK], SERVICES, ADDRESSES), "redis", "wf005").text
