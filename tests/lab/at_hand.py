@@ -24,6 +24,7 @@ SOURCE: Final = "wf005"
 TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 PREPARED: Final = "prepared"
+PREPARED_BY: Final = STATE / "kept" / PREPARED / "commit"
 UNANSWERED: Final = frozenset({"clock-kept", "baseline-known", "processors-after", "network-paths"})
 """Warnings: a lab host keeps no clock of its own and has no ping, nobody sampled it for a day, its load is the whole machine's."""
 PHASE_DEADLINE_S: Final = 600.0
@@ -86,8 +87,9 @@ def prepared_lab() -> None:
     Preparing takes a minute, the way back no longer than a reset.
     """
     try:
+        assert PREPARED_BY.read_text(encoding="utf-8") == _commit()
         lab("back", PREPARED)
-    except RuntimeError:
+    except (OSError, AssertionError, RuntimeError):
         lab("reset")
         wait_for("orders on the untouched lab", orders_work)
         prepare()
@@ -99,8 +101,14 @@ def prepare() -> Ran:
     ran = run_phase("prepare", "--apply")
     if ran.code == 0:
         lab("keep", PREPARED)
+        PREPARED_BY.write_text(_commit(), encoding="utf-8")
         wait_for("orders after it was stopped and started", orders_work)
     return ran
+
+
+def _commit() -> str:
+    """Return what prepared the lab: another commit may prepare more."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def heal() -> None:
