@@ -82,6 +82,13 @@ class Line:
         return self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule and not self.is_blind
 
     @property
+    def reason(self) -> str:
+        """Return what the try said, "" where it came through or nothing listens yet; a shell says it twice, with its own words around."""
+        if self.tried.outcome is Outcome.OPEN or self.waits:
+            return ""
+        return self.tried.words.rpartition(": ")[2][:120]
+
+    @property
     def text(self) -> str:
         """Return how it stands, for a table."""
         if self.tried.outcome is Outcome.OPEN:
@@ -109,7 +116,7 @@ class Matrix:
         rows = [
             (
                 line.need.host, f"{line.need.to} ({line.need.address})", f"{line.need.port}/tcp", "; ".join(line.need.why), line.text,
-                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms", line.rule or line.tried.words[:120] or "–",
+                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms", line.rule or line.reason or "–",
             )
             for line in sorted(self.lines, key=lambda one: one.need)
         ]  # fmt: skip
