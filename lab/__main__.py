@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 from lab import faults, golden, hosts, images, services
 from lab.identity import known_lab, make_identities
 from lab.machine import alone, at_once, connect
-from lab.settings import CACHE, HOSTS, ROOT, STATE, LabError, WrongWordsError
+from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, LabError, WrongWordsError
 
 WRONG_WORDS: Final = 4
 INTERRUPTED: Final = 130
@@ -35,7 +35,10 @@ def _say(started: float) -> Callable[[str], None]:
 def up(client: Any, say: Callable[[str], None]) -> None:
     """Raise the lab; what is up already is left alone, what an interrupted `up` left is made anew."""
     if other := hosts.other_checkout(client):
-        raise LabError(f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab reset (replaces it)")
+        raise LabError(
+            f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab reset (replaces it), "
+            f"or a lab beside it: {VARIABLE}=NAME python -m commands lab up"
+        )
     origins = images.ensure_images(client, say)
     addresses = hosts.ensure_network(client)
     new = _is_incomplete(client)
@@ -90,6 +93,9 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
     shutil.rmtree(STATE, ignore_errors=True)
     if everything:
         golden.remove_all(client)
+        if others := hosts.other_labs(client):
+            say(f"removed, with all kept disks; the images stay: {', '.join(others)} may use them")
+            return
         if refused := images.remove_images(client):
             raise LabError(f"images: not removed: {'; '.join(refused)}. Expected: nothing else uses them. Look: docker ps -a")
         say(f"removed, with all images and kept disks that the lab made ({CACHE} may hold downloads of bootstrap)")
@@ -103,7 +109,8 @@ def status(client: Any) -> dict[str, Any]:
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
     look = up_now[services.SOURCE].startswith("running, Docker")
-    raised = {"raised at": known["raised_at"], "raised from": str(ROOT)} if known.get("raised_at") else {"raised at": "not raised"}
+    own = {"raised at": known.get("raised_at"), "raised from": str(ROOT)} | ({"name": NAMES.name} if NAMES.name else {})
+    raised = own if known.get("raised_at") else {"raised at": "not raised"}
     return {
         "lab": raised if other is None else {"raised from": other},
         "hosts": up_now,
@@ -139,7 +146,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _need_good_name() -> None:
+    if NAMES.problem:
+        raise WrongWordsError(NAMES.problem)
+
+
+def _need_own_name() -> None:
+    """Raise LabError when this folder's lab was raised under another name: its hosts would be taken for gone."""
+    known = known_lab()
+    if known and known.get("name", "") != NAMES.name:
+        before = f"{VARIABLE}={known['name']}" if known.get("name") else f"without {VARIABLE}"
+        raise LabError(f"this folder: its lab was raised {before}. Expected: the same now, or that lab removed first, with: lab down")
+
+
 def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None]) -> None:
+    _need_own_name()
     if options.command == "up":
         up(client, say)
     elif options.command == "reset":
@@ -160,6 +181,7 @@ def main(argv: list[str]) -> int:
     """Run one command; return 0, 1 with one message, 4 for words that are not understood, 130 when interrupted."""
     try:
         options = _parser().parse_args(argv)
+        _need_good_name()
         client = connect()
         if options.command == "status":
             content = status(client)

@@ -16,10 +16,10 @@ from docker.errors import NotFound
 
 from lab import hosts, services
 from lab.machine import at_once, pipe, run
-from lab.settings import CACHE, HOST_IMAGE, HOSTS, LABEL, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
+from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
 
 SOURCES: Final = ("services.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
-GOLDEN_LABEL: Final = f"{LABEL}.golden"
+GOLDEN_LABEL: Final = NAMES.golden_label
 KEPT_SETS: Final = 3
 COPYING: Final = f"{PREFIX}-copying"
 """The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
@@ -41,7 +41,7 @@ def _volume(key: str, plan: HostPlan) -> str:
 
 
 def _passwords_file(key: str) -> Path:
-    return CACHE / f"golden-{key}.json"
+    return KEPT / f"golden-{key}.json"
 
 
 def _marker(key: str) -> str:
@@ -125,7 +125,7 @@ def _load(plan: HostPlan) -> None:
 
 
 def _keep_passwords(key: str, passwords: dict[str, str]) -> None:
-    CACHE.mkdir(parents=True, exist_ok=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
     file = _passwords_file(key)
     file.touch(mode=0o600)
     file.write_text(json.dumps(passwords), encoding="utf-8")
@@ -153,5 +153,5 @@ def remove_all(client: Any) -> None:
     stop_copying(client)
     for volume in client.volumes.list(filters={"label": GOLDEN_LABEL}):
         volume.remove(force=True)
-    for file in CACHE.glob("golden-*.json"):
+    for file in KEPT.glob("golden-*.json"):
         file.unlink()

@@ -10,8 +10,9 @@ from docker.types import IPAMConfig, IPAMPool
 
 from lab.identity import identity_folder
 from lab.machine import run, wait_until
-from lab.settings import HOST_IMAGE, HOSTS, LABEL, NETWORK, STATE, SUBNETS, HostPlan, LabError
+from lab.settings import HOST_IMAGE, HOSTS, LABEL, NAMES, NETWORK, STATE, HostPlan, LabError
 
+NAME_LABEL: Final = f"{LABEL}.name"
 READY_S: Final = 60
 STOP_S: Final = 70
 LOOK_S: Final = 10
@@ -44,7 +45,7 @@ def ensure_network(client: Any) -> dict[str, str]:
 
 def _create_network(client: Any) -> Any:
     refusals = []
-    for subnet in SUBNETS:
+    for subnet in NAMES.subnets:
         try:
             pool = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
             created = client.networks.create(NETWORK, driver="bridge", ipam=pool, labels={LABEL: "1"})
@@ -63,13 +64,19 @@ def find(client: Any, plan: HostPlan) -> Any | None:
 
 
 def other_checkout(client: Any) -> str | None:
-    """Return the folder whose lab is up on this machine, when that is not this one: a machine has one lab."""
+    """Return the folder whose lab of this name is up on this machine, when that is not this one."""
     for plan in HOSTS:
         container = find(client, plan)
         for mount in container.attrs["Mounts"] if container is not None else ():
             if mount["Destination"] == "/identity" and mount["Source"] != str(identity_folder(plan.name)):
                 return str(Path(mount["Source"]).parents[3])
     return None
+
+
+def other_labs(client: Any) -> list[str]:
+    """Return the containers of this machine's other labs, which may use the same images."""
+    found = client.containers.list(all=True, filters={"label": LABEL})
+    return sorted(str(container.name) for container in found if container.labels.get(NAME_LABEL, "") != NAMES.name)
 
 
 def start(client: Any, plan: HostPlan, address: str) -> None:
@@ -90,6 +97,8 @@ def start(client: Any, plan: HostPlan, address: str) -> None:
             *PRIVILEGES,
             "--label",
             f"{LABEL}=1",
+            "--label",
+            f"{NAME_LABEL}={NAMES.name}",
             "--volume",
             f"{plan.volume}:/disk",
             "--volume",

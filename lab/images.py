@@ -17,7 +17,7 @@ from docker.errors import APIError, ImageNotFound
 
 from lab.machine import run
 from lab.registry import Registry
-from lab.settings import CACHE, HOST_IMAGE, LABEL, ORDERS, POSTGRES, PREFIX, PROMETHEUS, REDIS, ROOT, TOOLBOX, LabError, local_name
+from lab.settings import CACHE, HOST_IMAGE, IMAGES, LABEL, ORDERS, POSTGRES, PROMETHEUS, REDIS, ROOT, TOOLBOX, LabError, local_name
 
 BASE: Final = "debian:trixie-slim"
 OWN_BASE: Final = local_name(BASE)
@@ -142,7 +142,7 @@ def _remove(client: Any, names: list[str]) -> list[str]:
 def _own_names(client: Any) -> list[str]:
     """Return the names of the lab's own space, and the toolbox if the lab built it."""
     tags = {tag for image in client.images.list() for tag in image.tags}
-    names = sorted(tag for tag in tags if tag.startswith(f"{PREFIX}/"))
+    names = sorted(tag for tag in tags if tag.startswith(f"{IMAGES}/"))
     if TOOLBOX in tags and IMAGE_LABEL in (client.images.get(TOOLBOX).labels or {}):
         names.append(TOOLBOX)
     return names

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import docker
 from docker.errors import DockerException
 
-from lab.settings import CACHE, LABEL, LabError
+from lab.settings import KEPT, LABEL, LabError
 
 DEADLINE_S: Final = 900
 Thing = TypeVar("Thing")
@@ -47,8 +47,8 @@ def run(argv: list[str], *, stdin: bytes | None = None, deadline_s: float = DEAD
 @contextmanager
 def alone() -> Iterator[None]:
     """Keep other changing commands of the lab away meanwhile; raises LabError when one runs."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lab.lock").open("a", encoding="utf-8") as file:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lab.lock").open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,8 +1,10 @@
-"""The lab's names and places: one set per machine."""
+"""The lab's names and places: one set per machine, and one more for each name in LONGSHORE_LAB."""
 
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,11 +15,58 @@ STATE: Final = ROOT / "state" / "lab"
 
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longshore"
 
-PREFIX: Final = "longshore-lab"
+IMAGES: Final = "longshore-lab"
+"""Where all labs of a machine have their images: they are the same wherever their files are."""
+
 LABEL: Final = "longshore.lab"
+VARIABLE: Final = "LONGSHORE_LAB"
+NAME_FORM: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
+TAKEN_NAMES: Final = frozenset({"wf005", "wf001", "wf002", "golden", "copying", "host"})
+"""Words that the default lab's own names begin with."""
+
+
+@dataclass(frozen=True)
+class LabNames:
+    """What keeps the labs of one machine apart; the lab without a name has the plain ones."""
+
+    name: str
+
+    @property
+    def problem(self) -> str:
+        """Return why the name can't be one; empty when it can."""
+        if not self.name or (NAME_FORM.fullmatch(self.name) and self.name not in TAKEN_NAMES):
+            return ""
+        return f"{VARIABLE}: {self.name!r} can't be the name of a lab. Expected: up to 12 small letters and digits, first a letter"
+
+    @property
+    def prefix(self) -> str:
+        """Return how containers, disks and the network of the lab begin."""
+        return f"longshore-lab-{self.name}" if self.name else "longshore-lab"
+
+    @property
+    def golden_label(self) -> str:
+        """Return the label of the kept disks."""
+        return f"{LABEL}.{self.name}.golden" if self.name else f"{LABEL}.golden"
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """Return where the hosts' network may be, best first: away from what the lab without a name wants."""
+        if not self.name:
+            return ("172.31.250.0/24", "10.213.77.0/24", "192.168.213.0/24")
+        number = 100 + zlib.crc32(self.name.encode()) % 100
+        return (f"172.31.{number}.0/24", f"10.213.{number}.0/24", f"10.214.{number}.0/24")
+
+    @property
+    def kept(self) -> Path:
+        """Return the folder of the lab's lock and of the passwords of its kept disks."""
+        return CACHE / f"lab-{self.name}" if self.name else CACHE
+
+
+NAMES: Final = LabNames(os.environ.get(VARIABLE, ""))
+PREFIX: Final = NAMES.prefix
 NETWORK: Final = PREFIX
-HOST_IMAGE: Final = f"{PREFIX}/host:1"
-SUBNETS: Final = ("172.31.250.0/24", "10.213.77.0/24", "192.168.213.0/24")
+KEPT: Final = NAMES.kept
+HOST_IMAGE: Final = f"{IMAGES}/host:1"
 INNER_SUBNET: Final = "172.30.5.0/24"
 
 
@@ -43,7 +92,7 @@ class HostPlan:
 POSTGRES: Final = "postgres:17"
 REDIS: Final = "redis:8"
 PROMETHEUS: Final = "prom/prometheus:v2.53.3"
-ORDERS: Final = f"{PREFIX}/orders:1"
+ORDERS: Final = f"{IMAGES}/orders:1"
 TOOLBOX: Final = "longshore/toolbox:1"
 
 HOSTS: Final = (
@@ -55,9 +104,9 @@ HOSTS: Final = (
 
 def local_name(reference: str) -> str:
     """Return the name that this machine's engine keeps an image of the lab under: one that is nobody else's."""
-    if reference.startswith((f"{PREFIX}/", "longshore/")):
+    if reference.startswith((f"{IMAGES}/", "longshore/")):
         return reference
-    return f"{PREFIX}/{reference.replace('/', '-')}"
+    return f"{IMAGES}/{reference.replace('/', '-')}"
 
 
 SERVICES: Final = ("postgres", "prometheus", "redis", "orders")

@@ -17,7 +17,7 @@ import pytest
 
 from engine.journal import Journal, chain_problems, hash_of
 from engine.secret import Redactor
-from lab.settings import CACHE
+from lab.settings import KEPT
 from tests.lab import at_hand
 from tests.lab.at_hand import HOSTS, JOURNAL, REPORTS, SOURCE, STATE, TARGETS
 from tests.lab.conftest import Rehearsal
@@ -185,7 +185,7 @@ def test_second_apply_changes_nothing(rehearsal: Rehearsal) -> None:
 
 def _secrets() -> dict[str, bytes]:
     """Return every secret of the lab by its name: passwords of the services, of the backup, the operator's private key."""
-    found = {f"{file.name}: {name}": value.encode() for file in CACHE.glob("golden-*.json") for name, value in json.loads(file.read_text()).items()}
+    found = {f"{file.name}: {name}": value.encode() for file in KEPT.glob("golden-*.json") for name, value in json.loads(file.read_text()).items()}
     found |= {file.name: file.read_bytes().strip() for file in (STATE / "secrets").iterdir()}
     lines = (STATE / "id_ed25519").read_bytes().splitlines()
     return found | {"id_ed25519": lines[len(lines) // 2]}

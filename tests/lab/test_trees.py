@@ -21,9 +21,10 @@ from actions.rsync import PassWords
 from engine.product import TOOLBOX_IMAGE
 from hosts.manifest import Drift, Manifest, compare_manifests
 from hosts.toolbox import PROGRAM, PROGRAM_AT
+from lab.settings import PREFIX
 from tests.lab.at_hand import ROOT
 
-NAME: Final = "longshore-lab-trees"
+NAME: Final = f"{PREFIX}-trees"
 TREES: Final = (Path(__file__).parent / "tree_program.py").read_bytes()
 OURS: Final = PassWords().words()
 PLAIN: Final = ["-a", "--delete"]

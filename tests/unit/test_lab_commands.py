@@ -206,7 +206,7 @@ def test_faults_need_a_lab(fake: FakeLab, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_only_one_command_changes_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A second changing command is refused while the first runs, and free after it."""
-    monkeypatch.setattr(machine, "CACHE", tmp_path)
+    monkeypatch.setattr(machine, "KEPT", tmp_path)
     with machine.alone(), pytest.raises(LabError, match="another command of the lab is running"), machine.alone():
         pass
     with machine.alone():

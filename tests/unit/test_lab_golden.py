@@ -59,7 +59,7 @@ class FakeEngine:
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give each test a cache folder of its own."""
-    monkeypatch.setattr(golden, "CACHE", tmp_path)
+    monkeypatch.setattr(golden, "KEPT", tmp_path)
     return tmp_path
 
 
