@@ -79,6 +79,8 @@ class TakeBackup:
                 f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty, repository {sound}. "
                 f"Expected: all, not empty, sound. Try: nox -s prepare -- --service {self.route.service} --apply"
             )
+        if not wanted:
+            return passed(f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound")
         total = sum(item.size_bytes for item in taken)
         return passed(
             f"{self.route.service}: {len(taken)} objects, {total:,} bytes backed up to {where}, restic check passed",

@@ -70,6 +70,8 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
         "window": ALWAYS,
         "approvers": make_approvers(APPROVERS),
         "clean_tree": False,
+        "stand_ins": generated["stand_ins"],
+        "instead": json.loads((Path("lab") / "instead.json").read_text(encoding="utf-8")),
         "adds": json.loads((Path("lab") / "adds.json").read_text(encoding="utf-8")),
         "backup": {
             "host": "wf002",

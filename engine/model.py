@@ -118,22 +118,6 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One running service to ask: its container, where to connect, its options and its resolved credentials.
-
-    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
-    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
-    """
-
-    service: str
-    container: ContainerFacts
-    endpoint: Endpoint
-    options: Mapping[str, Any]
-    secrets: Mapping[str, Secret]
-    files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
-
-
-@dataclass(frozen=True)
 class ContainerCommand:
     """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
 
@@ -144,6 +128,39 @@ class ContainerCommand:
     timeout_s: float
     env: Mapping[str, Secret] = field(default_factory=dict)
     saves_as: str | None = None
+
+
+def _no_other_port(port: int) -> Endpoint:
+    raise LookupError(f"no way to port {port}")
+
+
+def _nothing_inside(command: ContainerCommand) -> CommandResult:
+    raise LookupError(f"no way to run {command.argv[0]} inside")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One running service to ask: its container, where to connect, its options and its resolved credentials.
+
+    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
+    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
+    `at_port` returns the endpoint of another of its container's ports, for a product that has several.
+    `inside` runs a command that only reads inside its container and returns what it answered.
+    """
+
+    service: str
+    container: ContainerFacts
+    endpoint: Endpoint
+    options: Mapping[str, Any]
+    secrets: Mapping[str, Secret]
+    files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
+    at_port: Callable[[int], Endpoint] = field(default=_no_other_port, repr=False)
+    inside: Callable[[ContainerCommand], CommandResult] = field(default=_nothing_inside, repr=False)
+
+    @property
+    def where(self) -> str:
+        """Return how messages begin: the service and its host."""
+        return f"{self.service} on {self.container.host}"
 
 
 @dataclass(frozen=True)

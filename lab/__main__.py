@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from lab import faults, golden, hosts, images, services
+from lab import faults, golden, hosts, images, running, services
 from lab.identity import known_lab, make_identities
 from lab.machine import alone, at_once, connect
 from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, LabError, WrongWordsError
@@ -54,7 +54,7 @@ def up(client: Any, say: Callable[[str], None]) -> None:
     if new:
         services.start_sessions()
         RAISING.unlink()
-    say(f"all services on {services.SOURCE} answer. Look: ssh -F state/lab/ssh_config {services.SOURCE}")
+    say(f"all services on {running.SOURCE} answer. Look: ssh -F state/lab/ssh_config {running.SOURCE}")
 
 
 def _is_incomplete(client: Any) -> bool:
@@ -71,6 +71,7 @@ def _make_disks(client: Any, addresses: dict[str, str], say: Callable[[str], Non
     else:
         say("making the hosts' disks; this is kept for the next time")
         golden.build(client, key, addresses, say)
+    golden.hand_out_secrets(key)
 
 
 def _remove_hosts(client: Any) -> None:
@@ -108,7 +109,7 @@ def status(client: Any) -> dict[str, Any]:
     known = known_lab()
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
-    look = up_now[services.SOURCE].startswith("running, Docker")
+    look = up_now[running.SOURCE].startswith("running, Docker")
     own = {"raised at": known.get("raised_at"), "raised from": str(ROOT)} | ({"name": NAMES.name} if NAMES.name else {})
     raised = own if known.get("raised_at") else {"raised at": "not raised"}
     return {

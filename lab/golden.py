@@ -16,11 +16,14 @@ from docker.errors import NotFound
 
 from lab import hosts, services
 from lab.machine import at_once, pipe, run
-from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
+from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, STATE, TOOLBOX, HostPlan, local_name
 
-SOURCES: Final = ("services.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
+SOURCES: Final = ("services.py", "running.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/*", "loki/*", "products/*.py")
+HANDED_OUT: Final = ("minio_app_access_key", "minio_app_secret_key", "keycloak_login", "n8n_api_key", "metabase_api_key")
 GOLDEN_LABEL: Final = NAMES.golden_label
 KEPT_SETS: Final = 3
+LOAD_DEADLINE_S: Final = 1800
+"""All thirteen services' images are four gigabytes: far beyond what loading them takes on a machine that does nothing else."""
 COPYING: Final = f"{PREFIX}-copying"
 """The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
 
@@ -28,8 +31,8 @@ COPYING: Final = f"{PREFIX}-copying"
 def key_of(client: Any) -> str:
     """Return a digest over what decides the hosts' disks: the hosts' own image, the services' images, seeds and options."""
     digest = hashlib.sha256()
-    for file in SOURCES:
-        digest.update(f"{file}\0".encode() + (ROOT / "lab" / file).read_bytes())
+    for file in sorted(file for pattern in SOURCES for file in (ROOT / "lab").glob(pattern)):
+        digest.update(f"{file.name}\0".encode() + file.read_bytes())
     wanted = [("", HOST_IMAGE), *((plan.name, reference) for plan in HOSTS for reference in plan.images)]
     for host, reference in wanted:
         digest.update(f"{host} {client.images.get(local_name(reference)).id}".encode())
@@ -119,7 +122,7 @@ def _load(plan: HostPlan) -> None:
     """Load a host's images and give them there the names of the inventory."""
     hosts.wait_for_host(plan)
     names = {reference: local_name(reference) for reference in plan.images}
-    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"))
+    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"), deadline_s=LOAD_DEADLINE_S)
     script = "; ".join(f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference)
     hosts.ssh(plan.name, f"set -e; {script or 'true'}")
 
@@ -146,6 +149,16 @@ def _remove(client: Any, key: str) -> None:
     for volume in client.volumes.list(filters={"label": f"{GOLDEN_LABEL}={key}"}):
         volume.remove(force=True)
     _passwords_file(key).unlink(missing_ok=True)
+
+
+def hand_out_secrets(key: str) -> None:
+    """Write those passwords of a set that the operator of this checkout's lab needs by reference."""
+    passwords = json.loads(_passwords_file(key).read_text(encoding="utf-8"))
+    for name in HANDED_OUT:
+        file = STATE / "secrets" / name
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(passwords[name] + "\n", encoding="utf-8")
 
 
 def remove_all(client: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.machine import run
-from lab.settings import HOSTS, NAMES, SERVICES, STATE
+from lab.settings import HOSTS, NAMES, SERVICES, STAND_INS, STATE
 
 KEY: Final = "id_ed25519"
 HOSTS_FILE: Final = STATE / "hosts.json"
@@ -101,5 +101,6 @@ def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], raised_
             "machine_id": (folder / "machine-id").read_text(encoding="utf-8").strip(),
             "engine_id": (folder / "engine-id").read_text(encoding="utf-8").strip(),
         }
-    content = {"name": NAMES.name, "hosts": hosts, "services": list(SERVICES), "images": images, "raised_at": raised_at}
+    played = [service for reference, (service, _) in STAND_INS.items() if images.get(reference, "").startswith("stand-in")]
+    content = {"name": NAMES.name, "hosts": hosts, "services": list(SERVICES), "stand_ins": played, "images": images, "raised_at": raised_at}
     HOSTS_FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

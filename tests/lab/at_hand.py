@@ -21,9 +21,12 @@ STATE: Final = ROOT / "state" / "lab"
 JOURNAL: Final = ROOT / "state" / "lab.sqlite"
 REPORTS: Final = ROOT / "reports" / "lab"
 SOURCE: Final = "wf005"
-TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
+TARGETS: Final = {
+    "n8n": "wf001", "postgres": "wf002", "keycloak": "wf002", "grafana": "wf001", "prometheus": "wf001", "loki": "wf001", "redis": "wf001",
+    "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
+}  # fmt: skip
 HOSTS: Final = (SOURCE, "wf001", "wf002")
-PHASE_DEADLINE_S: Final = 600.0
+PHASE_DEADLINE_S: Final = 900.0
 """Far beyond what a phase takes on a machine that does nothing else: it only ends what hangs."""
 LAB_DEADLINE_S: Final = 1500.0
 """Building every image from packages, where nothing is cached, takes minutes."""
@@ -134,6 +137,20 @@ def orders(path: str) -> dict[str, Any]:
     """Return an answer of the dependent application on the source, through its published port; raises OSError."""
     with urlopen(f"http://{address(SOURCE)}:8080{path}", timeout=10) as answer:
         return dict(json.load(answer))
+
+
+def parcels(path: str) -> dict[str, Any]:
+    """Return an answer of the other dependent application on the source; raises OSError."""
+    with urlopen(f"http://{address(SOURCE)}:8090{path}", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def parcels_work() -> bool:
+    """Return whether it answers that all four of its stores work."""
+    try:
+        return bool(parcels("/health")["status"] == "ok")
+    except (URLError, OSError):
+        return False
 
 
 def wait_for(what: str, seen: Callable[[], bool], deadline_s: float = 30.0) -> None:

@@ -71,6 +71,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLab:
         "restore": lambda _client, _key: lab.do("restore"),
         "build": lambda *_: lab.do("build"),
         "stop_copying": lambda _client: None,
+        "hand_out_secrets": lambda _key: None,
     }.items():
         monkeypatch.setattr(lab_main.golden, name, fake_two)
     monkeypatch.setattr(lab_main.services, "wait_for_services", lambda: lab.do("services answer"))
