@@ -178,7 +178,7 @@ class RestoreCommand:
     `export` is the `saves_as` of the export; `replaces` the container path of the mount that it makes anew, empty before.
     `before_start`: argv runs in the toolbox, with that mount at the same path; else inside the started container.
     A line of its output that matches `trouble` and none of `tolerated` (regular expressions) is a failure, as is a non-zero exit.
-    `not_kept` names the parts of the fingerprint that an export never holds.
+    `not_kept` names the parts of the fingerprint that an export never holds, each by a pattern (fnmatch).
     """
 
     export: str
@@ -219,7 +219,10 @@ class Service(Protocol):
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill."""
+    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill.
+
+    One that can't be proven alone, since what it holds is elsewhere, says so in `why_not_drilled` instead.
+    """
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
         """Return how its logical exports come back (empty: from its archived volumes, as they are)."""

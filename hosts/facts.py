@@ -65,6 +65,14 @@ class ListeningSocket:
 
 
 @dataclass(frozen=True)
+class ContainerSockets:
+    """A container's TCP sockets: ports that it listens on; of each established one its own port, the other address and port."""
+
+    listening: frozenset[int]
+    established: frozenset[tuple[int, str, int]]
+
+
+@dataclass(frozen=True)
 class FileSystem:
     """One mounted file system."""
 
@@ -116,6 +124,8 @@ class HostFacts:
     path_sizes: Mapping[str, int] = field(default_factory=dict)
     listening_error: str = ""
     clock_uncertainty_s: float = 0.0
+    connections: Mapping[str, ContainerSockets] = field(default_factory=dict, repr=False)
+    """By the container's ID; a container that is not there could not be read, or does not run."""
 
     def container(self, name: str) -> ContainerFacts | None:
         """Return a container by name; raises CouldNotLookError when the engine did not answer."""

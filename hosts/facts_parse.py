@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 from engine.errors import CouldNotLookError
 from engine.model import ContainerFacts, MountFacts
-from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
+from hosts.facts import ContainerSockets, FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 
 PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
 DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
@@ -23,6 +24,7 @@ VANISHED: Final = re.compile(
 """All that `docker inspect` of API 1.41 to 1.51 complains of when something was removed since it was listed."""
 CLOCK: Final = re.compile(r"(?P<seconds>\d+)(?P<fraction>\.\d+)?")
 TIMED_OUT: Final = 124
+ESTABLISHED, LISTENING = "01", "0A"
 DOCKER_LISTS: Final = ("containers", "images", "volumes", "networks")
 
 
@@ -90,7 +92,29 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
         path_sizes=sizes,
         listening_error=_reason(sockets) if sockets.status else "",
+        connections=parse_connections(found.get("connections", MISSING).text),
     )
+
+
+def parse_connections(text: str) -> dict[str, ContainerSockets]:
+    """Return each container's sockets from lines of its /proc/net/tcp and tcp6, below a line with its ID; proc(5), /proc/net/tcp."""
+    found: dict[str, ContainerSockets] = {}
+    for part in text.split("@ ")[1:]:
+        identity, *lines = part.splitlines()
+        fields = [line.split() for line in lines if line.strip()]
+        listening = frozenset(int(row[1].rpartition(":")[2], 16) for row in fields if row[3] == LISTENING)
+        established = frozenset((int(row[1].rpartition(":")[2], 16), *_end(row[2])) for row in fields if row[3] == ESTABLISHED)
+        found[identity.strip()] = ContainerSockets(listening, established)
+    return found
+
+
+def _end(text: str) -> tuple[str, int]:
+    """Return address and port of `0100007F:1F90`: words of four bytes, each in the order of this machine's (little-endian) kernel."""
+    raw, _, port = text.partition(":")
+    packed = b"".join(bytes.fromhex(raw[at : at + 8])[::-1] for at in range(0, len(raw), 8))
+    address = ip_address(packed)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address), int(port, 16)
 
 
 def _docker_error(found: Mapping[str, Section]) -> str:

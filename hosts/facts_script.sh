@@ -27,6 +27,12 @@ section docker docker version --format '{{json .}}'
 if [ "$status" = 0 ]; then
     section info docker info --format '{{json .}}'
     section containers sh -c 'ids=$(docker ps -aq --no-trunc) || exit; [ -z "$ids" ] || docker inspect --size=false $ids'
+    # What is connected to what, as the kernel tells it in each container's own network: works for images without a shell.
+    section connections sh -c 'ids=$(docker ps -q --no-trunc) || exit; [ -z "$ids" ] || docker inspect -f "{{.Id}} {{.State.Pid}}" $ids |
+        while read -r id pid; do
+            [ -r "/proc/$pid/net/tcp" ] || continue
+            echo "@ $id"; cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | grep -E "^ *[0-9]+: [0-9A-F]+:[0-9A-F]+ [0-9A-F]+:[0-9A-F]+ (01|0A) "
+        done; true'
     section images sh -c 'ids=$(docker images -q --no-trunc) || exit; [ -z "$ids" ] || docker image inspect $(printf "%s\n" $ids | sort -u)'
     section volumes sh -c 'names=$(docker volume ls -q) || exit; [ -z "$names" ] || docker volume inspect $names'
     section networks sh -c 'ids=$(docker network ls -q --no-trunc) || exit; [ -z "$ids" ] || docker network inspect $ids'

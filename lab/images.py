@@ -22,6 +22,7 @@ from lab.settings import (
     CADDY,
     GRAFANA,
     HOST_IMAGE,
+    HOSTS,
     IMAGES,
     KEYCLOAK,
     LABEL,
@@ -40,6 +41,7 @@ from lab.settings import (
     TEMPORAL,
     TOOLBOX,
     WAHA,
+    Choice,
     LabError,
     local_name,
 )
@@ -92,11 +94,13 @@ def key_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:
-    """Make sure that every image is there; return where each came from, by its name in the inventory."""
+def ensure_images(client: Any, say: Callable[[str], None], choice: Choice) -> dict[str, str]:
+    """Make sure that every image of a choice is there; return where each came from, by its name in the inventory."""
     registry = Registry(client, say)
-    there = {reference: origin for reference, folder in FOLDERS.items() if (origin := _origin(client, reference, folder))}
-    wanted = [reference for reference in FOLDERS if reference not in there]
+    needed = {HOST_IMAGE}.union(*(plan.images(choice) for plan in HOSTS))
+    folders = {reference: folder for reference, folder in FOLDERS.items() if reference in needed}
+    there = {reference: origin for reference, folder in folders.items() if (origin := _origin(client, reference, folder))}
+    wanted = [reference for reference in folders if reference not in there]
     pulled = {reference: OFFICIAL for reference in wanted if reference in PULLED and registry.pull(reference, local_name(reference))}
     missing = [reference for reference in wanted if reference not in pulled]
     if missing:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from lab import planted, seeds
 from lab.hosts import ssh
 from lab.machine import wait_until
-from lab.products import caddy, grafana, keycloak, loki, metabase, minio, n8n, parcels, rabbitmq, temporal, waha
 from lab.running import NETWORK, READY_S, SOURCE, answers, run_container, wait_for_http, wait_for_port
-from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS
+from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, Choice
 
 LOOK_S: Final = 10
+SLOW_S: Final = 400
+SLOW: Final = (
+    ("keycloak", 9000, "/health/ready"),
+    ("n8n", 5678, "/healthz/readiness"),
+    ("metabase", 3002, "/api/health"),
+    ("parcels", 8090, "/health"),
+)
+"""What takes longest to start after a reboot of the source, on two cores all at once."""
 
 POSTGRES_RUN: Final = (
     "--name",
@@ -155,33 +163,36 @@ ORDERS_RUN: Final = (
 REDIS_CONF: Final = "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\nappendfsync everysec\nsave 3600 1 300 100\nrequirepass {password}\n"
 
 
+CORE_PASSWORDS: Final = ("postgres", "orders_app", "reporting", "redis")
 PASSWORDS: Final = (
-    "postgres", "orders_app", "reporting", "redis", "minio", "minio_app_access_key", "minio_app_secret_key", "rabbitmq",
-    "rabbitmq_reader", "parcels_amqp", "keycloak_database", "keycloak_admin", "keycloak_login", "n8n_database", "n8n_owner", "n8n_key",
-    "grafana_admin", "grafana_key", "metabase_database", "metabase_owner", "metabase_key", "waha_api_key",
+    "minio", "minio_app_access_key", "minio_app_secret_key", "rabbitmq", "rabbitmq_reader", "parcels_amqp", "keycloak_database",
+    "keycloak_admin", "keycloak_login", "n8n_database", "n8n_owner", "n8n_key", "grafana_admin", "grafana_key", "metabase_database",
+    "metabase_owner", "metabase_key", "waha_api_key",
 )  # fmt: skip
-PRODUCTS: Final = (
-    ("rabbitmq: exchanges of every type, queues with messages", rabbitmq.create),
-    ("minio: buckets, objects and their versions", minio.create),
-    ("loki: two weeks of lines", loki.create),
-    ("temporal: workflows and schedules", temporal.create),
-    ("keycloak: realms with clients and users", keycloak.create),
-    ("n8n: workflows and credentials", n8n.create),
-    ("grafana: dashboards and alert rules", grafana.create),
-    ("metabase: questions and dashboards", metabase.create),
-    ("waha: sessions", waha.create),
-    ("caddy: virtual hosts and their certificates", caddy.create),
-    ("parcels: begins to work", parcels.create),
-)
+PRODUCTS: Final = {
+    "rabbitmq": "exchanges of every type, queues with messages",
+    "minio": "buckets, objects and their versions",
+    "loki": "two weeks of lines",
+    "temporal": "workflows and schedules",
+    "keycloak": "realms with clients and users",
+    "n8n": "workflows and credentials",
+    "grafana": "dashboards and alert rules",
+    "metabase": "questions and dashboards",
+    "waha": "sessions",
+    "caddy": "virtual hosts and their certificates",
+    "parcels": "begins to work",
+}
+"""What a lab with all services has beside the core, in the order in which it is made: one file each in `products/`."""
 
 
-def make_passwords() -> dict[str, str]:
+def make_passwords(choice: Choice) -> dict[str, str]:
     """Return new passwords for the services."""
-    made = {name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in PASSWORDS}
+    names = (*CORE_PASSWORDS, *PASSWORDS) if choice is Choice.ALL else CORE_PASSWORDS
+    made = {name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in names}
     return made | planted.make_planted()
 
 
-def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> None:
+def create_services(passwords: dict[str, str], say: Callable[[str], None], choice: Choice) -> None:
     """Create, seed and start all services on the source host; it must be new."""
     ssh(SOURCE, "docker", "network", "create", "--subnet", INNER_SUBNET, NETWORK)
     _write_configuration(passwords)
@@ -200,9 +211,9 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> No
     say("prometheus: making two weeks of history")
     _make_history()
     run_container(PROMETHEUS_RUN, {})
-    for told, create in PRODUCTS:
-        say(told)
-        create(passwords)
+    for name, told in PRODUCTS.items() if choice is Choice.ALL else ():
+        say(f"{name}: {told}")
+        import_module(f"lab.products.{name}").create(passwords)  # with its client library, which the core does without
     env = {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]}
     run_container(ORDERS_RUN, env | planted.planted_env(passwords, "orders"))
 
@@ -212,11 +223,14 @@ def start_sessions() -> None:
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_sessions())
 
 
-def wait_for_services() -> None:
-    """Wait until every service on the source does its work."""
-    for name, port, path in (("orders", 8080, "/health"), ("prometheus", 9090, "/-/ready"), ("parcels", 8090, "/health")):
+def wait_for_services(choice: Choice) -> None:
+    """Wait until every service on the source does its work; in a lab with all, parcels and caddy stand for what is behind them."""
+    for name, port, path in (("orders", 8080, "/health"), ("prometheus", 9090, "/-/ready")):
         wait_for_http(name, port, path)
-    wait_for_port("caddy", 443)
+    if choice is Choice.ALL:
+        for name, port, path in SLOW:
+            wait_for_http(name, port, path, deadline_s=SLOW_S)
+        wait_for_port("caddy", 443)
 
 
 def _write_configuration(passwords: dict[str, str]) -> None:

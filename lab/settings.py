@@ -6,6 +6,7 @@ import os
 import re
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -70,13 +71,24 @@ HOST_IMAGE: Final = f"{IMAGES}/host:1"
 INNER_SUBNET: Final = "172.30.5.0/24"
 
 
+class Choice(StrEnum):
+    """Which services a lab has: those that the tests of every change need, or all thirteen."""
+
+    CORE = "core"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class HostPlan:
     """One lab host: its name, the last number of its address, and the images it has from the start."""
 
     name: str
     last_octet: int
-    images: tuple[str, ...]
+    all_images: tuple[str, ...]
+
+    def images(self, choice: Choice) -> tuple[str, ...]:
+        """Return the images that the host has in a lab of that choice."""
+        return self.all_images if choice is Choice.ALL else tuple(image for image in self.all_images if image in CORE_IMAGES)
 
     @property
     def container(self) -> str:
@@ -109,6 +121,7 @@ TOOLBOX: Final = "longshore/toolbox:1"
 SOURCE_IMAGES: Final = (
     POSTGRES, REDIS, PROMETHEUS, RABBITMQ, CADDY, MINIO, LOKI, TEMPORAL, KEYCLOAK, N8N, GRAFANA, METABASE, WAHA, ORDERS, PARCELS, TOOLBOX,
 )  # fmt: skip
+CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
 HOSTS: Final = (
     HostPlan("wf005", 15, SOURCE_IMAGES),
     HostPlan("wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)),  # not redis, so that an image really travels
@@ -123,10 +136,18 @@ def local_name(reference: str) -> str:
     return f"{IMAGES}/{reference.replace('/', '-')}"
 
 
+CORE_SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
 SERVICES: Final = (
     "n8n", "postgres", "keycloak", "grafana", "prometheus", "loki", "redis", "minio", "rabbitmq", "caddy", "waha", "metabase", "temporal",
     "orders", "parcels",
 )  # fmt: skip
+
+
+def services_of(choice: Choice) -> tuple[str, ...]:
+    """Return the services of a lab of that choice."""
+    return SERVICES if choice is Choice.ALL else CORE_SERVICES
+
+
 OWN_PROGRAM: Final = "a program with its HTTP API"
 STAND_INS: Final = {
     MINIO: ("minio", "SeaweedFS"), LOKI: ("loki", OWN_PROGRAM), GRAFANA: ("grafana", OWN_PROGRAM), METABASE: ("metabase", OWN_PROGRAM),

@@ -11,6 +11,7 @@ from actions.labels import move_label
 from checks import guards, images, names, ports, state
 from checks.backups import check_backup
 from checks.capacity import SpaceNeed, judge_disk_after, judge_space
+from checks.connections import judge_connections_declared, list_connections
 from checks.inventory import judge_container_as_declared
 from checks.source import kept_name
 from engine.errors import CouldNotLookError
@@ -147,6 +148,18 @@ def judge_names(world: World, service: str) -> Judgement:
 def judge_links(world: World, service: str) -> Judgement:
     """Judge whether a relay can keep every link of the service once it is on its target."""
     return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts})
+
+
+def judge_connections(world: World, service: str) -> Judgement:
+    """Judge whether the inventory declares every connection that the service's container has with another one now."""
+    _, container = _source(world, service)
+    hosts = [world.facts(host) for host in world.scope.hosts]
+    addresses = {name: identity.address for name, identity in world.scope.environment.hosts.items()}
+    names = {(entry.host, entry.container): name for name, entry in world.scope.services.items()}
+    names |= {(world.where()[name], entry.container): name for name, entry in world.scope.services.items() if name in world.where()}
+    read = any(container.id in facts.connections for facts in hosts)
+    unread = "" if read or not container.running else f"/proc/PID/net/tcp of {container.name} on {container.host} gave no answer. Try as root there"
+    return judge_connections_declared(service, container, list_connections(hosts, addresses), names, world.scope.links, unread=unread)
 
 
 def judge_backup(world: World, service: str) -> Judgement:

@@ -75,11 +75,11 @@ def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
     container = world.container(move.service, move.source)
     repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
     commands = world.product(move.service).export_commands(container)
-    return (
+    before = (
         ShipImage(route, peer_of(world, move.target)),
         drilling.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
-        drilling.drill_of(world, move, route, repository),
     )
+    return before if drilling.keeps_nothing(world, move.service) else (*before, drilling.drill_of(world, move, route, repository))
 
 
 def route_of(world: World, move: PlannedMove, attempt: int) -> Route:

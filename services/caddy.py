@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services import caddy_files as files
 from services.caddy_sites import REDIRECTS, Answer, ask_plain, ask_site, shake_hands
@@ -91,6 +91,10 @@ class Product:
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return the Caddyfile as it is; its storage is archived as files."""
         return (ContainerCommand(("cat", "/etc/caddy/Caddyfile"), timeout_s=60, saves_as="Caddyfile"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: it starts from its archived storage; without a way out it can order no certificate."""
+        return ()
 
 
 def certificate_part(certificate: Certificate, before: Part | None) -> Part:

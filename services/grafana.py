@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services.http import LONG_DEADLINE_S, ask
 from services.json_api import JsonApi, shortened
@@ -102,6 +102,10 @@ class Product:
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=600, saves_as="dashboards.jsonl"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: its database file is archived while it runs; a drill shows whether it can be opened."""
+        return ()
 
 
 def _api(at: Target) -> JsonApi:

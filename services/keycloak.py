@@ -41,6 +41,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ("/opt/keycloak/data",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/opt/keycloak/lib/quarkus", "/opt/keycloak/lib/quarkus/*", "/opt/keycloak/data/tmp*")  # noqa: S108
+    why_not_drilled = "its realms are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Failed to obtain JDBC connection|Failed to initialize.*data ?source", "its database does not answer"),
         LogPattern(r"Waiting for changelog lock", "a killed start left its lock in the database"),

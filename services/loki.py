@@ -14,7 +14,7 @@ from typing import Any, Final
 import requests
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services.http import judge_http
 from services.loki_client import NS, count_lines, list_streams, read_lines, selector_of, send
@@ -81,6 +81,10 @@ class Product:
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: its chunks and index are archived as files."""
+        return ()
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: it starts from its archived files and replays its write-ahead log, as after a power cut."""
         return ()
 
 

@@ -36,6 +36,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = ("/tmp/*", "/plugins", "/plugins/*", "/app/plugins", "/app/plugins/*")  # noqa: S108
+    why_not_drilled = "its questions are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Metabase Initialization FAILED", "it gave up"),
         LogPattern(r"Cannot decrypt encrypted|encrypted with a different key|environment variable was NOT set", "the encryption key did not travel"),

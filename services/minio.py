@@ -11,7 +11,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, RestoreCommand, Target
 from engine.secret import Secret
 from engine.verdict import Judgement, failed, passed
 from services import minio_fingerprint as prints
@@ -79,6 +79,10 @@ class Product:
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: a mirror keeps current versions only; its files, archived, keep all."""
+        return ()
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: its files, archived while it runs, are taken as they are; a write that was under way may be missing."""
         return ()
 
 

@@ -48,6 +48,7 @@ class Product:
     ready_deadline_s = 180.0
     state_paths: tuple[str, ...] = ("/home/node/.n8n",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/home/node/.cache*", "/home/node/.npm*", "/root/.cache*")  # noqa: S108
+    why_not_drilled = "workflows and credentials are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Mismatching encryption keys", "the key of its environment is not the one of its config file: one of them did not travel"),
         LogPattern(r"No encryption key found", "it made a new key: no credential can be read any more"),

@@ -14,12 +14,14 @@ import pika
 import pika.exceptions
 
 from engine.errors import UnreachableError
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Target
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services import rabbitmq_fingerprint as prints
 from services.rabbitmq_client import ask_management, connect, own_virtual_host, user_of
 from services.waiting import repeat_until_passed
 
+IMPORT: Final = "cat > /tmp/definitions.json && rabbitmqctl --quiet import_definitions /tmp/definitions.json"
+"""From a file: from standard input it waits for ever (seen with 4.0.5). Run in a scratch copy only, which is removed."""
 EXCHANGES: Final = ("default", "direct", "fanout", "topic", "headers")
 CONSUMERS_DEADLINE_S: Final = 30.0
 HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
@@ -88,6 +90,19 @@ class Product:
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return the definitions, with hashes of passwords; messages can't be exported from a node that runs."""
         return (ContainerCommand(("rabbitmqctl", "--quiet", "export_definitions", "-"), timeout_s=300, saves_as="definitions.json"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return how the definitions come back into a new node. Its files can't be copied while it runs (docs: "Backup and Restore")."""
+        return (
+            RestoreCommand(
+                export="definitions.json",
+                replaces=self.state_paths[0],
+                argv=("sh", "-c", IMPORT),
+                timeout_s=600,
+                trouble=r"(?i)\berror\b",
+                not_kept=(prints.NODE, "queue *: messages"),
+            ),
+        )
 
 
 def judge_consumers(at: Target) -> Judgement:

@@ -17,6 +17,8 @@ from services.parts import at_least, named_part, short_digest
 from services.rabbitmq_client import connect, read_management
 
 DATA: Final = "/var/lib/rabbitmq"
+CLUSTER_ID: Final = "internal_cluster_id"
+NODE: Final = "node: name, data folder and cookie"
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     "users": ("name",),
     "vhosts": ("name",),
@@ -34,8 +36,8 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 
 def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     """Return all parts; within those of `before` where given."""
-    parts = {"node: name, data folder and cookie": named_part(_node(at), before.get("node: name, data folder and cookie"))}
     definitions = read_management(at, "/api/definitions")
+    parts = {NODE: named_part(_node(at) | _cluster(definitions), before.get(NODE))}
     for kind in KINDS:
         name = f"definitions: {kind.replace('_', ' ')}"
         parts[name] = named_part(name_definitions(definitions, kind), before.get(name))
@@ -58,6 +60,7 @@ def count_consumers(at: Target, virtual_host: str, queue: str) -> int:
 def name_definitions(definitions: Mapping[str, Any], kind: str) -> dict[str, str]:
     """Return each definition of a kind by its name, with a digest of all that it says; what dies with its client is left out."""
     lasting = [item for item in definitions.get(kind) or () if item.get("durable", True) and not item.get("auto_delete")]
+    lasting = [item for item in lasting if kind != "global_parameters" or item["name"] != CLUSTER_ID]
     if kind == "bindings":
         lasting = [item for item in lasting if _lasts(definitions, item)]
     named: dict[str, str] = {}
@@ -73,6 +76,12 @@ def _lasts(definitions: Mapping[str, Any], binding: Mapping[str, Any]) -> bool:
     kind = "queues" if binding["destination_type"] == "queue" else "exchanges"
     passing = {(i["vhost"], i["name"]) for i in definitions.get(kind) or () if not i.get("durable", True) or i.get("auto_delete")}
     return (binding["vhost"], binding["destination"]) not in passing
+
+
+def _cluster(definitions: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cluster's own identity: made with a node's data, and no definition of anybody."""
+    found = [item for item in definitions.get("global_parameters") or () if item["name"] == CLUSTER_ID]
+    return {CLUSTER_ID: short_digest(found)}
 
 
 def _node(at: Target) -> dict[str, str]:

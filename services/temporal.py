@@ -39,6 +39,7 @@ class Product:
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*", "/home/temporal/.config/*", "/etc/temporal/config/docker.yaml")  # noqa: S108
+    why_not_drilled = "its workflows are in the database that it uses, or in one file that it writes all the time"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"no usable database connection found|unable to open database file", "its store can't be reached"),
         LogPattern(r"version mismatch for (keyspace|database)|schema version compatibility check failed", "its store has another schema"),

@@ -38,6 +38,7 @@ class Product:
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = (SESSIONS,)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/root/.cache*", "/root/.config*", "/root/.npm*")  # noqa: S108
+    why_not_drilled = "a session shows what it holds only when it is logged in to WhatsApp, which a copy must never be"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Stream Errored \(conflict\)", "another program uses the same number: is the old container alive?"),
         LogPattern(r"device_removed|logged ?out", "the number was logged out: its owner must scan a code again"),

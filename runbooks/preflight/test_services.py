@@ -75,6 +75,12 @@ def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> Non
     judge(preflighting.judge_links(world, move.service))
 
 
+@pytest.mark.step("links-declared")
+def test_links_are_declared(move: RunningMove, world: World, judge: Judge) -> None:
+    """Everything that is connected with it now stands in the inventory, so that nothing loses its way unseen."""
+    judge(preflighting.judge_connections(world, move.service))
+
+
 @pytest.mark.step("backup-present")
 def test_backup_is_present(move: RunningMove, world: World, judge: Judge) -> None:
     """A fresh, checked backup of its data lies away from the old host."""

@@ -54,16 +54,6 @@ OPTIONS: Final[tuple[tuple[str, str, Any], ...]] = (
     ("prometheus", "HostConfig.ReadonlyRootfs", True),
     ("prometheus", "HostConfig.Tmpfs", {"/tmp": "rw,size=32m"}),
     ("prometheus", "Config.StopTimeout", 60),
-    ("rabbitmq", "Config.Hostname", "rabbit-shop"),
-    ("rabbitmq", "HostConfig.Ulimits", [{"Name": "nofile", "Soft": 4096, "Hard": 8192}]),
-    ("rabbitmq", "Config.StopTimeout", 90),
-    ("minio", "Config.Cmd", ["server", "/data", "--console-address", ":9001"]),
-    ("minio", "HostConfig.RestartPolicy.Name", "always"),
-    ("minio", "HostConfig.LogConfig", {"Type": "json-file", "Config": {"max-size": "5m"}}),
-    ("loki", "HostConfig.CapDrop", ["ALL"]),
-    ("caddy", "HostConfig.PortBindings", {name: [{"HostIp": "", "HostPort": name[:-4]}] for name in ("80/tcp", "443/tcp", "443/udp")}),
-    ("caddy", "HostConfig.CapAdd", ["NET_ADMIN"]),
-    ("temporal", "HostConfig.RestartPolicy.Name", "unless-stopped"),
 )
 INSIDE: Final = (
     ("postgres", "ulimit -Sn; ulimit -Hn", "4096 8192"),
@@ -78,10 +68,6 @@ INSIDE: Final = (
     ("prometheus", "awk '/CapBnd/ {print $2}' /proc/1/status", "0000000000000000"),
     ("prometheus", "touch /x 2>/dev/null || echo read-only", "read-only"),
     ("prometheus", "id -u; id -g", "65534 65534"),
-    ("rabbitmq", "hostname; ls -d /var/lib/rabbitmq/mnesia/rabbit@*[a-z]", "rabbit-shop /var/lib/rabbitmq/mnesia/rabbit@rabbit-shop"),
-    ("caddy", "touch /etc/caddy/Caddyfile 2>/dev/null || echo read-only", "read-only"),
-    ("loki", "id -u; awk '/CapBnd/ {print $2}' /proc/1/status", "10001 0000000000000000"),
-    ("temporal", "id -u; ls /data/temporal.db", "1000 /data/temporal.db"),
 )
 
 pytestmark = pytest.mark.lab

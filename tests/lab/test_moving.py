@@ -190,8 +190,7 @@ WRITER_NAME: Final = "longshore-writer"
 @pytest.mark.parametrize("strategy", ["precopy", "stop_copy", "replicate"])
 def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path) -> None:
     """A writer with numbers, 200 a second into each store, goes on through the whole move of both."""
-    at_hand.lab("reset")
-    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+    at_hand.reset("core")
     plan = tmp_path / "migration_plan.json"
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
     plan.write_text(text.replace('"strategy": "precopy"', f'"strategy": "{strategy}"').replace('"schemas/', f'"{ROOT}/schemas/'), encoding="utf-8")

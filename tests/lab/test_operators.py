@@ -29,8 +29,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.full]
 @pytest.fixture
 def approved(raised_lab: None) -> dict[str, Any]:
     """Prepare, preflight and approve redis' move on the untouched lab; return what was acknowledged until then."""
-    at_hand.lab("reset")
-    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+    at_hand.reset("core")
     prepare = at_hand.run_phase("prepare", "--apply", "--service", "redis")
     assert prepare.code == 0, prepare.output[-3000:]
     at_hand.preflight_and_approve("--service", "redis")

@@ -44,7 +44,7 @@ CREATE TABLE documents AS SELECT 1 AS id;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting;
 """
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("raised_lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.full, pytest.mark.usefixtures("all_images")]
 
 
 class Machine:
@@ -84,7 +84,7 @@ def _sql(postgres: Subject, database: str, script: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def machine(raised_lab: None) -> Iterator[Machine]:
+def machine(all_images: None) -> Iterator[Machine]:
     """Return an empty machine."""
     with ExitStack() as stack:
         yield Machine(stack)

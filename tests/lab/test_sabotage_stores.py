@@ -25,7 +25,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from engine.model import Fingerprint
 from engine.verdict import Judgement
-from lab.settings import CADDY, LOKI, MINIO, RABBITMQ, TEMPORAL
+from lab.settings import CADDY, LOKI, MINIO, PREFIX, RABBITMQ, TEMPORAL
 from services import temporal, waiting
 from services.comparison import compare_fingerprints
 from services.rabbitmq_client import ask_management, connect
@@ -49,7 +49,7 @@ other.shop.internal {
 }
 """
 
-pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("raised_lab")]
+pytestmark = [pytest.mark.lab, pytest.mark.full, pytest.mark.usefixtures("all_images")]
 
 
 def _prints(subject: Subject, since: Fingerprint | None = None) -> Fingerprint:
@@ -65,7 +65,7 @@ def _smoke(subject: Subject) -> Judgement:
 
 
 @pytest.fixture(scope="module")
-def rabbitmq(raised_lab: None) -> Iterator[Subject]:
+def rabbitmq(all_images: None) -> Iterator[Subject]:
     """Return a broker with a queue of a hundred persistent messages."""
     env = {"RABBITMQ_DEFAULT_USER": "operator", "RABBITMQ_DEFAULT_PASS": PASSWORD}
     with running("rabbitmq", RABBITMQ, 5672, hostname="rabbit-test", environment=env, secret_values={"password": PASSWORD}) as subject:
@@ -147,7 +147,7 @@ def _key(subject: Subject, words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def minio(raised_lab: None) -> Iterator[Subject]:
+def minio(all_images: None) -> Iterator[Subject]:
     """Return a store with two buckets, one of them with versions, and an application's key for one."""
     env = {"MINIO_ROOT_USER": "lab-root", "MINIO_ROOT_PASSWORD": PASSWORD}
     keys = {"access_key": "lab-root", "secret_key": PASSWORD, "app_access_key": "appkey", "app_secret_key": PASSWORD}
@@ -204,15 +204,15 @@ def test_revoked_key_is_found(minio: Subject) -> None:
 
 
 @pytest.fixture(scope="module")
-def loki(raised_lab: None) -> Iterator[Subject]:
+def loki(all_images: None) -> Iterator[Subject]:
     """Return a log store with a thousand lines of the past."""
     config = {str(Path("lab/loki/config.yaml").resolve()): {"bind": "/etc/loki/local-config.yaml", "mode": "ro"}}
-    with running("loki", LOKI, 3100, volumes={**config, "longshore-lab-damaged-loki": {"bind": "/loki", "mode": "rw"}}) as subject:
+    with running("loki", LOKI, 3100, volumes={**config, f"{PREFIX}-damaged-loki": {"bind": "/loki", "mode": "rw"}}) as subject:
         values = [[str((HISTORY + number * 60) * 1_000_000_000), f"line {number}"] for number in range(1000)]
         content = {"streams": [{"stream": {"job": "shop"}, "values": values}]}
         requests.post(subject.at().endpoint.url("/loki/api/v1/push"), json=content, timeout=30).raise_for_status()
         yield subject
-    subject.container.client.volumes.get("longshore-lab-damaged-loki").remove(force=True)
+    subject.container.client.volumes.get(f"{PREFIX}-damaged-loki").remove(force=True)
 
 
 def test_lost_line_is_named(loki: Subject) -> None:
@@ -251,7 +251,7 @@ def test_silent_shipper_is_found(loki: Subject, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="module")
-def caddy(raised_lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+def caddy(all_images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     """Return a web server with two sites and an authority of its own."""
     folder = tmp_path_factory.mktemp("caddy")
     (folder / "Caddyfile").write_text(SITES, encoding="utf-8")
@@ -329,7 +329,7 @@ def _make_certificate(folder: Path, name: str, words: str, extension: str = "") 
 
 
 @pytest.fixture(scope="module")
-def temporal_server(raised_lab: None) -> Iterator[Subject]:
+def temporal_server(all_images: None) -> Iterator[Subject]:
     """Return a workflow server with ten open workflows."""
     command = ["server", "start-dev", "--ip", "0.0.0.0", "--db-filename", "/tmp/temporal.db", "--headless", "--log-level", "warn"]  # noqa: S104
     with running("temporal", TEMPORAL, 7233, command=command) as subject:
