@@ -10,7 +10,10 @@ import pytest
 
 from tests.lab import at_hand
 from tests.lab.at_hand import ALL_TARGETS, HOSTS, SOURCE, TARGETS, Ran
+from tests.lab.polling import Polled, polling
 
+POLLED = {"core": "8080/health", "all": "5678/healthz/readiness"}
+"""What a client asks all the time: the application on the core, n8n among all."""
 LONG_S = 1800.0
 """Thirteen services on a machine that does other work too."""
 
@@ -29,6 +32,7 @@ class Rehearsal:
     specifications: dict[str, dict[str, Any]]
     orders_before: dict[str, Any]
     orders_after: dict[str, Any]
+    polled: Polled
 
     @property
     def phases(self) -> dict[str, Ran]:
@@ -79,10 +83,12 @@ def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
     after = at_hand.snapshot(*HOSTS)
     specifications = {service: at_hand.inspect(SOURCE, service) for service in services}
     orders_before = at_hand.orders("/state")
-    migrate = at_hand.run_phase("migrate", "--apply", timeout_s=LONG_S)
+    watched = f"http://{at_hand.address(SOURCE)}:{POLLED[choice]}"
+    with polling(watched) as polled:
+        migrate = at_hand.run_phase("migrate", "--apply", timeout_s=LONG_S)
     orders_after = at_hand.orders("/state")
     validate = at_hand.run_phase("validate")
-    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after)
+    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after, polled)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
