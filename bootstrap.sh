@@ -161,7 +161,7 @@ run_tests() {
     .venv/bin/python -m nox -s page_tests -- --junit-xml="$folder/page.xml" || failed=1
     say "the lab: real Docker hosts"
     # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
-    .venv/bin/python -m commands lab reset || failed=1
+    .venv/bin/python -m commands lab reset --services core || failed=1
     .venv/bin/python -m nox -s lab_tests -- --junit-xml="$folder/lab.xml" || failed=1
     leave_nothing
     trap - EXIT

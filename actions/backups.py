@@ -9,14 +9,14 @@ import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from actions.places import DataPlace, places_to_copy
 from actions.repository import LONGEST_S, OpenRepository, Repository, init_repository, make_repository_directory, open_repository
 from actions.route import Route, run_checked
-from actions.toolbox import ToolboxMount, remove_helpers
+from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import close_channel, shell_line
 from checks.backups import BackupObject
 from engine.errors import ActionError
@@ -26,6 +26,7 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
+NO_CONTENT: Final = ("find", "/data", "-type", "f", "-size", "+0c", "-print", "-quit")
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ class TakeBackup:
         taken = [BackupObject.from_record(record) for record in note.get("objects", [])]
         wanted = len(self._saving()) + len(self.places)
         where = self.repository.where
-        empty = [item.name for item in taken if item.size_bytes <= 0]
+        empty = [item.name for item in taken if item.lacks_content]
         if len(taken) != wanted or empty or not note.get("repository_ok"):
             sound = "sound" if note.get("repository_ok") else "not checked or damaged"
             return failed(
                 f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty, repository {sound}. "
                 f"Expected: all, not empty, sound. Try: nox -s prepare -- --service {self.route.service} --apply"
             )
+        if not wanted:
+            return passed(f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound")
         total = sum(item.size_bytes for item in taken)
         return passed(
             f"{self.route.service}: {len(taken)} objects, {total:,} bytes backed up to {where}, restic check passed",
@@ -104,7 +107,14 @@ class TakeBackup:
         argv = opened.argv(words, (mount,))
         self.route.audit(self.route.source, self.key, f"archive {place.text()}")
         result = run_checked(self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_S)
-        return summary_of(place.text(), result.text, time.monotonic() - started)
+        item = summary_of(place.text(), result.text, time.monotonic() - started)
+        return item if item.size_bytes else replace(item, nothing_there=self._holds_nothing(mount))
+
+    def _holds_nothing(self, mount: ToolboxMount) -> bool:
+        """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not be missed."""
+        argv = toolbox_argv(NO_CONTENT, move_label=self.route.move_label, role=ROLE, mounts=[mount])
+        seen = run_checked(self.route.fleet, self.route.source, argv, doing="look whether there is nothing to archive", timeout_s=LONGEST_S)
+        return not seen.text.strip()
 
     def _export(self, opened: OpenRepository, number: int, command: ContainerCommand) -> BackupObject:
         name, started = export_name(command), time.monotonic()

@@ -230,7 +230,7 @@ def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], st
 def why_not(product: Service, inspect: Mapping[str, Any]) -> str:
     """Return why a service can't be drilled, "" when it can: its file has to say how its data comes back."""
     if not isinstance(product, Restorable):
-        return f"services/{product.name}.py does not say how its data comes back"
+        return str(getattr(product, "why_not_drilled", "") or f"services/{product.name}.py does not say how its data comes back")
     return reaches_out(inspect)
 
 

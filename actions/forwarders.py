@@ -91,7 +91,9 @@ def judge_links_relayable(scope: Scope, service: str, facts: Mapping[str, HostFa
             tuple(problems),
         )
     kept = sorted(relay.text() for relay in wanted.forwarders if relay.alias in names)
-    return passed(f"{service}: all {len(links)} links can be kept, by {len(kept)} relays", tuple(kept), relays=len(kept))
+    left = tuple(f"{port.host}/{port.protocol} is not relayed: {port.unrelayed}" for port in provider.ports if port.unrelayed)
+    told = f"; {len(left)} ports are left without" if left else ""
+    return passed(f"{service}: all {len(links)} links can be kept, by {len(kept)} relays{told}", (*kept, *left), relays=len(kept))
 
 
 def holder_of(relay: Forwarder, facts: HostFacts | None) -> str | None:
@@ -157,8 +159,12 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         return
     remaps = remaps_at(scope, name, where[name])
     for port in entry.ports:
+        if port.unrelayed:
+            continue
         if port.protocol != "tcp":
-            problems.append(f"{name}: {port.host}/{port.protocol} can't be relayed: only TCP can. Re-point its clients first")
+            problems.append(
+                f"{name}: {port.host}/{port.protocol} can't be relayed: only TCP can. Re-point its clients, or say with unrelayed why they do without"
+            )
         elif (port.address or "") in LOOPBACK:
             problems.append(f"{name}: {port.host}/tcp is published on loopback only, so {where[name]}'s can't be reached")
         else:

@@ -59,13 +59,15 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     missing = [forwarder for text, forwarder in sorted(wanted_here.items()) if text not in {r.made_for for r in kept}]
     for forwarder in missing:
         _refuse_beside_real_one(fleet, forwarder)
-    for relay in stale:
-        if relay.name in {relay_name(forwarder) for forwarder in missing if forwarder.host == relay.host}:
-            _remove(fleet, environment, relay)
+    made = {(forwarder.host, relay_name(forwarder)) for forwarder in missing}
+    in_the_way = [relay for relay in stale if (relay.host, relay.name) in made]  # one that is to lead elsewhere has the new one's name
+    for relay in in_the_way:
+        _remove(fleet, environment, relay)
     for forwarder in missing:
         _create(fleet, environment, forwarder)
     for relay in stale:
-        _remove(fleet, environment, relay)
+        if relay not in in_the_way:
+            _remove(fleet, environment, relay)
     for forwarder in missing:
         _start(fleet, environment, forwarder)
     return Reconciled(

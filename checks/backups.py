@@ -20,6 +20,12 @@ class BackupObject:
     size_bytes: int
     taken_at: datetime
     duration_s: float = 0.0
+    nothing_there: bool = False  # the place that it was taken of held no byte either
+
+    @property
+    def lacks_content(self) -> bool:
+        """Return whether it holds nothing where something should be."""
+        return self.size_bytes <= 0 and not self.nothing_there
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON-able values for a note."""
@@ -34,6 +40,7 @@ class BackupObject:
             int(record["size_bytes"]),
             datetime.fromisoformat(str(record["taken_at"])),
             float(record.get("duration_s", 0.0)),
+            bool(record.get("nothing_there", False)),
         )
 
 
@@ -87,6 +94,6 @@ def _problem(name: str, item: BackupObject | None, now: datetime, oldest_hours: 
     age_hours = (now - item.taken_at).total_seconds() / 3600
     if age_hours > oldest_hours:
         return f"{name}: {age_hours:.1f} h old"
-    if item.size_bytes <= 0:
+    if item.lacks_content:
         return f"{name}: snapshot {item.snapshot[:8]} is empty"
     return None

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,9 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
         "window": ALWAYS,
         "approvers": make_approvers(APPROVERS),
         "clean_tree": False,
-        "adds": json.loads((Path("lab") / "adds.json").read_text(encoding="utf-8")),
+        "stand_ins": generated["stand_ins"],
+        "instead": {name: entry for name, entry in _read("instead.json").items() if name in generated["services"]},
+        "adds": _added(generated["services"]),
         "backup": {
             "host": "wf002",
             "path": "/var/backups/longshore",
@@ -87,6 +90,17 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
             "reason": "the lab has three hosts only: the backup lies on a target",
         },
     }
+
+
+def _read(name: str) -> dict[str, Any]:
+    return dict(json.loads((Path("lab") / name).read_text(encoding="utf-8")))
+
+
+def _added(services: Collection[str]) -> dict[str, Any]:
+    """Return what only the lab has, as far as it is there: which services a phase looks at follows from what the lab has."""
+    adds = _read("adds.json")
+    links = [link for link in adds["links"] if {link["from"], link["to"]} <= set(services)]
+    return {"services": {name: entry for name, entry in adds["services"].items() if name in services}, "links": links}
 
 
 def _identities() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +48,7 @@ class JournalBook:
     subjects: tuple[str, ...]
     apply: bool
     folder: Path
+    stand_ins: frozenset[str] = frozenset()
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     language: Language = ENGLISH
     progress: Progress | None = None
@@ -68,7 +69,9 @@ class JournalBook:
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: Row) -> None:
-        """Record a row durably and show it."""
+        """Record a row durably and show it; one about a service that another program plays here says so."""
+        if row.service in self.stand_ins:
+            row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
         self.run.record("step", service=row.service, key=row.key, body=row.body())
         self.counts[row.judgement.verdict] += 1
         if row.subject != self._subject:

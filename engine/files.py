@@ -91,6 +91,7 @@ def _environment_problems(draft: Draft[Environment], drafts: _Drafts, *, ports_t
     for host in environment.hosts:
         yield from drafts.known.unknown_host(f"hosts/{host}", host)
     yield from _service_problems(environment, drafts, draft.names("adds", "services") or ())
+    yield from environments.instead_problems(environment, drafts.services)
     plan = drafts.plan.rough if drafts.plan else None
     if plan:
         yield from _backup_problems(environment, plan)

@@ -77,6 +77,7 @@ class PortEntry(Strict):
     container: Port = Field(description="port in the container", examples=[5432])
     protocol: Literal["tcp", "udp"] = Field("tcp", description="transport protocol")
     address: Address = Field("0.0.0.0", description="address of the host that it is published on")  # noqa: S104 Docker's default
+    unrelayed: str = Field("", description="why its clients do without a relay on the old host", examples=["HTTP/3: browsers fall back to TCP"])
 
 
 class MountEntry(Strict):

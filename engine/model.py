@@ -118,22 +118,6 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One running service to ask: its container, where to connect, its options and its resolved credentials.
-
-    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
-    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
-    """
-
-    service: str
-    container: ContainerFacts
-    endpoint: Endpoint
-    options: Mapping[str, Any]
-    secrets: Mapping[str, Secret]
-    files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
-
-
-@dataclass(frozen=True)
 class ContainerCommand:
     """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
 
@@ -144,6 +128,39 @@ class ContainerCommand:
     timeout_s: float
     env: Mapping[str, Secret] = field(default_factory=dict)
     saves_as: str | None = None
+
+
+def _no_other_port(port: int) -> Endpoint:
+    raise LookupError(f"no way to port {port}")
+
+
+def _nothing_inside(command: ContainerCommand) -> CommandResult:
+    raise LookupError(f"no way to run {command.argv[0]} inside")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One running service to ask: its container, where to connect, its options and its resolved credentials.
+
+    `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
+    `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
+    `at_port` returns the endpoint of another of its container's ports, for a product that has several.
+    `inside` runs a command that only reads inside its container and returns what it answered.
+    """
+
+    service: str
+    container: ContainerFacts
+    endpoint: Endpoint
+    options: Mapping[str, Any]
+    secrets: Mapping[str, Secret]
+    files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
+    at_port: Callable[[int], Endpoint] = field(default=_no_other_port, repr=False)
+    inside: Callable[[ContainerCommand], CommandResult] = field(default=_nothing_inside, repr=False)
+
+    @property
+    def where(self) -> str:
+        """Return how messages begin: the service and its host."""
+        return f"{self.service} on {self.container.host}"
 
 
 @dataclass(frozen=True)
@@ -180,7 +197,7 @@ class RestoreCommand:
     `export` is the `saves_as` of the export; `replaces` the container path of the mount that it makes anew, empty before.
     `before_start`: argv runs in the toolbox, with that mount at the same path; else inside the started container.
     A line of its output that matches `trouble` and none of `tolerated` (regular expressions) is a failure, as is a non-zero exit.
-    `not_kept` names the parts of the fingerprint that an export never holds.
+    `not_kept` names the parts of the fingerprint that an export never holds, each by a pattern (fnmatch).
     """
 
     export: str
@@ -221,7 +238,10 @@ class Service(Protocol):
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill."""
+    """A product that also tells how its backup comes back, so that a drill can prove it. Optional: without it, no drill.
+
+    One that can't be proven alone, since what it holds is elsewhere, says so in `why_not_drilled` instead.
+    """
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
         """Return how its logical exports come back (empty: from its archived volumes, as they are)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import rfc8785
 
-from engine.environment import Environment
+from engine.environment import Environment, played
 from engine.errors import InputError
 from engine.inventory import Inventory, Link, ServiceEntry, Thresholds
 from engine.plan import Plan, PlannedMove, Window
@@ -34,6 +34,10 @@ class Scope:
     def dependants_of(self, service: str) -> tuple[Link, ...]:
         """Return the links whose dependant needs this service and exists here."""
         return tuple(link for link in self.links if link.to == service)
+
+    def providers_of(self, service: str) -> tuple[Link, ...]:
+        """Return the links whose provider this service needs."""
+        return tuple(link for link in self.links if link.from_ == service)
 
     def thresholds(self, host: str) -> Thresholds:
         """Return a host's thresholds: its own, else the inventory's for all."""
@@ -103,7 +107,8 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     moves = tuple(move for move in chosen if here is None or move.service in here)
     if not moves:
         raise InputError(_nothing_here(chosen, plan, environment))
-    entries = {**inventory.services, **environment.adds.services}
+    others = {name: played(inventory.services[name], given) for name, given in environment.instead.items() if name in inventory.services}
+    entries = {**inventory.services, **others, **environment.adds.services}
     present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.adds.services}
     links = tuple(link for link in (*inventory.links, *environment.adds.links) if {link.from_, link.to} <= set(present))
     hosts = _hosts(moves, environment)

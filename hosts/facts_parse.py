@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, Final
 
 from engine.errors import CouldNotLookError
@@ -24,6 +25,7 @@ VANISHED: Final = re.compile(
 """All that `docker inspect` of API 1.41 to 1.51 complains of when something was removed since it was listed."""
 CLOCK: Final = re.compile(r"(?P<seconds>\d+)(?P<fraction>\.\d+)?")
 TIMED_OUT: Final = 124
+ESTABLISHED, LISTENING = "01", "0A"
 DOCKER_LISTS: Final = ("containers", "images", "volumes", "networks")
 
 
@@ -93,6 +95,15 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         listening_error=_reason(sockets) if sockets.status else "",
         around=parse_surroundings(host, {name: Answer(one.text, one.status, _reason(one)) for name, one in found.items()}, info),
     )
+
+
+def _end(text: str) -> tuple[str, int]:
+    """Return address and port of `0100007F:1F90`: words of four bytes, each in the order of this machine's (little-endian) kernel."""
+    raw, _, port = text.partition(":")
+    packed = b"".join(bytes.fromhex(raw[at : at + 8])[::-1] for at in range(0, len(raw), 8))
+    address = ip_address(packed)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address), int(port, 16)
 
 
 def _docker_error(found: Mapping[str, Section]) -> str:

@@ -1,4 +1,4 @@
-"""`python -m commands lab up | down [--all] | reset | keep NAME | back NAME | status [--json] | break FAULT | heal`."""
+"""`python -m commands lab up|reset|images [--services core|all] | keep|back NAME | down [--all] | status [--json] | break FAULT | heal`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any, Final, NoReturn
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from lab import faults, golden, hosts, images, keeping, services
-from lab.identity import known_lab, make_identities
+from lab import faults, golden, hosts, images, keeping, running, services
+from lab.identity import known_choice, known_lab, make_identities
 from lab.machine import alone, at_once, connect
-from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, LabError, WrongWordsError
+from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, Choice, LabError, WrongWordsError
 
 WRONG_WORDS: Final = 4
 INTERRUPTED: Final = 130
@@ -32,29 +32,34 @@ def _say(started: float) -> Callable[[str], None]:
     return say
 
 
-def up(client: Any, say: Callable[[str], None]) -> None:
-    """Raise the lab; what is up already is left alone, what an interrupted `up` left is made anew."""
+def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) -> None:
+    """Raise the lab with the services of a choice, by default those it has; what is up is left alone, what is not whole is made anew."""
     if other := hosts.other_checkout(client):
         raise LabError(
             f"this machine: the lab of {other} is up. Expected: none, or this folder's. Try: python -m commands lab reset (replaces it), "
             f"or a lab beside it: {VARIABLE}=NAME python -m commands lab up"
         )
-    origins = images.ensure_images(client, say)
-    addresses = hosts.ensure_network(client)
+    choice = choice or known_choice()
     new = _is_incomplete(client)
-    make_identities(addresses, origins, raised_at=datetime.now(UTC) if new else None)
+    if not new and choice is not known_choice():
+        raise LabError(
+            f"this folder: its lab is up with {known_choice()} services. Expected: {choice}. Try: python -m commands lab reset --services {choice}"
+        )
+    origins = images.ensure_images(client, say, choice)
+    addresses = hosts.ensure_network(client)
+    make_identities(addresses, origins, choice=choice, raised_at=datetime.now(UTC) if new else None)
     if new:
         RAISING.touch()
-        _make_disks(client, addresses, say)
+        _make_disks(client, choice, addresses, say)
     at_once(lambda plan: hosts.start(client, plan, addresses[plan.name]), HOSTS)
     for plan in HOSTS:
         hosts.wait_for_host(plan)
         say(f"{plan.name} answers at {addresses[plan.name]}")
-    services.wait_for_services()
+    services.wait_for_services(choice)
     if new:
         services.start_sessions()
         RAISING.unlink()
-    say(f"all services on {services.SOURCE} answer. Look: ssh -F state/lab/ssh_config {services.SOURCE}")
+    say(f"all services on {running.SOURCE} answer. Look: ssh -F state/lab/ssh_config {running.SOURCE}")
 
 
 def _is_incomplete(client: Any) -> bool:
@@ -62,15 +67,16 @@ def _is_incomplete(client: Any) -> bool:
     return RAISING.exists() or not known_lab().get("raised_at") or any(hosts.find(client, plan) is None for plan in HOSTS)
 
 
-def _make_disks(client: Any, addresses: dict[str, str], say: Callable[[str], None]) -> None:
+def _make_disks(client: Any, choice: Choice, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     _remove_hosts(client)
-    key = golden.key_of(client)
+    key = golden.key_of(client, choice)
     if golden.is_there(client, key):
         say("copying the hosts' disks")
         golden.restore(client, key)
     else:
         say("making the hosts' disks; this is kept for the next time")
-        golden.build(client, key, addresses, say)
+        golden.build(client, key, choice, addresses, say)
+    golden.hand_out_secrets(key)
 
 
 def _remove_hosts(client: Any) -> None:
@@ -78,12 +84,12 @@ def _remove_hosts(client: Any) -> None:
     at_once(lambda plan: hosts.remove(client, plan), HOSTS)
 
 
-def reset(client: Any, say: Callable[[str], None]) -> None:
-    """Give back the untouched hosts, with the same identities."""
+def reset(client: Any, say: Callable[[str], None], choice: Choice | None = None) -> None:
+    """Give back the untouched hosts, with the same identities, and the same services unless others are chosen."""
     other = hosts.other_checkout(client)
     say("removing the hosts and their disks" + (f", raised from {other}" if other else ""))
     _remove_hosts(client)
-    up(client, say)
+    up(client, say, choice)
 
 
 def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
@@ -109,8 +115,9 @@ def status(client: Any) -> dict[str, Any]:
     known = known_lab()
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
-    look = up_now[services.SOURCE].startswith("running, Docker")
+    look = up_now[running.SOURCE].startswith("running, Docker")
     own = {"raised at": known.get("raised_at"), "raised from": str(ROOT)} | ({"name": NAMES.name} if NAMES.name else {})
+    own["services"] = known_choice().value
     raised = own if known.get("raised_at") else {"raised at": "not raised"}
     return {
         "lab": raised if other is None else {"raised from": other},
@@ -138,8 +145,14 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="raise the lab, or what is missing of it")
-    commands.add_parser("reset", help="give back the untouched hosts")
+    for name, told in (
+        ("up", "raise the lab, or what is missing of it"),
+        ("reset", "give back the untouched hosts"),
+        ("images", "only fetch or build the images"),
+    ):
+        commands.add_parser(name, help=told).add_argument(
+            "--services", type=Choice, choices=list(Choice), help="default: those that it has, else core"
+        )
     commands.add_parser("keep", help="keep the hosts as they are now under a name").add_argument("name")
     commands.add_parser("back", help="give back the hosts as they were kept").add_argument("name")
     commands.add_parser("down", help="remove the lab").add_argument("--all", action="store_true", help="images and kept disks too")
@@ -165,9 +178,12 @@ def _need_own_name() -> None:
 def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None]) -> None:
     _need_own_name()
     if options.command == "up":
-        up(client, say)
+        up(client, say, options.services)
     elif options.command == "reset":
-        reset(client, say)
+        reset(client, say, options.services)
+    elif options.command == "images":
+        images.ensure_images(client, say, options.services or known_choice())
+        say("all images are there")
     elif options.command == "down":
         down(client, say, everything=options.all)
     elif options.command == "keep":

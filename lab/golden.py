@@ -16,21 +16,27 @@ from docker.errors import NotFound
 
 from lab import hosts, services
 from lab.machine import at_once, pipe, run
-from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, TOOLBOX, HostPlan, local_name
+from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, STATE, TOOLBOX, Choice, HostPlan, local_name
 
-SOURCES: Final = ("services.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/prometheus.yml", "prometheus/rules.yml")
+SOURCES: Final = ("services.py", "running.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/*")
+SOURCES_OF_ALL: Final = ("loki/*", "products/*.py")
+"""What else decides the disks of a lab with all services."""
+HANDED_OUT: Final = ("minio_app_access_key", "minio_app_secret_key", "keycloak_login", "n8n_api_key", "metabase_api_key")
 GOLDEN_LABEL: Final = NAMES.golden_label
 KEPT_SETS: Final = 3
+LOAD_DEADLINE_S: Final = 1800
+"""All thirteen services' images are four gigabytes: far beyond what loading them takes on a machine that does nothing else."""
 COPYING: Final = f"{PREFIX}-copying"
 """The container that copies disks: by its name, so that one whose caller was killed is found and ended."""
 
 
-def key_of(client: Any) -> str:
+def key_of(client: Any, choice: Choice) -> str:
     """Return a digest over what decides the hosts' disks: the hosts' own image, the services' images, seeds and options."""
-    digest = hashlib.sha256()
-    for file in SOURCES:
-        digest.update(f"{file}\0".encode() + (ROOT / "lab" / file).read_bytes())
-    wanted = [("", HOST_IMAGE), *((plan.name, reference) for plan in HOSTS for reference in plan.images)]
+    digest = hashlib.sha256(choice.encode())
+    patterns = (*SOURCES, *SOURCES_OF_ALL) if choice is Choice.ALL else SOURCES
+    for file in sorted(file for pattern in patterns for file in (ROOT / "lab").glob(pattern)):
+        digest.update(f"{file.name}\0".encode() + file.read_bytes())
+    wanted = [("", HOST_IMAGE), *((plan.name, reference) for plan in HOSTS for reference in plan.images(choice))]
     for host, reference in wanted:
         digest.update(f"{host} {client.images.get(local_name(reference)).id}".encode())
     return digest.hexdigest()[:16]
@@ -95,17 +101,17 @@ def stop_copying(client: Any) -> None:
         return
 
 
-def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str], None]) -> None:
+def build(client: Any, key: str, choice: Choice, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     """Make the disks from nothing: load images, create and seed the services, stop cleanly, keep a copy."""
     _make_room(client)
     for plan in HOSTS:
         client.volumes.create(plan.volume, labels={LABEL: "1"})
         hosts.start(client, plan, addresses[plan.name])
     say("loading the images into the hosts")
-    at_once(_load, HOSTS)
-    passwords = services.make_passwords()
-    services.create_services(passwords, say)
-    services.wait_for_services()
+    at_once(lambda plan: _load(plan, choice), HOSTS)
+    passwords = services.make_passwords(choice)
+    services.create_services(passwords, say, choice)
+    services.wait_for_services(choice)
     say("stopping the hosts cleanly, to keep their disks")
     at_once(lambda plan: hosts.stop(client, plan), HOSTS)
     for plan in HOSTS:
@@ -115,11 +121,11 @@ def build(client: Any, key: str, addresses: dict[str, str], say: Callable[[str],
     client.volumes.create(_marker(key), labels={GOLDEN_LABEL: key})
 
 
-def _load(plan: HostPlan) -> None:
+def _load(plan: HostPlan, choice: Choice) -> None:
     """Load a host's images and give them there the names of the inventory."""
     hosts.wait_for_host(plan)
-    names = {reference: local_name(reference) for reference in plan.images}
-    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"))
+    names = {reference: local_name(reference) for reference in plan.images(choice)}
+    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"), deadline_s=LOAD_DEADLINE_S)
     script = "; ".join(f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference)
     hosts.ssh(plan.name, f"set -e; {script or 'true'}")
 
@@ -146,6 +152,16 @@ def _remove(client: Any, key: str) -> None:
     for volume in client.volumes.list(filters={"label": f"{GOLDEN_LABEL}={key}"}):
         volume.remove(force=True)
     _passwords_file(key).unlink(missing_ok=True)
+
+
+def hand_out_secrets(key: str) -> None:
+    """Write those passwords of a set that the operator of this checkout's lab needs by reference."""
+    passwords = json.loads(_passwords_file(key).read_text(encoding="utf-8"))
+    for name in (name for name in HANDED_OUT if name in passwords):
+        file = STATE / "secrets" / name
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(passwords[name] + "\n", encoding="utf-8")
 
 
 def remove_all(client: Any) -> None:

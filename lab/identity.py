@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.machine import run
-from lab.settings import HOSTS, NAMES, SERVICES, STATE
+from lab.settings import HOSTS, NAMES, STAND_INS, STATE, Choice, services_of
 
 KEY: Final = "id_ed25519"
 HOSTS_FILE: Final = STATE / "hosts.json"
 
 
-def make_identities(addresses: dict[str, str], images: dict[str, str], *, raised_at: datetime | None) -> None:
+def make_identities(addresses: dict[str, str], images: dict[str, str], *, choice: Choice, raised_at: datetime | None) -> None:
     """Generate everything that makes this lab this lab, once; later calls keep it.
 
     `raised_at` is given when the hosts' disks are new: what was known of the old ones no longer holds.
@@ -32,7 +32,7 @@ def make_identities(addresses: dict[str, str], images: dict[str, str], *, raised
     _make_backup_password()
     _write_known_hosts(addresses)
     _write_ssh_config(addresses)
-    _write_hosts_json(addresses, images, raised_at.isoformat() if raised_at else known_lab().get("raised_at"))
+    _write_hosts_json(addresses, images, choice, raised_at.isoformat() if raised_at else known_lab().get("raised_at"))
 
 
 def known_lab() -> dict[str, Any]:
@@ -91,7 +91,12 @@ def _write_ssh_config(addresses: dict[str, str]) -> None:
     (STATE / "ssh_config").write_text("\n".join(blocks), encoding="utf-8")
 
 
-def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], raised_at: str | None) -> None:
+def known_choice() -> Choice:
+    """Return which services this checkout's lab has; the core without one."""
+    return Choice(known_lab().get("choice", Choice.CORE))
+
+
+def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], choice: Choice, raised_at: str | None) -> None:
     hosts: dict[str, Any] = {}
     for host, address in addresses.items():
         folder = identity_folder(host)
@@ -101,5 +106,15 @@ def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], raised_
             "machine_id": (folder / "machine-id").read_text(encoding="utf-8").strip(),
             "engine_id": (folder / "engine-id").read_text(encoding="utf-8").strip(),
         }
-    content = {"name": NAMES.name, "hosts": hosts, "services": list(SERVICES), "images": images, "raised_at": raised_at}
+    played = [service for reference, (service, _) in STAND_INS.items() if images.get(reference, "").startswith("stand-in")]
+    services = list(services_of(choice))
+    content = {
+        "name": NAMES.name,
+        "choice": choice.value,
+        "hosts": hosts,
+        "services": services,
+        "stand_ins": [service for service in played if service in services],
+        "images": images,
+        "raised_at": raised_at,
+    }
     HOSTS_FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

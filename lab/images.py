@@ -15,26 +15,75 @@ from typing import Any, Final
 
 from docker.errors import APIError, ImageNotFound
 
-from lab.machine import run
+from lab.machine import at_once, run
 from lab.registry import Registry
-from lab.settings import CACHE, HOST_IMAGE, IMAGES, LABEL, ORDERS, POSTGRES, PROMETHEUS, REDIS, ROOT, TOOLBOX, LabError, local_name
+from lab.settings import (
+    CACHE,
+    CADDY,
+    GRAFANA,
+    HOST_IMAGE,
+    HOSTS,
+    IMAGES,
+    KEYCLOAK,
+    LABEL,
+    LOKI,
+    METABASE,
+    MINIO,
+    N8N,
+    ORDERS,
+    PARCELS,
+    POSTGRES,
+    PROMETHEUS,
+    RABBITMQ,
+    REDIS,
+    ROOT,
+    STAND_INS,
+    TEMPORAL,
+    TOOLBOX,
+    WAHA,
+    Choice,
+    LabError,
+    local_name,
+)
 
 BASE: Final = "debian:trixie-slim"
 OWN_BASE: Final = local_name(BASE)
 SUITE: Final = "trixie"
+BUILDS_AT_ONCE: Final = 3
+BUILD_DEADLINE_S: Final = 1800
+"""n8n's packages alone take five minutes on two cores, beside two other builds longer."""
 KEY_LABEL: Final = f"{LABEL}.key"
 IMAGE_LABEL: Final = f"{LABEL}.image"
 HOST_CA_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLDERS: Final = {
+    N8N: ROOT / "lab" / "images" / "n8n",  # the slowest first: the others are built beside it
+    KEYCLOAK: ROOT / "lab" / "images" / "keycloak",
     HOST_IMAGE: ROOT / "lab" / "images" / "host",
     TOOLBOX: ROOT / "hosts" / "toolbox",
     POSTGRES: ROOT / "lab" / "images" / "postgres",
     REDIS: ROOT / "lab" / "images" / "redis",
     PROMETHEUS: ROOT / "lab" / "images" / "prometheus",
+    RABBITMQ: ROOT / "lab" / "images" / "rabbitmq",
+    CADDY: ROOT / "lab" / "images" / "caddy",
+    MINIO: ROOT / "lab" / "images" / "minio",
+    LOKI: ROOT / "lab" / "images" / "loki",
+    TEMPORAL: ROOT / "lab" / "images" / "temporal",
+    GRAFANA: ROOT / "lab" / "images" / "grafana",
+    METABASE: ROOT / "lab" / "images" / "metabase",
+    WAHA: ROOT / "lab" / "images" / "waha",
     ORDERS: ROOT / "lab" / "images" / "orders",
+    PARCELS: ROOT / "lab" / "images" / "parcels",
 }
-PULLED: Final = (POSTGRES, REDIS, PROMETHEUS)
+PULLED: Final = (POSTGRES, REDIS, PROMETHEUS, RABBITMQ, CADDY, MINIO, LOKI, KEYCLOAK, N8N, GRAFANA, METABASE, WAHA)
 OFFICIAL, BUILT, FOUND = "official", "built from packages", "was there before the lab"
+STAND_IN: Final = "stand-in"
+
+
+def built(reference: str) -> str:
+    """Return the origin of an image that was built here: a stand-in says so, and what it is."""
+    if reference in STAND_INS:
+        return f"{STAND_IN}: {STAND_INS[reference][1]}"
+    return f"{BUILT}: the development server with SQLite, not the one with postgres" if reference == TEMPORAL else BUILT
 
 
 def key_of(folder: Path) -> str:
@@ -45,12 +94,20 @@ def key_of(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def ensure_images(client: Any, say: Callable[[str], None]) -> dict[str, str]:
-    """Make sure that every image is there; return where each came from, by its name in the inventory."""
+def ensure_images(client: Any, say: Callable[[str], None], choice: Choice) -> dict[str, str]:
+    """Make sure that every image of a choice is there; return where each came from, by its name in the inventory."""
     registry = Registry(client, say)
-    origins = {reference: _origin(client, reference, folder) or _fetch(client, registry, reference, say) for reference, folder in FOLDERS.items()}
+    needed = {HOST_IMAGE}.union(*(plan.images(choice) for plan in HOSTS))
+    folders = {reference: folder for reference, folder in FOLDERS.items() if reference in needed}
+    there = {reference: origin for reference, folder in folders.items() if (origin := _origin(client, reference, folder))}
+    wanted = [reference for reference in folders if reference not in there]
+    pulled = {reference: OFFICIAL for reference in wanted if reference in PULLED and registry.pull(reference, local_name(reference))}
+    missing = [reference for reference in wanted if reference not in pulled]
+    if missing:
+        _ensure_base(client, registry, say)
+        at_once(lambda reference: _build(reference, say), missing, at_most=BUILDS_AT_ONCE)
     _remove(client, _older_builds(client))
-    return origins
+    return there | pulled | {reference: built(reference) for reference in missing}
 
 
 def _origin(client: Any, reference: str, folder: Path) -> str | None:
@@ -60,19 +117,17 @@ def _origin(client: Any, reference: str, folder: Path) -> str | None:
     except ImageNotFound:
         return None
     if IMAGE_LABEL in labels:
-        return BUILT if labels.get(KEY_LABEL) == key_of(folder) else None
+        return built(reference) if labels.get(KEY_LABEL) == key_of(folder) else None
     return {TOOLBOX: FOUND, **dict.fromkeys(PULLED, OFFICIAL)}.get(reference)
 
 
-def _fetch(client: Any, registry: Registry, reference: str, say: Callable[[str], None]) -> str:
+def _build(reference: str, say: Callable[[str], None]) -> None:
     name, folder = local_name(reference), FOLDERS[reference]
-    if reference in PULLED and registry.pull(reference, name):
-        return OFFICIAL
-    _ensure_base(client, registry, say)
     say(f"{reference}: building from packages")
     labels = ("--label", f"{KEY_LABEL}={key_of(folder)}", "--label", f"{IMAGE_LABEL}=1")
-    run(["docker", "build", "--network", "host", "--build-arg", f"BASE={OWN_BASE}", *labels, "--tag", name, str(folder)])
-    return BUILT
+    argv = ["docker", "build", "--network", "host", "--build-arg", f"BASE={OWN_BASE}", *labels, "--tag", name, str(folder)]
+    run(argv, deadline_s=BUILD_DEADLINE_S)
+    say(f"{reference}: built")
 
 
 def _ensure_base(client: Any, registry: Registry, say: Callable[[str], None]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from lab import golden, hosts, services
+from lab import golden, hosts, running, services
+from lab.identity import known_choice
 from lab.machine import at_once
 from lab.settings import HOSTS, LABEL, PREFIX, STATE, HostPlan, LabError
 
@@ -40,10 +41,10 @@ def keep(client: Any, name: str, say: Callable[[str], None]) -> None:
         client.volumes.create(_volume(name, plan), labels={KEPT_LABEL: token})
     golden.copy_disks(client, [(plan.volume, _volume(name, plan)) for plan in HOSTS])
     _token_file(name).parent.mkdir(parents=True, exist_ok=True)
-    _token_file(name).write_text(token, encoding="utf-8")
+    _token_file(name).write_text(f"{token} {known_choice().value}", encoding="utf-8")
     at_once(lambda plan: hosts.start(client, plan, ""), HOSTS)
     at_once(hosts.wait_for_host, HOSTS)
-    services.wait_for_services()
+    services.wait_for_services(known_choice())
     say(f"kept. Bring it back: python -m commands lab back {name}")
 
 
@@ -58,19 +59,23 @@ def bring_back(client: Any, name: str, say: Callable[[str], None]) -> None:
     golden.copy_disks(client, [(_volume(name, plan), plan.volume) for plan in HOSTS])
     at_once(lambda plan: hosts.start(client, plan, addresses[plan.name]), HOSTS)
     at_once(hosts.wait_for_host, HOSTS)
-    services.wait_for_services()
+    services.wait_for_services(known_choice())
     services.start_sessions()
-    say(f"all services on {services.SOURCE} answer")
+    say(f"all services on {running.SOURCE} answer")
 
 
 def need(client: Any, name: str) -> None:
     """Raise LabError unless all disks of this name are kept, and by this folder's lab."""
     file = _token_file(name)
-    token = file.read_text(encoding="utf-8") if file.exists() else ""
+    token, _, choice = file.read_text(encoding="utf-8").partition(" ") if file.exists() else ("", "", "")
     there = {volume.name for volume in client.volumes.list(filters={"label": f"{KEPT_LABEL}={token}"})} if token else set()
     if not {_volume(name, plan) for plan in HOSTS} <= there:
         known = ", ".join(sorted(folder.name for folder in KEPT.glob("*"))) or "none"
         raise LabError(f"{name}: not kept by this folder's lab (kept: {known}). Expected: python -m commands lab keep {name}, earlier")
+    if choice != known_choice().value:
+        raise LabError(
+            f"{name}: kept with {choice} services. Expected: {known_choice()}, as now. Try: python -m commands lab reset --services {choice}"
+        )
 
 
 def forget(client: Any, name: str | None = None) -> None:

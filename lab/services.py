@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from lab import planted, seeds
 from lab.hosts import ssh
 from lab.machine import wait_until
-from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, LabError
+from lab.running import NETWORK, READY_S, SOURCE, answers, run_container, wait_for_http, wait_for_port
+from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, Choice
 
-SOURCE: Final = "wf005"
-NETWORK: Final = "apps"
-READY_S: Final = 90
 LOOK_S: Final = 10
+SLOW_S: Final = 400
+SLOW: Final = (
+    ("keycloak", 9000, "/health/ready"),
+    ("n8n", 5678, "/healthz/readiness"),
+    ("metabase", 3002, "/api/health"),
+    ("parcels", 8090, "/health"),
+)
+"""What takes longest to start after a reboot of the source, on two cores all at once."""
 
 POSTGRES_RUN: Final = (
     "--name",
@@ -156,32 +163,59 @@ ORDERS_RUN: Final = (
 REDIS_CONF: Final = "bind * -::*\nprotected-mode yes\nport 6379\nappendonly yes\nappendfsync everysec\nsave 3600 1 300 100\nrequirepass {password}\n"
 
 
-def make_passwords() -> dict[str, str]:
+CORE_PASSWORDS: Final = ("postgres", "orders_app", "reporting", "redis")
+PASSWORDS: Final = (
+    "minio", "minio_app_access_key", "minio_app_secret_key", "rabbitmq", "rabbitmq_reader", "parcels_amqp", "keycloak_database",
+    "keycloak_admin", "keycloak_login", "n8n_database", "n8n_owner", "n8n_key", "grafana_admin", "grafana_key", "metabase_database",
+    "metabase_owner", "metabase_key", "waha_api_key",
+)  # fmt: skip
+PRODUCTS: Final = {
+    "rabbitmq": "exchanges of every type, queues with messages",
+    "minio": "buckets, objects and their versions",
+    "loki": "two weeks of lines",
+    "temporal": "workflows and schedules",
+    "keycloak": "realms with clients and users",
+    "n8n": "workflows and credentials",
+    "grafana": "dashboards and alert rules",
+    "metabase": "questions and dashboards",
+    "waha": "sessions",
+    "caddy": "virtual hosts and their certificates",
+    "parcels": "begins to work",
+}
+"""What a lab with all services has beside the core, in the order in which it is made: one file each in `products/`."""
+
+
+def make_passwords(choice: Choice) -> dict[str, str]:
     """Return new passwords for the services."""
-    return {name: secrets.token_urlsafe(18) for name in ("postgres", "orders_app", "reporting", "redis")} | planted.make_planted()
+    names = (*CORE_PASSWORDS, *PASSWORDS) if choice is Choice.ALL else CORE_PASSWORDS
+    made = {name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in names}
+    return made | planted.make_planted()
 
 
-def create_services(passwords: dict[str, str], say: Callable[[str], None]) -> None:
+def create_services(passwords: dict[str, str], say: Callable[[str], None], choice: Choice) -> None:
     """Create, seed and start all services on the source host; it must be new."""
     ssh(SOURCE, "docker", "network", "create", "--subnet", INNER_SUBNET, NETWORK)
     _write_configuration(passwords)
     say("postgres: making the shop's data")
     env = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"}
-    _run(POSTGRES_RUN, env | planted.planted_env(passwords, "postgres"), "--label", planted.planted_label(passwords))
-    wait_until("postgres", _answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
+    run_container(POSTGRES_RUN, env | planted.planted_env(passwords, "postgres"), "--label", planted.planted_label(passwords))
+    wait_until("postgres", answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
     script = seeds.postgres_script(passwords["orders_app"], passwords["reporting"])
     ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=script)
     ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "shop", stdin=planted.planted_statement(passwords))
     say("redis: making keys of every type")
     check = planted.planted_check(passwords, "redis-cli ping | grep -q PONG")
-    _run(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted.planted_env(passwords, "redis"), "--health-cmd", check)
-    wait_until("redis", _answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
+    run_container(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted.planted_env(passwords, "redis"), "--health-cmd", check)
+    wait_until("redis", answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_commands())
     say("prometheus: making two weeks of history")
     _make_history()
-    _run(PROMETHEUS_RUN, {})
+    run_container(PROMETHEUS_RUN, {})
+    for name, told in PRODUCTS.items() if choice is Choice.ALL else ():
+        say(f"{name}: {told}")
+        import_module(f"lab.products.{name}").create(passwords)  # with its client library, which the core does without
     env = {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]}
-    _run(ORDERS_RUN, env | planted.planted_env(passwords, "orders"))
+    run_container(ORDERS_RUN, env | planted.planted_env(passwords, "orders"))
 
 
 def start_sessions() -> None:
@@ -189,29 +223,14 @@ def start_sessions() -> None:
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_sessions())
 
 
-def wait_for_services() -> None:
-    """Wait until every service on the source does its work."""
-    asked = "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"
+def wait_for_services(choice: Choice) -> None:
+    """Wait until every service on the source does its work; in a lab with all, parcels and caddy stand for what is behind them."""
     for name, port, path in (("orders", 8080, "/health"), ("prometheus", 9090, "/-/ready")):
-        wait_until(f"{name} on {SOURCE}", _answers("bash", "-c", f"'{asked.format(port=port, path=path)}'"), READY_S)
-
-
-def _answers(*argv: str) -> Callable[[], str]:
-    def missing() -> str:
-        try:
-            ssh(SOURCE, *argv, deadline_s=20)
-        except LabError as error:
-            return str(error).splitlines()[-1]
-        return ""
-
-    return missing
-
-
-def _run(arguments: tuple[str, ...], env: dict[str, str], *options: str) -> None:
-    """Run a container detached, with further options; its environment travels over standard input, never in argv."""
-    lines = "".join(f"{name}={value}\n" for name, value in env.items()).encode()
-    quoted = [f"'{argument}'" for argument in (*options, *arguments)]
-    ssh(SOURCE, "docker", "run", "--detach", "--env-file", "/dev/stdin", *quoted, stdin=lines)
+        wait_for_http(name, port, path)
+    if choice is Choice.ALL:
+        for name, port, path in SLOW:
+            wait_for_http(name, port, path, deadline_s=SLOW_S)
+        wait_for_port("caddy", 443)
 
 
 def _write_configuration(passwords: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -70,13 +71,24 @@ HOST_IMAGE: Final = f"{IMAGES}/host:1"
 INNER_SUBNET: Final = "172.30.5.0/24"
 
 
+class Choice(StrEnum):
+    """Which services a lab has: those that the tests of every change need, or all thirteen."""
+
+    CORE = "core"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class HostPlan:
     """One lab host: its name, the last number of its address, and the images it has from the start."""
 
     name: str
     last_octet: int
-    images: tuple[str, ...]
+    all_images: tuple[str, ...]
+
+    def images(self, choice: Choice) -> tuple[str, ...]:
+        """Return the images that the host has in a lab of that choice."""
+        return self.all_images if choice is Choice.ALL else tuple(image for image in self.all_images if image in CORE_IMAGES)
 
     @property
     def container(self) -> str:
@@ -92,13 +104,28 @@ class HostPlan:
 POSTGRES: Final = "postgres:17"
 REDIS: Final = "redis:8"
 PROMETHEUS: Final = "prom/prometheus:v2.53.3"
+RABBITMQ: Final = "rabbitmq:4-management"
+CADDY: Final = "caddy:2"
+MINIO: Final = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
+LOKI: Final = "grafana/loki:3.5.5"
+KEYCLOAK: Final = "quay.io/keycloak/keycloak:26.4.7"
+N8N: Final = "docker.n8n.io/n8nio/n8n:2.40.7"
+GRAFANA: Final = "grafana/grafana:12.2.0"
+METABASE: Final = "metabase/metabase:v0.56.4"
+WAHA: Final = "devlikeapro/waha:latest-2026.7.1"
+TEMPORAL: Final = f"{IMAGES}/temporal:1"
 ORDERS: Final = f"{IMAGES}/orders:1"
+PARCELS: Final = f"{IMAGES}/parcels:1"
 TOOLBOX: Final = "longshore/toolbox:1"
 
+SOURCE_IMAGES: Final = (
+    POSTGRES, REDIS, PROMETHEUS, RABBITMQ, CADDY, MINIO, LOKI, TEMPORAL, KEYCLOAK, N8N, GRAFANA, METABASE, WAHA, ORDERS, PARCELS, TOOLBOX,
+)  # fmt: skip
+CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
 HOSTS: Final = (
-    HostPlan("wf005", 15, (POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX)),
-    HostPlan("wf001", 11, (PROMETHEUS, TOOLBOX)),  # redis is not there, so that an image really travels
-    HostPlan("wf002", 12, (POSTGRES, TOOLBOX)),
+    HostPlan("wf005", 15, SOURCE_IMAGES),
+    HostPlan("wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)),  # not redis, so that an image really travels
+    HostPlan("wf002", 12, (POSTGRES, CADDY, KEYCLOAK, METABASE, WAHA, TOOLBOX)),
 )
 
 
@@ -109,7 +136,24 @@ def local_name(reference: str) -> str:
     return f"{IMAGES}/{reference.replace('/', '-')}"
 
 
-SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
+CORE_SERVICES: Final = ("postgres", "prometheus", "redis", "orders")
+SERVICES: Final = (
+    "n8n", "postgres", "keycloak", "grafana", "prometheus", "loki", "redis", "minio", "rabbitmq", "caddy", "waha", "metabase", "temporal",
+    "orders", "parcels",
+)  # fmt: skip
+
+
+def services_of(choice: Choice) -> tuple[str, ...]:
+    """Return the services of a lab of that choice."""
+    return SERVICES if choice is Choice.ALL else CORE_SERVICES
+
+
+OWN_PROGRAM: Final = "a program with its HTTP API"
+STAND_INS: Final = {
+    MINIO: ("minio", "SeaweedFS"), LOKI: ("loki", OWN_PROGRAM), GRAFANA: ("grafana", OWN_PROGRAM), METABASE: ("metabase", OWN_PROGRAM),
+    WAHA: ("waha", OWN_PROGRAM + ", without WhatsApp"),
+}  # fmt: skip
+"""What plays an image that no registry gives: its service, and what it is."""
 
 
 class LabError(Exception):

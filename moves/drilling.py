@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Final
 
-from actions.backups import TakeBackup, recorded_backup
+from actions.backups import TakeBackup, expected_objects, recorded_backup
 from actions.drills import DRILLED, READ, DrillQuestions, RestoreDrill, why_not
 from actions.repository import Repository
 from actions.route import Route, inspect_container
@@ -72,9 +73,17 @@ def not_drilled(world: World, move: PlannedMove) -> str:
     return why_not(world.product(move.service), world.container(move.service, move.source).raw)
 
 
+def keeps_nothing(world: World, service: str) -> bool:
+    """Return whether a service has neither data nor an export of its own."""
+    container = world.container(service, world.move_of(service).source)
+    return not expected_objects(world.product(service), container, preflighting.mount_rules(world, service))
+
+
 def steps_left_out(world: World, service: str) -> dict[str, str]:
     """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own row."""
     try:
+        if keeps_nothing(world, service):
+            return dict.fromkeys((DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read")
         reason = not_drilled(world, world.move_of(service))
     except CouldNotLookError:
         reason = ""
@@ -137,4 +146,4 @@ def _judge_same(world: World, move: PlannedMove, not_kept: Collection[str]) -> J
         return failed(f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again")
     world.fleet.forget_facts(move.target)
     restored = world.product(move.service).fingerprint(world.target(move.service, move.target), since=expected)
-    return judge_restored(expected, restored, not_kept)
+    return judge_restored(expected, restored, [name for name in expected.parts if any(fnmatchcase(name, pattern) for pattern in not_kept)])

@@ -12,6 +12,7 @@ from actions.forwarders import wanted_forwarders
 from actions.hooks import RunHook
 from actions.images import ShipImage
 from actions.labels import move_label
+from actions.links import LinkTarget, own_links
 from actions.probe import MeasureOutage, StartProbe
 from actions.recorded import RecordSource
 from actions.repository import Repository
@@ -47,6 +48,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         *data.after,
         CreateTarget(route, dropped, addresses_of(world, move), move.ports),
+        *_links(world, move, route),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),
         questions.fingerprint_target(world, move),
@@ -73,11 +75,11 @@ def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
     container = world.container(move.service, move.source)
     repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
     commands = world.product(move.service).export_commands(container)
-    return (
+    before = (
         ShipImage(route, peer_of(world, move.target)),
         drilling.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
-        drilling.drill_of(world, move, route, repository),
     )
+    return before if drilling.keeps_nothing(world, move.service) else (*before, drilling.drill_of(world, move, route, repository))
 
 
 def route_of(world: World, move: PlannedMove, attempt: int) -> Route:
@@ -90,6 +92,14 @@ def addresses_of(world: World, move: PlannedMove) -> dict[str, str]:
     """Return which address of the source becomes which of the target, where a port is published on one address."""
     identities = world.scope.environment.hosts
     return {identities[move.source].address: identities[move.target].address}
+
+
+def _links(world: World, move: PlannedMove, route: Route) -> tuple[LinkTarget, ...]:
+    """Return the deed that keeps the names which the service uses; no deed when it uses none."""
+    if not world.scope.providers_of(move.service):
+        return ()
+    before = world.where()
+    return (LinkTarget(route, own_links(world.scope, move.service, {**before, move.service: move.target}), wanted_forwarders(world.scope, before)),)
 
 
 def _commit(world: World, move: PlannedMove, route: Route) -> Commit:

@@ -46,6 +46,7 @@ from moves.world import World
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
 """Steps that ask the services that depend on one."""
+LINKS_STEP: Final = "link-target"
 
 
 @dataclass
@@ -68,6 +69,8 @@ class Session:
         """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook that is not there."""
         environment = self.scope.environment.environment
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
+        if not self.scope.providers_of(service):
+            reasons |= {LINKS_STEP: f"it needs nothing by name in environment {environment}"}
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "prepare":
             reasons |= steps_left_out(self.world, service)
@@ -167,6 +170,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             console=console,
             language=language,
             progress=progress,
+            stand_ins=frozenset(begun.environment.stand_ins),
         )
         yield Session(options=options, world=world, book=book, moves=_moves(world, command, options, buried), gates=gates, waivers=waivers)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine.errors import CouldNotLookError
 from engine.inventory import ServiceEntry
 from engine.journal import Journal, Run
-from engine.model import ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
+from engine.model import CommandResult, ContainerCommand, ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
 from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
 from engine.states import MoveState
@@ -91,18 +91,19 @@ class World:
         return Target(
             service=service,
             container=container,
-            endpoint=self._endpoint(entry, container, published=published),
+            endpoint=self._endpoint(main_port(entry), container, published=published),
             options=self._options(entry),
             secrets={name: self.redactor.register(resolve_secret(reference, container.env)) for name, reference in entry.secrets.items()},
             files=lambda root: self._files(container, root),
+            at_port=lambda port: self._endpoint(port, container, published=published),
+            inside=lambda command: self._inside(container, command),
         )
 
     def _options(self, entry: ServiceEntry) -> Mapping[str, object]:
         health = entry.health.model_dump() if entry.health else None
         return {**entry.options, "health": health}
 
-    def _endpoint(self, entry: ServiceEntry, container: ContainerFacts, *, published: bool) -> Endpoint:
-        port = main_port(entry)
+    def _endpoint(self, port: int, container: ContainerFacts, *, published: bool) -> Endpoint:
         host = self.fleet[container.host]
         if not published:
             return host.forward(port, container_address(container))
@@ -111,6 +112,12 @@ class World:
                 reached_at = host.address if address in {"", "0.0.0.0", "::"} else address  # noqa: S104 Docker's word
                 return host.forward(host_port, reached_at)
         raise CouldNotLookError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
+
+    def _inside(self, container: ContainerFacts, command: ContainerCommand) -> CommandResult:
+        """Run a reading command inside a container; its secrets travel over standard input."""
+        lines = "".join(f"{name}={value.reveal()}\n" for name, value in command.env.items()).encode()
+        argv = ["docker", "exec", "--env-file", "/dev/stdin", container.name, *command.argv]
+        return self.fleet[container.host].run(argv, stdin=lines, timeout_s=command.timeout_s)
 
     def _files(self, container: ContainerFacts, root: str) -> Mapping[str, str]:
         mount = _mount_over(container, root)

@@ -48,7 +48,7 @@ def _difference(name: str, before: Part, after: Part | None) -> str:
 
 def _named(before: Part, after: Part) -> str:
     """Return which single things differ, where both sides kept their names."""
-    if not before.names or not after.names:
+    if not before.names or (after.count and not after.names):
         return ""
     missing = [name for name in before.names if name not in after.names]
     changed = [name for name in before.names if after.names.get(name, before.names[name]) != before.names[name]]

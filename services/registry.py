@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Final
 
 from engine.errors import InputError
 from engine.model import Service
-from services import generic, postgres, prometheus, redis
+
+
+def _of(name: str) -> Callable[[], Service]:
+    """Return how to make a product of `services/<name>.py`; its client library is loaded when it is made."""
+
+    def make() -> Service:
+        made: Service = import_module(f"services.{name}").Product()
+        return made
+
+    return make
+
 
 PRODUCTS: Final[dict[str, Callable[[], Service]]] = {
-    "generic": generic.Product,
-    "postgres": postgres.Product,
-    "prometheus": prometheus.Product,
-    "redis": redis.Product,
+    name: _of(name)
+    for name in (
+        "caddy",
+        "generic",
+        "grafana",
+        "keycloak",
+        "loki",
+        "metabase",
+        "minio",
+        "n8n",
+        "postgres",
+        "prometheus",
+        "rabbitmq",
+        "redis",
+        "temporal",
+        "waha",
+    )
 }
 
 

@@ -87,6 +87,13 @@ def test_container_is_created_faithfully(move: RunningMove, judge: Judge) -> Non
     judge(move.perform("create-target"))
 
 
+@pytest.mark.step("link-target")
+@pytest.mark.changes_state
+def test_what_it_needs_is_reachable(move: RunningMove, judge: Judge) -> None:
+    """The names that the service uses lead, on its new host, to where they are served."""
+    judge(move.perform("link-target"))
+
+
 @pytest.mark.step("start-target")
 @pytest.mark.changes_state
 def test_container_is_started(move: RunningMove, judge: Judge) -> None:

@@ -22,6 +22,10 @@ JOURNAL: Final = ROOT / "state" / "lab.sqlite"
 REPORTS: Final = ROOT / "reports" / "lab"
 SOURCE: Final = "wf005"
 TARGETS: Final = {"postgres": "wf002", "prometheus": "wf001", "redis": "wf001"}
+ALL_TARGETS: Final = {
+    "n8n": "wf001", "postgres": "wf002", "keycloak": "wf002", "grafana": "wf001", "prometheus": "wf001", "loki": "wf001", "redis": "wf001",
+    "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
+}  # fmt: skip
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 PREPARED: Final = "prepared"
 PREPARED_BY: Final = STATE / "kept" / PREPARED / "commit"
@@ -90,15 +94,14 @@ def prepared_lab() -> None:
         assert PREPARED_BY.read_text(encoding="utf-8") == _commit()
         lab("back", PREPARED)
     except (OSError, AssertionError, RuntimeError):
-        lab("reset")
-        wait_for("orders on the untouched lab", orders_work)
-        prepare()
+        reset("core")
+        prepare(PHASE_DEADLINE_S)
     wait_for("orders on the prepared lab", orders_work)
 
 
-def prepare() -> Ran:
-    """Prepare all services of the untouched lab and keep what that leaves, for `prepared_lab`."""
-    ran = run_phase("prepare", "--apply")
+def prepare(timeout_s: float) -> Ran:
+    """Prepare the core services of the untouched lab and keep what that leaves, for `prepared_lab`."""
+    ran = run_phase("prepare", "--apply", timeout_s=timeout_s)
     if ran.code == 0:
         lab("keep", PREPARED)
         PREPARED_BY.write_text(_commit(), encoding="utf-8")
@@ -109,6 +112,12 @@ def prepare() -> Ran:
 def _commit() -> str:
     """Return what prepared the lab: another commit may prepare more."""
     return subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def reset(choice: str) -> None:
+    """Give back untouched hosts with these services, core or all, and wait for the application on them."""
+    lab("reset", "--services", choice)
+    wait_for("orders on the untouched lab", orders_work)
 
 
 def heal() -> None:
@@ -168,6 +177,20 @@ def orders(path: str) -> dict[str, Any]:
     """Return an answer of the dependent application on the source, through its published port; raises OSError."""
     with urlopen(f"http://{address(SOURCE)}:8080{path}", timeout=10) as answer:
         return dict(json.load(answer))
+
+
+def parcels(path: str) -> dict[str, Any]:
+    """Return an answer of the other dependent application on the source; raises OSError."""
+    with urlopen(f"http://{address(SOURCE)}:8090{path}", timeout=10) as answer:
+        return dict(json.load(answer))
+
+
+def parcels_work() -> bool:
+    """Return whether it answers that all four of its stores work."""
+    try:
+        return bool(parcels("/health")["status"] == "ok")
+    except (URLError, OSError):
+        return False
 
 
 def wait_for(what: str, seen: Callable[[], bool], deadline_s: float = 30.0) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.lab import at_hand
-from tests.lab.at_hand import HOSTS, SOURCE, TARGETS, Ran
+from tests.lab.at_hand import ALL_TARGETS, HOSTS, SOURCE, TARGETS, Ran
+from tests.lab.polling import Polled, polling
+
+POLLED = {"core": "8080/health", "all": "5678/healthz/readiness"}
+"""What a client asks all the time: the application on the core, n8n among all."""
+LONG_S = 1800.0
+"""Thirteen services on a machine that does other work too."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Rehearsal:
     specifications: dict[str, dict[str, Any]]
     orders_before: dict[str, Any]
     orders_after: dict[str, Any]
+    polled: Polled
 
     @property
     def phases(self) -> dict[str, Ran]:
@@ -45,8 +52,7 @@ def raised_lab() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def fresh_lab(raised_lab: None) -> None:
     """Give back the untouched hosts."""
-    at_hand.lab("reset")
-    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
+    at_hand.reset("core")
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +64,43 @@ def prepared_lab(raised_lab: None) -> None:
 @pytest.fixture(scope="session")
 def rehearsal(raised_lab: None) -> Rehearsal:
     """Run the whole rehearsal once, as a person would; what it says is judged by the tests."""
-    at_hand.lab("reset")
-    at_hand.wait_for("orders on the untouched lab", at_hand.orders_work)
-    prepare = at_hand.prepare()
+    return _rehearse("core", tuple(TARGETS))
+
+
+@pytest.fixture(scope="session")
+def rehearsal_of_all(raised_lab: None) -> Iterator[Rehearsal]:
+    """Run a rehearsal with all thirteen services once; the tests after it find the core again."""
+    yield _rehearse("all", tuple(ALL_TARGETS))
+    at_hand.reset("core")
+
+
+@pytest.fixture(scope="session")
+def all_images() -> None:
+    """Have the images of all services, for tests that run one of them without the hosts."""
+    at_hand.lab("images", "--services", "all")
+
+
+def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
+    at_hand.reset(choice)
+    prepare = at_hand.prepare(LONG_S) if choice == "core" else at_hand.run_phase("prepare", "--apply", timeout_s=LONG_S)
     preflight = at_hand.preflight_and_approve()
     before = at_hand.snapshot(*HOSTS)
     dry_run = at_hand.run_phase("migrate")
     after = at_hand.snapshot(*HOSTS)
-    specifications = {service: at_hand.inspect(SOURCE, service) for service in TARGETS}
+    specifications = {service: at_hand.inspect(SOURCE, service) for service in services}
     orders_before = at_hand.orders("/state")
-    migrate = at_hand.run_phase("migrate", "--apply")
+    watched = f"http://{at_hand.address(SOURCE)}:{POLLED[choice]}"
+    with polling(watched) as polled:
+        migrate = at_hand.run_phase("migrate", "--apply", timeout_s=LONG_S)
     orders_after = at_hand.orders("/state")
     validate = at_hand.run_phase("validate")
-    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after)
+    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after, polled)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ask everything about the one rehearsal while it stands: the other tests give themselves an untouched lab."""
-    items.sort(key=lambda item: "rehearsal" not in getattr(item, "fixturenames", ()))
+    """Ask everything about the one rehearsal while it stands, and about that of all services at the end: the other tests want another lab."""
+    items.sort(key=lambda item: _turn(getattr(item, "fixturenames", ())))
+
+
+def _turn(fixtures: Collection[str]) -> int:
+    return 0 if "rehearsal" in fixtures else 2 if "rehearsal_of_all" in fixtures else 1

@@ -91,7 +91,7 @@ def night(fresh_lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     _, after = scan(plan)
     phases = {name: at_hand.run_command(name, *flags, "--lab", "--plan", str(plan)) for name, flags in STEPS.items()}
     yield Night(before, refused, written, after, {"prepare": prepared, **phases}, plan, holders)
-    at_hand.lab("reset")
+    at_hand.reset("core")
 
 
 def test_three_conflicts_are_found_with_their_holders(night: Night) -> None:

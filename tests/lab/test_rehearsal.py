@@ -184,7 +184,7 @@ def test_second_apply_changes_nothing(rehearsal: Rehearsal) -> None:
     assert at_hand.snapshot(*HOSTS) == before
 
 
-def _secrets() -> dict[str, bytes]:
+def secrets_of_the_lab() -> dict[str, bytes]:
     """Return every secret of the lab by its name: passwords of the services, of the backup, the operator's private key."""
     found = {f"{file.name}: {name}": value.encode() for file in KEPT.glob("golden-*.json") for name, value in json.loads(file.read_text()).items()}
     found |= {file.name: file.read_bytes().strip() for file in (STATE / "secrets").iterdir()}
@@ -194,7 +194,7 @@ def _secrets() -> dict[str, bytes]:
 
 def test_no_secret_is_written_anywhere(rehearsal: Rehearsal) -> None:
     """No password or key is in any file of evidence, in the journal or in what was printed."""
-    secrets = _secrets()
+    secrets = secrets_of_the_lab()
     assert len(secrets) >= 6
     texts = {f"output of {name}": ran.output.encode() for name, ran in {**rehearsal.phases, "dry run": rehearsal.dry_run}.items()}
     texts |= {str(file): file.read_bytes() for file in REPORTS.rglob("*") if file.is_file()}

@@ -14,9 +14,9 @@ from tests.unit.making_facts import make_container, make_host
 HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 
 
-def port(number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0) -> SimpleNamespace:  # noqa: S104
+def port(number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, unrelayed: str = "") -> SimpleNamespace:  # noqa: S104
     """Return a published port."""
-    return SimpleNamespace(host=host or number, container=number, protocol=protocol, address=address)
+    return SimpleNamespace(host=host or number, container=number, protocol=protocol, address=address, unrelayed=unrelayed)
 
 
 def service(name: str, *ports: SimpleNamespace, networks: tuple[str, ...] = ("shop",)) -> SimpleNamespace:
@@ -159,3 +159,14 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim("host", "192.0.2.5", 9090, "http", "/-/ready")
     entry.ports = [port(9090, address="127.0.0.1")]
     assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) is None
+
+
+def test_a_port_that_needs_no_relay_is_no_problem_and_is_told() -> None:
+    """UDP can't be relayed; where the inventory says why its clients do without, preflight passes and shows it."""
+    ports = (port(443), port(443, protocol="udp", unrelayed="HTTP/3: browsers fall back to TCP"))
+    refused = judge_links_relayable(scope(redis=service("redis", port(6379), port(443, protocol="udp"))), "redis", {})
+    fine = judge_links_relayable(scope(redis=service("redis", port(6379), *ports)), "redis", {})
+    assert refused.verdict is Verdict.FAILED
+    assert "unrelayed" in refused.text
+    assert fine.verdict is Verdict.PASSED
+    assert "443/udp is not relayed: HTTP/3: browsers fall back to TCP" in fine.details

@@ -54,6 +54,17 @@ def shown(tmp_path: Path) -> Shown:
     return Shown(tmp_path)
 
 
+def test_a_row_of_a_stand_in_says_so(shown: Shown) -> None:
+    """Nobody takes what another program answered for the product's own word: the row in journal and on screen carries it."""
+    shown.book.stand_ins = frozenset({"redis"})
+    shown.book.add(row(passed("it stopped")))
+    shown.book.add(row(passed("it stopped too"), service="postgres", subject="postgres"))
+
+    texts = [record.body["text"] for record in shown.journal.records(kind="step")]
+    assert texts == ["(stand-in) it stopped", "it stopped too"]
+    assert "(stand-in) it stopped" in shown.text
+
+
 def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that goes away (SSH, a closed pipe) loses no row and stops no move."""
     there = []

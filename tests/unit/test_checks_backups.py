@@ -76,3 +76,14 @@ def test_a_drill_that_did_not_end_well_counts_as_failed(tmp_path: Path, body: Ca
     run.record("outcome", service="redis", key="restore-drilled", body=body())
 
     assert recorded_drill(journal, "redis") == seen
+
+
+@pytest.mark.parametrize(("nothing_there", "verdict"), [(True, Verdict.PASSED), (False, Verdict.FAILED)])
+def test_an_empty_snapshot_is_fine_only_of_a_place_without_content(*, nothing_there: bool, verdict: Verdict) -> None:
+    """A folder that nobody wrote to yet is backed up as it is; nothing where something was is no backup."""
+    empty = replace(DATA, size_bytes=0, nothing_there=nothing_there)
+    assert BackupObject.from_record(empty.record()) == empty
+    answer = check_backup(
+        "redis", SNAPSHOTS, (TAKEN[0], empty), repository_ok=True, drill=GOOD, target="wf001", now=NOW + timedelta(hours=1), oldest_hours=24
+    )
+    assert answer.verdict is verdict

@@ -14,7 +14,7 @@ from docker.errors import APIError
 from commands import lab as command
 from lab import __main__ as lab_main
 from lab import hosts, machine
-from lab.settings import HOSTS, LabError
+from lab.settings import HOSTS, SERVICES, Choice, LabError
 
 
 class FakeLab:
@@ -43,9 +43,9 @@ class FakeLab:
         """Remove a host."""
         self.up.discard(plan.name)
 
-    def make_identities(self, _addresses: Any, _images: Any, raised_at: datetime | None) -> None:
+    def make_identities(self, _addresses: Any, _images: Any, choice: Choice, raised_at: datetime | None) -> None:
         """Write what is known of the lab."""
-        self.known = {"raised_at": raised_at.isoformat() if raised_at else self.known.get("raised_at")}
+        self.known = {"choice": choice.value, "raised_at": raised_at.isoformat() if raised_at else self.known.get("raised_at")}
 
 
 @pytest.fixture
@@ -54,8 +54,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLab:
     lab = FakeLab(tmp_path)
     monkeypatch.setattr(lab_main, "RAISING", tmp_path / "raising")
     monkeypatch.setattr(lab_main, "known_lab", lambda: lab.known)
+    monkeypatch.setattr(lab_main, "known_choice", lambda: Choice(lab.known.get("choice", "core")))
     monkeypatch.setattr(lab_main, "make_identities", lab.make_identities)
-    monkeypatch.setattr(lab_main.images, "ensure_images", lambda _client, _say: {})
+    monkeypatch.setattr(lab_main.images, "ensure_images", lambda _client, _say, _choice: {})
     for name, fake_one in {
         "other_checkout": lambda _client: None,
         "ensure_network": lambda _client: {plan.name: "192.0.2.1" for plan in HOSTS},
@@ -66,14 +67,15 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeLab:
     }.items():
         monkeypatch.setattr(hosts, name, fake_one)
     for name, fake_two in {
-        "key_of": lambda _client: "key",
+        "key_of": lambda _client, _choice: "key",
         "is_there": lambda _client, _key: lab.golden,
         "restore": lambda _client, _key: lab.do("restore"),
         "build": lambda *_: lab.do("build"),
         "stop_copying": lambda _client: None,
+        "hand_out_secrets": lambda _key: None,
     }.items():
         monkeypatch.setattr(lab_main.golden, name, fake_two)
-    monkeypatch.setattr(lab_main.services, "wait_for_services", lambda: lab.do("services answer"))
+    monkeypatch.setattr(lab_main.services, "wait_for_services", lambda _choice: lab.do("services answer"))
     monkeypatch.setattr(lab_main.services, "start_sessions", lambda: lab.do("sessions"))
     return lab
 
@@ -167,7 +169,7 @@ def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: 
     assert told_now.startswith("lab: ")
     assert told_now.count("\n") == 1
     assert told in told_now
-    assert "up | down [--all] | reset | keep NAME | back NAME | status [--json] | break FAULT | heal" in told_now
+    assert "up|reset|images [--services core|all] | keep|back NAME | down [--all] | status [--json] | break FAULT | heal" in told_now
     assert "docker-stopped" in told_now
 
 
@@ -185,7 +187,7 @@ def test_what_goes_wrong_is_one_message(
 ) -> None:
     """A refusal, an engine that fails and an interrupted run end with a message each, never with a traceback."""
 
-    def refuse() -> None:
+    def refuse(_choice: Choice) -> None:
         raise error
 
     monkeypatch.setattr(lab_main, "connect", lambda: None)
@@ -227,3 +229,26 @@ def test_asking_for_help_puts_no_journal_away(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(command, "pin_lab", lambda: None)
     assert command.main(["down"]) == 0
     assert not any(file.exists() for file in kept)
+
+
+def test_a_lab_keeps_its_choice_of_services(fake: FakeLab) -> None:
+    """What was chosen once holds for later commands; another choice needs new hosts, and the message says how."""
+    lab_main.up(None, lambda _: None, Choice.ALL)
+    assert fake.known["choice"] == "all"
+    _raise(fake)
+    assert fake.known["choice"] == "all"
+    with pytest.raises(LabError, match=r"is up with all services\. Expected: core\. Try: python -m commands lab reset --services core"):
+        lab_main.up(None, lambda _: None, Choice.CORE)
+    lab_main.reset(None, lambda _: None, Choice.CORE)
+    assert fake.known["choice"] == "core"
+
+
+def test_a_phase_looks_at_what_the_lab_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names the services of the choice, and nothing that only the others need."""
+    monkeypatch.setattr(command, "make_approvers", lambda _folder: {})
+    core = command.environment_of({"hosts": {}, "services": ["postgres", "prometheus", "redis", "orders"], "stand_ins": []})
+    everything = command.environment_of({"hosts": {}, "services": list(SERVICES), "stand_ins": ["waha"]})
+    assert (set(core["adds"]["services"]), core["instead"]) == ({"orders"}, {})
+    assert {link["from"] for link in core["adds"]["links"]} == {"orders", "prometheus"}
+    assert set(everything["adds"]["services"]) == {"orders", "parcels"}
+    assert "temporal" in everything["instead"]

@@ -11,7 +11,7 @@ import pytest
 from docker.errors import NotFound
 
 from lab import golden
-from lab.settings import HOSTS
+from lab.settings import HOSTS, Choice
 
 KEY = "0123456789abcdef"
 
@@ -129,10 +129,13 @@ def test_the_key_follows_images_and_sources(monkeypatch: pytest.MonkeyPatch) -> 
     asked: list[str] = []
     engine: Any = FakeEngine()
     engine.images = SimpleNamespace(get=lambda name: asked.append(name) or SimpleNamespace(id=name))
-    assert golden.key_of(engine) == golden.key_of(engine)
+    assert golden.key_of(engine, Choice.CORE) == golden.key_of(engine, Choice.CORE)
     assert "longshore-lab/host:1" in asked
     assert "longshore-lab/postgres:17" in asked
-    assert golden.key_of(FakeEngine("older")) != golden.key_of(FakeEngine("newer"))
-    before = golden.key_of(engine)
+    assert golden.key_of(FakeEngine("older"), Choice.CORE) != golden.key_of(FakeEngine("newer"), Choice.CORE)
+    before = golden.key_of(engine, Choice.CORE)
+    assert not any("n8n" in name for name in asked)
+    assert golden.key_of(engine, Choice.ALL) != before
+    assert "longshore-lab/docker.n8n.io-n8nio-n8n:2.40.7" in asked
     monkeypatch.setattr(golden, "SOURCES", golden.SOURCES[1:])
-    assert golden.key_of(engine) != before
+    assert golden.key_of(engine, Choice.CORE) != before

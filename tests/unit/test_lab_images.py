@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from docker.errors import APIError, ImageNotFound
 from lab import images, registry
 from lab.images import IMAGE_LABEL, KEY_LABEL
 from lab.registry import Registry
-from lab.settings import TOOLBOX, LabError, local_name
+from lab.settings import HOST_IMAGE, HOSTS, MINIO, RABBITMQ, SERVICES, STAND_INS, TOOLBOX, Choice, LabError, local_name
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -94,6 +95,37 @@ def test_an_image_of_older_files_is_built_again() -> None:
     assert images._origin(FakeEngine(current), reference, folder) == images.BUILT
     assert images._origin(FakeEngine(older), reference, folder) is None
     assert images._origin(FakeEngine(FakeImage("sha256:1", ["postgres:17"])), reference, folder) is None
+
+
+def test_a_stand_in_is_called_so_and_an_official_image_is_not() -> None:
+    """What plays MinIO says what it is; pulled from a registry it is MinIO; Debian's RabbitMQ is RabbitMQ."""
+    built = _built(local_name(MINIO), images.key_of(images.FOLDERS[MINIO]))
+    pulled = FakeImage("sha256:9", [local_name(MINIO)])
+    rabbitmq = _built(local_name(RABBITMQ), images.key_of(images.FOLDERS[RABBITMQ]))
+    assert images._origin(FakeEngine(built), MINIO, images.FOLDERS[MINIO]) == "stand-in: SeaweedFS"
+    assert images._origin(FakeEngine(pulled), MINIO, images.FOLDERS[MINIO]) == images.OFFICIAL
+    assert images._origin(FakeEngine(rabbitmq), RABBITMQ, images.FOLDERS[RABBITMQ]) == images.BUILT
+
+
+def test_every_service_of_the_lab_has_its_image_on_the_source() -> None:
+    """An image that is built is loaded somewhere, and one that is loaded is built."""
+    loaded = {image for plan in HOSTS for image in plan.images(Choice.ALL)}
+    assert loaded | {HOST_IMAGE} == set(images.FOLDERS)
+    assert {service for service, _ in STAND_INS.values()} <= set(SERVICES)
+
+
+def test_a_core_lab_asks_for_no_image_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every change is tested with is built of six images, whatever the lab could hold beside them."""
+    built: list[str] = []
+    monkeypatch.setattr(images, "Registry", lambda _client, _say: SimpleNamespace(pull=lambda _reference, _name: False))
+    monkeypatch.setattr(images, "_ensure_base", lambda *_: None)
+    monkeypatch.setattr(images, "_build", lambda reference, _say: built.append(reference))
+    engine: Any = FakeEngine()
+    images.ensure_images(engine, lambda _: None, Choice.CORE)
+    assert set(built) == {HOST_IMAGE, TOOLBOX, "postgres:17", "redis:8", "prom/prometheus:v2.53.3", "longshore-lab/orders:1"}
+    built.clear()
+    assert images.ensure_images(engine, lambda _: None, Choice.ALL)[MINIO] == "stand-in: SeaweedFS"
+    assert set(built) == set(images.FOLDERS)
 
 
 def test_a_refused_removal_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

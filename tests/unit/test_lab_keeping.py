@@ -11,7 +11,7 @@ import pytest
 
 from commands import lab as command
 from lab import keeping
-from lab.settings import HOSTS, LabError
+from lab.settings import HOSTS, Choice, LabError
 from tests.unit.test_lab_golden import FakeEngine
 
 
@@ -26,7 +26,7 @@ def copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, s
     for name in ("stop", "remove", "start"):
         monkeypatch.setattr(keeping.hosts, name, lambda *_: None)
     monkeypatch.setattr(keeping.hosts, "wait_for_host", lambda _plan: None)
-    monkeypatch.setattr(keeping.services, "wait_for_services", lambda: None)
+    monkeypatch.setattr(keeping.services, "wait_for_services", lambda _choice: None)
     monkeypatch.setattr(keeping.services, "start_sessions", lambda: None)
     return pairs
 
@@ -94,3 +94,14 @@ def test_the_journal_goes_with_it(tmp_path: Path) -> None:
 
     with closing(sqlite3.connect(kept)) as reader:
         assert reader.execute("SELECT seq FROM records").fetchall() == [(7,)]
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_lab_with_other_services_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks with three services are not those of a lab that is known to have thirteen."""
+    engine: Any = FakeEngine()
+    keeping.keep(engine, "prepared", _say)
+    monkeypatch.setattr(keeping, "known_choice", lambda: Choice.ALL)
+
+    with pytest.raises(LabError, match=r"prepared: kept with core services\. .* lab reset --services core"):
+        keeping.need(engine, "prepared")

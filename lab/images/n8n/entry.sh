@@ -1,0 +1,3 @@
+#!/bin/sh
+# n8n, with the arguments given or none.
+exec n8n "$@"

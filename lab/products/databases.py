@@ -1,0 +1,12 @@
+"""Databases of applications in the lab's postgres."""
+
+from __future__ import annotations
+
+from lab.hosts import ssh
+from lab.running import SOURCE
+
+
+def make_database(name: str, password: str) -> None:
+    """Create a role and its database of that name; the password travels over standard input."""
+    script = f"CREATE ROLE {name} LOGIN PASSWORD '{password}';\nCREATE DATABASE {name} OWNER {name};\n"
+    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "postgres", stdin=script.encode())

@@ -1,0 +1,194 @@
+"""Grafana: ready with its database, gets answers from every data source, and holds the same dashboards, sources and alert rules.
+
+Options: `admin_user` (default admin). Secrets: `admin_password`, `secret_key`.
+Known: 12.x; from 13 on its API has a successor below /apis and this one still answers. Alert rules are judged, and people
+paged, as soon as it starts: its start is the commit, and a copy for rehearsal or drill needs a network without egress.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
+from engine.verdict import Judgement, failed, passed
+from services.http import LONG_DEADLINE_S, ask
+from services.json_api import JsonApi, shortened
+from services.things import Thing, part_of, plain_part
+
+PAGE: Final = 1000
+"""The search's own default; without asking for the next page, the 1001st dashboard would never be seen."""
+PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "provenance")
+DEFAULT_QUERIES: Final = {"prometheus": "up", "loki": '{job=~".+"}'}
+"""What is asked of a data source that no panel uses."""
+SINCE: Final = "now-6h"
+EXPORT: Final = r"""
+set -eu
+ask() {
+    printf 'user = "%s:%s"\n' "${GF_SECURITY_ADMIN_USER:-admin}" "$GF_SECURITY_ADMIN_PASSWORD" |
+        curl -sSf -K - "http://127.0.0.1:3000/api/$1"
+    echo
+}
+for uid in $(ask 'search?type=dash-db&limit=5000' | grep -o '"uid": *"[^"]*"' | cut -d'"' -f4); do ask "dashboards/uid/$uid"; done
+for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/contact-points v1/provisioning/policies; do ask "$kind"; done
+"""
+"""The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
+
+
+class Product:
+    """The dashboards."""
+
+    name = "grafana"
+    acts_on_start = True
+    stop_grace_s = 30
+    clean_exit_codes: frozenset[int] = frozenset({0, 143})
+    ready_deadline_s = 90.0
+    state_paths: tuple[str, ...] = ("/var/lib/grafana",)
+    writable_noise: tuple[str, ...] = ("/tmp/*", "/var/log/grafana/*")  # noqa: S108
+    trouble: tuple[LogPattern, ...] = (
+        LogPattern(r"failed to decrypt|data key not found", "its secret key is not the one that its secrets were written with"),
+        LogPattern(r"attempt to write a readonly database|is not writable", "the owner of its files is wrong: it is 472:0, not 472:472"),
+        LogPattern(r"level=error.*database is locked", "two programs use its database file"),
+        LogPattern(r"[Pp]lugin .* not found|Plugin not installed", "a plugin did not travel"),
+        LogPattern(r"Failed to start|migration failed", "it gave up"),
+    )
+    noise: tuple[LogPattern, ...] = (
+        LogPattern(r"Database locked, sleeping then retrying", "a few times at a busy start"),
+        LogPattern(r"update\.checker|grafana\.com/api", "it looks for updates, and there is no way out"),
+    )
+
+    def ready(self, at: Target) -> Judgement:
+        """Ask /api/health for a database that is ok."""
+        answer = ask(at, "/api/health")
+        said = f"{at.where}: GET /api/health: {answer.status_code} {shortened(answer)}"
+        good = answer.ok and '"ok"' in "".join(answer.text.split())
+        return passed(f"{at.where}: its database is ok") if good else failed(f"{said}. Expected: 200, database ok")
+
+    def smoke(self, at: Target, nonce: str) -> Judgement:
+        """Save, read and delete a dashboard of our own; each data source is healthy and answers a panel's own query."""
+        api = _api(at)
+        if wrong := _saved(api, nonce):
+            return failed(f"{at.where}: {wrong}. Expected: a dashboard saved, read back and deleted")
+        sources = api.get("/api/datasources")
+        queries = _panel_queries(api)
+        problems = [text for source in sources if (text := _source_problem(api, source, queries.get(str(source["uid"]))))]
+        if problems:
+            return failed(f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems))
+        asked = sum(str(source["uid"]) in queries for source in sources)
+        return passed(
+            f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources healthy and answering, "
+            f"{asked} of them a panel's own query",
+            sources=len(sources),
+        )
+
+    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+        """Read dashboards by content, folders, data sources, alert rules, contact points, policies, users; secrets can't be read."""
+        api = _api(at)
+        parts = _named("dashboards", dict(_dashboards(api)), since)
+        for name, path, key in (
+            ("folders", "/api/folders", "title"),
+            ("data sources", "/api/datasources", "name"),
+            ("alert rules", "/api/v1/provisioning/alert-rules", "title"),
+            ("contact points", "/api/v1/provisioning/contact-points", "name"),
+            ("mute timings", "/api/v1/provisioning/mute-timings", "name"),
+        ):
+            parts |= _named(name, {str(item[key]): Thing(_steady(item), str(item.get("updated") or "")) for item in api.get(path)}, since)
+        parts |= plain_part("notification policies", api.get("/api/v1/provisioning/policies"))
+        users = {str(user["login"]): Thing({key: user.get(key) for key in ("userId", "login", "role")}) for user in api.get("/api/org/users")}
+        return Fingerprint(at.service, parts | _named("users", users, since))
+
+    def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
+        """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""
+        return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=600, saves_as="dashboards.jsonl"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
+        """Return nothing to do: its database file is archived while it runs; a drill shows whether it can be opened."""
+        return ()
+
+
+def _api(at: Target) -> JsonApi:
+    pair = f"{at.options.get('admin_user', 'admin')}:{at.secrets['admin_password'].reveal()}"
+    return JsonApi(at, at.endpoint, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()})
+
+
+def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, Part]:
+    return part_of(name, things, since) if things else {}
+
+
+def _steady(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in PASSING}
+
+
+def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
+    page = 1
+    while True:
+        found = api.get("/api/search", type="dash-db", limit=PAGE, page=page)
+        yield from found
+        if len(found) < PAGE:
+            return
+        page += 1
+
+
+def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
+    """Yield each dashboard by title and uid; its version counts its edits."""
+    for item in _found(api):
+        dashboard = api.get(f"/api/dashboards/uid/{item['uid']}")["dashboard"]
+        yield f"{item['title']} ({item['uid']})", Thing(_steady(dashboard), str(dashboard.get("version") or ""))
+
+
+def _saved(api: JsonApi, nonce: str) -> str:
+    """Save, read and delete a dashboard; return what is wrong."""
+    body = {"dashboard": {"uid": nonce, "title": nonce, "panels": [], "tags": ["longshore"]}, "overwrite": True}
+    made = api.send("POST", "/api/dashboards/db", json=body)
+    if not made.ok:
+        return f"POST /api/dashboards/db: {made.status_code} {shortened(made)}"
+    try:
+        seen = api.get(f"/api/dashboards/uid/{nonce}")["dashboard"]["title"]
+    finally:
+        api.send("DELETE", f"/api/dashboards/uid/{nonce}")
+    return "" if seen == nonce else f"dashboard {nonce}: read back {seen!r}"
+
+
+def _panel_queries(api: JsonApi) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return, per data source, the first panel with a query of its own: where it stands, and the query."""
+    queries: dict[str, tuple[str, dict[str, Any]]] = {}
+    for item in _found(api):
+        dashboard = api.get(f"/api/dashboards/uid/{item['uid']}")["dashboard"]
+        for panel in _panels(dashboard):
+            for target in panel.get("targets") or ():
+                uid = str((target.get("datasource") or panel.get("datasource") or {}).get("uid") or "")
+                if uid and target.get("expr") and "$" not in str(target["expr"]):
+                    queries.setdefault(uid, (f"panel {panel.get('title')} of {item['title']}", target))
+    return queries
+
+
+def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for panel in dashboard.get("panels") or ():
+        yield panel
+        yield from _panels(panel)  # rows hold panels
+
+
+def _source_problem(api: JsonApi, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
+    """Return what is wrong with a data source: its health, then one query answered with values."""
+    uid, name = str(source["uid"]), f"data source {source['name']} ({source.get('url')})"
+    health = api.send("GET", f"/api/datasources/uid/{uid}/health", deadline_s=LONG_DEADLINE_S)
+    if not health.ok:
+        return f"{name}: health {health.status_code} {shortened(health)}"
+    default = DEFAULT_QUERIES.get(str(source["type"]))
+    if query is None and default is None:
+        return ""
+    where, target = query or ("its default query", {"expr": default})
+    asked = {**target, "refId": "A", "datasource": {"uid": uid, "type": source["type"]}, "maxDataPoints": 200}
+    answer = api.send("POST", "/api/ds/query", json={"from": SINCE, "to": "now", "queries": [asked]}, deadline_s=LONG_DEADLINE_S)
+    if not answer.ok:
+        return f"{name}: {where}: {answer.status_code} {shortened(answer)}"
+    values = _values(answer.json())
+    return "" if values else f"{name}: {where}: no value since {SINCE}: {json.dumps(target.get('expr'))}"
+
+
+def _values(answer: Mapping[str, Any]) -> int:
+    """Return how many values the frames of an answer hold."""
+    frames = [frame for result in answer["results"].values() for frame in result.get("frames") or ()]
+    return sum(len(column) for frame in frames for column in (frame.get("data") or {}).get("values") or ())

@@ -1,0 +1,73 @@
+"""A product's JSON API: deadlines, and "no answer", "not let in" and "wrong answer" told apart in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import requests
+
+from engine.errors import UnreachableError
+from engine.model import Endpoint, Target
+from services.http import DEADLINE_S
+
+REFUSED: Final = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
+SAID: Final = 200
+"""So much of a wrong answer is repeated in a message."""
+
+
+@dataclass(frozen=True)
+class JsonApi:
+    """One client of one running service; its headers may hold a credential and are in no message."""
+
+    at: Target
+    endpoint: Endpoint
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def send(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, **request: Any) -> requests.Response:
+        """Return whatever is answered; raises UnreachableError when nothing is."""
+        headers = {**self.headers, **request.pop("headers", {})}
+        try:
+            return requests.request(
+                method, self.endpoint.url(path), headers=headers, timeout=deadline_s, allow_redirects=False, **request
+            )  # fmt: skip
+        except requests.RequestException as error:
+            raise UnreachableError(
+                f"{self.at.where}: {method} {path}: no answer ({type(error).__name__}). "
+                f"Try: ssh {self.at.container.host} docker logs --tail 20 {self.at.container.name}"
+            ) from None  # its text may hold the request
+
+    def ask(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, **request: Any) -> Any:
+        """Return the JSON of a 2xx answer (None: empty); raises AssertionError for any other, UnreachableError for none."""
+        answer = self.send(method, path, deadline_s=deadline_s, **request)
+        said = f"{self.at.where}: {method} {path}: {answer.status_code} {shortened(answer)}"
+        if answer.status_code in REFUSED:
+            raise AssertionError(f"{said}. Expected: the credential of the inventory's reference is let in")
+        if not answer.ok:
+            raise AssertionError(f"{said}. Expected: 2xx")
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            raise AssertionError(f"{said}. Expected: JSON") from None
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return the JSON of a GET."""
+        return self.ask("GET", path, params=params or None)
+
+    def pages(self, path: str, *, size: int = 500, **params: Any) -> Iterator[Any]:
+        """Yield the items of a list that is paged by `first` and `max`."""
+        first = 0
+        while True:
+            page = self.get(path, first=first, max=size, **params)
+            yield from page
+            if len(page) < size:
+                return
+            first += size
+
+
+def shortened(answer: requests.Response) -> str:
+    """Return the beginning of an answer's text, on one line."""
+    return " ".join(answer.text[:SAID].split()) or "(empty)"
