@@ -55,7 +55,7 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
     for plan in HOSTS:
         hosts.wait_for_host(plan)
         say(f"{plan.name} answers at {addresses[plan.name]}")
-    services.wait_for_services(choice)
+    services.wait_for_services(choice if new else Choice.CORE)  # of a lab that is used some ports may have left their host for good
     if new:
         services.start_sessions()
         RAISING.unlink()
