@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from actions.copy_ends import PURPOSE, CopyEnds
 from actions.proof import SOON_READ_BYTES, choose_algorithm
-from actions.route import Route
+from actions.route import Route, refuse_under_container
 from actions.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
 from actions.transfers import key_comment, list_keys
 from actions.volumes import CopyVolumes
@@ -46,6 +46,7 @@ class CopyLive:
         if not last.places:
             note.update(passes=[], predicted_s=round(self.others_s, 1), why="nothing to copy")
             return
+        refuse_under_container(last.route)
         if last.ends.open():
             last.ends.remove()  # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
             last.ends.open()

@@ -11,9 +11,8 @@ from typing import Any, Final, Literal
 from actions.copy_ends import CopyEnds
 from actions.copying import Copying
 from actions.places import DataPlace
-from actions.route import Route, inspect_container
+from actions.route import Route, inspect_container, refuse_under_container
 from actions.transfers import shell_line
-from engine.errors import RefusedError
 from engine.model import Note
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.manifest import KEPT, Drift, Manifest, compare_manifests, raw_path
@@ -139,8 +138,7 @@ class ProveVolumes:
         """Compare, and copy once more what is found different; never under a container that exists already."""
         if not self.mending or not self.places:
             return
-        if self._container_there():
-            raise RefusedError(f"{self.route.target}: {self.route.container} exists already. Expected: nothing is copied under a container")
+        refuse_under_container(self.route)
         self.proving.ends.open()
         drifts = self.proving.compare()
         wrong = {position: drift for position, drift in drifts.items() if drift}

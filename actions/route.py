@@ -11,7 +11,7 @@ from typing import Any, Final
 import docker.errors
 import requests.exceptions
 
-from engine.errors import ActionError, CouldNotLookError, DeadlineError, UnreachableError
+from engine.errors import ActionError, CouldNotLookError, DeadlineError, RefusedError, UnreachableError
 from engine.model import CommandResult
 from engine.product import NAME
 from hosts.audit import append_audit
@@ -82,6 +82,15 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
         except docker.errors.NotFound:
             return None
         return answer
+
+
+def refuse_under_container(route: Route) -> None:
+    """Raise RefusedError when the target has a container of the service's name: nothing is copied under a container."""
+    if inspect_container(route.fleet, route.target, route.container) is not None:
+        raise RefusedError(
+            f"{route.target}: {route.container} exists already. Expected: nothing is copied under a container, it could run and write. "
+            f"Look: ssh {route.target} docker inspect {route.container}"
+        )
 
 
 def run_checked(fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S) -> CommandResult:

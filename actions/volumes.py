@@ -15,7 +15,7 @@ from actions.copying import Copying, measure_compression, read_room
 from actions.labels import labels
 from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth, refuse_occupied
 from actions.proof import Level, ProveVolumes, Proving
-from actions.route import Route, docker_api, run_checked
+from actions.route import Route, docker_api, refuse_under_container, run_checked
 from actions.rsync import KEEP, TO_THE_NANOSECOND, CopyPass, PassWords
 from actions.toolbox import remove_helpers
 from actions.transfers import Peer
@@ -87,6 +87,7 @@ class CopyVolumes:
         if not self.places:
             note["copied"], note["size_bytes"] = CopyPass(0.0).record(), 0
             return
+        refuse_under_container(self.route)
         was_open = self.ends.open()
         if not was_open:
             self.begin(note)

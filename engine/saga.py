@@ -7,7 +7,7 @@ can tell what was done. The saga runs Protocol objects: it knows no host and no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -45,6 +45,9 @@ class RunningMove:
     before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
     `prove_done` is asked when the journal says that the move is done: then nothing is done again.
     `may_start` tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
+    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while later
+    deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the deed with which
+    one has served its purpose: it is not looked at any more then.
     `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
 
@@ -59,6 +62,8 @@ class RunningMove:
     prove_source: Callable[[], Judgement] | None = None
     prove_done: Callable[[], Judgement] | None = None
     tracks_state: bool = True
+    repeatable: frozenset[str] = frozenset()
+    served_by: Mapping[str, str] = field(default_factory=dict)
     may_start: Callable[[Action, tuple[Action, ...]], str] = lambda _action, _begun: ""
     stopped_because: str | None = None
     lost_lock: bool = field(default=False, init=False)
@@ -130,6 +135,9 @@ class RunningMove:
         if self._superseded(action):
             self._done.append(action)
             return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
+        if self._has_served(action):
+            self._done.append(action)
+            return passed(f"done in an earlier run, and it has served its purpose: {self.past.texts[action.key]}")
         with self._stop_on_failure(action):
             judgement = self._resume(action) if self._known(action) else self._do(action)
         if judgement.verdict is Verdict.PASSED:
@@ -148,6 +156,14 @@ class RunningMove:
         deeds = {one.key for one in later if one.effect is not Effect.READ_ONLY}
         return action.effect is Effect.READ_ONLY and action.key in self.past.done and bool(deeds & (self.past.done | self.past.begun))
 
+    def _has_served(self, action: Action) -> bool:
+        return action.key in self.past.done and self.served_by.get(action.key) in self.past.done | self.past.begun
+
+    def _rested_on(self, action: Action) -> bool:
+        """Return whether later deeds were begun since this one was done."""
+        later = self.recipe[self.recipe.index(action) + 1 :]
+        return any(one.key in self.past.done | self.past.begun for one in later if one.effect is not Effect.READ_ONLY)
+
     def _known(self, action: Action) -> bool:
         return action.effect is not Effect.READ_ONLY and (action.key in self.past.done or action.key in self.past.begun)
 
@@ -157,8 +173,13 @@ class RunningMove:
         if judgement.passed:
             self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)})
             return judgement
-        if action.key in self.past.done:
-            self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
+        if action.key not in self.past.done:
+            return self._do(action)
+        if self._rested_on(action) and action.key not in self.repeatable:
+            told = f"drift since it was done: {judgement.text}. It is not done again: later deeds rest on it"
+            self._record("drift", action, {"text": told})
+            return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
+        self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
         return self._do(action)
 
     def _do(self, action: Action) -> Judgement:

@@ -9,9 +9,10 @@ from engine.model import Action
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
 from engine.states import backward
+from moves import rolling_back
 from moves.begun import record_begun
 from moves.past import ROLLBACK_STATES, read_past, read_return
-from moves.recipe import prepare_recipe, recipe
+from moves.recipe import REPEATABLE, SERVED_BY, prepare_recipe, recipe
 from moves.rolling_back import FinishUndo, must_be_undone, rollback_recipe
 from moves.serving import collect_logs, judge_done, judge_source_serves, judge_target_serves
 from moves.timing import Deadline, until_commit
@@ -59,6 +60,8 @@ class Moves:
             journal=world.run,
             apply=self.apply,
             past=past,
+            repeatable=REPEATABLE,
+            served_by=SERVED_BY,
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_source_serves(world, service),
@@ -85,6 +88,8 @@ class Moves:
             journal=world.run,
             apply=self.apply,
             past=past,
+            repeatable=rolling_back.REPEATABLE,
+            served_by=rolling_back.SERVED_BY,
             stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),

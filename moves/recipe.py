@@ -32,6 +32,12 @@ BEFORE_HOLD: Final = "hook-before-hold"
 AFTER_COMMIT: Final = "hook-after-commit"
 
 
+REPEATABLE: Final = frozenset({"start-probe", "disable-restart", "link-target", "commit", "measure-outage", "clear-copy", "keep-source"})
+"""Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
+SERVED_BY: Final = {"start-probe": "measure-outage", "copy-live": "copy-volumes"}
+"""With which deed another has served its purpose: what it left behind is taken away on purpose."""
+
+
 def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by its strategy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)

@@ -40,6 +40,9 @@ RETURN_STEPS = (
     "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
     "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "retire-moved",
 )  # fmt: skip
+REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return-outage", "retire-moved"})
+"""Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
+SERVED_BY = {"return-probe": "return-outage"}
 UNDO_STEP = "finish-undo"
 BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
 RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})

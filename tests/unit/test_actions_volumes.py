@@ -49,6 +49,14 @@ class Ends:
         return self.there
 
 
+@pytest.fixture(autouse=True)
+def there(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return the containers of the service's name on the target: none, until a test puts one there."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr("actions.route.inspect_container", lambda *_: found[0] if found else None)
+    return found
+
+
 def route() -> Any:
     """Return redis' way, whose audit log is forgotten."""
     return SimpleNamespace(fleet={}, service="redis", container="redis", source="wf005", target="wf001", move_label=LABEL, audit=lambda *_: None)
@@ -188,9 +196,16 @@ def test_a_second_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> No
     assert "proven" not in note
 
 
-def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resumed move whose target exists keeps the proof that was made before it, and never writes there."""
+def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, there: list[dict[str, Any]]) -> None:
+    """A resumed move whose target exists keeps the proof that was made before it, and never writes there: no pass, no last copy either."""
     proof, mended = prove(monkeypatch, [OTHER], container=True)
+    there.append({"State": {"Running": True}})
+    ends = Ends(there=True)
+    copying = copy_of(monkeypatch, ends, [])
+    for deed in (CopyLive(copying, others_s=4.0), copying):
+        with pytest.raises(RefusedError, match="exists already"):
+            deed.do({})
+    assert ends.asked == []
 
     with pytest.raises(RefusedError, match="exists already"):
         proof.do({})

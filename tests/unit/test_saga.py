@@ -336,3 +336,51 @@ def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     assert [body for kind, key, body in diary.told if (kind, key) == ("undo_outcome", "create")] == [
         {"ok": True, "text": "wf002: not asked: said to be dead (burnt)"}
     ]
+
+
+def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove, Diary]:
+    """Return a move that an earlier run has done all deeds of, killed before it could say that it was at its end."""
+    keys = frozenset(deed.key for deed in deeds)
+    state = MoveState.COMMITTED if any(deed.commits for deed in deeds) else MoveState.IN_PROGRESS
+    past = Past(state=state, done=keys, texts=dict.fromkeys(keys, "seen"))
+    diary = Diary()
+    assert not world
+    return RunningMove(service="wiki", recipe=(*deeds, Deed("last", world)), journal=diary, apply=True, past=past, **given), diary
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
+    """A copy that looks undone after the target was started is told as drift, never made over what the target has written since."""
+    world: list[str] = []
+    copy = Deed("copy", world, answer=failed("its helpers are gone"))
+    move, diary = _resumed(world, copy, Deed("start", world, commits=committed))
+
+    answer = move.perform("copy")
+
+    assert answer.verdict is Verdict.FAILED
+    assert "its helpers are gone. It is not done again: later deeds rest on it" in answer.text
+    assert "copy" not in world
+    assert move.state is (MoveState.COMMITTED if committed else MoveState.UNDONE)
+    assert "drift copy" in diary.kinds()
+
+
+def test_a_deed_that_may_be_repeated_is() -> None:
+    """Relays that went away since are made again, whatever came after them."""
+    world: list[str] = []
+    switch = Deed("switch", world, commits=True, answer=failed("a relay is gone"))
+    move, _ = _resumed(world, switch, Deed("keep", world), repeatable=frozenset({"switch"}))
+
+    move.perform("switch")
+
+    assert world == ["switch"]
+
+
+def test_what_has_served_its_purpose_is_not_looked_at() -> None:
+    """What a deed needed was taken away by a later one: that is no drift."""
+    world: list[str] = []
+    probe = Deed("probe", world, answer=failed("it is gone"))
+    move, _ = _resumed(world, probe, Deed("measure", world), served_by={"probe": "measure"})
+
+    assert "served its purpose" in move.perform("probe").text
+    assert move.perform("measure").passed
+    assert world == []
