@@ -57,6 +57,8 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     kept = [relay for relay in there if relay.made_for in wanted_here and relay.running]
     stale = [relay for relay in there if relay not in kept]
     missing = [forwarder for text, forwarder in sorted(wanted_here.items()) if text not in {r.made_for for r in kept}]
+    for host in sorted({forwarder.host for forwarder in missing}):
+        fleet.forget_facts(host)  # once a host: it is asked while clients wait
     for forwarder in missing:
         _refuse_beside_real_one(fleet, forwarder)
     made = {(forwarder.host, relay_name(forwarder)) for forwarder in missing}
@@ -136,7 +138,6 @@ def relay_argv(environment: str, forwarder: Forwarder) -> list[str]:
 
 
 def _refuse_beside_real_one(fleet: Fleet, forwarder: Forwarder) -> None:
-    fleet.forget_facts(forwarder.host)
     holder = holder_of(forwarder, fleet.facts(forwarder.host))
     if holder:
         raise RefusedError(

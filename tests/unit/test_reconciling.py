@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ def deeds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_relay_that_must_lead_elsewhere_is_made_again(deeds: list[str]) -> None:
     """Old and new one have one name: the old one goes before the new one is made, and the new one stays."""
-    fleet: Any = None
+    asked: list[str] = []
+    fleet: Any = SimpleNamespace(forget_facts=asked.append)
     apply_forwarders(fleet, "lab", ("wf001",), frozenset({NEW}))
+    assert asked == ["wf001"]
     assert deeds == [f"remove {OLD.text()}", f"create {NEW.text()}", f"remove {GONE.text()}", f"start {NEW.text()}"]
