@@ -46,6 +46,12 @@ def _volume(key: str, plan: HostPlan) -> str:
     return f"{PREFIX}-golden-{key}-{plan.name}"
 
 
+def passwords_of(key: str) -> dict[str, str]:
+    """Return the passwords of the services on a set of kept disks."""
+    found: dict[str, str] = json.loads(_passwords_file(key).read_text(encoding="utf-8"))
+    return found
+
+
 def _passwords_file(key: str) -> Path:
     return KEPT / f"golden-{key}.json"
 

@@ -15,8 +15,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from lab import golden
+from lab.machine import connect
 from lab.planted import PREFIX
-from lab.settings import KEPT
+from lab.settings import Choice
 from tests.lab import at_hand
 from tests.lab.at_hand import REPORTS, ROOT, SOURCE, STATE, TARGETS, Ran
 from tests.lab.conftest import Rehearsal
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
     """Return every secret of the lab's services: each password, each line of a key."""
-    found = {name: value for file in KEPT.glob("golden-*.json") for name, value in json.loads(file.read_text(encoding="utf-8")).items()}
+    found = golden.passwords_of(golden.key_of(connect(), Choice.CORE))
     lines = {f"{name}, line {number}": line for name, value in found.items() for number, line in enumerate(value.split("\\n")) if "-----" not in line}
     backup = (STATE / "secrets" / "backup_password").read_text(encoding="utf-8").strip()
     assert sum(name.startswith(PREFIX) for name in found) == 8
