@@ -162,7 +162,7 @@ def _remove(client: Any, key: str) -> None:
 
 def hand_out_secrets(key: str) -> None:
     """Write those passwords of a set that the operator of this checkout's lab needs by reference."""
-    passwords = json.loads(_passwords_file(key).read_text(encoding="utf-8"))
+    passwords = passwords_of(key)
     for name in (name for name in HANDED_OUT if name in passwords):
         file = STATE / "secrets" / name
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
