@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 import pytest
 
 from engine.errors import InputError
+from engine.options import add_flags
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -20,8 +22,19 @@ def services_first(argv: list[str]) -> list[str]:
     return [*(word for name in names for word in ("--service", name)), *argv[len(names) :]]
 
 
+def help_of(phase: str) -> str:
+    """Return how a phase is called: our own flags; pytest's work too."""
+    names = "SERVICE … " if phase == "rollback" else ""
+    parser = argparse.ArgumentParser(prog=f"nox -s {phase} --", usage=f"nox -s {phase} -- {names}--lab | --environment NAME [flags]")
+    add_flags(parser.add_argument)
+    return parser.format_help()
+
+
 def run_phase(phase: str, argv: list[str]) -> int:
     """Run the runbooks of a phase and return our exit status (see docs/design.md)."""
+    if {"-h", "--help"} & set(argv):
+        print(help_of(phase))
+        return 0
     sys.stdout.flush()
     if phase == "rollback":
         argv = services_first(argv)
