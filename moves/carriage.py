@@ -18,7 +18,6 @@ from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
 from moves import preflighting
-from moves.progress import show_progress
 from moves.world import World
 from services.replication import Login, Replication, replication_of
 
@@ -49,7 +48,7 @@ def carriage_of(world: World, move: PlannedMove, route: Route) -> Carriage:
 
 
 def _copying(world: World, move: PlannedMove, route: Route, places: tuple[DataPlace, ...], size: int | None) -> CopyVolumes:
-    return CopyVolumes(route, places, peer_of(world, move.target), size, limits_of(world, move), show_progress(move.service))
+    return CopyVolumes(route, places, peer_of(world, move.target), size, limits_of(world, move), world.tells(move.service))
 
 
 def _proving(copying: CopyVolumes) -> ProveVolumes:

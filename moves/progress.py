@@ -1,8 +1,7 @@
-"""Progress of a long deed on the operator's screen: one line that changes on a terminal, plain lines now and then without."""
+"""Progress of a long deed where there is no terminal: a plain line now and then."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,24 +9,21 @@ from contextlib import suppress
 from threading import Lock
 from typing import Final, TextIO
 
-PLAIN_EVERY_S: Final = 10.0
-CHANGES_EVERY_S: Final = 0.5
+EVERY_S: Final = 10.0
 WIDTH: Final = 110
 
 
-def show_progress(subject: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> Callable[[str], None]:
-    """Return what takes a line of progress and shows it, not more often than a person reads."""
+def plain_progress(subject: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> Callable[[str], None]:
+    """Return what takes a line of progress and prints it, not more often than a person reads."""
     screen = stream or sys.__stdout__
-    changes = bool(screen and screen.isatty() and os.environ.get("TERM", "dumb") != "dumb")
-    every_s, lock, last = CHANGES_EVERY_S if changes else PLAIN_EVERY_S, Lock(), [clock()]
+    lock, last = Lock(), [clock()]
 
     def show(line: str) -> None:
         with lock:
-            if screen is None or clock() - last[0] < every_s:
+            if screen is None or clock() - last[0] < EVERY_S:
                 return
             last[0] = clock()
-            text = f"           {subject}: {line}"[:WIDTH]
             with suppress(OSError, ValueError):
-                print(f"\r{text:<{WIDTH}}\r" if changes else text, end="" if changes else "\n", file=screen, flush=True)
+                print(f"           {subject}: {line}"[:WIDTH], file=screen, flush=True)
 
     return show

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
+from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD
 from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
@@ -154,7 +155,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         stack.callback(progress.end)
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
-        world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait)
+        world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait, tells=_tells(progress))
         fleet.gather(begun.hosts)
         record_plan(world, scope, waivers)
         record_waivers(writer, waivers)
@@ -173,6 +174,11 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             stand_ins=frozenset(begun.environment.stand_ins),
         )
         yield Session(options=options, world=world, book=book, moves=_moves(world, command, options, buried), gates=gates, waivers=waivers)
+
+
+def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
+    """Return who shows how far a copy is: the foot line of a terminal, else plain lines."""
+    return (lambda _service: progress.tell) if progress.console.is_terminal else plain_progress
 
 
 @contextmanager

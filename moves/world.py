@@ -20,6 +20,7 @@ from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
 from moves.mirroring import Mirror
 from moves.past import read_past
+from moves.progress import plain_progress
 from services.registry import product
 
 ON_TARGET: Final = {MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK}
@@ -37,6 +38,8 @@ class World:
     redactor: Redactor
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
     """Told what is waited for and for how many seconds at most, so that a person sees it."""
+    tells: Callable[[str], Callable[[str], None]] = plain_progress
+    """Returns what is told how far a long deed of a service is."""
 
     def forget_facts(self) -> None:
         """Gather facts again at the next question: something was changed."""

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from engine.language import language_of
 from engine.progress import Progress
+from moves.progress import plain_progress
 
 
 class Clock:
@@ -57,6 +58,30 @@ def test_it_tells_what_is_done_and_waited_for_and_until_when() -> None:
     assert progress.text().endswith("until 22:01:00 · redis: waiting for redis on wf001")
     progress.begin("redis", "Sentence.", 2, 2)
     assert progress.text().endswith("redis: Sentence.")
+
+
+def test_it_tells_how_far_a_copy_is() -> None:
+    """Bytes, rate and time left stand in the line while the copy runs, and no longer."""
+    progress, _ = progress_on(Clock(), terminal=False)
+    progress.begin("redis", "Sentence.", 1, 2)
+    progress.intend("copy redis-data", None)
+
+    progress.tell("412 of 2,048 MB, 96 MB/s, 17 s left")
+    assert progress.text().endswith(" · 412 of 2,048 MB, 96 MB/s, 17 s left · redis: copy redis-data")
+
+    progress.intend("compare it", None)
+    assert "MB" not in progress.text()
+
+
+def test_without_a_terminal_how_far_is_a_line_now_and_then() -> None:
+    """One each ten seconds, however often it is told."""
+    screen, now = io.StringIO(), [0.0]
+    show = plain_progress("redis", screen, lambda: now[0])
+    for moment in range(26):
+        now[0] = float(moment)
+        show(f"{moment} MB")
+
+    assert screen.getvalue().split() == ["redis:", "10", "MB", "redis:", "20", "MB"]
 
 
 def test_a_terminal_shows_it_and_is_clean_afterwards() -> None:
