@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from tests.lab import at_hand
 from tests.lab.at_hand import JOURNAL, ROOT, SOURCE
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 TARGET: Final = "wf001"
 
 

@@ -169,6 +169,7 @@ def test_lab_heal_undoes_everything(raised_lab: None) -> None:
     at_hand.lab("heal")
 
 
+@pytest.mark.full
 def test_docker_that_stops_after_a_good_preflight(prepared_lab: None) -> None:
     """The engine freezes after preflight: the move ends by itself within its deadlines, and the application goes on."""
     at_hand.preflight_and_approve("--service", "postgres")
