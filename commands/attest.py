@@ -6,6 +6,7 @@ Without STEP it lists what is asked; `attest --lab` alone lets one of the lab's 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.errors import InputError
+from engine.journal import Journal
 from engine.options import add_flags, read_options
 from engine.scope import Scope
 from engine.verdict import ExitCode
-from moves.attesting import attest, new_attestation, read_attested
-from moves.manual import all_asked, asked
+from moves.attesting import Attested, attest, new_attestation, read_attested
+from moves.manual import Asked, TooEarlyError, all_asked, asked, since_when
+from moves.opening import find_journal
 from moves.session import load_scope
 from moves.signatures import people_of_lab
 
-REHEARSED: Final = "a rehearsal: nobody has to be told"
+REHEARSED: Final = "a rehearsal: done by nobody"
 
 
 def main(argv: list[str]) -> int:
@@ -34,34 +37,48 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--file", type=Path, help="what shows it: a screenshot, a mail")
     parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
     parser.add_argument("--show", action="store_true", help="only print what is asked")
-    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan")
+    add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--state")
     parsed = parser.parse_args(argv)
-    scope = load_scope(read_options(lambda name: None if name == "service" else getattr(parsed, name, None), argv))
+    options = read_options(lambda name: None if name == "service" else getattr(parsed, name, None), argv)
+    scope = load_scope(options)
+    journal = find_journal(options)
     if parsed.step is None:
-        return _all(scope)
+        return _all(scope, journal)
     one = asked(parsed.step, parsed.service)
     if parsed.show:
         print(one.text(scope))
         return ExitCode.OK
     if not parsed.person:
         raise InputError(f"attest: step {one.step.step}: expected --as EMAIL: a person signs for it")
+    since_when(one, journal, scope.services)
     attestation = new_attestation(scope, one, parsed.person, parsed.note, parsed.file)
     print(f"signed: {attest(scope, one, attestation, parsed.file, parsed.key)} ({parsed.person}: {parsed.note})")
     return ExitCode.OK
 
 
-def _all(scope: Scope) -> int:
+def _all(scope: Scope, journal: Journal | None) -> int:
     """List every manual step; in the lab its people attest what waits."""
-    for one in all_asked(scope):
-        willing = [(person, key) for person, role, key in people_of_lab(scope) if one.step.role in {None, role}]
-        if willing and read_attested(scope, one).attestation is None:
-            person, key = willing[0]
-            attest(scope, one, new_attestation(scope, one, person, REHEARSED, None), None, key)
     table, waits = Table("step", "of", "attested"), 0
     for one in all_asked(scope):
-        found = read_attested(scope, one)
-        waits += found.attestation is None
-        told = found.attestation.told() if found.attestation else "; ".join(found.void) or "nobody yet"
+        try:
+            since = since_when(one, journal, scope.services)
+        except TooEarlyError:
+            told = "not yet: after the move"
+        else:
+            found = _rehearsed(scope, one, since)
+            waits += found.attestation is None
+            told = found.attestation.told() if found.attestation else "; ".join(found.void) or "nobody yet"
         table.add_row(one.step.step, one.service or "all", told)
     Console(highlight=False).print(table)
     return ExitCode.INCOMPLETE if waits else ExitCode.OK
+
+
+def _rehearsed(scope: Scope, one: Asked, since: datetime | None) -> Attested:
+    """Return what is on record about a step, once the lab's people attested it where this is the lab."""
+    found = read_attested(scope, one, since)
+    willing = [(person, key) for person, role, key in people_of_lab(scope) if one.step.role in {None, role}]
+    if found.attestation or not willing:
+        return found
+    person, key = willing[0]
+    attest(scope, one, new_attestation(scope, one, person, REHEARSED, None), None, key)
+    return read_attested(scope, one, since)

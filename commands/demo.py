@@ -23,6 +23,8 @@ PHASES = (
     ["preflight", "--lab"],
     ["approve", "--lab"],
     ["migrate", "--lab", "--apply"],
+    ["lab", "names", "wf002"],  # what a person does in the DNS once caddy is there
+    ["attest", "--lab"],
     ["validate", "--lab"],
 )
 
@@ -36,7 +38,8 @@ def main(argv: list[str]) -> int:
     code = _fresh_lab(given or _possible_choice(console))
     for command in PHASES if not code else ():
         console.rule(" ".join(command))
-        code = subprocess.run([sys.executable, "-m", "commands", *command, *argv], check=False).returncode
+        flags = [] if command[0] == "lab" else argv
+        code = subprocess.run([sys.executable, "-m", "commands", *command, *flags], check=False).returncode
         if code:
             console.print(f"the rehearsal stopped at {command[0]} with exit status {code}", style="bold red")
             break

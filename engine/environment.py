@@ -24,6 +24,9 @@ class Identity(Strict):
     """What makes a host this very host; recorded by `nox -s pin`."""
 
     address: Address = Field(description="as the other hosts reach it", examples=["192.0.2.11"])
+    public_addresses: tuple[Address, ...] = Field(
+        (), description="as clients outside reach it, where that is another than `address`: public names must lead there", examples=[["203.0.113.11"]]
+    )
     ssh_host_key: str = Field(pattern=SSH_KEY, description="kind and key, as known_hosts has them")
     machine_id: str = Field(pattern="^[0-9a-f]{32}$", description="content of /etc/machine-id")
     engine_id: str = Field(description="ID of docker info")

@@ -132,6 +132,9 @@ class ServiceEntry(Strict):
         (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
     )
     writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
+    public_names: tuple[str, ...] = Field(
+        (), description="names by which clients outside reach it: a person points them to its new host", examples=[["shop.example.com"]]
+    )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")

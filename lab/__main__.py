@@ -1,4 +1,4 @@
-"""`python -m commands lab up|reset|images [--services core|all] | keep|back NAME | down [--all] | status [--json] | break FAULT | heal`."""
+"""`python -m commands lab up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break FAULT | heal`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from lab import faults, golden, hosts, images, keeping, running, services
+from lab import faults, golden, hosts, images, keeping, public, running, services
 from lab.identity import known_choice, known_lab, make_identities
 from lab.machine import alone, at_once, connect
 from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, Choice, LabError, WrongWordsError
@@ -57,6 +57,7 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
         say(f"{plan.name} answers at {addresses[plan.name]}")
     services.wait_for_services(choice if new else Choice.CORE)  # of a lab that is used some ports may have left their host for good
     if new:
+        public.point_names(addresses[running.SOURCE])
         services.start_sessions()
         RAISING.unlink()
     say(f"all services on {running.SOURCE} answer. Look: ssh -F state/lab/ssh_config {running.SOURCE}")
@@ -155,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     commands.add_parser("keep", help="keep the hosts as they are now under a name").add_argument("name")
     commands.add_parser("back", help="give back the hosts as they were kept").add_argument("name")
+    commands.add_parser("names", help="let the public names lead to a host, as a person does in the DNS").add_argument(
+        "host", choices=[plan.name for plan in HOSTS]
+    )
     commands.add_parser("down", help="remove the lab").add_argument("--all", action="store_true", help="images and kept disks too")
     commands.add_parser("status", help="what is up").add_argument("--json", action="store_true")
     commands.add_parser("break", help="make a fault").add_argument("fault", choices=sorted(faults.FAULTS))
@@ -193,7 +197,12 @@ def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None
         keeping.need(client, options.name)
         RAISING.touch()
         keeping.bring_back(client, options.name, say)
+        public.point_names(hosts.ensure_network(client)[running.SOURCE])
         RAISING.unlink()
+    elif options.command == "names":
+        hosts.need_all(client)
+        public.point_names(hosts.ensure_network(client)[options.host])
+        say(f"the public names lead to {options.host}")
     elif options.command == "break":
         hosts.need_all(client)
         faults.FAULTS[options.fault].make(client)

@@ -72,8 +72,8 @@ class Attested:
     void: tuple[str, ...]
 
 
-def read_attested(scope: Scope, asked: Asked) -> Attested:
-    """Return the newest attestation of a step that is signed by who may, for exactly what is asked now."""
+def read_attested(scope: Scope, asked: Asked, since: datetime | None = None) -> Attested:
+    """Return the newest attestation of a step that is signed by who may, for exactly what is asked now, not before `since`."""
     good: list[tuple[datetime, Path, Attestation]] = []
     void = []
     for path in sorted((folder_of(scope.environment.environment) / "attested").glob(f"{asked.name}-*.txt")):
@@ -84,7 +84,7 @@ def read_attested(scope: Scope, asked: Asked) -> Attested:
             continue
         if (one.step, one.service) != (asked.step.step, asked.service):
             continue
-        problem = _problem(scope, asked, path, one)
+        problem = _problem(scope, asked, path, one) or _too_old(one, since)
         if problem:
             void.append(f"{path}: {problem}")
         else:
@@ -107,13 +107,19 @@ def _problem(scope: Scope, asked: Asked, path: Path, one: Attestation) -> str:
     return ""
 
 
-def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: Asked) -> Judgement:
+def _too_old(one: Attestation, since: datetime | None) -> str:
+    if since is None or one.attested_at >= since.replace(microsecond=0):  # it is signed in whole seconds
+        return ""
+    return f"{one.person} attested it at {one.attested_at:%Y-%m-%d %H:%M:%S} UTC, before the move was committed at {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: Asked, since: datetime | None = None) -> Judgement:
     """Judge whether a person attested a step; what is asked and what shows it go into the run's folder, the rest into the journal."""
     text, place = asked.text(scope), folder / "attachments"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = place / f"{asked.name}.txt"
     draft.write_text(text, encoding="utf-8")
-    found = read_attested(scope, asked)
+    found = read_attested(scope, asked, since)
     if found.attestation is None or found.path is None:
         told = "; ".join(found.void) or "nobody attested it yet"
         return waiting(f"{told}. What to do: {draft}. Then: {_command(scope, asked)}", tuple(text.splitlines()))

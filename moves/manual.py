@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from engine.errors import InputError
+from engine.inventory import ServiceEntry
+from engine.journal import Journal
 from engine.plan import Role
 from engine.scope import Scope
-from moves.messages import draft_for, moves_here, teams, window_words
+from moves.messages import draft_for, moves_here, team_of, teams, window_words
+from moves.past import committed_at
+
+
+class TooEarlyError(InputError):
+    """A person is asked for what cannot be done before the move."""
+
+
+def _every(_entry: ServiceEntry) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
 class ManualStep:
-    """One step: phase/key, what is asked (of one service where `per_service`), and who may attest it (None: any approver)."""
+    """One step: phase/key, what is asked (of one service where `per_service`), and who may attest it (None: any approver).
+
+    `applies`: of which services it is asked; `after_commit`: it can be done only once the service is on its new host, so that
+    what was attested before the newest commit does not count.
+    """
 
     step: str
     asks: Callable[[Scope, str | None], str]
     per_service: bool = False
     role: Role | None = None
+    applies: Callable[[ServiceEntry], bool] = _every
+    after_commit: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,8 +68,45 @@ def _put_into_calendar(scope: Scope, _service: str | None) -> str:
     return f"Put the window into the shared calendar ({how}), and attest once it stands there.\n\n{window_words(scope)}: {moved}\n"
 
 
-STEPS: Final = (ManualStep("prepare/teams-told", _tell_teams), ManualStep("prepare/calendar-entry", _put_into_calendar))
-"""A step about one service (a message to a test number, a DNS change) is one more line, with `per_service`."""
+def _change_dns(scope: Scope, service: str | None) -> str:
+    move = next(move for move in moves_here(scope) if move.service == service)
+    identity = scope.environment.hosts.get(move.target)
+    addresses = ", ".join(identity.public_addresses or (identity.address,)) if identity else "its address"
+    names = "\n".join(f"- {name}" for name in scope.services[move.service].public_names)
+    return f"Point each of these names to {move.target} ({addresses}), and attest once it is published.\n\n{names}\n"
+
+
+def _send_message(scope: Scope, service: str | None) -> str:
+    sessions = ", ".join(map(str, scope.services[str(service)].options.get("sessions") or ())) or "each session"
+    return (
+        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must arrive. "
+        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
+    )
+
+
+def _try_integrations(scope: Scope, _service: str | None) -> str:
+    moved = {move.service for move in moves_here(scope)}
+    users = {service: sorted({link.from_ for link in scope.links if link.to == service}) for service in sorted(moved)}
+    lines = (f"- {service} ({team_of(scope, service)})" + (f", used by {', '.join(users[service])}" if users[service] else "") for service in users)
+    asked = "Let those who use these services try what their work depends on, and attest what was tried and what they said."
+    return f"{asked}\n\n" + "\n".join(lines) + "\n"
+
+
+def _is_seen_outside(entry: ServiceEntry) -> bool:
+    return bool(entry.public_names)
+
+
+def _has_no_test_number(entry: ServiceEntry) -> bool:
+    return entry.product == "waha" and not entry.options.get("test_number")
+
+
+STEPS: Final = (
+    ManualStep("prepare/teams-told", _tell_teams),
+    ManualStep("prepare/calendar-entry", _put_into_calendar),
+    ManualStep("validate/public-names", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
+    ManualStep("validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True),
+    ManualStep("validate/integrations-tried", _try_integrations, role="business", after_commit=True),
+)
 
 
 def asked(step: str, service: str | None = None) -> Asked:
@@ -68,4 +123,27 @@ def asked(step: str, service: str | None = None) -> Asked:
 def all_asked(scope: Scope) -> Iterator[Asked]:
     """Yield every manual step of an environment, of each service where it is about one."""
     for one in STEPS:
-        yield from (Asked(one, move.service) for move in moves_here(scope)) if one.per_service else (Asked(one),)
+        if one.per_service:
+            yield from (Asked(one, move.service) for move in moves_here(scope) if one.applies(scope.services[move.service]))
+        else:
+            yield Asked(one)
+
+
+def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
+    """Return the keys of the manual steps of which a service is not one, each with the reason that nobody needs to read."""
+    return {one.step.partition("/")[2]: "" for one in STEPS if one.per_service and not one.applies(scope.services[service])}
+
+
+def since_when(asked: Asked, journal: Journal | None, services: Iterable[str]) -> datetime | None:
+    """Return since when a step can be done: the newest commit of its service, or of these; None when it can be done at any time.
+
+    Raises TooEarlyError while none of them is committed.
+    """
+    if not asked.step.after_commit:
+        return None
+    about = (asked.service,) if asked.service else services
+    commits = [committed_at(journal, service) for service in about] if journal else []
+    known = [at for at in commits if at is not None]
+    if not known:
+        raise TooEarlyError(f"{asked.step.step}: can be done once {asked.service or 'a service'} is moved")
+    return max(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from engine.journal import Journal, Record
@@ -31,6 +32,12 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
     if again and state is MoveState.ROLLED_BACK:
         return Past(state=MoveState.UNDONE, attempt=attempt)
     return seen.past(state, attempt, before)
+
+
+def committed_at(journal: Journal, service: str) -> datetime | None:
+    """Return when a service's newest commit was, None when there was none."""
+    committed = [record for record in journal.records(kind="move_state", service=service) if record.body["state"] == MoveState.COMMITTED]
+    return datetime.fromisoformat(str(committed[-1].at)) if committed else None
 
 
 def read_return(journal: Journal, service: str) -> Past:

@@ -33,6 +33,7 @@ from moves.carriage import copies_live
 from moves.drilling import steps_left_out
 from moves.gates import Gates
 from moves.holding import hold_hosts, hold_machine
+from moves.manual import steps_not_asked
 from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
@@ -75,6 +76,8 @@ class Session:
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "prepare":
             reasons |= steps_left_out(self.world, service)
+        if self.book.command == "validate":
+            reasons |= steps_not_asked(self.scope, service)
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         hooks = self.world.entry(service).hooks

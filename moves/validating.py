@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from actions.recorded import read_recorded
+from checks import public_names
 from checks.fidelity import judge_fidelity
 from checks.logs import judge_logs as judge_lines
 from checks.logs import read_log_lines
@@ -12,6 +11,7 @@ from checks.source import judge_source_stays_stopped
 from engine.model import Holds
 from engine.verdict import Judgement, failed, passed, unknown
 from moves import preflighting, serving
+from moves.past import committed_at
 from moves.world import World
 from services.comparison import compare_fingerprints
 
@@ -62,13 +62,16 @@ def judge_fingerprint(world: World, service: str) -> Judgement:
 def judge_logs(world: World, service: str) -> Judgement:
     """Judge the log lines that the container wrote since the move."""
     host, product, name = _target(world, service), world.product(service), world.entry(service).container
-    lines = read_log_lines(world.fleet[host], name, since=_moved_at(world, service))
+    lines = read_log_lines(world.fleet[host], name, since=committed_at(world.journal, service))
     return judge_lines(f"{service} on {host}", lines, product.trouble, product.noise)
 
 
-def _moved_at(world: World, service: str) -> datetime | None:
-    committed = [r for r in world.journal.records(kind="move_state", service=service) if r.body["state"] == "committed"]
-    return datetime.fromisoformat(str(committed[-1].at)) if committed else None
+def judge_public_names(world: World, service: str) -> Judgement:
+    """Judge whether the names by which clients outside reach the service lead to its target, as every host of the run sees them."""
+    move, names = world.move_of(service), world.entry(service).public_names
+    identity = world.scope.environment.hosts[move.target]
+    seen = {host: public_names.read_addresses(world.fleet[host], names) for host in world.scope.hosts}
+    return public_names.judge_public_names(seen, move.target, frozenset(identity.public_addresses or (identity.address,)), move.source)
 
 
 def judge_source_asleep(world: World, service: str) -> Judgement:

@@ -30,7 +30,7 @@ from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
 from moves.gates import Gates
 from moves.keeping import backup_table
-from moves.manual import asked
+from moves.manual import asked, since_when
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session
@@ -154,7 +154,13 @@ def world(session: Session) -> World:
 def manual(request: pytest.FixtureRequest, session: Session) -> Callable[..., Judgement]:
     """Return the question whether a person attested this very step, of a service if it is given one."""
     step = f"{session.book.command}/{request.node.get_closest_marker('step').args[0]}"
-    return lambda service=None: judge_manual(session.scope, session.world.run, session.book.folder, asked(step, service))
+
+    def judged(service: str | None = None) -> Judgement:
+        one = asked(step, service)
+        since = since_when(one, session.world.journal, (move.service for move in session.scope.moves))
+        return judge_manual(session.scope, session.world.run, session.book.folder, one, since)
+
+    return judged
 
 
 @pytest.fixture

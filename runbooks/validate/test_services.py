@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engine.saga import RunningMove
 from engine.steps import Judge
+from engine.verdict import Judgement
 from moves import validating
 from moves.serving import judge_dependants
 from moves.world import World
@@ -53,3 +56,15 @@ def test_logs_are_clean(move: RunningMove, world: World, judge: Judge) -> None:
 def test_source_stays_stopped(move: RunningMove, world: World, judge: Judge) -> None:
     """The old container still exists and is stopped."""
     judge(validating.judge_source_asleep(world, move.service))
+
+
+@pytest.mark.step("public-names")
+def test_public_names_lead_to_the_new_host(move: RunningMove, world: World, manual: Callable[..., Judgement], judge: Judge) -> None:
+    """The names by which clients outside reach the service lead to its new host, and who changed them says so."""
+    judge(manual(move.service), validating.judge_public_names(world, move.service))
+
+
+@pytest.mark.step("message-sent")
+def test_message_is_sent_by_a_person(move: RunningMove, manual: Callable[..., Judgement], judge: Judge) -> None:
+    """A message was sent and received by a person, where no program may send one."""
+    judge(manual(move.service))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from commands import attest as command
 from engine.attestation import parse_attestation
 from engine.errors import InputError
+from engine.journal import Journal
 from engine.scope import Scope, build_scope
+from engine.secret import Redactor
 from engine.verdict import Judgement, Verdict
 from moves import manual
 from moves.attesting import attest, judge_manual, new_attestation, read_attested
-from moves.manual import ManualStep, asked
+from moves.manual import ManualStep, asked, since_when, steps_not_asked
 from moves.messages import draft_for, teams
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.signing_people import BEA, EVE, TESS, People
@@ -157,10 +160,56 @@ def test_a_step_of_each_service_is_attested_for_each(desk: Desk, monkeypatch: py
         asked("message-sent")
 
 
+def committed(service: str, at: datetime) -> Journal:
+    """Return the journal once a move was committed."""
+    journal = Journal.open(Path("state/production.sqlite"), redactor=Redactor())
+    run = journal.start_run(command="migrate", environment="production")
+    run.record("move_state", service=service, body={"state": "committed"}, at=at)
+    return journal
+
+
+def test_what_follows_a_move_can_not_be_attested_before_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither signed before any move nor counted after a newer one; the business says whether it works."""
+    monkeypatch.setattr(command, "load_scope", lambda _options: desk.scope)
+    signing = ["integrations-tried", "--environment", "production", "--as", BEA, "--note", "all well", "--key", str(desk.people.keys[BEA])]
+    with pytest.raises(InputError, match="validate/integrations-tried: can be done once a service is moved"):
+        command.main(signing)
+    one = asked("integrations-tried")
+    assert since_when(asked(TOLD), None, ["redis"]) is None
+
+    journal = committed("redis", datetime.now(UTC))
+    assert command.main(signing) == 0
+    assert judge_manual(desk.scope, desk, desk.run, one, since_when(one, journal, desk.scope.services)).passed
+
+    journal = committed("n8n", datetime.now(UTC) + timedelta(minutes=1))
+    judged = judge_manual(desk.scope, desk, desk.run, one, since_when(one, journal, desk.scope.services))
+    assert judged.verdict is Verdict.WAITING
+    assert "bea@example.org attested it at " in judged.text
+    assert ", before the move was committed at " in judged.text
+
+
+def test_only_services_that_it_is_about_are_asked() -> None:
+    """DNS of those with public names, a message where no program may send one."""
+    inventory = make_inventory(("services/n8n/public_names", ["n8n.example.org"]), ("services/redis/product", "waha"))
+    scope = build_scope(inventory, make_plan(), make_environment(("hosts/wf002/public_addresses", ["203.0.113.12"])))
+
+    assert [(one.step.step, one.service) for one in manual.all_asked(scope) if one.service] == [
+        ("validate/public-names", "n8n"), ("validate/message-sent", "redis"),
+    ]  # fmt: skip
+    assert steps_not_asked(scope, "n8n") == {"message-sent": ""}
+    assert "Point each of these names to wf002 (203.0.113.12)" in asked("public-names", "n8n").text(scope)
+    assert "- n8n.example.org\n" in asked("public-names", "n8n").text(scope)
+    assert "to the number of each session, and one back through redis" in asked("message-sent", "redis").text(scope)
+    assert "- redis (team of redis), used by n8n\n" in asked("integrations-tried").text(scope)
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["prepare/nothing"], "step prepare/nothing: not one that a person attests. Known: prepare/teams-told, prepare/calendar-entry"),
+        (
+            ["prepare/nothing"],
+            "step prepare/nothing: not one that a person attests. Known: prepare/teams-told, prepare/calendar-entry, validate/public-names",
+        ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
         ([TOLD, "--as", TESS, "--note", "x", "--service", "redis"], "expected no --service: it is done once for all"),
