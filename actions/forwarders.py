@@ -61,6 +61,7 @@ def plan_forwarders(scope: Scope, where: Mapping[str, str]) -> Wanted:
     """Return the wanted relays and the problems."""
     problems: list[str] = []
     for_links = {relay for link in scope.links for relay in _for_link(scope, where, link, problems)}
+    for_links |= {relay for link in scope.links for relay in _left_behind(scope, where, link)}
     published = {relay for name in scope.services for relay in _for_ports(scope, where, name, problems)}
     return Wanted(_merged(for_links, published), tuple(dict.fromkeys(problems)))
 
@@ -142,6 +143,19 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
             problems.append(f"{link_name(link)}: on {here} {holder} has the name {link.name} on network {network}")
         else:
             yield Forwarder(here, network, link.name, link.port, scope.environment.hosts[there].address, reached)
+
+
+def _left_behind(scope: Scope, where: Mapping[str, str], link: Link) -> Iterable[Forwarder]:
+    """Yield the relays that a provider leaves under its old name when a dependant of its old host has left too.
+
+    A relay of the source stays as it was made when dependants follow: making it anew would cut its other clients off for the
+    start of a container, and who is not declared may use the name.
+    """
+    if link.from_ not in scope.services or link.to not in scope.services:
+        return
+    home = scope.services[link.to].host
+    if scope.services[link.from_].host == home != where[link.to] and where[link.from_] != home:
+        yield from _for_link(scope, {**where, link.from_: home}, link, [])
 
 
 def _same_name(scope: Scope, where: Mapping[str, str], host: str, network: str, link: Link) -> str | None:

@@ -93,6 +93,7 @@ def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
     with polling(watched) as polled:
         migrate = at_hand.run_phase("migrate", "--apply", timeout_s=LONG_S)
     orders_after = at_hand.orders("/state")
+    at_hand.lab("names", "wf002")  # what a person does in the DNS
     validate = at_hand.run_phase("validate")
     return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after, polled)
 

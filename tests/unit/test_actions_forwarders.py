@@ -75,6 +75,13 @@ def test_provider_arriving_beside_its_dependant_needs_no_relay_for_the_name() ->
     assert [relay.publish for relay in found if relay.alias == "redis"] == ["0.0.0.0:6379"]
 
 
+def test_relay_of_the_source_stays_as_it_is_when_its_dependants_follow() -> None:
+    """Clients of the old published port keep their connections when an application that used the old name leaves."""
+    before = wanted_forwarders(scope(), where(redis="wf001"))
+    after = wanted_forwarders(scope(), where(redis="wf001", orders="wf002"))
+    assert {relay for relay in after if relay.host == "wf005" and relay.alias == "redis"} == before
+
+
 def test_relays_point_at_the_provider_never_at_a_relay() -> None:
     """Both moved away to different hosts: straight from one to the other, no detour over wf005."""
     found = wanted_forwarders(scope(), where(orders="wf001", postgres="wf002", redis="wf002"))
