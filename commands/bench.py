@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader
 from rich.console import Console
 from rich.table import Table
 
-from bench import copies, manifest, outages, preflight
-from bench.lab import demo_warm, lab_reset, lab_up
+from bench import copies, fleets, manifest, outages, preflight
+from bench.lab import demo_13_warm, demo_warm, forwarder, lab_reset, lab_up
 from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
@@ -23,6 +23,8 @@ ROWS: Final[dict[str, Callable[[], Row]]] = {
     "lab-up": lab_up,
     "lab-reset": lab_reset,
     "demo-warm": demo_warm,
+    "demo-13-warm": demo_13_warm,
+    "forwarder": forwarder,
     "ports-5000": ports_5000,
     "report-10k": report_10k,
     "report-10k-bytes": report_10k_bytes,
@@ -32,6 +34,7 @@ ROWS: Final[dict[str, Callable[[], Row]]] = {
     **copies.ROWS,
     **outages.ROWS,
     **preflight.ROWS,
+    **fleets.ROWS,
 }
 FOLDER: Final = Path("reports")
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "bench"

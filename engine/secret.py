@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -74,6 +75,7 @@ class Redactor:
         self._drawn: list[str] = []
         self._public: set[str] = set()
         self.counts: Counter[str] = Counter()
+        self._learning = Lock()  # questions are asked side by side: none of their secrets may be lost
 
     def register(self, secret: Secret) -> Secret:
         """Remember a secret's value and return it; one under 6 characters can't be told from other text.
@@ -84,11 +86,12 @@ class Redactor:
         value = secret.reveal()
         lines = [line.strip() for line in re.split(r"\\n|\n", value)]
         parts = {value, value.strip(), *(line for line in lines if len(line) >= SHORTEST_LINE and line != value and "-----" not in line)}
-        new = {part for part in parts if len(part) >= SHORTEST_REDACTED} - self._values
-        if new:
-            self._values |= new
-            self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and looks_random(part))]
-            self._longest_first = sorted({*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True)
+        with self._learning:
+            new = {part for part in parts if len(part) >= SHORTEST_REDACTED} - self._values
+            if new:
+                self._values |= new
+                self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and looks_random(part))]
+                self._longest_first = sorted({*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True)
         return secret
 
     def register_environment(self, env: Mapping[str, str], marked: Collection[str] = ()) -> None:

@@ -102,9 +102,9 @@ class Fleet:
 
     def facts(self, name: str) -> HostFacts:
         """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking again."""
-        if name not in self._facts:
-            self._facts[name] = self._gather(name)
-        found = self._facts[name]
+        found = self._facts.get(name)  # once: another thread may forget them
+        if found is None:
+            found = self._facts[name] = self._gather(name)
         if isinstance(found, CouldNotLookError):
             raise found
         return found

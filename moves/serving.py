@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from checks.source import kept_name
@@ -10,6 +11,8 @@ from engine.verdict import Judgement, failed, passed, unknown
 from moves.asking import wait_until_passed
 from moves.world import World
 
+MOST_AT_ONCE: Final = 4
+"""Services asked side by side: a source that works for others is not to feel it."""
 LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
 DEPENDANT_DEADLINE_S: Final = 30.0
@@ -39,6 +42,23 @@ def judge_smoke(world: World, service: str, host: str) -> Judgement:
 def judge_source_serves(world: World, service: str) -> Judgement:
     """Judge whether the service does its work on its old host: ready, and its function works."""
     return _judge_serves(world, service, world.move_of(service).source)
+
+
+class SourcesServing:
+    """Whether each service of a run serves on its old host: asked side by side at the first question, told one by one."""
+
+    def __init__(self, world: World) -> None:
+        """Ask nothing yet."""
+        self._world = world
+        self._answers: dict[str, Future[Judgement]] = {}
+
+    def judge(self, service: str) -> Judgement:
+        """Return the answer about one service; raises what its looking raised."""
+        if not self._answers:
+            services = [move.service for move in self._world.scope.moves]
+            with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
+                self._answers = {name: pool.submit(judge_source_serves, self._world, name) for name in services}
+        return self._answers[service].result()
 
 
 def judge_target_serves(world: World, service: str) -> Judgement:

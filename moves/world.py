@@ -65,9 +65,13 @@ class World:
     def facts(self, host: str) -> HostFacts:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
+        self.fleet.remembered(host, "secrets known", lambda: self._register_all(facts))
+        return facts
+
+    def _register_all(self, facts: HostFacts) -> int:
         for container in facts.containers:
             self.register(container)
-        return facts
+        return len(facts.containers)
 
     def register(self, container: ContainerFacts) -> None:
         """Let the redactor know every secret that a container's facts tell."""

@@ -33,6 +33,7 @@ from moves.keeping import backup_table
 from moves.manual import asked, since_when
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
+from moves.serving import SourcesServing
 from moves.session import Session, open_session
 from moves.signing import signer_of
 from moves.world import World
@@ -192,6 +193,12 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
     for table in tables_of(scan.report):
         world.run.record(RECORD, body=table.body())
     return scan
+
+
+@pytest.fixture(scope="session")
+def serving(pytestconfig: pytest.Config) -> SourcesServing:
+    """Ask all services side by side whether they work on their old hosts."""
+    return SourcesServing(pytestconfig.stash[SESSION].world)
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,16 @@ from engine.saga import RunningMove
 from engine.steps import Judge
 from moves import foreseeing, preflighting
 from moves.port_scanning import PortScan
-from moves.serving import judge_source_serves
+from moves.serving import SourcesServing
 from moves.world import World
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("source-serves")
-def test_service_works_on_its_old_host(move: RunningMove, world: World, judge: Judge) -> None:
+def test_service_works_on_its_old_host(move: RunningMove, serving: SourcesServing, judge: Judge) -> None:
     """The service works on its old host before anything starts."""
-    judge(judge_source_serves(world, move.service))
+    judge(serving.judge(move.service))
 
 
 @pytest.mark.step("inventory-true")

@@ -1,0 +1,62 @@
+"""Services are asked side by side, and each answer, a refusal to look too, is that of its own service."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.errors import UnreachableError
+from engine.secret import Redactor, Secret
+from engine.verdict import Judgement, failed, passed
+from moves import serving
+from moves.serving import MOST_AT_ONCE, SourcesServing
+
+NAMES = ("n8n", "postgres", "redis", "minio")
+
+
+def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All four are asked before any has answered; what one raises is raised in its own row, each time."""
+    together = threading.Barrier(MOST_AT_ONCE, timeout=10)
+    asked = []
+
+    def answer(_world: Any, service: str) -> Judgement:
+        together.wait()
+        asked.append(service)
+        if service == "redis":
+            raise UnreachableError("wf005: no answer")
+        return failed("not ready") if service == "minio" else passed(f"{service} serves")
+
+    monkeypatch.setattr(serving, "judge_source_serves", answer)
+    world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
+    sources = SourcesServing(world)
+
+    assert sources.judge("postgres").text == "postgres serves"
+    assert sources.judge("minio").text == "not ready"
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match="wf005: no answer"):
+            sources.judge("redis")
+    assert sorted(asked) == sorted(NAMES)
+
+
+def test_no_secret_is_lost_that_is_learnt_side_by_side() -> None:
+    """Eight threads register secrets at once; each of them is redacted afterwards."""
+    redactor = Redactor()
+    secrets = [f"secret-{number:05}-word" for number in range(400)]
+    start = threading.Barrier(8, timeout=10)
+
+    def learn(part: list[str]) -> None:
+        start.wait()
+        for secret in part:
+            redactor.register(Secret(secret))
+
+    threads = [threading.Thread(target=learn, args=(secrets[number::8],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    text = redactor.known(" ".join(secrets))
+    assert not [secret for secret in secrets if secret in text]
