@@ -20,7 +20,8 @@ RELAY_RUNS: Final = 3
 WAIT_S: Final = 10.0
 
 
-def _command(*argv: str) -> None:
+def run_command(*argv: str) -> None:
+    """Run one of our commands; raises ActionError with its last words."""
     answer = subprocess.run([sys.executable, "-m", "commands", *argv], capture_output=True, text=True, check=False)
     if answer.returncode:
         tail = "\n".join((answer.stdout + answer.stderr).splitlines()[-15:])
@@ -31,32 +32,32 @@ def lab_up() -> Row:
     """Measure raising the lab when its images are built (warm)."""
     figures = []
     for _ in range(2):
-        _command("lab", "down")
-        figures.append(seconds(lambda: _command("lab", "up")))
+        run_command("lab", "down")
+        figures.append(seconds(lambda: run_command("lab", "up")))
     middle, spread = median_and_spread(figures)
     return Row("lab-up", "raise three hosts with their services, warm", "", middle, None, "s", 20, "less", 2, spread)
 
 
 def lab_reset() -> Row:
     """Measure giving back the untouched hosts."""
-    _command("lab", "up")
-    figures = [seconds(lambda: _command("lab", "reset")) for _ in range(2)]
+    run_command("lab", "up")
+    figures = [seconds(lambda: run_command("lab", "reset")) for _ in range(2)]
     middle, spread = median_and_spread(figures)
     return Row("lab-reset", "give back the untouched hosts", "", middle, None, "s", 15, "less", 2, spread)
 
 
 def demo_warm() -> Row:
     """Measure the whole rehearsal, lab included, when its images are built."""
-    _command("lab", "down")
-    taken = seconds(lambda: _command("demo", "--services", "core"))
+    run_command("lab", "down")
+    taken = seconds(lambda: run_command("demo", "--services", "core"))
     return Row("demo-warm", "rehearse the whole migration, warm", "", taken, None, "s", 90, "less", 1, 0.0)
 
 
 def demo_13_warm() -> Row:
     """Measure the whole rehearsal of all thirteen services when its images and disks are kept."""
-    _command("lab", "reset", "--services", "all")
-    _command("lab", "down")
-    taken = seconds(lambda: _command("demo", "--services", "all"))
+    run_command("lab", "reset", "--services", "all")
+    run_command("lab", "down")
+    taken = seconds(lambda: run_command("demo", "--services", "all"))
     return Row("demo-13-warm", "rehearse the migration of all thirteen services, warm", "", taken, None, "s", 480, "less", 1, 0.0)
 
 
