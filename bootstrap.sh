@@ -14,6 +14,7 @@ readonly ENGINE_LOG="$CACHE/dockerd.log"
 readonly NEEDED_FREE_KB=$((10 * 1024 * 1024))
 readonly NEEDED_FOR_ALL_KB=$((20 * 1024 * 1024))
 STARTED_ENGINE=""
+RAISING=""
 
 say() { printf 'bootstrap: %s\n' "$*"; }
 die() {
@@ -150,6 +151,7 @@ demo() {
 }
 
 leave_nothing() {
+    [ -z "$RAISING" ] || { kill "$RAISING" 2>/dev/null && wait "$RAISING" 2>/dev/null; } || true
     [ -d .venv ] && engine_answers && .venv/bin/python -m commands lab down || true
     stop_engine
 }
@@ -159,7 +161,11 @@ run_tests() {
     trap leave_nothing EXIT
     local folder
     folder=$(mktemp -d)
-    export XUNIT_FOLDER="$folder" failed=0
+    local failed=0
+    say "raising the lab beside the tests that do not need it"
+    # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
+    .venv/bin/python -m commands lab reset --services core >"$folder/raising.log" 2>&1 </dev/null &
+    RAISING=$!
     say "style, types, rooms"
     .venv/bin/python -m nox -s lint types || failed=1
     say "unit tests and rules"
@@ -168,8 +174,9 @@ run_tests() {
     install_browser
     .venv/bin/python -m nox -s page_tests -- --junit-xml="$folder/page.xml" || failed=1
     say "the lab: real Docker hosts"
-    # reset, not up: a lab of another folder may be there, and untouched hosts are where the tests begin.
-    .venv/bin/python -m commands lab reset --services core || failed=1
+    wait "$RAISING" || failed=1
+    RAISING=""
+    cat "$folder/raising.log"
     .venv/bin/python -m nox -s lab_tests -- --junit-xml="$folder/lab.xml" || failed=1
     leave_nothing
     trap - EXIT
