@@ -15,15 +15,18 @@ ROLE: Final = "trial"
 LONGEST_S: Final = 60
 START_S: Final = 30.0
 PROGRAM: Final = """\
-import select, socket, sys, time
+import select, socket, sys, threading, time
+def drain(one):
+    with one:
+        while one.recv(1 << 18): pass
 listening = [socket.create_server(("", int(port)), backlog=64) for port in sys.argv[2:]]
 print("listening", flush=True)
 end = time.monotonic() + int(sys.argv[1])
 while time.monotonic() < end:
     for one in select.select(listening, [], [], 1)[0]:
-        one.accept()[0].close()
+        threading.Thread(target=drain, args=(one.accept()[0],), daemon=True).start()
 """
-"""Accepts and hangs up; ends by itself, also when nobody is left to end it."""
+"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end it."""
 
 WAIT: Final = r"""
 pid=$(docker inspect -f '{{.State.Pid}}' "$1") || exit

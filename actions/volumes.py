@@ -35,11 +35,18 @@ COPY_BYTES_PER_S: Final = 50e6
 
 @dataclass(frozen=True)
 class Limits:
-    """What the plan allows a copy: how much bandwidth, how long an outage, how much proof."""
+    """What the plan allows a copy: how much bandwidth, how long an outage, how much proof; and what the path carried in a sample."""
 
     bandwidth_mb_s: float | None = None
     outage_budget_s: float = 30.0
     proof: Level = "full"
+    sampled_bytes_per_s: float | None = None
+
+    @property
+    def predicted_bytes_per_s(self) -> float:
+        """Return the rate of a copy: what a plain gigabit link and one disk keep, or less where the plan or the path carries less."""
+        allowed = self.bandwidth_mb_s * 1e6 if self.bandwidth_mb_s else COPY_BYTES_PER_S
+        return min(COPY_BYTES_PER_S, allowed, self.sampled_bytes_per_s or COPY_BYTES_PER_S)
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ class CopyVolumes:
         return f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
 
     def estimate_s(self) -> float | None:
-        """Return seconds at a rate that a plain gigabit link and one disk keep, None when the size is not known."""
-        return None if self.size_bytes is None else START_S + self.size_bytes / COPY_BYTES_PER_S
+        """Return seconds at the predicted rate, None when the size is not known."""
+        return None if self.size_bytes is None else START_S + self.size_bytes / self.limits.predicted_bytes_per_s
 
     def do(self, note: Note) -> None:
         """Copy what is not there yet, over the ends that an earlier pass left open; bytes and seconds go into the note."""

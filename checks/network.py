@@ -7,7 +7,7 @@ rejects. Which of the two it is, is said by what listens there and by the firewa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from engine.language import term
@@ -106,6 +106,7 @@ class Matrix:
     paths: Mapping[tuple[str, str], PathSize]
     blind: Mapping[str, str]  # host: why nothing was tried from it
     names: Mapping[str, str]  # host by address
+    rates: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by host and host: bytes per second of a sample
 
     def of(self, host: str) -> list[Line]:
         """Return what a host needs."""
@@ -124,7 +125,13 @@ class Matrix:
         return Table(term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
 
 
-def join_matrix(needs: Iterable[Need], reached: Mapping[str, Reached | str], facts: Mapping[str, HostFacts], proven: Mapping[Need, str]) -> Matrix:
+def join_matrix(
+    needs: Iterable[Need],
+    reached: Mapping[str, Reached | str],
+    facts: Mapping[str, HostFacts],
+    proven: Mapping[Need, str],
+    rates: Mapping[tuple[str, str], float] | None = None,
+) -> Matrix:
     """Join needs with what was tried; a text in `reached` is why nothing could be tried from a host."""
     lines, paths = [], {}
     needs = tuple(needs)
@@ -139,7 +146,7 @@ def join_matrix(needs: Iterable[Need], reached: Mapping[str, Reached | str], fac
         if need.address in found.paths:
             paths[need.host, need.address] = found.paths[need.address]
     blind = {host: found for host, found in reached.items() if isinstance(found, str)}
-    return Matrix(tuple(lines), paths, blind, {need.address: need.to for need in needs})
+    return Matrix(tuple(lines), paths, blind, {need.address: need.to for need in needs}, rates or {})
 
 
 def listens_at(facts: HostFacts | None, port: int) -> bool | None:
@@ -254,7 +261,11 @@ def judge_paths(matrix: Matrix, host: str) -> Judgement:
         return failed(
             f"{host}: packets to {name} may have {size} bytes at most. Expected: {SMALLEST_BYTES} or more. Look: ssh {host} ip link; tracepath {name}"
         )
-    sizes = tuple(f"{name}: {path.packet_bytes} bytes" for name, path in paths.items())
-    return passed(
-        f"{host}: {len(paths)} paths carry packets of {min((p.packet_bytes or 0 for p in paths.values()), default=0)} bytes; {slowest}", sizes
+    rates = {name: matrix.rates[host, name] for name in paths if (host, name) in matrix.rates}
+    sizes = tuple(
+        f"{name}: {path.packet_bytes} bytes, " + (f"{rates[name] / 1e6:,.0f} MB/s in a sample" if name in rates else "no sample of its throughput")
+        for name, path in paths.items()
     )
+    carried = f"; {min(rates.values()) / 1e6:,.0f} MB/s in the slowest of {len(rates)} samples" if rates else ""
+    smallest = min((path.packet_bytes or 0 for path in paths.values()), default=0)
+    return passed(f"{host}: {len(paths)} paths carry packets of {smallest} bytes; {slowest}{carried}", sizes)

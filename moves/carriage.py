@@ -18,6 +18,7 @@ from engine.model import Action
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
 from moves import preflighting
+from moves.network import measured_rates
 from moves.world import World
 from services.replication import Login, Replication, replication_of
 
@@ -98,9 +99,9 @@ def copies_live(move: PlannedMove) -> bool:
 
 
 def limits_of(world: World, move: PlannedMove) -> Limits:
-    """Return what the plan allows."""
-    plan = world.scope.plan
-    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.proof)
+    """Return what the plan allows, and what the path between the two hosts carried when prepare tried it."""
+    plan, sampled = world.scope.plan, measured_rates(world.journal).get((move.source, move.target))
+    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.proof, sampled)
 
 
 def peer_of(world: World, host: str) -> Peer:

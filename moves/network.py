@@ -12,17 +12,21 @@ from actions.labels import move_label
 from actions.trial import listening
 from checks.network import Matrix, Need, explaining_rule, join_matrix, listens_at
 from engine.errors import CouldNotLookError
+from engine.journal import Journal
 from engine.saga import PlannedOnly
 from engine.scope import Scope
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
 from hosts.reaching import Outcome, Reached, try_connections
+from hosts.throughput import send_sample
 from moves.world import World
 
 SSH: Final = 22
 MOST_AT_ONCE: Final = 16
 TRIAL: Final = "network_trial"
 """The kind of the record of a try with a listener of ours."""
+THROUGHPUT: Final = "throughput"
+"""The kind of the record of a sample: how many bytes a second one host sends to another."""
 
 
 def list_needs(scope: Scope, where: Mapping[str, str]) -> tuple[Need, ...]:
@@ -67,7 +71,8 @@ def look_at_network(world: World) -> Matrix:
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
         answers = pool.map(lambda host: _try(world, host, [need for need in needs if need.host == host]), hosts)
         reached = dict(zip(hosts, answers, strict=True))
-    return join_matrix(needs, reached, _facts(world, {*hosts, *(need.to for need in needs)}), proven_needs(world, needs))
+    facts = _facts(world, {*hosts, *(need.to for need in needs)})
+    return join_matrix(needs, reached, facts, proven_needs(world, needs), measured_rates(world.journal))
 
 
 def _try(world: World, host: str, needs: Iterable[Need]) -> Reached | str:
@@ -99,9 +104,26 @@ def try_with_listeners(world: World, host: str, *, apply: bool) -> Judgement:
         return passed(f"{host}: something listens already at every port that others need there")
     with listening(world.fleet, host, {need.port for need in needs}, move_label=move_label(world.scope.environment.environment, "network", 1)):
         tried = {need: _try_one(world, need) for need in needs}
+        _sample(world, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
     for need, (outcome, _) in tried.items():
         world.run.record(TRIAL, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value})
     return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
+
+
+def _sample(world: World, needs: Iterable[Need]) -> None:
+    """Send zeros from each host over one of its ways, and record how fast they went."""
+    for need in {need.host: need for need in needs}.values():
+        try:
+            rate = send_sample(world.fleet[need.host], need.address, need.port)
+        except CouldNotLookError:
+            continue  # its ways have rows of their own
+        if rate is not None:
+            world.run.record(THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
+
+
+def measured_rates(journal: Journal) -> dict[tuple[str, str], float]:
+    """Return the newest sample of each pair of hosts, in bytes per second."""
+    return {(str(one.body["host"]), str(one.body["to"])): float(one.body["bytes_per_s"]) for one in journal.records(kind=THROUGHPUT)}
 
 
 def _try_one(world: World, need: Need) -> tuple[Outcome, str]:

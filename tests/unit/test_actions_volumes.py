@@ -292,3 +292,12 @@ def test_the_end_is_that_of_what_was_begun(replicates: bool) -> None:
     assert note.get("end") == ("0/7004810" if replicates else None)
     assert instead.done == ([] if replicates else ["do"])
     assert finish.verify(note).passed
+
+
+@pytest.mark.parametrize(("sampled", "cap", "seconds"), [(None, None, 103), (1e9, None, 103), (10e6, None, 503), (10e6, 5.0, 1003)])
+def test_a_slow_path_or_a_cap_makes_a_copy_longer(sampled: float | None, cap: float | None, seconds: int) -> None:
+    """What prepare sampled counts where it is less than a plain link; so does the plan's limit."""
+    nobody: Any = None
+    copying = CopyVolumes(nobody, (), nobody, 5_000_000_000, Limits(cap, sampled_bytes_per_s=sampled))
+
+    assert copying.estimate_s() == seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -129,6 +130,9 @@ def test_a_smaller_packet_that_is_told_is_no_black_hole() -> None:
     assert judge_reachable(seen, "wf005").passed
     assert "carry packets of 1450 bytes; slowest of 1 connections 1.0 ms" in judge_paths(seen, "wf005").text
     assert judge_paths(matrix(Tried(Outcome.OPEN), path=PathSize(0)), "wf005").verdict is Verdict.FAILED
+    sampled = judge_paths(replace(seen, rates={("wf005", "wf001"): 118.4e6}), "wf005")
+    assert sampled.text.endswith("; 118 MB/s in the slowest of 1 samples")
+    assert sampled.details == ("wf001: 1450 bytes, 118 MB/s in a sample",)
 
 
 def test_a_path_that_was_not_measured_is_unknown() -> None:

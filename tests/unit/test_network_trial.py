@@ -14,7 +14,7 @@ from engine.verdict import Verdict
 from hosts.facts import HostFacts
 from hosts.surroundings import Surroundings
 from hosts.surroundings_parse import parse_firewall
-from moves.network import TRIAL, proven_needs, try_with_listeners
+from moves.network import THROUGHPUT, TRIAL, measured_rates, proven_needs, try_with_listeners
 from tests.unit.making_facts import FakeHost, make_host, make_socket
 from tests.unit.test_network import NEED, scope
 
@@ -57,8 +57,22 @@ def test_a_way_that_is_open_is_proven_and_recorded() -> None:
     (run,) = [command for command in words(hosts["wf001"]) if command.startswith("docker run")]
     assert "--detach --publish 6379:6379" in run
     assert "--label longshore.role=trial" in run
-    assert {record["host"] for record in records} == {"wf002", "wf005"}
-    assert {record["kind"] for record in records} == {TRIAL}
+    assert {(record["kind"], record["host"]) for record in records} == {(TRIAL, "wf002"), (TRIAL, "wf005")}
+
+
+def test_a_sample_tells_what_a_way_carries() -> None:
+    """Sent once from each host, through the listener; a host whose dd tells nothing has none."""
+    made, hosts, records = world("0\ttook 1.0 1.001")
+    told = "1024+0 records out\n268435456 bytes (268 MB, 256 MiB) copied, 0.5 s, 537 MB/s\n"
+    hosts["wf005"].answers = {"bash -c dd": (0, told, ""), **hosts["wf005"].answers}
+    try_with_listeners(made, "wf001", apply=True)
+
+    assert [record for record in records if record["kind"] == THROUGHPUT] == [
+        {"kind": THROUGHPUT, "host": "wf005", "to": "wf001", "bytes_per_s": 536870912}
+    ]
+    assert len([command for command in words(hosts["wf005"]) if "dd if=/dev/zero" in command]) == 1
+    made.journal = SimpleNamespace(records=lambda kind: [SimpleNamespace(body=one) for one in records if one["kind"] == kind])
+    assert measured_rates(made.journal) == {("wf005", "wf001"): 536870912.0}
 
 
 def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
