@@ -33,8 +33,8 @@ BEFORE_RETURN = "return"
 ASIDE_FACTOR = 1.1
 NO_DATA = "nothing beyond its files is known to compare"
 
-DEAD_STEPS = ("written-since", "stop-moved", "retire-moved")
-"""What is asked of the new host, or done there."""
+DEAD_STEPS = ("written-since", "return-probe", "stop-moved", "return-outage", "retire-moved")
+"""What is asked of the new host, or done there; the outage began when it died, before any probe."""
 DATA_STEPS = ("set-aside", "bring-back", "prove-return")
 RETURN_STEPS = (
     "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
@@ -102,7 +102,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
     back = {**moved, move.service: move.source}
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, preflighting.dropped_mounts(world, move.service)
-    aim = choose_aim(scope, move.service, moved)
+    aim = None if dead else choose_aim(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
     returning = BringBack(route.turned(), places, peer_of(world, move.source), size)

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from checks.source import kept_name
-from engine.errors import CouldNotLookError
+from engine.errors import BuriedError, CouldNotLookError
 from engine.verdict import Judgement, failed, passed, unknown
 from moves.asking import wait_until_passed
 from moves.world import World
@@ -22,12 +22,17 @@ def judge_ready(world: World, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
     product = world.product(service)
     world.waits(f"{service} on {host}", product.ready_deadline_s)
-    return wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
+    try:
+        return wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
+    except BuriedError as error:
+        return unknown(str(error))  # no waiting brings it back
 
 
 def _ready_once(world: World, service: str, host: str) -> Judgement:
     try:
         return world.product(service).ready(world.target(service, host))
+    except BuriedError:
+        raise
     except CouldNotLookError as error:
         world.fleet.forget_facts(host)
         return unknown(str(error))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.errors import UnreachableError
+from engine.errors import BuriedError, UnreachableError
 from engine.secret import Redactor, Secret
-from engine.verdict import Judgement, failed, passed
+from engine.verdict import Judgement, Verdict, failed, passed
 from moves import serving
 from moves.serving import MOST_AT_ONCE, SourcesServing
 
@@ -60,3 +60,17 @@ def test_no_secret_is_lost_that_is_learnt_side_by_side() -> None:
 
     text = redactor.known(" ".join(secrets))
     assert not [secret for secret in secrets if secret in text]
+
+
+def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person said that it is dead: the answer is UNKNOWN at once, not after the product's deadline."""
+
+    def buried(*_args: Any) -> Any:
+        raise BuriedError("wf001: not asked: said to be dead (its disk burnt)")
+
+    product = SimpleNamespace(ready_deadline_s=600.0, ready=lambda _target: passed("ready"))
+    world: Any = SimpleNamespace(product=lambda _service: product, target=buried, waits=lambda _what, _deadline_s: None)
+
+    answer = serving.judge_ready(world, "redis", "wf001")
+
+    assert (answer.verdict, answer.text) == (Verdict.UNKNOWN, "wf001: not asked: said to be dead (its disk burnt)")
