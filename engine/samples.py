@@ -29,7 +29,7 @@ class Sample:
 
 def write_samples(journal: Journal, samples: Iterable[Sample]) -> int:
     """Keep samples and return how many."""
-    rows = [{**asdict(one), "at": one.at.astimezone(UTC).isoformat(timespec="seconds")} for one in samples]
+    rows = [{**asdict(one), "at": one.at.astimezone(UTC).isoformat(timespec="milliseconds")} for one in samples]
     if rows:
         with journal.engine.begin() as connection:
             connection.execute(insert(SAMPLES), rows)
@@ -38,7 +38,7 @@ def write_samples(journal: Journal, samples: Iterable[Sample]) -> int:
 
 def read_samples(journal: Journal, since: datetime) -> tuple[Sample, ...]:
     """Return the samples since a moment, in the order of time."""
-    query = select(SAMPLES).where(SAMPLES.c.at >= since.astimezone(UTC).isoformat(timespec="seconds")).order_by(SAMPLES.c.at)
+    query = select(SAMPLES).where(SAMPLES.c.at >= since.astimezone(UTC).isoformat(timespec="milliseconds")).order_by(SAMPLES.c.at)
     with journal.engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
     return tuple(Sample(datetime.fromisoformat(row["at"]), row["host"], row["container"], row["memory_bytes"], row["cpu_s"]) for row in rows)
@@ -47,4 +47,4 @@ def read_samples(journal: Journal, since: datetime) -> tuple[Sample, ...]:
 def forget_samples(journal: Journal, before: datetime) -> int:
     """Remove the samples before a moment, and return how many."""
     with journal.engine.begin() as connection:
-        return connection.execute(delete(SAMPLES).where(SAMPLES.c.at < before.astimezone(UTC).isoformat(timespec="seconds"))).rowcount
+        return connection.execute(delete(SAMPLES).where(SAMPLES.c.at < before.astimezone(UTC).isoformat(timespec="milliseconds"))).rowcount

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks.baseline import load_of
 from commands import sample as command
 from commands.sample import _show, _take
 from engine.errors import CouldNotLookError, InputError
@@ -105,6 +106,14 @@ def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[s
     assert _show(journal) == 0
     assert "docs/sampling.md" in capsys.readouterr().out
     assert baseline_table(read_samples(journal, start)).rows == (("wf001", "redis", "1 MiB", "1.00", "3", "2.0"),)
+
+
+def test_two_samples_within_a_second_tell_the_processors(journal: Journal) -> None:
+    """A time that is kept in whole seconds would make one moment of the two, and a rate of a minute wrong by a sixtieth."""
+    start = datetime(2026, 1, 1, 12, 0, 0, 100_000, tzinfo=UTC)
+    write_samples(journal, [Sample(start + timedelta(milliseconds=500 * turn), "wf001", "redis", 1, 1.0 * turn) for turn in range(2)])
+
+    assert load_of(read_samples(journal, start), "wf001", "redis").processors == 2.0
 
 
 @pytest.mark.parametrize("flags", [["--count", "0"], ["--every", "0"]])
