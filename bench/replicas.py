@@ -41,7 +41,7 @@ def _moved(strategy: str) -> float:
         only = ("--lab", "--plan", str(plan), "--service", SERVICE)
         run_command("prepare", *only, "--apply")
         run_command("preflight", *only)
-        run_command("approve", "--lab", "--plan", str(plan))
+        run_command("approve", *only)
         with lab_hosts(SOURCE, TARGET) as (fleet, _):
             first = _acknowledged(fleet)
             run_command("migrate", *only, "--apply")

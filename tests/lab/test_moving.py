@@ -216,10 +216,7 @@ def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path)
 
 
 def _ready(plan: Path) -> None:
-    ran = at_hand.run_phase("preflight", "--plan", str(plan), "--service", "postgres", "--service", "redis", timeout_s=400)
-    assert ran.code == 0, ran.output[-3000:]
-    approve = at_hand.run_command("approve", "--lab", "--plan", str(plan))
-    assert approve.code == 0, approve.output[-2000:]
+    at_hand.preflight_and_approve("--plan", str(plan), "--service", "postgres", "--service", "redis")
 
 
 def _numbers(store: str, host: str) -> list[int]:
