@@ -51,7 +51,7 @@ class CopyLive:
             last.ends.remove()  # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
             last.ends.open()
         last.begin(note)
-        note["hash"] = choose_algorithm(last.ends)
+        note["hash"] = choose_algorithm(last.ends, last.size_bytes)
         seconds: list[float] = []
         note["passes"] = []
         while not (why := why_no_more(seconds, last.limits.outage_budget_s - self.others_s)):

@@ -29,7 +29,9 @@ REST_S: Final = 2.2
 SOON_READ_BYTES: Final = 512 << 20
 """So much is read again in the time that the rest takes."""
 
-CHOSEN: Final = '--hash "$(cat /tmp/hash 2>/dev/null || echo sha256)"'
+WORTH_MEASURING_BYTES: Final = 256 << 20
+USUAL_HASH: Final = "sha256"
+CHOSEN: Final = f'--hash "$(cat /tmp/hash 2>/dev/null || echo {USUAL_HASH})"'
 """Both ends hold the name of the hash that was chosen for this copy; they are always started together."""
 
 READ: Final = {"metadata": "no content", "sampled": "three parts of each file's content", "full": "all content"}
@@ -82,10 +84,16 @@ def _memory(position: int) -> str:
     return f"/tmp/read-{position}"  # noqa: S108 in the container, which is ours alone
 
 
-def choose_algorithm(ends: CopyEnds) -> str:
-    """Have both ends hash with what the slower of both hosts computes fastest, measured now; return its name."""
+def choose_algorithm(ends: CopyEnds, size_bytes: int | None) -> str:
+    """Have both ends hash with what the slower of both hosts computes fastest, measured now; return its name.
+
+    Little data is read before the measuring would end.
+    """
+    if size_bytes is not None and size_bytes < WORTH_MEASURING_BYTES:
+        return USUAL_HASH
     hosts = (ends.route.source, ends.route.target)
-    speeds = [_speeds(ends.inside(host, [*manifest_words(), "--speeds"]).text) for host in hosts]
+    with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+        speeds = list(pool.map(lambda host: _speeds(ends.inside(host, [*manifest_words(), "--speeds"]).text), hosts))
     chosen = fastest_for_both(*speeds)
     for host in hosts:
         ends.inside(host, ["sh", "-c", 'echo "$1" > /tmp/hash', "choose", chosen])

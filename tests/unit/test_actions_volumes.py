@@ -82,7 +82,7 @@ def copy_of(monkeypatch: pytest.MonkeyPatch, ends: Ends, seconds: list[float]) -
     run = SimpleNamespace(copy=lambda **_: CopyPass(next(passes), 5_000_000, 1000, 1))
     monkeypatch.setattr(Copy, "copying", lambda _self, _doing: run)
     monkeypatch.setattr(Copy, "proving", lambda _self: SimpleNamespace(remember=lambda *, rest: 0.5 if rest else 0.4))
-    monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda _ends: "sha256")
+    monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda _ends, _size: "sha256")
     return made
 
 
