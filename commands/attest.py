@@ -19,7 +19,7 @@ from engine.options import add_flags, read_options
 from engine.scope import Scope
 from engine.verdict import ExitCode
 from moves.attesting import Attested, attest, new_attestation, read_attested
-from moves.manual import Asked, TooEarlyError, all_asked, asked, since_when
+from moves.manual import Asked, TooEarlyError, all_asked, asked, refuse_other, since_when
 from moves.opening import find_journal
 from moves.session import load_scope
 from moves.signatures import people_of_lab
@@ -45,6 +45,7 @@ def main(argv: list[str]) -> int:
     if parsed.step is None:
         return _all(scope, journal)
     one = asked(parsed.step, parsed.service)
+    refuse_other(scope, one)
     if parsed.show:
         print(one.text(scope))
         return ExitCode.OK

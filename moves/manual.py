@@ -120,6 +120,14 @@ def asked(step: str, service: str | None = None) -> Asked:
     return Asked(found[0], service)
 
 
+def refuse_other(scope: Scope, one: Asked) -> None:
+    """Raise InputError for a service of which a step is not asked, naming those of which it is."""
+    of = [each.service for each in all_asked(scope) if each.step is one.step]
+    if one.service is not None and one.service not in of:
+        known = ", ".join(str(service) for service in of) or "no service here"
+        raise InputError(f"attest: step {one.step.step} --service {one.service}: not asked of it. Asked of: {known}")
+
+
 def all_asked(scope: Scope) -> Iterator[Asked]:
     """Yield every manual step of an environment, of each service where it is about one."""
     for one in STEPS:

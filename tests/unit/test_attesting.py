@@ -212,6 +212,7 @@ def test_only_services_that_it_is_about_are_asked() -> None:
         ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
+        (["message-sent", "--as", TESS, "--note", "x", "--service", "redis"], "--service redis: not asked of it. Asked of: no service here"),
         ([TOLD, "--as", TESS, "--note", "x", "--service", "redis"], "expected no --service: it is done once for all"),
         ([TOLD, "--as", TESS, "--note", "x", "--file", "nothing.png"], "--file nothing.png: No such file"),
     ],
