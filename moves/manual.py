@@ -15,6 +15,8 @@ from engine.scope import Scope
 from moves.messages import draft_for, moves_here, team_of, teams, window_words
 from moves.past import committed_at
 
+SHORT_TTL_S: Final = 300
+
 
 class TooEarlyError(InputError):
     """A person is asked for what cannot be done before the move."""
@@ -68,6 +70,14 @@ def _put_into_calendar(scope: Scope, _service: str | None) -> str:
     return f"Put the window into the shared calendar ({how}), and attest once it stands there.\n\n{window_words(scope)}: {moved}\n"
 
 
+def _shorten_names(scope: Scope, service: str | None) -> str:
+    names = "\n".join(f"- {name}" for name in scope.services[str(service)].public_names)
+    return (
+        f"Lower the time to live of each of these names to {SHORT_TTL_S} seconds or less, at least one old time to live before the window, "
+        f"and attest once it is published: clients then follow within minutes.\n\n{names}\n"
+    )
+
+
 def _change_dns(scope: Scope, service: str | None) -> str:
     move = next(move for move in moves_here(scope) if move.service == service)
     identity = scope.environment.hosts.get(move.target)
@@ -103,6 +113,7 @@ def _has_no_test_number(entry: ServiceEntry) -> bool:
 STEPS: Final = (
     ManualStep("prepare/teams-told", _tell_teams),
     ManualStep("prepare/calendar-entry", _put_into_calendar),
+    ManualStep("prepare/names-short-lived", _shorten_names, per_service=True, applies=_is_seen_outside),
     ManualStep("validate/public-names", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
     ManualStep("validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True),
     ManualStep("validate/integrations-tried", _try_integrations, role="business", after_commit=True),

@@ -73,11 +73,10 @@ class Session:
         reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
         if not self.scope.providers_of(service):
             reasons |= {LINKS_STEP: f"it needs nothing by name in environment {environment}"}
+        reasons |= steps_not_asked(self.scope, service)
         reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "prepare":
             reasons |= steps_left_out(self.world, service)
-        if self.book.command == "validate":
-            reasons |= steps_not_asked(self.scope, service)
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         hooks = self.world.entry(service).hooks

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from engine.saga import RunningMove
 from engine.steps import Judge
 from engine.verdict import Judgement
 
@@ -22,3 +23,9 @@ def test_teams_are_told(manual: Callable[..., Judgement], judge: Judge) -> None:
 def test_window_stands_in_the_calendar(manual: Callable[..., Judgement], judge: Judge) -> None:
     """The window stands in the shared calendar."""
     judge(manual())
+
+
+@pytest.mark.step("names-short-lived")
+def test_names_are_short_lived(move: RunningMove, manual: Callable[..., Judgement], judge: Judge) -> None:
+    """The names by which clients outside reach the service are forgotten within minutes, so that they can follow it."""
+    judge(manual(move.service))

@@ -194,7 +194,7 @@ def test_only_services_that_it_is_about_are_asked() -> None:
     scope = build_scope(inventory, make_plan(), make_environment(("hosts/wf002/public_addresses", ["203.0.113.12"])))
 
     assert [(one.step.step, one.service) for one in manual.all_asked(scope) if one.service] == [
-        ("validate/public-names", "n8n"), ("validate/message-sent", "redis"),
+        ("prepare/names-short-lived", "n8n"), ("validate/public-names", "n8n"), ("validate/message-sent", "redis"),
     ]  # fmt: skip
     assert steps_not_asked(scope, "n8n") == {"message-sent": ""}
     assert "Point each of these names to wf002 (203.0.113.12)" in asked("public-names", "n8n").text(scope)
@@ -208,7 +208,7 @@ def test_only_services_that_it_is_about_are_asked() -> None:
     [
         (
             ["prepare/nothing"],
-            "step prepare/nothing: not one that a person attests. Known: prepare/teams-told, prepare/calendar-entry, validate/public-names",
+            "step prepare/nothing: not one that a person attests. Known: prepare/teams-told, prepare/calendar-entry, prepare/names-short-lived",
         ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
