@@ -161,8 +161,9 @@ class Copying:
     def _judge(self, said: Said, position: int, *, live: bool) -> None:
         place = self.ends.places[position].text()
         trouble = said.trouble(live=live)
-        if said.no_space:
-            raise ActionError(f"{self.ends.route.target}: {place}: {missing_room(self.ends) or 'no space left'}. Expected: it fits")
+        room = missing_room(self.ends) if said.no_space or said.is_file_trouble else ""
+        if room or said.no_space:
+            raise ActionError(f"{self.ends.route.target}: {place}: {room or 'no space left'}. Expected: it fits")
         if trouble:
             raise ActionError(f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. Expected: exit 0")
 

@@ -82,6 +82,11 @@ class Said:
         """Return whether the target's file system was full."""
         return self.code != 0 and any(NO_SPACE.search(line) for line in self.complaints)
 
+    @property
+    def is_file_trouble(self) -> bool:
+        """Return whether reading or writing a file failed: a full disk's own words may be lost with the connection."""
+        return self.code == FILE_ERROR
+
     def trouble(self, *, live: bool) -> str:
         """Return why this pass is not to be trusted, empty when it is; while the service runs files vanish and change."""
         if self.code == 0:

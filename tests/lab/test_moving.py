@@ -222,4 +222,4 @@ def _ready(plan: Path) -> None:
 def _numbers(store: str, host: str) -> list[int]:
     if store == "postgres":
         return [int(line) for line in at_hand.query(host, "SELECT number FROM ticks").split()]
-    return [int(line) for line in at_hand.redis_cli(host, "LRANGE", "ticks", "0", "-1").split()]
+    return [int(line) for line in at_hand.redis_cli(host, "LRANGE", "orders:ticks", "0", "-1").split()]

@@ -29,7 +29,7 @@ def connect_redis():
     client = redis.Redis(
         host="redis", password=os.environ["ORDERS_REDIS_PASSWORD"], socket_timeout=2, socket_connect_timeout=2, retry=None, retry_on_error=None
     )
-    return lambda number: client.rpush("ticks", number)
+    return lambda number: client.rpush("orders:ticks", number)
 
 
 def write(name, connect):

@@ -69,6 +69,10 @@ def test_a_full_disk_is_told_apart() -> None:
     """It is answered with how much is missing, not by trying again."""
     assert said_of(said(FULL, 11)).no_space
     assert not said_of(said(NOT_ALLOWED, 23)).no_space
+    lost = said_of(
+        said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11)
+    )
+    assert (lost.no_space, lost.is_file_trouble) == (False, True)
     assert not said_of(said(FULL, 11)).cut
 
 
