@@ -185,11 +185,11 @@ def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
 
 @contextmanager
 def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mirror]:
-    """Write the records of each move to its two hosts too, and the heads of the run's chains at its end."""
+    """Write the records of each move to its two hosts too (to one where the other is dead), and the heads of the run's chains at its end."""
     mirror = Mirror(
         run,
         {"environment": scope.environment.environment, "command": command},
-        {move.service: (move.source, move.target) for move in scope.moves},
+        {move.service: tuple(host for host in (move.source, move.target) if host in scope.hosts) for move in scope.moves},
         lambda host, lines: append_lines(fleet[host], lines, token=fleet.token),
     )
     try:
