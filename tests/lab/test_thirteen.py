@@ -48,10 +48,11 @@ services = pytest.mark.parametrize(("service", "target"), ALL_TARGETS.items())
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_phase_passes(rehearsal_of_all: Rehearsal, phase: str) -> None:
-    """Each phase of the rehearsal ends with exit status 0 and no row that is not PASSED."""
+    """Each phase of the rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab can't answer."""
     ran = rehearsal_of_all.phases[phase]
     assert ran.code == 0, ran.output[-4000:]
-    assert not [record["body"] for record in at_hand.rows_of(ran) if record["body"]["verdict"] != "PASSED"]
+    bad = [record["body"] for record in at_hand.rows_of(ran) if record["body"]["verdict"] != "PASSED" and record["key"] not in at_hand.UNANSWERED]
+    assert not bad, bad
 
 
 def test_dry_run_changes_nothing(rehearsal_of_all: Rehearsal) -> None:
