@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actions.copy_ends import PURPOSE, CopyEnds
-from actions.proof import SOON_READ_BYTES, choose_algorithm
+from actions.proof import LITTLE_BYTES, SOON_READ_BYTES, choose_algorithm
 from actions.route import Route, refuse_under_container
 from actions.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
 from actions.transfers import key_comment, list_keys
@@ -67,7 +67,7 @@ class CopyLive:
         last.route.audit(last.route.source, self.key, f"pass {number} of the copy while {last.route.service} runs")
         done = last.copying(f"pass {number} of").copy(live=True, reuse_way=number > 1)
         another_comes = number < FEWEST_PASSES and done.size_bytes < SOON_READ_BYTES
-        reading_s = last.proving().remember(rest=not another_comes)
+        reading_s = last.proving().remember(rest=not another_comes and done.size_bytes >= LITTLE_BYTES)
         last.tell(f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in {reading_s:.1f} s")
         return done, done.seconds + reading_s
 

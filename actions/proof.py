@@ -28,6 +28,8 @@ REST_S: Final = 2.2
 """Whoever reads files for a later proof lets them rest first: a digest counts only for what was at rest 2 s before the flush."""
 SOON_READ_BYTES: Final = 512 << 20
 """So much is read again in the time that the rest takes."""
+LITTLE_BYTES: Final = 32 << 20
+"""So much is read again in the outage before anybody notices: no rest is worth it."""
 
 WORTH_MEASURING_BYTES: Final = 256 << 20
 USUAL_HASH: Final = "sha256"

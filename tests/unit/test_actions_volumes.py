@@ -74,12 +74,12 @@ class Copy(CopyVolumes):
         self.ends.asked.append("undo")
 
 
-def copy_of(monkeypatch: pytest.MonkeyPatch, ends: Ends, seconds: list[float]) -> Copy:
+def copy_of(monkeypatch: pytest.MonkeyPatch, ends: Ends, seconds: list[float], size_bytes: int = 500_000_000) -> Copy:
     """Return a copy with these ends, whose passes take these seconds."""
     made = Copy(route(), PLACES, SimpleNamespace(), limits=Limits(outage_budget_s=10))  # type: ignore[arg-type]
     passes = iter(seconds)
     monkeypatch.setitem(made.__dict__, "ends", ends)
-    run = SimpleNamespace(copy=lambda **_: CopyPass(next(passes), 5_000_000, 1000, 1))
+    run = SimpleNamespace(copy=lambda **_: CopyPass(next(passes), size_bytes, 1000, 1))
     monkeypatch.setattr(Copy, "copying", lambda _self, _doing: run)
     monkeypatch.setattr(Copy, "proving", lambda _self: SimpleNamespace(remember=lambda *, rest: 0.5 if rest else 0.4))
     monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda _ends, _size: "sha256")
@@ -100,6 +100,15 @@ def test_passes_are_made_until_the_rest_fits(monkeypatch: pytest.MonkeyPatch) ->
     assert judgement.passed
     assert "3 passes while it ran" in judgement.text
     assert judgement.measured["predicted_outage_s"] == note["predicted_s"]
+
+
+def test_little_data_is_not_let_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read again in the outage in less time than the rest would take before it."""
+    note: Note = {}
+
+    CopyLive(copy_of(monkeypatch, Ends(), [1.0, 1.0, 1.0], size_bytes=5_000_000), others_s=4.0).do(note)
+
+    assert {one["with_reading_s"] for one in note["passes"]} == {1.4}
 
 
 def test_a_killed_runs_ends_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +140,7 @@ def test_the_last_copy_uses_what_is_open(monkeypatch: pytest.MonkeyPatch) -> Non
     copying.do(note)
 
     assert "total_bytes" not in note
-    assert (note["size_bytes"], note["copied"]["sent_bytes"]) == (5_000_000, 1000)
+    assert (note["size_bytes"], note["copied"]["sent_bytes"]) == (500_000_000, 1000)
     assert copying.verify(note).passed
     assert not copying.verify({}).passed
 
