@@ -54,6 +54,8 @@ for comm in /proc/[0-9]*/comm; do
 done
 echo "$found"
 """
+LINKED: Final = 'find "$1" -type f -links +1 -print -quit 2>/dev/null; true'
+LONGEST_LOOK_S: Final = 600.0
 SAVE: Final = f"cat > {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
 WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
 """An end that was killed while it was made lacks its program: it is made anew."""
@@ -67,6 +69,8 @@ class CopyEnds:
     places: tuple[DataPlace, ...]
     peer: Peer
     make_place: Callable[[DataPlace, Mapping[str, PathFacts]], None] = field(repr=False, compare=False)
+    linked: dict[int, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `has_links` said of places after a pass; it counts for the next pass only."""
 
     @cached_property
     def kinds(self) -> dict[str, PathFacts]:
@@ -149,6 +153,10 @@ class CopyEnds:
         """Run argv in an end; a non-zero exit is an ActionError."""
         words = ["docker", "exec", *(["-i"] if stdin else []), self.name, *argv]
         return run_checked(self.route.fleet, host, words, doing=f"run {argv[0]} in {self.name}", stdin=stdin, timeout_s=timeout_s)
+
+    def has_links(self, position: int) -> bool:
+        """Return whether files of a place on the target have further names."""
+        return bool(self.inside(self.route.target, ["sh", "-c", LINKED, "linked", self.at(position)], timeout_s=LONGEST_LOOK_S).text.strip())
 
     @contextmanager
     def streaming(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = LONGEST_COPY_S) -> Iterator[IO[bytes]]:

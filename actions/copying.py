@@ -108,6 +108,8 @@ class Copying:
         answers = [job.result() for job in jobs]
         for position, (said, _) in enumerate(answers):
             self._judge(said, position, live=live)
+        if live:
+            self.ends.linked.update({position: self.ends.has_links(position) for position in positions})
         return summed(time.monotonic() - started, (said for said, _ in answers), sum(cuts for _, cuts in answers))
 
     def _shared(self, places: int) -> Copying:
@@ -125,7 +127,8 @@ class Copying:
         cuts, last_through = 0, time.monotonic()
         while True:
             progress.done.pop(position, None)
-            said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed)
+            in_place = self.words.in_place and not self._is_linked(position, again=cuts > 0)
+            said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed, in_place=in_place)
             if not said.cut:
                 return said, cuts
             cuts += 1
@@ -142,10 +145,20 @@ class Copying:
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
             time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))
 
-    def _run(self, position: int, progress: Progress, *, reuse_way: bool, listed: bytes) -> Said:
+    def _is_linked(self, position: int, *, again: bool) -> bool:
+        """Return whether files there have further names, or may have: asked after the pass before, or now."""
+        known = self.ends.linked.pop(position, None)
+        if known is not None and not again:
+            return known
+        try:
+            return self.ends.has_links(position)
+        except CouldNotLookError:
+            return True
+
+    def _run(self, position: int, progress: Progress, *, reuse_way: bool, listed: bytes, in_place: bool) -> Said:
         ends, source = self.ends, self.ends.route.source
         one_file = ends.is_file(position)
-        words = replace(self.words, delete=not one_file, only_listed=bool(listed)).words()
+        words = replace(self.words, delete=not one_file, only_listed=bool(listed), in_place=in_place).words()
         channel = ends.channel
         ssh = [*channel.ssh(), *(MASTER if reuse_way else ())]
         what = ends.at(position) if one_file else f"{ends.at(position)}/"
@@ -169,7 +182,7 @@ class Copying:
 
     def repair(self, position: int, paths: list[bytes]) -> None:
         """Copy these paths of a place once more, whatever their size and time say; all of it without paths."""
-        again = replace(self, words=replace(self.words, checksum=True))
+        again = replace(self, words=replace(self.words, checksum=True, in_place=False))
         said, _ = again.copy_place(position, Progress(0, self.tell), reuse_way=True, listed=b"\0".join(paths))
         self._judge(said, position, live=False)
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-KEEP: Final = ("-aHAXS", "--numeric-ids", "--inplace", "--partial")
-"""Everything of an entry travels; a file is written in its place, so that a second pass writes only what changed and a cut
-one goes on where it stopped. rsync(1)."""
+KEEP: Final = ("-aHAXS", "--numeric-ids", "--partial")
+"""Everything of an entry travels, and a cut pass goes on where it stopped. rsync(1)."""
+IN_PLACE: Final = "--inplace"
+"""A file is written where it lies, so that a second pass writes only what changed of it. Never where files of the target share
+their content: a name that left the group on the source would be written over through the others (found by a property test)."""
 TO_THE_NANOSECOND: Final = "--modify-window=-1"
 """rsync's own default compares whole seconds and skips what was written twice within one. The other end compares; it is told
 by --remote-option, because rrsync does not understand the short form that rsync makes of it."""
@@ -52,11 +54,13 @@ class PassWords:
     compress: bool = False
     limit_mb_s: float | None = None
     checksum: bool = False
+    in_place: bool = True
     only_listed: bool = False  # paths from standard input, zero between them
 
     def words(self) -> list[str]:
         """Return rsync's options."""
         words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *TELL]
+        words += [IN_PLACE] if self.in_place else []
         words += ["--delete"] if self.delete and not self.only_listed else []
         words += ["--compress", "--compress-choice=zstd", "--compress-level=1"] if self.compress else []
         words += [f"--bwlimit={max(1, round(self.limit_mb_s * 1e6 / 1024))}"] if self.limit_mb_s else []

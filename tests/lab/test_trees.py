@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from actions.rsync import PassWords
+from actions.rsync import IN_PLACE, PassWords
 from engine.product import TOOLBOX_IMAGE
 from hosts.manifest import Drift, Manifest, compare_manifests
 from hosts.toolbox import PROGRAM, PROGRAM_AT
@@ -67,7 +67,8 @@ def toolbox() -> Iterator[None]:
 
 def copied(steps: list[list[Entry]], rsync: list[str]) -> list[tuple[Drift, list[int]]]:
     """Grow and copy step by step; return after each what differs, and the disk blocks of both sides."""
-    given = json.dumps({"steps": steps, "rsync": rsync}).encode()
+    where_linked = [word for word in rsync if word != IN_PLACE]
+    given = json.dumps({"steps": steps, "rsync": rsync, "where_linked": where_linked}).encode()
     answer = subprocess.run(["docker", "exec", "-i", NAME, "python3", "/tmp/trees.py"], input=given, capture_output=True, timeout=120, check=False)
     assert answer.returncode == 0, answer.stderr.decode()[-2000:]
     parts = re.split(rb'(?<=\n)(\{"blocks".*\n)', answer.stdout)
@@ -163,3 +164,10 @@ def test_the_proof_finds_what_a_pass_can_not_see_and_mends_it(toolbox: None) -> 
     steps = [[entry("file", seed=0)], [entry("file", seed=1)]]
     assert copied(steps, OURS)[-1][0].differences == ("entry: content differs",)
     assert not copied(steps, PassWords(checksum=True).words())[-1][0]
+
+
+def test_a_name_that_leaves_its_group_keeps_its_content(toolbox: None) -> None:
+    """One of two names becomes another file between passes: written in its place, it would write over the name that stayed."""
+    before = [entry("file", b"current", size=70_000), entry("hard link", b"kept")]
+    after = [entry("file", b"current", seed=7, size=700), entry("hard link", b"again")]
+    always_the_same([before, after])

@@ -1,6 +1,6 @@
 """Grow two trees from a description, copy one over the other between changes, print both manifests; runs inside the toolbox.
 
-Standard input: {"steps": [[entry, …], …], "rsync": [words]}. An entry of kind "gone" removes what is there. Each step is
+Standard input: {"steps": [[entry, …], …], "rsync": [words], "where_linked": [words once files of the target have further names]}. An entry of kind "gone" removes what is there. Each step is
 followed by a pass. Sent to the container as text: it must not import anything of ours.
 """
 
@@ -113,6 +113,12 @@ def make_way():
     os.chmod(WAY, 0o755)
 
 
+def has_links(root):
+    """Return whether a file below has further names."""
+    found = subprocess.run(["find", root, "-type", "f", "-links", "+1", "-print", "-quit"], capture_output=True, check=True)
+    return bool(found.stdout)
+
+
 def main():
     """Grow, copy, and print."""
     given = json.load(sys.stdin)
@@ -122,7 +128,8 @@ def main():
         os.makedirs(root)
     for entries in given["steps"]:
         grow(entries)
-        subprocess.run(["rsync", *given["rsync"], "-e", WAY, SOURCE + b"/", b"target:" + TARGET + b"/"], check=True, stdout=subprocess.DEVNULL)
+        words = given["where_linked"] if has_links(TARGET) else given["rsync"]
+        subprocess.run(["rsync", *words, "-e", WAY, SOURCE + b"/", b"target:" + TARGET + b"/"], check=True, stdout=subprocess.DEVNULL)
         for root in (SOURCE, TARGET):
             sys.stdout.flush()
             subprocess.run(["python3", "/tmp/manifest_program.py", root], check=True)

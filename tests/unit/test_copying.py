@@ -54,7 +54,7 @@ def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple
 
     monkeypatch.setattr(Copying, "_run", run)
     route = SimpleNamespace(source="wf005", target="wf002")
-    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),))
+    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, has_links=lambda _position: False)
     return Copying(ends, PassWords())
 
 
@@ -80,3 +80,46 @@ def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: Clock)
     one = _copying(monkeypatch, clock, [*[(CUT, 0)] * 15, (DONE, 1)], 15.0)
 
     assert one.copy_place(0, Progress(0, lambda _: None), patience_s=copying.PATIENCE_S) == (DONE, 15)
+
+
+@pytest.mark.parametrize(("before", "now", "in_place"), [({0: False}, True, True), ({0: True}, False, False), ({}, True, False), ({}, False, True)])
+def test_files_with_further_names_are_not_written_in_their_place(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[int, bool], now: bool, in_place: bool
+) -> None:
+    """A name that left its group would be written over through the others; what was seen after the pass before counts once."""
+    one = _copying(monkeypatch, clock, [(DONE, 1)], 1.0)
+    one.ends.linked.update(before)
+    monkeypatch.setattr(one.ends, "has_links", lambda _position: now)
+    used: list[bool] = []
+    run = Copying._run
+
+    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
+        used.append(flags["in_place"])
+        return run(self, position, progress, **flags)
+
+    monkeypatch.setattr(Copying, "_run", told)
+    one.copy_place(0, Progress(0, lambda _: None))
+
+    assert (used, one.ends.linked) == ([in_place], {})
+
+
+def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """What a cut pass left has names that nobody looked at; a repair writes beside whatever is there."""
+    one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1)], 1.0)
+    one.ends.linked[0] = False
+
+    def unreachable(_position: int) -> bool:
+        raise UnreachableError("wf002: no answer")
+
+    monkeypatch.setattr(one.ends, "has_links", unreachable)
+    used: list[bool] = []
+    run = Copying._run
+
+    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
+        used.append(flags["in_place"])
+        return run(self, position, progress, **flags)
+
+    monkeypatch.setattr(Copying, "_run", told)
+    one.copy_place(0, Progress(0, lambda _: None))
+
+    assert used == [True, False]

@@ -69,9 +69,7 @@ def test_a_full_disk_is_told_apart() -> None:
     """It is answered with how much is missing, not by trying again."""
     assert said_of(said(FULL, 11)).no_space
     assert not said_of(said(NOT_ALLOWED, 23)).no_space
-    lost = said_of(
-        said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11)
-    )
+    lost = said_of(said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11))
     assert (lost.no_space, lost.is_file_trouble) == (False, True)
     assert not said_of(said(FULL, 11)).cut
 
@@ -106,6 +104,7 @@ def test_words_say_what_travels() -> None:
     words = PassWords(compress=True, limit_mb_s=50, checksum=True).words()
     assert {"-aHAXS", "--numeric-ids", "--inplace", "--partial", "--delete", "--checksum", "--bwlimit=48828"} <= set(words)
     assert "--compress-choice=zstd" in words
+    assert "--inplace" not in PassWords(in_place=False).words()
     listed = PassWords(only_listed=True).words()
     assert {"--files-from=-", "--from0", "--delete-missing-args"} <= set(listed)
     assert "--delete" not in listed
