@@ -98,7 +98,7 @@ def grow(entries):
             remove(path)
             continue
         make_room(path)
-        make(path, entry, [file for file in files if os.path.lexists(file) and stat.S_ISREG(os.lstat(file).st_mode)])
+        make(path, entry, [file for file in files if file != path and os.path.lexists(file) and stat.S_ISREG(os.lstat(file).st_mode)])
         files += [path] if entry["kind"] == "file" else []
         made.append((path, entry))
     for path, entry in sorted(made, key=lambda item: -item[0].count(b"/")):

@@ -13,6 +13,7 @@ import redis
 
 PERIOD_S = 0.005
 WAIT_S = 0.2
+ONE_LINE = threading.Lock()
 
 
 def connect_postgres():
@@ -40,7 +41,8 @@ def write(name, connect):
         try:
             store = store or connect()
             store(number)
-            print(name, number, flush=True)
+            with ONE_LINE:
+                print(name, number, flush=True)
         except (psycopg.Error, redis.RedisError, OSError):
             store = None
             time.sleep(WAIT_S)
