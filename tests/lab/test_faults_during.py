@@ -41,8 +41,8 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
     "source-rebooted": _break("source-rebooted"),
     "container-exits": _kill_container,
 }
-TAKES_TIME: Final = {"source-rebooted", "container-exits"}
-"""The move goes on while these happen; it is held at its deed until the others have."""
+NEEDS_THE_MOVE: Final = {"container-exits"}
+"""It happens once the move has made the container; the move is held at its deed until the others have happened."""
 
 EACH_KIND_ONCE: Final = (
     ("docker-stopped", "copy-volumes"),
@@ -72,7 +72,7 @@ def _move_with(name: str, key: str) -> Ending:
 
     words = ("migrate", "--lab", "--apply", *FLAGS)
     try:
-        ended = killing.run_through(begins, FAULTS[name], *words, frozen=name not in TAKES_TIME, deadline_s=DEADLINE_S)
+        ended = killing.run_through(begins, FAULTS[name], *words, frozen=name not in NEEDS_THE_MOVE, deadline_s=DEADLINE_S)
     finally:
         at_hand.heal()
     assert ended.killed_at, f"{key} never began: {ended.output[-3000:]}"
