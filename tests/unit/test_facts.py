@@ -174,7 +174,7 @@ def test_the_clock_is_read_at_both_ends_of_the_trip(first: str, last: str, offse
 
 def test_the_script_asks_the_time_first_and_last() -> None:
     """Between them lies everything that takes long: only the ways there and back are uncertain."""
-    sections = re.findall(r"^ *(?:section|start) (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
+    sections = re.findall(r"^ *(?:section|quick|start) (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
 
     assert (sections[0], sections[-1]) == ("clock_first", "clock_last")
     assert (parsed().clock_offset_s, parsed().clock_uncertainty_s) == (pytest.approx(0.0, abs=1e-5), pytest.approx(0.1, abs=1e-5))
