@@ -110,15 +110,18 @@ if [ "$status" = 0 ]; then
             cpuacct/docker/*/cpuacct.usage cpuacct/system.slice/docker-*/cpuacct.usage; true'
     # Who else could start a container: files of systemd and cron that mention its name.
     start mentions sh -c '
-        [ -s "$1/names" ] || exit 0
+        names="$1/names"; shift
+        [ -s "$names" ] || exit 0
         for place in /etc/systemd/system /usr/local/lib/systemd/system /etc/cron.d /etc/crontab /var/spool/cron /etc/rc.local /etc/init.d; do
-            [ -e "$place" ] && grep -rsIoHF -f "$1/names" "$place"
+            if [ -e "$place" ]; then set -- "$@" "$place"; fi
         done
+        [ $# = 0 ] || grep -rsIoHF -f "$names" "$@"
         exit 0' mentions "$work"
     start units sh -c '
         for place in /etc/systemd/system /usr/local/lib/systemd/system; do
-            [ -e "$place" ] && grep -rsIlE "docker|compose" "$place"
+            if [ -e "$place" ]; then set -- "$@" "$place"; fi
         done
+        [ $# = 0 ] || grep -rsIlE "docker|compose" "$@"
         exit 0'
     wait
     tell sizes owners namespaces limits usage mentions units
