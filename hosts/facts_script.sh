@@ -34,18 +34,19 @@ quick() {
     if [ -n "$said" ]; then said=$(printf '%s' "$said" | head -c 1000 | tr '\n' ' '); fi
     printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$said"
 }
+one_line() { IFS= read -r line <"$1" && printf '%s\n' "$line"; }
 lab_marker() { if [ -e /etc/longshore-lab ]; then echo lab; else return 1; fi; }
 
 quick clock_first date +%s.%N
 start docker docker version --format '{{json .}}'
 quick kernel uname -srm
 quick os cat /etc/os-release
-quick machine cat /etc/machine-id
+quick machine one_line /etc/machine-id
 quick lab lab_marker
 quick memory cat /proc/meminfo
-quick load cat /proc/loadavg
+quick load one_line /proc/loadavg
 quick cpus getconf _NPROCESSORS_ONLN
-quick processor head -n 1 /proc/stat
+quick processor one_line /proc/stat
 # -a: without it df leaves out a bind mount, and a volumes folder on another disk would be judged by the wrong one.
 section disks df -P -k -a
 section inodes df -P -i -a
