@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -69,7 +72,17 @@ def texts_of(*ran: Ran) -> Iterator[tuple[str, str]]:
 
 
 def _rows(file: Path) -> Iterator[str]:
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as connection:
+    """Yield all rows of a copy of a journal: other tests of this process may hold the file open, and share what SQLite keeps of it."""
+    with TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            if file.with_name(file.name + suffix).exists():
+                shutil.copyfile(file.with_name(file.name + suffix), Path(folder) / f"{file.name}{suffix}")
+        yield from _rows_of_copy(Path(folder) / file.name)
+
+
+def _rows_of_copy(file: Path) -> Iterator[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], file
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             yield from (str(row) for row in connection.execute(f"SELECT * FROM {table}"))  # noqa: S608 our own tables
 
