@@ -72,7 +72,11 @@ def texts_of(*ran: Ran) -> Iterator[tuple[str, str]]:
 
 
 def _rows(file: Path) -> Iterator[str]:
-    """Yield all rows of a copy of a journal: other tests of this process may hold the file open, and share what SQLite keeps of it."""
+    """Yield all rows of a copy of a journal.
+
+    Reading a file's bytes drops the locks of all connections of this process (sqlite.org/howtocorrupt.html, 2.2): with one that
+    another test left open, a new one would share what that knows of a log that others have begun anew since.
+    """
     with TemporaryDirectory() as folder:
         for suffix in ("", "-wal"):
             if file.with_name(file.name + suffix).exists():
