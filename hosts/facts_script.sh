@@ -34,7 +34,8 @@ quick() {
     if [ -n "$said" ]; then said=$(printf '%s' "$said" | head -c 1000 | tr '\n' ' '); fi
     printf '\n%s end %s %s %s\n' "$mark" "$name" "$status" "$said"
 }
-one_line() { IFS= read -r line <"$1" && printf '%s\n' "$line"; }
+# A last line without its end is a line too.
+one_line() { line=; IFS= read -r line <"$1" || [ -n "$line" ] || return 1; printf '%s\n' "$line"; }
 lab_marker() { if [ -e /etc/longshore-lab ]; then echo lab; else return 1; fi; }
 
 quick clock_first date +%s.%N

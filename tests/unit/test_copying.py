@@ -82,6 +82,19 @@ def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: Clock)
     assert one.copy_place(0, Progress(0, lambda _: None), patience_s=copying.PATIENCE_S) == (DONE, 15)
 
 
+def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return a list that gets, of each run, whether it writes files in their place."""
+    used: list[bool] = []
+    run = Copying._run
+
+    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
+        used.append(flags["in_place"])
+        return run(self, position, progress, **flags)
+
+    monkeypatch.setattr(Copying, "_run", told)
+    return used
+
+
 @pytest.mark.parametrize(("before", "now", "in_place"), [({0: False}, True, True), ({0: True}, False, False), ({}, True, False), ({}, False, True)])
 def test_files_with_further_names_are_not_written_in_their_place(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[int, bool], now: bool, in_place: bool
@@ -90,14 +103,7 @@ def test_files_with_further_names_are_not_written_in_their_place(
     one = _copying(monkeypatch, clock, [(DONE, 1)], 1.0)
     one.ends.linked.update(before)
     monkeypatch.setattr(one.ends, "has_links", lambda _position: now)
-    used: list[bool] = []
-    run = Copying._run
-
-    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
-        used.append(flags["in_place"])
-        return run(self, position, progress, **flags)
-
-    monkeypatch.setattr(Copying, "_run", told)
+    used = _watched(monkeypatch)
     one.copy_place(0, Progress(0, lambda _: None))
 
     assert (used, one.ends.linked) == ([in_place], {})
@@ -105,21 +111,16 @@ def test_files_with_further_names_are_not_written_in_their_place(
 
 def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """What a cut pass left has names that nobody looked at; a repair writes beside whatever is there."""
-    one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1)], 1.0)
+    one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1), (DONE, 1)], 1.0)
     one.ends.linked[0] = False
 
     def unreachable(_position: int) -> bool:
         raise UnreachableError("wf002: no answer")
 
     monkeypatch.setattr(one.ends, "has_links", unreachable)
-    used: list[bool] = []
-    run = Copying._run
-
-    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
-        used.append(flags["in_place"])
-        return run(self, position, progress, **flags)
-
-    monkeypatch.setattr(Copying, "_run", told)
+    used = _watched(monkeypatch)
     one.copy_place(0, Progress(0, lambda _: None))
 
-    assert used == [True, False]
+    one.repair(0, [b"dump.rdb"])
+
+    assert used == [True, False, False]
