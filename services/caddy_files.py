@@ -7,6 +7,7 @@ All is asked inside the container: its admin API listens on the container's loop
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,9 @@ ADMIN: Final = "http://localhost:2019"
 ASK: Final = f'wget -qO- "{ADMIN}$1" 2>/dev/null || curl -sf "{ADMIN}$1"'
 LIST: Final = f"find {STORAGE} -type f -name '*.[ck][re][ty]' -exec stat -c '%a %n' {{}} +"
 """Modes and names of all .crt and .key files."""
+
+READ_ALL: Final = 'for file; do cat "$file" || exit; echo "$0"; done'
+"""Each file, then a mark: one command for all certificates."""
 
 DIGESTS: Final = f"find {STORAGE} -type f -name '*.key' -exec sha256sum {{}} +"
 
@@ -92,10 +96,12 @@ def list_key_digests(at: Target) -> dict[str, str]:
 
 def read_certificates(at: Target, paths: list[str]) -> dict[str, Certificate]:
     """Return the leaf of each certificate's file, by its path below the storage."""
+    mark = f"=={secrets.token_hex(8)}=="
+    texts = inside(at, "sh", "-c", READ_ALL, mark, *(f"{STORAGE}/{path}" for path in paths)).split(f"{mark}\n")
     found = {}
-    for path in paths:
+    for path, text in zip(paths, texts, strict=False):
         try:
-            found[path] = leaf_of(inside(at, "cat", f"{STORAGE}/{path}"))
+            found[path] = leaf_of(text)
         except ValueError:
             raise AssertionError(f"{at.where}: {path} holds no certificate. Expected: one in PEM") from None
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,14 @@ from services.http import DEADLINE_S
 REFUSED: Final = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
 SAID: Final = 200
 """So much of a wrong answer is repeated in a message."""
+PATIENCE_S: Final = 8.0
+"""A service whose database has just moved finds the dead connections of its pool one request at a time."""
+FIRST_SLEEP_S: Final = 0.2
+
+
+def is_troubled(answer: requests.Response) -> bool:
+    """Return whether a service says that it could not answer now, as against having said no."""
+    return bool(answer.status_code >= requests.codes.server_error)
 
 
 @dataclass(frozen=True)
@@ -24,9 +33,23 @@ class JsonApi:
     at: Target
     endpoint: Endpoint
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    troubled: Callable[[requests.Response], bool] = is_troubled
 
-    def send(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, **request: Any) -> requests.Response:
-        """Return whatever is answered; raises UnreachableError when nothing is."""
+    def send(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, again: bool | None = None, **request: Any) -> requests.Response:
+        """Return whatever is answered; raises UnreachableError when nothing is.
+
+        What may be asked `again` (reading, unless said otherwise) is, for some seconds, while the service is in trouble.
+        """
+        ends, pause = time.monotonic() + PATIENCE_S, FIRST_SLEEP_S
+        while True:
+            answer = self._send(method, path, deadline_s, dict(request))
+            asks_again = (method == "GET" if again is None else again) and self.troubled(answer) and time.monotonic() + pause < ends
+            if not asks_again:
+                return answer
+            time.sleep(pause)
+            pause *= 1.5
+
+    def _send(self, method: str, path: str, deadline_s: float, request: dict[str, Any]) -> requests.Response:
         headers = {**self.headers, **request.pop("headers", {})}
         try:
             return requests.request(

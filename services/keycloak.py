@@ -17,7 +17,7 @@ from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPatte
 from engine.verdict import Judgement, failed, passed, unknown
 from services import keycloak_fingerprint as prints
 from services.http import judge_http
-from services.json_api import JsonApi, shortened
+from services.json_api import JsonApi, is_troubled, shortened
 from services.jwt import TokenError, verified_claims
 
 HTTP: Final = 8080
@@ -71,7 +71,7 @@ class Product:
                 f"{at.where}: no login to try. Expected: options login (realm, client, user) and secret login_password. "
                 "Add a user for it to a realm, and both to inventory.yaml"
             )
-        api, base = JsonApi(at, at.at_port(HTTP)), f"/realms/{login['realm']}"
+        api, base = _api(at), f"/realms/{login['realm']}"
         issuer = str(api.get(f"{base}/.well-known/openid-configuration")["issuer"])
         stranger = _token(api, login, nonce, nonce, {})
         if stranger.ok:
@@ -100,22 +100,31 @@ class Product:
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=1800, saves_as="realms.json"),)
 
 
+def _in_trouble(answer: requests.Response) -> bool:
+    """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with status 400."""
+    return is_troubled(answer) or (answer.status_code == requests.codes.bad_request and "Unexpected error" in answer.text)
+
+
+def _api(at: Target) -> JsonApi:
+    return JsonApi(at, at.at_port(HTTP), troubled=_in_trouble)
+
+
 def admin_api(at: Target) -> JsonApi:
     """Return the admin API as the administrator of the inventory; raises AssertionError when the password is refused."""
-    api = JsonApi(at, at.at_port(HTTP))
+    api = _api(at)
     form = {
         "grant_type": "password",
         "client_id": "admin-cli",
         "username": str(at.options.get("admin_user", "admin")),
         "password": at.secrets["admin_password"].reveal(),
     }
-    token = api.ask("POST", "/realms/master/protocol/openid-connect/token", data=form)["access_token"]
+    token = api.ask("POST", "/realms/master/protocol/openid-connect/token", again=True, data=form)["access_token"]
     return JsonApi(at, api.endpoint, {"Authorization": f"Bearer {token}"})
 
 
 def _token(api: JsonApi, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]) -> requests.Response:
     form = {"grant_type": "password", "scope": "openid", "client_id": str(login["client"]), "username": user, "password": password, **client}
-    return api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/token", data=form)
+    return api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/token", again=True, data=form)
 
 
 def _client_secret(at: Target) -> dict[str, str]:

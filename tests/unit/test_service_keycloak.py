@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.verdict import Verdict
-from services import keycloak
+from services import json_api, keycloak
 from services.comparison import compare_fingerprints
 from services.keycloak import Product
 from tests.unit.answering import Answer, Answers, recorded, target
@@ -134,3 +134,27 @@ def test_order_of_what_has_none_does_not_count(monkeypatch: pytest.MonkeyPatch) 
     Answers(monkeypatch, table)
 
     assert compare_fingerprints(before, Product().fingerprint(at, before)).passed
+
+
+def test_trouble_while_its_database_comes_back_is_asked_again(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dead connections of a pool are found one request at a time; Keycloak tells of one with status 400."""
+    monkeypatch.setattr(json_api, "FIRST_SLEEP_S", 0.0)
+    away = [(400, {"error": "unauthorized_client", "error_description": "Unexpected error when authenticating client"}), (503, None)]
+    whole = answers.table[TOKEN]
+    answers.table[TOKEN] = lambda request: away.pop() if away else whole(request)
+
+    seen = _smoke()
+
+    assert seen.passed, seen.text
+    assert not away
+
+
+def test_trouble_that_stays_is_told(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its patience the answer itself is told."""
+    monkeypatch.setattr(json_api, "PATIENCE_S", 0.0)
+    answers.table[TOKEN] = lambda _request: (400, {"error_description": "Unexpected error when authenticating client"})
+
+    seen = _smoke()
+
+    assert seen.verdict is Verdict.FAILED
+    assert "Unexpected error" in seen.text
