@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import secrets
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
-from engine.errors import CouldNotLookError
-from engine.model import ContainerFacts, Host
+from engine.model import ContainerFacts
 from engine.verdict import Judgement, failed, passed
 from hosts.facts import HostFacts
 
@@ -22,58 +20,22 @@ RULES: Final = frozenset({"copy", "same_on_target", "drop"})
 DOCKER_INIT: Final = "/usr/sbin/docker-init"
 """Docker mounts its own init there for a container with `--init`; `docker diff` shows the empty file below."""
 
-DIFF_S: Final = 120.0
-DIFF_ALL: Final = b"""\
-mark="$1"; shift
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-for name; do
-    { docker diff "$name" >"$work/$name" 2>"$work/$name.error"; echo $? >"$work/$name.status"; } &
-done
-wait
-for name; do
-    cat "$work/$name"
-    read -r status <"$work/$name.status"
-    printf '%s %s %s %s\\n' "$mark" "$name" "$status" "$(head -c 300 "$work/$name.error" | tr '\\n' ' ')"
-done
-"""
-"""Each answer, then its mark: whose it is, its exit status, what was said wrong. Docker allows no slash in a container's name."""
+KINDS: Final = {0: "C", 1: "A", 2: "D"}
+"""Docker Engine API, ContainerChanges: https://docs.docker.com/reference/api/engine/"""
 SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
 class Change:
-    """One line of `docker diff`: A added, C changed, D deleted."""
+    """One change of a container's writable layer as `docker diff` shows it: A added, C changed, D deleted."""
 
     kind: str
     path: str
 
 
-def read_changes(host: Host, containers: Iterable[str]) -> dict[str, tuple[Change, ...] | CouldNotLookError]:
-    """Return what `docker diff` says of each container's writable layer, or why it did not say it; one command for all.
-
-    Raises CouldNotLookError when the host does not answer.
-    """
-    wanted, mark = tuple(dict.fromkeys(containers)), f"=={secrets.token_hex(8)}=="
-    if not wanted:
-        return {}
-    result = host.run(["sh", "-s", "--", mark, *wanted], stdin=DIFF_ALL, timeout_s=DIFF_S)
-    if result.exit_code != 0:
-        raise CouldNotLookError(f"{host.name}: docker diff failed: {result.error_text}. Try: ssh {host.name} docker diff {wanted[0]}")
-    parts = re.split(rf"^{mark} (\S+) (\d+) ([^\n]*)\n", result.text, flags=re.MULTILINE)
-    told = {name: (text, status, said) for text, name, status, said in zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False)}
-    return {name: _changes(host.name, name, *told.get(name, ("", "1", "no answer about it"))) for name in wanted}
-
-
-def _changes(host: str, container: str, text: str, status: str, said: str) -> tuple[Change, ...] | CouldNotLookError:
-    if status != "0":
-        return CouldNotLookError(f"{host}: docker diff {container} failed: {said.strip()}. Try: ssh {host} docker diff {container}")
-    return parse_changes(text)
-
-
-def parse_changes(text: str) -> tuple[Change, ...]:
-    """Parse the lines of `docker diff`."""
-    return tuple(Change(line[0], line[2:]) for line in text.splitlines() if line[:2] in {"A ", "C ", "D "})
+def changes_of(answer: Iterable[Mapping[str, Any]] | None) -> tuple[Change, ...]:
+    """Return the changes that the engine tells of a container; it says null where there are none."""
+    return tuple(Change(KINDS[int(one["Kind"])], str(one["Path"])) for one in answer or ())
 
 
 def judge_writable_layer(

@@ -9,12 +9,13 @@ from actions.backups import expected_objects, recorded_backup
 from actions.drills import recorded_drill
 from actions.forwarders import judge_links_relayable
 from actions.labels import move_label
+from actions.route import docker_api
 from checks import guards, images, names, ports, state
 from checks.backups import check_backup
 from checks.capacity import SpaceNeed, judge_disk_after, judge_space
 from checks.inventory import judge_container_as_declared
 from checks.source import kept_name
-from engine.errors import CouldNotLookError
+from engine.errors import ActionError, CouldNotLookError
 from engine.model import ContainerFacts
 from engine.verdict import Judgement, passed
 from hosts.facts import HostFacts
@@ -60,23 +61,13 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
 
 
 def _changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:
-    """Return the changes of a container's writable layer; those of all that leave its host are read at once. Raises CouldNotLookError."""
-    leaving = [source_of(world, move.service)[1].name for move in world.scope.moves if move.source == host and _is_there(world, move.service)]
-    read = world.fleet.remembered(host, "changes", lambda: state.read_changes(world.fleet[host], [container, *leaving]))
-    found = read.get(container)
-    if found is None:
-        found = state.read_changes(world.fleet[host], [container])[container]
-    if isinstance(found, CouldNotLookError):
-        raise found
-    return found
-
-
-def _is_there(world: World, service: str) -> bool:
+    """Return the changes of a container's writable layer, asked of the engine itself; raises CouldNotLookError."""
+    doing = f"look for what changed in {container}"
     try:
-        source_of(world, service)
-    except CouldNotLookError:
-        return False
-    return True
+        with docker_api(world.fleet, host, doing) as api:
+            return state.changes_of(api.diff(container))
+    except ActionError as error:
+        raise CouldNotLookError(f"{error}. Try: ssh {host} docker diff {container}") from error
 
 
 def mount_rules(world: World, service: str) -> dict[str, str]:

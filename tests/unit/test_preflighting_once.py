@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
 
 from checks.state import Change
@@ -35,25 +36,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     fleet.close()
 
 
-def test_writable_layers_of_a_host_are_read_in_one_command(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that failed is told at its own service; forgotten facts are asked anew."""
-    asked: list[list[str]] = []
+def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the forwarded socket, without a command on the host; a container that is gone is told with the way to look."""
 
-    def read(host: Any, names: list[str]) -> dict[str, Any]:
-        asked.append(names)
-        return {name: CouldNotLookError("loki: no") if name == "loki" else (Change("A", f"/{name}"),) for name in names}
+    def changes(name: str) -> list[dict[str, Any]]:
+        if name == "gone":
+            raise docker.errors.NotFound("404", explanation="No such container: gone")
+        return [{"Path": f"/{name}", "Kind": 1}]
 
-    monkeypatch.setattr(preflighting.state, "read_changes", read)
+    monkeypatch.setattr(Fleet, "docker", lambda self, name: SimpleNamespace(api=SimpleNamespace(diff=changes)))
 
-    assert [preflighting._changes(world, "wf005", name)[0].path for name in ("redis", "n8n")] == ["/redis", "/n8n"]
-    with pytest.raises(CouldNotLookError, match="loki: no"):
-        preflighting._changes(world, "wf005", "loki")
-    assert len(asked) == 1
-    world.fleet.forget_facts("wf005")
-    preflighting._changes(world, "wf005", "redis")
-    assert len(asked) == 2
-    preflighting._changes(world, "wf005", "stranger")
-    assert asked[-1] == ["stranger"]
+    assert preflighting._changes(world, "wf005", "redis") == (Change("A", "/redis"),)
+    with pytest.raises(CouldNotLookError, match=r"No such container: gone.*ssh wf005 docker diff gone"):
+        preflighting._changes(world, "wf005", "gone")
 
 
 def test_paths_of_a_target_are_looked_at_in_one_command(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
