@@ -54,6 +54,7 @@ class JournalBook:
     progress: Progress | None = None
     counts: Counter[Verdict] = field(default_factory=Counter)
     _subject: str = field(default="", init=False)
+    _at: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         """Show the run's deeds as they are recorded."""
@@ -61,11 +62,12 @@ class JournalBook:
 
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show that a step begins."""
+        self._at = subject
         if self.progress:
             self.progress.begin(self.redact(subject), sentence, number, total)
 
     def _watch(self, record: Record) -> None:
-        if record.kind == "intent" and self.progress:
+        if record.kind == "intent" and self.progress and record.service in {None, self._at}:  # others go on beside it
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: Row) -> None:

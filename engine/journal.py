@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -120,6 +121,8 @@ class Run:
     writer: str = ""
     watchers: list[Callable[[Record], None]] = field(default_factory=list, init=False)
     """Called with each record once it is on disk; whatever they do must not fail."""
+    _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    """Deeds side by side write one chain."""
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down now.
@@ -127,13 +130,20 @@ class Run:
         Raises JournalError when it is not on disk, ValueError for a number that JSON lacks.
         """
         kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
+        with self._one:
+            record = self._append(at or self.journal.clock(), kind, _column(service), _column(key), clean)
+            for watch in self.watchers:
+                watch(record)
+        return record
+
+    def _append(self, at: datetime, kind: str, service: str | None, key: str | None, body: Any) -> Record:
         content = {
-            "run_id": self.id, "number": self.count + 1, "at": (at or self.journal.clock()).isoformat(timespec="microseconds"),
-            "kind": kind, "service": _column(service), "key": _column(key), "body": clean, "previous": self.head,
+            "run_id": self.id, "number": self.count + 1, "at": at.isoformat(timespec="microseconds"),
+            "kind": kind, "service": service, "key": key, "body": body, "previous": self.head,
             **({"writer": self.writer} if self.writer else {}),
         }  # fmt: skip
         digest = hash_of(content)
-        text = json.dumps(clean, ensure_ascii=True, separators=(",", ":"))
+        text = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
         try:
             seq = insert_record(self.journal.engine, {**content, "body": text, "hash": digest})
         except DatabaseError as error:
@@ -142,10 +152,7 @@ class Run:
                 "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again"
             ) from error
         self.head, self.count = digest, self.count + 1
-        record = Record(seq=seq, hash=digest, **content)
-        for watch in self.watchers:
-            watch(record)
-        return record
+        return Record(seq=seq, hash=digest, **content)
 
     def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode) -> None:
         """Record the end of the run, with the heads of all its chains so far and how much was redacted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ class Fleet:
         self._facts: dict[str, HostFacts | CouldNotLookError] = {}
         self._buried: dict[str, str] = {}
         self._answers: dict[str, dict[str, Any]] = {}
+        self._connecting = threading.Lock()
 
     def _host(self, name: str, ssh_config: Path | None) -> SshHost:
         pin = self._environment.hosts[name]
@@ -94,11 +96,17 @@ class Fleet:
         Raises UnreachableError, and RefusedError when another engine answers than the pinned one.
         """
         path = self[name].forward_socket(DOCKER_SOCKET)
-        if name not in self._docker:
-            client = connect(name, path)
-            refuse_other_engine(self._environment, name, client.info()["ID"])
-            self._docker[name] = client
+        with self._connecting:
+            if name not in self._docker:
+                client = connect(name, path)
+                refuse_other_engine(self._environment, name, client.info()["ID"])
+                self._docker[name] = client
         return self._docker[name]
+
+    def cut(self) -> None:
+        """End the commands that run on all hosts now."""
+        for host in self._hosts.values():
+            host.cut()
 
     def facts(self, name: str) -> HostFacts:
         """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking again."""

@@ -51,6 +51,12 @@ class SshHost:
         self._sockets: dict[str, Path] = {}
         self._become: tuple[str, ...] = ()
         self._lock = threading.RLock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def cut(self) -> None:
+        """End the commands that run now: who waits for one is told that it ended; the connection stays."""
+        for child in tuple(self._running):
+            child.kill()
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Run argv on the host and return its result; see `engine.model.Host`."""
@@ -65,6 +71,7 @@ class SshHost:
         started = time.monotonic()
         command = [*self._ssh(), self.name, shlex.join(argv)]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        self._running.add(child)
         try:
             out, error = child.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as expired:
@@ -75,6 +82,8 @@ class SshHost:
         except BaseException:
             _abandon(child)
             raise
+        finally:
+            self._running.discard(child)
         if child.returncode == SSH_FAILED and not self._alive():
             raise self._unreachable(error)
         return CommandResult(tuple(argv), child.returncode, out, error, time.monotonic() - started)
@@ -92,6 +101,7 @@ class SshHost:
             given.seek(0)
             command = [*self._ssh(), self.name, shlex.join(words)]
             child = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said, start_new_session=True)
+            self._running.add(child)
             output: Any = child.stdout
             timer = threading.Timer(timeout_s, child.kill)
             timer.daemon = True
@@ -104,6 +114,7 @@ class SshHost:
                     _refuse_ending(self.name, argv, child.wait(timeout=LAST_WORD_S), said, timeout_s)
                 raise
             finally:
+                self._running.discard(child)
                 timer.cancel()
                 _abandon(child)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Mirror:
     append: Append
     _waiting: dict[str, list[Line]] = field(default_factory=dict, init=False)
     _silent: set[str] = field(default_factory=set, init=False)
+    _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    """Deeds side by side write to the same hosts: what waits for one is sent once."""
 
     @property
     def id(self) -> str:
@@ -46,7 +49,13 @@ class Mirror:
 
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
-        record = self.run.record(kind, service=service, key=key, body=body, at=at)
+        with self._one:
+            record = self.run.record(kind, service=service, key=key, body=body, at=at)
+            self._pass_on(record)
+        return record
+
+    def _pass_on(self, record: Record) -> None:
+        kind = record.kind
         hosts = self.hosts_of.get(record.service or "", ()) if kind in MIRRORED else ()
         for host in hosts:
             self._waiting.setdefault(host, []).append(line_of(record, self.about))
@@ -54,7 +63,6 @@ class Mirror:
             self._send(hosts)
         elif kind in SENT_SOON:
             self._try_to_send([host for host in hosts if host not in self._silent])
-        return record
 
     def close(self) -> None:
         """Write what is left, and the heads of the run's chains, to all hosts; say which did not take it."""

@@ -8,6 +8,7 @@ from actions.aims import ProbeAim, choose_aim
 from actions.backups import TakeBackup
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
+from actions.drills import DRILLED, READ
 from actions.forwarders import wanted_forwarders
 from actions.hooks import RunHook
 from actions.images import ShipImage
@@ -86,6 +87,11 @@ def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
         drilling.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
     )
     return before if drilling.keeps_nothing(world, move.service) else (*before, drilling.drill_of(world, move, route, repository))
+
+
+def carrier_of(move: PlannedMove, key: str) -> str:
+    """Return the host that carries a deed before the window: a drill is its target's, all else reads from the source."""
+    return move.target if key in {DRILLED, READ} else move.source
 
 
 def route_of(world: World, move: PlannedMove, attempt: int) -> Route:

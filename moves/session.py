@@ -27,6 +27,7 @@ from hosts.checkout import read_commit
 from hosts.fleet import Fleet, open_hosts
 from moves.about import record_scope
 from moves.begun import as_begun, changed_since
+from moves.beside import Beside
 from moves.binding import record_plan
 from moves.burying import bury_targets, record_dead, stop_risen
 from moves.carriage import copies_live
@@ -39,7 +40,7 @@ from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
 from moves.progress import plain_progress
-from moves.recipe import AFTER_COMMIT, BEFORE_HOLD
+from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
 from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.telling import tell_people
 from moves.timing import Deadline
@@ -59,6 +60,7 @@ class Session:
     world: World
     book: JournalBook
     moves: Moves
+    beside: Beside
     gates: Gates
     waivers: Waivers
 
@@ -175,7 +177,10 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
             progress=progress,
             stand_ins=frozenset(begun.environment.stand_ins),
         )
-        yield Session(options=options, world=world, book=book, moves=_moves(world, command, options, buried), gates=gates, waivers=waivers)
+        moves = _moves(world, command, options, buried)
+        beside = Beside(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
+        stack.callback(beside.end)
+        yield Session(options=options, world=world, book=book, moves=moves, beside=beside, gates=gates, waivers=waivers)
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:

@@ -75,6 +75,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.self_contained_html = True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what goes on beside the rows before the evidence is drawn: its last deeds belong into it."""
+    if SESSION in session.config.stash:
+        session.config.stash[SESSION].beside.end()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close the connections, and seal the folder once pytest-html has written its page too."""
     if STACK in config.stash:

@@ -35,24 +35,24 @@ def test_configuration_is_kept(machine: str, session: Session, judge: Judge) -> 
 
 
 @pytest.mark.step("image-shipped")
-def test_image_is_on_the_target(move: RunningMove, judge: Judge) -> None:
+def test_image_is_on_the_target(move: RunningMove, session: Session, judge: Judge) -> None:
     """The service's very image is on its new host."""
-    judge(move.perform("image-shipped"))
+    judge(session.beside.perform(move.service, "image-shipped"))
 
 
 @pytest.mark.step("backup-taken")
-def test_backup_is_taken(move: RunningMove, judge: Judge) -> None:
+def test_backup_is_taken(move: RunningMove, session: Session, judge: Judge) -> None:
     """A logical export and an archive of its volumes are stored encrypted, away from the old host."""
-    judge(move.perform("backup-taken"))
+    judge(session.beside.perform(move.service, "backup-taken"))
 
 
 @pytest.mark.step("restore-drilled")
-def test_backup_was_restored_in_a_drill(move: RunningMove, judge: Judge) -> None:
+def test_backup_was_restored_in_a_drill(move: RunningMove, session: Session, judge: Judge) -> None:
     """The backup was restored on the new host, apart from everything, and holds what the service held."""
-    judge(move.perform("restore-drilled"))
+    judge(session.beside.perform(move.service, "restore-drilled"))
 
 
 @pytest.mark.step("backup-read")
-def test_backup_can_be_read_to_its_end(move: RunningMove, judge: Judge) -> None:
+def test_backup_can_be_read_to_its_end(move: RunningMove, session: Session, judge: Judge) -> None:
     """Where no drill is possible: every snapshot of the backup was read to its end."""
-    judge(move.perform("backup-read"))
+    judge(session.beside.perform(move.service, "backup-read"))
