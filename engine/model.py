@@ -121,7 +121,7 @@ class Fingerprint:
 class ContainerCommand:
     """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
 
-    `stdin` and `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes.
+    `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes.
     """
 
     argv: tuple[str, ...]

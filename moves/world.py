@@ -15,6 +15,7 @@ from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
 from engine.states import MoveState
 from hosts.credentials import resolve_secret
+from hosts.docker_exec import run_inside
 from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
@@ -121,10 +122,8 @@ class World:
         raise CouldNotLookError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
 
     def _inside(self, container: ContainerFacts, command: ContainerCommand) -> CommandResult:
-        """Run a reading command inside a container; its secrets travel over standard input."""
-        lines = "".join(f"{name}={value.reveal()}\n" for name, value in command.env.items()).encode()
-        argv = ["docker", "exec", "--env-file", "/dev/stdin", container.name, *command.argv]
-        return self.fleet[container.host].run(argv, stdin=lines, timeout_s=command.timeout_s)
+        """Run a reading command inside a container; its secrets travel in the request, on no command line."""
+        return run_inside(self.fleet.docker(container.host).api, container.host, container.name, command)
 
     def _files(self, container: ContainerFacts, root: str) -> Mapping[str, str]:
         mount = _mount_over(container, root)
