@@ -17,7 +17,8 @@ SERVICE: Final = "postgres"
 TARGET: Final = TARGETS[SERVICE]
 FLAGS: Final = ("--service", SERVICE)
 DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
-LEFT: Final = re.compile(r"The undo could not finish|nothing is undone after commit")
+AFTER_COMMIT: Final = "nothing is undone after commit"
+LEFT: Final = re.compile(rf"The undo could not finish|{AFTER_COMMIT}")
 DEADLINE_S: Final = 900.0
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
@@ -88,7 +89,9 @@ def _ends_well(name: str, key: str) -> None:
     undone, left = "Undone (" in ending.output, LEFT.search(ending.output)
     assert undone or left, ending.output[-4000:]
     assert killing.both_sides(SERVICE) != (True, True)
-    if not undone:
+    if AFTER_COMMIT in ending.output:
+        _goes_on_after_commit(ending)
+    elif not undone:
         assert ending.code == 5, "what is left to a person has an exit status of its own"
         assert f"nox -s rollback -- {SERVICE} --apply" in ending.output
         finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=600.0)
@@ -98,6 +101,15 @@ def _ends_well(name: str, key: str) -> None:
     if name != "source-rebooted":  # the application was rebooted too, and numbers anew
         assert killing.lost_writes(ending.acknowledged) == []
     assert killing.leftovers() == []
+
+
+def _goes_on_after_commit(ending: Ending) -> None:
+    """Assert that a move which a fault stopped after its commit serves on its target, ends by the command that was told, and can go back."""
+    assert killing.both_sides(SERVICE) == (False, True)
+    assert f"Retry: nox -s migrate -- --service {SERVICE} --apply" in ending.output
+    for words in (("migrate", "--apply", *FLAGS), ("rollback", SERVICE, "--apply")):
+        ended = at_hand.run_command(*words, "--lab", timeout_s=600.0)
+        assert ended.code == 0, ended.output[-4000:]
 
 
 def _went_through(name: str, ending: Ending) -> None:
