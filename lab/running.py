@@ -14,7 +14,7 @@ SOURCE: Final = "wf005"
 NETWORK: Final = "apps"
 READY_S: Final = 90
 HTTP: Final = "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; grep -q ' 200 ' <&3"
-WRITE: Final = "umask 077; mkdir -p $(dirname {path}); cat > {path}; chmod 0755 $(dirname {path}); chmod {mode} {path}"
+WRITE: Final = "umask 022; mkdir -p $(dirname {path}); umask 077; cat > {path}; chmod {mode} {path}"
 
 
 def run_container(arguments: tuple[str, ...], env: dict[str, str], *options: str) -> None:
@@ -25,7 +25,7 @@ def run_container(arguments: tuple[str, ...], env: dict[str, str], *options: str
 
 
 def write_file(path: str, content: bytes, mode: str = "0644") -> None:
-    """Write a file on the source host, below a directory that everybody may read."""
+    """Write a file on the source host, below directories that everybody may read."""
     ssh(SOURCE, WRITE.format(path=path, mode=mode), stdin=content)
 
 

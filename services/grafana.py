@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "prove
 DEFAULT_QUERIES: Final = {"prometheus": "up", "loki": '{job=~".+"}'}
 """What is asked of a data source that no panel uses."""
 SINCE: Final = "now-6h"
+OWN: Final = re.compile(r"--|grafana$|\$")
+"""Grafana's own sources (`-- Mixed --`, `-- Dashboard --`, `grafana`), and a dashboard's variable."""
+
 EXPORT: Final = r"""
 set -eu
 ask() {
@@ -73,7 +77,9 @@ class Product:
             return failed(f"{at.where}: {wrong}. Expected: a dashboard saved, read back and deleted")
         sources = api.get("/api/datasources")
         queries = _panel_queries(api)
-        problems = [text for source in sources if (text := _source_problem(api, source, queries.get(str(source["uid"]))))]
+        known = {str(source["uid"]) for source in sources}
+        problems = [f"{where} asks data source {uid}, which is not there" for uid, (where, _) in queries.items() if uid not in known]
+        problems += [text for source in sources if (text := _source_problem(api, source, queries.get(str(source["uid"]))))]
         if problems:
             return failed(f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems))
         asked = sum(str(source["uid"]) in queries for source in sources)
@@ -159,7 +165,7 @@ def _panel_queries(api: JsonApi) -> dict[str, tuple[str, dict[str, Any]]]:
         for panel in _panels(dashboard):
             for target in panel.get("targets") or ():
                 uid = str((target.get("datasource") or panel.get("datasource") or {}).get("uid") or "")
-                if uid and target.get("expr") and "$" not in str(target["expr"]):
+                if uid and not OWN.match(uid) and target.get("expr") and "$" not in str(target["expr"]):
                     queries.setdefault(uid, (f"panel {panel.get('title')} of {item['title']}", target))
     return queries
 

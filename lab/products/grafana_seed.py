@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import requests
 
+from lab.settings import LabError
+
 DASHBOARDS: Final = 8
 DEADLINE_S: Final = 30
 FOLDER: Final = "shop-folder"
@@ -31,9 +33,12 @@ def provisioning(kinds: tuple[str, ...]) -> str:
 
 
 def make_dashboards(base_url: str, admin_password: str, kinds: tuple[str, ...]) -> None:
-    """Fill a new Grafana; raises requests.HTTPError."""
+    """Fill a new Grafana whose data sources were provisioned; raises requests.HTTPError, and LabError when one of them is not there."""
     session = requests.Session()
     session.auth = ("admin", admin_password)
+    there = session.get(f"{base_url}/api/datasources", timeout=DEADLINE_S).json()
+    if missing := set(kinds) - {source["uid"] for source in there}:
+        raise LabError(f"grafana: data sources {', '.join(sorted(missing))} are not there. Expected: as provisioned")
     _post(session, f"{base_url}/api/folders", {"uid": FOLDER, "title": "Shop"})
     for i in range(1, DASHBOARDS + 1):
         _post(session, f"{base_url}/api/dashboards/db", {"dashboard": _dashboard(i, kinds), "folderUid": FOLDER, "overwrite": False})

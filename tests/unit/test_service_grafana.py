@@ -67,6 +67,7 @@ def test_a_panels_own_query_is_asked_of_its_source(monkeypatch: pytest.MonkeyPat
             "data source Prometheus (http://prometheus:9090): health 400",
         ),
         ({"POST /api/ds/query": (200, _frames([], []))}, "panel Up of Shop: no value"),
+        ({"GET /api/datasources": (200, [])}, "panel Up of Shop asks data source prom, which is not there"),
         ({"POST /api/ds/query": (502, {"results": {}})}, "panel Up of Shop: 502"),
         ({"POST /api/dashboards/db": (500, {"message": "attempt to write a readonly database"})}, "readonly database"),
     ],
