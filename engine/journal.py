@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,8 +66,15 @@ class Journal:
         run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), **about})
         return run
 
-    def records(self, *, run_id: str | None = None, kind: str | None = None, service: str | None = None, until: int | None = None) -> list[Record]:
-        """Return records in the order in which they were written; `until` is the seq of the last that counts."""
+    def records(
+        self,
+        *,
+        run_id: str | None = None,
+        kind: str | Collection[str] | None = None,
+        service: str | None = None,
+        until: int | None = None,
+    ) -> list[Record]:
+        """Return records, of one kind or several, in the order in which they were written; `until` is the seq of the last that counts."""
         return self._select(_query(run_id=run_id, kind=kind, service=service, until=until).order_by(RECORDS.c.seq))
 
     def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
@@ -94,11 +101,13 @@ class Journal:
         return str(record.body["state"]) if record else "planned"
 
 
-def _query(*, until: int | None, **equal: str | None) -> Select[Any]:
+def _query(*, until: int | None, **wanted: str | Collection[str] | None) -> Select[Any]:
     query = select(RECORDS)
-    for column, value in equal.items():
-        if value is not None:
+    for column, value in wanted.items():
+        if isinstance(value, str):
             query = query.where(RECORDS.c[column] == value)
+        elif value is not None:
+            query = query.where(RECORDS.c[column].in_(value))
     return query if until is None else query.where(RECORDS.c.seq <= until)
 
 

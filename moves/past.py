@@ -15,11 +15,23 @@ AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
 """A move that needed a person is begun again only with `--again`, as a new attempt."""
 
 
+ATTEMPT: Final = ("move_state", "intent", "outcome", "undo_outcome")
+"""The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
+
+
+def settled_states(journal: Journal) -> dict[str, MoveState]:
+    """Return where each move that was begun stands, or stood when it came to need a person."""
+    states: dict[str, list[MoveState]] = {}
+    for record in journal.records(kind="move_state"):
+        states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
+    return {service: Past(state=passed[-1], before=passed[-2]).settled for service, passed in states.items()}
+
+
 def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
     """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
     state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
     seen = _Seen()
-    for record in journal.records(service=service):
+    for record in journal.records(kind=ATTEMPT, service=service):
         if record.kind == "move_state":
             state, before = MoveState(record.body["state"]), state
             if state in ENDS_ATTEMPT or (before, state) == AGAIN:
@@ -47,7 +59,7 @@ def read_return(journal: Journal, service: str) -> Past:
     """
     forward = read_past(journal, service)
     seen, before, last = _Seen(), forward.state, MoveState.PLANNED
-    for record in journal.records(service=service):
+    for record in journal.records(kind=ATTEMPT, service=service):
         if record.kind == "move_state":
             state = MoveState(record.body["state"])
             if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:

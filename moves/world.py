@@ -20,7 +20,7 @@ from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
 from moves.mirroring import Mirror
-from moves.past import read_past
+from moves.past import settled_states
 from moves.progress import plain_progress
 from services.registry import product
 
@@ -160,8 +160,9 @@ class World:
 def where_now(scope: Scope, journal: Journal | None) -> dict[str, str]:
     """Return on which host each service is now, by the journal; without one nothing was moved yet."""
     places = {name: entry.host for name, entry in scope.services.items()}
+    states = settled_states(journal) if journal else {}
     for move in scope.plan.moves:
-        if journal and move.service in places and read_past(journal, move.service).settled in ON_TARGET:
+        if move.service in places and states.get(move.service) in ON_TARGET:
             places[move.service] = move.target
     return places
 

@@ -13,7 +13,7 @@ from engine.model import Fingerprint, Holds, MountFacts, Part
 from engine.scope import build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
-from moves.past import read_past, read_return
+from moves.past import read_past, read_return, settled_states
 from moves.world import World, _mount_over, container_address, main_port, part_body, part_of, speakable
 from tests.unit.making_facts import make_container
 from tests.unit.making_files import make_environment, make_inventory, make_plan
@@ -229,3 +229,26 @@ def test_names_that_look_like_secrets_are_not_written_down() -> None:
 
     assert speakable(open_, Redactor()) is open_
     assert speakable(secret, Redactor()) == Part(2, "d" * 64, Holds.AT_CUTOVER)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        (),
+        ("in_progress",),
+        ("in_progress", "undone", "in_progress", "committed"),
+        ("in_progress", "committed", "needs_person"),
+        ("in_progress", "needs_person"),
+        ("in_progress", "committed", "done", "rolling_back", "returned", "rolled_back"),
+    ],
+)
+def test_all_moves_settled_states_at_once_are_those_of_each(journal: Journal, run: Run, states: tuple[str, ...]) -> None:
+    """Where services are now needs no more than the states."""
+    for state in states:
+        run.record("move_state", service="redis", body={"state": state})
+    run.record("move_state", service="n8n", body={"state": "in_progress"})
+
+    settled = settled_states(journal)
+
+    assert settled.get("redis", MoveState.PLANNED) is read_past(journal, "redis").settled
+    assert settled["n8n"] is MoveState.IN_PROGRESS
