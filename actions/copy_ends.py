@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +17,13 @@ from pathlib import PurePosixPath
 from typing import IO, Final
 
 from actions.places import DataPlace
-from actions.route import Route, helper_name, run_checked
+from actions.route import Route, checked, docker_api, helper_name, inspect_container, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import Channel, Peer, channel_of, close_channel, make_channel, shell_line
 from checks.names import PathFacts, read_paths
-from engine.model import CommandResult
+from engine.model import CommandResult, ContainerCommand
+from engine.product import LABEL_MOVE
+from hosts.docker_exec import run_inside
 from hosts.toolbox import PROGRAM, PROGRAM_AT
 
 ROLE: Final = "copy"
@@ -54,7 +56,7 @@ for comm in /proc/[0-9]*/comm; do
 done
 echo "$found"
 """
-LINKED: Final = 'find "$1" -type f -links +1 -print -quit 2>/dev/null; true'
+LINKED: Final = 'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
 LONGEST_LOOK_S: Final = 600.0
 SAVE: Final = f"cat > {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
 WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
@@ -70,7 +72,7 @@ class CopyEnds:
     peer: Peer
     make_place: Callable[[DataPlace, Mapping[str, PathFacts]], None] = field(repr=False, compare=False)
     linked: dict[int, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What `has_links` said of places after a pass; it counts for the next pass only."""
+    """What `with_links` said of places after a pass; it counts for the next pass only."""
 
     @cached_property
     def kinds(self) -> dict[str, PathFacts]:
@@ -132,14 +134,18 @@ class CopyEnds:
             return all(pool.map(lambda host: self._strays(host) is not None, hosts))
 
     def _strays(self, host: str) -> int | None:
-        words = ["docker", "exec", self.name, "sh", "-c", WHOLE + END_STRAYS]
-        answer = self.route.fleet[host].run(words, timeout_s=START_S)
+        answer = self._run(host, ["sh", "-c", WHOLE + END_STRAYS], START_S)
         return None if answer.exit_code else int(answer.text or 0)
+
+    def _run(self, host: str, argv: list[str], timeout_s: float) -> CommandResult:
+        """Run argv in an end, asked of the engine itself."""
+        with docker_api(self.route.fleet, host, f"run {argv[0]} in {self.name}") as api:
+            return run_inside(api, host, self.name, ContainerCommand(tuple(argv), timeout_s))
 
     def runs(self, host: str) -> bool:
         """Return whether this move's end on a host runs."""
-        argv = ["docker", "inspect", "-f", '{{.State.Running}} {{index .Config.Labels "longshore.move"}}', self.name]
-        return self.route.fleet[host].run(argv, timeout_s=20.0).text.split() == ["true", self.route.move_label]
+        there = inspect_container(self.route.fleet, host, self.name)
+        return bool(there and there["State"]["Running"] and (there["Config"].get("Labels") or {}).get(LABEL_MOVE) == self.route.move_label)
 
     def remove(self) -> None:
         """Remove both ends, with all that still runs in them, and the key; what can't be reached does not keep the rest."""
@@ -151,12 +157,17 @@ class CopyEnds:
 
     def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S) -> CommandResult:
         """Run argv in an end; a non-zero exit is an ActionError."""
-        words = ["docker", "exec", *(["-i"] if stdin else []), self.name, *argv]
-        return run_checked(self.route.fleet, host, words, doing=f"run {argv[0]} in {self.name}", stdin=stdin, timeout_s=timeout_s)
+        doing = f"run {argv[0]} in {self.name}"
+        if not stdin:
+            return checked(self._run(host, argv, timeout_s), host, doing)
+        return run_checked(self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], doing=doing, stdin=stdin, timeout_s=timeout_s)
 
-    def has_links(self, position: int) -> bool:
-        """Return whether files of a place on the target have further names."""
-        return bool(self.inside(self.route.target, ["sh", "-c", LINKED, "linked", self.at(position)], timeout_s=LONGEST_LOOK_S).text.strip())
+    def with_links(self, positions: Iterable[int]) -> set[int]:
+        """Return the places in which files of the target have further names."""
+        wanted = tuple(positions)
+        argv = ["sh", "-c", LINKED, "linked", *(self.at(position) for position in wanted)]
+        told = self.inside(self.route.target, argv, timeout_s=LONGEST_LOOK_S).text.split()
+        return {position for position, answer in zip(wanted, told, strict=True) if answer == "yes"}
 
     @contextmanager
     def streaming(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = LONGEST_COPY_S) -> Iterator[IO[bytes]]:

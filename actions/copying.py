@@ -109,7 +109,8 @@ class Copying:
         for position, (said, _) in enumerate(answers):
             self._judge(said, position, live=live)
         if live:
-            self.ends.linked.update({position: self.ends.has_links(position) for position in positions})
+            linked = self.ends.with_links(positions)
+            self.ends.linked.update({position: position in linked for position in positions})
         return summed(time.monotonic() - started, (said for said, _ in answers), sum(cuts for _, cuts in answers))
 
     def _shared(self, places: int) -> Copying:
@@ -151,7 +152,7 @@ class Copying:
         if known is not None and not again:
             return known
         try:
-            return self.ends.has_links(position)
+            return bool(self.ends.with_links([position]))
         except CouldNotLookError:
             return True
 
@@ -228,7 +229,10 @@ def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
     places = [ends.at(position) for position in range(len(ends.places))]
     folders = [f"/data/{position}" for position in range(len(ends.places))]
     source, target = ends.route.source, ends.route.target
-    have, there = (_numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text) for host in (source, target))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        have, there = pool.map(
+            lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text), (source, target)
+        )
     rooms: dict[str, Room] = {}
     lines = ends.inside(target, ["sh", "-c", FREE, "free", *folders]).text.splitlines()
     for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):

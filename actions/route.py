@@ -95,7 +95,11 @@ def refuse_under_container(route: Route) -> None:
 
 def run_checked(fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S) -> CommandResult:
     """Run argv on a host; a non-zero exit is an ActionError with the last lines of stderr."""
-    result = fleet[host].run(argv, stdin=stdin, timeout_s=timeout_s)
+    return checked(fleet[host].run(argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+
+
+def checked(result: CommandResult, host: str, doing: str) -> CommandResult:
+    """Return a command's result; a non-zero exit is an ActionError with the last lines of stderr."""
     if result.exit_code != 0:
         said = " / ".join((result.error_text or result.text).splitlines()[-4:])
         raise ActionError(f"{host}: {doing} failed (exit {result.exit_code}): {said}")

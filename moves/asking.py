@@ -12,7 +12,7 @@ from engine.model import Note
 from engine.verdict import Effect, Judgement, Verdict, unknown
 
 FIRST_SLEEP_S: Final = 0.1
-LONGEST_SLEEP_S: Final = 3.0
+LONGEST_SLEEP_S: Final = 1.0
 
 
 @dataclass(frozen=True)

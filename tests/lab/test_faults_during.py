@@ -101,6 +101,8 @@ def _ends_well(name: str, key: str) -> None:
     if name != "source-rebooted":  # the application was rebooted too, and numbers anew
         assert killing.lost_writes(ending.acknowledged) == []
     assert killing.leftovers() == []
+    if AFTER_COMMIT in ending.output:
+        at_hand.prepared_lab()  # what was rolled back is moved again only when a person says so
 
 
 def _goes_on_after_commit(ending: Ending) -> None:

@@ -54,7 +54,7 @@ def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple
 
     monkeypatch.setattr(Copying, "_run", run)
     route = SimpleNamespace(source="wf005", target="wf002")
-    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, has_links=lambda _position: False)
+    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, with_links=lambda _positions: set())
     return Copying(ends, PassWords())
 
 
@@ -102,7 +102,7 @@ def test_files_with_further_names_are_not_written_in_their_place(
     """A name that left its group would be written over through the others; what was seen after the pass before counts once."""
     one = _copying(monkeypatch, clock, [(DONE, 1)], 1.0)
     one.ends.linked.update(before)
-    monkeypatch.setattr(one.ends, "has_links", lambda _position: now)
+    monkeypatch.setattr(one.ends, "with_links", lambda positions: set(positions) if now else set())
     used = _watched(monkeypatch)
     one.copy_place(0, Progress(0, lambda _: None))
 
@@ -117,7 +117,7 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: 
     def unreachable(_position: int) -> bool:
         raise UnreachableError("wf002: no answer")
 
-    monkeypatch.setattr(one.ends, "has_links", unreachable)
+    monkeypatch.setattr(one.ends, "with_links", unreachable)
     used = _watched(monkeypatch)
     one.copy_place(0, Progress(0, lambda _: None))
 

@@ -44,6 +44,7 @@ def _smoke(options: dict[str, Any] | None = None) -> Judgement:
 
 def test_a_session_that_still_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """STARTING is on its way; no message is sent, and the text says that a person sends one."""
+    monkeypatch.setattr("services.waha.WORKING_DEADLINE_S", 60.0)
     answers = Answers(monkeypatch, _table([_session(status="STARTING")], [_session()]))
     seen = _smoke()
 
