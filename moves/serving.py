@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -50,20 +51,28 @@ def judge_source_serves(world: World, service: str) -> Judgement:
 
 
 class SourcesServing:
-    """Whether each service of a run serves on its old host: asked side by side at the first question, told one by one."""
+    """Whether each service of a run serves on its old host: asked side by side, also while other rows are told."""
 
     def __init__(self, world: World) -> None:
         """Ask nothing yet."""
         self._world = world
+        self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")
         self._answers: dict[str, Future[Judgement]] = {}
 
+    def ask(self, services: Iterable[str]) -> None:
+        """Begin to ask these services, in this order."""
+        for service in services:
+            if service not in self._answers:
+                self._answers[service] = self._pool.submit(judge_source_serves, self._world, service)
+
     def judge(self, service: str) -> Judgement:
-        """Return the answer about one service; raises what its looking raised."""
-        if not self._answers:
-            services = [move.service for move in self._world.scope.moves]
-            with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
-                self._answers = {name: pool.submit(judge_source_serves, self._world, name) for name in services}
+        """Return the answer about one service once it is there; raises what its looking raised."""
+        self.ask([service])
         return self._answers[service].result()
+
+    def end(self) -> None:
+        """Ask nothing more; who is asked just now answers first."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def judge_target_serves(world: World, service: str) -> Judgement:

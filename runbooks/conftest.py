@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,9 +203,13 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 
 
 @pytest.fixture(scope="session")
-def serving(pytestconfig: pytest.Config) -> SourcesServing:
-    """Ask all services side by side whether they work on their old hosts."""
-    return SourcesServing(pytestconfig.stash[SESSION].world)
+def serving(request: pytest.FixtureRequest) -> Iterator[SourcesServing]:
+    """Ask the services that a row asks for side by side, from the first row on: they take longest."""
+    found = SourcesServing(request.config.stash[SESSION].world)
+    asking = [item for item in request.session.items if "serving" in getattr(item, "fixturenames", ())]
+    found.ask(str(item.callspec.params["move"]) for item in asking if isinstance(item, pytest.Function))
+    yield found
+    found.end()
 
 
 @pytest.fixture(scope="session")

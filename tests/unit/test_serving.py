@@ -32,6 +32,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
     monkeypatch.setattr(serving, "judge_source_serves", answer)
     world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
     sources = SourcesServing(world)
+    sources.ask(NAMES)
 
     assert sources.judge("postgres").text == "postgres serves"
     assert sources.judge("minio").text == "not ready"
@@ -39,6 +40,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
         with pytest.raises(UnreachableError, match="wf005: no answer"):
             sources.judge("redis")
     assert sorted(asked) == sorted(NAMES)
+    sources.end()
 
 
 def test_no_secret_is_lost_that_is_learnt_side_by_side() -> None:

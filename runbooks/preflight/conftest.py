@@ -1,0 +1,13 @@
+"""What preflight begins with, and tells later."""
+
+from __future__ import annotations
+
+import pytest
+
+from moves.serving import SourcesServing
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _asked_from_the_first_row_on(serving: SourcesServing) -> SourcesServing:
+    """Let the services answer while the rows about hosts are told."""
+    return serving
