@@ -34,6 +34,8 @@ for place in "$@"; do
   else echo "0 0"; fi
 done
 """
+HOLES: Final = r"""find "$@" -type f -size +4k -printf '%S\n' 2>/dev/null | awk '$1 < 1 { print "holes"; exit }'"""
+"""Of a file without holes as much is allocated as it is long, or more. find(1), %S."""
 FREE: Final = 'for place in "$@"; do df -B1 --output=avail,iavail,itotal,source "$place" | tail -n 1; done'
 MIB: Final = 1 << 20
 SPEED_TEST_BYTES: Final = 16 * MIB
@@ -253,6 +255,12 @@ def missing_room(ends: CopyEnds) -> str:
     """Return what the target's file systems lack for the rest of the copy, empty when it fits."""
     rooms, _ = read_room(ends)
     return "; ".join(text for room in rooms if (text := room.missing()))
+
+
+def has_holes(ends: CopyEnds) -> bool:
+    """Return whether a file of the source has holes, or is stored in less room than it is long."""
+    places = [ends.at(position) for position in range(len(ends.places))]
+    return bool(ends.inside(ends.route.source, ["sh", "-c", HOLES, "holes", *places], timeout_s=MEASURE_S).text.strip())
 
 
 def measure_compression(ends: CopyEnds, limit_mb_s: float | None) -> tuple[bool, str]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-KEEP: Final = ("-aHAXS", "--numeric-ids", "--partial")
+KEEP: Final = ("-aHAX", "--numeric-ids", "--partial")
 """Everything of an entry travels, and a cut pass goes on where it stopped. rsync(1)."""
+SPARSE: Final = "--sparse"
+"""Holes stay holes. rsync then writes every file in pieces of 1 KiB (its fileio.c, SPARSE_WRITE_SIZE), so only where there are holes."""
 IN_PLACE: Final = "--inplace"
 """A file is written where it lies, so that a second pass writes only what changed of it. Never where files of the target share
 their content: a name that left the group on the source would be written over through the others (found by a property test)."""
@@ -55,12 +57,14 @@ class PassWords:
     limit_mb_s: float | None = None
     checksum: bool = False
     in_place: bool = True
+    sparse: bool = True
     only_listed: bool = False  # paths from standard input, zero between them
 
     def words(self) -> list[str]:
         """Return rsync's options."""
         words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *TELL]
         words += [IN_PLACE] if self.in_place else []
+        words += [SPARSE] if self.sparse else []
         words += ["--delete"] if self.delete and not self.only_listed else []
         words += ["--compress", "--compress-choice=zstd", "--compress-level=1"] if self.compress else []
         words += [f"--bwlimit={max(1, round(self.limit_mb_s * 1e6 / 1024))}"] if self.limit_mb_s else []

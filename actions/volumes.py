@@ -11,12 +11,12 @@ from typing import Final
 import docker.errors
 
 from actions.copy_ends import LONGEST_COPY_S, PURPOSE, ROLE, CopyEnds
-from actions.copying import Copying, measure_compression, read_room
+from actions.copying import Copying, has_holes, measure_compression, read_room
 from actions.labels import labels
 from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth, refuse_occupied
 from actions.proof import Level, ProveVolumes, Proving
 from actions.route import Route, docker_api, refuse_under_container, run_checked
-from actions.rsync import KEEP, TO_THE_NANOSECOND, CopyPass, PassWords
+from actions.rsync import KEEP, SPARSE, TO_THE_NANOSECOND, CopyPass, PassWords
 from actions.toolbox import remove_helpers
 from actions.transfers import Peer
 from checks.names import MARKER_SUFFIX, PathFacts, read_paths
@@ -27,7 +27,7 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "ProveVolumes"]
 
-RSYNC: Final = ("rsync", *KEEP, TO_THE_NANOSECOND, "--stats", "--no-human-readable")
+RSYNC: Final = ("rsync", *KEEP, SPARSE, TO_THE_NANOSECOND, "--stats", "--no-human-readable")
 """A copy on one host."""
 START_S: Final = 3.0
 COPY_BYTES_PER_S: Final = 50e6
@@ -71,8 +71,9 @@ class CopyVolumes:
 
     def copying(self, doing: str) -> Copying:
         """Return how the passes are run, with what was measured about the link."""
-        words = PassWords(compress=bool(self._learnt.get("compress")), limit_mb_s=self.limits.bandwidth_mb_s)
-        return Copying(self.ends, words, int(self._learnt.get("total_bytes", 0)), self.tell, doing)
+        learnt = self._learnt
+        words = PassWords(compress=bool(learnt.get("compress")), sparse=bool(learnt.get("sparse", True)), limit_mb_s=self.limits.bandwidth_mb_s)
+        return Copying(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
 
     def proving(self) -> Proving:
         """Return how both sides are read."""
@@ -104,13 +105,13 @@ class CopyVolumes:
         note["size_bytes"] = done.size_bytes
 
     def begin(self, note: Note) -> None:
-        """See that the data fits on the target, and measure what the link and the data are like."""
+        """See that the data fits on the target, and find out what the link and the data are like."""
         rooms, note["total_bytes"] = read_room(self.ends)
         missing = "; ".join(text for room in rooms if (text := room.missing()))
         if missing:
             raise ActionError(f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h")
         compress, note["link"] = measure_compression(self.ends, self.limits.bandwidth_mb_s)
-        self._learnt.update(compress=int(compress), total_bytes=note["total_bytes"])
+        self._learnt.update(compress=int(compress), total_bytes=note["total_bytes"], sparse=int(has_holes(self.ends)))
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each place was copied to its end; whether it is the same is prove-volumes' question."""

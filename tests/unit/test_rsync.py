@@ -102,9 +102,10 @@ def test_progress_is_read() -> None:
 def test_words_say_what_travels() -> None:
     """Everything of an entry; a list of paths is no whole tree, so nothing else is deleted."""
     words = PassWords(compress=True, limit_mb_s=50, checksum=True).words()
-    assert {"-aHAXS", "--numeric-ids", "--inplace", "--partial", "--delete", "--checksum", "--bwlimit=48828"} <= set(words)
+    assert {"-aHAX", "--sparse", "--numeric-ids", "--inplace", "--partial", "--delete", "--checksum", "--bwlimit=48828"} <= set(words)
     assert "--compress-choice=zstd" in words
     assert "--inplace" not in PassWords(in_place=False).words()
+    assert "--sparse" not in PassWords(sparse=False).words()
     listed = PassWords(only_listed=True).words()
     assert {"--files-from=-", "--from0", "--delete-missing-args"} <= set(listed)
     assert "--delete" not in listed
