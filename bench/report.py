@@ -129,7 +129,7 @@ def _many_rows(folder: Path) -> Run:
     journal = Journal.open(folder / "bench.sqlite", redactor=Redactor())
     event.listen(journal.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     journal.engine.dispose()
-    about = {"environment": "lab", "plan_digest": "d" * 64, "operator": "bench", "version": "0", "commit": "0", "argv": []}
+    about: dict[str, Any] = {"environment": "lab", "plan_digest": "d" * 64, "operator": "bench", "version": "0", "commit": "0", "argv": []}
     run = journal.start_run(command="validate", **about)
     services = [f"service-{number:02d}" for number in range(SERVICES)]
     moves = [{"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy", "hold": "none"} for one in services]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
+from engine.joined import exit_code, is_joined, joined_of
 from engine.journal import Record
 from engine.language import language_of
 from engine.options import add_flags, read_options
@@ -25,7 +27,7 @@ LATEST: Final = "latest"
 def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
-    parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, or the begin of a run's id or of its folder's name")
+    parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a run of shards, or the begin of an id or folder")
     parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
@@ -41,7 +43,18 @@ def main(argv: list[str]) -> int:
     if paths.altered:
         print(f"Do not approve this run: {BACKUP}", file=sys.stderr)
         return ExitCode.FAILED
-    return ExitCode.OK
+    return _verdict_of_shards(journal.records(run_id=run.run_id))
+
+
+def _verdict_of_shards(records: Sequence[Record]) -> ExitCode:
+    """Print what a run of shards comes to, for no single one of them says it, and return its exit status; of any other run OK."""
+    if not is_joined(records):
+        return ExitCode.OK
+    joined, code = joined_of(records), exit_code(records)
+    for number in joined.missing:
+        print(f"UNKNOWN: {joined.why_missing(number)}. Run it again: --shard {number}/{joined.of} --run-name {joined.name}")
+    print(f"run {joined.name}: {joined.of - len(joined.missing)} of {joined.of} shards ended; exit status {code.value} ({code.name})")
+    return code
 
 
 def find_run(runs: list[Record], asked: str, where: str) -> Record:
@@ -51,7 +64,8 @@ def find_run(runs: list[Record], asked: str, where: str) -> Record:
     if name == LATEST or command != name:
         found = [run for run in runs if name == LATEST or run.body.get("command") == command][-1:]
     else:
-        found = [run for run in runs if name and (run.run_id.startswith(name) or folder_name(run).startswith(name))]
+        named = [run for run in runs if name and run.body.get("run_name") == name][-1:]
+        found = named or [run for run in runs if name and (run.run_id.startswith(name) or folder_name(run).startswith(name))]
     if len(found) == 1:
         return found[0]
     known = ", ".join(folder_name(run) for run in (found or runs)[-5:]) or "none"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -80,6 +81,12 @@ class JournalBook:
             self._subject = row.subject
             self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
+
+    def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
+        """Record what a worker recorded, and count what it redacted."""
+        for one in records:
+            self.run.record(one["kind"], service=one["service"], key=one["key"], body=one["body"], at=datetime.fromisoformat(one["at"]))
+        self.journal.redactor.count_removed(redacted)
 
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""

@@ -10,6 +10,7 @@
     │   │   └── BuriedError   a person said that the host is dead: nobody asks it any more
     │   └── DeadlineError     no answer in time
     ├── JournalError          the journal can't be written: nothing more may be done
+    │   └── TakenError        another process wrote a record at this very place of the chain
     └── ActionError           a deed failed
         └── NeedsPersonError  an undo failed: the message holds the commands left (exit 5)
 
@@ -62,6 +63,10 @@ class DeadlineError(CouldNotLookError):
 
 class JournalError(LongshoreError):
     """A record is not on disk, so what comes after it must not be done."""
+
+
+class TakenError(JournalError):
+    """Another process wrote a record at this very place of the chain: it goes on, this one does not."""
 
 
 class ActionError(LongshoreError):

@@ -18,9 +18,9 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Engine, Select, func, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from engine.errors import JournalError
+from engine.errors import JournalError, TakenError
 from engine.place import Place, file_place
 from engine.record import FIRST_PREVIOUS, Record, chain_problems, exact, hash_of
 from engine.secret import Redactor
@@ -59,9 +59,12 @@ class Journal:
             redactor.register(secret)
         return cls(open_store(place), redactor, clock, place.text)
 
-    def start_run(self, **about: Any) -> Run:
-        """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …)."""
-        run = Run(self, str(uuid4()))
+    def start_run(self, *, run_id: str | None = None, **about: Any) -> Run:
+        """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …).
+
+        Raises TakenError when a run of that id was started before.
+        """
+        run = Run(self, run_id or str(uuid4()))
         machine = f"{platform.system()} {platform.release()} {platform.machine()}"
         run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), **about})
         return run
@@ -136,7 +139,7 @@ class Run:
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down now.
 
-        Raises JournalError when it is not on disk, ValueError for a number that JSON lacks.
+        Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a number that JSON lacks.
         """
         kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
         with self._one:
@@ -156,20 +159,21 @@ class Run:
         try:
             seq = insert_record(self.journal.engine, {**content, "body": text, "hash": digest})
         except DatabaseError as error:
-            raise JournalError(
+            raise (TakenError if isinstance(error, IntegrityError) else JournalError)(
                 f"{self.journal.where}: record {self.count + 1} ({kind}) can't be written: {error.orig}. "
                 "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again"
             ) from error
         self.head, self.count = digest, self.count + 1
         return Record(seq=seq, hash=digest, **content)
 
-    def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode) -> None:
-        """Record the end of the run, with the heads of all its chains so far and how much was redacted."""
+    def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode, *, redacted: int | None = None) -> None:
+        """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too: `redacted`)."""
+        removed = self.journal.redactor.removed if redacted is None else redacted
         self.record(
             "run_ended",
             body={
                 "verdict_counts": dict(verdict_counts), "exit_code": exit_code.value, "exit_name": exit_code.name,
-                "chain_head": self.head, "heads": self.journal.heads(self.id), "redacted": self.journal.redactor.removed,
+                "chain_head": self.head, "heads": self.journal.heads(self.id), "redacted": removed,
                 "utc_offset_s": _utc_offset_s(),
             },
         )  # fmt: skip

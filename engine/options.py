@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.language import ORIGINAL, language_of
 from engine.place import VARIABLE, Place, place_of
 from engine.secret import Secret
+from engine.shards import PIPELINE, Shard, read_shard
 
 LAB: Final = "lab"
 
@@ -42,6 +43,8 @@ FLAGS: Final = (
     Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
     Flag("--lang", "store", "language of screen and page: en or pt-BR"),
     Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there"),
+    Flag("--shard", "store", "only this part of a phase that reads, by host: I/N, e.g. 3/8; all parts write one run"),
+    Flag("--run-name", "store", f"the name by which the shards of a run find each other; in a GitLab pipeline {PIPELINE} gives one"),
     Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it"),
 )
 
@@ -73,6 +76,7 @@ class Options:
     lang: str = ORIGINAL
     state: Secret | None = None
     waivers: Path | None = None
+    shard: Shard | None = None
 
     @property
     def place(self) -> Place:
@@ -114,6 +118,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         lang=language_of(get("lang") or ORIGINAL).code,
         state=Secret(state) if state else None,
         waivers=Path(get("waivers")) if get("waivers") else None,
+        shard=read_shard(get("shard"), get("run_name"), os.environ),
     )
 
 

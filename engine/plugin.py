@@ -1,4 +1,4 @@
-"""The only pytest code: options, order, verdicts and rows. It knows neither hosts nor products.
+"""The pytest code: options, order, verdicts and rows. It knows neither hosts nor products.
 
 A runbook's step is a test function marked with `step(key)`, one phase and one effect. Its verdict comes from what it
 handed to `judge` and from how it ended; see `engine.saga.judgement_of_error`. The composition root (runbooks/conftest.py)
@@ -7,7 +7,7 @@ puts a `Book` into the config's stash: where rows go.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import pytest
@@ -15,6 +15,8 @@ import pytest
 from engine.errors import InputError, LongshoreError
 from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
+from engine.spread import WorkerBook
+from engine.spreading import ByHost, is_spread, is_worker
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 from engine.waiver import Waivers
@@ -40,6 +42,9 @@ class Book(Protocol):
     def redact(self, text: str) -> str:
         """Return text without secrets."""
 
+    def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
+        """Record what a worker recorded on the way to a row."""
+
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
 
@@ -47,11 +52,69 @@ class Book(Protocol):
         """End the run and draw its evidence."""
 
 
+class Share(Protocol):
+    """Which rows this process asks, when a run is split by host."""
+
+    def group_of(self, service: str | None, host: str | None, *, together: bool = False) -> str:
+        """Return the host that a row belongs to, "" for one about all."""
+
+    def is_mine(self, group: str) -> bool:
+        """Return whether the rows of a host are asked here."""
+
+
 BOOK: Final = pytest.StashKey[Book]()
 WAIVERS: Final = pytest.StashKey[Waivers]()
 JUDGE: Final = pytest.StashKey[Judge]()
 ROWS: Final = pytest.StashKey[list[Row]]()
+SHARE: Final = pytest.StashKey[Share]()
+ELSEWHERE: Final = pytest.StashKey[int]()
+"""How many rows the other shards ask."""
+ALL: Final = "all"
 VERDICT: Final = pytest.StashKey[Verdict]()
+
+
+class Gathering:
+    """Takes the rows that workers hand over: this process alone writes them down."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Know where they go."""
+        self.config = config
+        self.items: dict[str, pytest.Item] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Collect here too: what is asked must be known, so that what no worker answered shows."""
+        session.perform_collect()
+        self.items = {item.nodeid: item for item in session.items}
+        return True
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ByHost:
+        """Give all steps of a host to one worker, and those about all hosts at once: facts are gathered once."""
+        share = config.stash[SHARE]
+        return ByHost(config, log, ALL, {name: worker_group_of(item, share) or ALL for name, item in self.items.items()})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down the row of a step that a worker ended, or that its worker died in."""
+        book, carried = self.config.stash.get(BOOK, None), getattr(report, "longshore", None)
+        item = self.items.get(report.nodeid)
+        if book is None or item is None or VERDICT in item.stash:
+            return
+        if carried is not None:
+            book.take(carried["records"], carried["redacted"])
+            row = Row.of_body(carried["row"]["key"], carried["row"]["body"])
+        elif report.when not in {"setup", "call", "teardown"}:  # xdist's own report of a worker that is gone
+            row = _row(item, unknown("the process that looked died before it had an answer. Run it again"), 0.0)
+        else:
+            return
+        row = self.config.stash.get(WAIVERS, Waivers()).judge(row)
+        self.config.stash[ROWS].append(row)
+        item.stash[VERDICT] = row.judgement.verdict
+        book.add(row)
+        report.outcome = SHOWN_AS.get(row.judgement.verdict, "skipped")  # type: ignore[assignment]
+        if row.judgement.verdict is Verdict.WAIVED:
+            report.longrepr = _shown(item, book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}"), Verdict.WAIVED)
 
 
 @pytest.fixture
@@ -62,9 +125,12 @@ def judge(request: pytest.FixtureRequest) -> Judge:
     return taken
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start without rows."""
+    """Start without rows; a run that has a book gathers those of its workers."""
     config.stash[ROWS] = []
+    if BOOK in config.stash and is_spread(config):
+        config.pluginmanager.register(Gathering(config), "longshore-gathering")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,14 +138,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BOOK not in config.stash:
         return
     problems = [problem for item in items for problem in _undeclared(item)]
-    if any(item.get_closest_marker(phase) for item in items for phase in (*WRITING_PHASES, "preflight")):
-        problems += _breaks_order(config)
+    writes = any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES)
+    if writes or any(item.get_closest_marker("preflight") for item in items):
+        problems += _breaks_order(config, writes=writes)
     if problems:
         raise pytest.UsageError("\n".join(sorted(set(problems))))
     subjects = config.stash[BOOK].subjects
     _refuse_unknown_waivers(config, items)
     modules = {path: position for position, path in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: (_turn(item, subjects), modules[item.path], item.location[1] or 0))
+    if SHARE in config.stash:
+        _keep_own(config, items, config.stash[SHARE])
+
+
+def _keep_own(config: pytest.Config, items: list[pytest.Item], share: Share) -> None:
+    """Leave the rows of other shards to them."""
+    others = [item for item in items if not share.is_mine(group_of(item, share))]
+    config.stash[ELSEWHERE] = len(others)
+    items[:] = [item for item in items if share.is_mine(group_of(item, share))]
+    if others:
+        config.hook.pytest_deselected(items=others)
+
+
+def worker_group_of(item: pytest.Item, share: Share) -> str:
+    """Return the host whose worker asks a step, "" for the one that asks about all hosts at once."""
+    return "" if item.get_closest_marker("at_once") else group_of(item, share)
+
+
+def group_of(item: pytest.Item, share: Share) -> str:
+    """Return the host that a step belongs to, "" for one about all hosts together."""
+    together = item.get_closest_marker("together") is not None
+    return share.group_of(_param(item, "move"), _param(item, "machine"), together=together)
 
 
 def _refuse_unknown_waivers(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -104,7 +193,7 @@ def _undeclared(item: pytest.Item) -> Iterable[str]:
         yield f"{name}: no docstring; its first line is the sentence in the evidence"
 
 
-def _breaks_order(config: pytest.Config) -> Iterable[str]:
+def _breaks_order(config: pytest.Config, *, writes: bool) -> Iterable[str]:
     option = config.option
     flags = {
         "-k": getattr(option, "keyword", ""),
@@ -112,7 +201,7 @@ def _breaks_order(config: pytest.Config) -> Iterable[str]:
         "--lf/--ff": getattr(option, "lf", False) or getattr(option, "failedfirst", False),
         "--deselect": getattr(option, "deselect", None),
         "--reruns": getattr(option, "reruns", None),
-        "-n (xdist)": getattr(option, "numprocesses", None),
+        "-n (xdist)": writes and (getattr(option, "numprocesses", None) or is_worker(config)),
         "node ids": any("::" in str(argument) for argument in config.args),
         "random order": config.pluginmanager.hasplugin("randomly") or config.pluginmanager.hasplugin("random_order"),
     }
@@ -157,6 +246,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     item.config.stash[ROWS].append(row)
     item.stash[VERDICT] = judgement.verdict
     book.add(row)
+    if isinstance(book, WorkerBook):
+        report.longshore = book.hand_over()  # type: ignore[attr-defined]
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
     text = book.redact(f"{judgement.verdict.value}: {judgement.text}")
     report.longrepr = None if report.outcome == "passed" else _shown(item, text, judgement.verdict)
@@ -223,7 +314,7 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
 
 
 def _subject(item: pytest.Item) -> str:
-    return _param(item, "move") or _param(item, "machine") or "all"
+    return _param(item, "move") or _param(item, "machine") or ALL
 
 
 def _marker_argument(item: pytest.Item, name: str) -> str:
@@ -245,17 +336,23 @@ def exit_code(rows: list[Row]) -> ExitCode:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Close the book with our own exit status; pytest's own errors of use stay."""
     book = session.config.stash.get(BOOK, None)
-    if book is None or exitstatus in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR}:
+    if book is None or is_worker(session.config) or exitstatus in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR}:
         return
     try:
         _add_missing_rows(session, book)
         _add_needless_waivers(session, book)
-        code = ExitCode.NEEDS_PERSON if book.needs_person() else exit_code(session.config.stash[ROWS])
+        code = ExitCode.NEEDS_PERSON if book.needs_person() else _code_of(session.config)
         book.close(code, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
     except LongshoreError as error:
         session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
         code = exit_code(session.config.stash[ROWS]) or ExitCode.INCOMPLETE
     session.exitstatus = int(code)
+
+
+def _code_of(config: pytest.Config) -> ExitCode:
+    """Return the exit status of the rows; a shard that no row fell to has nothing to look at."""
+    rows = config.stash[ROWS]
+    return ExitCode.OK if not rows and config.stash.get(ELSEWHERE, 0) else exit_code(rows)
 
 
 def _add_missing_rows(session: pytest.Session, book: Book) -> None:

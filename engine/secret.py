@@ -116,6 +116,10 @@ class Redactor:
         """Return how many were removed."""
         return self.counts.total()
 
+    def count_removed(self, elsewhere: int) -> None:
+        """Count what another process of this run removed."""
+        self.counts["elsewhere"] += elsewhere
+
     def text(self, text: str) -> str:
         """Return `text` without secrets; counts what it removed: known values, and what only looked like one."""
         text = self.known(text)

@@ -68,6 +68,15 @@ class Row:
             **({"waiver": dict(self.waiver)} if self.waiver else {}),
         }
 
+    @classmethod
+    def of_body(cls, key: str, body: Mapping[str, Any]) -> Row:
+        """Return the row of a record's key and body."""
+        judgement = Judgement(Verdict(body["verdict"]), str(body["text"]), dict(body["measured"]), tuple(body["details"]))
+        told = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}
+        return cls(
+            key=key, **told, effect=Effect(body["effect"]), severity=Severity(body["severity"]), judgement=judgement, waiver=body.get("waiver")
+        )
+
 
 def _lines(judgements: list[Judgement]) -> list[str]:
     return [line for judgement in judgements for line in (judgement.text, *judgement.details)]

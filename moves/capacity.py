@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,15 +23,11 @@ LOOK_BACK: Final = timedelta(days=14)
 
 @dataclass(frozen=True)
 class Capacity:
-    """The targets of a run, with all samples of the last two weeks."""
+    """Targets of a run, with all samples of the last two weeks."""
 
     world: World
     samples: tuple[Sample, ...]
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Return the hosts that services go to."""
-        return targets_of(self.world.scope)
+    targets: tuple[str, ...]
 
     def judge_baseline(self, host: str) -> Judgement:
         """Judge whether there are enough samples of a target and of what comes to it."""
@@ -90,9 +86,10 @@ class Capacity:
         return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)
 
 
-def read_capacity(world: World) -> Capacity:
-    """Return the capacity of this run's targets; raises what reading the journal raises."""
-    return Capacity(world, read_samples(world.journal, datetime.now(UTC) - LOOK_BACK))
+def read_capacity(world: World, hosts: Collection[str]) -> Capacity:
+    """Return the capacity of the run's targets among these hosts; raises what reading the journal raises."""
+    targets = tuple(host for host in targets_of(world.scope) if host in hosts)
+    return Capacity(world, read_samples(world.journal, datetime.now(UTC) - LOOK_BACK), targets)
 
 
 def targets_of(scope: Scope) -> tuple[str, ...]:

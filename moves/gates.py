@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from engine.errors import RefusedError
+from engine.joined import STEP, counted
 from engine.journal import Journal, Record
 from engine.scope import Scope
 from engine.states import MoveState
@@ -151,6 +152,8 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     rows, about, ended = _last_run(service, journal, "preflight")
     if not rows or about is None:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
+    if lacking := [row.body["text"] for row in rows if row.key == STEP]:
+        return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
     if not ended:
         return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
     age = now - datetime.fromisoformat(about.at)
@@ -188,6 +191,6 @@ def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record],
     asked = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
     if not asked:
         return [], None, False
-    run = journal.records(run_id=asked[-1].run_id)
+    run = counted(journal.records(run_id=asked[-1].run_id))
     rows = [row for row in run if row.kind == "step" and row.service in {service, None}]
     return rows, run[0], run[-1].kind == "run_ended"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -85,10 +85,10 @@ def judge_configuration(world: World, host: str) -> Judgement:
     return judge_kept(host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h)
 
 
-def backup_table(world: World, now: datetime) -> Table:
-    """Return one row for each object of each backup: how old and large it is, whether it was restored."""
-    rows = [row for move in world.scope.moves for row in _rows(world, move.service, now)]
-    for host in world.sources():
+def backup_table(world: World, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
+    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was restored."""
+    rows = [row for move in world.scope.moves if move.service in services for row in _rows(world, move.service, now)]
+    for host in (host for host in world.sources() if host in hosts):
         record = recorded_configuration(world, host)
         item = BackupObject.from_record(record["object"]) if record else None
         rows.append(_row(host, f"configuration {host}", item, now, "read back as stored" if record and record["read_back"] else "NO"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -64,9 +64,9 @@ def _relays(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, 
                 yield relay.host, hosts[relay.to_address], relay.to_port, f"relay {relay.alias}:{relay.port}"
 
 
-def look_at_network(world: World) -> Matrix:
-    """Try every need from its host, one command for each, all hosts at once."""
-    needs = list_needs(world.scope, world.where())
+def look_at_network(world: World, of: Collection[str]) -> Matrix:
+    """Try every need of these hosts from its host, one command for each, all hosts at once."""
+    needs = tuple(need for need in list_needs(world.scope, world.where()) if need.host in of)
     hosts = tuple(dict.fromkeys(need.host for need in needs))
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
         answers = pool.map(lambda host: _try(world, host, [need for need in needs if need.host == host]), hosts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -53,9 +53,9 @@ def judge_source_serves(world: World, service: str) -> Judgement:
 class SourcesServing:
     """Whether each service of a run serves on its old host: asked side by side, also while other rows are told."""
 
-    def __init__(self, world: World) -> None:
-        """Ask nothing yet."""
-        self._world = world
+    def __init__(self, world: World, beside: Callable[[str], Iterable[str]] = lambda _service: ()) -> None:
+        """Ask nothing yet; `beside` returns the services that are asked too when one is asked for."""
+        self._world, self._beside = world, beside
         self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")
         self._answers: dict[str, Future[Judgement]] = {}
 
@@ -67,7 +67,8 @@ class SourcesServing:
 
     def judge(self, service: str) -> Judgement:
         """Return the answer about one service once it is there; raises what its looking raised."""
-        self.ask([service])
+        if service not in self._answers:
+            self.ask([service, *self._beside(service)])
         return self._answers[service].result()
 
     def end(self) -> None:

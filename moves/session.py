@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from engine.book import JournalBook
 from engine.console import console_redactor
@@ -18,14 +16,16 @@ from engine.files import load_files
 from engine.journal import Run
 from engine.language import language_of
 from engine.options import Options
-from engine.product import VERSION
 from engine.progress import Progress, open_console
 from engine.scope import Scope, build_scope
+from engine.shard_book import ShardBook
+from engine.shards import refuse_shard
+from engine.spread import KeptRun, WorkerBook
 from engine.waiver import Waivers
 from hosts.audit import append_lines
 from hosts.checkout import read_commit
 from hosts.fleet import Fleet, open_hosts
-from moves.about import record_scope
+from moves.about import record_looked_at, record_scope
 from moves.begun import as_begun, changed_since
 from moves.beside import Beside
 from moves.binding import record_plan
@@ -42,6 +42,7 @@ from moves.performing import Moves
 from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
 from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
+from moves.sharing import Share, share_of, start_run
 from moves.telling import tell_people
 from moves.timing import Deadline
 from moves.waiving import load_waivers, record_waivers
@@ -58,11 +59,12 @@ class Session:
 
     options: Options
     world: World
-    book: JournalBook
+    book: JournalBook | WorkerBook
     moves: Moves
     beside: Beside
     gates: Gates
     waivers: Waivers
+    share: Share
 
     @property
     def scope(self) -> Scope:
@@ -111,11 +113,12 @@ def ssh_config_of(options: Options, scope: Scope) -> Path | None:
 
 
 @contextmanager
-def open_session(options: Options, command: str) -> Iterator[Session]:
-    """Open a run of `command`; hosts are closed at the end, whatever happened.
+def open_session(options: Options, command: str, *, spread: bool = False) -> Iterator[Session]:
+    """Open a run of `command`; hosts are closed at the end, whatever happened. `spread`: workers look, this process writes.
 
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
+    refuse_shard(options.shard, command)
     scope = load_scope(options)
     waivers = load_waivers(options, scope)
     redactor = console_redactor()
@@ -135,17 +138,7 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
-        run = journal.start_run(
-            command=command,
-            environment=options.environment,
-            plan_digest=scope.digest,
-            operator=f"{getpass.getuser()}@{socket.gethostname()}",
-            version=VERSION,
-            commit=gates.commit,
-            argv=list(options.argv),
-            apply=options.apply,
-            lang=options.lang,
-        )
+        run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_risen(fleet, begun, journal, run)
         record_dead(run, begun, journal, buried, options)
@@ -160,27 +153,52 @@ def open_session(options: Options, command: str) -> Iterator[Session]:
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
         world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait, tells=_tells(progress))
-        fleet.gather(begun.hosts)
-        record_plan(world, scope, waivers)
-        record_waivers(writer, waivers)
-        record_scope(world, command)
-        book = JournalBook(
-            journal=journal,
-            run=run,
-            command=command,
-            environment=options.environment,
-            subjects=services,
-            apply=options.apply,
-            folder=Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
-            console=console,
-            language=language,
-            progress=progress,
-            stand_ins=frozenset(begun.environment.stand_ins),
-        )
+        share = share_of(begun, command, options.shard, spread=spread)
+        fleet.gather(share.hosts_at_start)
+        if share.is_first:
+            record_plan(world, scope, waivers)
+            record_waivers(writer, waivers)
+            record_scope(world)
+        record_looked_at(world, command, share.hosts_described, share.services)
+        about: dict[str, Any] = {
+            "journal": journal,
+            "run": run,
+            "command": command,
+            "environment": options.environment,
+            "subjects": services,
+            "apply": options.apply,
+            "folder": Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
+            "console": console,
+            "language": language,
+            "progress": progress,
+            "stand_ins": frozenset(begun.environment.stand_ins),
+        }
+        book = ShardBook(**about, shard=options.shard, argv=options.argv) if options.shard else JournalBook(**about)
         moves = _moves(world, command, options, buried)
-        beside = Beside(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
+        beside = _beside(moves, fleet)
         stack.callback(beside.end)
-        yield Session(options=options, world=world, book=book, moves=moves, beside=beside, gates=gates, waivers=waivers)
+        yield Session(options, world, book, moves, beside, gates, waivers, share)
+
+
+@contextmanager
+def open_worker(options: Options, command: str, run_id: str, folder: Path) -> Iterator[Session]:
+    """Open a worker's part of a run that another process on this machine started and writes: it looks, and records nothing itself."""
+    scope = load_scope(options)
+    redactor = console_redactor()
+    redactor.publish(*scope.services, *scope.hosts)
+    journal = open_journal(options, redactor, scope)
+    gates, scope = Gates(scope, journal, read_commit()), as_begun(scope, journal)
+    with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
+        run = KeptRun(run_id, redactor)
+        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
+        book = WorkerBook(run, command, tuple(move.service for move in scope.moves), folder)
+        share = share_of(scope, command, options.shard, spread=False)
+        moves = _moves(world, command, options, frozenset())
+        yield Session(options, world, book, moves, _beside(moves, fleet), gates, Waivers(), share)
+
+
+def _beside(moves: Moves, fleet: Fleet) -> Beside:
+    return Beside(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:

@@ -13,6 +13,7 @@ from engine.journal import Journal, Run
 from engine.model import CommandResult, ContainerCommand, ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
 from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
+from engine.spread import KeptRun
 from engine.states import MoveState
 from hosts.credentials import resolve_secret
 from hosts.docker_exec import run_inside
@@ -35,7 +36,7 @@ class World:
     scope: Scope
     fleet: Fleet
     journal: Journal
-    run: Run | Mirror
+    run: Run | Mirror | KeptRun
     redactor: Redactor
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
     """Told what is waited for and for how many seconds at most, so that a person sees it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -18,13 +19,16 @@ from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
 from engine.graph import RECORD as GRAPH
 from engine.options import FLAGS, add_flags, read_options
-from engine.plugin import BOOK, WAIVERS
+from engine.phases import WRITING_PHASES
+from engine.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
 from engine.saga import RunningMove
 from engine.scope import Scope
+from engine.spreading import is_spread, is_worker
 from engine.tables import RECORD
 from engine.verdict import ExitCode, Judgement
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
+from moves.about import record_looked_at
 from moves.attesting import judge_manual
 from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
@@ -34,13 +38,17 @@ from moves.manual import asked, since_when
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.serving import SourcesServing
-from moves.session import Session, open_session
+from moves.session import Session, open_session, open_worker
+from moves.sharing import FIRST
 from moves.signing import signer_of
 from moves.world import World
 
 SESSION = pytest.StashKey[Session]()
+DESCRIBED = pytest.StashKey[set[str]]()
 STACK = pytest.StashKey[ExitStack]()
 SIGNER = pytest.StashKey[KeySigner | None]()
+GIVEN: Final = "longshore"
+"""What a worker is told by the process that started it."""
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -52,13 +60,18 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run; wrong input and a refusing gate end it before anything is looked at."""
-    command = _phase(config)
+    command, given = _phase(config), getattr(config, "workerinput", {}).get(GIVEN)
     stack = ExitStack()
     config.stash[STACK] = stack
     try:
+        if is_spread(config):
+            _spread(config, command)
         options = read_options(config.getoption, [str(argument) for argument in config.invocation_params.args])
         config.stash[SIGNER] = signer_of(None)
-        session = stack.enter_context(open_session(options, command))
+        opening = (
+            open_worker(options, command, given["run"], Path(given["folder"])) if given else open_session(options, command, spread=is_spread(config))
+        )
+        session = stack.enter_context(opening)
     except InputError as error:
         pytest.exit(str(error), returncode=ExitCode.WRONG_INPUT)
     except RefusedError as error:
@@ -68,6 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
     config.stash[WAIVERS] = session.waivers
+    config.stash[SHARE] = session.share
+    if given or options.shard:  # who draws the page draws no appendix of one part
+        config.option.htmlpath = None
+        return
     # pytest-html's own page is the technical appendix beside ours; it gets there without secrets.
     raw = session.book.folder / PRIVATE / APPENDIX
     raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,11 +99,45 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.stash[SESSION].beside.end()
 
 
+def _spread(config: pytest.Config, command: str) -> None:
+    """Let xdist give all steps of a host to one worker; raises InputError where workers can't be right."""
+    if command in WRITING_PHASES:
+        raise InputError(f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with --service or --wave")
+    if any(not str(one).endswith("popen") for one in config.option.tx):
+        raise InputError(
+            f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and --shard I/N for several machines"
+        )
+    config.option.dist = "loadscope"  # with a host for a scope
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which run it looks for."""
+    session = node.config.stash[SESSION]
+    node.workerinput[GIVEN] = {"run": session.world.run.id, "folder": str(session.book.folder)}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a worker describe a host before its first step; what is about all hosts together is gathered side by side."""
+    if not is_worker(item.config):
+        return
+    session, seen = item.config.stash[SESSION], item.config.stash.setdefault(DESCRIBED, set())
+    group = worker_group_of(item, session.share)
+    if group in seen:
+        return
+    seen.add(group)
+    if group:
+        hosts = (group,) if group in session.scope.hosts else ()
+        record_looked_at(session.world, session.book.command, hosts, session.share.split.services_of((group,)))
+    elif session.book.command == FIRST:
+        session.world.fleet.gather(session.scope.hosts)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close the connections, and seal the folder once pytest-html has written its page too."""
     if STACK in config.stash:
         config.stash[STACK].close()
-    if SESSION in config.stash:
+    if SESSION in config.stash and config.stash[SESSION].options.shard is None and not is_worker(config):
         _seal(config.stash[SESSION], config.stash[SIGNER])
 
 
@@ -133,7 +184,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = _does_not_apply(session, item)
         if reason is not None:
             items.remove(item)
-        if reason:
+        if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
             session.world.run.record("not_applicable", body={"text": reason})
 
 
@@ -205,9 +256,11 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 @pytest.fixture(scope="session")
 def serving(request: pytest.FixtureRequest) -> Iterator[SourcesServing]:
     """Ask the services that a row asks for side by side, from the first row on: they take longest."""
-    found = SourcesServing(request.config.stash[SESSION].world)
-    asking = [item for item in request.session.items if "serving" in getattr(item, "fixturenames", ())]
-    found.ask(str(item.callspec.params["move"]) for item in asking if isinstance(item, pytest.Function))
+    session, share = request.config.stash[SESSION], request.config.stash[SESSION].share
+    found = SourcesServing(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
+    if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
+        asking = [item for item in request.session.items if "serving" in getattr(item, "fixturenames", ())]
+        found.ask(str(item.callspec.params["move"]) for item in asking if isinstance(item, pytest.Function))
     yield found
     found.end()
 
@@ -215,8 +268,8 @@ def serving(request: pytest.FixtureRequest) -> Iterator[SourcesServing]:
 @pytest.fixture(scope="session")
 def capacity(pytestconfig: pytest.Config) -> Capacity:
     """Read the samples of the targets once, and write the table into the evidence."""
-    world = pytestconfig.stash[SESSION].world
-    found = read_capacity(world)
+    session = pytestconfig.stash[SESSION]
+    world, found = session.world, read_capacity(session.world, session.share.hosts)
     world.run.record(RECORD, body=found.table().body())
     return found
 
@@ -235,8 +288,8 @@ def references(pytestconfig: pytest.Config) -> References:
 @pytest.fixture(scope="session")
 def network(pytestconfig: pytest.Config) -> Matrix:
     """Try every port that hosts need of each other once, and write the requirements into the evidence."""
-    world = pytestconfig.stash[SESSION].world
-    found = look_at_network(world)
+    session = pytestconfig.stash[SESSION]
+    world, found = session.world, look_at_network(session.world, session.share.hosts)
     world.run.record(RECORD, body=found.table().body())
     return found
 
@@ -244,5 +297,6 @@ def network(pytestconfig: pytest.Config) -> Matrix:
 @pytest.fixture(scope="session")
 def backups(pytestconfig: pytest.Config) -> None:
     """Write the table of all backups into the evidence."""
-    world = pytestconfig.stash[SESSION].world
-    world.run.record(RECORD, body=backup_table(world, datetime.now(UTC)).body())
+    session = pytestconfig.stash[SESSION]
+    world, share = session.world, session.share
+    world.run.record(RECORD, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())

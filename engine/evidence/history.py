@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.evidence.sentence import FINE
+from engine.joined import counted
 from engine.journal import Journal, Record
 from engine.language import term
 
@@ -75,6 +76,7 @@ def _services(records: Iterable[Record]) -> set[str]:
 
 def since_of(before: Sequence[Record], records: Sequence[Record]) -> Since:
     """Return what changed from one run to another; a step that only one of them asked is new when it is wrong, and never fixed."""
+    before, records = counted(before), counted(records)
     then, now = _rows(before), _rows(records)
     wrong = {key: row for key, row in now.items() if row["verdict"] not in FINE}
     was_wrong = {key for key, row in then.items() if row["verdict"] not in FINE}

@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.evidence.sealed import APPROVALS, digest_of
 from engine.evidence.sentence import FINE, verdict_of, warns
 from engine.evidence.text import visible
+from engine.joined import counted
 from engine.journal import Record, chain_problems
 from engine.product import NAME
 from engine.verdict import Verdict
@@ -32,7 +33,8 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
     fingerprint of the key that signs, None when none does; `whole` whether the chain is, None when nobody looked yet.
     """
     rows = steps_of(records)
-    about, ended = records[0].body, _last(records, "run_ended")
+    counts = counted(records)
+    about, ended = records[0].body, _last(counts, "run_ended")
     whole = not chain_problems(records) if whole is None else whole
     verdict = Verdict.FAILED.value if not whole else verdict_of(rows, finished=ended is not None)
     plan = _last(records, "plan") or {}
@@ -60,7 +62,7 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
                 "approvals": [_approval(record.body) for record in records if record.kind == "approval"],
                 "hosts": [
                     {"name": r.body.get("name"), "address": r.body.get("address"), "ssh_host_key": r.body.get("ssh_key_fingerprint")}
-                    for r in records
+                    for r in counts
                     if r.kind == "host"
                 ],
                 "chains": _chains(records),
@@ -73,7 +75,7 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
 
 def steps_of(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the run's rows: the bodies of its steps with their keys."""
-    return [{**record.body, "key": record.key} for record in records if record.kind == "step"]
+    return [{**record.body, "key": record.key} for record in counted(records) if record.kind == "step"]
 
 
 def name_of(row: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from engine.evidence.history import Since, previous_run, since_of
 from engine.evidence.papers import Approved, Paper, approved_of, papers_of
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
+from engine.joined import counted
 from engine.journal import Journal, Record, chain_problems
 from engine.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.phases import WRITING_PHASES
@@ -122,7 +123,8 @@ def view_of(journal: Journal, run_id: str, language: Language | None = None) -> 
     altered = own + tuple(altered_in(journal, others - {run_id}))
     with drawable(altered):
         chosen = language or language_of(str(records[0].body.get("lang") or ORIGINAL))
-        page = _page([record for record in records if "unreadable" not in record.body], standing, altered, chosen)
+        page = _page(counted([record for record in records if "unreadable" not in record.body]), standing, altered, chosen)
+        page = replace(page, chain_head=records[-1].hash)
         return replace(page, approved=approved, since=since_of(journal.records(run_id=earlier), records) if earlier else None)
 
 
@@ -148,7 +150,7 @@ def _page(records: Sequence[Record], standing: Mapping[str, Standing], altered: 
         about=about,
         scope=scope,
         started_at=datetime.fromisoformat(records[0].at),
-        ended_at=datetime.fromisoformat(records[-1].at),
+        ended_at=datetime.fromisoformat(max(record.at for record in records)),
         started_offset_s=about.get("utc_offset_s"),
         ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},

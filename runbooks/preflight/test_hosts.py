@@ -31,6 +31,7 @@ def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
 
 
 @pytest.mark.step("versions")
+@pytest.mark.together
 def test_versions_are_known_to_work(facts: HostFacts, world: World, judge: Judge) -> None:
     """Docker is recent enough, and the processor is of the same kind on all hosts of the migration."""
     judge(judge_versions(facts, world.architectures()))
@@ -51,12 +52,14 @@ def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
 
 
 @pytest.mark.step("engine-ordinary")
+@pytest.mark.together
 def test_engine_is_ordinary(facts: HostFacts, world: World, judge: Judge) -> None:
     """Its Docker Engine runs with root's users as they are: neither rootless nor remapped."""
     judge(judge_engine(world, facts))
 
 
 @pytest.mark.step("memory-after")
+@pytest.mark.at_once
 @pytest.mark.target_hosts
 def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
     """Its memory stays below its threshold once all services are there."""
@@ -64,6 +67,7 @@ def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None
 
 
 @pytest.mark.step("processors-after")
+@pytest.mark.at_once
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
 def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> None:
@@ -72,6 +76,7 @@ def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> N
 
 
 @pytest.mark.step("disk-after")
+@pytest.mark.at_once
 @pytest.mark.target_hosts
 def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
     """Its disks stay below their threshold once the data of all services is there."""
@@ -79,6 +84,7 @@ def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
 
 
 @pytest.mark.step("baseline-known")
+@pytest.mark.at_once
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
 def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> None:
@@ -87,6 +93,7 @@ def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> No
 
 
 @pytest.mark.step("configuration-kept")
+@pytest.mark.at_once
 @pytest.mark.source_hosts
 @pytest.mark.usefixtures("backups")
 def test_configuration_is_kept(machine: str, world: World, judge: Judge) -> None:
@@ -95,6 +102,7 @@ def test_configuration_is_kept(machine: str, world: World, judge: Judge) -> None
 
 
 @pytest.mark.step("compose-understood")
+@pytest.mark.together
 @pytest.mark.severity("warning")
 @pytest.mark.every_host
 def test_compose_files_are_understood(machine: str, port_scan: PortScan, judge: Judge) -> None:

@@ -11,12 +11,14 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("network-open")
+@pytest.mark.at_once
 def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
     """No firewall and no route keeps it from the ports that it will need on the other hosts."""
     judge(judge_reachable(network, machine))
 
 
 @pytest.mark.step("network-proven")
+@pytest.mark.at_once
 @pytest.mark.severity("warning")
 def test_network_is_proven(machine: str, network: Matrix, judge: Judge) -> None:
     """Each of those ports was reached while something listened there."""
@@ -24,6 +26,7 @@ def test_network_is_proven(machine: str, network: Matrix, judge: Judge) -> None:
 
 
 @pytest.mark.step("network-paths")
+@pytest.mark.at_once
 @pytest.mark.severity("warning")
 def test_paths_are_good(machine: str, network: Matrix, judge: Judge) -> None:
     """The paths to the other hosts carry packets of full size, and their delay was measured."""

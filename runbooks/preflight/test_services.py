@@ -79,6 +79,7 @@ def test_ports_are_free(move: RunningMove, world: World, judge: Judge) -> None:
 
 
 @pytest.mark.step("ports-together")
+@pytest.mark.together
 def test_ports_stay_free(move: RunningMove, port_scan: PortScan, judge: Judge) -> None:
     """Nobody else will want its ports there once all moves are done, nor its old port where a relay keeps it."""
     judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service]))
@@ -97,6 +98,7 @@ def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> Non
 
 
 @pytest.mark.step("links-declared")
+@pytest.mark.together
 @pytest.mark.severity("warning")
 def test_links_are_declared(move: RunningMove, world: World, references: References, judge: Judge) -> None:
     """Every container that it talks with is a declared link, by its settings and its open connections."""

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("window-fits")
+@pytest.mark.together
 def test_window_is_long_enough(world: World, judge: Judge) -> None:
     """All moves, and the undo of the longest, fit into the window by their predicted durations."""
     judge(judge_window(world))

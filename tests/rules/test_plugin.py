@@ -244,3 +244,126 @@ def test_a_step_that_waits_for_a_person_is_waiting(pytester: pytest.Pytester) ->
 
     result = _run(pytester, head + fails)
     result.stdout.fnmatch_lines(["*ROW all both FAILED *", "*CLOSED 1*"])
+
+
+SPLIT = """
+class Share:
+    hosts = {"postgres": "a", "n8n": "b"}
+    own = OWN
+    def group_of(self, service, host, *, together=False):
+        return "" if together else self.hosts.get(service, "")
+    def is_mine(self, group):
+        return self.own is None or group in self.own
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    from engine.plugin import SHARE
+    config.stash[SHARE] = Share()
+    if hasattr(config, "workerinput"):
+        from engine.secret import Redactor
+        from engine.spread import KeptRun, WorkerBook
+        config.stash[BOOK] = WorkerBook(KeptRun("run", Redactor()), "preflight", ("n8n", "postgres"), None)
+    elif config.option.dist != "no":
+        config.option.dist = "loadscope"
+
+@pytest.fixture
+def record(pytestconfig):
+    return getattr(pytestconfig.stash[BOOK], "run", None)
+"""
+
+
+def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "None") -> pytest.RunResult:
+    """Run steps with a share, as the composition root hands it over; its book prints what workers recorded."""
+    conftest = CONFTEST.replace("    config.stash[BOOK] = Book()", '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()')
+    take = "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} {redacted}\")\n    def redact("
+    pytester.makepyfile(split="import pytest\nfrom engine.plugin import BOOK\n" + SPLIT.replace("OWN", own))
+    pytester.makeini(
+        f"[pytest]\npythonpath = {ROOT} .\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
+        "  read_only: x\n  changes_state: x\n  together: x\n  at_once: x\n"
+    )
+    pytester.makeconftest(conftest.replace("    def redact(", take))
+    pytester.makepyfile(test_book=HEAD + body)
+    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "-p", "split", *args)
+
+
+def test_a_shard_asks_its_own_rows_only(pytester: pytest.Pytester) -> None:
+    """The others are left to the other shards; what is about all belongs to nobody's host."""
+    body = _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge") + _step(
+        "preflight", "read_only", "all", 'judge(passed("ok"))'
+    )
+
+    result = _run_split(pytester, body, own='{"a"}')
+
+    assert [line.split("ROW ")[1] for line in result.outlines if "ROW " in line] == ["postgres look PASSED ok"]
+    assert result.ret == 0
+
+
+def test_a_shard_without_rows_is_good_and_a_run_without_rows_is_not(pytester: pytest.Pytester) -> None:
+    """Where others look, this shard has nothing to look at; where nobody looks, nothing is proven."""
+    assert _run_split(pytester, _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge"), own='{"c"}').ret == 0
+    assert _run_split(pytester, "", own='{"c"}').ret == 2
+
+
+WHO = 'import os; judge(passed(os.environ["PYTEST_XDIST_WORKER"]))'
+
+
+def test_workers_look_and_one_process_writes(pytester: pytest.Pytester) -> None:
+    """Every row arrives once, with what was recorded on the way to it; all rows of a host come from one worker, so do those about all at once."""
+    body = "".join(_step("preflight", "read_only", f"look-{number}", WHO, "move, judge") for number in range(4))
+    body += "".join(
+        _step("preflight", "read_only", f"all-{number}", WHO, "move, judge").replace(
+            "@pytest.mark.preflight", f"@pytest.mark.{mark}\n@pytest.mark.preflight"
+        )
+        for number, mark in enumerate(("at_once", "together"))
+    )
+    body += _step("preflight", "read_only", "records", 'record.record("table", body={"title": "x"}); judge(passed("ok"))', "move, judge, record")
+
+    result = _run_split(pytester, body, "-n", "3")
+    rows = [line.split("ROW ")[1].split() for line in result.outlines if "ROW " in line]
+
+    assert result.ret == 0
+    assert len(rows) == 14
+    assert sorted({(subject, key) for subject, key, *_ in rows}) == sorted((row[0], row[1]) for row in rows)
+    for service in ("postgres", "n8n"):
+        assert len({worker for subject, key, _, worker in rows if subject == service and key.startswith("look")}) == 1
+    assert len({worker for _, key, _, worker in rows if key.startswith("all")}) == 1
+    assert sum("TOOK [{'title': 'x'}] 0" in line for line in result.outlines) == 2
+    result.stdout.fnmatch_lines(["*CLOSED 0*"])
+
+
+def test_a_worker_that_dies_leaves_an_unknown_row(pytester: pytest.Pytester) -> None:
+    """The row that it died in is UNKNOWN, the others are asked by another worker; the run is not good."""
+    body = _step("preflight", "read_only", "dies", 'import os; os._exit(9) if move == "n8n" else judge(passed("ok"))', "move, judge")
+    body += _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge")
+
+    result = _run_split(pytester, body, "-n", "2")
+    rows = sorted(line.split("ROW ")[1] for line in result.outlines if "ROW " in line)
+
+    assert [row.split()[:3] for row in rows] == [
+        ["n8n", "dies", "UNKNOWN"], ["n8n", "look", "PASSED"], ["postgres", "dies", "PASSED"], ["postgres", "look", "PASSED"],
+    ]  # fmt: skip
+    assert "the process that looked died" in rows[0]
+    assert result.ret == 2
+
+
+def test_a_failed_row_of_a_worker_fails_the_run(pytester: pytest.Pytester) -> None:
+    """With its text, and a waiver counts in the process that writes."""
+    step = _step("preflight", "read_only", "look", 'judge(failed("2 of 3")) if move == "n8n" else judge(passed("ok"))', "move, judge")
+
+    failed = _run_split(pytester, step, "-n", "2")
+    failed.stdout.fnmatch_lines(["*ROW n8n look FAILED 2 of 3*", "*CLOSED 1*"])
+    assert failed.ret == 1
+
+    waivers = INSTALL.replace("ENTRIES", 'waiver("preflight/look", service="n8n")')
+    pytester.makepyfile(given=f"import pytest\n{WAIVED.replace('HOURS', '1')}{waivers}")
+    waived = _run_split(pytester, step, "-n", "2", "-p", "given")
+    waived.stdout.fnmatch_lines(["*ROW n8n look WAIVED waived until *Seen: FAILED: 2 of 3*", "*CLOSED 0*"])
+    assert waived.ret == 0
+
+
+def test_a_writing_phase_is_not_given_to_workers(pytester: pytest.Pytester) -> None:
+    """Its deeds have one order, in one process."""
+    result = _run_split(pytester, _step("migrate", "changes_state", "stop", 'judge(passed("ok"))'), "-n", "2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ROW" not in result.stdout.str()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import configparser
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,11 +16,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from commands.__main__ import command_names
-from engine.options import FLAGS
+from engine.options import FLAGS, add_flags
+from engine.shards import PIPELINE, READING_PHASES, Shard, read_shard
 from engine.verdict import ExitCode
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
-PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md")
+PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md", DOCS / "fleets.md")
+FLEET: Final = DOCS / "fleets" / "gitlab.yml"
 TYPED: Final = re.compile(r"(?:nox -s|python -m commands) ([a-z_]+)(?: --)?((?: [^`#\n|]*)?)")
 OWN_FLAGS: Final = {"--as", "--role", "--token", "--for"}
 """Flags of single commands."""
@@ -33,7 +37,7 @@ def typed(text: str) -> list[tuple[str, list[str]]]:
     return [(match[1], re.findall(r"--[a-z-]+", match[2])) for match in TYPED.finditer(text)]
 
 
-@pytest.mark.parametrize("page", [*PAGES, *CI, UNITS[0]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *CI, FLEET, UNITS[0]], ids=lambda page: page.name)
 def test_every_command_and_flag_exists(page: Path) -> None:
     """Nobody reads documentation at 02:00 to find that it is wrong."""
     found = typed(page.read_text(encoding="utf-8"))
@@ -94,3 +98,23 @@ def test_the_ci_files_are_yaml_and_keep_the_journal(file: Path) -> None:
     assert "state/" in text
     assert "longshore-validate" in text
     assert "clean: false" in text or "GIT_CLEAN_FLAGS" in text
+
+
+def test_the_matrix_of_a_fleet_is_all_its_shards() -> None:
+    """Each job of the matrix is one shard, together they are all; the report asks for the very run that the shards write, whatever became of them."""
+    jobs = YAML(typ="safe").load(FLEET.read_text(encoding="utf-8"))
+    looks, draws = jobs["longshore-preflight"], jobs["longshore-report"]
+    argv = shlex.split(looks["script"][-1])[3:]
+    matrix = looks["parallel"]["matrix"][0]["SHARD"]
+    shards = []
+    for shard in matrix:
+        parser = argparse.ArgumentParser(allow_abbrev=False)
+        add_flags(parser.add_argument)
+        parsed = parser.parse_args([word.replace("$SHARD", shard) for word in argv[1:]])
+        shards.append(read_shard(parsed.shard, parsed.run_name, {PIPELINE: "4711"}))
+
+    assert argv[0] in READING_PHASES
+    assert shards == [Shard(number, len(matrix), "pipeline-4711") for number in range(1, len(matrix) + 1)]
+    assert f" report pipeline-${PIPELINE} " in draws["script"][-1]
+    assert jobs["stages"].index(draws["stage"]) > jobs["stages"].index(looks["stage"])
+    assert draws["when"] == "always"

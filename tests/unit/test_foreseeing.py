@@ -60,7 +60,7 @@ def world(**target: Any) -> Any:
 
 def test_a_target_is_judged_with_what_comes_to_it() -> None:
     """4 of 8 GiB are used, and 1 GiB of redis comes; without samples the moment is judged, and that is said."""
-    capacity = Capacity(world(), ())
+    capacity = Capacity(world(), (), ("wf001",))
 
     assert targets_of(capacity.world.scope) == capacity.targets == ("wf001",)
     assert "62 % used after all moves" in capacity.judge_memory("wf001").text
@@ -80,12 +80,12 @@ def test_samples_of_target_and_service_take_the_moments_place() -> None:
         for hour in range(48)
         for host, container, memory in (("wf001", "", 4 * GIB), ("wf005", "redis", 3 * GIB))
     )
-    answer = Capacity(world(), samples).judge_memory("wf001")
+    answer = Capacity(world(), samples, ("wf001",)).judge_memory("wf001")
 
     assert answer.verdict is Verdict.FAILED
     assert "88 % used after all moves" in answer.text
     assert "48 samples over 47 h" in answer.text
-    assert Capacity(world(), samples).judge_baseline("wf001").passed
+    assert Capacity(world(), samples, ("wf001",)).judge_baseline("wf001").passed
 
 
 def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
@@ -93,7 +93,7 @@ def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
     silent = world()
     silent.facts = lambda host: (_ for _ in ()).throw(UnreachableError("wf001: ssh failed"))
 
-    assert Capacity(silent, ()).table().rows == (("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),)
+    assert Capacity(silent, (), ("wf001",)).table().rows == (("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),)
 
 
 def test_the_place_of_the_data_is_looked_at() -> None:

@@ -183,11 +183,11 @@ def test_the_table_tells_age_size_and_drill_of_each() -> None:
         SimpleNamespace(kind=keeping.KEPT, body={"host": "wf005", **RECORD}),
     )
 
-    assert keeping.backup_table(made, NOW).rows == (
+    assert keeping.backup_table(made, NOW, ("wf005",), ("redis",)).rows == (
         ("redis", "volume redis_data", "fadefade", "1,000 bytes", "2.0 h", "on wf001"),
         ("wf005", "configuration wf005", "c0ffeec0", "4,096 bytes", "1.0 h", "read back as stored"),
     )
-    assert keeping.backup_table(world()[0], NOW).rows == (
+    assert keeping.backup_table(world()[0], NOW, ("wf005",), ("redis",)).rows == (
         ("redis", "volume redis_data", "none", "–", "–", "–"),
         ("wf005", "configuration wf005", "none", "–", "–", "–"),
     )
@@ -200,4 +200,4 @@ def test_a_snapshot_that_no_drill_restored_says_so() -> None:
         outcome("backup-taken", {"objects": [taken.record()]}), outcome("restore-drilled", {"drill": Drill("wf001", {}, problem="too slow").record()})
     )
 
-    assert keeping.backup_table(made, NOW).rows[0][-1] == "NO: this snapshot was never restored"
+    assert keeping.backup_table(made, NOW, ("wf005",), ("redis",)).rows[0][-1] == "NO: this snapshot was never restored"

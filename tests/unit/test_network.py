@@ -220,7 +220,7 @@ def test_each_host_is_asked_once() -> None:
     journal = SimpleNamespace(records=lambda **_: [])
     places = {"n8n": "wf005", "redis": "wf005"}
     world: Any = SimpleNamespace(scope=scope(), where=lambda: places, fleet=hosts, facts=lambda name: make_host(host=name), journal=journal)
-    found = look_at_network(world)
+    found = look_at_network(world, world.scope.hosts)
 
     assert {name: len(host.asked) for name, host in hosts.items()} == {"wf001": 1, "wf002": 1, "wf005": 1}
     assert "no shell" in found.blind["wf002"]
