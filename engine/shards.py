@@ -69,10 +69,14 @@ def refuse_shard(shard: Shard | None, command: str) -> None:
 
 @dataclass(frozen=True)
 class Split:
-    """Whose rows are whose: each row belongs to a host, or to all hosts together. `homes` is the host of each service."""
+    """Whose rows are whose: each row belongs to a host, or to all hosts together.
+
+    `homes` is the host of each service, `pairs` the hosts whose facts are asked for together: those of a move.
+    """
 
     hosts: tuple[str, ...]
     homes: Mapping[str, str]
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def group_of(self, service: str | None, host: str | None, *, together: bool = False) -> str:
         """Return the host that a row belongs to: its own or its service's; TOGETHER for one about all."""
@@ -81,12 +85,23 @@ class Split:
         return host or (self.homes.get(service, TOGETHER) if service else TOGETHER)
 
     def shard_of(self, group: str, of: int) -> int:
-        """Return which of so many shards looks at a group: hosts are dealt in the order of their names, all together is for the first."""
-        return self._places.get(group, 0) % of + 1
+        """Return which of so many shards looks at a group: the row of hosts is cut evenly, all together is for the first."""
+        return self._places.get(group, 0) * of // max(len(self._places), 1) + 1
 
     @cached_property
     def _places(self) -> Mapping[str, int]:
-        return {host: place for place, host in enumerate(sorted(set(self.hosts)))}
+        """Return each host's place in a row in which pairs, and what hangs together by pairs, stand side by side."""
+        first = {host: host for host in sorted({*self.hosts, *(end for pair in self.pairs for end in pair)})}
+
+        def head(host: str) -> str:
+            while first[host] != host:
+                host = first[host]
+            return host
+
+        for one, other in self.pairs:
+            low, high = sorted((head(one), head(other)))
+            first[high] = low
+        return {host: place for place, host in enumerate(sorted(set(self.hosts), key=lambda host: (head(host), host)))}
 
     def hosts_of(self, shard: Shard) -> tuple[str, ...]:
         """Return the hosts of a shard."""

@@ -77,7 +77,8 @@ class Share:
 def share_of(scope: Scope, command: str, shard: Shard | None, *, spread: bool) -> Share:
     """Return what a process looks at in a phase."""
     homes = {move.service: move.source if command == FIRST else move.target for move in scope.moves}
-    return Share(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes), shard, spread)
+    pairs = tuple((move.source, move.target) for move in scope.moves)
+    return Share(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
 
 
 def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str) -> Run:

@@ -260,7 +260,8 @@ def serving(request: pytest.FixtureRequest) -> Iterator[SourcesServing]:
     found = SourcesServing(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
     if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
         asking = [item for item in request.session.items if "serving" in getattr(item, "fixturenames", ())]
-        found.ask(str(item.callspec.params["move"]) for item in asking if isinstance(item, pytest.Function))
+        params = [getattr(getattr(item, "callspec", None), "params", {}) for item in asking]
+        found.ask(str(given["move"]) for given in params if "move" in given)
     yield found
     found.end()
 

@@ -108,7 +108,7 @@ def test_a_shard_that_is_killed_and_run_again(server: Server, canned: Canned) ->
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     flags = [("--shard", f"{number}/{SHARDS}", "--run-name", "night") for number in range(1, SHARDS + 1)]
     run_id = run_id_of(ENVIRONMENT, "preflight", "night")
-    hit = sorted(canned.hosts).index(canned.mortal) % SHARDS + 1
+    hit = canned.hosts.index(canned.mortal) // 2 + 1  # three pairs, three shards
 
     canned.pause()
     doomed = _start(canned, server.url, *flags[hit - 1])
@@ -189,20 +189,20 @@ def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tup
 
 
 @pytest.mark.full
-def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    """The same rows and verdicts as one process finds, from one journal; how long both took stands in the report of this test."""
+def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: Path) -> None:
+    """The same rows and verdicts as one process finds, from one journal; how long both took is printed."""
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     with _served(tmp_path, 50) as many:
         began = time.monotonic()
         code, output = _end(_start(many, server.url))
         assert code == 0, output[-2000:]
-        record_property("whole_s", round(time.monotonic() - began, 1))
+        whole_s = time.monotonic() - began
         whole = journal.records(run_id=journal.records(kind="run_started")[-1].run_id)
 
         began = time.monotonic()
         parts = [_start(many, server.url, "--shard", f"{number}/4", "--run-name", "hundred") for number in range(1, 5)]
         ended = [_end(part) for part in parts]
-        record_property("four_shards_s", round(time.monotonic() - began, 1))
+        print(f"100 hosts: {whole_s:.1f} s in one process, {time.monotonic() - began:.1f} s in four shards on this machine")
         assert [code for code, _ in ended] == [0] * 4, ended
         records = journal.records(run_id=run_id_of(ENVIRONMENT, "preflight", "hundred"))
 

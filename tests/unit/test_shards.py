@@ -44,7 +44,8 @@ def inventories(draw: st.DrawFn) -> tuple[Split, list[tuple[str | None, str | No
     homes = draw(st.dictionaries(NAMES, st.sampled_from(hosts), max_size=30))
     rows: list[tuple[str | None, str | None, bool]] = [(None, host, draw(st.booleans())) for host in hosts]
     rows += [(service, None, draw(st.booleans())) for service in homes]
-    return Split(hosts, homes), [*rows, (None, None, False)]
+    pairs = draw(st.lists(st.tuples(st.sampled_from(hosts), st.sampled_from(hosts)), max_size=20))
+    return Split(hosts, homes, tuple(pairs)), [*rows, (None, None, False)]
 
 
 @settings(deadline=None, max_examples=200)
@@ -72,6 +73,16 @@ def test_the_split_is_the_same_everywhere_and_even(hosts: list[str], of: int, ra
     assert [one.shard_of(host, of) for host in hosts] == [other.shard_of(host, of) for host in hosts]
     sizes = [len(one.hosts_of(Shard(number, of, "x"))) for number in range(1, of + 1)]
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_hosts_of_a_move_are_mostly_one_shards() -> None:
+    """Their facts are asked for together; where everything hangs together it is cut all the same."""
+    names = [f"{kind}{number:02}" for kind in ("old", "new") for number in range(40)]
+    pairs = tuple((f"old{number:02}", f"new{number:02}") for number in range(40))
+    split, one = Split(tuple(names), {}, pairs), Split(tuple(names), {}, tuple(("old00", name) for name in names))
+
+    assert all(split.shard_of(old, 4) == split.shard_of(new, 4) for old, new in pairs)
+    assert [len(one.hosts_of(Shard(number, 4, "x"))) for number in range(1, 5)] == [20] * 4
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "3/x", "3", "", "-1/8", "3/0", "1.5/8", " 3/8", "3/8/1", "٣/٨"])
