@@ -63,7 +63,7 @@ class Canned:
 @contextmanager
 def canned_hosts(folder: Path, pairs: int) -> Iterator[Canned]:
     """Serve twice as many hosts as pairs: on each first one a redis that is to go to the second."""
-    names = {"mortal": f"longshore-canned-mortal-{os.getpid()}", "others": f"longshore-canned-{os.getpid()}"}
+    names = {kind: f"longshore-canned-{os.getpid()}-{pairs}-{kind}" for kind in ("mortal", "others")}
     canned = _canned(folder)
     try:
         served = {name: _serve(container, canned) for name, container in names.items()}

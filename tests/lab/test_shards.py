@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from engine.errors import TakenError
 from engine.joined import STEP, counted, joined_of, run_id_of
 from engine.journal import Journal, Record, chain_problems
 from engine.place import place_of
@@ -171,12 +172,14 @@ def test_workers_of_one_machine_find_what_one_process_finds(server: Server, cann
         (("--shard", "0/8", "--run-name", "x"), "--shard 0/8: is no shard"),
         (("--shard", "9/8", "--run-name", "x"), "--shard 9/8: is no shard"),
         (("--shard", "1/8"), "its run has no name"),
-        (("--shard", "1/2", "--run-name", "night"), "is another one"),
+        (("--shard", "1/2", "--run-name", "taken"), "is another one"),
     ],
 )
 def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tuple[str, ...], told: str) -> None:
     """Exit status 4, nothing recorded."""
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
+    with suppress(TakenError):
+        journal.start_run(run_id=run_id_of(ENVIRONMENT, "preflight", "taken"), command="preflight", run_name="taken", shards=SHARDS)
     before = len(journal.records())
     os.environ.pop("CI_PIPELINE_ID", None)
 
