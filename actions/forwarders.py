@@ -58,10 +58,11 @@ def wanted_forwarders(scope: Scope, where: Mapping[str, str]) -> frozenset[Forwa
 
 
 def plan_forwarders(scope: Scope, where: Mapping[str, str]) -> Wanted:
-    """Return the wanted relays and the problems."""
+    """Return the wanted relays and the problems; a link that was re-pointed needs none."""
     problems: list[str] = []
-    for_links = {relay for link in scope.links for relay in _for_link(scope, where, link, problems)}
-    for_links |= {relay for link in scope.links for relay in _left_behind(scope, where, link)}
+    links = [link for link in scope.links if link.key not in scope.repointed]
+    for_links = {relay for link in links for relay in _for_link(scope, where, link, problems)}
+    for_links |= {relay for link in links for relay in _left_behind(scope, where, link)}
     published = {relay for name in scope.services for relay in _for_ports(scope, where, name, problems)}
     return Wanted(_merged(for_links, published), tuple(dict.fromkeys(problems)))
 

@@ -55,7 +55,7 @@ class CreateTarget:
                 _create_network(route, name, api, note)
             apply_tag(api, str(recorded.inspect["Config"].get("Image") or ""), body["Image"], note)
             if existing is None:
-                note["container_id"] = api.create_container_from_config(_first_network_only(body), route.container)["Id"]
+                note["container_id"] = api.create_container_from_config(first_network_only(body), route.container)["Id"]
             _connect_rest(api, route.container, body)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -163,7 +163,7 @@ def _label(inspect: Mapping[str, Any]) -> str:
     return str((inspect["Config"].get("Labels") or {}).get(LABEL_MOVE, ""))
 
 
-def _first_network_only(body: Specification) -> Specification:
+def first_network_only(body: Specification) -> Specification:
     """Return the body with the endpoint of its main network only; engines before API 1.44 refuse more."""
     endpoints = body["NetworkingConfig"]["EndpointsConfig"]
     main = body["HostConfig"]["NetworkMode"]

@@ -13,6 +13,8 @@ import pytest
 from engine.errors import InputError
 from engine.options import add_flags
 
+BY_SERVICE: Final = ("rollback", "repoint")
+"""Phases whose services are named as words."""
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -24,7 +26,7 @@ def services_first(argv: list[str]) -> list[str]:
 
 def help_of(phase: str) -> str:
     """Return how a phase is called: our own flags; pytest's work too."""
-    names = "SERVICE … " if phase == "rollback" else ""
+    names = "SERVICE … " if phase in BY_SERVICE else ""
     parser = argparse.ArgumentParser(prog=f"nox -s {phase} --", usage=f"nox -s {phase} -- {names}--lab | --environment NAME [flags]")
     add_flags(parser.add_argument)
     return parser.format_help()
@@ -36,9 +38,9 @@ def run_phase(phase: str, argv: list[str]) -> int:
         print(help_of(phase))
         return 0
     sys.stdout.flush()
-    if phase == "rollback":
+    if phase in BY_SERVICE:
         argv = services_first(argv)
-        if "--service" not in argv:
+        if phase == "rollback" and "--service" not in argv:
             raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
     return int(
         pytest.main(

@@ -60,7 +60,8 @@ def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> N
     for move in standing.moves:
         table.add_row(*_cells(move))
     Console(highlight=False).print(table)
-    for line in (*_run_lines(standing, now), *(f"hosts: {lock}" for lock in standing.locks)):
+    references = (f"reference: {text}" for text in standing.references)
+    for line in (*_run_lines(standing, now), *(f"hosts: {lock}" for lock in standing.locks), *references):
         console.print(line)
     for move in standing.moves:
         console.print(f"next for {move.service}: {move.next}")

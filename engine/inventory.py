@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from engine.partial import Draft, read_draft
 from engine.problems import SECRET_FORMAT, Strict, unknown_name
+from engine.rewrites import Rewrite, rewrite_problems
 
 REFERENCE: Final = re.compile(r"^(env|file|command|container-env):.+$")
 NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -52,6 +53,10 @@ KeyName = Annotated[str, AfterValidator(_name)]
 Name = Annotated[KeyName, Field(json_schema_extra={"pattern": NAME.pattern})]
 SecretReference = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})]
 Address = Annotated[str, AfterValidator(_address)]
+
+
+LinkKey = tuple[str, str, str, int]
+"""The ends of a link, and the name and port by which one reaches the other."""
 
 
 class Thresholds(Strict):
@@ -149,6 +154,12 @@ class Link(Strict):
     name: Name = Field(description="the name by which it reaches it", examples=["postgres"])
     port: Port = Field(description="port in the container of `to`", examples=[5432])
     needed_at_start: bool = Field(True, description="false: the dependant starts without it; such links may form a circle")
+    rewrite: tuple[Rewrite, ...] = Field((), description="where `from` says where `to` is; nox -s repoint rewrites it for good")
+
+    @property
+    def key(self) -> LinkKey:
+        """Return what makes it this link."""
+        return (self.from_, self.to, self.name, self.port)
 
 
 class Inventory(Strict):
@@ -225,6 +236,8 @@ def link_problems(path: str, links: tuple[Link, ...], known: Known) -> Iterator[
     for position, link in enumerate(links):
         yield from known.unknown_service(f"{path}/{position}/from", link.from_)
         yield from known.unknown_service(f"{path}/{position}/to", link.to)
+        for number, rewrite in enumerate(link.rewrite):
+            yield from rewrite_problems(f"{path}/{position}/rewrite/{number}", rewrite)
 
 
 def _shared_containers(services: Mapping[str, ServiceEntry]) -> Iterator[str]:

@@ -247,6 +247,27 @@ class Restorable(Protocol):
         """Return how its logical exports come back (empty: from its archived volumes, as they are)."""
 
 
+@dataclass(frozen=True)
+class ApiRequest:
+    """A deed of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and stand in no message."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@runtime_checkable
+class Repointable(Protocol):
+    """A product that holds addresses of other services in its own store, and tells how one is changed through its API. Optional."""
+
+    def read_address(self, at: Target, name: str) -> str:
+        """Return the address that the named thing has; raises AssertionError when there is no such thing, or it can't be changed."""
+
+    def address_request(self, at: Target, name: str, value: str) -> ApiRequest:
+        """Return the request that gives the named thing another address and changes nothing else of it."""
+
+
 @runtime_checkable
 class NeedsKernel(Protocol):
     """A product that needs the host's kernel set in some way. Optional."""

@@ -35,6 +35,7 @@ FLAGS: Final = (
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
     Flag("--again", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
     Flag("--discard-target-writes", "store_true", "roll back to the source as it was; what was written on the target stays there", default=False),
+    Flag("--undo", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
     Flag("--target-is-dead", "store", "the reason why the new host counts as dead: the old one is started without seeing it stopped; recorded"),
     Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
     Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded"),
@@ -72,6 +73,7 @@ class Options:
     outside_window: str | None = None
     break_lock: str | None = None
     discard: bool = False
+    undo: bool = False
     target_is_dead: str | None = None
     lang: str = ORIGINAL
     state: Secret | None = None
@@ -114,6 +116,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),
         discard=bool(get("discard_target_writes")),
+        undo=bool(get("undo")),
         target_is_dead=_reason("--target-is-dead", get("target_is_dead")),
         lang=language_of(get("lang") or ORIGINAL).code,
         state=Secret(state) if state else None,

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-PHASES: Final = ("prepare", "preflight", "migrate", "validate", "rollback")
-WRITING_PHASES: Final = ("prepare", "migrate", "rollback")
+PHASES: Final = ("prepare", "preflight", "migrate", "validate", "repoint", "rollback")
+WRITING_PHASES: Final = ("prepare", "migrate", "repoint", "rollback")
 NEXT_PHASE: Final = {"prepare": "preflight", "preflight": "migrate", "migrate": "validate"}

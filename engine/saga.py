@@ -248,7 +248,7 @@ class RunningMove:
             undone = self._undo(self._begun(failed))
         except NeedsPersonError as error:
             self._set_state(MoveState.NEEDS_PERSON)
-            return f"The undo could not finish. {error} To go on with it then: {self._go_on_undoing()}"
+            return f"The undo could not finish. {error} To go on with it then: {self.stages.go_back(self.service)}"
         proof = self.prove_source() if self.prove_source and undone else None
         if proof is not None:
             self.journal.record("source_proof", service=self.service, body={"ok": proof.passed, "text": proof.text})
@@ -259,9 +259,6 @@ class RunningMove:
         serving = f"; {proof.text}" if proof else ""
         told = ", ".join(undone) or "nothing had been changed"
         return f"Undone ({told}){serving}. Retry: {self.stages.retry(self.service)}"
-
-    def _go_on_undoing(self) -> str:
-        return f"nox -s rollback -- {self.service} --apply"
 
     def _begun(self, failed: Action | None) -> list[Action]:
         """Return all actions of this attempt that were begun, in this run or an earlier one, in order."""

@@ -11,7 +11,7 @@ import rfc8785
 
 from engine.environment import Environment, played
 from engine.errors import InputError
-from engine.inventory import Inventory, Link, ServiceEntry, Thresholds
+from engine.inventory import Inventory, Link, LinkKey, ServiceEntry, Thresholds
 from engine.plan import Plan, PlannedMove, Window
 from engine.problems import Strict
 
@@ -30,6 +30,8 @@ class Scope:
     links: tuple[Link, ...]
     hosts: tuple[str, ...]
     not_applicable: tuple[str, ...]
+    repointed: frozenset[LinkKey] = frozenset()
+    """Links whose dependant uses the new address itself, by the journal: no relay keeps their names."""
 
     def dependants_of(self, service: str) -> tuple[Link, ...]:
         """Return the links whose dependant needs this service and exists here."""

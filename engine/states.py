@@ -28,7 +28,7 @@ class MoveState(str, Enum):
 class Stages:
     """The states that a saga takes a move through, and what a person is told when it stops after its commit.
 
-    `again` is the command that retries it, without the service's name.
+    `again` is the command that retries it, `back` the one that goes on with its undo, each without the service's name.
     """
 
     begun: MoveState
@@ -37,10 +37,15 @@ class Stages:
     done: MoveState
     serves: str
     again: str
+    back: str = "nox -s rollback -- {service} --apply"
 
     def retry(self, service: str) -> str:
         """Return the command that goes on, or starts again."""
         return self.again.format(service=service)
+
+    def go_back(self, service: str) -> str:
+        """Return the command that goes on with an undo that could not finish."""
+        return self.back.format(service=service)
 
 
 FORWARD: Final = Stages(
@@ -52,6 +57,16 @@ FORWARD: Final = Stages(
     again="nox -s migrate -- --service {service} --apply",
 )
 """Of a move to its target."""
+REPOINTING: Final = Stages(
+    MoveState.IN_PROGRESS,
+    MoveState.UNDONE,
+    MoveState.COMMITTED,
+    MoveState.DONE,
+    serves="",
+    again="nox -s repoint -- {service} --apply",
+    back="nox -s repoint -- {service} --undo --apply",
+)
+"""Of references: they have no states of their own and no commit, so that all of it can be put back at any time."""
 
 
 def backward(was: MoveState) -> Stages:

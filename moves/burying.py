@@ -33,15 +33,19 @@ def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options,
     Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
     its cutover would be lost without anybody having said so.
     """
-    if command != "rollback" or not options.services:
-        raise InputError(f"{FLAG}: goes with a rollback of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON")
+    undoes = command == "repoint" and options.undo
+    if (command != "rollback" and not undoes) or not options.services:
+        raise InputError(
+            f"{FLAG}: goes with a rollback (or repoint --undo) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
+        )
     reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
     for host in sorted(hosts):
         if _answers(fleet, host):
             raise RefusedError(
                 f"{host}: answers through ssh, so it is not dead. Expected: no answer. Leave {FLAG} out; look: ssh {host} docker ps -a"
             )
-    lost = [move for move in scope.moves if not options.discard and not must_be_undone(read_return(journal, move.service))]
+    asked = () if undoes else scope.moves
+    lost = [move for move in asked if not options.discard and not must_be_undone(read_return(journal, move.service))]
     if lost:
         names = ", ".join(f"{move.service} on {move.target}" for move in lost)
         raise RefusedError(
@@ -63,7 +67,7 @@ def _answers(fleet: Fleet, host: str) -> bool:
 def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
     """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise."""
     for host in sorted(hosts):
-        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply else []
+        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.undo else []
         run.record(DEAD, body={"host": host, "reason": options.target_is_dead, "labels": labels})
 
 

@@ -5,7 +5,7 @@ A move that has begun, its undo and a rollback need only the lock: what a gate w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +18,7 @@ from engine.states import MoveState
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from moves.approving import judge_plan_approved
 from moves.past import read_past
+from moves.repointed import has_begun, in_the_way, links_to_rewrite, repoint_command
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
@@ -26,6 +27,7 @@ GOING_BACK: Final = {MoveState.ROLLING_BACK.value, MoveState.RETURNED.value}
 UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
 GUARDED: Final = "migrate"
 ROLLBACK: Final = "rollback"
+REPOINT: Final = "repoint"
 NOTHING_DONE: Final = "refused, nothing was done"
 SHOWN_COMMIT: Final = 12
 
@@ -47,12 +49,15 @@ class Gates:
     commit: str
     outside_window: str | None = None
     again: frozenset[str] = frozenset()
+    undo: bool = False
     clock: Callable[[], datetime] = _now
 
     def check(self, command: str) -> None:
         """Raise RefusedError when `command` must not change hosts now; nothing was done then."""
         if command == ROLLBACK:
             self._check_rollback()
+        if command == REPOINT and not self.undo:
+            self._check_repoint()
         if command != GUARDED:
             return
         answers = [ask() for ask in (self.state, self.preflight, self.approved, self.window, self.tree)]
@@ -68,6 +73,32 @@ class Gates:
         if wrong:
             told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
             raise RefusedError(f"{told}\nTry: nox -s status -- {self._where()}")
+        self._refuse_repointed(states)
+
+    def _refuse_repointed(self, services: Iterable[str]) -> None:
+        """Raise RefusedError when dependants use the addresses that a rollback would take from them."""
+        pointed = {name: owners for name in services if (owners := in_the_way(self.scope, self.journal, name))}
+        if pointed:
+            told = [f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere" for name, owners in pointed.items()]
+            ways = dict.fromkeys(repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners)
+            advice = f"Put them back first (of a dead host with the same --target-is-dead): {' && '.join(ways)}"
+            raise RefusedError("\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *told, advice]))
+
+    def _check_repoint(self) -> None:
+        """Raise RefusedError when references must not begin to be rewritten; what has begun goes on."""
+        new = tuple(move.service for move in self.scope.moves if not has_begun(self.journal, move.service))
+        if not new:
+            return
+        approvals = judge_plan_approved(self.scope, self.journal, new)
+        moved = [name for name in new if read_past(self.journal, name).state is not MoveState.DONE and links_to_rewrite(self.scope, name)]
+        wrong = [
+            *(f"{name}: is not moved yet. Expected: done. Move it: nox -s migrate -- {self._where()} --service {name} --apply" for name in moved),
+            *approvals.problems,
+            *self._window_problems(),
+            *self._tree_problems(),
+        ]
+        if wrong:
+            raise RefusedError("\n".join([f"{REPOINT}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: nox -s status -- {self._where()}"]))
 
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
@@ -103,20 +134,32 @@ class Gates:
 
     def window(self) -> Judgement:
         """Judge whether it is time."""
+        problems = self._window_problems()
+        if self.outside_window and not self._is_inside():
+            return passed(f'outside the window of {self._told_window()}, because "{self.outside_window}"')
+        return self._of_new_moves(f"inside the window of {self._told_window()}", lambda _: problems)
+
+    def _window_problems(self) -> list[str]:
         window, now = self.scope.window, self.clock()
-        told = f"{window.starts_at:%Y-%m-%d %H:%M} to {window.ends_at:%Y-%m-%d %H:%M %z}"
-        inside = window.starts_at <= now < window.ends_at
-        if not inside and self.outside_window:
-            return passed(f'outside the window of {told}, because "{self.outside_window}"')
+        if self._is_inside() or self.outside_window:
+            return []
         what = "has not begun" if now < window.starts_at else "is over"
-        problem = f'window: {told} {what}; it is {now.astimezone(window.starts_at.tzinfo):%Y-%m-%d %H:%M}. To go on: --outside-window "reason"'
-        return self._of_new_moves(f"inside the window of {told}", lambda _: [] if inside else [problem])
+        at = now.astimezone(window.starts_at.tzinfo)
+        return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
+
+    def _is_inside(self) -> bool:
+        return self.scope.window.starts_at <= self.clock() < self.scope.window.ends_at
+
+    def _told_window(self) -> str:
+        return f"{self.scope.window.starts_at:%Y-%m-%d %H:%M} to {self.scope.window.ends_at:%Y-%m-%d %H:%M %z}"
 
     def tree(self) -> Judgement:
         """Judge whether the runbooks that run are those that were committed; approvals may be newer."""
+        return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
+
+    def _tree_problems(self) -> list[str]:
         changed = self.commit.endswith("+changes") and self.scope.environment.clean_tree
-        problem = "checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status"
-        return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: [problem] if changed else [])
+        return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status"] if changed else []
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""

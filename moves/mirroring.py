@@ -20,7 +20,21 @@ from engine.errors import CouldNotLookError, LockLostError, LongshoreError
 from engine.journal import Record, Run
 from engine.verdict import Effect
 
-MIRRORED: Final = frozenset({"intent", "outcome", "undo_intent", "undo_outcome", "move_state", "fingerprint", "outage", "source_proof", "begun_with"})
+MIRRORED: Final = frozenset(
+    {
+        "intent",
+        "outcome",
+        "undo_intent",
+        "undo_outcome",
+        "move_state",
+        "fingerprint",
+        "outage",
+        "source_proof",
+        "begun_with",
+        "repointed",
+        "repoint_begun",
+    }
+)
 SENT_SOON: Final = frozenset({"undo_intent", "move_state"})
 LARGEST: Final = 1 << 20
 """A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to compare."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from actions.references import UndoReferences
 from engine.model import Action
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
-from engine.states import backward
-from moves import rolling_back
+from engine.states import REPOINTING, backward
+from moves import repointing, rolling_back
 from moves.begun import record_begun
 from moves.past import ROLLBACK_STATES, read_past, read_return
+from moves.pointing import pointing_of
+from moves.pointing_questions import works
 from moves.recipe import REPEATABLE, SERVED_BY, prepare_recipe, recipe
+from moves.repointed import BEGUN, has_begun, past_of
 from moves.rolling_back import FinishUndo, must_be_undone, rollback_recipe
 from moves.serving import collect_logs, judge_done, judge_source_serves, judge_target_serves
 from moves.timing import Deadline, until_commit
@@ -24,7 +28,7 @@ class Moves:
     """The run's moves by service.
 
     `deadline` is None when the operator gave a reason to work outside the window; `discard` leaves behind what was written
-    on the target when a service is rolled back, `dead` are hosts that a person said to be so.
+    on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
     """
 
     world: World
@@ -33,6 +37,7 @@ class Moves:
     deadline: Deadline | None = None
     again: frozenset[str] = frozenset()
     discard: bool = False
+    undo: bool = False
     dead: frozenset[str] = frozenset()
     started: dict[str, RunningMove] = field(default_factory=dict)
 
@@ -48,6 +53,8 @@ class Moves:
             return self._forward(move)
         if self.command == "rollback":
             return self._backward(move)
+        if self.command == "repoint":
+            return self._repoint(move)
         return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else ())
 
     def _forward(self, move: PlannedMove) -> RunningMove:
@@ -97,6 +104,35 @@ class Moves:
             prove_done=lambda: judge_source_serves(world, service),
         )
         running.stopped_because = self._stopped_by_another(service)
+        return running
+
+    def _repoint(self, move: PlannedMove) -> RunningMove:
+        """Return the re-pointing of a service's dependants, or its undo; it takes the move through no other state: that is done."""
+        world, service = self.world, move.service
+        pointing, past = pointing_of(world, move), past_of(world.journal, service)
+        running = RunningMove(
+            service=service,
+            recipe=repointing.repoint_recipe(pointing),
+            journal=world.run,
+            apply=self.apply,
+            past=past,
+            repeatable=repointing.REPEATABLE,
+            stages=REPOINTING,
+            on_change=world.forget_facts,
+            prove_source=lambda: works(pointing),
+            tracks_state=False,
+        )
+        running.stopped_because = self._stopped_by_another(service)
+        if self.undo:
+            relays = repointing.release_of(pointing)
+            putting = UndoReferences(pointing.references, relays, lambda: running.take_back("it was asked for"), lambda: works(pointing))
+            return self._untracked(move, (putting,))
+        if self.deadline:
+            deadline = self.deadline
+            running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
+        if self.apply and not has_begun(world.journal, service) and not running.stopped_because:
+            links = [link.model_dump(mode="json", by_alias=True) for link, _ in pointing.links]
+            world.run.record(BEGUN, service=service, body={"links": links})
         return running
 
     def _untracked(self, move: PlannedMove, actions: tuple[Action, ...]) -> RunningMove:

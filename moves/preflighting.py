@@ -49,7 +49,7 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     """Judge where the container's state lies; one answer per rule, so that all problems show."""
     facts, container = source_of(world, service)
     product, rules = world.product(service), mount_rules(world, service)
-    changes = _changes(world, facts.host, container.name)
+    changes = read_changes(world, facts.host, container.name)
     return (
         state.judge_mount_rules(container, rules),
         state.judge_state_paths(container, product.state_paths),
@@ -60,7 +60,7 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     )
 
 
-def _changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:
+def read_changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:
     """Return the changes of a container's writable layer, asked of the engine itself; raises CouldNotLookError."""
     doing = f"look for what changed in {container}"
     try:

@@ -41,6 +41,8 @@ from moves.past import read_return
 from moves.performing import Moves
 from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
+from moves.repointed import REPOINT_STEPS, as_repointed, links_of, refuse_what_cannot_be, with_their_hosts
+from moves.repointed import UNDO_STEP as UNDO_REFERENCES
 from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
 from moves.sharing import Share, share_of, start_run
 from moves.telling import tell_people
@@ -83,9 +85,18 @@ class Session:
             reasons |= steps_left_out(self.world, service)
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
+        if self.book.command == "repoint":
+            reasons |= self._repoint_reasons(service)
         hooks = self.world.entry(service).hooks
         given = {BEFORE_HOLD: hooks.before_hold, AFTER_COMMIT: hooks.after_commit}
         return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "")
+
+    def _repoint_reasons(self, service: str) -> dict[str, str]:
+        if not links_of(self.scope, self.world.journal, service):
+            return dict.fromkeys((UNDO_REFERENCES, *REPOINT_STEPS), "no link of it that crosses hosts says how it is re-pointed")
+        if self.options.undo:
+            return dict.fromkeys(REPOINT_STEPS, "its references are put back (--undo)")
+        return {UNDO_REFERENCES: "its references are rewritten, not put back"}
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
         if must_be_undone(read_return(self.world.journal, service)):
@@ -124,13 +135,18 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again))
+    gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again), undo=options.undo)
+    if options.undo and command != "repoint":
+        raise InputError(f"--undo: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
+    if command == "repoint":
+        refuse_what_cannot_be(scope, journal)
     with ExitStack() as stack:
         token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
         if options.apply or command == "rollback":
             gates.check(command)
-        begun = as_begun(scope, journal)
-        if command == "rollback":
+        begun = as_repointed(as_begun(scope, journal), journal)
+        begun = with_their_hosts(begun, journal) if command == "repoint" else begun
+        if command == "rollback" or options.undo:
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
         fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
         buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
@@ -223,4 +239,4 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mi
 
 def _moves(world: World, command: str, options: Options, buried: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
-    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, buried)
+    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, options.undo, buried)

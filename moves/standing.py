@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from actions.forwarders import link_name
 from engine.journal import Journal, Record
 from engine.options import LAB
 from engine.scope import PlannedMove, Scope
@@ -15,6 +16,8 @@ from moves.approving import judge_plan_approved
 from moves.gates import preflight_problems
 from moves.holding import UNFINISHED
 from moves.past import read_past
+from moves.repointed import links_to_rewrite, owner_of, read_repointed, repoint_command
+from moves.world import where_now
 
 DEEDS: Final = ("intent", "outcome", "undo_intent", "undo_outcome")
 WORDS: Final = {"intent": "begun", "undo_intent": "its undo begun"}
@@ -58,6 +61,7 @@ class Standing:
     moves: tuple[MoveStanding, ...]
     runs: tuple[OpenRun, ...]
     locks: tuple[str, ...]
+    references: tuple[str, ...] = ()
 
 
 def read_standing(journal: Journal, scope: Scope, now: datetime) -> Standing:
@@ -66,7 +70,23 @@ def read_standing(journal: Journal, scope: Scope, now: datetime) -> Standing:
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)
     moves = tuple(_move(journal, scope, move, started, now, working=working) for move in scope.moves)
-    return Standing(moves, runs, tuple(_locks(journal, runs, moves, started)))
+    return Standing(moves, runs, tuple(_locks(journal, runs, moves, started)), tuple(_references(journal, scope)))
+
+
+def _references(journal: Journal, scope: Scope) -> Iterator[str]:
+    """Yield, for each link whose ends are on different hosts now, whether a relay keeps it, and what would make that needless."""
+    where, repointed = where_now(scope, journal), read_repointed(journal)
+    for link in scope.links:
+        if where[link.from_] == where[link.to]:
+            continue
+        told = f"{link_name(link)} ({where[link.from_]} to {where[link.to]}): "
+        owner = owner_of(scope, link)
+        if link.key in repointed:
+            yield f"{told}re-pointed, no relay of the name {link.name} is needed for it"
+        elif owner and link in links_to_rewrite(scope, owner):
+            yield f"{told}by relay as {link.name}:{link.port}; to let it go: {repoint_command(scope, owner)}"
+        else:
+            yield f"{told}by relay as {link.name}:{link.port}; the inventory does not say how to re-point it"
 
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[OpenRun, ...]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from actions.recorded import read_recorded
+from actions.rewriting import with_variables
 from checks import public_names
 from checks.fidelity import judge_fidelity
 from checks.logs import judge_logs as judge_lines
@@ -12,6 +16,7 @@ from engine.model import Holds
 from engine.verdict import Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.past import committed_at
+from moves.repointed import variables_repointed
 from moves.world import World
 from services.comparison import compare_fingerprints
 
@@ -39,8 +44,14 @@ def judge_configuration(world: World, service: str) -> Judgement:
     if recorded is None:
         return unknown(f"{move.source}: no recorded specification of {service}. Expected: the one that the move saved")
     target = world.container(service, move.target)
-    dropped = preflighting.dropped_mounts(world, service)
-    return judge_fidelity(f"{target.name} on {move.target}", recorded.inspect, target.raw, committed=True, dropped=dropped, ports=move.ports)
+    dropped, before = preflighting.dropped_mounts(world, service), with_references(recorded.inspect, variables_repointed(world.scope, service))
+    return judge_fidelity(f"{target.name} on {move.target}", before, target.raw, committed=True, dropped=dropped, ports=move.ports)
+
+
+def with_references(inspect: Mapping[str, Any], variables: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return an inspect answer with the variables that re-pointing set since: they are demanded, not only allowed."""
+    config = inspect.get("Config") or {}
+    return {**inspect, "Config": {**config, "Env": with_variables(config.get("Env") or [], variables)}} if variables else inspect
 
 
 def judge_smoke(world: World, service: str) -> Judgement:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
+from engine.model import ApiRequest, ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services.http import LONG_DEADLINE_S, ask
 from services.json_api import JsonApi, shortened
@@ -22,6 +22,8 @@ from services.things import Thing, part_of, plain_part
 PAGE: Final = 1000
 """The search's own default; without asking for the next page, the 1001st dashboard would never be seen."""
 PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "provenance")
+NOT_SENT: Final = ("id", "orgId", "typeName", "typeLogoUrl", "secureJsonFields", "readOnly", "accessControl")
+"""What a data source tells about itself and does not take."""
 DEFAULT_QUERIES: Final = {"prometheus": "up", "loki": '{job=~".+"}'}
 """What is asked of a data source that no panel uses."""
 SINCE: Final = "now-6h"
@@ -105,6 +107,20 @@ class Product:
         users = {str(user["login"]): Thing({key: user.get(key) for key in ("userId", "login", "role")}) for user in api.get("/api/org/users")}
         return Fingerprint(at.service, parts | _named("users", users, since))
 
+    def read_address(self, at: Target, name: str) -> str:
+        """Return the URL of a data source, by its uid or name."""
+        return str(_data_source(_api(at), name)["url"])
+
+    def address_request(self, at: Target, name: str, value: str) -> ApiRequest:
+        """Return the request that gives a data source another URL.
+
+        What it keeps secret is not told and stays (fillWithSecureJSONData in its source); `version` makes it refuse when somebody edits it meanwhile.
+        """
+        api = _api(at)
+        source = _data_source(api, name)
+        body = {key: item for key, item in source.items() if key not in NOT_SENT} | {"url": value}
+        return ApiRequest("PUT", f"/api/datasources/uid/{source['uid']}", body, api.headers)
+
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=600, saves_as="dashboards.jsonl"),)
@@ -117,6 +133,21 @@ class Product:
 def _api(at: Target) -> JsonApi:
     pair = f"{at.options.get('admin_user', 'admin')}:{at.secrets['admin_password'].reveal()}"
     return JsonApi(at, at.endpoint, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()})
+
+
+def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
+    sources: list[dict[str, Any]] = api.get("/api/datasources")
+    found = [source for source in sources if name in {source["uid"], source["name"]}]
+    if len(found) != 1:
+        known = ", ".join(f"{source['uid']} ({source['name']})" for source in sources)
+        raise AssertionError(f"{api.at.where}: {len(found)} data sources are called {name}. Expected: one, by uid or name; known: {known or 'none'}")
+    source: dict[str, Any] = api.get(f"/api/datasources/uid/{found[0]['uid']}")
+    if source.get("readOnly"):
+        raise AssertionError(
+            f"{api.at.where}: data source {name} is provisioned from a file, which wins at each start. Expected: one that can be edited. "
+            "Rewrite that file instead: kind: file"
+        )
+    return source
 
 
 def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, Part]:

@@ -13,6 +13,8 @@ from engine.secret import MARK
 from engine.verdict import Verdict
 
 FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
+APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
+"""Changing phases that are simply started again once the cause of a failure is mended."""
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""
@@ -37,7 +39,7 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
         return ""
     command, service = str(about["command"]), row["service"]
     if command != "migrate":
-        return command_line(about, command, service, apply=command == "prepare" and not dry_run)
+        return command_line(about, command, service, apply=command in APPLIED_AGAIN and not dry_run)
     if state == "needs person":
         return command_line(about, "status")
     look = command_line(about, "preflight", service)

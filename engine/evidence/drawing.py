@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "preflight": term("preflight"),
     "migrate": term("migration"),
     "validate": term("validation"),
+    "repoint": term("re-pointing"),
     "rollback": term("rollback"),
     "resume": term("resumption"),
     "monitor": term("monitoring"),

@@ -14,6 +14,7 @@ WORDS: Final = {
     "preflight": terms("Preflight of {number} service", "Preflight of {number} services"),
     "migrate": terms("Migration of {number} service", "Migration of {number} services"),
     "validate": terms("Validation of {number} service", "Validation of {number} services"),
+    "repoint": terms("Re-pointing to {number} service", "Re-pointing to {number} services"),
     "rollback": terms("Rollback of {number} service", "Rollback of {number} services"),
     "resume": terms("Resumption of {number} service", "Resumption of {number} services"),
     "monitor": terms("Monitoring of {number} service", "Monitoring of {number} services"),

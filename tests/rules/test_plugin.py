@@ -51,7 +51,7 @@ from engine.verdict import failed, passed, unknown
 def _run(pytester: pytest.Pytester, body: str, *args: str) -> pytest.RunResult:
     pytester.makeini(
         f"[pytest]\npythonpath = {ROOT}\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
-        "  read_only: x\n  changes_state: x\n"
+        "  repoint: x\n  read_only: x\n  changes_state: x\n"
     )
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_book=HEAD + body)
@@ -122,9 +122,10 @@ def test_moves_run_one_after_the_other_in_the_plans_order(pytester: pytest.Pytes
 
 
 @pytest.mark.parametrize("flag", [["-k", "stop"], ["--deselect", "test_book.py::test_stop"], ["test_book.py::test_stop"]])
-def test_a_writing_phase_refuses_to_run_in_part(pytester: pytest.Pytester, flag: list[str]) -> None:
+@pytest.mark.parametrize("phase", ["migrate", "repoint"])
+def test_a_writing_phase_refuses_to_run_in_part(pytester: pytest.Pytester, phase: str, flag: list[str]) -> None:
     """A later deed never runs without the earlier ones: the message names --service."""
-    result = _run(pytester, _step("migrate", "changes_state", "stop", 'judge(passed("ok"))'), *flag)
+    result = _run(pytester, _step(phase, "changes_state", "stop", 'judge(passed("ok"))'), *flag)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*Choose with --service or --wave*"])

@@ -26,7 +26,7 @@ def service(name: str, *ports: SimpleNamespace, networks: tuple[str, ...] = ("sh
 
 def link(name: str, to: str, number: int, alias: str = "") -> SimpleNamespace:
     """Return `name` reaches `to`."""
-    return SimpleNamespace(from_=name, to=to, name=alias or to, port=number)
+    return SimpleNamespace(from_=name, to=to, name=alias or to, port=number, key=(name, to, alias or to, number))
 
 
 def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> Any:
@@ -40,7 +40,7 @@ def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> A
     moves = (SimpleNamespace(service="postgres", target="wf002", ports=ports or {}), SimpleNamespace(service="redis", target="wf001", ports={}))
     return SimpleNamespace(
         services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
-        environment=environment, moves=moves, plan=SimpleNamespace(moves=moves), hosts=tuple(HOSTS),
+        repointed=frozenset(), environment=environment, moves=moves, plan=SimpleNamespace(moves=moves), hosts=tuple(HOSTS),
     )  # fmt: skip
 
 

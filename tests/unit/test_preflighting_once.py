@@ -46,9 +46,9 @@ def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.M
 
     monkeypatch.setattr(Fleet, "docker", lambda self, name: SimpleNamespace(api=SimpleNamespace(diff=changes)))
 
-    assert preflighting._changes(world, "wf005", "redis") == (Change("A", "/redis"),)
+    assert preflighting.read_changes(world, "wf005", "redis") == (Change("A", "/redis"),)
     with pytest.raises(CouldNotLookError, match=r"No such container: gone.*ssh wf005 docker diff gone"):
-        preflighting._changes(world, "wf005", "gone")
+        preflighting.read_changes(world, "wf005", "gone")
 
 
 def test_paths_of_a_target_are_looked_at_in_one_command(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

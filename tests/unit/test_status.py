@@ -189,3 +189,22 @@ def test_before_the_first_run_nothing_is_created(tmp_path: Path, monkeypatch: py
 
 def _small_scope(_options: object) -> Scope:
     return build_scope(make_inventory(), make_plan(), make_environment())
+
+
+def test_a_link_across_hosts_says_whether_a_relay_keeps_it(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
+    """First that nothing says how to re-point it, then the command, then that the name needs no relay any more."""
+    run = nights.start()
+    nights.state(run, "done")
+    run.finish({}, ExitCode.OK)
+    told = "reference: n8n to redis (wf005 to wf001): "
+    assert f"{told}by relay as redis:6379; the inventory does not say how to re-point it" in shown(capsys)
+
+    rewrite = ("links/0/rewrite", [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}])
+    nights.scope = build_scope(make_inventory(rewrite), make_plan(("approvals", [])), make_environment())
+    command = "nox -s repoint -- redis --environment production --apply"
+    assert f"{told}by relay as redis:6379; to let it go: {command}" in shown(capsys)
+
+    run.record("repointed", service="redis", body={"link": ["n8n", "redis", "redis", 6379], "repointed": True})
+    assert f"{told}re-pointed, no relay of the name redis is needed for it" in shown(capsys)
+    (line,) = json.loads(shown(capsys, "--json"))["references"]
+    assert line == "n8n to redis (wf005 to wf001): re-pointed, no relay of the name redis is needed for it"

@@ -1,0 +1,66 @@
+"""Let the dependants of moved services use the new addresses themselves, so that no relay is needed for them; or put it all back."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.saga import RunningMove
+from engine.steps import Judge
+
+pytestmark = pytest.mark.repoint
+
+
+@pytest.mark.step("undo-references")
+@pytest.mark.changes_state
+def test_references_are_put_back(move: RunningMove, judge: Judge) -> None:
+    """The relays are back, each reference says what it said before, and the dependants work."""
+    judge(move.perform("undo-references"))
+
+
+@pytest.mark.step("confirm-references")
+@pytest.mark.read_only
+def test_references_can_be_rewritten(move: RunningMove, judge: Judge) -> None:
+    """Both ends of each link are where the plan puts them, the new address answers, and each reference is found exactly once."""
+    judge(move.perform("confirm-references"))
+
+
+@pytest.mark.step("baseline-held")
+@pytest.mark.changes_state
+def test_dependants_hold_what_they_held(move: RunningMove, judge: Judge) -> None:
+    """Before anything is rewritten, each moved dependant holds what it held at its cutover."""
+    judge(move.perform("baseline-held"))
+
+
+@pytest.mark.step("rewrite-references")
+@pytest.mark.changes_state
+def test_references_are_rewritten(move: RunningMove, judge: Judge) -> None:
+    """Each reference says the new address, its dependant has read it, and how long that dependant was out is measured."""
+    judge(move.perform("rewrite-references"))
+
+
+@pytest.mark.step("references-used")
+@pytest.mark.read_only
+def test_references_are_used(move: RunningMove, judge: Judge) -> None:
+    """Each dependant works and is connected to the new address."""
+    judge(move.perform("references-used"))
+
+
+@pytest.mark.step("references-baseline")
+@pytest.mark.changes_state
+def test_baseline_is_read_again(move: RunningMove, judge: Judge) -> None:
+    """What the new references changed in a dependant's own configuration is told, and later nights are compared with it."""
+    judge(move.perform("references-baseline"))
+
+
+@pytest.mark.step("release-relays")
+@pytest.mark.changes_state
+def test_relays_are_let_go(move: RunningMove, judge: Judge) -> None:
+    """The relays under names that nobody uses any more are gone; those of other links and of published ports stay."""
+    judge(move.perform("release-relays"))
+
+
+@pytest.mark.step("dependants-follow")
+@pytest.mark.read_only
+def test_dependants_work_without_relays(move: RunningMove, judge: Judge) -> None:
+    """Each dependant still works and is connected to the new address, without the relays."""
+    judge(move.perform("dependants-follow"))
