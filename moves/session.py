@@ -172,28 +172,38 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         share = share_of(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
-            record_plan(world, scope, waivers)
-            record_waivers(writer, waivers)
-            record_scope(world)
+            _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
-        about: dict[str, Any] = {
-            "journal": journal,
-            "run": run,
-            "command": command,
-            "environment": options.environment,
-            "subjects": services,
-            "apply": options.apply,
-            "folder": Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0]),
-            "console": console,
-            "language": language,
-            "progress": progress,
-            "stand_ins": frozenset(begun.environment.stand_ins),
-        }
-        book = ShardBook(**about, shard=options.shard, argv=options.argv) if options.shard else JournalBook(**about)
+        book = _book(world, run, progress, options, command)
         moves = _moves(world, command, options, buried)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
         yield Session(options, world, book, moves, beside, gates, waivers, share)
+
+
+def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
+    """Write down what the run rests on: the plan as the files have it now, waivers, and what it is about."""
+    record_plan(world, scope, waivers)
+    record_waivers(world.run, waivers)
+    record_scope(world)
+
+
+def _book(world: World, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
+    """Return the book of a run; a shard's draws no page of its own."""
+    about: dict[str, Any] = {
+        "journal": world.journal,
+        "run": run,
+        "command": command,
+        "environment": options.environment,
+        "subjects": progress.subjects,
+        "apply": options.apply,
+        "folder": Path("reports") / options.environment / folder_name(world.journal.records(run_id=run.id)[0]),
+        "console": progress.console,
+        "language": progress.language,
+        "progress": progress,
+        "stand_ins": frozenset(world.scope.environment.stand_ins),
+    }
+    return ShardBook(**about, shard=options.shard, argv=options.argv) if options.shard else JournalBook(**about)
 
 
 @contextmanager
@@ -203,7 +213,7 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates, scope = Gates(scope, journal, read_commit()), as_begun(scope, journal)
+    gates, scope = Gates(scope, journal, read_commit()), as_repointed(as_begun(scope, journal), journal)
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         run = KeptRun(run_id, redactor)
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)

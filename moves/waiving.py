@@ -12,6 +12,7 @@ from engine.journal import Run
 from engine.options import Options
 from engine.problems import refuse
 from engine.scope import Scope
+from engine.spread import KeptRun
 from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers
 from moves.mirroring import Mirror
 from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
@@ -65,7 +66,7 @@ def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: 
             yield sign_statement(scope, file_of(waiver), waiver.text(datetime.now(UTC)), Signer(NAMESPACE, person, waiver.role), private_key)
 
 
-def record_waivers(run: Run | Mirror, waivers: Waivers) -> None:
+def record_waivers(run: Run | Mirror | KeptRun, waivers: Waivers) -> None:
     """Write down what was signed, so that the evidence holds it too."""
     for waiver in waivers.waivers:
         path = file_of(waiver)
