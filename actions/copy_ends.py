@@ -25,6 +25,7 @@ from engine.model import CommandResult, ContainerCommand
 from engine.product import LABEL_MOVE
 from hosts.docker_exec import run_inside
 from hosts.toolbox import PROGRAM, PROGRAM_AT
+from hosts.whole import taking
 
 ROLE: Final = "copy"
 PURPOSE: Final = "copy"
@@ -58,7 +59,7 @@ echo "$found"
 """
 LINKED: Final = 'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
 LONGEST_LOOK_S: Final = 600.0
-SAVE: Final = f"cat > {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
+SAVE: Final = f"take {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
 WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
 """An end that was killed while it was made lacks its program: it is made anew."""
 
@@ -125,7 +126,7 @@ class CopyEnds:
             flags=(*SEES_ALL, "--detach"),
         )
         run_checked(self.route.fleet, host, argv, doing="start a toolbox for the copy", timeout_s=START_S)
-        self.inside(host, ["sh", "-c", SAVE], stdin=PROGRAM)
+        self.inside(host, taking(SAVE, "save", PROGRAM), stdin=PROGRAM)
 
     def _adopted(self) -> bool:
         """End what an earlier, killed run still does in both ends; return whether both are there."""

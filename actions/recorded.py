@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from actions.route import Route, inspect_container, run_checked
@@ -16,16 +17,23 @@ from engine.model import Note
 from engine.product import HOST_STATE_DIR
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.fleet import Fleet
+from hosts.whole import taking
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/specifications"
 
 SAVE: Final = """\
 set -eu; umask 077
 mkdir -p -- "$1"; chmod 0700 -- "$1"
-cat > "$2.part"
+take "$2.part"
 sync -- "$2.part" 2>/dev/null || sync
 mv -- "$2.part" "$2"
 """
+
+
+def save_privately(fleet: Fleet, host: str, path: str, content: bytes, *, doing: str) -> None:
+    """Save a file (0600, in a directory 0700) on a host and have it on disk: whole, or the old one stays. Raises ActionError."""
+    argv = taking(SAVE, "save", content, str(PurePosixPath(path).parent), path)
+    run_checked(fleet, host, argv, doing=doing, stdin=content)
 
 
 @dataclass(frozen=True)
@@ -112,8 +120,7 @@ class RecordSource:
             "inspect": inspect,
             "specification": specification_of(inspect, move_label=route.move_label, dropped=self.dropped),
         }
-        argv = ["sh", "-c", SAVE, "save", DIRECTORY, path_of(route.service)]
-        run_checked(route.fleet, route.source, argv, doing=self.describe(), stdin=json.dumps(content).encode())
+        save_privately(route.fleet, route.source, path_of(route.service), json.dumps(content).encode(), doing=self.describe())
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the file itself is asked
         """Judge whether the file is there, for this move, readable by root only."""

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from actions.recorded import SAVE
-from actions.reference_files import DIRECTORY
+from actions.recorded import save_privately
 from actions.rewriting import Standing
 from actions.route import Route, run_checked
 from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
@@ -64,8 +63,8 @@ class ApiReference:
         if seen != self.value:
             if kept is not None and seen != kept:
                 raise ActionError(f"{self.name}: says {seen}, neither the old {kept} nor the new {self.value}. Expected: one of them")
-            argv, text = ["sh", "-c", SAVE, "save", DIRECTORY, self.kept], json.dumps({"address": seen})
-            run_checked(self.route.fleet, self.route.source, argv, doing=f"keep the address of {self.thing}", stdin=text.encode())
+            text = json.dumps({"address": seen}).encode()
+            save_privately(self.route.fleet, self.route.source, self.kept, text, doing=f"keep the address of {self.thing}")
             self._send(self.value)
         return self._lines(seen if kept is None else kept)
 

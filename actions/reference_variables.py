@@ -10,8 +10,7 @@ from typing import Any, Final
 import docker.errors
 
 from actions.containers import STOPPED_STATES
-from actions.recorded import SAVE
-from actions.reference_files import DIRECTORY
+from actions.recorded import save_privately
 from actions.rewriting import Standing, variables_of, with_variables
 from actions.route import Route, docker_api, inspect_container, run_checked
 from actions.specification import Specification, specification_of
@@ -84,10 +83,8 @@ class VariableReference:
             if before == dict(self.values):
                 return self._lines(before)
             kept = {"variables": before, "restart_policy": container["HostConfig"].get("RestartPolicy") or {"Name": "no"}}
-            argv = ["sh", "-c", SAVE, "save", DIRECTORY, self.kept]
-            run_checked(
-                self.route.fleet, self.route.source, argv, doing=f"keep the variables of {self.route.container}", stdin=json.dumps(kept).encode()
-            )
+            text = json.dumps(kept).encode()
+            save_privately(self.route.fleet, self.route.source, self.kept, text, doing=f"keep the variables of {self.route.container}")
         self._make_anew(dict(self.values), kept["restart_policy"])
         return self._lines(kept["variables"])
 

@@ -22,6 +22,7 @@ from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import Peer, close_channel, key_directory, make_channel
 from engine.errors import ActionError, CouldNotLookError
 from engine.product import LABEL_MOVE, LABEL_ROLE
+from hosts.whole import taking
 from services.replication import Login, Replication
 
 ROLE: Final = "replica"
@@ -36,7 +37,7 @@ PORTS: Final = 2_000
 WAIT_S: Final = 0.2
 
 OPTIONS: Final = ("-o", "ExitOnForwardFailure=yes", "-N")
-KEEP_PRIVATE: Final = 'set -eu; umask 077; rm -rf -- "$1"; mkdir -m 0700 -- "$1"; cat > "$1/password"; chown -R -- "$2" "$1"'
+KEEP_PRIVATE: Final = 'set -eu; umask 077; rm -rf -- "$1"; mkdir -m 0700 -- "$1"; take "$1/password"; chown -R -- "$2" "$1"'
 OWN: Final = 'chown "$1" /data && chmod "$2" /data'
 
 
@@ -84,9 +85,9 @@ class Replica:
         self._open_tunnel()
         inspect = need_recorded(self.route).inspect
         owner, mode = self._owner() if self.kind.wants_owner else ("0:0", "0755")
-        folder = ["sh", "-c", KEEP_PRIVATE, "save", self._folder, owner]
-        secret = self.kind.password_file(self.login.user, self._password)
-        run_checked(self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret.encode())
+        secret = self.kind.password_file(self.login.user, self._password).encode()
+        folder = taking(KEEP_PRIVATE, "save", secret, self._folder, owner)
+        run_checked(self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret)
         if self.kind.wants_owner:
             self._toolbox(self.route.target, ["sh", "-c", OWN, "own", owner, mode], (self._mount("/data"),))
         for program in (self.kind.base_copy(self.login.user, self.port), self.kind.before_standby()):

@@ -17,12 +17,13 @@ from actions.transfers import KEY_AT, Channel, Peer, open_channel, shell_line
 from engine.errors import ActionError
 from engine.model import CommandResult
 from engine.secret import Secret
+from hosts.whole import taking
 
 REPOSITORY_AT: Final = "/repository"
 SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
 """Debian's path (package openssh-sftp-server), in the toolbox."""
 
-WRITE_FILE: Final = 'set -eu; umask 077; cat > "$1"'
+WRITE_FILE: Final = 'set -eu; umask 077; take "$1"'
 LONGEST_S: Final = 4 * 3600.0
 MAKE_DIRECTORY: Final = 'mkdir -p -m 0700 -- "$1" && [ -s "$1/config" ] && echo repository; [ -d "$1" ]'
 """Its own file tells that a repository is there: asking restic costs a second of key derivation."""
@@ -60,7 +61,7 @@ class OpenRepository:
 
     def write(self, name: str, text: str) -> None:
         """Write a secret into the directory, through stdin."""
-        argv = ["sh", "-c", WRITE_FILE, "write", f"{self.directory}/{name}"]
+        argv = taking(WRITE_FILE, "write", text.encode(), f"{self.directory}/{name}")
         run_checked(self.route.fleet, self.host, argv, doing=f"write {name}", stdin=text.encode())
 
     def argv(self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, interactive: bool = False, before: Iterable[str] = ()) -> list[str]:

@@ -21,6 +21,7 @@ from actions.toolbox import ToolboxMount
 from engine.errors import ActionError, CouldNotLookError
 from engine.product import NAME
 from hosts.fleet import Fleet
+from hosts.whole import taking
 
 RUN_DIRECTORY: Final = "/run"
 KEY_AT: Final = "/key"
@@ -30,7 +31,7 @@ MAKE_KEY: Final = """\
 set -eu; umask 077
 rm -rf -- "$1"; mkdir -m 0700 -- "$1"
 ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1/id"
-cat > "$1/known_hosts"
+take "$1/known_hosts"
 cat "$1/id.pub"
 """
 
@@ -40,9 +41,10 @@ mkdir -p -- "$HOME/.ssh"
 file=$(readlink -f -- "$HOME/.ssh/authorized_keys" || printf %s "$HOME/.ssh/authorized_keys")
 [ -e "$file" ] || : > "$file"
 part="$file.longshore"
+take "$part.line"
 cp -p -- "$file" "$part"
 grep -vF -- "$1" "$file" > "$part" || [ $? -eq 1 ]
-cat >> "$part"
+cat -- "$part.line" >> "$part"; rm -f -- "$part.line"
 mv -- "$part" "$file"
 """
 """Replaces the file in one step: an interrupted run leaves the old file or the new one. Stdin: the line, or nothing."""
@@ -163,8 +165,8 @@ def key_directory(move_label: str, purpose: str) -> str:
 
 
 def _make_key(fleet: Fleet, source: str, directory: str, comment: str, peer: Peer) -> str:
-    argv = ["sh", "-c", MAKE_KEY, "key", directory, comment]
-    result = run_checked(fleet, source, argv, doing="make a temporary key", stdin=peer.known_hosts().encode())
+    known = peer.known_hosts().encode()
+    result = run_checked(fleet, source, taking(MAKE_KEY, "key", known, directory, comment), doing="make a temporary key", stdin=known)
     key = result.text.strip()
     if not key.startswith("ssh-ed25519 "):
         raise ActionError(f"{source}: ssh-keygen answered {key[:60]!r}. Expected: an ed25519 public key")
@@ -204,7 +206,7 @@ def expiry_of(date_answer: str, valid_s: float) -> str:
 
 def _authorize(fleet: Fleet, host: str, comment: str, line: str) -> None:
     doing = "authorize a temporary key" if line else "remove a temporary key"
-    run_checked(fleet, host, ["sh", "-c", AUTHORIZE, "authorize", comment], doing=doing, stdin=line.encode())
+    run_checked(fleet, host, taking(AUTHORIZE, "authorize", line.encode(), comment), doing=doing, stdin=line.encode())
 
 
 def _is_address(text: str) -> bool:

@@ -20,10 +20,15 @@ DIRECTORY: Final = f"{HOST_STATE_DIR}/lock"
 LOCK_S: Final = 20.0
 LOST: Final = 77
 
-_WRITE: Final = f'printf %s "$1" > {DIRECTORY}/token && cat > {DIRECTORY}/holder && sync {DIRECTORY}/token {DIRECTORY}/holder && echo taken'
+_HOLDER: Final = (
+    f'cat > {DIRECTORY}/holder.new && [ "$(wc -c < {DIRECTORY}/holder.new)" -eq "$3" ] && mv {DIRECTORY}/holder.new {DIRECTORY}/holder '
+    f"&& sync {DIRECTORY}/token {DIRECTORY}/holder && echo taken"
+)
+"""`$3` bytes, or the old holder stays: standard input also ends when the operator's machine dies."""
+_WRITE: Final = f'{{ {{ printf %s "$1" > {DIRECTORY}/token && {_HOLDER}; }} || {{ rm -rf {DIRECTORY}; false; }}; }}'
 TAKE: Final = f"umask 077; mkdir -p {HOST_STATE_DIR} && mkdir {DIRECTORY} 2>/dev/null && {_WRITE} || cat {DIRECTORY}/holder"
 _IS_OURS: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$2" ]'
-ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && cat > {DIRECTORY}/holder && sync {DIRECTORY}/holder && echo taken"
+ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && {_HOLDER}"
 BREAK: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.broken.$2 && mkdir {DIRECTORY} && {_WRITE}; rm -rf {DIRECTORY}.broken.$2"
 RELEASE: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && mv {DIRECTORY} {DIRECTORY}.$1 && rm -rf {DIRECTORY}.$1'
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
@@ -54,7 +59,8 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
 
     Returns the holder whose lock was broken, None otherwise. Raises RefusedError naming who holds it.
     """
-    taken = host.run(["sh", "-c", TAKE, "take", holder.token], stdin=_written(holder), timeout_s=LOCK_S)
+    written = _written(holder)
+    taken = host.run(["sh", "-c", TAKE, "take", holder.token, "", str(len(written))], stdin=written, timeout_s=LOCK_S)
     if taken.text.strip() == "taken":
         return None
     held = read_lock(host)
@@ -66,7 +72,8 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
             f"{host.name}: locked by {held.text()}. Expected: nobody else at work. Look: nox -s lock -- status; if that run is "
             'surely dead: the same command with --break-lock "reason"'
         )
-    again = host.run(["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token], stdin=_written(holder), timeout_s=LOCK_S)
+    words = ["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token, str(len(written))]
+    again = host.run(words, stdin=written, timeout_s=LOCK_S)
     if again.text.strip() != "taken":
         raise RefusedError(f"{host.name}: somebody else took the lock in the same moment. Look: nox -s lock -- status")
     return None if ours else held
