@@ -64,7 +64,7 @@ def unseal(text):
 
 
 class Refused(Exception):
-    def __init__(self, status, message, **more):
+    def __init__(self, status, message, /, **more):
         super().__init__(message)
         self.status, self.body = status, {"message": message, **more}
 

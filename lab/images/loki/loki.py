@@ -188,7 +188,13 @@ def text_of(value):
     return str(int(value)) if value == int(value) else str(value)
 
 
+SUM_OF_VECTORS = re.compile(r"\s*vector\(([\d.]+)\)\s*\+\s*vector\(([\d.]+)\)\s*")
+
+
 def instant(store, asked):
+    constant = SUM_OF_VECTORS.fullmatch(asked.one("query") or "")
+    if constant:  # what Grafana asks for the health of a data source
+        return answered("vector", [{"metric": {}, "value": [asked.time / 1e9, text_of(float(constant[1]) + float(constant[2]))]}])
     query = asked.query()
     if not isinstance(query, Metric):
         raise Refused(400, "log queries are not supported as an instant query type, please change your query to a range query type")
