@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from checks.source import kept_name
@@ -12,8 +10,6 @@ from engine.verdict import Judgement, failed, passed, unknown
 from moves.asking import wait_until_passed
 from moves.world import World
 
-MOST_AT_ONCE: Final = 4
-"""Services asked side by side: a source that works for others is not to feel it."""
 LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
 DEPENDANT_DEADLINE_S: Final = 30.0
@@ -48,32 +44,6 @@ def judge_smoke(world: World, service: str, host: str) -> Judgement:
 def judge_source_serves(world: World, service: str) -> Judgement:
     """Judge whether the service does its work on its old host: ready, and its function works."""
     return _judge_serves(world, service, world.move_of(service).source)
-
-
-class SourcesServing:
-    """Whether each service of a run serves on its old host: asked side by side, also while other rows are told."""
-
-    def __init__(self, world: World, beside: Callable[[str], Iterable[str]] = lambda _service: ()) -> None:
-        """Ask nothing yet; `beside` returns the services that are asked too when one is asked for."""
-        self._world, self._beside = world, beside
-        self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")
-        self._answers: dict[str, Future[Judgement]] = {}
-
-    def ask(self, services: Iterable[str]) -> None:
-        """Begin to ask these services, in this order."""
-        for service in services:
-            if service not in self._answers:
-                self._answers[service] = self._pool.submit(judge_source_serves, self._world, service)
-
-    def judge(self, service: str) -> Judgement:
-        """Return the answer about one service once it is there; raises what its looking raised."""
-        if service not in self._answers:
-            self.ask([service, *self._beside(service)])
-        return self._answers[service].result()
-
-    def end(self) -> None:
-        """Ask nothing more; who is asked just now answers first."""
-        self._pool.shutdown(cancel_futures=True)
 
 
 def judge_target_serves(world: World, service: str) -> Judgement:

@@ -29,6 +29,7 @@ from engine.verdict import ExitCode, Judgement
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
 from moves.about import record_looked_at
+from moves.ahead import AskedAhead
 from moves.attesting import judge_manual
 from moves.capacity import Capacity, read_capacity, targets_of
 from moves.foreseeing import find_references
@@ -37,7 +38,6 @@ from moves.keeping import backup_table
 from moves.manual import asked, since_when
 from moves.network import look_at_network
 from moves.port_scanning import PortScan, scan_ports, scanned_hosts
-from moves.serving import SourcesServing
 from moves.session import Session, open_session, open_worker
 from moves.sharing import FIRST
 from moves.signing import signer_of
@@ -254,12 +254,12 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 
 
 @pytest.fixture(scope="session")
-def serving(request: pytest.FixtureRequest) -> Iterator[SourcesServing]:
-    """Ask the services that a row asks for side by side, from the first row on: they take longest."""
+def ahead(request: pytest.FixtureRequest) -> Iterator[AskedAhead]:
+    """Ask about the services that rows ask for side by side, from the first row on: they take longest."""
     session, share = request.config.stash[SESSION], request.config.stash[SESSION].share
-    found = SourcesServing(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
+    found = AskedAhead(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
     if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
-        asking = [item for item in request.session.items if "serving" in getattr(item, "fixturenames", ())]
+        asking = [item for item in request.session.items if "ahead" in getattr(item, "fixturenames", ())]
         params = [getattr(getattr(item, "callspec", None), "params", {}) for item in asking]
         found.ask(str(given["move"]) for given in params if "move" in given)
     yield found

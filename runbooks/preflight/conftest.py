@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from moves.serving import SourcesServing
+from moves.ahead import AskedAhead
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _asked_from_the_first_row_on(serving: SourcesServing) -> SourcesServing:
+def _asked_from_the_first_row_on(ahead: AskedAhead) -> AskedAhead:
     """Let the services answer while the rows about hosts are told."""
-    return serving
+    return ahead

@@ -9,17 +9,17 @@ from checks.references import References, judge_links_declared
 from engine.saga import RunningMove
 from engine.steps import Judge
 from moves import foreseeing, preflighting
+from moves.ahead import AskedAhead
 from moves.port_scanning import PortScan
-from moves.serving import SourcesServing
 from moves.world import World
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("source-serves")
-def test_service_works_on_its_old_host(move: RunningMove, serving: SourcesServing, judge: Judge) -> None:
+def test_service_works_on_its_old_host(move: RunningMove, ahead: AskedAhead, judge: Judge) -> None:
     """The service works on its old host before anything starts."""
-    judge(serving.judge(move.service))
+    judge(ahead.serves(move.service))
 
 
 @pytest.mark.step("inventory-true")
@@ -29,9 +29,9 @@ def test_inventory_tells_the_truth(move: RunningMove, world: World, judge: Judge
 
 
 @pytest.mark.step("state-on-mounts")
-def test_state_is_on_mounts(move: RunningMove, world: World, judge: Judge) -> None:
+def test_state_is_on_mounts(move: RunningMove, ahead: AskedAhead, judge: Judge) -> None:
     """All its state lies on mounts that have a rule; nothing would stay behind in the container."""
-    judge(*preflighting.judge_state(world, move.service))
+    judge(*ahead.state(move.service))
 
 
 @pytest.mark.step("restart-guards")

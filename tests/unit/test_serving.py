@@ -11,8 +11,8 @@ import pytest
 from engine.errors import BuriedError, UnreachableError
 from engine.secret import Redactor, Secret
 from engine.verdict import Judgement, Verdict, failed, passed
-from moves import serving
-from moves.serving import MOST_AT_ONCE, SourcesServing
+from moves import preflighting, serving
+from moves.ahead import MOST_AT_ONCE, AskedAhead
 
 NAMES = ("n8n", "postgres", "redis", "minio")
 
@@ -30,17 +30,19 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
         return failed("not ready") if service == "minio" else passed(f"{service} serves")
 
     monkeypatch.setattr(serving, "judge_source_serves", answer)
+    monkeypatch.setattr(preflighting, "judge_state", lambda _world, service: (passed(f"{service} on mounts"),))
     world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
-    sources = SourcesServing(world)
+    sources = AskedAhead(world)
     sources.ask(NAMES)
 
-    assert sources.judge("postgres").text == "postgres serves"
-    assert sources.judge("minio").text == "not ready"
+    assert sources.serves("postgres").text == "postgres serves"
+    assert sources.serves("minio").text == "not ready"
     for _ in range(2):
         with pytest.raises(UnreachableError, match="wf005: no answer"):
-            sources.judge("redis")
-    assert sorted(asked) == sorted(NAMES)
+            sources.serves("redis")
+    assert sources.state("n8n")[0].text == "n8n on mounts"
     sources.end()
+    assert sorted(asked) == sorted(NAMES)
 
 
 def test_no_secret_is_lost_that_is_learnt_side_by_side() -> None:
