@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
-from typing import Final, TypeVar
 
+from checks.busy_disks import DiskLoad, container_disks, host_disks, turns_of
+from checks.shares import FEWEST, high, seen_hours, seen_pairs
 from engine.samples import HOST, Sample
 from hosts.facts import HostFacts
-
-Number = TypeVar("Number", int, float)
-SHARE: Final = 0.95
-"""A peak that lasts less than a twentieth of the time is ridden out."""
-FEWEST: Final = 12
 
 
 @dataclass(frozen=True)
@@ -25,6 +20,7 @@ class Load:
     processors: float | None
     samples: int = 0
     hours: float = 0.0
+    disk: DiskLoad = field(default_factory=DiskLoad)
 
     def is_enough(self, at_least_h: float) -> bool:
         """Return whether it was seen over enough time."""
@@ -37,24 +33,26 @@ class Load:
 
 
 def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:
-    """Return what samples tell: 95 of 100 needed no more; processors are counted between two samples, but not over a restart."""
-    mine = sorted((one for one in samples if (one.host, one.container) == (host, container)), key=lambda one: one.at)
+    """Return what samples tell: 95 of 100 needed no more; counters are taken between two samples, but not over a restart or a gap.
+
+    How long disks work for a container takes its host's samples of the same moments too.
+    """
+    samples = tuple(samples)
+    mine = _ordered(samples, host, container)
     memory = [one.memory_bytes for one in mine if one.memory_bytes is not None]
-    rates = [rate for one, other in pairwise(mine) if (rate := _rate(one, other)) is not None]
-    hours = (mine[-1].at - mine[0].at).total_seconds() / 3600 if mine else 0.0
-    return Load(_high(memory), _high(rates), len(mine), hours)
+    rates = [rate for one, other in seen_pairs(mine) if (rate := _rate(one, other)) is not None]
+    disk = host_disks(mine) if container == HOST else container_disks(mine, turns_of(_ordered(samples, host, HOST)))
+    return Load(high(memory), high(rates), len(mine), seen_hours(mine), disk)
+
+
+def _ordered(samples: Iterable[Sample], host: str, container: str) -> list[Sample]:
+    return sorted((one for one in samples if (one.host, one.container) == (host, container)), key=lambda one: one.at)
 
 
 def _rate(one: Sample, other: Sample) -> float | None:
-    seconds = (other.at - one.at).total_seconds()
-    if one.cpu_s is None or other.cpu_s is None or seconds <= 0 or other.cpu_s < one.cpu_s:
+    if one.cpu_s is None or other.cpu_s is None or other.cpu_s < one.cpu_s:
         return None
-    return (other.cpu_s - one.cpu_s) / seconds
-
-
-def _high(values: Sequence[Number]) -> Number | None:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(SHARE * len(ordered)))] if ordered else None
+    return (other.cpu_s - one.cpu_s) / (other.at - one.at).total_seconds()
 
 
 def load_now(facts: HostFacts) -> Load:

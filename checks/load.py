@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from checks.baseline import Load
+from checks.busy_disks import DiskLoad
 from checks.capacity import SpaceNeed, judge_disk_after
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
@@ -89,11 +90,33 @@ def judge_processors_after(target: TargetLoad, threshold_percent: float) -> Judg
     return _judged(target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts))
 
 
+def judge_disks_busy_after(target: TargetLoad, threshold_percent: float, at_least_h: float) -> Judgement:
+    """Judge whether the target's disks have time left once all is there; one moment tells nothing of that, only samples do."""
+    arriving = {one.service: one.load.disk for one in target.arriving}
+    parts = {target.facts.host: target.host.disk, **arriving}
+    few = [name for name, load in parts.items() if not load.is_enough(at_least_h)]
+    told = tuple(f"{name}: {_busy(load)}" for name, load in parts.items())
+    if few:
+        return unknown(
+            f"{target.facts.host}: not enough data: how busy {', '.join(few)} keeps disks is not known. Expected: {at_least_h:g} h of samples that "
+            f"tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the container's control group. {SAMPLE}",
+            told,
+        )
+    percent = sum(load.busy_percent or 0.0 for load in parts.values())
+    moved = sum(load.bytes_s or 0.0 for load in parts.values())
+    return _judged(target, "time of the busiest disk", percent, threshold_percent, told=(f"{moved / 1e6:.1f} MB/s read and written", told))
+
+
 def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshold_percent: float) -> Judgement:
     """Judge whether the target's disks stay below their threshold once all that comes is there, not each move by itself."""
     needs = tuple(needs)
     answer = judge_disk_after(target, needs, threshold_percent)
     return replace(answer, text=f"{answer.text}; {len(needs)} mounts of all moves together")
+
+
+def _busy(load: DiskLoad) -> str:
+    share = "not known" if load.busy_percent is None else f"{load.busy_percent:.1f} % of the time, {(load.bytes_s or 0.0) / 1e6:.1f} MB/s"
+    return f"{share}; {load.samples:,} samples over {load.hours:.0f} h"
 
 
 def _judged(target: TargetLoad, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]) -> Judgement:

@@ -65,6 +65,7 @@ class Thresholds(Strict):
     cpu_percent: Percent = Field(70, description="CPU use", examples=[70])
     memory_percent: Percent = Field(80, description="memory use", examples=[80])
     disk_percent: Percent = Field(85, description="use of the fullest file system that holds data", examples=[85])
+    io_percent: Percent = Field(70, description="time in which the busiest disk that holds data works", examples=[70])
 
 
 class HostEntry(Strict):

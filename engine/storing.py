@@ -38,7 +38,7 @@ from engine.place import Place
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""
@@ -67,6 +67,7 @@ SAMPLES: Final = Table(
     Column("container", Text, nullable=False),
     Column("memory_bytes", BigInteger),
     Column("cpu_s", Float),
+    Column("disks", Text),
 )
 OURS: Final = frozenset({"records", "samples", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")

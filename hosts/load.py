@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from engine.errors import CouldNotLookError
 from engine.model import Host
+from hosts.disks import parse_blocks, parse_disks
 from hosts.facts_parse import parse_memory
 from hosts.surroundings import Usage
 from hosts.surroundings_parse import parse_processor, parse_usage
@@ -20,7 +22,8 @@ LOOK_S: Final = 30.0
 def read_load(host: Host) -> dict[str, Usage]:
     """Return what each running container uses by its name, and the host itself under ""; raises CouldNotLookError.
 
-    The host's memory is what is not available, its processor time that of all processors since it was started.
+    The host's memory is what is not available, its processor time that of all processors since it was started, its disks those
+    that hold Docker's data and what containers mount.
     """
     mark = f"=={secrets.token_hex(8)}=="
     answer = host.run(["sh", "-s", "--", mark], stdin=SCRIPT, timeout_s=LOOK_S)
@@ -38,8 +41,10 @@ def parse_load(text: str, mark: str) -> dict[str, Usage]:
     memory = parse_memory(sections.get("memory", ""))
     used = memory["MemTotal"] - memory["MemAvailable"] if {"MemTotal", "MemAvailable"} <= set(memory) else None
     usage = parse_usage(sections.get("usage", ""))
+    disks, numbers = parse_disks(sections.get("diskstats", ""), sections.get("disks", "").split())
+    blocks = parse_blocks(sections.get("blocks", ""), numbers) if disks is not None else {}
     names = (line.split(" ", 1) for line in sections.get("containers", "").splitlines() if " " in line)
     return {
-        "": Usage(used, parse_processor(sections.get("processor", ""))),
-        **{name.strip(): usage.get(one, Usage(None, None)) for one, name in names},
+        "": Usage(used, parse_processor(sections.get("processor", "")), disks),
+        **{name.strip(): replace(usage.get(one, Usage(None, None)), disks=blocks.get(one)) for one, name in names},
     }

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from engine.errors import CouldNotLookError
+from engine.samples import DiskUse
 
 LOOK_WITH: Final[Mapping[str, str]] = {
     "connections": "ss -Htn state established",
@@ -71,10 +72,14 @@ class FirewallRule:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container used at one moment: memory without the page cache that can be dropped, processor seconds since its start."""
+    """What a container used at one moment: memory without the page cache that can be dropped, processor seconds since its start.
+
+    `disks` by name, where they were asked: None when they could not be read.
+    """
 
     memory_bytes: int | None
     cpu_s: float | None
+    disks: Mapping[str, DiskUse] | None = None
 
 
 @dataclass(frozen=True)

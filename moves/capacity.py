@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from checks.baseline import Load, container_load_now, load_now, load_of
-from checks.load import TargetLoad, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
+from checks.load import (
+    TargetLoad,
+    chosen_load,
+    judge_baseline,
+    judge_disk_after_all,
+    judge_disks_busy_after,
+    judge_memory_after,
+    judge_processors_after,
+)
 from engine.errors import CouldNotLookError
 from engine.language import term
-from engine.samples import Sample, read_samples
+from engine.samples import HOST, Sample, read_samples
 from engine.scope import PlannedMove, Scope
 from engine.tables import Table
 from engine.verdict import Judgement
@@ -28,10 +36,11 @@ class Capacity:
     world: World
     samples: tuple[Sample, ...]
     targets: tuple[str, ...]
+    _loads: dict[tuple[str, str], Load] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def judge_baseline(self, host: str) -> Judgement:
         """Judge whether there are enough samples of a target and of what comes to it."""
-        loads = {host: load_of(self.samples, host), **self._sampled(host)}
+        loads = {host: self._sampled_load(host), **self._sampled(host)}
         return judge_baseline(host, loads, self.world.scope.plan.baseline_at_least_h)
 
     def judge_memory(self, host: str) -> Judgement:
@@ -47,9 +56,13 @@ class Capacity:
         needs = [need for move in self._arriving(host) for need in space_needs(self.world, move.service)]
         return judge_disk_after_all(self.world.facts(host), needs, self.world.scope.thresholds(host).disk_percent)
 
+    def judge_disks_busy(self, host: str) -> Judgement:
+        """Judge how busy a target's disks are after all moves."""
+        return judge_disks_busy_after(self.load(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_at_least_h)
+
     def load(self, host: str) -> TargetLoad:
         """Return what a target needs now, and what comes to it."""
-        sampled = load_of(self.samples, host), self._sampled(host)
+        sampled = self._sampled_load(host), self._sampled(host)
         now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
         return chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_at_least_h)
 
@@ -70,6 +83,7 @@ class Capacity:
         for what, now, after, limit in (
             ("memory", _share(load.host.memory_bytes, load.facts.memory_total_bytes), self.judge_memory(host), thresholds.memory_percent),
             ("processors", _share(load.host.processors, load.facts.cpus), self.judge_processors(host), thresholds.cpu_percent),
+            ("busiest disk", _share(load.host.disk.busy_percent, 100.0), self.judge_disks_busy(host), thresholds.io_percent),
         ):
             percent = after.measured.get("used_percent")
             yield host, what, now, f"{percent} %" if percent is not None else "not enough data", f"{limit:g} %", load.text
@@ -80,7 +94,13 @@ class Capacity:
 
     def _sampled(self, host: str) -> Mapping[str, Load]:
         entries = self.world.scope.services
-        return {move.service: load_of(self.samples, move.source, entries[move.service].container) for move in self._arriving(host)}
+        return {move.service: self._sampled_load(move.source, entries[move.service].container) for move in self._arriving(host)}
+
+    def _sampled_load(self, host: str, container: str = HOST) -> Load:
+        """Return what the samples tell, counted once: a fleet has hundreds of thousands of them."""
+        if (host, container) not in self._loads:
+            self._loads[host, container] = load_of(self.samples, host, container)
+        return self._loads[host, container]
 
     def _now(self, move: PlannedMove) -> Load:
         return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)

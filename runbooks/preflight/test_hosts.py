@@ -75,6 +75,15 @@ def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> N
     judge(capacity.judge_processors(machine))
 
 
+@pytest.mark.step("disks-busy-after")
+@pytest.mark.at_once
+@pytest.mark.severity("warning")
+@pytest.mark.target_hosts
+def test_disks_have_time(machine: str, capacity: Capacity, judge: Judge) -> None:
+    """Its disks are no busier than their threshold once all services are there."""
+    judge(capacity.judge_disks_busy(machine))
+
+
 @pytest.mark.step("disk-after")
 @pytest.mark.at_once
 @pytest.mark.target_hosts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from checks.baseline import Load, container_load_now, load_now, load_of
 from checks.capacity import SpaceNeed
 from checks.load import TargetLoad, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
 from engine.journal import Journal
-from engine.samples import HOST, Sample, forget_samples, read_samples, write_samples
+from engine.samples import HOST, DiskUse, Sample, forget_samples, read_samples, write_samples
 from engine.secret import Redactor
 from engine.verdict import Verdict
 from hosts.surroundings import Surroundings, Usage
@@ -125,7 +127,7 @@ def test_this_moments_need_is_read_from_the_facts() -> None:
 def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
     """They come back as they were; old ones are forgotten; the journal's records are none the wiser."""
     journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
-    written = (sample(0, 1, 0.5), Sample(START + timedelta(hours=1), "wf001", "redis", None, None))
+    written = (sample(0, 1, 0.5), Sample(START + timedelta(hours=1), "wf001", "redis", None, None, {"sda": DiskUse(None, 1, 2)}))
 
     assert write_samples(journal, written) == 2
     assert write_samples(journal, ()) == 0
@@ -134,3 +136,19 @@ def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
     assert forget_samples(journal, START + timedelta(minutes=1)) == 1
     assert read_samples(journal, START) == written[1:]
     assert journal.records() == []
+
+
+def test_samples_from_before_disks_were_looked_at_stay(tmp_path: Path) -> None:
+    """A database of the version before is brought to this one; what it told still counts, and tells nothing of disks."""
+    file = tmp_path / "lab.sqlite"
+    journal = Journal.open(file, redactor=Redactor())
+    write_samples(journal, [sample(0, 1, 0.5)])
+    journal.engine.dispose()
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE samples DROP COLUMN disks")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    connection.close()
+
+    again = Journal.open(file, redactor=Redactor())
+    write_samples(again, [replace(sample(1, 1, 0.5), disks={"sda": DiskUse(1.0, 2, 3)})])
+    assert [one.disks for one in read_samples(again, START)] == [None, {"sda": DiskUse(1.0, 2, 3)}]

@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import UnreachableError
 from engine.model import MountFacts
-from engine.samples import Sample
+from engine.samples import DiskUse, Sample
 from engine.verdict import Effect, Verdict
 from hosts.facts import HostFacts
 from hosts.surroundings import Surroundings, Usage
@@ -37,7 +37,7 @@ def world(**target: Any) -> Any:
         path_sizes={"/srv/redis": 1000}, around=around,
     )  # fmt: skip
     facts = {"wf005": source, "wf001": make_host(**{"around": Surroundings(host="wf001", settings={"vm.overcommit_memory": "0"}), **target})}
-    thresholds = SimpleNamespace(cpu_percent=70, memory_percent=80, disk_percent=85)
+    thresholds = SimpleNamespace(cpu_percent=70, memory_percent=80, disk_percent=85, io_percent=70)
     entry = SimpleNamespace(container="redis", mounts=MOUNTS, product="redis")
 
     def answer(host: str) -> HostFacts:
@@ -70,6 +70,7 @@ def test_a_target_is_judged_with_what_comes_to_it() -> None:
     assert capacity.table().rows == (
         ("wf001", "memory", "50 %", "62.5 %", "80 %", "this moment only"),
         ("wf001", "processors", "5 %", "10.0 %", "70 %", "this moment only"),
+        ("wf001", "busiest disk", "not known", "not enough data", "70 %", "this moment only"),
     )
 
 
@@ -86,6 +87,31 @@ def test_samples_of_target_and_service_take_the_moments_place() -> None:
     assert "88 % used after all moves" in answer.text
     assert "48 samples over 47 h" in answer.text
     assert Capacity(world(), samples, ("wf001",)).judge_baseline("wf001").passed
+
+
+def test_disks_are_judged_from_samples_of_both_hosts() -> None:
+    """The target's disk works 60 % of the time; redis' part of the source's is half of its 40 %: together above 70 %."""
+
+    def rows(redis: dict[int, int] | None, last: int = 48) -> tuple[Sample, ...]:
+        return tuple(
+            Sample(NOW - timedelta(hours=48 - hour), host, container, GIB, hour * 360.0, disks)
+            for hour in range(last)
+            for host, container, disks in (
+                ("wf001", "", {"sda": DiskUse(hour * 2160.0, hour, hour)}),
+                ("wf005", "", {"vda": DiskUse(hour * 1440.0, 10 * hour, 30 * hour)}),
+                ("wf005", "redis", None if redis is None else {"vda": DiskUse(None, 5 * hour, redis.get(hour, 15 * hour))}),
+            )
+        )
+
+    answer = Capacity(world(), rows({}), ("wf001",)).judge_disks_busy("wf001")
+    assert answer.verdict is Verdict.FAILED
+    assert "wf001: time of the busiest disk will be 80 % used after all moves" in answer.text
+    assert answer.details[1] == "redis: 20.0 % of the time, 0.0 MB/s; 48 samples over 47 h"
+    assert Capacity(world(), rows({}), ("wf001",)).table().rows[2][2:4] == ("60 %", "80.0 %")
+    blind = Capacity(world(), rows(None), ("wf001",)).judge_disks_busy("wf001")
+    assert blind.verdict is Verdict.UNKNOWN
+    assert "not enough data: how busy redis keeps disks is not known" in blind.text
+    assert Capacity(world(), rows({}, last=20), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
 
 
 def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:

@@ -16,7 +16,7 @@ from commands import sample as command
 from commands.sample import _show, _take
 from engine.errors import CouldNotLookError, InputError
 from engine.journal import Journal
-from engine.samples import Sample, read_samples, write_samples
+from engine.samples import DiskUse, Sample, read_samples, write_samples
 from engine.secret import Redactor
 from hosts.load import SCRIPT, parse_load, read_load
 from hosts.surroundings import Usage
@@ -37,6 +37,16 @@ cpu  100 0 100 800 0 0 0 0 0 0
 docker/{ID}/memory.current:3000
 docker/{ID}/memory.stat:inactive_file 1000
 docker/{ID}/cpu.stat:usage_usec 1500000
+{MARK} blocks
+docker/{ID}/io.stat:
+docker/{ID}/io.stat:8:0 rbytes=1000 wbytes=200 rios=3 wios=1 dbytes=0 dios=0
+docker/{ID}/io.stat:7:0 rbytes=50 wbytes=0 rios=1 wios=0 dbytes=0 dios=0
+{MARK} disks
+sda
+{MARK} diskstats
+   7       0 loop0 9 0 9 9 0 0 0 0 0 9 9
+   8       0 sda 100 0 2000 50 40 0 4000 80 0 2500 130 0 0 0 0 0 0
+   8       1 sda1 100 0 2000 50 40 0 4000 80 0 2500 130 0 0 0 0 0 0
 {MARK} end
 """
 
@@ -58,7 +68,18 @@ class Answering(FakeHost):
 
 def test_a_host_and_its_containers_are_read() -> None:
     """Memory in bytes, processor seconds; a container whose control group was not found has neither, which is not 0."""
-    assert parse_load(ANSWER, MARK) == {"": Usage(3000 * 1024, 2.0), "redis": Usage(2000, 1.5), "n8n": Usage(None, None)}
+    assert parse_load(ANSWER, MARK) == {
+        "": Usage(3000 * 1024, 2.0, {"sda": DiskUse(2.5, 2000 * 512, 4000 * 512)}),
+        "redis": Usage(2000, 1.5, {"sda": DiskUse(None, 1000, 200), "": DiskUse(None, 50, 0)}),
+        "n8n": Usage(None, None),
+    }
+
+
+def test_a_host_that_tells_of_no_disk_has_none() -> None:
+    """A file system that lies on no block device (a network's, ZFS): not known, for its containers too, which is not 0."""
+    seen = parse_load(ANSWER.replace(f"{MARK} disks\nsda\n", f"{MARK} disks\n"), MARK)
+
+    assert [usage.disks for usage in seen.values()] == [None, None, None]
 
 
 def test_an_answer_that_was_cut_off_is_none() -> None:
@@ -105,7 +126,7 @@ def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[s
 
     assert _show(journal) == 0
     assert "docs/sampling.md" in capsys.readouterr().out
-    assert baseline_table(read_samples(journal, start)).rows == (("wf001", "redis", "1 MiB", "1.00", "3", "2.0"),)
+    assert baseline_table(read_samples(journal, start)).rows == (("wf001", "redis", "1 MiB", "1.00", "not known", "3", "2.0"),)
 
 
 def test_two_samples_within_a_second_tell_the_processors(journal: Journal) -> None:
@@ -126,7 +147,7 @@ def test_a_sample_of_nothing_is_refused(flags: list[str]) -> None:
 def test_the_script_is_read_by_a_real_shell(tmp_path: Path, local_program: None) -> None:
     """With an engine of this test: the host is told, and the container by its name."""
     docker = tmp_path / "docker"
-    docker.write_text(f"#!/bin/sh\necho '{ID} redis'\n", encoding="utf-8")
+    docker.write_text(f"#!/bin/sh\ncase $1 in info) echo {tmp_path} ;; inspect) echo /nowhere ;; *) echo '{ID} redis' ;; esac\n", encoding="utf-8")
     docker.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     answer = subprocess.run(["sh", "-s", "--", MARK], input=SCRIPT, capture_output=True, check=True, env=environment)
@@ -135,3 +156,4 @@ def test_the_script_is_read_by_a_real_shell(tmp_path: Path, local_program: None)
     assert set(seen) == {"", "redis"}
     assert (seen[""].memory_bytes or 0) > 0
     assert (seen[""].cpu_s or 0) > 0
+    assert seen[""].disks is None or all((use.busy_s or 0) >= 0 for use in seen[""].disks.values())
