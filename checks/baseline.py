@@ -21,6 +21,7 @@ class Load:
     samples: int = 0
     hours: float = 0.0
     disk: DiskLoad = field(default_factory=DiskLoad)
+    unseen_h: float = 0.0
 
     def is_enough(self, at_least_h: float) -> bool:
         """Return whether it was seen over enough time."""
@@ -29,20 +30,24 @@ class Load:
     @property
     def text(self) -> str:
         """Return what it is drawn from."""
-        return f"{self.samples:,} samples over {self.hours:.0f} h" if self.samples else "this moment only"
+        gaps = f", none in {self.unseen_h:.0f} h between them" if self.unseen_h else ""
+        return f"{self.samples:,} samples over {self.hours:.0f} h{gaps}" if self.samples else "this moment only"
 
 
 def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load:
     """Return what samples tell: 95 of 100 needed no more; counters are taken between two samples, but not over a restart or a gap.
 
-    How long disks work for a container takes its host's samples of the same moments too.
+    Samples that tell memory or processors alone are not counted. How long disks work for a container takes its host's samples of the
+    same moments too.
     """
     samples = tuple(samples)
     mine = _ordered(samples, host, container)
     memory = [one.memory_bytes for one in mine if one.memory_bytes is not None]
     rates = [rate for one, other in seen_pairs(mine) if (rate := _rate(one, other)) is not None]
     disk = host_disks(mine) if container == HOST else container_disks(mine, turns_of(_ordered(samples, host, HOST)))
-    return Load(high(memory), high(rates), len(mine), seen_hours(mine), disk)
+    whole = [one for one in mine if one.memory_bytes is not None and one.cpu_s is not None]
+    hours = (whole[-1].at - whole[0].at).total_seconds() / 3600 if whole else 0.0
+    return Load(high(memory), high(rates), len(whole), seen_hours(whole), disk, round(hours - seen_hours(whole), 3))
 
 
 def _ordered(samples: Iterable[Sample], host: str, container: str) -> list[Sample]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from checks.baseline import Load
 from checks.busy_disks import DiskLoad
 from checks.capacity import SpaceNeed, judge_disk_after
+from checks.origin import OWN, Origin
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
-
-SAMPLE = "Take samples for some days: nox -s sample (docs/sampling.md has the timer)"
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,10 @@ class TargetLoad:
     facts: HostFacts
     host: Load
     arriving: tuple[Arriving, ...]
+    origin: Origin = OWN
+    looks: Mapping[str, str] = field(default_factory=dict)
+    """The query to look at when there is not enough of a host or service."""
+    disk_looks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_sampled(self) -> bool:
@@ -43,7 +46,8 @@ class TargetLoad:
     @property
     def text(self) -> str:
         """Return what it is drawn from, as its weakest part."""
-        return min(self.loads, key=lambda load: load.samples).text
+        weakest = min(self.loads, key=lambda load: load.samples)
+        return self.origin.told(weakest.text) if weakest.samples or not self.origin.name else weakest.text
 
 
 def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float) -> TargetLoad:
@@ -54,18 +58,21 @@ def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now:
     return TargetLoad(facts, chosen_host, tuple(Arriving(name, load) for name, load in chosen.items()))
 
 
-def judge_baseline(host: str, loads: Mapping[str, Load], at_least_h: float) -> Judgement:
+def judge_baseline(
+    host: str, loads: Mapping[str, Load], at_least_h: float, origin: Origin = OWN, looks: Mapping[str, str] | None = None
+) -> Judgement:
     """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not known."""
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
     if few:
         told = tuple(f"{name}: {load.text if load.samples else 'no samples'}" for name, load in few.items())
+        first = (looks or {}).get(next(iter(few)), "")
         return unknown(
-            f"{host}: not enough data of {len(few)} of {len(loads)}: {told[0]}. Expected: {at_least_h:g} h of samples of each. What it carries "
-            f"after the moves is judged by this moment alone. {SAMPLE}",
-            told,
+            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} h of samples of each. What it "
+            f"carries after the moves is judged by this moment alone. {origin.advice(first)}",
+            tuple(f"{line}; look: {looks[name]}" if looks and name in looks else line for name, line in zip(few, told, strict=True)),
         )
     hours = min(load.hours for load in loads.values())
-    return passed(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h", hours=round(hours, 1))
+    return passed(origin.told(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h"), hours=round(hours, 1))
 
 
 def judge_memory_after(target: TargetLoad, threshold_percent: float) -> Judgement:
@@ -99,7 +106,8 @@ def judge_disks_busy_after(target: TargetLoad, threshold_percent: float, at_leas
     if few:
         return unknown(
             f"{target.facts.host}: not enough data: how busy {', '.join(few)} keeps disks is not known. Expected: {at_least_h:g} h of samples that "
-            f"tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the container's control group. {SAMPLE}",
+            f"tell of disks, of each. Look whether its kernel tells: cat /proc/diskstats, and io.stat of the container's control group. "
+            f"{target.origin.told('Seen: ' + few[0] + ': ' + _busy(parts[few[0]]))}. {target.origin.advice(target.disk_looks.get(few[0], ''))}",
             told,
         )
     percent = sum(load.busy_percent or 0.0 for load in parts.values())
@@ -143,7 +151,7 @@ def _blind(target: TargetLoad, needs: Mapping[str, float | None], host: float | 
 def _unknown(target: TargetLoad, what: str, blind: Sequence[str]) -> Judgement:
     return unknown(
         f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a measurement of each. "
-        f"Is it running? Look: docker stats --no-stream on its host. {SAMPLE}",
+        f"Is it running? Look: docker stats --no-stream on its host. {target.origin.advice(target.looks.get(blind[0], ''))}",
         tuple(blind),
     )
 

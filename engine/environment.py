@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
 
 from engine.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
@@ -42,6 +43,31 @@ class BackupPlace(Strict):
     reason: str = Field("", description="why a target may hold the backup, when it does")
 
 
+def _url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", value):
+        raise ValueError("expected http(s)://HOST:PORT and perhaps a path; user and password by reference, beside it")
+    return value
+
+
+Instance = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/\[\]-]+$")]
+
+
+class PrometheusPlace(Strict):
+    """A Prometheus that has scraped node_exporter and cAdvisor of the hosts for days: capacity is judged by what it recorded."""
+
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="as the operator's machine reaches it", examples=["https://prometheus.example.org:9090"]
+    )
+    instances: dict[KeyName, Annotated[tuple[Instance, ...], Field(min_length=1)]] = Field(
+        description="by host: the values of the label `instance` under which its exporters are scraped",
+        examples=[{"wf005": ["wf005:9100", "wf005:8080"]}],
+        json_schema_extra=KEYS,
+    )
+    user: str = Field("", description="for basic authentication, with `password`")
+    password: SecretReference | None = Field(None, description="of the user, by reference", examples=["env:LONGSHORE_PROMETHEUS_PASSWORD"])
+    token: SecretReference | None = Field(None, description="a bearer token, by reference, instead of user and password")
+
+
 class Additions(Strict):
     """Services and links that only this environment has."""
 
@@ -70,6 +96,7 @@ class Environment(Strict):
         json_schema_extra=KEYS,
     )
     backup: BackupPlace | None = Field(None, description="where backups go")
+    prometheus: PrometheusPlace | None = Field(None, description="where the targets' capacity is drawn from, instead of `nox -s sample`")
     window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
     approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
     clean_tree: bool = Field(True, description="whether only committed runbooks may change hosts")
@@ -120,6 +147,22 @@ def problems_of(draft: Draft[Environment]) -> Iterator[str]:
         yield f"environment: {environment.environment} in a file named {draft.path.stem}; expected the same"
     if environment and environment.backup and hosts is not None and environment.backup.host not in hosts:
         yield unknown_name("backup/host", "host", environment.backup.host, hosts)
+    if environment and environment.prometheus:
+        yield from _prometheus_problems(environment.prometheus, hosts)
+
+
+def _prometheus_problems(place: PrometheusPlace, hosts: Collection[str] | None) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for host, instances in place.instances.items():
+        if hosts is not None and host not in hosts:
+            yield unknown_name(f"prometheus/instances/{host}", "host", host, hosts)
+        for instance in instances:
+            if seen.setdefault(instance, host) != host:
+                yield f"prometheus/instances/{host}: {instance} is {seen[instance]}'s too; expected each to be one host's"
+    if bool(place.user) != (place.password is not None):
+        yield "prometheus: one of user and password; expected both, or none"
+    if place.token is not None and place.password is not None:
+        yield "prometheus: a token and a password; expected one of them"
 
 
 def write_environment(path: Path, environment: Environment) -> None:

@@ -17,6 +17,7 @@ from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environme
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "hunter2-Tr0ub4dor"
+PROM = "https://prom.invalid:9090"
 CLASH = "services/redis/ports: 5678/tcp on wf005 is published by n8n too; expected one service per port"
 
 
@@ -134,6 +135,14 @@ def test_ports_of_the_target_are_counted_after_all_moves(tmp_path: Path) -> None
         ("hosts/wf001/engine_id", ..., "hosts/wf001/engine_id: missing"),
         ("backup", {"host": "wf009", "path": "/b", "password": "env:P"}, 'backup/host: unknown host "wf009"; known: wf001, wf002, wf005'),
         ("backup", {"host": "wf001", "path": "b", "password": "env:P"}, "backup/path: String should match pattern '^/.+' (seen: 'b')"),
+        ("prometheus", {"url": "prom:9090", "instances": {}}, "prometheus/url: expected http(s)://HOST:PORT and perhaps a path"),
+        ("prometheus", {"url": PROM, "instances": {"wf009": ["a:1"]}}, 'prometheus/instances/wf009: unknown host "wf009"; known: wf001,'),
+        ("prometheus", {"url": PROM, "instances": {"wf001": []}}, "prometheus/instances/wf001: Tuple should have at least 1 item"),
+        ("prometheus", {"url": PROM, "instances": {"wf001": ['"} or up']}}, "prometheus/instances/wf001/0: String should match pattern"),
+        ("prometheus", {"url": PROM, "instances": {"wf001": ["a:1"], "wf002": ["a:1"]}}, "prometheus/instances/wf002: a:1 is wf001's too; expected"),
+        ("prometheus", {"url": PROM, "instances": {}, "user": "ops"}, "prometheus: one of user and password; expected both, or none"),
+        ("prometheus", {"url": PROM, "instances": {}, "password": "env:P"}, "prometheus: one of user and password; expected both, or none"),
+        ("prometheus", {"url": PROM, "instances": {}, "user": "ops", "password": "env:P", "token": "env:T"}, "prometheus: a token and a password;"),
     ],
 )  # fmt: skip
 def test_each_mistake_in_an_environment_has_its_line(tmp_path: Path, path: str, value: Any, line: str) -> None:
@@ -188,6 +197,26 @@ def test_a_password_in_the_inventory_is_refused_without_being_shown(tmp_path: Pa
 
     assert "services/redis/secrets/password: expected a reference: env:NAME" in str(refused.value)
     assert PASSWORD not in str(refused.value)
+    assert PASSWORD[:8] not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": f"https://ops:{PASSWORD}@prom:9090"},
+        {"url": f"https://prom:9090/?token={PASSWORD}"},
+        {"url": "https://prom:9090", "token": PASSWORD},
+        {"url": "https://prom:9090", "user": "ops", "password": PASSWORD},
+    ],
+)
+def test_a_password_of_the_prometheus_is_refused_without_being_shown(tmp_path: Path, given: dict[str, str]) -> None:
+    """Neither in its address nor in the place of its reference."""
+    file = written(tmp_path / "production.yaml", spoiled(ENVIRONMENT, ("prometheus", {"instances": {}, **given})))
+
+    with pytest.raises(InputError) as refused:
+        load_environment(file)
+
+    assert "prometheus/" in str(refused.value)
     assert PASSWORD[:8] not in str(refused.value)
 
 

@@ -17,6 +17,7 @@ from hosts.facts import HostFacts
 from hosts.surroundings import Surroundings, Usage
 from moves import foreseeing
 from moves.capacity import Capacity, targets_of
+from moves.capacity_source import Baselines
 from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
 
 NOW = datetime.now(UTC)
@@ -60,7 +61,7 @@ def world(**target: Any) -> Any:
 
 def test_a_target_is_judged_with_what_comes_to_it() -> None:
     """4 of 8 GiB are used, and 1 GiB of redis comes; without samples the moment is judged, and that is said."""
-    capacity = Capacity(world(), (), ("wf001",))
+    capacity = Capacity(world(), Baselines(()), ("wf001",))
 
     assert targets_of(capacity.world.scope) == capacity.targets == ("wf001",)
     assert "62 % used after all moves" in capacity.judge_memory("wf001").text
@@ -81,12 +82,12 @@ def test_samples_of_target_and_service_take_the_moments_place() -> None:
         for hour in range(48)
         for host, container, memory in (("wf001", "", 4 * GIB), ("wf005", "redis", 3 * GIB))
     )
-    answer = Capacity(world(), samples, ("wf001",)).judge_memory("wf001")
+    answer = Capacity(world(), Baselines(samples), ("wf001",)).judge_memory("wf001")
 
     assert answer.verdict is Verdict.FAILED
     assert "88 % used after all moves" in answer.text
     assert "48 samples over 47 h" in answer.text
-    assert Capacity(world(), samples, ("wf001",)).judge_baseline("wf001").passed
+    assert Capacity(world(), Baselines(samples), ("wf001",)).judge_baseline("wf001").passed
 
 
 def test_disks_are_judged_from_samples_of_both_hosts() -> None:
@@ -103,15 +104,15 @@ def test_disks_are_judged_from_samples_of_both_hosts() -> None:
             )
         )
 
-    answer = Capacity(world(), rows({}), ("wf001",)).judge_disks_busy("wf001")
+    answer = Capacity(world(), Baselines(rows({})), ("wf001",)).judge_disks_busy("wf001")
     assert answer.verdict is Verdict.FAILED
     assert "wf001: time of the busiest disk will be 80 % used after all moves" in answer.text
     assert answer.details[1] == "redis: 20.0 % of the time, 0.0 MB/s; 48 samples over 47 h"
-    assert Capacity(world(), rows({}), ("wf001",)).table().rows[2][2:4] == ("60 %", "80.0 %")
-    blind = Capacity(world(), rows(None), ("wf001",)).judge_disks_busy("wf001")
+    assert Capacity(world(), Baselines(rows({})), ("wf001",)).table().rows[2][2:4] == ("60 %", "80.0 %")
+    blind = Capacity(world(), Baselines(rows(None)), ("wf001",)).judge_disks_busy("wf001")
     assert blind.verdict is Verdict.UNKNOWN
     assert "not enough data: how busy redis keeps disks is not known" in blind.text
-    assert Capacity(world(), rows({}, last=20), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
+    assert Capacity(world(), Baselines(rows({}, last=20)), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
 
 
 def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
@@ -119,7 +120,7 @@ def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
     silent = world()
     silent.facts = lambda host: (_ for _ in ()).throw(UnreachableError("wf001: ssh failed"))
 
-    assert Capacity(silent, (), ("wf001",)).table().rows == (("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),)
+    assert Capacity(silent, Baselines(()), ("wf001",)).table().rows == (("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),)
 
 
 def test_the_place_of_the_data_is_looked_at() -> None:
