@@ -38,6 +38,7 @@ def start_weed(folder):
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             "-master.telemetry=false",
+            "-master.electionTimeout=1s",  # it elects itself: ten seconds of silence first are for clusters
             "-master.volumeSizeLimitMB=64",
             "-volume.max=0",
             "-volume.minFreeSpace=1",
