@@ -7,7 +7,9 @@ before anything touches the places. When a container is removed, everything in i
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,7 +25,7 @@ from actions.transfers import Channel, Peer, channel_of, close_channel, make_cha
 from checks.names import PathFacts, read_paths
 from engine.model import CommandResult, ContainerCommand
 from engine.product import LABEL_MOVE
-from hosts.docker_exec import run_inside
+from hosts.docker_exec import REFUSED, run_inside
 from hosts.toolbox import PROGRAM, PROGRAM_AT
 from hosts.whole import taking
 
@@ -59,6 +61,10 @@ echo "$found"
 """
 LINKED: Final = 'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
 LONGEST_LOOK_S: Final = 600.0
+NOT_BEGUN: Final = re.compile(r"OCI runtime exec failed: .*(connection reset by peer|init preliminary setup)")
+"""The engine could not start the command in a container that has only just started (runc): nothing of it ran, so it is begun again."""
+NOT_BEGUN_AGAIN: Final = 3
+NOT_BEGUN_S: Final = 0.3
 SAVE: Final = f"take {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
 WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
 """An end that was killed while it was made lacks its program: it is made anew."""
@@ -159,9 +165,15 @@ class CopyEnds:
     def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S) -> CommandResult:
         """Run argv in an end; a non-zero exit is an ActionError."""
         doing = f"run {argv[0]} in {self.name}"
-        if not stdin:
-            return checked(self._run(host, argv, timeout_s), host, doing)
-        return run_checked(self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], doing=doing, stdin=stdin, timeout_s=timeout_s)
+        for _ in range(NOT_BEGUN_AGAIN):
+            result = self._run(host, argv, timeout_s) if not stdin else self._run_with(host, argv, stdin, timeout_s)
+            if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
+                break
+            time.sleep(NOT_BEGUN_S)
+        return checked(result, host, doing)
+
+    def _run_with(self, host: str, argv: list[str], stdin: bytes, timeout_s: float) -> CommandResult:
+        return self.route.fleet[host].run(["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
 
     def with_links(self, positions: Iterable[int]) -> set[int]:
         """Return the places in which files of the target have further names."""

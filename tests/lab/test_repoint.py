@@ -9,7 +9,7 @@ import pytest
 from tests.lab import at_hand, killing
 from tests.lab.at_hand import SOURCE, TARGETS
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 VARIABLE: Final = "PGHOSTADDR"
 """libpq takes it before the host's name, so that the application needs no change."""
 PUBLISHED: Final = "longshore-forward-published-postgres-5432"

@@ -15,7 +15,7 @@ from actions.targets import free_ipam
 from actions.toolbox import ToolboxMount, toolbox_argv
 from actions.transfers import Peer, authorized_line, expiry_of, key_comment, key_directory, open_channel
 from engine.errors import ActionError, RefusedError
-from engine.model import MountFacts
+from engine.model import CommandResult, MountFacts
 from tests.unit.making_facts import LABEL, FakeHost
 
 PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
@@ -177,3 +177,28 @@ def test_ends_with_other_places_have_another_name() -> None:
     names = {CopyEnds(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))}
 
     assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "asked"),
+    [
+        (126, "OCI runtime exec failed: exec failed: waiting for init preliminary setup: read init-p: connection reset by peer", 2),
+        (126, 'OCI runtime exec failed: exec: "python3": executable file not found', 1),
+        (1, "OCI runtime exec failed: init preliminary setup, said a program", 1),
+    ],
+)
+def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.MonkeyPatch, code: int, said: str, asked: int) -> None:
+    """A container that has only just started may refuse its first command; whatever ran is not run twice."""
+    monkeypatch.setattr("actions.copy_ends.NOT_BEGUN_S", 0.0)
+    answers = [CommandResult(("sh",), code, said.encode(), b"", 0.1), CommandResult(("sh",), 0, b"done", b"", 0.1)]
+    host = SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))
+    fleet: Any = {"wf005": host, "wf001": host}
+    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+
+    if asked == 1:
+        with pytest.raises(ActionError, match="OCI runtime exec failed"):
+            ends.inside("wf001", ["sh"], stdin=b"x")
+    else:
+        assert ends.inside("wf001", ["sh"], stdin=b"x").text == "done"
+    assert len(answers) == 2 - asked
