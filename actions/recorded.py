@@ -20,6 +20,7 @@ from hosts.fleet import Fleet
 from hosts.whole import taking
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/specifications"
+READ_S: Final = 20.0
 
 SAVE: Final = """\
 set -eu; umask 077
@@ -55,21 +56,34 @@ def path_of(service: str) -> str:
     return f"{DIRECTORY}/{service}.json"
 
 
+def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
+    """Return the JSON of a file that `save_privately` wrote, None when there is none; raises CouldNotLookError, also for what is no JSON."""
+    answer = fleet[host].run(["cat", "--", path], timeout_s=READ_S)
+    if answer.exit_code != 0:
+        if "No such file" in answer.error_text:
+            return None
+        raise CouldNotLookError(f"{host}: could not read {path}: {answer.error_text}. Try: ssh {host} ls -l {path}")
+    try:
+        return json.loads(answer.text)
+    except ValueError as error:
+        raise damaged(host, path, error, expected) from error
+
+
+def damaged(host: str, path: str, error: Exception, expected: str) -> CouldNotLookError:
+    """Return the error of a file of ours that does not hold what it should."""
+    return CouldNotLookError(f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}")
+
+
 def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
     """Return what was recorded for a service on its source host, None when nothing was."""
-    path = path_of(service)
-    result = fleet[host].run(["cat", "--", path], timeout_s=20.0)
-    if result.exit_code != 0:
-        if "No such file" in result.error_text:
-            return None
-        raise CouldNotLookError(f"{host}: could not read {path}: {result.error_text}")
+    path, expected = path_of(service), "what record-source wrote"
+    content = read_privately(fleet, host, path, expected=expected)
+    if content is None:
+        return None
     try:
-        content = json.loads(result.text)
         return Recorded(content["move"], content["recorded_at"], content["inspect"])
-    except (ValueError, KeyError) as error:
-        raise CouldNotLookError(
-            f"{host}: {path} is damaged: {error}. Expected: what record-source wrote. Try: ssh {host} head -c 200 {path}"
-        ) from error
+    except (TypeError, KeyError) as error:
+        raise damaged(host, path, error, expected) from error
 
 
 def need_recorded(route: Route) -> Recorded:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
-from actions.recorded import save_privately
+from actions.recorded import damaged, read_privately, save_privately
 from actions.rewriting import Standing
 from actions.route import Route, run_checked
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, NeedsPersonError
 from engine.model import Repointable, Target
 from services.json_api import JsonApi
-
-READ_S: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -100,12 +97,11 @@ class ApiReference:
             raise ActionError(f"{self.name}: {error}") from error
 
     def _kept(self) -> str | None:
-        answer = self.route.fleet[self.route.source].run(["cat", "--", self.kept], timeout_s=READ_S)
-        if answer.exit_code:
-            if "No such file" in answer.error_text:
-                return None
-            raise CouldNotLookError(f"{self.route.source}: {self.kept} could not be read: {answer.error_text}")
+        expected = f"the old address of {self.thing}"
+        found = read_privately(self.route.fleet, self.route.source, self.kept, expected=expected)
+        if found is None:
+            return None
         try:
-            return str(json.loads(answer.text)["address"])
-        except (ValueError, KeyError) as error:
-            raise CouldNotLookError(f"{self.route.source}: {self.kept} is damaged. Expected: the old address of {self.thing}") from error
+            return str(found["address"])
+        except (TypeError, KeyError) as error:
+            raise damaged(self.route.source, self.kept, error, expected) from error

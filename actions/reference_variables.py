@@ -10,17 +10,16 @@ from typing import Any, Final
 import docker.errors
 
 from actions.containers import STOPPED_STATES
-from actions.recorded import save_privately
+from actions.recorded import read_privately, save_privately
 from actions.rewriting import Standing, variables_of, with_variables
 from actions.route import Route, docker_api, inspect_container, run_checked
 from actions.specification import Specification, specification_of
 from actions.targets import first_network_only
 from checks.fidelity import judge_fidelity
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, NeedsPersonError
 from engine.product import NAME
 
 SPARE: Final = f"{NAME}-replaced"
-READ_S: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -129,15 +128,8 @@ class VariableReference:
         return inspect_container(self.route.fleet, self.route.source, name)
 
     def _kept(self) -> dict[str, Any] | None:
-        answer = self.route.fleet[self.route.source].run(["cat", "--", self.kept], timeout_s=READ_S)
-        if answer.exit_code:
-            if "No such file" in answer.error_text:
-                return None
-            raise CouldNotLookError(f"{self.route.source}: {self.kept} could not be read: {answer.error_text}")
-        try:
-            found: dict[str, Any] = json.loads(answer.text)
-        except ValueError as error:
-            raise CouldNotLookError(f"{self.route.source}: {self.kept} is damaged. Expected: the old variables of {self.route.container}") from error
+        expected = f"the old variables of {self.route.container}"
+        found: dict[str, Any] | None = read_privately(self.route.fleet, self.route.source, self.kept, expected=expected)
         return found
 
     def _make_anew(self, wanted: Mapping[str, str | None], policy: Mapping[str, Any]) -> None:
