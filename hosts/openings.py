@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import shlex
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.errors import CouldNotLookError, DeadlineError
 from engine.product import LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from hosts.fleet import Fleet
+from hosts.toolbox import run_helper
 
 PROGRAM: Final = (Path(__file__).parent / "openings_program.py").read_bytes()
 START_S: Final = 60.0
-REMOVE_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,8 @@ def watch_openings(fleet: Fleet, host: str, container: str, port: int, *, second
         "docker", "run", "--rm", "--interactive", "--name", name, "--network", f"container:{container}", "--log-driver", "none",
         "--read-only", "--cap-drop", "ALL", "--cap-add", "NET_RAW", "--label", f"{LABEL_ROLE}=openings", TOOLBOX_IMAGE, *words,
     ]  # fmt: skip
-    try:
-        answer = fleet[host].run(argv, stdin=PROGRAM, timeout_s=seconds + START_S)
-    except DeadlineError:
-        with suppress(CouldNotLookError):
-            fleet[host].run(["docker", "rm", "--force", name], timeout_s=REMOVE_S)
-        raise
-    if answer.exit_code:
-        raise CouldNotLookError(
-            f"{host}: the connections of {container} could not be watched: {answer.error_text[-300:]}. "
-            f"Try: ssh {host} {shlex.join(['docker', 'image', 'inspect', TOOLBOX_IMAGE])}"
-        )
+    lacking = f"the connections of {container} could not be watched"
+    answer = run_helper(fleet, host, name, argv, PROGRAM, timeout_s=seconds + START_S, lacking=lacking)
     return parse_openings(answer.text)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import CouldNotLookError, DeadlineError
+from engine.model import CommandResult
 from engine.product import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from hosts.fleet import Fleet
 from hosts.manifest import Manifest
@@ -19,22 +20,30 @@ LONGEST_S: Final = 4 * 3600.0
 REMOVE_S: Final = 60.0
 
 
+def run_helper(fleet: Fleet, host: str, name: str, argv: list[str], program: bytes, *, timeout_s: float, lacking: str) -> CommandResult:
+    """Run a program, given over standard input, in a helper container that is named `name`; one that outlives its deadline is removed.
+
+    Raises DeadlineError, and CouldNotLookError that begins with what is `lacking` when the container can't be run or fails.
+    """
+    try:
+        answer = fleet[host].run(argv, stdin=program, timeout_s=timeout_s)
+    except DeadlineError:
+        with suppress(CouldNotLookError):
+            fleet[host].run(["docker", "rm", "--force", name], timeout_s=REMOVE_S)
+        raise
+    if answer.exit_code:
+        look = shlex.join(["docker", "image", "inspect", TOOLBOX_IMAGE])
+        raise CouldNotLookError(f"{host}: {lacking}: {answer.error_text[-300:]}. Try: ssh {host} {look}")
+    return answer
+
+
 def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "") -> Manifest:
     """Return the manifest of a volume (its name) or of a path of the host; one container, read-only, without network.
 
     The container carries `move_label` when it is made for a move. Raises CouldNotLookError when the manifest can't be made.
     """
     name = f"{NAME}-manifest-{secrets.token_hex(6)}"
-    try:
-        answer = fleet[host].run(manifest_argv(name, place, move_label), stdin=PROGRAM, timeout_s=LONGEST_S)
-    except DeadlineError:
-        with suppress(CouldNotLookError):
-            fleet[host].run(["docker", "rm", "--force", name], timeout_s=REMOVE_S)
-        raise
-    if answer.exit_code:
-        raise CouldNotLookError(
-            f"{host}: no manifest of {place}: {answer.error_text[-300:]}. Try: ssh {host} {shlex.join(['docker', 'image', 'inspect', TOOLBOX_IMAGE])}"
-        )
+    answer = run_helper(fleet, host, name, manifest_argv(name, place, move_label), PROGRAM, timeout_s=LONGEST_S, lacking=f"no manifest of {place}")
     return Manifest(host, place, answer.stdout)
 
 

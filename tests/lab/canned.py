@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.fleets import DOCKER
+from bench.fleets import SERVE as SERVE_SSH
+from engine.product import LAB_MARKER
 from lab.settings import HOST_IMAGE, LABEL
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -27,15 +29,7 @@ SECTIONS: Final = {"version": "docker", "info": "info", "images": "images", "vol
 READY_S: Final = 30
 MORTAL: Final = 2
 """Which of the hosts may be paused: one that the first shard of three, which looks at all, does not own."""
-SERVE: Final = f"""
-echo {MACHINE} >/etc/machine-id
-rm -f /etc/longshore-lab
-install -d -m 0700 /root/.ssh /run/sshd
-install -m 0600 /canned/key.pub /root/.ssh/authorized_keys
-install -m 0755 /canned/docker /usr/bin/docker
-ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
-exec /usr/sbin/sshd -D -o MaxStartups=1000 -o UseDNS=no
-"""
+SERVE: Final = f"rm -f {LAB_MARKER}\n{SERVE_SSH % MACHINE}"
 
 
 @dataclass(frozen=True)
