@@ -7,14 +7,12 @@ before anything touches the places. When a container is removed, everything in i
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import IO, Final
 
@@ -25,7 +23,7 @@ from actions.transfers import Channel, Peer, channel_of, close_channel, make_cha
 from checks.names import PathFacts, read_paths
 from engine.model import CommandResult, ContainerCommand
 from engine.product import LABEL_MOVE
-from hosts.docker_exec import REFUSED, run_inside
+from hosts.docker_exec import begun, run_inside
 from hosts.toolbox import PROGRAM, PROGRAM_AT
 from hosts.whole import taking
 
@@ -61,10 +59,6 @@ echo "$found"
 """
 LINKED: Final = 'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
 LONGEST_LOOK_S: Final = 600.0
-NOT_BEGUN: Final = re.compile(r"OCI runtime exec failed: .*(connection reset by peer|init preliminary setup)")
-"""The engine could not start the command in a container that has only just started (runc): nothing of it ran, so it is begun again."""
-NOT_BEGUN_AGAIN: Final = 3
-NOT_BEGUN_S: Final = 0.3
 SAVE: Final = f"take {PROGRAM_AT}.part && mv {PROGRAM_AT}.part {PROGRAM_AT}"
 WHOLE: Final = f"[ -s {PROGRAM_AT} ] || exit 1\n"
 """An end that was killed while it was made lacks its program: it is made anew."""
@@ -165,14 +159,10 @@ class CopyEnds:
     def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S) -> CommandResult:
         """Run argv in an end; a non-zero exit is an ActionError."""
         doing = f"run {argv[0]} in {self.name}"
-        for _ in range(NOT_BEGUN_AGAIN):
-            result = self._run(host, argv, timeout_s) if not stdin else self._run_with(host, argv, stdin, timeout_s)
-            if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
-                break
-            time.sleep(NOT_BEGUN_S)
-        return checked(result, host, doing)
+        run = self._run if not stdin else partial(self._run_with, stdin)
+        return checked(begun(lambda: run(host, argv, timeout_s)), host, doing)
 
-    def _run_with(self, host: str, argv: list[str], stdin: bytes, timeout_s: float) -> CommandResult:
+    def _run_with(self, stdin: bytes, host: str, argv: list[str], timeout_s: float) -> CommandResult:
         return self.route.fleet[host].run(["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
 
     def with_links(self, positions: Iterable[int]) -> set[int]:

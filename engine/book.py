@@ -54,8 +54,8 @@ class JournalBook:
     language: Language = ENGLISH
     progress: Progress | None = None
     counts: Counter[Verdict] = field(default_factory=Counter)
-    _subject: str = field(default="", init=False)
-    _at: str = field(default="", init=False)
+    _heading: str = field(default="", init=False)
+    _current: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         """Show the run's deeds as they are recorded."""
@@ -63,12 +63,12 @@ class JournalBook:
 
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show that a step begins."""
-        self._at = subject
+        self._current = subject
         if self.progress:
             self.progress.begin(self.redact(subject), sentence, number, total)
 
     def _watch(self, record: Record) -> None:
-        if record.kind == "intent" and self.progress and record.service in {None, self._at}:  # others go on beside it
+        if record.kind == "intent" and self.progress and record.service in {None, self._current}:  # others go on beside it
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: Row) -> None:
@@ -77,8 +77,8 @@ class JournalBook:
             row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
         self.run.record("step", service=row.service, key=row.key, body=row.body())
         self.counts[row.judgement.verdict] += 1
-        if row.subject != self._subject:
-            self._subject = row.subject
+        if row.subject != self._heading:
+            self._heading = row.subject
             self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
 

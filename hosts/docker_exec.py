@@ -5,10 +5,11 @@ https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Exec: create, st
 
 from __future__ import annotations
 
+import re
 import shlex
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import docker.errors
@@ -24,6 +25,20 @@ STDERR: Final = 2
 CHUNK: Final = 1 << 16
 REFUSED: Final = 126
 """What `docker exec` ends with when the engine can't start the command."""
+NOT_BEGUN: Final = re.compile(r"OCI runtime exec failed: .*(connection reset by peer|init preliminary setup)")
+"""What runc says now and then of a container that has only just started."""
+NOT_BEGUN_TRIES: Final = 3
+NOT_BEGUN_S: Final = 0.3
+
+
+def begun(run: Callable[[], CommandResult]) -> CommandResult:
+    """Return the result of a command inside a container; one that the engine could not begin, of which nothing ran, is begun again."""
+    for _ in range(NOT_BEGUN_TRIES - 1):
+        result = run()
+        if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
+            return result
+        time.sleep(NOT_BEGUN_S)
+    return run()
 
 
 def run_inside(api: Any, host: str, container: str, command: ContainerCommand) -> CommandResult:

@@ -16,7 +16,7 @@ from engine.secret import Redactor
 from engine.spread import KeptRun
 from engine.states import MoveState
 from hosts.credentials import resolve_secret
-from hosts.docker_exec import run_inside
+from hosts.docker_exec import begun, run_inside
 from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
@@ -124,7 +124,8 @@ class World:
 
     def _inside(self, container: ContainerFacts, command: ContainerCommand) -> CommandResult:
         """Run a reading command inside a container; its secrets travel in the request, on no command line."""
-        return run_inside(self.fleet.docker(container.host).api, container.host, container.name, command)
+        api = self.fleet.docker(container.host).api
+        return begun(lambda: run_inside(api, container.host, container.name, command))
 
     def _files(self, container: ContainerFacts, root: str) -> Mapping[str, str]:
         mount = _mount_over(container, root)

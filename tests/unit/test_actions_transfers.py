@@ -189,7 +189,7 @@ def test_ends_with_other_places_have_another_name() -> None:
 )
 def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.MonkeyPatch, code: int, said: str, asked: int) -> None:
     """A container that has only just started may refuse its first command; whatever ran is not run twice."""
-    monkeypatch.setattr("actions.copy_ends.NOT_BEGUN_S", 0.0)
+    monkeypatch.setattr("hosts.docker_exec.NOT_BEGUN_S", 0.0)
     answers = [CommandResult(("sh",), code, said.encode(), b"", 0.1), CommandResult(("sh",), 0, b"done", b"", 0.1)]
     host = SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))
     fleet: Any = {"wf005": host, "wf001": host}
