@@ -118,3 +118,22 @@ class FakeHost:
             if all(word in line for word in words.split()):
                 return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.0)
         return CommandResult(tuple(argv), 0, b"", b"", 0.0)
+
+
+class HostWithFiles:
+    """A host on which files are written, read and removed."""
+
+    name = "wf005"
+
+    def __init__(self) -> None:
+        """Start without files."""
+        self.files: dict[str, bytes] = {}
+
+    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+        """Write, read and remove."""
+        if argv[0] == "sh":
+            self.files[argv[-1]] = stdin
+        if argv[0] == "rm":
+            self.files.pop(argv[-1], None)
+        there = argv[0] != "cat" or argv[-1] in self.files
+        return CommandResult(tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0)

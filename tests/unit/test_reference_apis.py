@@ -11,10 +11,11 @@ import pytest
 from actions.reference_apis import ApiReference
 from actions.route import Route
 from engine.errors import ActionError, InputError, NeedsPersonError
-from engine.model import CommandResult, Repointable
+from engine.model import Repointable
 from moves.repointed import repointable
 from services.grafana import Product
 from tests.unit.answering import Answer, Answers, target
+from tests.unit.making_facts import HostWithFiles
 from tests.unit.test_repointing import scope_of
 
 KEPT = "/var/lib/longshore/references/lab-prometheus-grafana-prometheus-9090-0"
@@ -48,30 +49,13 @@ class Grafana:
         return 200, {"message": "Datasource updated"}
 
 
-class Host:
-    """Files of the host."""
-
-    def __init__(self) -> None:
-        """Start without files."""
-        self.files: dict[str, bytes] = {}
-
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Write, read and remove."""
-        if argv[0] == "sh":
-            self.files[argv[-1]] = stdin
-        if argv[0] == "rm":
-            self.files.pop(argv[-1], None)
-        there = argv[0] != "cat" or argv[-1] in self.files
-        return CommandResult(tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0)
-
-
 @pytest.fixture
 def grafana(monkeypatch: pytest.MonkeyPatch) -> Grafana:
     """Return a Grafana with one data source."""
     return Grafana(monkeypatch)
 
 
-def reference(host: Host, thing: str = "prom") -> ApiReference:
+def reference(host: HostWithFiles, thing: str = "prom") -> ApiReference:
     """Return its reference to prometheus."""
     fleet: Any = {"wf001": host}
     at = target("grafana", {}, {"admin_password": "admin-password"})
@@ -81,7 +65,7 @@ def reference(host: Host, thing: str = "prom") -> ApiReference:
 @pytest.mark.parametrize("thing", ["prom", "Prometheus"])
 def test_it_is_repointed_and_put_back(grafana: Grafana, thing: str) -> None:
     """By uid or name; only the address is another, and what is secret is not sent."""
-    host = Host()
+    host = HostWithFiles()
     before = copy.deepcopy(grafana.source)
     one = reference(host, thing)
 
@@ -99,7 +83,7 @@ def test_it_is_repointed_and_put_back(grafana: Grafana, thing: str) -> None:
 
 def test_twice_is_as_once_also_after_a_cut(grafana: Grafana) -> None:
     """The old address is on the host before the request goes out."""
-    host = Host()
+    host = HostWithFiles()
     host.files[KEPT] = json.dumps({"address": OLD}).encode()
     one = reference(host)
 
@@ -113,7 +97,7 @@ def test_twice_is_as_once_also_after_a_cut(grafana: Grafana) -> None:
 
 def test_somebodys_third_address_is_not_written_over(grafana: Grafana) -> None:
     """A person decides."""
-    host = Host()
+    host = HostWithFiles()
     one = reference(host)
     one.write()
     grafana.source["url"] = "http://elsewhere:9090"
@@ -130,14 +114,14 @@ def test_a_provisioned_one_is_refused_with_the_way_out(grafana: Grafana) -> None
     grafana.source["readOnly"] = True
 
     with pytest.raises(ActionError, match=r"provisioned from a file, which wins at each start.*kind: file"):
-        reference(Host()).foresee()
+        reference(HostWithFiles()).foresee()
 
 
 def test_an_unknown_one_is_refused_with_those_that_are_known(grafana: Grafana) -> None:
     """By uid and name."""
     assert grafana.source["uid"] == "prom"
     with pytest.raises(ActionError, match=r"0 data sources are called loki.*known: prom \(Prometheus\)"):
-        reference(Host(), "loki").foresee()
+        reference(HostWithFiles(), "loki").foresee()
 
 
 def test_an_edit_at_the_same_time_is_not_lost(grafana: Grafana, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +135,7 @@ def test_an_edit_at_the_same_time_is_not_lost(grafana: Grafana, monkeypatch: pyt
 
     monkeypatch.setattr(Product, "address_request", edited)
     with pytest.raises(ActionError, match="409"):
-        reference(Host()).write()
+        reference(HostWithFiles()).write()
     assert grafana.source["url"] == OLD
 
 

@@ -13,8 +13,8 @@ from actions.reference_variables import VariableReference, body_with
 from actions.route import Route
 from actions.specification import specification_of
 from engine.errors import ActionError
-from engine.model import CommandResult
 from tests.unit.inspected import inspected
+from tests.unit.making_facts import HostWithFiles
 
 KEPT = "/var/lib/longshore/references/lab-postgres-redis-variables.json"
 CHANGED = {"DB_HOST": "192.0.2.2"}
@@ -99,25 +99,6 @@ class Engine:
         raise AssertionError((words, given))
 
 
-class Host:
-    """Files of the host."""
-
-    name = "wf005"
-
-    def __init__(self) -> None:
-        """Start without files."""
-        self.files: dict[str, bytes] = {}
-
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Write, read and remove."""
-        if argv[0] == "sh":
-            self.files[argv[-1]] = stdin
-        if argv[0] == "rm":
-            self.files.pop(argv[-1], None)
-        there = argv[0] != "cat" or argv[-1] in self.files
-        return CommandResult(tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0)
-
-
 class Fleet(dict[str, Any]):
     """One host and its engine."""
 
@@ -125,7 +106,7 @@ class Fleet(dict[str, Any]):
 
     def __init__(self) -> None:
         """Start."""
-        super().__init__(wf005=Host())
+        super().__init__(wf005=HostWithFiles())
         self.engine = Engine()
 
     def docker(self, name: str) -> Engine:
