@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from threading import Lock
 from typing import IO, Final
 
 from actions.copy_ends import SINK, CopyEnds
-from actions.rsync import RUN, CopyPass, PassWords, Said, bytes_done, said_of, summed, worth_compressing
+from actions.rsync import PIPE_BYTES, RUN, CopyPass, PassWords, Said, progress_of, said_of, summed, worth_compressing
 from actions.transfers import shell_line
 from engine.errors import ActionError, CouldNotLookError, UnreachableError
 
@@ -72,12 +71,13 @@ class Progress:
     tell: Callable[[str], None]
     started: float = field(default_factory=time.monotonic)
     done: dict[int, int] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def seen(self, position: int, done_bytes: int) -> None:
-        """Take what one place's rsync tells."""
+    def seen(self, position: int, done_bytes: int, sent_bytes: int) -> None:
+        """Take what is known of one place's rsync: how much it has read, and handed to ssh."""
         with self._lock:
-            self.done[position] = done_bytes
+            self.done[position], self.sent[position] = done_bytes, sent_bytes
             self.tell(self.text())
 
     def text(self) -> str:
@@ -129,13 +129,13 @@ class Copying:
         """
         cuts, last_through = 0, time.monotonic()
         while True:
-            progress.done.pop(position, None)
+            progress.sent.pop(position, None)
             in_place = self.words.in_place and not self._is_linked(position, again=cuts > 0)
             said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed, in_place=in_place)
             if not said.cut:
                 return said, cuts
             cuts += 1
-            if progress.done.get(position):
+            if progress.sent.get(position, 0) > PIPE_BYTES:
                 last_through = time.monotonic()
             waited_s = time.monotonic() - last_through
             if cuts > MOST_CUTS or waited_s > patience_s:
@@ -168,7 +168,7 @@ class Copying:
         argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/data/{position}/"]
         try:
             with ends.streaming(source, argv, stdin=listed) as output:
-                return said_of("".join(_told(output, lambda done: progress.seen(position, done))))
+                return said_of("".join(_told(output, lambda done, sent: progress.seen(position, done, sent))))
         except CouldNotLookError:
             if not ends.runs(source):
                 raise
@@ -190,17 +190,14 @@ class Copying:
         self._judge(said, position, live=False)
 
 
-def _told(output: IO[bytes], seen: Callable[[int], None]) -> Iterator[str]:
-    """Yield what rsync says, without its progress, which `seen` gets as bytes done."""
+def _told(output: IO[bytes], seen: Callable[[int, int], None]) -> Iterator[str]:
+    """Yield what rsync says, without its progress, which `seen` gets."""
     left = ""
     while chunk := output.read1(65536):  # type: ignore[attr-defined]
-        *pieces, left = re.split(r"(?<=[\r\n])", left + chunk.decode("utf-8", "backslashreplace"))
-        for piece in pieces:
-            done = bytes_done(piece)
-            if done is None:
-                yield piece
-            else:
-                seen(done)
+        words, newest, left = progress_of(left + chunk.decode("utf-8", "backslashreplace"))
+        yield words
+        if newest:
+            seen(*newest)
     yield left
 
 

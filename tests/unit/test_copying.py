@@ -49,7 +49,7 @@ def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple
         clock.sleep(attempt_s)
         said, through = next(left)
         if through:
-            progress.seen(position, through)
+            progress.seen(position, through, through)
         return said
 
     monkeypatch.setattr(Copying, "_run", run)
@@ -70,7 +70,7 @@ def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stop
 
 def test_a_copy_that_gets_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     """Ten cuts with data in between, each after half a minute: it comes to its end."""
-    one = _copying(monkeypatch, clock, [*[(CUT, 1000)] * 10, (DONE, 1000)], 30.0)
+    one = _copying(monkeypatch, clock, [*[(CUT, 1_000_000)] * 10, (DONE, 1000)], 30.0)
 
     assert one.copy_place(0, Progress(0, lambda _: None)) == (DONE, 10)
 

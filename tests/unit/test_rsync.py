@@ -8,7 +8,7 @@ import pytest
 
 from actions.copying import Progress, Room
 from actions.proof import fastest_for_both
-from actions.rsync import PassWords, bytes_done, predict_last_s, said_of, why_no_more, worth_compressing
+from actions.rsync import PassWords, predict_last_s, progress_of, said_of, why_no_more, worth_compressing
 
 TOTALS: Final = """
 Number of files: 1,204 (reg: 1,200, dir: 4)
@@ -93,10 +93,12 @@ def test_output_without_its_last_line_was_cut() -> None:
     assert said_of("Number of files: 3\n").cut
 
 
-def test_progress_is_read() -> None:
-    """Bytes done of the whole place; other lines are none."""
-    assert bytes_done("    1073741824  93%  512.00MB/s    0:00:01 (xfr#1, to-chk=0/3)\r") == 1073741824
-    assert bytes_done("Total file size: 3 bytes\n") is None
+def test_progress_is_read_wherever_it_stands() -> None:
+    """The newest counts, a line that it came into stays whole, and what may be completed by the next piece waits for it."""
+    assert progress_of("Total file si\x1e5 3\x1eze: 10\n\x1e9 7\x1e") == ("Total file size: 10\n", (9, 7), "")
+    words, newest, left = progress_of("big\n\x1e1073741824 10")
+    assert (words, newest, left) == ("big\n", None, "\x1e1073741824 10")
+    assert progress_of(left + "24\x1e") == ("", (1073741824, 1024), "")
 
 
 def test_words_say_what_travels() -> None:
@@ -156,7 +158,7 @@ def test_progress_tells_rate_and_time_left() -> None:
     told: list[str] = []
     progress = Progress(100_000_000, told.append)
     progress.started -= 10
-    progress.seen(0, 30_000_000)
-    progress.seen(1, 20_000_000)
+    progress.seen(0, 30_000_000, 1)
+    progress.seen(1, 20_000_000, 1)
 
     assert told[-1] == "50 of 100 MB, 5 MB/s, 10 s left"
