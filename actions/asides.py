@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
-import docker.errors
-
 from actions.labels import labels
-from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth
+from actions.places import MAKE_PATH, DataPlace, check_depth, remove_place, volume_label
 from actions.route import Route, docker_api, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.volumes import LONGEST_COPY_S, RSYNC
 from checks.names import read_paths
 from engine.errors import RefusedError
 from engine.model import Note
-from engine.product import LABEL_MOVE, NAME
+from engine.product import NAME
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.manifest import compare_manifests
 from hosts.toolbox import read_manifest
@@ -90,16 +88,7 @@ class SetAside:
         route = self.route
         remove_helpers(route.fleet, self.host, route.move_label, ROLE)
         for place in self.places:
-            aside = aside_of(place, route.move_label)
-            if aside.kind == "bind":
-                check_depth(self.host, aside.source)
-                route.audit(self.host, self.key, f"remove {aside.source} if this attempt set it aside")
-                argv = ["sh", "-c", REMOVE_PATH, "remove", aside.source, route.move_label]
-                run_checked(route.fleet, self.host, argv, doing=f"remove {aside.source}", timeout_s=600.0)
-            elif volume_label(route, self.host, aside.source) == route.move_label:
-                route.audit(self.host, self.key, f"remove volume {aside.source}")
-                with docker_api(route.fleet, self.host, f"remove volume {aside.source}") as api:
-                    api.remove_volume(aside.source)
+            remove_place(route, self.host, aside_of(place, route.move_label), self.key)
 
     def _still_there(self) -> Judgement:
         missing = [place.text() for place in self.places if not is_set_aside(self.route, self.host, place)]
@@ -132,16 +121,6 @@ def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
     if aside.kind == "volume":
         return volume_label(route, host, aside.source) == route.move_label
     return read_paths(route.fleet[host], [aside.source])[aside.source].marker == route.move_label
-
-
-def volume_label(route: Route, host: str, name: str) -> str | None:
-    """Return the move label of a volume, empty when it is not ours, None when there is no such volume."""
-    with docker_api(route.fleet, host, f"inspect volume {name}") as api:
-        try:
-            present = api.inspect_volume(name)
-        except docker.errors.NotFound:
-            return None
-    return str((present.get("Labels") or {}).get(LABEL_MOVE, ""))
 
 
 def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:

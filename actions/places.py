@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from actions.route import Route
+import docker.errors
+
+from actions.route import Route, docker_api, run_checked
 from checks.names import PathFacts
 from engine.errors import RefusedError
 from engine.model import MountFacts
+from engine.product import LABEL_MOVE
 
 SHALLOWEST: Final = 3
 """A path to remove has at least two parts below the root: never `/` or `/srv`."""
+LONGEST_REMOVE_S: Final = 3600.0
+"""A million files take minutes to remove; Docker answers only then."""
 
 MAKE_PATH: Final = """\
 set -eu
@@ -80,3 +85,25 @@ def check_depth(host: str, path: str) -> None:
             f"{host}: {path} is too near the root to be copied. Expected: at least two directories deep. State rule "
             "same_on_target or drop for it in inventory.yaml"
         )
+
+
+def volume_label(route: Route, host: str, name: str) -> str | None:
+    """Return the move label of a volume, empty when it is not ours, None when there is no such volume."""
+    with docker_api(route.fleet, host, f"inspect volume {name}") as api:
+        try:
+            present = api.inspect_volume(name)
+        except docker.errors.NotFound:
+            return None
+    return str((present.get("Labels") or {}).get(LABEL_MOVE, ""))
+
+
+def remove_place(route: Route, host: str, place: DataPlace, step: str) -> None:
+    """Remove a place from a host if this attempt created it: it carries its label or its marker."""
+    argv = ["docker", "volume", "rm", place.source]
+    if place.kind == "bind":
+        check_depth(host, place.source)
+        argv = ["sh", "-c", REMOVE_PATH, "remove", place.source, route.move_label]
+    elif volume_label(route, host, place.source) != route.move_label:
+        return
+    route.audit(host, step, f"remove {place.text()} if this attempt created it")
+    run_checked(route.fleet, host, argv, doing=f"remove {place.text()}", timeout_s=LONGEST_REMOVE_S)

@@ -13,8 +13,7 @@ from actions.reconciling import apply_forwarders, judge_forwarders
 from actions.recorded import need_recorded
 from actions.route import Route, docker_api, inspect_container
 from actions.targets import CreateTarget, StartTarget
-from actions.transfers import close_channel
-from actions.volumes import PURPOSE, CopyVolumes
+from actions.volumes import CopyVolumes
 from checks.names import PathFacts
 from checks.source import discarded_name, kept_name
 from engine.errors import ActionError, NeedsPersonError, RefusedError
@@ -95,8 +94,7 @@ class BringBack(CopyVolumes):
 
     def undo(self, note: Note) -> None:
         """Put back what was set aside, and remove the temporary key."""
-        self._stop_orphans()
-        close_channel(self.route.fleet, self.route.source, self.route.target, move_label=self.route.move_label, purpose=PURPOSE)
+        self.ends.remove()
         for position, place in enumerate(self.places) if "created" in note else ():
             aside = aside_of(place, self.route.move_label)
             if is_set_aside(self.route, self.route.target, place):

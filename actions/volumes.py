@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-import docker.errors
-
-from actions.copy_ends import LONGEST_COPY_S, PURPOSE, ROLE, CopyEnds
+from actions.copy_ends import LONGEST_COPY_S, PURPOSE, CopyEnds
 from actions.copying import Copying, has_holes, measure_compression, read_room
 from actions.labels import labels
-from actions.places import MAKE_PATH, REMOVE_PATH, DataPlace, check_depth, refuse_occupied
+from actions.places import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
 from actions.proof import Level, ProveVolumes, Proving
 from actions.route import Route, docker_api, refuse_under_container, run_checked
 from actions.rsync import KEEP, SPARSE, TO_THE_NANOSECOND, CopyPass, PassWords
-from actions.toolbox import remove_helpers
 from actions.transfers import Peer
 from checks.names import MARKER_SUFFIX, PathFacts, read_paths
 from engine.errors import ActionError, RefusedError
@@ -136,17 +133,7 @@ class CopyVolumes:
         route = self.route
         self.ends.remove()
         for place in self.places:
-            if place.kind == "volume":
-                self._remove_volume(place.source)
-            else:
-                check_depth(route.target, place.source)
-                argv = ["sh", "-c", REMOVE_PATH, "remove", place.source, route.move_label]
-                route.audit(route.target, self.key, f"remove {place.source} if this attempt created it")
-                run_checked(route.fleet, route.target, argv, doing=f"remove {place.source}", timeout_s=600.0)
-
-    def _stop_orphans(self) -> None:
-        for host in (self.route.source, self.route.target):
-            remove_helpers(self.route.fleet, host, self.route.move_label, ROLE)
+            remove_place(route, route.target, place, self.key)
 
     def make_places(self, places: tuple[DataPlace, ...]) -> None:
         """Create these places on the target, empty, labelled or marked as this attempt's."""
@@ -176,28 +163,14 @@ class CopyVolumes:
         route = self.route
         with docker_api(route.fleet, route.source, f"inspect volume {name}") as api:
             original = api.inspect_volume(name)
-        with docker_api(route.fleet, route.target, f"create volume {name}") as api:
-            try:
-                present = api.inspect_volume(name)
-            except docker.errors.NotFound:
-                route.audit(route.target, self.key, f"create volume {name}")
-                mine = {**(original.get("Labels") or {}), **labels(route.move_label, "data")}
+        label = volume_label(route, route.target, name)
+        if label is None:
+            route.audit(route.target, self.key, f"create volume {name}")
+            mine = {**(original.get("Labels") or {}), **labels(route.move_label, "data")}
+            with docker_api(route.fleet, route.target, f"create volume {name}") as api:
                 api.create_volume(name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine)
-                return
-        label = (present.get("Labels") or {}).get(LABEL_MOVE, "")
-        if label != route.move_label:
+        elif label != route.move_label:
             raise RefusedError(
                 f"{route.target}: volume {name} exists already ({label or 'not ours'}). Expected: none, or labelled "
                 f"{LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker volume inspect {name}"
             )
-
-    def _remove_volume(self, name: str) -> None:
-        route = self.route
-        with docker_api(route.fleet, route.target, f"remove volume {name}") as api:
-            try:
-                present = api.inspect_volume(name)
-            except docker.errors.NotFound:
-                return
-            if (present.get("Labels") or {}).get(LABEL_MOVE) == route.move_label:
-                route.audit(route.target, self.key, f"remove volume {name}, created by this attempt")
-                api.remove_volume(name)
