@@ -42,6 +42,7 @@ KINDS = {
     stat.S_IFBLK: "block device",
 }
 BUFFER = memoryview(bytearray(CHUNK))
+BUFFER_AT = ctypes.addressof(ctypes.c_char.from_buffer(BUFFER))
 
 
 def shown(path):
@@ -77,9 +78,81 @@ def order(relative):
     return relative.replace(b"/", b"\0")
 
 
+class Sum128(ctypes.Structure):
+    """What libxxhash returns by value. xxhash.h, XXH128_hash_t."""
+
+    _fields_ = (("low", ctypes.c_uint64), ("high", ctypes.c_uint64))
+
+
+def loaded_xxhash():
+    """Return libxxhash, which rsync brings into the toolbox, or None."""
+    try:
+        library = ctypes.CDLL("libxxhash.so.0")
+        calls = {
+            "XXH3_128bits": ([ctypes.c_void_p, ctypes.c_size_t], Sum128),
+            "XXH3_createState": ([], ctypes.c_void_p),
+            "XXH3_freeState": ([ctypes.c_void_p], ctypes.c_int),
+            "XXH3_128bits_reset": ([ctypes.c_void_p], ctypes.c_int),
+            "XXH3_128bits_update": ([ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t], ctypes.c_int),
+            "XXH3_128bits_digest": ([ctypes.c_void_p], Sum128),
+        }
+        for name, (taken, given_back) in calls.items():
+            getattr(library, name).argtypes, getattr(library, name).restype = taken, given_back
+    except (OSError, AttributeError):
+        return None
+    return library
+
+
+XXHASH = loaded_xxhash()
+XXH3 = "xxh3_128"
+
+
+def canonical(value):
+    """Return a sum as its canonical bytes. xxhash.h, XXH128_canonicalFromHash."""
+    return value.high.to_bytes(8, "big") + value.low.to_bytes(8, "big")
+
+
+def address(data):
+    """Return what libxxhash takes as a pointer: bytes themselves, or where BUFFER lies, which every other piece is the beginning of."""
+    return data if isinstance(data, bytes) else BUFFER_AT
+
+
+class Xxh3:
+    """XXH3 with 128 bits as hashlib's hashes are used: of several pieces one after the other."""
+
+    def __init__(self):
+        """Begin."""
+        self.state = XXHASH.XXH3_createState()
+        XXHASH.XXH3_128bits_reset(self.state)
+
+    def __del__(self):
+        """Give the memory back."""
+        XXHASH.XXH3_freeState(self.state)
+
+    def update(self, data):
+        """Take the next piece."""
+        XXHASH.XXH3_128bits_update(self.state, address(data), len(data))
+
+    def digest(self):
+        """Return the sum of all pieces."""
+        return canonical(XXHASH.XXH3_128bits_digest(self.state))
+
+
+def hasher(algorithm):
+    """Return a hash that takes pieces."""
+    return Xxh3() if algorithm == XXH3 else getattr(hashlib, algorithm)()
+
+
+def hashed(algorithm, data):
+    """Return the digest of what is in memory whole."""
+    if algorithm == XXH3:
+        return canonical(XXHASH.XXH3_128bits(address(data), len(data)))
+    return getattr(hashlib, algorithm)(data).digest()
+
+
 def digest(algorithm, path, start=0, length=None):
     """Return the digest of a file or of a part of it; a read that comes back short is the end."""
-    taken, left = getattr(hashlib, algorithm)(), length
+    taken, left = None, length
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if start:
@@ -87,24 +160,28 @@ def digest(algorithm, path, start=0, length=None):
         while left is None or left > 0:
             wanted = BUFFER if left is None or left >= CHUNK else BUFFER[:left]
             count = os.readv(descriptor, [wanted])
+            if taken is None:
+                if count < len(wanted) or count == left:
+                    return hashed(algorithm, wanted[:count])
+                taken = hasher(algorithm)
             taken.update(wanted[:count])
             left = None if left is None else left - count
             if count < len(wanted):
                 break
     finally:
         os.close(descriptor)
-    return taken
+    return taken.digest()
 
 
 def whole(algorithm, path):
     """Return the content's digest as it stands in a line."""
-    return f"{algorithm}:{digest(algorithm, path).hexdigest()}"
+    return f"{algorithm}:{digest(algorithm, path).hex()}"
 
 
 def block(algorithm, path, start):
     """Return the digest of one block of a large file, nothing when it vanished."""
     try:
-        return digest(algorithm, path, start, BLOCK).digest()
+        return digest(algorithm, path, start, BLOCK)
     except GONE:
         return None
 
@@ -113,10 +190,8 @@ def sampled(algorithm, path, size):
     """Return the digest of the first, middle and last part of a file and its size; all of it when it is small."""
     if size <= 3 * SAMPLE:
         return whole(algorithm, path)
-    taken = getattr(hashlib, algorithm)(str(size).encode())
-    for start in (0, (size - SAMPLE) // 2, size - SAMPLE):
-        taken.update(digest(algorithm, path, start, SAMPLE).digest())
-    return f"{algorithm}-sample:{taken.hexdigest()}"
+    parts = (digest(algorithm, path, start, SAMPLE) for start in (0, (size - SAMPLE) // 2, size - SAMPLE))
+    return f"{algorithm}-sample:{hashed(algorithm, b''.join((str(size).encode(), *parts))).hex()}"
 
 
 def attributes(path):
@@ -289,13 +364,8 @@ class Printer:
 
     def joined(self, jobs):
         """Return the digest over the digests of a file's blocks, None when one vanished."""
-        taken = getattr(hashlib, self.algorithm)()
-        for job in jobs:
-            one = job.result()
-            if one is None:
-                return None
-            taken.update(one)
-        return f"{self.algorithm}-64m:{taken.hexdigest()}"
+        sums = [job.result() for job in jobs]
+        return None if None in sums else f"{self.algorithm}-64m:{hashed(self.algorithm, b''.join(sums)).hex()}"
 
     def end(self):
         """Print the last line: all of it was printed, and so much was read."""
@@ -358,10 +428,10 @@ def packed(stream):
 def speeds():
     """Return how many MB/s this machine hashes with each algorithm that is safe and fast somewhere."""
     found = {}
-    for algorithm in ("sha256", "blake2b", "sha512"):
+    for algorithm in ("sha256", "blake2b", "sha512", *([XXH3] if XXHASH else [])):
         began = time.perf_counter()
         for _ in range(16):
-            getattr(hashlib, algorithm)(BUFFER)
+            hashed(algorithm, BUFFER)
         found[algorithm] = round(16 * CHUNK / 1e6 / (time.perf_counter() - began), 1)
     return found
 

@@ -132,7 +132,7 @@ def main():
         subprocess.run(["rsync", *words, "-e", WAY, SOURCE + b"/", b"target:" + TARGET + b"/"], check=True, stdout=subprocess.DEVNULL)
         for root in (SOURCE, TARGET):
             sys.stdout.flush()
-            subprocess.run(["python3", "/tmp/manifest_program.py", root], check=True)
+            subprocess.run(["python3", "/tmp/manifest_program.py", root, "--hash", "xxh3_128"], check=True)
         print(json.dumps({"blocks": [blocks(root) for root in (SOURCE, TARGET)]}), flush=True)
 
 

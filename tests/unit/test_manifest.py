@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from actions.proof import fastest_for_both
 from engine.errors import CouldNotLookError
 from hosts import manifest_program as program
 from hosts.manifest import Manifest, compare_manifests, raw_path
@@ -306,3 +307,11 @@ def test_the_walk_and_the_merge_have_one_order(tmp_path: Path, name: bytes) -> N
     drift = compared(one, calm(other))
 
     assert [raw_path(line) for line in drift.differences] == [name + b"/\xff: missing on target"]
+
+
+def test_a_machine_without_libxxhash_offers_what_python_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both hosts must have what is chosen; where only one has the fastest, the other's best of the rest counts."""
+    monkeypatch.setattr(program, "XXHASH", None)
+    rest = program.speeds()
+    assert set(rest) == {"sha256", "blake2b", "sha512"}
+    assert fastest_for_both({**rest, program.XXH3: 1e6}, rest) in rest
