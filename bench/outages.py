@@ -14,12 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from actions.copying import Copying
 from actions.live_copy import CopyLive
 from actions.places import DataPlace
 from actions.route import Route, run_checked
 from actions.volumes import CopyVolumes, Limits, ProveVolumes
-from bench.copies import LABEL, LONGEST_S, SOURCE, TARGET, PlainWords, lab_hosts, peer_in_lab
+from bench.copies import LABEL, LONGEST_S, SOURCE, TARGET, lab_hosts, peer_in_lab, plain_rsync
 from bench.row import Row, median_and_spread
 from engine.errors import ActionError
 from engine.product import TOOLBOX_IMAGE
@@ -130,7 +129,7 @@ def _by_hand(fleet: Fleet) -> float:
     copying = _copy(fleet, lambda _line: None)
     try:
         copying.ends.open()
-        return _outage(fleet, lambda: Copying(copying.ends, PlainWords()).copy(live=False))
+        return _outage(fleet, lambda: plain_rsync(copying))
     finally:
         _return(fleet, copying)
 
