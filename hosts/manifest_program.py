@@ -20,15 +20,14 @@ import stat
 import sys
 import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
 from json.encoder import encode_basestring_ascii as quoted
-from multiprocessing import get_context
 
 BLOCK = 64 << 20
 CHUNK = 1 << 20
 SAMPLE = 64 << 10
-TOGETHER = 512
+FIRST, TOGETHER = 4, 512
 AHEAD = 64
+ALONE_S = 0.05
 REST_NS = 2_000_000_000
 GONE = (FileNotFoundError, NotADirectoryError)
 TELLS_CHANGES = {"ext2", "ext3", "ext4", "xfs", "btrfs"}  # tmpfs, for one, does not move times at a store through a map
@@ -310,13 +309,13 @@ class Earlier:
 
 
 def batches(root, earlier):
-    """Yield lists of (relative path, what is known of it), each worth one job."""
-    batch = []
+    """Yield lists of (relative path, what is known of it), each worth one job; short ones first, whose content may be all there is."""
+    batch, together = [], FIRST
     for relative in listed(root):
         batch.append((relative, earlier.of(relative)))
-        if len(batch) >= TOGETHER:
+        if len(batch) >= together:
             yield batch
-            batch = []
+            batch, together = [], min(2 * together, TOGETHER)
     yield batch
 
 
@@ -399,6 +398,49 @@ def print_manifest(root, out, pool, known="", remember="", level="full", algorit
         os.replace(remember + ".part", remember)
 
 
+class Done:
+    """What is done already, asked as a future is."""
+
+    def __init__(self, answer):
+        """Take the answer."""
+        self.answer = answer
+
+    def done(self):
+        """Return True."""
+        return True
+
+    def result(self):
+        """Return the answer."""
+        return self.answer
+
+
+class Workers:
+    """Work is done at once while there is little; what then remains by a process for each processor: starting them takes ALONE_S."""
+
+    def __init__(self):
+        """Start nothing yet."""
+        self.pool, self.spent = None, 0.0
+
+    def submit(self, work, *words):
+        """Return a future of work."""
+        if self.pool is None and self.spent < ALONE_S:
+            began = time.perf_counter()
+            answer = Done(work(*words))
+            self.spent += time.perf_counter() - began
+            return answer
+        if self.pool is None:
+            from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 takes as long as reading a thousand files
+            from multiprocessing import get_context  # noqa: PLC0415
+
+            self.pool = ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0)), mp_context=get_context("fork"))
+        return self.pool.submit(work, *words)
+
+    def close(self):
+        """End the processes."""
+        if self.pool:
+            self.pool.shutdown()
+
+
 def flush(root):
     """Write the file system's dirty pages to disk, so that later stores move times again; return when that began, in ns."""
     began = time.time_ns()
@@ -455,6 +497,7 @@ if __name__ == "__main__":
         print(" ".join("%s=%s" % item for item in speeds().items()))
         sys.exit(0)
     stream = packed(sys.stdout.buffer) if given.gzip else io.TextIOWrapper(sys.stdout.buffer, encoding="ascii", newline="\n")
-    with ProcessPoolExecutor(max_workers=len(os.sched_getaffinity(0)), mp_context=get_context("fork")) as workers:
-        print_manifest(os.fsencode(given.root), stream, workers, given.known, given.remember, given.level, given.hash)
+    workers = Workers()
+    print_manifest(os.fsencode(given.root), stream, workers, given.known, given.remember, given.level, given.hash)
+    workers.close()
     stream.close()

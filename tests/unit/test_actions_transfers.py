@@ -202,3 +202,21 @@ def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.Monke
     else:
         assert ends.inside("wf001", ["sh"], stdin=b"x").text == "done"
     assert len(answers) == 2 - asked
+
+
+def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process opened itself holds nothing of a killed run: asking both hosts in the outage would only cost time."""
+    looked: list[str] = []
+    monkeypatch.setattr(CopyEnds, "_strays", lambda _self, host: looked.append(host))
+    monkeypatch.setattr(CopyEnds, "_adopted", lambda self: self._strays("both") is None)
+    answers = [CommandResult(("sh",), code, b"", b"", 0.1) for code in (0, 1)]
+    fleet: Any = {"wf005": SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))}
+    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+
+    assert [ends.open(), ends.open()] == [True, True]
+    ends.inside("wf005", ["sh"], stdin=b"x")
+    assert (ends.open(), looked) == (True, ["both"])
+    with pytest.raises(ActionError):
+        ends.inside("wf005", ["sh"], stdin=b"x")
+    assert (ends.open(), looked) == (True, ["both", "both"])
