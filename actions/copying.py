@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import IO, Final
 
-from actions.copy_ends import SINK, CopyEnds
-from actions.rsync import PIPE_BYTES, RUN, CopyPass, PassWords, Said, progress_of, said_of, summed, worth_compressing
+from actions.copy_ends import CopyEnds
+from actions.rsync import PIPE_BYTES, RUN, CopyPass, PassWords, Said, progress_of, said_of, summed
+from actions.survey import missing_room
 from actions.transfers import shell_line
 from engine.errors import ActionError, CouldNotLookError, UnreachableError
 
@@ -21,46 +22,8 @@ PATIENCE_S: Final = 600.0
 """So long a copy while the service runs goes on knocking at a target that it does not reach."""
 PATIENCE_IN_OUTAGE_S: Final = 60.0
 """And so long one that the service is stopped for: undone, it serves again."""
-MEASURE_S: Final = 1800.0
 MASTER: Final = ("-o", "ControlPath=/tmp/way", "-o", "ControlMaster=auto", "-o", "ControlPersist=600")
 """The last pass comes over a connection that is there already: a fresh one costs 0.1 to 0.6 s of the outage."""
-
-USED: Final = """\
-for place in "$@"; do
-  if [ -e "$place" ]; then
-    set -- $(du -s -B1 "$place" 2>/dev/null); size=$1
-    set -- $(du -s --inodes "$place" 2>/dev/null); echo "$size $1"
-  else echo "0 0"; fi
-done
-"""
-HOLES: Final = r"""find "$@" -type f -size +4k -printf '%S\n' 2>/dev/null | awk '$1 < 1 { print "holes"; exit }'"""
-"""Of a file without holes as much is allocated as it is long, or more. find(1), %S."""
-FREE: Final = 'for place in "$@"; do df -B1 --output=avail,iavail,itotal,source "$place" | tail -n 1; done'
-MIB: Final = 1 << 20
-SPEED_TEST_BYTES: Final = 16 * MIB
-SAMPLE: Final = r"""
-import os, subprocess, sys, time
-files = []
-for root in sys.argv[1:]:
-    found = [(root, [], [""])] if os.path.isfile(root) else os.walk(root)
-    for folder, _, names in found:
-        files += [os.path.join(folder, name) if name else folder for name in names]
-        if len(files) > 20000: break
-pieces = []
-for path in files[:: max(1, len(files) // 64)][:64]:
-    try:
-        if os.path.isfile(path) and not os.path.islink(path):
-            with open(path, "rb") as file:
-                file.seek(max(0, os.path.getsize(path) // 2 - 131072))
-                pieces.append(file.read(262144))
-    except OSError:
-        pass
-plain = b"".join(pieces)
-began = time.perf_counter()
-packed = subprocess.run(["zstd", "-1", "-c", "-q"], input=plain, stdout=subprocess.PIPE, check=True).stdout
-print(len(plain), len(packed), time.perf_counter() - began)
-"""
-"""Pieces of files from all over the places, and how far and how fast they shrink."""
 
 
 @dataclass
@@ -199,83 +162,3 @@ def _told(output: IO[bytes], seen: Callable[[int, int], None]) -> Iterator[str]:
         if newest:
             seen(*newest)
     yield left
-
-
-@dataclass(frozen=True)
-class Room:
-    """What a copy needs on one file system of the target, and what is free there; bytes and inodes."""
-
-    mount: str
-    needed_bytes: int
-    free_bytes: int
-    needed_inodes: int
-    free_inodes: int | None  # None: this file system makes them as needed
-
-    def missing(self) -> str:
-        """Return what is missing, empty when it fits."""
-        if self.needed_bytes > self.free_bytes:
-            short = self.needed_bytes - self.free_bytes
-            told = f"{self.mount} needs {self.needed_bytes:,} more bytes and has {self.free_bytes:,} free"
-            return f"{told}: {short:,} bytes ({short / MIB:.1f} MiB) are missing"
-        if self.free_inodes is not None and self.needed_inodes > self.free_inodes:
-            short = self.needed_inodes - self.free_inodes
-            return f"{self.mount} needs {self.needed_inodes:,} more inodes and has {self.free_inodes:,} free: {short:,} are missing"
-        return ""
-
-
-def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
-    """Return what the rest of the copy needs on each file system of the target, and how much data there is in all."""
-    places = [ends.at(position) for position in range(len(ends.places))]
-    folders = [f"/data/{position}" for position in range(len(ends.places))]
-    source, target = ends.route.source, ends.route.target
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        have, there = pool.map(
-            lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text), (source, target)
-        )
-    rooms: dict[str, Room] = {}
-    lines = ends.inside(target, ["sh", "-c", FREE, "free", *folders]).text.splitlines()
-    for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):
-        free, free_inodes, all_inodes, device = line.split(maxsplit=3)
-        disk = device if "/" in device else place.text()  # tmpfs and overlay are only kinds
-        old = rooms.get(disk, Room(f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None))
-        rooms[disk] = replace(
-            old, needed_bytes=old.needed_bytes + max(0, size - is_there), needed_inodes=old.needed_inodes + max(0, inodes - are_there)
-        )
-    return list(rooms.values()), sum(size for size, _ in have)
-
-
-def _numbers(text: str) -> list[tuple[int, int]]:
-    return [(int(first), int(second)) for first, second in (line.split() for line in text.splitlines())]
-
-
-def missing_room(ends: CopyEnds) -> str:
-    """Return what the target's file systems lack for the rest of the copy, empty when it fits."""
-    rooms, _ = read_room(ends)
-    return "; ".join(text for room in rooms if (text := room.missing()))
-
-
-def has_holes(ends: CopyEnds) -> bool:
-    """Return whether a file of the source has holes, or is stored in less room than it is long."""
-    places = [ends.at(position) for position in range(len(ends.places))]
-    return bool(ends.inside(ends.route.source, ["sh", "-c", HOLES, "holes", *places], timeout_s=MEASURE_S).text.strip())
-
-
-def measure_compression(ends: CopyEnds, limit_mb_s: float | None) -> tuple[bool, str]:
-    """Return whether compressing is worth it on this link with this data, and the figures behind that."""
-    route = ends.route
-    places = [ends.at(position) for position in range(len(ends.places))]
-    plain, packed, seconds = ends.inside(route.source, ["python3", "-c", SAMPLE, *places]).text.split()
-    if int(plain) < MIB:
-        return False, "too little data to compress"
-    way = shell_line([*ends.channel.ssh(), ends.channel.destination(), SINK])
-    nothing, some = (_timed(ends, f"head -c {count} /dev/zero | {way}") for count in (0, SPEED_TEST_BYTES))
-    link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
-    ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
-    worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
-    return worth, f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s"
-
-
-def _timed(ends: CopyEnds, line: str) -> float:
-    started = time.monotonic()
-    ends.inside(ends.route.source, ["sh", "-c", line])
-    return time.monotonic() - started

@@ -74,6 +74,7 @@ class PassWords:
     checksum: bool = False
     in_place: bool = True
     sparse: bool = True
+    whole_files: bool = False
     only_listed: bool = False  # paths from standard input, zero between them
 
     def words(self) -> list[str]:
@@ -81,6 +82,7 @@ class PassWords:
         words = [*KEEP, f"--remote-option={TO_THE_NANOSECOND}", *TELL]
         words += [IN_PLACE] if self.in_place else []
         words += [SPARSE] if self.sparse else []
+        words += ["--whole-file"] if self.whole_files else []
         words += ["--delete"] if self.delete and not self.only_listed else []
         words += ["--compress", "--compress-choice=zstd", "--compress-level=1"] if self.compress else []
         words += [f"--bwlimit={max(1, round(self.limit_mb_s * 1e6 / 1024))}"] if self.limit_mb_s else []

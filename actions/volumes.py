@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import Final
 
 from actions.copy_ends import LONGEST_COPY_S, PURPOSE, CopyEnds
-from actions.copying import Copying, has_holes, measure_compression, read_room
+from actions.copying import Copying
 from actions.labels import labels
 from actions.places import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
 from actions.proof import Level, ProveVolumes, Proving
 from actions.route import Route, docker_api, refuse_under_container, run_checked
 from actions.rsync import KEEP, SPARSE, TO_THE_NANOSECOND, CopyPass, PassWords
+from actions.survey import look_at_files, measure_link, read_room
 from actions.transfers import Peer
 from checks.names import MARKER_SUFFIX, PathFacts, read_paths
 from engine.errors import ActionError, RefusedError
@@ -69,7 +70,10 @@ class CopyVolumes:
     def copying(self, doing: str) -> Copying:
         """Return how the passes are run, with what was measured about the link."""
         learnt = self._learnt
-        words = PassWords(compress=bool(learnt.get("compress")), sparse=bool(learnt.get("sparse", True)), limit_mb_s=self.limits.bandwidth_mb_s)
+        words = PassWords(
+            compress=bool(learnt.get("compress")), sparse=bool(learnt.get("sparse", True)), whole_files=bool(learnt.get("whole_files")),
+            limit_mb_s=self.limits.bandwidth_mb_s,
+        )  # fmt: skip
         return Copying(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
 
     def proving(self) -> Proving:
@@ -107,8 +111,11 @@ class CopyVolumes:
         missing = "; ".join(text for room in rooms if (text := room.missing()))
         if missing:
             raise ActionError(f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h")
-        compress, note["link"] = measure_compression(self.ends, self.limits.bandwidth_mb_s)
-        self._learnt.update(compress=int(compress), total_bytes=note["total_bytes"], sparse=int(has_holes(self.ends)))
+        link, (sparse, largest) = measure_link(self.ends, self.limits.bandwidth_mb_s), look_at_files(self.ends)
+        note["link"] = link.text
+        self._learnt.update(
+            compress=int(link.compress), total_bytes=note["total_bytes"], sparse=int(sparse), whole_files=int(link.sends_whole(largest))
+        )
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each place was copied to its end; whether it is the same is prove-volumes' question."""

@@ -6,9 +6,10 @@ from typing import Final
 
 import pytest
 
-from actions.copying import Progress, Room
+from actions.copying import Progress
 from actions.proof import fastest_for_both
 from actions.rsync import PassWords, predict_last_s, progress_of, said_of, why_no_more, worth_compressing
+from actions.survey import Link, Room
 
 TOTALS: Final = """
 Number of files: 1,204 (reg: 1,200, dir: 4)
@@ -108,6 +109,8 @@ def test_words_say_what_travels() -> None:
     assert "--compress-choice=zstd" in words
     assert "--inplace" not in PassWords(in_place=False).words()
     assert "--sparse" not in PassWords(sparse=False).words()
+    assert "--whole-file" in PassWords(whole_files=True).words()
+    assert "--whole-file" not in words
     listed = PassWords(only_listed=True).words()
     assert {"--files-from=-", "--from0", "--delete-missing-args"} <= set(listed)
     assert "--delete" not in listed
@@ -151,6 +154,21 @@ def test_the_hash_is_the_slower_sides_fastest() -> None:
     """One processor without instructions for SHA-256 decides for both."""
     assert fastest_for_both({"sha256": 1300, "blake2b": 500}, {"sha256": 900, "blake2b": 450}) == "sha256"
     assert fastest_for_both({"sha256": 1300, "blake2b": 500}, {"sha256": 120, "blake2b": 450}) == "blake2b"
+
+
+@pytest.mark.parametrize(
+    ("mb_s", "compress", "largest", "whole"),
+    [
+        (400.0, False, 1 << 20, True),
+        (400.0, False, 1 << 30, False),
+        (110.0, False, 1 << 20, False),
+        (400.0, True, 1 << 20, False),
+        (None, False, 9, False),
+    ],
+)
+def test_small_files_are_sent_whole_over_a_fast_link(mb_s: float | None, compress: bool, largest: int, whole: bool) -> None:
+    """To compare them takes longer than to send them; of a large file, or over a slow link, only what changed travels."""
+    assert Link(mb_s, compress, "").sends_whole(largest) is whole
 
 
 def test_progress_tells_rate_and_time_left() -> None:
