@@ -114,7 +114,8 @@ def test_a_killed_runs_copy_is_ended_before_anything_else(fleet: Fleet) -> None:
         at_hand.on_host(SOURCE, *orphan)
         at_hand.wait_for("the orphan's rsync", lambda: "rsync" in _processes(copying, SOURCE))
         at_hand.wait_for("its other end", lambda: "rsync" in _processes(copying, TARGET))
-        assert copying.ends.open(), "both containers were there"
+        next_start = replace(copying)
+        assert next_start.ends.open(), "both containers were there"
         at_hand.wait_for("no rsync on the source", lambda: "rsync" not in _processes(copying, SOURCE), 5)
         at_hand.wait_for("no rsync on the target", lambda: "rsync" not in _processes(copying, TARGET), 5)
 
