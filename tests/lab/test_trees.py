@@ -211,6 +211,28 @@ def test_the_fastest_hash_is_there_and_computes_what_it_should(toolbox: None) ->
     ]  # fmt: skip
 
 
+FLIPPED: Final = """
+set -eu
+rm -rf /flipped; mkdir -p /flipped/source /flipped/target
+for side in source target; do truncate -s 4G "/flipped/$side/file"; done
+printf x | dd of=/flipped/target/file bs=1 seek=3333333333 conv=notrunc status=none
+for side in source target; do touch -d @1000000000 "/flipped/$side/file" "/flipped/$side"; done
+"""
+
+
+@pytest.mark.parametrize("algorithm", ["xxh3_128", "sha256"])
+def test_one_flipped_byte_in_4_gib_is_found(toolbox: None, algorithm: str) -> None:
+    """Size and time are equal; the content is read, whichever hash both hosts have."""
+    inside = ["docker", "exec", NAME]
+    subprocess.run([*inside, "sh", "-c", FLIPPED], check=True)
+    sides = []
+    for side in ("source", "target"):
+        words = [*inside, "python3", PROGRAM_AT, f"/flipped/{side}", "--hash", algorithm]
+        sides.append(Manifest(side, "file of 4 GiB", subprocess.run(words, capture_output=True, check=True).stdout))
+    drift = compare_manifests(*sides)
+    assert (drift.differences, drift.read_bytes) == (("file: content differs",), 4 << 30)
+
+
 def test_a_name_that_leaves_its_group_keeps_its_content(toolbox: None) -> None:
     """One of two names becomes another file between passes: written in its place, it would write over the name that stayed."""
     before = [entry("file", b"current", size=70_000), entry("hard link", b"kept")]
