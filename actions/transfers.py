@@ -187,7 +187,12 @@ def _authorized_line(  # noqa: PLR0917
 
 
 def authorized_line(public_key: str, forced_command: str, source_address: str, expiry: str) -> str:
-    """Return the line for authorized_keys: everything forbidden but one command, from one address, until `expiry`."""
+    """Return the line for authorized_keys: everything forbidden but one command, from one address, until `expiry`.
+
+    Raises ActionError for a command of several lines: the second would be a line of its own, and a key without limits if it looked like one.
+    """
+    if "\n" in forced_command:
+        raise ActionError(f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: the command is ours")
     command = forced_command.replace("\\", "\\\\").replace('"', '\\"')
     return f'restrict,from="{source_address}",expiry-time="{expiry}",command="{command}" {public_key}\n'
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actions.copy_ends import CopyEnds
+from actions.copy_ends import TAKE, CopyEnds
 from actions.images import apply_tag, compressed, split_reference
 from actions.places import DataPlace, check_depth, places_to_copy
 from actions.route import Route
@@ -220,3 +220,10 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
     with pytest.raises(ActionError):
         ends.inside("wf005", ["sh"], stdin=b"x")
     assert (ends.open(), looked) == (True, ["both", "both"])
+
+
+def test_a_command_of_several_lines_never_reaches_authorized_keys() -> None:
+    """What the ends of a copy are given has one line; anything else is refused before it is written."""
+    assert "from=" in authorized_line("ssh-ed25519 AAAA", TAKE % "longshore-copy", "192.0.2.15", "20260101000000")
+    with pytest.raises(ActionError, match="several lines"):
+        authorized_line("ssh-ed25519 AAAA", "true\nssh-ed25519 BBBB", "192.0.2.15", "20260101000000")
