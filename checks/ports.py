@@ -1,7 +1,4 @@
-"""Are the ports that the service will publish free on its target, and who holds them if not.
-
-`python -m checks.ports PATH…` scans local compose files: who publishes what, and what collides.
-"""
+"""Are the ports that the service will publish free on its target, and who holds them if not."""
 
 from __future__ import annotations
 
@@ -70,11 +67,3 @@ def _publishes(container: ContainerFacts, need: PortNeed) -> bool:
     return any(
         (port, protocol) == wanted and overlap(bound_of(address), bound_of(need.address)) for address, port, _, protocol in container.published
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    from checks.port_main import main
-
-    sys.exit(main(sys.argv[1:]))

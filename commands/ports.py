@@ -6,15 +6,21 @@ import argparse
 import difflib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from checks.port_main import has_troubles, show, show_paths
-from checks.port_report import PortReport, as_json
+from rich.console import Console
+from rich.table import Table as Drawn
+
+from checks.compose_search import scan_paths
+from checks.port_report import PortReport, as_json, report_of
+from checks.port_tables import tables_of
 from engine.errors import InputError
 from engine.files import load_files
 from engine.options import Options, add_flags, read_options
 from engine.plan_text import with_remaps
 from engine.scope import Scope
+from engine.tables import Table
 from engine.verdict import ExitCode
 from hosts.fleet import open_hosts
 from moves.opening import find_journal
@@ -41,6 +47,41 @@ def main(argv: list[str]) -> int:
     difference = _write(options, report) if parsed.write else ""
     _show(report, difference, json_wanted=parsed.json)
     return exit_code_of(report, scope, written=bool(difference))
+
+
+def show_paths(paths: Iterable[Path], *, json_wanted: bool) -> int:
+    """Scan local paths and print what was found; raises InputError for a path that is not there."""
+    report = report_of([scan_paths(paths)])
+    show(report, json_wanted=json_wanted)
+    return ExitCode.FAILED if report.now or has_troubles(report) else ExitCode.OK
+
+
+def has_troubles(report: PortReport) -> bool:
+    """Return whether a place in a compose file was not understood."""
+    return any(project.troubles for scan in report.scans for project in scan.projects)
+
+
+def show(report: PortReport, *, json_wanted: bool) -> None:
+    """Print a report as tables, or as JSON."""
+    if json_wanted:
+        print(json.dumps(as_json(report), indent=1))
+        return
+    console = Console(highlight=False)
+    for table in tables_of(report):
+        console.print(draw(table))
+
+
+def draw(table: Table) -> Drawn:
+    """Return a table as the console draws it."""
+    drawn = Drawn(*table.columns, title=table.title, title_justify="left")
+    for row in table.rows:
+        drawn.add_row(*(_escaped(cell) for cell in row))
+    return drawn
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which square brackets are no markup: [::1] is an address."""
+    return text.replace("[", r"\[")
 
 
 def _scan(scope: Scope, options: Options) -> PortReport:

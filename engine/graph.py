@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-RECORD: Final = "graph"
+GRAPH: Final = "graph"
 """The kind of the journal's record."""
 
 Kind = Literal["declared", "unseen", "undeclared"]

@@ -20,7 +20,7 @@ from engine.product import NAME
 from engine.record import Record
 from engine.shards import Shard
 from engine.steps import Row
-from engine.tables import RECORD, Table
+from engine.tables import TABLE, Table
 from engine.verdict import Effect, ExitCode, Severity, Verdict, exit_code_of, unknown
 
 STARTED: Final = "shard_started"
@@ -222,7 +222,7 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     if not joined.missing and _end_of(records, joined) is None:
         text = f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} --run-name {joined.name}"
         yield _made(newest, "step", STEP, _row(phase, "all", text))
-    yield _made(newest, RECORD, None, _table(joined).body())
+    yield _made(newest, TABLE, None, _table(joined).body())
 
 
 def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> Record:
@@ -254,10 +254,10 @@ def _merged(records: Sequence[Record]) -> Iterator[Record]:
     """Yield records with the parts of one table in one: each shard wrote the rows of its own hosts."""
     parts: dict[tuple[str, tuple[str, ...]], list[Record]] = {}
     for record in records:
-        if record.kind == RECORD:
+        if record.kind == TABLE:
             parts.setdefault(_name(record), []).append(record)
     for record in records:
-        if record.kind != RECORD:
+        if record.kind != TABLE:
             yield record
         elif parts[_name(record)][0] is record:
             yield replace(record, body={**record.body, "rows": [row for part in parts[_name(record)] for row in part.body["rows"]]})

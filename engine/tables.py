@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-RECORD: Final = "table"
+TABLE: Final = "table"
 """The kind of the journal's record."""
 
 

@@ -12,7 +12,7 @@ from engine.errors import CouldNotLookError, LongshoreError
 from engine.inventory import Link
 from engine.language import term
 from engine.states import MoveState
-from engine.tables import RECORD, Table
+from engine.tables import TABLE, Table
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.openings import watch_openings
 from hosts.reaching import Outcome, try_connections
@@ -48,7 +48,7 @@ def confirm(pointing: Pointing) -> Judgement:
     except LongshoreError as error:
         return failed(str(error))
     rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
-    world.run.record(RECORD, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
+    world.run.record(TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
     answers = [answer for dependant in pointing.dependants for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))]
     for answer in answers:
         if not answer.passed:

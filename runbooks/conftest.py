@@ -17,14 +17,14 @@ from engine.errors import CouldNotLookError, InputError, LongshoreError, Refused
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
-from engine.graph import RECORD as GRAPH
+from engine.graph import GRAPH
 from engine.options import FLAGS, add_flags, read_options
 from engine.phases import WRITING_PHASES
 from engine.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
 from engine.saga import RunningMove
 from engine.scope import Scope
 from engine.spreading import is_spread, is_worker
-from engine.tables import RECORD
+from engine.tables import TABLE
 from engine.verdict import ExitCode, Judgement
 from hosts.facts import HostFacts
 from hosts.signing import KeySigner
@@ -249,7 +249,7 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
         for container in host.facts.containers if host.facts else ():
             world.register(container)
     for table in tables_of(scan.report):
-        world.run.record(RECORD, body=table.body())
+        world.run.record(TABLE, body=table.body())
     return scan
 
 
@@ -271,7 +271,7 @@ def capacity(pytestconfig: pytest.Config) -> Capacity:
     """Read the samples of the targets once, and write the table into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, found = session.world, read_capacity(session.world, session.share.hosts)
-    world.run.record(RECORD, body=found.table().body())
+    world.run.record(TABLE, body=found.table().body())
     return found
 
 
@@ -280,7 +280,7 @@ def references(pytestconfig: pytest.Config) -> References:
     """Find who depends on whom once, and write the table into the evidence."""
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)
-    world.run.record(RECORD, body=found.table().body())
+    world.run.record(TABLE, body=found.table().body())
     if found.edges:
         world.run.record(GRAPH, body=found.graph(world.where()).body())
     return found
@@ -291,7 +291,7 @@ def network(pytestconfig: pytest.Config) -> Matrix:
     """Try every port that hosts need of each other once, and write the requirements into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, found = session.world, look_at_network(session.world, session.share.hosts)
-    world.run.record(RECORD, body=found.table().body())
+    world.run.record(TABLE, body=found.table().body())
     return found
 
 
@@ -300,4 +300,4 @@ def backups(pytestconfig: pytest.Config) -> None:
     """Write the table of all backups into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, share = session.world, session.share
-    world.run.record(RECORD, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())
+    world.run.record(TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())

@@ -10,7 +10,7 @@ import pytest
 from checks.compose_projects import Launch, is_compose_name, read_projects
 from checks.compose_search import list_compose_files, scan_paths
 from checks.compose_sources import LARGEST_BYTES, HeldSources, LocalSources
-from checks.port_main import main
+from commands.ports import main
 from engine.errors import CouldNotLookError, InputError, NotUnderstoodError
 from hosts.compose_files import SCRIPT, USUAL_EPHEMERAL, FoundFiles, fetch_files, parse_found, search_compose_files
 from tests.unit.making_facts import FakeHost
@@ -173,11 +173,11 @@ def test_search_leaves_out_what_is_nobodys_project(tmp_path: Path) -> None:
 
 
 def test_command_line_of_local_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """0 when all is well, 1 for two that want one port, 4 for a path that is not there; JSON for programs."""
+    """0 when all is well, 1 for two that want one port, an input error for a path that is not there; JSON for programs."""
     tree(tmp_path, a__composeDOTyml=SERVICE.format(port=80), b__composeDOTyml=SERVICE.format(port="127.0.0.1:80"))
 
     assert main([str(tmp_path / "a")]) == 0
     assert main([str(tmp_path), "--json"]) == 1
     assert '"who": [\n    "a/a' in capsys.readouterr().out.replace("     ", "   ")
-    assert main([str(tmp_path / "none")]) == 4
-    assert "Expected: files or folders" in capsys.readouterr().err
+    with pytest.raises(InputError, match="Expected: files or folders"):
+        main([str(tmp_path / "none")])

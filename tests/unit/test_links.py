@@ -14,7 +14,7 @@ from commands import links
 from engine.errors import UnreachableError
 from engine.evidence.drawing import render
 from engine.evidence.figure import figure_of, svg_of
-from engine.graph import RECORD, Graph, Line, Node
+from engine.graph import GRAPH, Graph, Line, Node
 from hosts.surroundings import Connection
 from tests.unit.making_evidence import Night
 from tests.unit.test_references import ADDRESSES, LINK, hosts
@@ -67,7 +67,7 @@ def test_the_page_draws_a_graph_that_the_journal_holds(tmp_path: Path) -> None:
     night = Night(tmp_path, "preflight", apply=False)
     night.row()
     night.run.record(
-        RECORD, body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body()
+        GRAPH, body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body()
     )
     html = render(night.page())
 
