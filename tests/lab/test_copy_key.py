@@ -98,6 +98,9 @@ def in_the_end(copying: CopyVolumes, *argv: str) -> str:
         "/data/1/../../tmp/",
         "/data/1/out/",
         "/data/evil",
+        "/data/0/other.conf",
+        "/data/0/new.conf",
+        "/data/0/",
         "/dev/shm/",
         "/proc/1/root/tmp/",
         "/",
@@ -120,7 +123,7 @@ def test_its_own_programs_can_not_be_replaced(copying: CopyVolumes) -> None:
     before = in_the_end(copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv")
 
     for to in ("/usr/bin/rrsync", "/usr/bin/rsync", "/tmp/read-1", "/tmp/until", "/tmp/hash"):
-        for words in ((), ("--inplace",), ("--temp-dir=/data/0",)):
+        for words in ((), ("--inplace",), ("--temp-dir=/data/1",)):
             assert push(copying, to, *words) != 0
 
     assert in_the_end(copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv") == before
