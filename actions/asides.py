@@ -26,6 +26,8 @@ from hosts.toolbox import read_manifest
 ROLE: Final = "aside"
 COPY_BYTES_PER_S: Final = 100e6
 START_S: Final = 3.0
+AND_FLUSH: Final = 'at=$1; shift; "$0" "$@" && exec sync --file-system -- "$at"'
+"""The other copy is removed or written over next: this one must be on the disk by then, or fail. sync(1), syncfs(2)"""
 
 
 def aside_of(place: DataPlace, move_label: str) -> DataPlace:
@@ -126,6 +128,7 @@ def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
 def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:
     """Make `to` equal to `place` on one host, with all that rsync can carry; what is only in `to` is deleted."""
     argv, mounts = _words(route, host, place, to)
+    argv = ["sh", "-c", AND_FLUSH, argv[0], "/to" if place.kind == "volume" else "/at", *argv[1:]]
     name = route.slug(step)
     command = toolbox_argv(argv, name=name, move_label=route.move_label, role=ROLE, mounts=mounts)
     doing = f"copy {place.source} to {to.source}"

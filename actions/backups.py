@@ -15,7 +15,7 @@ from typing import Final
 
 from actions.places import DataPlace, places_to_copy
 from actions.repository import LONGEST_S, OpenRepository, Repository, init_repository, make_repository_directory, open_repository
-from actions.route import Route, run_checked
+from actions.route import Route, flush_disks, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import close_channel, shell_line
 from checks.backups import BackupObject
@@ -64,6 +64,7 @@ class TakeBackup:
                 archives = [pool.submit(self._archive, opened, place) for place in self.places]
             taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
+            flush_disks(route.fleet, self.repository.peer.host)
             note["repository_ok"] = opened.run(["check"]).exit_code == 0
         note["seconds"] = round(time.monotonic() - started, 1)
 

@@ -22,6 +22,8 @@ PATIENCE_S: Final = 600.0
 """So long a copy while the service runs goes on knocking at a target that it does not reach."""
 PATIENCE_IN_OUTAGE_S: Final = 60.0
 """And so long one that the service is stopped for: undone, it serves again."""
+LOCK_PATIENCE_S: Final = 60.0
+"""So long a copy that was cut waits for an answer whether its lock is still its own."""
 MASTER: Final = ("-o", "ControlPath=/tmp/way", "-o", "ControlMaster=auto", "-o", "ControlPersist=600")
 """The last pass comes over a connection that is there already: a fresh one costs 0.1 to 0.6 s of the outage."""
 
@@ -70,6 +72,7 @@ class Copying:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             patience_s = PATIENCE_S if live else PATIENCE_IN_OUTAGE_S
             jobs = [pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way, patience_s=patience_s) for position in positions]
+            self.ends.outlive(jobs)
         answers = [job.result() for job in jobs]
         for position, (said, _) in enumerate(answers):
             self._judge(said, position, live=live)
@@ -88,12 +91,13 @@ class Copying:
     ) -> tuple[Said, int]:
         """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke.
 
-        Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`.
+        Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`; LockLostError when somebody
+        else holds a host by the time it would go on.
         """
         cuts, last_through = 0, time.monotonic()
         while True:
             progress.sent.pop(position, None)
-            in_place = self.words.in_place and not self._is_linked(position, again=cuts > 0)
+            in_place = self.ends.is_file(position) or (self.words.in_place and not self._is_linked(position, again=cuts > 0))
             said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed, in_place=in_place)
             if not said.cut:
                 return said, cuts
@@ -110,6 +114,21 @@ class Copying:
                 )
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
             time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))
+            self._look_who_holds(position)
+
+    def _look_who_holds(self, position: int) -> None:
+        """Raise LockLostError when somebody else took over meanwhile; a host that does not answer now is asked before it is written to."""
+        doing = f"go on with the {self.doing} {self.ends.places[position].text()}"
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while True:
+            try:
+                self.ends.check_lock(doing)
+            except CouldNotLookError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LONGEST_PAUSE_S)
+            else:
+                return
 
     def _is_linked(self, position: int, *, again: bool) -> bool:
         """Return whether files there have further names, or may have: asked after the pass before, or now."""
@@ -149,6 +168,7 @@ class Copying:
     def repair(self, position: int, paths: list[bytes]) -> None:
         """Copy these paths of a place once more, whatever their size and time say; all of it without paths."""
         again = replace(self, words=replace(self.words, checksum=True, in_place=False))
+        paths = [] if self.ends.is_file(position) else paths
         said, _ = again.copy_place(position, Progress(0, self.tell), reuse_way=True, listed=b"\0".join(paths))
         self._judge(said, position, live=False)
 

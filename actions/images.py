@@ -13,7 +13,7 @@ from typing import Any, Final
 import docker
 import docker.errors
 
-from actions.route import Route, docker_api, inspect_container, run_checked, write_audit
+from actions.route import Route, docker_api, flush_disks, inspect_container, run_checked, write_audit
 from actions.toolbox import remove_helpers, toolbox_argv
 from actions.transfers import Peer, close_channel, open_channel, shell_line
 from checks.images import compare_images
@@ -57,6 +57,7 @@ class ShipImage:
         note["image_id"], note["reference"] = source["Id"], self._reference()
         if read_image(route.fleet, route.target, source["Id"]) is None:
             self._ship_missing(source, note)
+            flush_disks(route.fleet, route.target)
         self._tag(source["Id"], str(note["reference"]), note)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 both engines are asked

@@ -58,6 +58,7 @@ class CopyLive:
             done, took = self._one_pass(len(seconds) + 1)
             seconds.append(took)
             note["passes"].append({**done.record(), "with_reading_s": round(took, 3)})
+        last.ends.renew()
         note["why"], note["predicted_last_s"] = why, round(predict_last_s(seconds) or 0.0, 2)
         note["predicted_s"] = round(note["predicted_last_s"] + self.others_s, 2)
         note["seconds"] = round(time.monotonic() - started, 1)

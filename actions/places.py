@@ -28,7 +28,7 @@ while [ ! -d "$above" ]; do top=$above; above=$(dirname -- "$above"); done
 mkdir -p -- "$parent"
 before=new; [ ! -d "$path" ] || before=existed
 printf '%s\\n%s\\n%s\\n' "$label" "$before" "$top" > "$path.longshore-move"
-[ "$kind" = file ] || mkdir -p -- "$path"
+if [ "$kind" != file ]; then mkdir -p -- "$path"; elif [ ! -e "$path" ]; then : > "$path"; fi
 """
 """The marker's lines: the move's label, whether the directory was there (empty), the topmost directory made above it."""
 

@@ -13,17 +13,19 @@ from actions.copying import Copying
 from actions.places import DataPlace
 from actions.route import Route, inspect_container, refuse_under_container
 from actions.transfers import shell_line
+from engine.errors import ActionError
 from engine.model import Note
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.manifest import KEPT, Drift, Manifest, compare_manifests, raw_path
-from hosts.toolbox import manifest_words
+from hosts.toolbox import PROGRAM, manifest_words
 
 Level = Literal["metadata", "sampled", "full"]
 
 START_S: Final = 3.0
 PROVE_BYTES_PER_S: Final = 300e6
 AT_ONCE: Final = 3
-LONGEST_PROOF_S: Final = 4 * 3600.0
+LONGEST_PROOF_S: Final = 14 * 86400.0
+"""The deadline of one reading: of a command that hangs, not of how much can be proven."""
 REST_S: Final = 2.2
 """Whoever reads files for a later proof lets them rest first: a digest counts only for what was at rest 2 s before the flush."""
 SOON_READ_BYTES: Final = 512 << 20
@@ -36,6 +38,12 @@ USUAL_HASH: Final = "sha256"
 CHOSEN: Final = f'--hash "$(cat /tmp/hash 2>/dev/null || echo {USUAL_HASH})"'
 """Both ends hold the name of the hash that was chosen for this copy; they are always started together."""
 
+ALIKE: Final = {
+    "metadata": "have the same names, kinds, sizes, owners, modes and times",
+    "sampled": "are the same as far as they were read",
+    "full": "are identical",
+}
+"""What a comparison of each level may say: identical is only what was read whole."""
 READ: Final = {"metadata": "no content", "sampled": "three parts of each file's content", "full": "all content"}
 
 
@@ -59,26 +67,38 @@ class Proving:
         route, positions = self.ends.route, range(len(self.ends.places))
         work = [(host, position) for position in positions for host in (route.source, route.target)]
         with ThreadPoolExecutor(max_workers=2 * AT_ONCE) as pool:
-            for job in [pool.submit(self._remember, *item) for item in work]:
+            jobs = [pool.submit(self._remember, *item) for item in work]
+            self.ends.outlive(jobs)
+            for job in jobs:
                 job.result()
         return time.monotonic() - started
 
     def _remember(self, host: str, position: int) -> None:
         memory = _memory(position)
-        words = manifest_words(self.ends.at(position), known=memory, remember=memory)
-        self.ends.inside(host, ["sh", "-c", f"{shell_line(words)} {CHOSEN} >/dev/null"], timeout_s=LONGEST_PROOF_S)
+        words = manifest_words(self.ends.at(position), known=memory, remember=memory, given=True)
+        self.ends.inside(host, ["sh", "-c", f"{shell_line(words)} {CHOSEN} >/dev/null"], stdin=PROGRAM, timeout_s=LONGEST_PROOF_S)
 
     def compare(self) -> dict[int, Drift]:
         """Compare both sides of each place, streamed from both hosts."""
         positions = range(len(self.ends.places))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return dict(zip(positions, pool.map(self._drift, positions), strict=True))
+            jobs = [pool.submit(self._drift, position) for position in positions]
+            self.ends.outlive(jobs)
+        return {position: job.result() for position, job in zip(positions, jobs, strict=True)}
+
+    def flush(self) -> None:
+        """Have on the target's disks what was copied and compared: a comparison reads what may only be in memory. Raises ActionError."""
+        self.ends.flush()
 
     def _drift(self, position: int) -> Drift:
         ends, route = self.ends, self.ends.route
-        words = ["sh", "-c", f"{shell_line(manifest_words(ends.at(position), known=_memory(position), level=self.level))} {CHOSEN}"]
+        program = manifest_words(ends.at(position), known=_memory(position), level=self.level, given=True)
+        words = ["sh", "-c", f"{shell_line(program)} {CHOSEN}"]
         place = ends.places[position].text()
-        with ends.streaming(route.source, words) as here, ends.streaming(route.target, words) as there:
+        with (
+            ends.streaming(route.source, words, stdin=PROGRAM, timeout_s=LONGEST_PROOF_S) as here,
+            ends.streaming(route.target, words, stdin=PROGRAM, timeout_s=LONGEST_PROOF_S) as there,
+        ):
             return compare_manifests(Manifest(route.source, place, here), Manifest(route.target, place, there))
 
 
@@ -95,7 +115,7 @@ def choose_algorithm(ends: CopyEnds, size_bytes: int | None) -> str:
         return USUAL_HASH
     hosts = (ends.route.source, ends.route.target)
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        speeds = list(pool.map(lambda host: _speeds(ends.inside(host, [*manifest_words(), "--speeds"]).text), hosts))
+        speeds = list(pool.map(lambda host: _speeds(ends.inside(host, [*manifest_words(given=True), "--speeds"], stdin=PROGRAM).text), hosts))
     chosen = fastest_for_both(*speeds)
     for host in hosts:
         ends.inside(host, ["sh", "-c", 'echo "$1" > /tmp/hash', "choose", chosen])
@@ -165,7 +185,7 @@ class ProveVolumes:
         Once the target's container exists its files may change: then the proof that was made before it holds.
         """
         if not self.places:
-            return passed(f"{self.route.service}: has no mount to copy, nothing to compare", places=0)
+            return passed(f"{self.route.service}: no mount is copied, so no file was compared", places=0)
         if self.mending and note.get("proven") and self._container_there():
             return passed(f"{note['proven']}, before {self.route.container} was created on {self.route.target}")
         started = time.monotonic()
@@ -174,6 +194,12 @@ class ProveVolumes:
         drifts = self._fresh.pop() if self._fresh else self.proving.compare()
         judgement = self._judge(drifts, note.get("mended") or (), time.monotonic() - started)
         if judgement.passed:
+            try:
+                self.proving.flush()
+            except ActionError as error:
+                return failed(
+                    f"{error}. Expected: all that was copied is on the disks of {self.route.target}. Look: ssh {self.route.target} dmesg | tail"
+                )
             note["proven"] = judgement.text
             if self.tidy:
                 self.proving.ends.remove()
@@ -204,7 +230,8 @@ class ProveVolumes:
         mended = tuple(mended)
         again = f"; {len(mended)} were copied once more first" if mended else ""
         return passed(
-            f"{where}: {compared:,} entries in {len(self.places)} places are identical ({_read(drifts.values(), self.proving.level)}){again}",
+            f"{where}: {compared:,} entries in {len(self.places)} places {ALIKE[self.proving.level]} ({_read(drifts.values(), self.proving.level)}) "
+            f"and on the disks of {self.route.target}{again}",
             (*(f"{self.places[position].text()}: {drift.compared:,} entries" for position, drift in drifts.items()), *mended),
             entries_compared=compared,
             seconds=round(seconds, 1),

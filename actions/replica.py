@@ -21,6 +21,7 @@ from actions.specification import specification_of
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import Peer, close_channel, key_directory, make_channel
 from engine.errors import ActionError, CouldNotLookError
+from engine.model import CommandResult
 from engine.product import LABEL_MOVE, LABEL_ROLE
 from hosts.whole import taking
 from services.replication import Login, Replication
@@ -28,6 +29,9 @@ from services.replication import Login, Replication
 ROLE: Final = "replica"
 PURPOSE: Final = "replica"
 LONGEST_S: Final = 6 * 3600.0
+"""So long the tunnel's key lets somebody in; a tunnel that is open stays."""
+LONGEST_BASE_COPY_S: Final = 14 * 86400.0
+LONGEST_FLUSH_S: Final = 3600.0
 FOLLOW_S: Final = 3600.0
 TUNNEL_S: Final = 20.0
 COMPLETE_S: Final = 60.0
@@ -89,7 +93,8 @@ class Replica:
         folder = taking(KEEP_PRIVATE, "save", secret, self._folder, owner)
         run_checked(self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret)
         if self.kind.wants_owner:
-            self._toolbox(self.route.target, ["sh", "-c", OWN, "own", owner, mode], (self._mount("/data"),))
+            own = ["sh", "-c", OWN, "own", owner, mode]
+            self._toolbox(self.route.target, own, (self._mount("/data"),), doing="prepare the replica's data directory")
         for program in (self.kind.base_copy(self.login.user, self.port), self.kind.before_standby()):
             if program:
                 self._once(self.route.target, inspect, program, owner)
@@ -119,6 +124,7 @@ class Replica:
         if code not in {0, 143}:
             raise ActionError(f"{self.route.target}: the promoted replica ended with {code}. Expected: 0, so that its files are whole")
         remove_container(self.route.fleet, self.route.target, self.name)
+        self._toolbox(self.route.target, ["sync", "--file-system", "--", "/data"], (self._mount("/data"),), doing="flush the replica's data")
         return end
 
     def remove(self) -> None:
@@ -167,10 +173,8 @@ class Replica:
         words = ["docker", "run", "--rm", "--network", network, "--log-driver", "none", "--user", owner, "--entrypoint", program[0]]
         words += ["--label", f"{LABEL_MOVE}={self.route.move_label}", "--label", f"{LABEL_ROLE}={ROLE}"]
         words += [word for mount in mounts for word in ("--mount", mount.flag())]
-        answer = run_checked(
-            self.route.fleet, host, [*words, str(inspect["Image"]), *program[1:]], doing=f"run {program[0]} for the replica", timeout_s=LONGEST_S
-        )
-        return answer.text
+        words += [str(inspect["Image"]), *program[1:]]
+        return run_checked(self.route.fleet, host, words, doing=f"run {program[0]} for the replica", timeout_s=LONGEST_BASE_COPY_S).text
 
     def _create(self, inspect: Mapping[str, Any], user: str) -> None:
         """Create and start the replica: the container as it is on its source, but in the host's network and reachable by nobody."""
@@ -200,8 +204,10 @@ class Replica:
         if program:
             said = self._once(self.route.source, need_recorded(self.route).inspect, program, "0:0", network="none", read_only=True)
         else:
-            log = self.route.fleet[self.route.source].run(["docker", "logs", "--tail", "200", self.route.container], timeout_s=30.0)
-            said = f"{log.text}\n{log.error_text}"
+            said = self._log_since_its_start()
+        if self.kind.end_in_data():
+            words = ["python3", "-c", self.kind.end_in_data()]
+            said += self._toolbox(self.route.source, words, (self._mount("/data", read_only=True),), doing="read where the source ended").text
         end = self.kind.end_position(said)
         if not end:
             raise ActionError(
@@ -209,6 +215,16 @@ class Replica:
                 "Expected: a clean end that says so. Run the move again with strategy precopy"
             )
         return end
+
+    def _log_since_its_start(self) -> str:
+        """Return what the source has logged since it was last started: what it said when an earlier attempt stopped it is not this stop's."""
+        route = self.route
+        inspect = inspect_container(route.fleet, route.source, need_recorded(route).inspect["Id"])
+        if inspect is None:
+            raise ActionError(f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh {route.source} docker ps -a")
+        words = ["docker", "logs", "--since", str(inspect["State"]["StartedAt"]), "--tail", "500", str(inspect["Id"])]
+        log = run_checked(route.fleet, route.source, words, doing=f"read the log of {route.container}")
+        return f"{log.text}\n{log.error_text}\n"
 
     def _wait(self, what: str, why_not: Callable[[str], str], longest_s: float, *, connect: bool = False) -> None:
         """Ask the replica until it is so; with `connect` it is told to follow as soon as it answers."""
@@ -242,6 +258,6 @@ class Replica:
             raise ActionError(f"{self.route.service}: no mount at {self.kind.data_at}. Expected: one that is copied")
         return ToolboxMount(self.place.kind, self.place.source, at, read_only=read_only)
 
-    def _toolbox(self, host: str, argv: list[str], mounts: tuple[ToolboxMount, ...]) -> None:
+    def _toolbox(self, host: str, argv: list[str], mounts: tuple[ToolboxMount, ...], *, doing: str) -> CommandResult:
         words = toolbox_argv(argv, move_label=self.route.move_label, role=ROLE, mounts=mounts)
-        run_checked(self.route.fleet, host, words, doing="prepare the replica's data directory", timeout_s=60.0)
+        return run_checked(self.route.fleet, host, words, doing=doing, timeout_s=LONGEST_FLUSH_S)

@@ -52,6 +52,7 @@ class StartReplica:
     def _try(self, note: Note) -> str:
         """Return why replication is not possible, empty when the replica follows."""
         try:
+            self.replica.remove()  # one of an earlier run would be a replica of the source like any other
             reason = self.replica.why_not()
             if not reason:
                 self.others.do(note)
@@ -133,7 +134,7 @@ class FinishReplica:
 
 @dataclass(frozen=True)
 class ProveReplica:
-    """What was copied as files is compared as files; what was replicated was proven by its end position, its content by the fingerprint."""
+    """What was copied as files is compared as files; what was replicated is complete by its end position, and no file of it is compared."""
 
     others: ProveVolumes
     instead: ProveVolumes
@@ -159,8 +160,8 @@ class ProveReplica:
         judgement = self._chosen().verify(note)
         if not self.replicates() or not judgement.passed:
             return judgement
-        text = "replicated data: proven complete by the position at which the source ended; its content is compared by the fingerprint"
-        return Judgement(judgement.verdict, f"{text}. Files beside it: {judgement.text}", judgement.measured, judgement.details)
+        text = "replicated data: complete up to the position at which the source ended; none of its files was compared, its fingerprint is read next"
+        return Judgement(judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details)
 
     def undo(self, note: Note) -> None:
         """Undo nothing."""

@@ -18,6 +18,7 @@ from hosts.audit import append_audit
 from hosts.fleet import Fleet
 
 SHORT_S: Final = 30.0
+LONGEST_FLUSH_S: Final = 1800.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ def checked(result: CommandResult, host: str, doing: str) -> CommandResult:
         said = " / ".join((result.error_text or result.text).splitlines()[-4:])
         raise ActionError(f"{host}: {doing} failed (exit {result.exit_code}): {said}")
     return result
+
+
+def flush_disks(fleet: Fleet, host: str) -> None:
+    """Have everything that was written on a host on its disks before anybody counts on it. sync(1) waits for all of it."""
+    run_checked(fleet, host, ["sync"], doing="flush the disks", timeout_s=LONGEST_FLUSH_S)
 
 
 def remove_container(fleet: Fleet, host: str, name: str) -> bool:

@@ -79,14 +79,13 @@ class Room:
 def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
     """Return what the rest of the copy needs on each file system of the target, and how much data there is in all."""
     places = [ends.at(position) for position in range(len(ends.places))]
-    folders = [f"/data/{position}" for position in range(len(ends.places))]
     source, target = ends.route.source, ends.route.target
     with ThreadPoolExecutor(max_workers=2) as pool:
         have, there = pool.map(
             lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text), (source, target)
         )
     rooms: dict[str, Room] = {}
-    lines = ends.inside(target, ["sh", "-c", FREE, "free", *folders]).text.splitlines()
+    lines = ends.inside(target, ["sh", "-c", FREE, "free", *places]).text.splitlines()
     for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):
         free, free_inodes, all_inodes, device = line.split(maxsplit=3)
         disk = device if "/" in device else place.text()  # tmpfs and overlay are only kinds

@@ -129,6 +129,14 @@ def make_channel(
     return channel_of(move_label, purpose, peer)
 
 
+def extend_channel(fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float) -> None:
+    """Let the key of an open way live for `valid_s` from now on, with this command; raises LockLostError when this run may not go on."""
+    comment = key_comment(move_label, purpose)
+    write_audit(fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source} lives on: {forced_command}')
+    made = run_checked(fleet, source, ["cat", "--", f"{key_directory(move_label, purpose)}/id.pub"], doing="read the temporary key")
+    _authorize(fleet, peer.host, comment, _authorized_line(fleet, source, peer, made.text.strip(), forced_command, valid_s))
+
+
 def channel_of(move_label: str, purpose: str, peer: Peer) -> Channel:
     """Return the way that an earlier `make_channel` opened."""
     return Channel(key_directory(move_label, purpose), peer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shlex
 from contextlib import suppress
@@ -37,14 +38,29 @@ def run_helper(fleet: Fleet, host: str, name: str, argv: list[str], program: byt
     return answer
 
 
-def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "") -> Manifest:
+def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "", *, level: str = "full") -> Manifest:
     """Return the manifest of a volume (its name) or of a path of the host; one container, read-only, without network.
 
     The container carries `move_label` when it is made for a move. Raises CouldNotLookError when the manifest can't be made.
     """
     name = f"{NAME}-manifest-{secrets.token_hex(6)}"
-    answer = run_helper(fleet, host, name, manifest_argv(name, place, move_label), PROGRAM, timeout_s=LONGEST_S, lacking=f"no manifest of {place}")
+    answer = run_helper(
+        fleet, host, name, manifest_argv(name, place, move_label, level), PROGRAM, timeout_s=LONGEST_S, lacking=f"no manifest of {place}"
+    )
     return Manifest(host, place, answer.stdout)
+
+
+FROM_STDIN: Final = (
+    "import hashlib, sys; text = sys.stdin.buffer.read(); "
+    "hashlib.sha256(text).hexdigest() == sys.argv.pop(1) or sys.exit('the program did not arrive whole'); "
+    "exec(compile(text, 'manifest_program.py', 'exec'))"
+)
+"""Runs a program that comes over standard input if it is the one whose digest stands in the command: no file of it can be replaced."""
+
+
+def program_words() -> list[str]:
+    """Return the words that run the program given over standard input; see `manifest_words`."""
+    return ["python3", "-c", FROM_STDIN, hashlib.sha256(PROGRAM).hexdigest()]
 
 
 def manifest_words(
@@ -55,14 +71,15 @@ def manifest_words(
     level: str = "full",
     algorithm: str = "sha256",
     program: str = PROGRAM_AT,
+    given: bool = False,
 ) -> list[str]:
-    """Return the words that print a manifest where the program is a file already."""
-    words = ["python3", program, root, "--gzip", "--level", level, "--hash", algorithm]
+    """Return the words that print a manifest where the program is a file already, or is `given` over standard input."""
+    words = [*(program_words() if given else ["python3", program]), root, "--gzip", "--level", level, "--hash", algorithm]
     words += ["--known", known] if known else []
     return [*words, "--remember", remember] if remember else words
 
 
-def manifest_argv(name: str, place: str, move_label: str) -> list[str]:
+def manifest_argv(name: str, place: str, move_label: str, level: str = "full") -> list[str]:
     """Return the command; a program on standard input can't be imported by worker processes, as a file in /tmp it can."""
     kind = "bind" if place.startswith("/") else "volume"
     mount = f"type={kind},source={place},target=/data,readonly" + (",volume-nocopy" if kind == "volume" else "")
@@ -70,5 +87,5 @@ def manifest_argv(name: str, place: str, move_label: str) -> list[str]:
     return [
         "docker", "run", "--rm", "--interactive", "--name", name, "--network", "none", "--log-driver", "none",
         *label, "--label", f"{LABEL_ROLE}=manifest", "--mount", mount, TOOLBOX_IMAGE,
-        "sh", "-c", f"cat > {PROGRAM_AT} && exec {shlex.join(manifest_words())}",
+        "sh", "-c", f"cat > {PROGRAM_AT} && exec {shlex.join(manifest_words(level=level))}",
     ]  # fmt: skip

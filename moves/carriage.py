@@ -63,15 +63,26 @@ def _replicating(world: World, move: PlannedMove, copying: CopyVolumes, kind: Re
     replica = Replica(copying.route, copying.peer, kind, _login(world, move), place, lambda: copying.make_places((place,) if place else ()))
 
     def replicates() -> bool:
-        """Return what the copy while it ran has come to; told by the journal, so that a resumed move knows it too."""
-        outcomes = [record for record in world.journal.records(kind="outcome", service=move.service) if record.key == "copy-live"]
-        note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
-        return bool(note.get("replica")) and not note.get("fallback")
+        return is_replicated(world, move)
 
     live, other_live = CopyLive(copying, START_AND_READY_S), CopyLive(others, START_AND_READY_S)
     finish = FinishReplica(replica, others, copying, replicates)
     prove = ProveReplica(_proving(others), _proving(copying), replicates)
     return Carriage((StartReplica(replica, other_live, live),), (finish, prove), ClearCopy(copying.route, copying.ends, replica.remove))
+
+
+def is_replicated(world: World, move: PlannedMove) -> bool:
+    """Return whether the data comes by replication; told by the journal, so that a resumed move knows it too."""
+    if move.strategy != "replicate":
+        return False
+    outcomes = [record for record in world.journal.records(kind="outcome", service=move.service) if record.key == "copy-live"]
+    note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
+    return bool(note.get("replica")) and not note.get("fallback")
+
+
+def are_writers_held(world: World, move: PlannedMove) -> bool:
+    """Return whether the operator's own hook keeps the writers away before the source is read and stopped."""
+    return move.strategy == "replicate" and world.entry(move.service).hooks.before_hold is not None
 
 
 def _place_at(world: World, move: PlannedMove, path: str, places: tuple[DataPlace, ...]) -> DataPlace | None:

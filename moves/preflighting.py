@@ -20,6 +20,7 @@ from engine.model import ContainerFacts
 from engine.verdict import Judgement, passed
 from hosts.facts import HostFacts
 from moves.past import read_past
+from moves.shared import judge_shared_places
 from moves.world import World
 
 
@@ -56,6 +57,7 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
         state.judge_anonymous_volumes(container, rules),
         state.judge_volume_drivers(facts, container, rules),
         state.judge_shared_volumes(facts, container, rules),
+        judge_shared_places(world, world.move_of(service)),
         state.judge_writable_layer(container, changes, product.writable_noise, world.entry(service).writable_layer),
     )
 

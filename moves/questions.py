@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actions.probe import MeasureOutage
+from actions.proof import READ
 from checks.source import kept_name
 from engine.model import Holds, Note
 from engine.scope import PlannedMove
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
+from moves.carriage import are_writers_held, is_replicated, places_of
+from moves.shared import judge_shared_places
 from moves.world import World
-from services.comparison import compare_fingerprints
+from services.comparison import compare_fingerprints, compare_replicated
 
 __all__ = ["RecordedOutage", "kept_name"]
 
@@ -30,6 +33,7 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
             preflighting.judge_ports(world, move.service),
             preflighting.judge_names(world, move.service),
             *preflighting.judge_disk(world, move.service),
+            judge_shared_places(world, move),
         ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
@@ -49,7 +53,7 @@ def fingerprint_source(world: World, move: PlannedMove) -> Ask:
         at = world.target(move.service, move.source)
         seen = world.product(move.service).fingerprint(at, since=None)
         if not seen.parts:
-            return passed(f"{move.service}: nothing beyond its files is known to compare; the files are")
+            return passed(f"{move.service}: its product tells nothing to compare beyond its files")
         world.record_fingerprint(move.service, move.source, "source", seen)
         things = sum(part.count for part in seen.parts.values())
         return passed(f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things", parts=len(seen.parts), things=things)
@@ -70,13 +74,33 @@ def fingerprint_target(world: World, move: PlannedMove) -> Ask:
     def ask() -> Judgement:
         product, at = world.product(move.service), world.target(move.service, move.target)
         before = world.recorded_fingerprint(move.service, "source")
+        replicated = is_replicated(world, move)
         if before is None:
-            return passed(f"{move.service}: nothing beyond its files is known to compare; they were proven identical")
+            return _nothing_to_compare(world, move, replicated=replicated)
         seen = product.fingerprint(at, since=before)
         world.record_fingerprint(move.service, move.target, "target", seen)
-        return compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}))
+        if replicated:
+            return compare_replicated(before, seen, held=are_writers_held(world, move))
+        instead = f"not compared here: they hold only while no client writes; {_compared_as_files(world, move)}"
+        return compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}), instead=instead)
 
     return Ask("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
+
+
+def _compared_as_files(world: World, move: PlannedMove) -> str:
+    """Return what the proof of the volumes has compared of them, as a clause."""
+    places = places_of(world, move)
+    return f"the files of {len(places)} mounts were compared ({READ[move.proof]})" if places else "no mount is copied, so no file was compared either"
+
+
+def _nothing_to_compare(world: World, move: PlannedMove, *, replicated: bool) -> Judgement:
+    """Return the answer for a product that tells nothing beyond its files: what was compared of these, if anything."""
+    if replicated:
+        return unknown(
+            f"{move.service}: its data came by replication and no fingerprint of {move.source} is on record: nothing was compared. "
+            "Expected: one that was read before the stop. Run the move again with strategy precopy"
+        )
+    return passed(f"{move.service}: its product tells nothing to compare beyond its files; {_compared_as_files(world, move)}")
 
 
 def smoke_target(world: World, move: PlannedMove) -> Ask:

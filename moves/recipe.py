@@ -26,7 +26,8 @@ from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
 from moves import drilling, preflighting, questions
 from moves.asking import Ask
-from moves.carriage import carriage_of, peer_of, places_of
+from moves.carriage import are_writers_held, carriage_of, peer_of, places_of
+from moves.shared import judge_mounts_there
 from moves.world import World
 
 BEFORE_HOLD: Final = "hook-before-hold"
@@ -49,12 +50,11 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         *([StartProbe(route, aim)] if aim else []),
         RecordSource(route, dropped),
         *data.before,
-        questions.fingerprint_source(world, move),
-        *_hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold),
+        *_hold_and_read(world, move, route),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         *data.after,
-        CreateTarget(route, dropped, addresses_of(world, move), move.ports),
+        CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move)),
         *_links(world, move, route),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),
@@ -68,6 +68,13 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         data.clear,
         KeepSource(route),
     )
+
+
+def _hold_and_read(world: World, move: PlannedMove, route: Route) -> tuple[Action, ...]:
+    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held, to be compared whole."""
+    reading: tuple[Action, ...] = (questions.fingerprint_source(world, move),)
+    holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
+    return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
 
 
 def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:

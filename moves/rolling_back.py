@@ -239,7 +239,8 @@ def _fingerprint(world: World, move: PlannedMove, moment: str) -> Ask:
     def ask() -> Judgement:
         before = world.recorded_fingerprint(move.service, moment)
         if before is None:
-            return passed(f"{move.service}: {NO_DATA}; its files were proven identical")
+            files = "those that it left behind, not compared with anything" if moment == "source" else "compared when they were brought back"
+            return passed(f"{move.service}: {NO_DATA}; its files are {files}")
         now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
         world.record_fingerprint(move.service, move.source, "returned", now)
         return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))

@@ -114,7 +114,7 @@ class Product:
                 timeout_s=4 * 3600,
                 trouble=r"\b(ERROR|FATAL|PANIC):|server closed the connection",
                 tolerated=(r"ERROR:  current user cannot be dropped", rf'ERROR:  role "{re.escape(user)}" already exists'),
-                not_kept=(prints.IDENTITY,),
+                not_kept=(prints.IDENTITY, prints.SLOTS_PART),
             ),
         )
 

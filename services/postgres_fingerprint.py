@@ -34,6 +34,18 @@ SELECT d.datname, r.rolname, d.datcollate, d.datctype, pg_encoding_to_char(d.enc
   (SELECT string_agg(a::text, ',' ORDER BY a::text COLLATE "C") FROM unnest(coalesce(d.datacl, acldefault('d', d.datdba))) a)
 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba ORDER BY 1
 """
+SLOTS: Final = """
+SELECT slot_name, plugin, slot_type, database FROM pg_replication_slots WHERE NOT temporary ORDER BY 1
+"""
+SUBSCRIPTIONS: Final = """
+SELECT d.datname, s.subname, s.subslotname, s.subpublications::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid ORDER BY 1, 2
+"""
+PUBLICATIONS: Final = """
+SELECT p.pubname, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,
+  (SELECT string_agg(t.schemaname || '.' || t.tablename, ',' ORDER BY t.schemaname, t.tablename)
+    FROM pg_publication_tables t WHERE t.pubname = p.pubname)
+FROM pg_publication p ORDER BY 1
+"""
 COLUMNS: Final = """
 SELECT n.nspname, c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
   pg_get_expr(d.adbin, d.adrelid), r.rolname, (SELECT string_agg(g::text, ',' ORDER BY g::text COLLATE "C")
@@ -76,6 +88,8 @@ LITERAL_CAST_TWICE: Final = re.compile(rf"\(({LITERAL})::character varying\)::te
 LITERAL_CAST: Final = re.compile(rf"({LITERAL})::character varying\b")
 ARRAY_CAST: Final = re.compile(rf"\((ARRAY\[(?:{LITERAL}|[^][])*\])\)::text\[\]")
 IDENTITY: Final = "cluster: identity and version"
+SLOTS_PART: Final = "cluster: replication slots"
+"""A dump has none."""
 HIGHEST_OID: Final = 4_294_967_295
 
 
@@ -111,6 +125,8 @@ def cluster_parts(connection: Connection) -> dict[str, Part]:
         "cluster: roles, memberships and passwords": _rows(connection, ROLES),
         "cluster: settings of roles and databases": _rows(connection, SETTINGS),
         "cluster: databases, owners and collations": _rows(connection, DATABASES),
+        SLOTS_PART: _rows(connection, SLOTS),
+        "cluster: subscriptions": _rows(connection, SUBSCRIPTIONS),
     }
 
 
@@ -119,6 +135,7 @@ def database_parts(connection: Connection, database: str, before: Mapping[str, P
     parts = {
         f"{database}: tables, columns and rights": _rows(connection, COLUMNS),
         f"{database}: indexes, views, constraints, functions, extensions": _definitions(connection),
+        f"{database}: publications": _rows(connection, PUBLICATIONS),
     }
     for schema, table, key in connection.execute(TABLES.encode()).fetchall():
         name = f"{database}: table {schema}.{table}"

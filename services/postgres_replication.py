@@ -17,8 +17,24 @@ CONDITIONS: Final = """\
 SELECT current_setting('server_version_num'), current_setting('wal_level'), current_setting('max_wal_senders'),
   (SELECT count(*) FROM pg_stat_replication), (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
   (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')), current_setting('data_directory'),
-  pg_is_in_recovery();
+  pg_is_in_recovery(), (SELECT count(*) FROM pg_replication_slots WHERE NOT temporary),
+  (SELECT count(*) FROM pg_database WHERE NOT datallowconn AND datname <> 'template0');
 """
+UNLOGGED: Final = "SELECT count(*) FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'm', 'S')"
+"""Of an unlogged relation a standby has the definition only. https://www.postgresql.org/docs/17/sql-createtable.html, UNLOGGED"""
+ASK: Final = """\
+set -e
+user=$1; unlogged=$2; shift 2
+ask() { psql -X -q -A -t -w -v ON_ERROR_STOP=1 -U "$user" "$@"; }
+ask -d postgres
+ask -d postgres -c 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1' | while IFS= read -r database; do
+  export PGDATABASE="$database"
+  count=$(ask -c "$unlogged" < /dev/null)
+  printf 'unlogged|%s|%s\n' "$count" "$database"
+done
+echo asked
+"""
+"""The settings of the server, then of each database how many unlogged tables it has."""
 STATUS: Final = """\
 SELECT pg_is_in_recovery(), coalesce(pg_last_wal_receive_lsn(), '0/0'), coalesce(pg_last_wal_replay_lsn(), '0/0'),
   coalesce((SELECT status FROM pg_stat_wal_receiver), 'none');
@@ -38,14 +54,17 @@ class PostgresReplication:
 
     def conditions(self, user: str) -> tuple[list[str], bytes]:
         """Ask the server over the local socket."""
-        return _psql(user), CONDITIONS.encode()
+        return ["sh", "-c", ASK, "ask", user, UNLOGGED], CONDITIONS.encode()
 
     def why_not(self, output: str, inspect: Mapping[str, Any]) -> str:
         """Judge version, settings, permission and what a base copy would not carry."""
-        answer = output.strip().split("|")
-        if len(answer) != 8:  # noqa: PLR2004 as many as were asked for
+        lines = output.strip().splitlines()
+        answer = lines[0].split("|") if lines else []
+        if len(answer) != 10 or lines[-1] != "asked":  # noqa: PLR2004 as many as were asked for
             return f"the server did not tell its settings ({output.strip()[:120] or 'no answer'})"
-        version, wal_level, senders, used, allowed, spaces, directory, recovering = answer
+        version, wal_level, senders, used, allowed, spaces, directory, recovering, slots, closed = answer
+        unlogged = {name: int(count) for _, count, name in (line.split("|", 2) for line in lines[1:-1])}
+        loses = [f"{count} in {name}" for name, count in unlogged.items() if count]
         command = [str(word) for word in inspect["Config"].get("Cmd") or ()]
         reasons = {
             f"version {version} is older than 12": int(version) < OLDEST,
@@ -55,6 +74,10 @@ class PostgresReplication:
             f"{spaces} tablespaces lie outside of the data directory": spaces != "0",
             f"the data lies in {directory}, not in {self.data_at}": directory != self.data_at,
             "it is a standby itself": recovering != "f",
+            f"{slots} replication slots would not travel: whoever reads from them would miss what comes": slots != "0",
+            f"{closed} databases let nobody in, so nobody can see what they hold": closed != "0",
+            "no database told of its unlogged tables": not unlogged,
+            f"unlogged tables would come up empty: {', '.join(loses[:5])}": bool(loses),
             f"it is started by {' '.join(command)[:60] or 'nothing'}, not by postgres": command[:1] != ["postgres"],
         }
         return next((reason for reason, holds in reasons.items() if holds), "")
@@ -101,6 +124,10 @@ class PostgresReplication:
     def end_of_source(self) -> list[str]:
         """Read the control file of the stopped cluster."""
         return ["pg_controldata", "-D", self.data_at]
+
+    def end_in_data(self) -> str:
+        """Return nothing: the control file tells."""
+        return ""
 
     def end_position(self, output: str) -> str:
         """Return where its last checkpoint lies, when that was the one of a clean shutdown."""

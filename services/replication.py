@@ -56,8 +56,11 @@ class Replication(Protocol):
     def end_of_source(self) -> list[str]:
         """Return the program that tells over the stopped source's data where it ended, empty when its log does."""
 
+    def end_in_data(self) -> str:
+        """Return a Python program for the toolbox that tells, over the stopped source's data at /data, where it ended; empty for none."""
+
     def end_position(self, output: str) -> str:
-        """Return where the stopped source ended; empty when that is not told, or when it did not end cleanly."""
+        """Return where the stopped source ended, from all that was told; empty when that is not told, or when it did not end cleanly."""
 
     def why_not_complete(self, output: str, end: str) -> str:
         """Return why a replica with this status does not hold everything up to the source's end, empty when it does."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from actions.copy_ends import TAKE, CopyEnds
+from actions import copy_ends
+from actions.copy_ends import CONFINE, LIFE_S, RENEW_S, WRITES, CopyEnds, taking_end
 from actions.images import apply_tag, compressed, split_reference
 from actions.places import DataPlace, check_depth, places_to_copy
 from actions.route import Route
 from actions.targets import free_ipam
 from actions.toolbox import ToolboxMount, toolbox_argv
-from actions.transfers import Peer, authorized_line, expiry_of, key_comment, key_directory, open_channel
-from engine.errors import ActionError, RefusedError
+from actions.transfers import Peer, authorized_line, expiry_of, extend_channel, key_comment, key_directory, open_channel, shell_line
+from checks.names import PathFacts
+from engine.errors import ActionError, LockLostError, RefusedError, UnreachableError
 from engine.model import CommandResult, MountFacts
 from tests.unit.making_facts import LABEL, FakeHost
 
@@ -214,6 +217,7 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
     route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
     ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
+    monkeypatch.setattr(CopyEnds, "renew", lambda _self, **_more: None)
     assert [ends.open(), ends.open()] == [True, True]
     ends.inside("wf005", ["sh"], stdin=b"x")
     assert (ends.open(), looked) == (True, ["both"])
@@ -224,6 +228,157 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
 
 def test_a_command_of_several_lines_never_reaches_authorized_keys() -> None:
     """What the ends of a copy are given has one line; anything else is refused before it is written."""
-    assert "from=" in authorized_line("ssh-ed25519 AAAA", TAKE % "longshore-copy", "192.0.2.15", "20260101000000")
+    assert "from=" in authorized_line("ssh-ed25519 AAAA", shell_line(taking_end("longshore-copy")), "192.0.2.15", "20260101000000")
     with pytest.raises(ActionError, match="several lines"):
         authorized_line("ssh-ed25519 AAAA", "true\nssh-ed25519 BBBB", "192.0.2.15", "20260101000000")
+
+
+def test_what_a_copy_sends_is_taken_without_any_right_that_a_copy_does_not_need() -> None:
+    """All but the places is read-only, nothing below them runs or is a device, and the other rights are gone before a byte is read."""
+    script = taking_end("longshore-copy")[2]
+    command = shell_line(taking_end("longshore-copy"))
+
+    assert "\n" not in command
+    assert "unshare --mount" in script
+    assert CONFINE.index("nodev,nosuid,noexec") < CONFINE.index("setpriv --no-new-privs") < CONFINE.index("rrsync -wo")
+    assert "+chown,+dac_override,+fowner,+fsetid,+mknod,+setfcap" in script
+    assert "sys_admin" not in script
+    assert "sys_admin" in taking_end("longshore-copy", own_attributes=True)[2]
+    assert "SYS_ADMIN" not in WRITES
+
+
+def _ends(source: FakeHost, target: FakeHost) -> CopyEnds:
+    route = Route(make_fleet(source, target), "redis", "redis", "wf005", "wf001", LABEL)
+    return CopyEnds(route, (DataPlace("volume", "data"),), PEER, lambda place, kinds: None)
+
+
+def test_both_ends_are_closed_containers() -> None:
+    """Nobody writes to their root, they have the rights that they need and no others, and their places are read-only on the source."""
+    source, target = FakeHost("wf005"), FakeHost("wf001")
+    ends = _ends(source, target)
+    for host in ("wf005", "wf001"):
+        ends._start(host)
+
+    for host, writes in ((source, False), (target, True)):
+        argv = host.asked[-1][0]
+        assert {"--read-only", "no-new-privileges", "--cap-drop"} <= set(argv)
+        rights = {word for before, word in itertools.pairwise(argv) if before == "--cap-add"}
+        assert rights == {"DAC_OVERRIDE", "SYS_ADMIN", "KILL", "SETPCAP", *(WRITES if writes else ())}
+        mounts = [word for word in argv if "target=/data/" in word]
+        assert [("readonly" in mount) for mount in mounts] == [not writes]
+
+
+def test_of_a_single_file_the_target_gives_that_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its directory may be /etc: a key that can write beside the file could write what the whole host reads."""
+    kinds = {"/etc/redis.conf": PathFacts("/etc/redis.conf", "file", occupied=True, marker="")}
+    monkeypatch.setattr(CopyEnds, "kinds", kinds)
+    source, target = FakeHost("wf005"), FakeHost("wf001")
+    route = Route(make_fleet(source, target), "redis", "redis", "wf005", "wf001", LABEL)
+    ends = CopyEnds(route, (DataPlace("bind", "/etc/redis.conf"),), PEER, lambda place, kinds: None)
+    for host in ("wf005", "wf001"):
+        ends._start(host)
+
+    assert "type=bind,source=/etc,target=/data/0,readonly" in source.asked[-1][0]
+    assert "type=bind,source=/etc/redis.conf,target=/data/0/redis.conf" in target.asked[-1][0]
+    assert not [word for word in target.asked[-1][0] if word.startswith("type=bind,source=/etc,")]
+
+
+def test_a_key_lives_on_without_another_one_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same public key with a later end replaces its own line; the lock is tested before, and a run that lost it extends nothing."""
+    monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
+    comment = key_comment(LABEL, "copy")
+    source = FakeHost("wf005", {"id.pub": (0, f"ssh-ed25519 AAAA {comment}\n", "")})
+    target = FakeHost("wf001", {"date": (0, "0 +0000\n", "")})
+
+    extend_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=3600)
+
+    argv, stdin = target.asked[-1]
+    assert argv[-1] == comment
+    assert b'expiry-time="19700101010000"' in stdin
+    assert not any("ssh-keygen" in " ".join(argv) for argv, _ in source.asked)
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise LockLostError("wf001: the lock of this run is gone")
+
+    monkeypatch.setattr("actions.route.append_audit", lost)
+    asked = len(target.asked)
+    with pytest.raises(LockLostError):
+        extend_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=3600)
+    assert len(target.asked) == asked
+
+
+def test_ends_that_are_there_get_their_whole_life_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the last copy, in the outage, a copy that took six hours has ends and a key that live for six more; asked once, not each time."""
+    now = [100.0]
+    monkeypatch.setattr(copy_ends.time, "monotonic", lambda: now[0])
+    extended: list[dict[str, Any]] = []
+    monkeypatch.setattr(copy_ends, "extend_channel", lambda *_, **more: extended.append(more))
+    monkeypatch.setattr(CopyEnds, "_adopted", lambda _self: True)
+    monkeypatch.setattr(CopyEnds, "inside", lambda _self, host, argv, **_: CommandResult(tuple(argv), 0, b"no", b"", 0.1))
+    ends = _ends(FakeHost("wf005"), FakeHost("wf001"))
+
+    assert [ends.open(), ends.open()] == [True, True]
+    assert [more["valid_s"] for more in extended] == [LIFE_S]
+    now[0] += RENEW_S + 1
+    ends.open()
+    assert len(extended) == 2
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_ends_that_died_of_age_are_made_anew(monkeypatch: pytest.MonkeyPatch, lives: bool) -> None:
+    """Nobody renewed them for six hours: the last copy finds none and makes them, which costs time but no move; another failure stays one."""
+    asked: list[str] = []
+
+    def renew(_self: CopyEnds, **_: Any) -> None:
+        if not asked:
+            raise ActionError("wf005: no such container")
+
+    monkeypatch.setattr(CopyEnds, "renew", renew)
+    monkeypatch.setattr(CopyEnds, "runs", lambda _self, _host: lives)
+    monkeypatch.setattr(CopyEnds, "remove", lambda _self: asked.append("remove"))
+    monkeypatch.setattr(CopyEnds, "_start", lambda _self, host: asked.append(host))
+    monkeypatch.setattr(CopyEnds, "_needs_own_attributes", lambda _self: False)
+    monkeypatch.setattr(copy_ends, "make_channel", lambda *_, **__: asked.append("key"))
+    ends = _ends(FakeHost("wf005"), FakeHost("wf001"))
+    ends._ours.add("wf005")
+
+    if lives:
+        with pytest.raises(ActionError, match="no such container"):
+            ends.open()
+    else:
+        assert not ends.open()
+        assert asked[:2] == ["remove", "key"]
+        assert sorted(asked[2:]) == ["wf001", "wf005"]
+
+
+def test_a_long_copy_renews_its_ends_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a pass takes, its key and its containers outlive it; a host that does not answer once does not end it, a lost lock does."""
+    renewed: list[str] = []
+    answers: list[Exception | None] = [None, UnreachableError("wf001: no answer"), None, LockLostError("wf001: gone")]
+    left = [{"pass"}, {"pass"}, {"pass"}, {"pass"}]
+
+    def renew(_self: CopyEnds, **_: Any) -> None:
+        renewed.append("renewed")
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr(CopyEnds, "renew", renew)
+    monkeypatch.setattr(copy_ends, "wait", lambda _jobs, timeout: (set(), left.pop(0)))
+    jobs: Any = ["pass"]
+    with pytest.raises(LockLostError):
+        _ends(FakeHost("wf005"), FakeHost("wf001")).outlive(jobs)
+    assert len(renewed) == 4
+
+
+def test_everything_written_is_flushed_by_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Syncfs of every written place on the target, and its refusal is an error."""
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def inside(_self: CopyEnds, host: str, argv: list[str], **_: Any) -> None:
+        asked.append((host, tuple(argv)))
+        raise ActionError("wf001: run sync failed: Input/output error")
+
+    monkeypatch.setattr(CopyEnds, "inside", inside)
+    with pytest.raises(ActionError, match="Input/output error"):
+        _ends(FakeHost("wf005"), FakeHost("wf001")).flush()
+    assert asked == [("wf001", ("sync", "--file-system", "--", "/data/0"))]

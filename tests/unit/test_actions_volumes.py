@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actions.asides import copy_beside
 from actions.live_copy import CopyLive
 from actions.places import DataPlace
 from actions.proof import ProveVolumes, Proving
@@ -15,7 +16,7 @@ from actions.replicating import FinishReplica, StartReplica
 from actions.rsync import CopyPass
 from actions.volumes import CopyVolumes, Limits
 from engine.errors import ActionError, RefusedError
-from engine.model import Note
+from engine.model import CommandResult, Note
 from engine.verdict import passed
 from hosts.manifest import Drift
 from tests.unit.making_facts import LABEL
@@ -47,6 +48,10 @@ class Ends:
     def runs(self, host: str) -> bool:
         """Say whether they are there."""
         return self.there
+
+    def renew(self) -> None:
+        """Live on."""
+        self.asked.append("renew")
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +123,7 @@ def test_a_killed_runs_ends_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> No
     CopyLive(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0).do({})
 
     assert ends.asked[:3] == ["open", "remove", "open"]
+    assert ends.asked[-1] == "renew", "the last copy has their whole life"
 
 
 def test_a_copy_whose_ends_are_gone_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +158,14 @@ class Looks:
     drifts: list[Drift]
     ends: Any = field(default_factory=Ends)
     level: str = "full"
+    disk: str = ""
+    flushed: int = 0
+
+    def flush(self) -> None:
+        """Have all on the disk, or say why it is not there."""
+        self.flushed += 1
+        if self.disk:
+            raise ActionError(self.disk)
 
     def compare(self) -> dict[int, Drift]:
         """Return the next."""
@@ -203,6 +217,70 @@ def test_a_second_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert not proof.verify(note).passed
     assert "proven" not in note
+
+
+def test_what_is_proven_is_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison reads what may only be in memory: after it the target's disks have everything, and the row says so."""
+    proof, _ = prove(monkeypatch, [SAME])
+    proof.do({})
+
+    judgement = proof.verify({})
+
+    looks: Any = proof.proving
+    assert judgement.passed
+    assert looks.flushed == 1
+    assert "and on the disks of wf001" in judgement.text
+
+
+@pytest.mark.parametrize(("level", "says"), [("metadata", "have the same names, kinds, sizes"), ("sampled", "the same as far as they were read")])
+def test_only_what_was_read_whole_is_called_identical(monkeypatch: pytest.MonkeyPatch, level: str, says: str) -> None:
+    """A proof that reads less says less."""
+    proof, _ = prove(monkeypatch, [SAME])
+    looks: Any = proof.proving
+    looks.level = level
+
+    text = proof.verify({}).text
+
+    assert says in text
+    assert "identical" not in text
+
+
+def test_a_disk_that_does_not_take_what_was_copied_fails_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides are equal in memory and the disk says EIO: nothing is proven, and nothing is started on it."""
+    proof, _ = prove(monkeypatch, [SAME])
+    looks: Any = proof.proving
+    looks.disk = "wf001: run sync in longshore-copy failed (exit 1): sync: error syncing '/data/0': Input/output error"
+    note: Note = {}
+
+    judgement = proof.verify(note)
+
+    assert not judgement.passed
+    assert "Input/output error" in judgement.text
+    assert "Look: ssh wf001 dmesg" in judgement.text
+    assert "proven" not in note
+
+
+def test_without_a_mount_the_proof_says_that_nothing_was_compared() -> None:
+    """No place to copy: the row passes, for there is nothing to lose here, and calls nothing compared or identical."""
+    judgement = ProveVolumes(route(), (), 0, Looks([]), None).verify({})  # type: ignore[arg-type]
+
+    assert judgement.passed
+    assert judgement.text == "redis: no mount is copied, so no file was compared"
+
+
+def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
+    """A rollback writes over its other copy next: the copy on one host ends with a flush of what was written, and fails with it."""
+    asked: list[list[str]] = []
+    fleet: Any = {"wf005": SimpleNamespace(run=lambda argv, **_: (asked.append(argv), CommandResult(tuple(argv), 1, b"", b"EIO", 0.1))[1])}
+    way = SimpleNamespace(fleet=fleet, move_label=LABEL, slug=lambda step: step, audit=lambda *_: None)
+
+    with pytest.raises(ActionError, match="EIO"):
+        copy_beside(way, "wf005", "set-aside-0", place=PLACES[0], to=DataPlace("volume", "aside"))  # type: ignore[arg-type]
+
+    words = asked[0][asked[0].index("sh") :]
+    assert words[:2] == ["sh", "-c"]
+    assert "&& exec sync --file-system" in words[2]
+    assert words[3:5] == ["rsync", "/to"]
 
 
 def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, there: list[dict[str, Any]]) -> None:

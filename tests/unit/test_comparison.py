@@ -7,7 +7,7 @@ import pytest
 from engine.errors import InputError
 from engine.model import Fingerprint, Holds, Part
 from engine.verdict import Verdict
-from services.comparison import compare_fingerprints
+from services.comparison import compare_fingerprints, compare_replicated
 from services.registry import PRODUCTS, product
 
 BOTH = frozenset(Holds)
@@ -101,3 +101,52 @@ def test_an_unknown_product_is_refused_with_those_that_are_known() -> None:
     """The message says what to do tonight: select others."""
     with pytest.raises(InputError, match=r'product "oracle" has no file in services/; known: caddy, generic, .*, temporal.*\. Select'):
         product("oracle")
+
+
+CUTOVER = Holds.AT_CUTOVER
+
+
+def test_replicated_data_of_which_nearly_all_is_gone_never_passes() -> None:
+    """No file of it was compared: the parts that hold only while no client writes are the only thing that can tell."""
+    before = prints(keys=Part(1_200_000, "aaaa", CUTOVER), settings=Part(8, "s"))
+    after = prints(keys=Part(7, "bbbb", CUTOVER), settings=Part(8, "s"))
+
+    for held in (True, False):
+        judged = compare_replicated(before, after, held=held)
+        assert judged.verdict is Verdict.FAILED
+        assert "keys: 1,200,000 → 7" in judged.text
+
+
+def test_a_replicated_part_that_is_missing_never_passes() -> None:
+    """A table that is not there at all."""
+    judged = compare_replicated(prints(uuids=Part(3, "a", CUTOVER), roles=Part(1, "r")), prints(roles=Part(1, "r")), held=False)
+    assert judged.verdict is Verdict.FAILED
+
+
+def test_while_writers_are_held_every_replicated_part_must_be_the_same() -> None:
+    """Rows of a table without a number as its key were overwritten: nobody wrote, so it is a difference."""
+    before, after = prints(uuids=Part(1000, "a", CUTOVER), roles=Part(1, "r")), prints(uuids=Part(1000, "b"), roles=Part(1, "r"))
+
+    assert compare_replicated(before, after, held=True).verdict is Verdict.FAILED
+    assert "2 parts (1,001 things) compared" in compare_replicated(before, before, held=True).text
+
+
+def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared() -> None:
+    """Clients wrote between the reading and the stop: the row says of what nothing was compared, and counts only what was."""
+    before = prints(uuids=Part(1000, "a", CUTOVER), same=Part(5, "s", CUTOVER), roles=Part(1, "r"))
+    after = prints(uuids=Part(1010, "b", CUTOVER), same=Part(5, "s", CUTOVER), roles=Part(1, "r"))
+
+    judged = compare_replicated(before, after, held=False)
+
+    assert judged.passed
+    assert judged.text == (
+        "postgres: all equal; 2 parts (6 things) compared; NOT compared: 1 parts that clients could write to until the stop: uuids"
+    )
+    assert judged.measured["not_compared"] == 1
+    assert "not compared: uuids: 1,000 when it was read, 1,010 now" in judged.details
+
+
+def test_replicated_data_of_which_nothing_could_be_compared_does_not_pass() -> None:
+    """Every part changed: nothing compared is not a pass."""
+    judged = compare_replicated(prints(uuids=Part(10, "a", CUTOVER)), prints(uuids=Part(10, "b", CUTOVER)), held=False)
+    assert judged.verdict is Verdict.UNKNOWN

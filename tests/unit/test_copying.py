@@ -11,7 +11,7 @@ from actions import copying
 from actions.copying import PATIENCE_IN_OUTAGE_S, Copying, Progress
 from actions.places import DataPlace
 from actions.rsync import PassWords, Said
-from engine.errors import UnreachableError
+from engine.errors import LockLostError, UnreachableError
 
 CUT = Said(255, {}, ("Connection timed out",))
 DONE = Said(0, {}, ())
@@ -54,7 +54,10 @@ def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple
 
     monkeypatch.setattr(Copying, "_run", run)
     route = SimpleNamespace(source="wf005", target="wf002")
-    ends: Any = SimpleNamespace(route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, with_links=lambda _positions: set())
+    ends: Any = SimpleNamespace(
+        route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, with_links=lambda _positions: set(), check_lock=lambda _doing: None,
+        outlive=lambda _jobs: None, is_file=lambda _position: False,
+    )  # fmt: skip
     return Copying(ends, PassWords())
 
 
@@ -124,3 +127,47 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: 
     one.repair(0, [b"dump.rdb"])
 
     assert used == [True, False, False]
+
+
+def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of it."""
+    one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)], 1.0)
+    used = _watched(monkeypatch)
+
+    def taken(_doing: str) -> None:
+        raise LockLostError("wf002: the lock of this run is gone")
+
+    monkeypatch.setattr(one.ends, "check_lock", taken)
+    with pytest.raises(LockLostError):
+        one.copy_place(0, Progress(0, lambda _: None))
+    assert len(used) == 1
+
+
+def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """No answer is no leave: it asks again for a minute, then ends; an answer in time lets it go on."""
+    one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)] * 2, 1.0)
+    silent = [True, True, False]
+
+    def slow(_doing: str) -> None:
+        if silent.pop(0):
+            raise UnreachableError("wf002: no answer")
+
+    monkeypatch.setattr(one.ends, "check_lock", slow)
+    assert one.copy_place(0, Progress(0, lambda _: None)) == (DONE, 1)
+
+    silent.extend([True] * 100)
+    with pytest.raises(UnreachableError, match="no answer"):
+        one.copy_place(0, Progress(0, lambda _: None))
+
+
+def test_a_single_file_is_always_written_in_its_place(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """The target's end has that file alone, so nothing can be put beside it and renamed; a repair sends it whole."""
+    one = _copying(monkeypatch, clock, [(DONE, 1), (DONE, 1)], 1.0)
+    one.ends.linked[0] = True
+    monkeypatch.setattr(one.ends, "is_file", lambda _position: True)
+    used = _watched(monkeypatch)
+
+    one.copy_place(0, Progress(0, lambda _: None))
+    one.repair(0, [b"."])
+
+    assert used == [True, True]

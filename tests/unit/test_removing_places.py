@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import docker.errors
 import pytest
 
-from actions.places import LONGEST_REMOVE_S, DataPlace, remove_place
+from actions.places import LONGEST_REMOVE_S, MAKE_PATH, REMOVE_PATH, DataPlace, remove_place
 from engine.errors import RefusedError
 from engine.model import CommandResult
 from engine.product import LABEL_MOVE
@@ -71,3 +73,16 @@ def test_a_path_is_removed_by_its_marker_and_never_near_the_root() -> None:
     assert (argv[-2:], patience_s) == (["/srv/redis/data", LABEL], LONGEST_REMOVE_S)
     with pytest.raises(RefusedError, match="too near the root"):
         _removed(None, DataPlace("bind", "/srv"))
+
+
+def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(tmp_path: Path, local_program: None) -> None:
+    """The target's end gets the file alone, so it must be there; one that is there is left as it is, and what was made above it goes too."""
+    place, kept = tmp_path / "new" / "etc" / "redis.conf", tmp_path / "redis.conf"
+    kept.write_text("kept", encoding="utf-8")
+    for path in (place, kept):
+        subprocess.run(["sh", "-c", MAKE_PATH, "make", str(path), "file", LABEL], check=True)
+    assert (place.read_text(encoding="utf-8"), kept.read_text(encoding="utf-8")) == ("", "kept")
+
+    subprocess.run(["sh", "-c", REMOVE_PATH, "remove", str(place), LABEL], check=True)
+
+    assert not (tmp_path / "new").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,7 +16,7 @@ POSTGRES: Final = PostgresReplication()
 REDIS: Final = RedisReplication()
 SERVER: Final = {"Config": {"Cmd": ["postgres", "-c", "max_connections=120"]}}
 REDIS_SERVER: Final = {"Config": {"Cmd": ["redis-server", "/etc/redis.conf"]}, "HostConfig": {"LogConfig": {"Type": "json-file"}}}
-GOOD: Final = "170005|replica|10|0|t|0|/var/lib/postgresql/data|f\n"
+GOOD: Final = "170005|replica|10|0|t|0|/var/lib/postgresql/data|f|0|0\nunlogged|0|postgres\nunlogged|0|shop\nasked\n"
 CONTROL: Final = """\
 Database system identifier:           7430000000000000000
 Database cluster state:               {state}
@@ -24,13 +27,32 @@ INFO: Final = """\
 redis_version:8.0.2
 # Replication
 role:master
+connected_slaves:0
 # Cluster
 cluster_enabled:0
 loglevel
 notice
 shutdown-timeout
 10
+dir
+/data
+dbfilename
+dump.rdb
+save
+3600 1
+appendonly
+yes
+appenddirname
+appendonlydir
+appendfilename
+appendonly.aof
+
+# Files
+appendonlydir
+dump.rdb
+# End
 """
+ID: Final = "3f" * 20
 
 
 def test_a_postgres_that_can_replicate_does() -> None:
@@ -47,7 +69,12 @@ def test_a_postgres_that_can_replicate_does() -> None:
         (GOOD.replace("|t|0|", "|f|0|"), "no replication permission"),
         (GOOD.replace("|t|0|", "|t|2|"), "2 tablespaces"),
         (GOOD.replace("/data|f", "/other|f"), "the data lies in"),
-        (GOOD.replace("|f\n", "|t\n"), "a standby itself"),
+        (GOOD.replace("|f|0|0", "|t|0|0"), "a standby itself"),
+        (GOOD.replace("|f|0|0", "|f|1|0"), "1 replication slots would not travel"),
+        (GOOD.replace("|f|0|0", "|f|0|1"), "1 databases let nobody in"),
+        (GOOD.replace("unlogged|0|shop", "unlogged|2|shop"), "unlogged tables would come up empty: 2 in shop"),
+        (GOOD.splitlines()[0] + "\nasked\n", "no database told of its unlogged tables"),
+        (GOOD.replace("asked\n", ""), "did not tell"),
         ("", "did not tell"),
     ],
 )
@@ -113,6 +140,11 @@ def test_a_redis_that_can_replicate_does() -> None:
         ("cluster_enabled:0", "cluster_enabled:1", "part of a cluster"),
         ("notice", "warning", "its loglevel is warning"),
         ("\n10\n", "\n0\n", "shutdown-timeout is 0"),
+        ("connected_slaves:0", "connected_slaves:1", "1 replicas follow it already"),
+        ("dir\n/data", "dir\n/data/redis", "its data lies in /data/redis"),
+        ("save\n3600 1\nappendonly\nyes", "save\n\nappendonly\nno", "keeps nothing on its disk"),
+        ("dump.rdb\n# End", "dump.rdb\nusers.acl\n# End", "users.acl in /data would not travel"),
+        ("# End", "", "was not told"),
     ],
 )
 def test_a_redis_that_can_not_says_why(old: str, new: str, reason: str) -> None:
@@ -140,6 +172,78 @@ def test_a_redis_whose_log_goes_elsewhere_can_not() -> None:
 def test_redis_says_whether_all_replicas_hold_everything(log: str, end: str) -> None:
     """The last word counts; none is none."""
     assert REDIS.end_position(log) == end
+
+
+STOPS: Final = f"""\
+1:M 23:10:01.000 * User requested shutdown...
+1:M 23:10:01.100 * 1 of 1 replicas are in sync when shutting down.
+1:M 23:10:01.200 # Redis is now ready to exit, bye bye...
+1:C 23:12:00.000 * oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo
+1:M 01:55:00.000 * Connection with replica client id #7 lost.
+1:M 01:56:00.000 * User requested shutdown...
+1:M 01:56:00.200 # Redis is now ready to exit, bye bye...
+snapshot dump.rdb repl-id={ID} repl-offset=900
+"""
+
+
+def test_an_earlier_attempts_line_says_nothing_of_this_stop() -> None:
+    """The tunnel broke before the second stop: what the log said of the first one proves nothing, and nothing is complete without it."""
+    end = REDIS.end_position(STOPS)
+
+    assert end == ""
+    assert REDIS.why_not_complete("role:slave\nmaster_link_status:down\nmaster_sync_in_progress:0\n", end)
+
+
+def test_another_replica_in_sync_is_not_ours() -> None:
+    """Two of two, or one of two: nobody can tell which of them is ours."""
+    for line in ("2 of 2", "1 of 2"):
+        assert REDIS.end_position(f"* User requested shutdown...\n{line} replicas are in sync when shutting down.\n") == ""
+
+
+SAVED: Final = f"""\
+* User requested shutdown...
+* 1 of 1 replicas are in sync when shutting down.
+* Saving the final RDB snapshot before exiting.
+* DB saved on disk
+snapshot dump.rdb repl-id={ID} repl-offset=4711
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (f"master_replid:{ID}\nslave_repl_offset:4711\n", ""),
+        (f"master_replid:{ID}\nslave_repl_offset:4710\n", "stands at 4710, the source ended at 4711"),
+        (f"master_replid:{'ab' * 20}\nslave_repl_offset:4711\n", "follows abab"),
+        (f"master_replid:{ID}\n", "no offset"),
+        ("", "it follows None"),
+    ],
+)
+def test_a_replica_must_stand_where_the_sources_last_snapshot_says(told: str, reason: str) -> None:
+    """The source wrote its position when it stopped: the replica is asked for its own, of the same history."""
+    end = REDIS.end_position(SAVED)
+    assert end == f"1 of 1 replicas in sync, offset 4711 of {ID}"
+
+    why = REDIS.why_not_complete(f"role:slave\nmaster_sync_in_progress:0\n{told}", end)
+
+    assert (reason in why) if reason else not why
+
+
+def test_a_snapshot_that_does_not_tell_its_position_proves_nothing() -> None:
+    """It was saved at the stop and should say where; without that the replica may lack its end."""
+    assert REDIS.end_position(SAVED.rpartition("snapshot")[0]) == ""
+
+
+def test_the_position_is_read_from_a_snapshots_head(tmp_path: Path, local_program: None) -> None:
+    """Auxiliary fields as Redis writes them: a short number as an integer, a long one as text."""
+    for offset in (b"\xc1\x67\x12", b"\xc2\x80\x96\x98\x00", b"\x0b12345678901"):
+        head = b"REDIS0012\xfa\x09redis-ver\x058.0.2\xfa\x07repl-id\x28" + ID.encode() + b"\xfa\x0brepl-offset" + offset + b"\xfe\x00"
+        (tmp_path / "dump.rdb").write_bytes(head)
+        (tmp_path / "temp-12.rdb").write_bytes(b"REDIS0012")
+        program = REDIS.end_in_data().replace("/data/", f"{tmp_path}/")
+        said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        number = {b"\xc1": 4711, b"\xc2": 10_000_000}.get(offset[:1], 12345678901)
+        assert said == f"snapshot dump.rdb repl-id={ID} repl-offset={number}\n"
 
 
 def test_a_replica_follows_when_all_is_loaded_and_on_disk() -> None:
