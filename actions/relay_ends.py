@@ -110,7 +110,8 @@ def relay_name(forwarder: Forwarder, end: End = NEAR) -> str:
     if end == FAR:
         return helper_name("forward", "from", forwarder.host, forwarder.alias, str(forwarder.to_port))
     if forwarder.network == PUBLISHED_ONLY:
-        return helper_name("forward", "published", forwarder.alias, str(forwarder.port), forwarder.publish)
+        other = () if forwarder.publish == f"0.0.0.0:{forwarder.port}" else (forwarder.publish,)  # one port may be published twice
+        return helper_name("forward", "published", forwarder.alias, str(forwarder.port), *other)
     return helper_name("forward", forwarder.network, forwarder.alias, str(forwarder.port))
 
 
