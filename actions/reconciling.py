@@ -81,8 +81,7 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     kept_texts = {forwarder.text() for forwarder in wanted} - {forwarder.text() for forwarder in missing}
     kept = [relay for relay in there if relay.made_for in kept_texts]
     stale = [relay for relay in there if relay not in kept]
-    for host in sorted({host for forwarder in missing for host in forwarder.hosts}):
-        fleet.forget_facts(host)  # once a host: it is asked while clients wait
+    _look_anew(fleet, sorted({host for forwarder in missing for host in forwarder.hosts}))
     for forwarder in missing:
         _refuse_beside_real_one(fleet, forwarder)
     ends: list[tuple[Forwarder, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
@@ -132,6 +131,13 @@ class _Change:
 
     def _is_in_the_way(self, relay: Relay) -> bool:
         return any(relay_name(*one) == relay.name for one in self._ends_on(relay.host))
+
+
+def _look_anew(fleet: Fleet, hosts: Collection[str]) -> None:
+    """Gather the facts of some hosts, all at once and once each: clients wait meanwhile."""
+    for host in hosts:
+        fleet.forget_facts(host)
+    _on_each(hosts, fleet.facts)
 
 
 def refuse_outside(hosts: Collection[str], wanted: Iterable[Forwarder]) -> None:

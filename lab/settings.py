@@ -125,8 +125,8 @@ CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
 BACKUP_HOST: Final = "wf006"
 FOURTH_VARIABLE: Final = "LONGSHORE_LAB_FOURTH"
 """Set, the lab has a fourth host that nothing moves to or from: it carries the backup, so that no target does."""
-FOURTH: Final = (HostPlan(BACKUP_HOST, 16, (TOOLBOX,)),) if os.environ.get(FOURTH_VARIABLE) else ()
-HOSTS: Final = (
+FOURTH: Final[tuple[HostPlan, ...]] = (HostPlan(BACKUP_HOST, 16, (TOOLBOX,)),) if os.environ.get(FOURTH_VARIABLE) else ()
+HOSTS: Final[tuple[HostPlan, ...]] = (
     HostPlan("wf005", 15, SOURCE_IMAGES),
     HostPlan("wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)),  # not redis, so that an image really travels
     HostPlan("wf002", 12, (POSTGRES, CADDY, KEYCLOAK, METABASE, WAHA, TOOLBOX)),

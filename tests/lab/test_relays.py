@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 from typing import Any, Final
 
 import pytest
 
-from engine.inventory import load_inventory
-from lab.settings import BACKUP_HOST, FOURTH_VARIABLE, NETWORK, TOOLBOX
+from lab.settings import BACKUP_HOST, FOURTH_VARIABLE, TOOLBOX
 from tests.lab import at_hand
-from tests.lab.at_hand import ROOT, SOURCE, TARGETS
+from tests.lab.at_hand import SOURCE, TARGETS
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 ALL_HOSTS: Final = (SOURCE, "wf001", "wf002", BACKUP_HOST)
 MARK: Final = b"longshore-clear-text-4711"
 REDIS: Final = 6379
 FRAMES: Final = 0x0003
-"""ETH_P_ALL of linux/if_ether.h: every frame that a bridge carries."""
+"""ETH_P_ALL of linux/if_ether.h: every frame."""
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +45,15 @@ def relays(host: str) -> dict[str, dict[str, Any]]:
 
 
 def wanted(moved: set[str]) -> dict[tuple[str, str], int]:
-    """Return by host and end how many relays must be there: from the inventory alone, and what the lab adds."""
-    inventory = load_inventory(ROOT / "inventory.yaml")
-    counts: dict[tuple[str, str], int] = {}
-    for service in moved:
-        assert inventory.services[service].host == SOURCE
-        for end in ((SOURCE, "near"), (TARGETS[service], "far")):  # one keeps the name for orders, or the published port, or both
-            counts[end] = counts.get(end, 0) + 1
-    return counts
+    """Return by host and end how many relays must be there: one for the name and port that each service left, one for what prometheus scrapes."""
+    ends = [end for service in moved for end in ((SOURCE, "near"), (TARGETS[service], "far"))]
+    ends += [(TARGETS["prometheus"], "near"), (SOURCE, "far")] if "prometheus" in moved else []
+    return dict(Counter(ends))
 
 
 def assert_relays_are_right(moved: set[str]) -> None:
     """Assert that each host has the relays of what has moved, all running, and each end demands what the other shows; and the application works."""
-    seen: dict[tuple[str, str], int] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     keys: dict[str, list[str]] = {}
     for host in ALL_HOSTS:
         for name, raw in relays(host).items():
@@ -66,14 +61,14 @@ def assert_relays_are_right(moved: set[str]) -> None:
             assert raw["State"]["Status"] == "running", f"{host}: {name}"
             assert not any("PRIVATE KEY" in item for item in raw["Config"]["Env"])
             end = labels["longshore.relay.end"]
-            seen[host, end] = seen.get((host, end), 0) + 1
+            seen[host, end] += 1
             keys.setdefault(labels["longshore.relay"], []).append(labels["longshore.relay.keys"])
             if end == "far":
                 (bound,) = [one for many in raw["HostConfig"]["PortBindings"].values() for one in many]
                 assert bound["HostIp"] == at_hand.address(host), "on the private address only"
         left = at_hand.on_host(host, "docker", "volume", "ls", "-q", "--filter", "label=longshore.role=forwarder-keys").split()
         assert len(left) == len(relays(host)), f"{host}: {left}"
-    assert seen == wanted(moved)
+    assert dict(seen) == wanted(moved)
     assert all(one.split(":") == other.split(":")[::-1] for one, other in keys.values())
     at_hand.wait_for("orders works", at_hand.orders_work)
 
@@ -107,16 +102,14 @@ def moved_redis(four_hosts: None) -> None:
 
 def far_port(host: str) -> int:
     """Return the port at which the relay of redis comes out."""
-    (far,) = [raw for raw in relays(host).values() if raw["Config"]["Labels"]["longshore.relay.end"] == "far"]
+    (far,) = [raw for name, raw in relays(host).items() if raw["Config"]["Labels"]["longshore.relay.end"] == "far" and "-redis-" in name]
     (bound,) = [one for many in far["HostConfig"]["PortBindings"].values() for one in many]
     return int(bound["HostPort"])
 
 
 def sniff(frames: list[bytes], ending: threading.Event) -> None:
-    """Keep every frame of the lab's bridge until told to end."""
-    network = subprocess.run(["docker", "network", "inspect", "-f", "{{.Id}}", NETWORK], capture_output=True, text=True, check=True).stdout
+    """Keep every frame of this machine, those between the lab's hosts too, until told to end."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(FRAMES)) as heard:
-        heard.bind((f"br-{network[:12]}", FRAMES))
         heard.settimeout(0.2)
         while not ending.is_set():
             try:
