@@ -13,17 +13,20 @@ import pytest
 from actions.forwarders import wanted_forwarders
 from actions.links import own_links
 from actions.reconciling import apply_forwarders, judge_forwarders, refuse_outside
+from actions.returning import SwitchBack
 from engine.environment import Environment
-from engine.errors import CouldNotLookError
+from engine.errors import CouldNotLookError, RefusedError
 from engine.inventory import Inventory, load_inventory
 from engine.journal import Journal
 from engine.plan import Plan, load_plan
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.verdict import Verdict
+from moves import preflighting, recipe, rolling_back
 from moves.relaying import judge_relay_hosts, with_relay_hosts
 from moves.repointed import as_repointed
 from moves.world import where_now
+from services.registry import product
 from tests.unit.making_facts import make_host
 from tests.unit.relay_hosts import RelayFleet, RelayHost
 
@@ -157,3 +160,34 @@ def test_preflight_finds_a_dependant_on_a_host_without_identity_or_answer(tmp_pa
     assert "ssh wf002" in deaf.text
     here.facts = lambda host: make_host(host=host)
     assert judge_relay_hosts(here, "postgres").passed
+
+
+def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit and the switch back of postgres alone, with n8n on wf001: its relay there is theirs to change, and a run without its lock is refused."""
+    nights = Nights(tmp_path)
+    nights.go("n8n")
+    scope = nights.scope("postgres")
+    move = scope.moves[0]
+    made: Any = SimpleNamespace(
+        scope=scope, fleet=None, journal=nights.journal, where=lambda: where_now(scope, nights.journal), entry=lambda name: scope.services[name],
+        product=lambda name: product(scope.services[name].product),
+    )  # fmt: skip
+    for name in ("places_of", "peer_of", "addresses_of"):
+        monkeypatch.setattr(rolling_back, name, lambda *_: ())
+    for name in ("bytes_to_copy", "dropped_mounts"):
+        monkeypatch.setattr(preflighting, name, lambda *_: 0)
+    route = recipe.route_of(made, move, 1)
+    commit = recipe._commit(made, move, route)
+    (back,) = [one for one in rolling_back.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchBack)]
+
+    for action in (commit, back):
+        assert "wf001" in action.hosts
+        assert any(relay.host == "wf001" and relay.alias == "postgres" for relay in action.wanted)
+    assert {relay.far.host for relay in commit.wanted if (relay.host, relay.alias) == ("wf001", "postgres")} == {"wf002"}
+    assert {relay.far.host for relay in back.wanted if (relay.host, relay.alias) == ("wf001", "postgres")} == {"wf005"}
+
+    made.scope = replace(scope, hosts=tuple(host for host in scope.hosts if host != "wf001"))
+    with pytest.raises(RefusedError, match="does not hold wf001"):
+        recipe._commit(made, move, route)
+    with pytest.raises(RefusedError, match="does not hold wf001"):
+        rolling_back.rollback_recipe(made, move, 1, discard=True)
