@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actions.forwarders import Forwarder, wanted_forwarders
-from actions.reconciling import apply_forwarders, list_relays
+from actions.reconciling import LOOK, apply_forwarders, faults_of, list_all
 from actions.route import Route
 from engine.model import Note
 from engine.scope import Scope
@@ -27,6 +27,7 @@ class LinkTarget:
     route: Route
     wanted: frozenset[Forwarder]
     before: frozenset[Forwarder]
+    hosts: tuple[str, ...]
     key: str = field(default="link-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -43,7 +44,7 @@ class LinkTarget:
     def do(self, note: Note) -> None:
         """Create what is missing beside the relays that are there."""
         self.route.audit(self.route.target, self.key, self.describe())
-        done = apply_forwarders(self.route.fleet, self._environment(), (self.route.target,), self._there_before() | self.wanted)
+        done = apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.before | self.wanted)
         note["created"] = list(done.created)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -51,23 +52,16 @@ class LinkTarget:
         route = self.route
         if not self.wanted:
             return passed(f"{route.target}: what {route.service} needs by name is on this host: no relay needed", relays=0)
-        running = {relay.made_for for relay in list_relays(route.fleet, route.target, self._environment()) if relay.running}
-        missing = sorted(relay.text() for relay in self.wanted if relay.text() not in running)
+        missing = faults_of(self.wanted, list_all(route.fleet, self.hosts, route.environment))
         if missing:
             return failed(
                 f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: {missing[0]}. "
-                f"Expected: all. Try: ssh {route.target} docker ps -a --filter label=longshore.role=forwarder",
+                f"Expected: all. Try: ssh {route.target} {LOOK}",
                 tuple(missing),
             )
         told = tuple(sorted(relay.text() for relay in self.wanted))
         return passed(f"{route.target}: {len(self.wanted)} names that {route.service} uses lead to where they are served", told, relays=len(told))
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
-        """Take away the relays that nobody else on the target needs."""
-        apply_forwarders(self.route.fleet, self._environment(), (self.route.target,), self._there_before())
-
-    def _there_before(self) -> frozenset[Forwarder]:
-        return frozenset(relay for relay in self.before if relay.host == self.route.target)
-
-    def _environment(self) -> str:
-        return self.route.move_label.split("/", 1)[0]
+        """Take away the relays that nobody else needs."""
+        apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.before)

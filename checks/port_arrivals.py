@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from checks.port_addresses import bound_of
 from checks.port_claims import Claim, Level
-
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,8 @@ class Arrival:
         return self.addresses.get(port.address, port.address)
 
     def relayed(self) -> Iterator[PublishedPort]:
-        """Yield the ports that a relay keeps on the source: only TCP can be relayed, and what loopback has nobody else reaches."""
-        return (port for port in self.ports if port.protocol == "tcp" and port.address not in LOOPBACK)
+        """Yield the ports that a relay keeps on the source: only TCP can be relayed."""
+        return (port for port in self.ports if port.protocol == "tcp")
 
 
 def claims_of_arrivals(arrivals: Iterable[Arrival]) -> Iterator[Claim]:

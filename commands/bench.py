@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from rich.console import Console
 from rich.table import Table
 
-from bench import copies, fleets, manifest, outages, preflight, replicas
+from bench import copies, fleets, manifest, outages, preflight, relays, replicas
 from bench.lab import demo_13_warm, demo_warm, forwarder, lab_reset, lab_up
 from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
@@ -34,6 +34,7 @@ ROWS: Final[dict[str, Callable[[], Row]]] = {
     **copies.ROWS,
     **outages.ROWS,
     **replicas.ROWS,
+    **relays.ROWS,
     **preflight.ROWS,
     **fleets.ROWS,
 }

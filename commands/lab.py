@@ -19,6 +19,7 @@ from engine.place import VARIABLE, Place, place_of
 from engine.secret import Secret
 from engine.storing import archive_store
 from lab.approvers import make_approvers
+from lab.settings import BACKUP_HOST
 
 STATE: Final = Path("state") / "lab"
 ENVIRONMENT: Final = Path("environments") / "lab.yaml"
@@ -84,10 +85,10 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
         "instead": {name: entry for name, entry in _read("instead.json").items() if name in generated["services"]},
         "adds": _added(generated["services"]),
         "backup": {
-            "host": "wf002",
+            "host": BACKUP_HOST if BACKUP_HOST in hosts else "wf002",
             "path": "/var/backups/longshore",
             "password": f"file:{STATE}/secrets/backup_password",
-            "reason": "the lab has three hosts only: the backup lies on a target",
+            "reason": "" if BACKUP_HOST in hosts else "the lab has three hosts only: the backup lies on a target",
         },
     }
 

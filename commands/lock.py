@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
     table, unseen = Table("host", "held by", "token"), 0
-    with open_hosts(scope.hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
-        for name in scope.hosts:
+    with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
+        for name in scope.known_hosts:
             try:
                 if parsed.what == "release" and release_lock(fleet[name], parsed.token):
                     table.add_row(name, "released now", parsed.token)

@@ -141,6 +141,9 @@ class ServiceEntry(Strict):
     public_names: tuple[str, ...] = Field(
         (), description="names by which clients outside reach it: a person points them to its new host", examples=[["shop.example.com"]]
     )
+    needs_client_address: str = Field(
+        "", description="why it must see its clients' own addresses: then no relay may stand before it", examples=["its rate limits are per address"]
+    )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
     guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")

@@ -18,6 +18,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Strategy = Literal["precopy", "stop_copy", "replicate"]
 WAVES: Final = ("critical", "monitoring", "auxiliary")
 PUBLISHED: Final = r"^[1-9][0-9]{0,4}/(tcp|udp)$"
+LAST_PORT: Final = 65535
 PUBLISHED_KEYS: Final[dict[str, JsonValue]] = {"propertyNames": {"pattern": PUBLISHED}}
 PublishedPort = Annotated[str, StringConstraints(pattern=PUBLISHED)]
 
@@ -82,6 +83,15 @@ class Risk(Strict):
     answer: str = Field(description="what is done about it")
 
 
+class Relays(Strict):
+    """How relays cross from host to host."""
+
+    encrypt: bool = Field(True, description="mutual TLS with keys that are made for each relay; false needs a reason, which approvers read")
+    reason: str = Field("", description="why relays are not encrypted", examples=["all hosts share a WireGuard network"])
+    first_port: Port = Field(21000, description="first of the ports on private addresses at which the far ends of relays listen")
+    ports: Annotated[int, Field(ge=1, le=20000)] = Field(2000, description="how many ports there are for them")
+
+
 class Plan(Strict):
     """What people sign."""
 
@@ -99,6 +109,7 @@ class Plan(Strict):
     outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
     bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how much a copy may send, in megabytes per second")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
+    relays: Relays = Field(default_factory=Relays, description="how relays cross from host to host")
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
     costs: dict[KeyName, HostCost] = Field(default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS)
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
@@ -129,6 +140,7 @@ def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known, *
         yield "moves: none; expected at least one"
     if draft.is_sound("window"):
         yield from window_problems("window", plan.window) or _length_problems(plan)
+    yield from _relay_problems(plan.relays)
     yield from _order_problems(plan)
     for host in plan.costs:
         yield from known.unknown_host(f"costs/{host}", host)
@@ -162,6 +174,13 @@ def _length_problems(plan: Plan) -> Iterator[str]:
             f"window: is {length_h:g} h long; expected {shortest:g} to {longest:g} h. "
             "Change starts_at or ends_at, or the plan's window_at_least_h and window_at_most_h, which are signed too"
         )
+
+
+def _relay_problems(relays: Relays) -> Iterator[str]:
+    if not relays.encrypt and not relays.reason.strip():
+        yield "relays/reason: empty, and encrypt is false; expected why passwords and data may cross between hosts in clear text"
+    if relays.first_port + relays.ports - 1 > LAST_PORT:
+        yield f"relays/ports: {relays.ports} from {relays.first_port} on go beyond {LAST_PORT}; expected fewer, or a lower first_port"
 
 
 def _order_problems(plan: Plan) -> Iterator[str]:

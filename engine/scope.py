@@ -32,6 +32,8 @@ class Scope:
     not_applicable: tuple[str, ...]
     repointed: frozenset[LinkKey] = frozenset()
     """Links whose dependant uses the new address itself, by the journal: no relay keeps their names."""
+    dead: frozenset[str] = frozenset()
+    """Hosts that a person said to be dead: nothing is asked of them, no relay is wanted there."""
 
     def dependants_of(self, service: str) -> tuple[Link, ...]:
         """Return the links whose dependant needs this service and exists here."""
@@ -68,8 +70,9 @@ class Scope:
         moved = {move.service for move in moves}
         links = [link for link in self.links if moved & {link.from_, link.to}]
         touched = moved | {end for link in links for end in (link.from_, link.to)}
-        hosts = _hosts(moves, self.environment)
         environment = self.environment
+        rested_on = [self.services[name].host for name in sorted(touched) if name in self.services and self.services[name].host in environment.hosts]
+        hosts = tuple(dict.fromkeys((*_hosts(moves, environment), *rested_on)))  # relays stand where dependants and providers are, too
         contents: dict[str, Any] = {
             "migration_plan.json": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
             "inventory.yaml": {

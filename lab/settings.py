@@ -22,7 +22,7 @@ IMAGES: Final = "longshore-lab"
 LABEL: Final = "longshore.lab"
 VARIABLE: Final = "LONGSHORE_LAB"
 NAME_FORM: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
-TAKEN_NAMES: Final = frozenset({"wf005", "wf001", "wf002", "golden", "kept", "copying", "host"})
+TAKEN_NAMES: Final = frozenset({"wf005", "wf001", "wf002", "wf006", "golden", "kept", "copying", "host"})
 """Words that the default lab's own names begin with."""
 
 
@@ -122,10 +122,15 @@ SOURCE_IMAGES: Final = (
     POSTGRES, REDIS, PROMETHEUS, RABBITMQ, CADDY, MINIO, LOKI, TEMPORAL, KEYCLOAK, N8N, GRAFANA, METABASE, WAHA, ORDERS, PARCELS, TOOLBOX,
 )  # fmt: skip
 CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
-HOSTS: Final = (
+BACKUP_HOST: Final = "wf006"
+FOURTH_VARIABLE: Final = "LONGSHORE_LAB_FOURTH"
+"""Set, the lab has a fourth host that nothing moves to or from: it carries the backup, so that no target does."""
+FOURTH: Final[tuple[HostPlan, ...]] = (HostPlan(BACKUP_HOST, 16, (TOOLBOX,)),) if os.environ.get(FOURTH_VARIABLE) else ()
+HOSTS: Final[tuple[HostPlan, ...]] = (
     HostPlan("wf005", 15, SOURCE_IMAGES),
     HostPlan("wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)),  # not redis, so that an image really travels
     HostPlan("wf002", 12, (POSTGRES, CADDY, KEYCLOAK, METABASE, WAHA, TOOLBOX)),
+    *FOURTH,
 )
 
 

@@ -6,7 +6,7 @@ import fcntl
 import getpass
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 from uuid import uuid4
 
-from engine.errors import CouldNotLookError, RefusedError
+from engine.errors import BuriedError, CouldNotLookError, RefusedError
 from engine.journal import Journal
 from engine.scope import Scope
 from engine.states import MoveState
@@ -38,8 +38,10 @@ def hold_machine(environment: str) -> Iterator[str]:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         _lock_file(file, path)
-        token = _first_line(file) or str(uuid4())
-        _write(file, f"{token}\npid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
+        lines = _lines(file)
+        token = lines[0] if lines and lines[0] else str(uuid4())
+        hosts = lines[2] if len(lines) > 2 and lines[0] else ""  # noqa: PLR2004 the third line
+        _write(file, _content(token, hosts.split()))
         yield token
 
 
@@ -48,18 +50,35 @@ def forget_token(environment: str) -> None:
     (Path(LOCKS) / f"{environment}.lock").write_text("", encoding="utf-8")
 
 
+def hosts_with_token(environment: str) -> tuple[str, ...]:
+    """Return the hosts that may carry the lock of this machine's token: those of a run that was killed, or of other services, too."""
+    path = Path(LOCKS) / f"{environment}.lock"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return tuple(lines[2].split()) if len(lines) > 2 else ()  # noqa: PLR2004 the third line
+
+
+def _remember(environment: str, token: str, hosts: Iterable[str]) -> None:
+    with (Path(LOCKS) / f"{environment}.lock").open("a+", encoding="utf-8") as file:
+        _write(file, _content(token, hosts))
+
+
+def _content(token: str, hosts: Iterable[str]) -> str:
+    return f"{token}\npid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n{' '.join(dict.fromkeys(hosts))}\n"
+
+
 @contextmanager
 def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
-    Given back at the end, unless a move of the plan is left unfinished: then it keeps everybody else out until the
-    same journal goes on. Raises RefusedError naming the holder, and leaves no lock behind that this call took.
+    Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished: then it
+    keeps everybody else out until the same journal goes on. Raises RefusedError naming the holder, and leaves no lock behind that this call took.
     """
     environment = scope.environment.environment
     holder = Holder(
         token=token, environment=environment, operator=f"{getpass.getuser()}@{socket.gethostname()}", command=command,
         since=datetime.now(UTC).isoformat(timespec="seconds"), why=break_reason or "",
     )  # fmt: skip
+    _remember(environment, token, (*hosts_with_token(environment), *scope.hosts))
     try:
         with ThreadPoolExecutor(max_workers=len(scope.hosts)) as pool:
             jobs = {host: pool.submit(take_lock, fleet[host], holder, break_it=break_reason is not None) for host in scope.hosts}
@@ -68,8 +87,8 @@ def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, comm
         yield {host: held for host, held in broken.items() if held}
     finally:
         if not unfinished(scope, journal):
-            _release(fleet, scope, token)
-            forget_token(environment)
+            left = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
+            _remember(environment, token, left) if left else forget_token(environment)
 
 
 def unfinished(scope: Scope, journal: Journal) -> list[str]:
@@ -77,12 +96,19 @@ def unfinished(scope: Scope, journal: Journal) -> list[str]:
     return [move.service for move in scope.plan.moves if journal.move_state(move.service) in UNFINISHED]
 
 
-def _release(fleet: Fleet, scope: Scope, token: str) -> None:
-    for host in scope.hosts:
+def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> list[str]:
+    """Release the locks of a token; return the hosts that did not answer: the token is kept, so that the next run can enter there."""
+    left = []
+    for host in (host for host in dict.fromkeys(hosts) if host in fleet.names):
         try:
             release_lock(fleet[host], token)
-        except (CouldNotLookError, RefusedError):
-            continue  # it keeps a lock with a token that nobody has any more: --break-lock takes it over
+        except BuriedError:
+            continue  # its lock goes with it; --break-lock takes it over should it rise
+        except CouldNotLookError:
+            left.append(host)
+        except RefusedError:
+            continue  # another machine has its name now
+    return left
 
 
 def _lock_file(file: IO[str], path: Path) -> None:
@@ -97,10 +123,9 @@ def _lock_file(file: IO[str], path: Path) -> None:
         ) from error
 
 
-def _first_line(file: IO[str]) -> str:
+def _lines(file: IO[str]) -> list[str]:
     file.seek(0)
-    lines = file.read().splitlines()
-    return lines[0] if lines else ""
+    return file.read().splitlines()
 
 
 def _write(file: IO[str], text: str) -> None:

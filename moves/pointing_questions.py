@@ -71,8 +71,9 @@ def _link_problems(world: World, link: Link, address: Address) -> list[str]:
             told = state.value.replace("_", " ")
             return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: nox -s migrate -- --service {end}"]
     here = planned[link.from_]
-    if here not in world.scope.hosts:
-        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: nox -s pin"]
+    if here not in world.scope.environment.hosts:
+        name = world.scope.environment.environment
+        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: nox -s pin -- --environment {name}"]
     tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get((address.address, address.port))
     if tried is None or tried.outcome is not Outcome.OPEN:
         outcome = tried.outcome.value if tried else "not tried"
@@ -102,9 +103,9 @@ def ready(pointing: Pointing, dependant: str) -> Judgement:
 
 def works(pointing: Pointing) -> Judgement:
     """Judge whether each dependant is ready; without its provider, whose host is said to be dead, none can be."""
-    hosts = pointing.world.scope.hosts
-    dead = [address.host for _, address in pointing.links if address.host not in hosts]
-    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) not in hosts]
+    buried = pointing.world.scope.dead
+    dead = [address.host for _, address in pointing.links if address.host in buried]
+    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in buried]
     if dead:
         return passed(f"whether the dependants work was not asked: {dead[0]} is said to be dead")
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}

@@ -167,7 +167,7 @@ def _paths(world: World, host: str, paths: tuple[str, ...]) -> Mapping[str, name
 
 def judge_links(world: World, service: str) -> Judgement:
     """Judge whether a relay can keep every link of the service once it is on its target."""
-    return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts})
+    return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts}, world.where())
 
 
 def judge_backup(world: World, service: str) -> Judgement:

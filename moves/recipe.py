@@ -15,6 +15,7 @@ from actions.images import ShipImage
 from actions.labels import move_label
 from actions.links import LinkTarget, own_links
 from actions.probe import MeasureOutage, StartProbe
+from actions.reconciling import refuse_outside
 from actions.recorded import RecordSource
 from actions.repository import Repository
 from actions.route import Route
@@ -117,15 +118,17 @@ def _links(world: World, move: PlannedMove, route: Route) -> tuple[LinkTarget, .
     """Return the deed that keeps the names which the service uses; no deed when it uses none."""
     if not world.scope.providers_of(move.service):
         return ()
-    before = world.where()
-    return (LinkTarget(route, own_links(world.scope, move.service, {**before, move.service: move.target}), wanted_forwarders(world.scope, before)),)
+    scope, before = world.scope, world.where()
+    wanted, now = own_links(scope, move.service, {**before, move.service: move.target}), wanted_forwarders(scope, before)
+    refuse_outside(scope.hosts, wanted | now)
+    return (LinkTarget(route, wanted, now, scope.hosts),)
 
 
 def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
-    before = world.where()
-    after = {**before, move.service: move.target}
-    scope = world.scope
-    return Commit(route, wanted_forwarders(scope, after), wanted_forwarders(scope, before), scope.hosts)
+    scope, before = world.scope, world.where()
+    wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
+    refuse_outside(scope.hosts, wanted | now)  # found before the move begins, not when its service is down
+    return Commit(route, wanted, now, scope.hosts)
 
 
 def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook, ...]:

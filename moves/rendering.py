@@ -18,6 +18,7 @@ def _lines(scope: Scope) -> Iterator[str]:
     yield f"Environment {scope.environment.environment}: " + ", ".join(f"{host} is {_address(scope, host)}" for host in scope.hosts)
     yield f"Window: {window.starts_at:%a %Y-%m-%d %H:%M %z} to {window.ends_at:%a %Y-%m-%d %H:%M %z} ({window.time_zone}), {window.status}"
     yield "Approvals needed: " + ", ".join(f"{one.count} x {one.role}" for one in plan.approvals)
+    yield f"Between hosts relays are {_encryption(scope)}"
     yield f"When a move fails: {plan.on_failure.replace('_', ' ')}; preflight and backups are at most {plan.evidence_max_age_h:g} h old"
     yield ""
     yield "Moves, in this order:"
@@ -33,6 +34,11 @@ def _lines(scope: Scope) -> Iterator[str]:
     yield from _below("Risks:", (f"{risk.level}: {risk.risk}. {risk.answer}" for risk in plan.risks))
     yield from _below("Depends on others:", iter(plan.external))
     yield from _below("Does not apply here:", iter(scope.not_applicable))
+
+
+def _encryption(scope: Scope) -> str:
+    relays = scope.plan.relays
+    return "encrypted, each with keys of its own" if relays.encrypt else f"NOT ENCRYPTED. The reason: {relays.reason}"
 
 
 def _here(scope: Scope) -> Iterator[PlannedMove]:

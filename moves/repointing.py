@@ -59,8 +59,7 @@ def _service_route(pointing: Pointing) -> Route:
 
 
 def _relays(world: World, repointed: frozenset[LinkKey]) -> frozenset[Forwarder]:
-    wanted = wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
-    return frozenset(relay for relay in wanted if relay.host in world.scope.hosts)
+    return wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
 
 
 def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from actions.aims import choose_aim
 from actions.asides import SetAside
-from actions.forwarders import Forwarder, plan_forwarders, wanted_forwarders
+from actions.forwarders import plan_forwarders, wanted_forwarders
 from actions.probe import MeasureOutage, StartProbe
+from actions.reconciling import refuse_outside
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
 from actions.targets import CreateTarget
 from actions.volumes import CopyVolumes, ProveVolumes
@@ -16,7 +17,7 @@ from checks.capacity import SpaceNeed, judge_space
 from checks.source import kept_name
 from engine.errors import CouldNotLookError
 from engine.model import Action, Fingerprint, Holds, Note
-from engine.scope import PlannedMove, Scope
+from engine.scope import PlannedMove
 from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
@@ -102,6 +103,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
     back = {**moved, move.service: move.source}
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, preflighting.dropped_mounts(world, move.service)
+    refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved))
     aim = None if dead else choose_aim(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
@@ -118,7 +120,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
         *([Under("return-probe", StartProbe(route, aim))] if aim else []),
         *([] if dead else [StopMoved(route, product.stop_grace_s, product.clean_exit_codes)]),
         *(() if discard else data),
-        SwitchBack(route, _relays_on(scope, back), _relays_on(scope, moved), scope.hosts),
+        SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route),
         _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: serving.judge_ready(world, move.service, move.source)),
         _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
@@ -127,11 +129,6 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
         *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
         *([] if dead else [RetireMoved(route, creating, copying, keep=discard)]),
     )
-
-
-def _relays_on(scope: Scope, where: dict[str, str]) -> frozenset[Forwarder]:
-    """Return the relays that are wanted on the hosts of this run: none on one that is dead."""
-    return frozenset(relay for relay in wanted_forwarders(scope, where) if relay.host in scope.hosts)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> Ask:

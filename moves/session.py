@@ -41,6 +41,7 @@ from moves.past import read_return
 from moves.performing import Moves
 from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
+from moves.relaying import with_relay_hosts
 from moves.repointed import REPOINT_STEPS, as_repointed, links_of, refuse_what_cannot_be, with_their_hosts
 from moves.repointed import UNDO_STEP as UNDO_REFERENCES
 from moves.rolling_back import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP, must_be_undone
@@ -145,12 +146,12 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         if options.apply or command == "rollback":
             gates.check(command)
         begun = as_repointed(as_begun(scope, journal), journal)
-        begun = with_their_hosts(begun, journal) if command == "repoint" else begun
+        begun = with_relay_hosts(with_their_hosts(begun, journal) if command == "repoint" else begun, journal)
         if command == "rollback" or options.undo:
             begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
         fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
         buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
-        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried))
+        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
@@ -213,7 +214,7 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates, scope = Gates(scope, journal, read_commit()), as_repointed(as_begun(scope, journal), journal)
+    gates, scope = Gates(scope, journal, read_commit()), with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal)
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         run = KeptRun(run_id, redactor)
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)

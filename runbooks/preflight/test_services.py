@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actions.forwarders import judge_relays_encrypted
 from checks.port_judgements import judge_ports_after_moves
 from checks.references import References, judge_links_declared
 from engine.saga import RunningMove
@@ -11,6 +12,7 @@ from engine.steps import Judge
 from moves import foreseeing, preflighting
 from moves.ahead import AskedAhead
 from moves.port_scanning import PortScan
+from moves.relaying import judge_relay_hosts
 from moves.world import World
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
@@ -95,6 +97,20 @@ def test_names_are_free(move: RunningMove, world: World, judge: Judge) -> None:
 def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> None:
     """Every application that depends on it can go on reaching it under the old name and port."""
     judge(preflighting.judge_links(world, move.service))
+
+
+@pytest.mark.step("relay-hosts")
+@pytest.mark.together
+def test_hosts_with_relays_answer(move: RunningMove, world: World, judge: Judge) -> None:
+    """Every host on which a relay will stand or come out is known here and answers."""
+    judge(judge_relay_hosts(world, move.service))
+
+
+@pytest.mark.step("relays-encrypted")
+@pytest.mark.severity("warning")
+def test_relays_are_encrypted(move: RunningMove, world: World, judge: Judge) -> None:
+    """What its relays carry crosses between hosts encrypted, and each end proves who it is."""
+    judge(judge_relays_encrypted(world.scope, move.service))
 
 
 @pytest.mark.step("links-declared")

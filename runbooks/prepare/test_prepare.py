@@ -21,7 +21,6 @@ def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) ->
 
 
 @pytest.mark.step("network-tried")
-@pytest.mark.target_hosts
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
     """The ports that others will need on it were reached from them, with a listener where nothing listens yet."""
     judge(try_with_listeners(session.world, machine, apply=session.options.apply))

@@ -14,10 +14,12 @@ from engine.verdict import Verdict
 from hosts.facts import HostFacts
 from hosts.surroundings import Surroundings
 from hosts.surroundings_parse import parse_firewall
-from moves.network import THROUGHPUT, TRIAL, measured_rates, proven_needs, try_with_listeners
+from moves.network import THROUGHPUT, TRIAL, list_needs, measured_rates, proven_needs, try_with_listeners
 from tests.unit.making_facts import FakeHost, make_host, make_socket
 from tests.unit.test_network import NEED, scope
 
+PORTS: Final = {need.host: need.port for need in list_needs(scope(), {"n8n": "wf005", "redis": "wf005"}) if need.to == "wf001" and need.port != 22}
+"""At which port of wf001 a relay from each of the others comes out."""
 STARTED: Final = {"sh -c wait": (0, "listening\n", ""), "docker run": (0, "c0ffee\n", "")}
 
 
@@ -28,9 +30,9 @@ class Hosts(dict[str, FakeHost]):
 
 
 def world(answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]) -> tuple[Any, Hosts, list[dict[str, Any]]]:
-    """Return redis on its way to wf001, where nothing listens on 6379; `answer` is how a try from each other host ends."""
-    rows = f"try\t192.0.2.11\t6379\t{answer}\n"
-    hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows, "")}) for name in ("wf002", "wf005")})
+    """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other host ends."""
+    rows = {name: f"try\t192.0.2.11\t{port}\t{answer}\n" for name, port in PORTS.items()}
+    hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")})
     hosts["wf001"] = FakeHost("wf001", {**STARTED, **answers})
     facts = target or make_host(listening=(make_socket(22),))
     records: list[dict[str, Any]] = []
@@ -48,14 +50,14 @@ def words(host: FakeHost) -> list[str]:
 
 
 def test_a_way_that_is_open_is_proven_and_recorded() -> None:
-    """Published as the service would be; every host that needs it connects; the record opens preflight's row."""
+    """Published as the relay would be; every host that needs it connects; the record opens preflight's row."""
     made, hosts, records = world("0\ttook 1.0 1.001")
     answer = try_with_listeners(made, "wf001", apply=True)
 
     assert answer.passed
     assert "a listener was reached on all 2 ways" in answer.text
     (run,) = [command for command in words(hosts["wf001"]) if command.startswith("docker run")]
-    assert "--detach --publish 6379:6379" in run
+    assert all(f"--publish {port}:{port}" in run for port in PORTS.values())
     assert "--label longshore.role=trial" in run
     assert {(record["kind"], record["host"]) for record in records} == {(TRIAL, "wf002"), (TRIAL, "wf005")}
 
@@ -77,12 +79,13 @@ def test_a_sample_tells_what_a_way_carries() -> None:
 
 def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
     """The host's own port 22 is open; what Docker publishes goes another way."""
-    rules = parse_firewall("# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport 6379 -j DROP\nCOMMIT\n")
+    port = PORTS["wf005"]
+    rules = parse_firewall(f"# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} -j DROP\nCOMMIT\n")
     made, _, records = world("124\t", make_host(listening=(make_socket(22),), around=Surroundings(host="wf001", firewall=rules)))
     answer = try_with_listeners(made, "wf001", apply=True)
 
     assert answer.verdict is Verdict.FAILED
-    assert "→ wf001:6379 filtered (wf001: -A DOCKER-USER -p tcp" in answer.text
+    assert any(f"→ wf001:{port} filtered (wf001: -A DOCKER-USER -p tcp" in line for line in answer.details)
     assert {record["outcome"] for record in records} == {"filtered"}
 
 
@@ -109,7 +112,7 @@ def test_the_listener_is_removed_whatever_happens(answers: dict[str, tuple[int, 
 def test_a_dry_run_says_what_it_would_do() -> None:
     """And starts nothing."""
     made, hosts, _ = world("0\t")
-    with pytest.raises(PlannedOnly, match="wf001: listen on 6379 for some seconds"):
+    with pytest.raises(PlannedOnly, match=f"wf001: listen on {min(PORTS.values())}, {max(PORTS.values())} for some seconds"):
         try_with_listeners(made, "wf001", apply=False)
 
     assert not hosts["wf001"].asked
@@ -117,7 +120,7 @@ def test_a_dry_run_says_what_it_would_do() -> None:
 
 def test_where_everything_listens_nothing_is_started() -> None:
     """The service is there already."""
-    made, hosts, _ = world("0\t", make_host(listening=(make_socket(22), make_socket(6379))))
+    made, hosts, _ = world("0\t", make_host(listening=(make_socket(22), *map(make_socket, PORTS.values()))))
 
     assert try_with_listeners(made, "wf001", apply=True).passed
     assert not hosts["wf001"].asked
