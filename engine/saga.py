@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from engine.errors import BuriedError, CouldNotLookError, LockLostError, LongshoreError, NeedsPersonError
-from engine.model import Action, Note
+from engine.model import Action, DurableNote, Note, Observing
 from engine.states import FORWARD, MoveState, Past, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
@@ -186,9 +186,17 @@ class RunningMove:
         late = "" if self.committed or action.effect is Effect.READ_ONLY else self.may_start(action, tuple(self._done))
         if late:
             return failed(f"not started: {late}")
-        note = self._notes.setdefault(action.key, {})
+        note = self._observed(action)
         self._record(
-            "intent", action, {"describe": action.describe(), "effect": action.effect.value, "estimate_s": action.estimate_s(), "note": note}
+            "intent",
+            action,
+            {
+                "describe": action.describe(),
+                "effect": action.effect.value,
+                "estimate_s": action.estimate_s(),
+                "commits": action.commits,
+                "note": dict(note),
+            },
         )
         started = time.monotonic()
         action.do(note)
@@ -206,6 +214,16 @@ class RunningMove:
             },
         )
         return judgement
+
+    def _observed(self, action: Action) -> Note:
+        """Return the action's note with all that its undo or a resume will need; what was observed first stays."""
+        before = self._notes.get(action.key, {})
+        seen = dict(before)
+        if isinstance(action, Observing):
+            action.observe(seen)
+        note = DurableNote({**seen, **before}, lambda note: self._record("note", action, {"note": note}))
+        self._notes[action.key] = note
+        return note
 
     def _ask(self, action: Action) -> Judgement:
         try:

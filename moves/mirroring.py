@@ -23,6 +23,7 @@ from engine.verdict import Effect
 MIRRORED: Final = frozenset(
     {
         "intent",
+        "note",
         "outcome",
         "undo_intent",
         "undo_outcome",
@@ -35,6 +36,8 @@ MIRRORED: Final = frozenset(
         "repoint_begun",
     }
 )
+SENT_FIRST: Final = frozenset({"intent", "note"})
+"""What is on disk on the hosts before the next change of one."""
 SENT_SOON: Final = frozenset({"undo_intent", "move_state"})
 LARGEST: Final = 1 << 20
 """A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to compare."""
@@ -73,7 +76,7 @@ class Mirror:
         hosts = self.hosts_of.get(record.service or "", ()) if kind in MIRRORED else ()
         for host in hosts:
             self._waiting.setdefault(host, []).append(line_of(record, self.about))
-        if kind == "intent" and record.body.get("effect") != Effect.READ_ONLY.value:
+        if kind in SENT_FIRST and record.body.get("effect") != Effect.READ_ONLY.value:
             self._send(hosts)
         elif kind in SENT_SOON:
             self._try_to_send([host for host in hosts if host not in self._silent])

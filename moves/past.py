@@ -15,7 +15,7 @@ AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
 """A move that needed a person is begun again only with `--again`, as a new attempt."""
 
 
-ATTEMPT: Final = ("move_state", "intent", "outcome", "undo_outcome")
+ATTEMPT: Final = ("move_state", "intent", "note", "outcome", "undo_outcome")
 """The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
 
 
@@ -88,8 +88,11 @@ class _Seen:
             self.done.pop(key, None)
             self.begun.discard(key)
             self.failed.discard(key)
+            self.notes.pop(key, None)  # what comes after it begins anew
         elif record.kind == "intent":
             self.begun.add(key)
+            self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == "note":
             self.notes[key] = dict(body.get("note") or {})
         elif record.kind == "outcome":
             self.begun.discard(key)

@@ -15,7 +15,7 @@ from actions.volumes import CopyVolumes, ProveVolumes
 from checks.capacity import SpaceNeed, judge_space
 from checks.source import kept_name
 from engine.errors import CouldNotLookError
-from engine.model import Action, Fingerprint, Holds, Note
+from engine.model import Action, Fingerprint, Holds, Note, Observing
 from engine.scope import PlannedMove, Scope
 from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
@@ -77,6 +77,11 @@ class Under:
     def estimate_s(self) -> float | None:
         """Return seconds."""
         return self.action.estimate_s()
+
+    def observe(self, note: Note) -> None:
+        """Look at what it will need, where it needs anything."""
+        if isinstance(self.action, Observing):
+            self.action.observe(note)
 
     def do(self, note: Note) -> None:
         """Do it."""

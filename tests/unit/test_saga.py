@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ActionError, BuriedError, CouldNotLookError, LockLostError, NeedsPersonError
-from engine.model import Note
+from engine.model import Note, keep
 from engine.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
 from engine.states import MoveState, Past, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
@@ -384,3 +384,45 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
     assert "served its purpose" in move.perform("probe").text
     assert move.perform("measure").passed
     assert world == []
+
+
+class Observed(Deed):
+    """An action whose undo needs what was there before it, and which finds more in the middle."""
+
+    def observe(self, note: Note) -> None:
+        """See what is there."""
+        note["policy"] = "no" if self.key in self.world else "always"
+
+    def do(self, note: Note) -> None:
+        """Change it, then find something."""
+        super().do(note)
+        note["created"] = "volume"
+        keep(note)
+        self.world.append("the next change")
+
+
+def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
+    """The intent holds all that was observed, and what is found in the middle is recorded before the next change."""
+    world: list[str] = []
+    move, diary = _move(Observed("disable", world), Deed("last", world))
+    notes: list[tuple[str, dict[str, Any], int]] = []
+    record = diary.record
+    diary.record = lambda kind, **given: (notes.append((kind, dict(given["body"].get("note") or {}), len(world))), record(kind, **given))  # type: ignore[method-assign,assignment,misc]
+
+    move.perform("disable")
+
+    told = [one for one in notes if one[0] in {"intent", "note", "outcome"}]
+    assert told[0] == ("intent", {"policy": "always"}, 0)
+    assert told[1] == ("note", {"policy": "always", "seen": "disable", "created": "volume"}, 1)
+    assert told[2][0] == "outcome"
+
+
+def test_what_was_observed_first_stays() -> None:
+    """A second start observes a host that the first one has changed already: what was there before the first change is kept."""
+    world = ["disable"]
+    past = Past(state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"}))
+    move, diary = _move(Observed("disable", world, answer=failed("not yet")), past=past)
+
+    move.perform("disable")
+
+    assert next(body["note"] for kind, _, body in diary.told if kind == "intent") == {"policy": "always"}
