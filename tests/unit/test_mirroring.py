@@ -11,6 +11,7 @@ import pytest
 
 from engine.errors import LockLostError, LongshoreError, UnreachableError
 from engine.journal import Journal
+from engine.patience import Patience
 from engine.record import hash_of
 from engine.secret import Redactor, Secret
 from moves.mirroring import LARGEST, Line, Mirror
@@ -53,7 +54,7 @@ def mirror(tmp_path: Path, hosts: Hosts) -> Mirror:
     redactor = Redactor()
     redactor.register(Secret("Tr0ub4dor-and-3"))
     run = Journal.open(tmp_path / "lab.sqlite", redactor=redactor).start_run(command="migrate")
-    return Mirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append)
+    return Mirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append, Patience(seconds=0.0))
 
 
 def test_an_intent_is_on_both_hosts_before_its_deed(mirror: Mirror, hosts: Hosts) -> None:
