@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from engine.errors import CouldNotLookError, JournalError, LockLostError, LongshoreError, TakenError
+from engine.errors import ActionError, CouldNotLookError, DeadlineError, JournalError, LockLostError, LongshoreError, TakenError, UnreachableError
 from engine.journal import Record, Run
 from engine.patience import Patience
 from engine.verdict import Effect
@@ -112,6 +112,9 @@ class Mirror:
     def _send_once(self, hosts: Iterable[str]) -> None:
         failed = self._attempt(hosts)
         for error in sorted(failed.values(), key=lambda one: not isinstance(one, LockLostError)):
+            answered = isinstance(error, CouldNotLookError) and not isinstance(error, UnreachableError | DeadlineError)
+            if answered:  # a full disk is seen: the action fails, and is undone
+                raise ActionError(str(error)) from None
             raise error
 
     def _try_to_send(self, hosts: Iterable[str]) -> None:

@@ -95,6 +95,16 @@ def test_every_end_of_a_step_has_its_verdict(pytester: pytest.Pytester, body: st
     assert result.ret == status
 
 
+@pytest.mark.parametrize(("body", "status"), [('judge(unknown("not measured"))', 0), ('judge(failed("not over"))', 1)])
+def test_what_could_not_be_measured_is_a_warning_only(pytester: pytest.Pytester, body: str, status: int) -> None:
+    """A lost measurement lets the run pass; one that shows a fault does not."""
+    step = _step("migrate", "changes_state", "measure-outage", body)
+
+    result = _run(pytester, step.replace("@pytest.mark.step", '@pytest.mark.severity("warning", unless_failed=True)\n@pytest.mark.step'))
+
+    assert result.ret == status
+
+
 def test_a_warning_does_not_close_the_gate(pytester: pytest.Pytester) -> None:
     """A FAILED warning is shown and the run still exits 0."""
     step = _step("preflight", "read_only", "clock", 'judge(failed("2 s off"))')

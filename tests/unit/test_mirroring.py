@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.errors import JournalError, LockLostError, LongshoreError, UnreachableError
+from engine.errors import ActionError, CouldNotLookError, JournalError, LockLostError, LongshoreError, UnreachableError
 from engine.journal import Journal
 from engine.patience import Patience
 from engine.record import hash_of
@@ -194,3 +194,15 @@ def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: Mirror, hos
 
     assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["intent"]
     assert hosts.tried.count("wf005") == 1
+
+
+def test_a_host_that_says_no_is_a_failure_that_was_seen(mirror: Mirror, hosts: Hosts) -> None:
+    """Its disk is full, say: the action fails at once and is undone; only a host without an answer is waited for."""
+    pauses: list[float] = []
+    mirror.patience = Patience(60.0, pauses.append, lambda: sum(pauses))
+    hosts.errors = {"wf001": CouldNotLookError("wf001: could not write audit.jsonl: No space left on device")}
+
+    with pytest.raises(ActionError, match="No space left"):
+        mirror.record("intent", service="redis", key="stop-source", body=DEED)
+
+    assert pauses == []
