@@ -350,7 +350,8 @@ class RunningMove:
         except BaseException as error:
             reason = str(error) or type(error).__name__
             self.on_change()
-            self._note_down("outcome", action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
+            if action.key in self._begun_here or self._known(action):
+                self._note_down("outcome", action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
 
@@ -377,8 +378,7 @@ class RunningMove:
     def _undo_attempt(self, reason: str) -> str:
         if self.committed:
             return f"{self.stages.serves}: nothing is undone after commit. Retry: {self.retry}"
-        if self.past.may_have_committed:
-            begun = ", ".join(sorted(self.past.committing))
+        if begun := ", ".join(action.key for action in self.recipe if action.key in self.past.committing):
             return f"{NOT_UNDONE}: {begun} was begun, so clients may be there already. {self._ways_on()}"
         if not self.stages.undoes:
             return f"To go on with it: {self.retry}"

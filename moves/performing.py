@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actions.references import UndoReferences
 from engine.model import Action
@@ -162,7 +162,7 @@ class Moves:
             stages=stages,
             on_change=self.world.forget_facts,
             kept=kept,
-            patience=self.patience,
+            patience=self.patience if stages.undoes else replace(self.patience, seconds=0.0),  # what was undone has been waited for
             where=self.where,
             tracks_state=False,
         )

@@ -784,3 +784,15 @@ def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
 
     assert move.perform("finish-undo").text == "The undo could not finish. To go on with it: nox -s rollback -- wiki --apply"
     assert world == ["finish-undo"]
+
+
+def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun() -> None:
+    """What committed is the move that is rolled back: the rollback has a commit of its own."""
+    world: list[str] = []
+    past = Past(state=MoveState.IN_PROGRESS, committing=frozenset({"commit"}))
+    move, _ = _move(Deed("stop-moved", world), Deed("set-aside", world, answer=failed("no room")), past=past)
+    move.stages = backward(MoveState.IN_PROGRESS)
+    move.perform("stop-moved")
+
+    assert "Undone (set-aside, stop-moved)" in move.perform("set-aside").text
+    assert move.state is MoveState.IN_PROGRESS
