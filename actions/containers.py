@@ -205,7 +205,7 @@ class KeepSource:
         if status not in STOPPED_STATES or policy != "no":
             return failed(
                 f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: stopped, no. "
-                f"Try: ssh {route.source} docker update --restart no {kept} && ssh {route.source} docker stop {kept}"
+                f"Look who started it, and whether clients use it, before you stop it: ssh {route.source} docker logs --since 1h {kept}"
             )
         return passed(f"{route.source}: {kept} is kept, stopped, restart policy no")
 

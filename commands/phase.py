@@ -5,17 +5,37 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from engine.errors import InputError
+from engine.errors import InputError, LongshoreError
 from engine.options import add_flags
+from engine.verdict import ExitCode
 
 BY_SERVICE: Final = ("rollback", "repoint")
 """Phases whose services are named as words."""
 ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Watch:
+    """Sees whether pytest or a hook of ours broke: pytest's own status for that, 3, says "refused, nothing was done" here."""
+
+    broke: bool = False
+    status: int | None = None
+    """The status of the run, once its steps have ended."""
+
+    def pytest_internalerror(self) -> None:
+        """Remember it."""
+        self.broke = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Remember how the steps ended: what closes connections afterwards may fail."""
+        self.status = int(session.exitstatus)
 
 
 def services_first(argv: list[str]) -> list[str]:
@@ -42,22 +62,30 @@ def run_phase(phase: str, argv: list[str]) -> int:
         argv = services_first(argv)
         if phase == "rollback" and "--service" not in argv:
             raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
-    return int(
-        pytest.main(
-            [
-                str(ROOT / "runbooks" / phase),
-                f"--rootdir={ROOT}",
-                f"--confcutdir={ROOT}",
-                "--import-mode=importlib",
-                "--no-header",
-                "--no-summary",
-                "-q",
-                "--tb=short",
-                "-p",
-                "no:cacheprovider",
-                "-o",
-                "filterwarnings=default",  # a warning of a library must not end a migration
-                *argv,
-            ]
-        )
-    )
+    watch = Watch()
+    try:
+        code = int(pytest.main(_pytest_argv(phase, argv), plugins=[watch]))
+    except LongshoreError as error:
+        if watch.status is None:
+            raise
+        print(f"{phase}: its steps have ended; closing it failed: {error}", file=sys.stderr)
+        return watch.status or ExitCode.INCOMPLETE
+    return int(ExitCode.NEEDS_PERSON if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
+
+
+def _pytest_argv(phase: str, argv: list[str]) -> list[str]:
+    return [
+        str(ROOT / "runbooks" / phase),
+        f"--rootdir={ROOT}",
+        f"--confcutdir={ROOT}",
+        "--import-mode=importlib",
+        "--no-header",
+        "--no-summary",
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "filterwarnings=default",  # a warning of a library must not end a migration
+        *argv,
+    ]

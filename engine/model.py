@@ -279,6 +279,28 @@ Note = dict[str, Any]
 """Facts that undo, verify or a resume will need; written to the journal: JSON-able, no secrets."""
 
 
+class DurableNote(dict[str, Any]):
+    """The note that the saga hands to an action: what it holds can be put on record in the middle of `do`."""
+
+    def __init__(self, note: Note, record: Callable[[Note], None]) -> None:
+        """Know how it is recorded."""
+        super().__init__(note)
+        self._record = record
+
+    def keep(self) -> None:
+        """Record what the note holds now."""
+        self._record(dict(self))
+
+
+def keep(note: Note) -> None:
+    """Have a note on record, in the journal and on the hosts, before the next change of a host; for facts found in the middle of `do`.
+
+    A plain dict, as a test hands over, has no record. Raises what keeps an action from going on, as the record of an intent does.
+    """
+    if isinstance(note, DurableNote):
+        note.keep()
+
+
 class Action(Protocol):
     """A deed that changes a host. All three methods are idempotent."""
 
@@ -307,7 +329,22 @@ class Action(Protocol):
         """Ask the hosts whether it is done; never changes anything."""
 
     def undo(self, note: Note) -> None:
-        """Put back what `do` changed; raise NeedsPersonError with the commands left when that can't be done."""
+        """Put back what `do` changed, by what the hosts show now; raise NeedsPersonError with the commands left when that can't be done.
+
+        The note of a run that was killed may be empty: the hosts decide, never the note alone.
+        """
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """An action whose undo, verify or resume needs facts that are gone once it has begun. Optional."""
+
+    def observe(self, note: Note) -> None:
+        """Look at the hosts and put into `note` what undo, verify or a resume will need; changes nothing.
+
+        Called before the intent is recorded, so that the record is complete before a host is changed. What an earlier run of
+        this attempt observed stays: the saga keeps the first value of each key. Raises CouldNotLookError when there is no answer.
+        """
 
 
 class Host(Protocol):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actions.references import UndoReferences
 from engine.model import Action
+from engine.patience import Patience
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
-from engine.states import REPOINTING, backward
+from engine.states import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, MoveState, Stages, backward
 from moves import repointing, rolling_back
 from moves.begun import record_begun
 from moves.past import ROLLBACK_STATES, read_past, read_return
 from moves.pointing import pointing_of
 from moves.pointing_questions import works
-from moves.recipe import REPEATABLE, SERVED_BY, prepare_recipe, recipe
+from moves.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SERVED_BY, prepare_recipe, recipe
 from moves.repointed import BEGUN, has_begun, past_of
 from moves.rolling_back import FinishUndo, must_be_undone, rollback_recipe
 from moves.serving import collect_logs, judge_done, judge_source_serves, judge_target_serves
@@ -29,6 +30,7 @@ class Moves:
 
     `deadline` is None when the operator gave a reason to work outside the window; `discard` leaves behind what was written
     on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
+    `where` are the flags of the commands that people are told; `patience` is how long a host without an answer is asked again.
     """
 
     world: World
@@ -39,6 +41,8 @@ class Moves:
     discard: bool = False
     undo: bool = False
     dead: frozenset[str] = frozenset()
+    where: str = ""
+    patience: Patience = field(default_factory=Patience)
     started: dict[str, RunningMove] = field(default_factory=dict)
 
     def __getitem__(self, service: str) -> RunningMove:
@@ -55,7 +59,11 @@ class Moves:
             return self._backward(move)
         if self.command == "repoint":
             return self._repoint(move)
-        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else ())
+        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else (), PREPARING, kept=PREPARED)
+
+    def standing(self) -> dict[str, MoveState]:
+        """Return where each move that this run has begun stands, from memory: the journal need not answer."""
+        return {service: move.state for service, move in self.started.items() if move.apply and move.tracks_state}
 
     def _forward(self, move: PlannedMove) -> RunningMove:
         """Return the move to its target, begun or not."""
@@ -69,6 +77,10 @@ class Moves:
             past=past,
             repeatable=REPEATABLE,
             served_by=SERVED_BY,
+            measures=MEASURES,
+            later=LATER,
+            patience=self.patience,
+            where=self.where,
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_source_serves(world, service),
@@ -87,8 +99,8 @@ class Moves:
         past = read_return(world.journal, service)
         if must_be_undone(past):
             forward = self._forward(move)
-            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state)
-            return self._untracked(move, (finish,))
+            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
+            return self._untracked(move, (finish,), UNDOING)
         running = RunningMove(
             service=service,
             recipe=rollback_recipe(world, move, past.attempt, discard=self.discard, dead=move.target in self.dead),
@@ -97,6 +109,9 @@ class Moves:
             past=past,
             repeatable=rolling_back.REPEATABLE,
             served_by=rolling_back.SERVED_BY,
+            measures=rolling_back.MEASURES,
+            patience=self.patience,
+            where=self.where,
             stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
@@ -117,6 +132,8 @@ class Moves:
             apply=self.apply,
             past=past,
             repeatable=repointing.REPEATABLE,
+            patience=self.patience,
+            where=self.where,
             stages=REPOINTING,
             on_change=world.forget_facts,
             prove_source=lambda: works(pointing),
@@ -126,7 +143,7 @@ class Moves:
         if self.undo:
             relays = repointing.release_of(pointing)
             putting = UndoReferences(pointing.references, relays, lambda: running.take_back("it was asked for"), lambda: works(pointing))
-            return self._untracked(move, (putting,))
+            return self._untracked(move, (putting,), UNDOING_REFERENCES)
         if self.deadline:
             deadline = self.deadline
             running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
@@ -135,10 +152,19 @@ class Moves:
             world.run.record(BEGUN, service=service, body={"links": links})
         return running
 
-    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...]) -> RunningMove:
+    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()) -> RunningMove:
         """Return actions that belong to a move but take it through no states of their own."""
         return RunningMove(
-            service=move.service, recipe=actions, journal=self.world.run, apply=self.apply, on_change=self.world.forget_facts, tracks_state=False
+            service=move.service,
+            recipe=actions,
+            journal=self.world.run,
+            apply=self.apply,
+            stages=stages,
+            on_change=self.world.forget_facts,
+            kept=kept,
+            patience=self.patience if stages.undoes else replace(self.patience, seconds=0.0),  # what was undone has been waited for
+            where=self.where,
+            tracks_state=False,
         )
 
     def _keep_deadline(self, running: RunningMove, deadline: Deadline) -> None:
