@@ -16,6 +16,7 @@ from engine.journal import Journal, Record
 from engine.scope import Scope
 from engine.states import MoveState
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
+from hosts.checkout import is_committed
 from moves.approving import judge_plan_approved
 from moves.past import read_past
 from moves.repointed import has_begun, in_the_way, links_to_rewrite, repoint_command
@@ -158,8 +159,11 @@ class Gates:
         return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
 
     def _tree_problems(self) -> list[str]:
-        changed = self.commit.endswith("+changes") and self.scope.environment.clean_tree
-        return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status"] if changed else []
+        if not self.scope.environment.clean_tree or is_committed(self.commit):
+            return []
+        if self.commit.endswith("+changes"):
+            return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status --ignored"]
+        return [f"checkout: git did not tell whether it is what was committed ({self.commit}). Expected: a clean checkout. Look: git status"]
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""
