@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
+from engine.admitted import refused_options
 from engine.errors import InputError, LongshoreError
 from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
@@ -138,6 +139,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BOOK not in config.stash:
         return
     problems = [problem for item in items for problem in _undeclared(item)]
+    problems += refused_options(config)
     writes = any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES)
     if writes or any(item.get_closest_marker("preflight") for item in items):
         problems += _breaks_order(config, writes=writes)

@@ -15,7 +15,9 @@ from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
 from engine.verdict import ExitCode
-from moves.gates import Gates
+from hosts.checkout import read_code_digest
+from moves.demanded import steps_of
+from moves.gates import Gates, preflight_problems
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 
@@ -27,15 +29,43 @@ class Past:
         self.now = datetime.now(UTC)
         self.journal = Journal.open(path / "state" / "p.sqlite", redactor=Redactor(), clock=lambda: self.now)
 
-    def preflight(self, scope: Scope, *services: str, command: str = "preflight", finished: bool = True, **row: Any) -> None:
-        """Record a run with one row per service and one of a host; `row` changes the services' rows."""
-        run = self.journal.start_run(command=command, environment="production", plan_digest=scope.digest)
+    def preflight(
+        self,
+        scope: Scope,
+        *services: str,
+        command: str = "preflight",
+        finished: bool = True,
+        without: tuple[str, ...] = (),
+        code: str | None = None,
+        **row: Any,
+    ) -> None:
+        """Record a run with a row of every step of its runbooks, and one more per service, which `row` changes."""
+        run = self.journal.start_run(
+            command=command,
+            environment="production",
+            plan_digest=scope.digest,
+            code=code or read_code_digest(),
+            apply=row.get("verdict") != "PLANNED",
+        )
         body = {"phase": command, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
-        run.record("step", key="ssh", body=body)
+        for step in steps_of(command):
+            if step.key not in without and step.about != "service":
+                for host in scope.hosts if step.about == "host" else (None,):
+                    run.record("step", key=step.key, body={**body, "host": host})
         for service in services:
+            for step in steps_of(command):
+                if step.key not in without and step.about == "service":
+                    run.record("step", service=service, key=step.key, body=body)
             run.record("step", service=service, key="volumes-fit", body={**body, **row})
         if finished:
             run.finish({"PASSED": 1}, ExitCode.OK)
+
+    def newest_run(self) -> Run:
+        """Return the run that wrote last, to go on with it."""
+        last = self.journal.records()[-1]
+        run = Run(self.journal, last.run_id, head=last.hash)
+        run.count = last.number
+        return run
 
     def state(self, service: str, state: MoveState) -> Run:
         """Record where a move stands."""
@@ -189,11 +219,9 @@ def test_a_preparation_that_was_repeated_opens_it_again(past: Past) -> None:
 
 def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
-    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)
-    row = {"phase": "preflight", "severity": "blocker", "text": "t"}
-    run.record("step", key="disk", body={**row, "verdict": "FAILED"})
-    for service in ("n8n", "redis"):
-        run.record("step", service=service, key="ok", body={**row, "verdict": "PASSED"})
+    past.preflight(scope_of(), "n8n", "redis", finished=False)
+    run = past.newest_run()
+    run.record("step", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"})
     run.finish({}, ExitCode.FAILED)
 
     assert "  n8n: preflight disk is FAILED: t" in refusal(past, scope_of())
@@ -214,7 +242,7 @@ def test_a_preflight_that_was_killed_opens_nothing(past: Past) -> None:
     past.preflight(scope_of(), "n8n", "redis", finished=False)
 
     assert "  redis: preflight of " in refusal(past, scope_of())
-    assert "was killed after 2 rows. Expected: one that ran to its end" in refusal(past, scope_of())
+    assert "rows. Expected: one that ran to its end" in refusal(past, scope_of())
 
 
 @pytest.mark.parametrize("state", [MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE])
@@ -321,3 +349,93 @@ def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
     past.preflight(scope, "redis")
     past.state("redis", MoveState.ROLLING_BACK)
     assert "nox -s rollback -- redis --apply" in Gates(scope, past.journal, "abc").state().text
+
+
+def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
+    """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
+    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=read_code_digest())
+    for service in ("n8n", "redis"):
+        body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
+        run.record("step", service=service, key="source-serves", body=body)
+    run.finish({"PASSED": 2}, ExitCode.OK)
+
+    said = refusal(past, scope_of())
+
+    assert "n8n: preflight of " in said
+    assert "has no row ssh-answers of wf005" in said
+
+
+@pytest.mark.parametrize("key", ["backup-present", "ssh-answers", "clock", "disk-after", "configuration-kept", "window-fits"])
+def test_each_step_of_the_runbooks_is_demanded(past: Past, key: str) -> None:
+    """Of the service, of its two hosts, of all together; also one that only warns."""
+    past.preflight(scope_of(), "n8n", "redis", without=(key,))
+
+    assert f"has no row {key}" in refusal(past, scope_of())
+
+
+def test_a_step_that_does_not_apply_is_not_demanded(past: Past) -> None:
+    """The run says so, with the reason, as the page does."""
+    past.preflight(scope_of(services=("redis",)), "redis", without=("backup-present",), finished=False)
+    run = past.newest_run()
+    run.record("not_applicable", body={"text": "redis: backup-present (it keeps nothing)"})
+    run.finish({}, ExitCode.OK)
+
+    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize("days_later", [0, 30, 399])
+def test_a_preflight_of_the_future_opens_nothing(past: Past, days_later: int) -> None:
+    """The clock was 400 days ahead and was set right: its age is negative, so it would never get old."""
+    past.now = datetime.now(UTC) + timedelta(days=400)
+    past.preflight(scope_of(), "redis")
+
+    said = preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC) + timedelta(days=days_later))
+
+    assert "Expected: not of the future; a clock was wrong" in said[0]
+
+
+def test_a_preflight_by_other_code_opens_nothing(past: Past) -> None:
+    """Other runbooks ask something else; where uncommitted code may run, it does not matter."""
+    past.preflight(scope_of(), "n8n", "redis", code="0" * 64)
+    assert "was made by other code (000000000000). Expected: " in refusal(past, scope_of())
+
+    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    past.preflight(rehearsal, "n8n", "redis", code="0" * 64)
+    assert refusal(past, rehearsal) == ""
+
+
+def test_a_preflight_that_was_killed_before_the_service_counts(past: Past) -> None:
+    """It was to look at it, and did not come so far: the one before is not the newest."""
+    past.preflight(scope_of(), "n8n", "redis")
+    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)
+    run.record("scope", body={"moves": [{"service": "redis"}]})
+
+    assert "redis: preflight of " in refusal(past, scope_of())
+    assert "was killed after 0 rows" in refusal(past, scope_of())
+
+
+def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None:
+    """A journal rebuilt from hosts' logs holds what a host said: it opens no gate."""
+    run = past.journal.start_run(command="adopt", environment="production", plan_digest=scope_of().digest)
+    run.record("step", service="redis", key="source-serves", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+    run.finish({}, ExitCode.OK)
+
+    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == ["redis: no preflight on record. Expected: one that PASSED"]
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_run_that_was_taken_out_of_the_journal_closes_the_gate(past: Past, position: int) -> None:
+    """The newest, which failed, or one before it: each run is chained to all that stood before, and the database knows how much there was."""
+    past.preflight(scope_of(), "redis")
+    past.preflight(scope_of(), "redis", verdict="FAILED")
+    if position == 0:
+        past.preflight(scope_of(), "redis")
+    run_id = past.journal.records(kind="run_started")[1].run_id
+    with past.journal.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM records WHERE run_id = ?", (run_id,))
+
+    assert "journal: " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+    if position == 0:  # also when somebody sets the number right
+        with past.journal.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE written SET records = (SELECT COUNT(*) FROM records)")
+        assert "what stood before the run of " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
