@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Final
 
 from engine.errors import RefusedError
@@ -18,8 +17,8 @@ from engine.phases import WRITING_PHASES
 from engine.scope import Scope
 from engine.states import MoveState
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
-from hosts.checkout import is_committed, read_code_digest
-from moves.approving import judge_plan_approved
+from hosts.checkout import is_committed
+from moves.approving import code_digest, judge_plan_approved
 from moves.demanded import missing_rows, told
 from moves.past import read_past
 from moves.repointed import has_begun, in_the_way, links_to_rewrite, repoint_command
@@ -136,7 +135,7 @@ class Gates:
         if not new:
             return self._of_new_moves("", lambda _: [])
         approvals = judge_plan_approved(self.scope, self.journal, new)
-        return _judged(approvals.problems, f"approved by {approvals.text()}")
+        return _judged(approvals.problems, f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab")
 
     def window(self) -> Judgement:
         """Judge whether it is time."""
@@ -147,14 +146,17 @@ class Gates:
 
     def _window_problems(self) -> list[str]:
         window, now = self.scope.window, self.clock()
-        if self._is_inside() or self.outside_window:
+        if self.outside_window or self._is_inside():
             return []
+        if window.status != "agreed":
+            return [f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so']
         what = "has not begun" if now < window.starts_at else "is over"
         at = now.astimezone(window.starts_at.tzinfo)
         return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
 
     def _is_inside(self) -> bool:
-        return self.scope.window.starts_at <= self.clock() < self.scope.window.ends_at
+        window = self.scope.window
+        return window.status == "agreed" and window.starts_at <= self.clock() < window.ends_at
 
     def _told_window(self) -> str:
         return f"{self.scope.window.starts_at:%Y-%m-%d %H:%M} to {self.scope.window.ends_at:%Y-%m-%d %H:%M %z}"
@@ -234,16 +236,10 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
         )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
-    if scope.environment.clean_tree and about.body.get("code") != _code():
+    if scope.environment.clean_tree and about.body.get("code") != code_digest():
         seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
-        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {_code()[:SHOWN_COMMIT]}, the code that runs now"
+        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest()[:SHOWN_COMMIT]}, the code that runs now"
     return ""
-
-
-@cache
-def _code() -> str:
-    """Return the digest of the code as this process found it."""
-    return read_code_digest()
 
 
 def _failed_preparation(service: str, journal: Journal) -> list[Record]:

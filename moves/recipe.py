@@ -44,17 +44,18 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     route, product = route_of(world, move, attempt), world.product(move.service)
     data = carriage_of(world, move, route)
     aim, dropped = choose_aim(world.scope, move.service, world.where()), preflighting.dropped_mounts(world, move.service)
+    approved = preflighting.approved_digest(world, move.service)
     return (
         questions.confirm_source(world, move),
         *([StartProbe(route, aim)] if aim else []),
-        RecordSource(route, dropped),
+        RecordSource(route, dropped, approved),
         *data.before,
         questions.fingerprint_source(world, move),
         *_hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         *data.after,
-        CreateTarget(route, dropped, addresses_of(world, move), move.ports),
+        CreateTarget(route, dropped, addresses_of(world, move), move.ports, approved),
         *_links(world, move, route),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),

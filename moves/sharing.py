@@ -18,7 +18,7 @@ from engine.product import VERSION
 from engine.scope import Scope
 from engine.shards import Shard, Split
 from engine.waiver import Waivers
-from hosts.checkout import read_code_digest
+from moves.approving import code_digest
 from moves.demanded import keys_of
 from moves.port_scanning import scanned_hosts
 
@@ -93,7 +93,7 @@ def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options
         "operator": f"{getpass.getuser()}@{socket.gethostname()}",
         "version": VERSION,
         "commit": commit,
-        "code": read_code_digest(),
+        "code": code_digest(),
         "steps": keys_of(command) if command in PHASES else [],
         "argv": list(options.argv),
         "apply": options.apply,

@@ -15,7 +15,7 @@ from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
 from engine.verdict import ExitCode
-from hosts.checkout import read_code_digest
+from moves.approving import code_digest
 from moves.demanded import steps_of
 from moves.gates import Gates, preflight_problems
 from tests.unit.making_files import make_environment, make_inventory, make_plan
@@ -44,7 +44,7 @@ class Past:
             command=command,
             environment="production",
             plan_digest=scope.digest,
-            code=code or read_code_digest(),
+            code=code or code_digest(),
             apply=row.get("verdict") != "PLANNED",
         )
         body = {"phase": command, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
@@ -80,7 +80,13 @@ def past(tmp_path: Path) -> Past:
     return Past(tmp_path)
 
 
-OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC"})
+@pytest.fixture(autouse=True)
+def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a plan that asks nobody do here, as in the lab; who must sign is the subject of test_approving.py."""
+    monkeypatch.setattr("moves.approving.LAB", "production")
+
+
+OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
 NOBODY: Final = ("approvals", [])
 
 
@@ -295,7 +301,8 @@ def test_outside_the_window_nothing_begins(past: Past, hours: tuple[int, int], w
     """Too early and too late are refused with the window; a reason opens it and stands in the evidence."""
     now = datetime.now(UTC)
     start, end = (now + timedelta(hours=hour) for hour in hours)
-    scope = scope_of(make_environment(("window", {"starts_at": start.isoformat(), "ends_at": end.isoformat(), "time_zone": "UTC"})))
+    window = {"starts_at": start.isoformat(), "ends_at": end.isoformat(), "time_zone": "UTC", "status": "agreed"}
+    scope = scope_of(make_environment(("window", window)))
     past.preflight(scope, "n8n", "redis")
 
     said = refusal(past, scope)
@@ -353,7 +360,7 @@ def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
 
 def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
     """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
-    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=read_code_digest())
+    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())
     for service in ("n8n", "redis"):
         body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
         run.record("step", service=service, key="source-serves", body=body)
@@ -439,3 +446,12 @@ def test_a_run_that_was_taken_out_of_the_journal_closes_the_gate(past: Past, pos
         with past.journal.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE written SET records = (SELECT COUNT(*) FROM records)")
         assert "what stood before the run of " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+
+
+def test_a_window_that_is_only_proposed_opens_nothing(past: Past) -> None:
+    """It is open by the clock, and nobody agreed to it: only the operator's reason opens it, as outside the window."""
+    scope = scope_of(make_environment(("window", {**OPEN[1], "status": "proposed"})))
+    past.preflight(scope, "n8n", "redis")
+
+    assert 'is only proposed. Expected: status "agreed"' in refusal(past, scope)
+    assert refusal(past, scope, outside_window="agreed by phone, the file follows") == ""

@@ -25,7 +25,7 @@ from engine.secret import Redactor
 from engine.shards import TOGETHER, Shard, Split, read_shard, refuse_shard
 from engine.steps import Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
-from hosts.checkout import read_code_digest
+from moves.approving import code_digest
 from moves.demanded import steps_of
 from moves.gates import preflight_problems
 from moves.sharing import share_of
@@ -341,7 +341,7 @@ def test_a_cut_tail_of_a_shard_shows(journal: Journal) -> None:
 def test_the_gate_opens_only_for_a_whole_run(journal: Journal) -> None:
     """Migrate names the shard that is missing, and opens when it has ended."""
     scope = build_scope(make_inventory(), make_plan(), make_environment())
-    runs = [join(journal, number, 2, plan_digest=scope.digest, code=read_code_digest()) for number in (1, 2)]
+    runs = [join(journal, number, 2, plan_digest=scope.digest, code=code_digest()) for number in (1, 2)]
     for step in steps_of("preflight"):
         for host in ("wf001", "wf005") if step.about == "host" else (None,):
             look(runs[0], host, service="redis" if step.about == "service" else None, key=step.key)
