@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
             )
         journal = _fresh(options, scope)
         run = _start(journal, options, scope)
-        adopt(run, logs)
+        adopt(run, logs, scope)
         uncertain = list(uncertainties(journal, scope, logs))
         run.record("adopted", body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
         run.finish({}, ExitCode.OK)
