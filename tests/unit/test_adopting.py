@@ -182,7 +182,8 @@ def begin_with(night: Night, scope: Scope, **service: Any) -> None:
     """Record the begin of the redis move, with another entry than that of the files."""
     move = next(move for move in scope.moves if move.service == "redis").model_dump(mode="json", by_alias=True)
     entry = scope.services["redis"].model_dump(mode="json", by_alias=True)
-    night.record("begun_with", move={**move, "strategy": "stop_copy"}, service={**entry, **service})
+    body = {"move": {**move, "strategy": "stop_copy"}, "service": {**entry, **service}}
+    night.mirror.record("begun_with", service="redis", body=body)
     night.record("move_state", state="in_progress")
     night.mirror.close()
 
