@@ -20,6 +20,7 @@ from engine.spread import WorkerBook
 from engine.spreading import ByHost, is_spread, is_worker
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
+from engine.visible import visible
 from engine.waiver import Waivers
 
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
@@ -115,7 +116,7 @@ class Gathering:
         book.add(row)
         report.outcome = SHOWN_AS.get(row.judgement.verdict, "skipped")  # type: ignore[assignment]
         if row.judgement.verdict is Verdict.WAIVED:
-            report.longrepr = _shown(item, book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}"), Verdict.WAIVED)
+            report.longrepr = _shown(item, visible(book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}")), Verdict.WAIVED)
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if isinstance(book, WorkerBook):
         report.longshore = book.hand_over()  # type: ignore[attr-defined]
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
-    text = book.redact(f"{judgement.verdict.value}: {judgement.text}")
+    text = visible(book.redact(f"{judgement.verdict.value}: {judgement.text}"))
     report.longrepr = None if report.outcome == "passed" else _shown(item, text, judgement.verdict)
     report.sections = []
     return report
@@ -268,7 +269,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 def _without_secrets(report: Report, book: Book) -> Report:
     """Return a report of what is no step's end (a fixture's teardown, a module): its traceback passes the redactor, captured text goes."""
     if report.longrepr and report.failed:
-        report.longrepr = book.redact(str(report.longrepr))
+        report.longrepr = visible(book.redact(str(report.longrepr)))
     report.sections = []
     return report
 
