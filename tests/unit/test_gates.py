@@ -16,9 +16,9 @@ from engine.secret import Redactor
 from engine.states import MoveState
 from engine.verdict import ExitCode
 from moves.approving import code_digest
-from moves.demanded import steps_of
 from moves.gates import Gates, preflight_problems
 from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.unit.making_preflight import record_rows
 
 
 class Past:
@@ -48,14 +48,8 @@ class Past:
             apply=row.get("verdict") != "PLANNED",
         )
         body = {"phase": command, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
-        for step in steps_of(command):
-            if step.key not in without and step.about != "service":
-                for host in scope.hosts if step.about == "host" else (None,):
-                    run.record("step", key=step.key, body={**body, "host": host})
+        record_rows(run, scope, services, command, without)
         for service in services:
-            for step in steps_of(command):
-                if step.key not in without and step.about == "service":
-                    run.record("step", service=service, key=step.key, body=body)
             run.record("step", service=service, key="volumes-fit", body={**body, **row})
         if finished:
             run.finish({"PASSED": 1}, ExitCode.OK)
