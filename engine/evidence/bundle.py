@@ -50,11 +50,13 @@ def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer |
         files = {
             **draw(page, records),
             RECORDS: "".join(map(line_of, records)),
-            OTHERS: others_text(journal, records, page.since.run_id if page.since else None, page.altered[len(chain_problems(records)) :]),
             **_plan_files(journal, records),
             **{name: text for record in records for name, text in signed_files(record)},
         }
-        _refuse_changed(folder, tuple(files))
+        others = others_text(journal, records, page.since.run_id if page.since else None, page.altered[len(chain_problems(records)) :])
+        files |= {OTHERS: others} if others else {}
+        _refuse_changed(folder, (*files, OTHERS))
+        (folder / OTHERS).unlink(missing_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
         seal(folder, signer, whole=None if page.altered else True)

@@ -39,7 +39,7 @@ def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
     """Yield the parts of the plan that are missing; one that held what looks like a secret was never kept, and is named by the run."""
     plan = next((record.body for record in records if record.kind == "plan"), None)
     if plan is None:
-        if records[0].body.get("command") in GUARDED:
+        if records[0].body.get("command") in GUARDED and records[0].body.get("environment") != LAB:
             yield f"{RECORDS}: names no plan. Expected: the digests of the plan's files, with which the run was made"
         return
     for name in plan.get("parts") or {}:

@@ -26,7 +26,7 @@ from engine.evidence.sums import sum_problems
 from engine.journal import Record, chain_problems
 from engine.product import NAME
 
-DRAWN: Final = (RECORDS, OTHERS, STATEMENT, JUNIT, PAGE, SUMMARY)
+DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE, SUMMARY)
 
 
 @dataclass

@@ -38,7 +38,7 @@ def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) ->
     folder = write_evidence(night.journal, night.run.id, tmp_path / "reports" / "lab" / "one").folder
 
     lines = [line.split("  ") for line in (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()]
-    assert [name for _, name in lines] == ["evidence.json", "journal.jsonl", "junit.xml", "others.jsonl", "report.html", "summary.md"]
+    assert [name for _, name in lines] == ["evidence.json", "journal.jsonl", "junit.xml", "report.html", "summary.md"]
     assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for digest, name in lines)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}

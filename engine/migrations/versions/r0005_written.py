@@ -11,6 +11,7 @@ down_revision = "0004"
 
 def upgrade() -> None:
     """Add the table, its one row counted from what is there."""
+    op.execute("DROP TABLE IF EXISTS written")
     op.create_table(
         "written",
         sa.Column("one", sa.Integer, primary_key=True),
