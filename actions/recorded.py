@@ -12,15 +12,18 @@ from typing import Any, Final
 
 from actions.route import Route, inspect_container, run_checked
 from actions.specification import notes_of, specification_of
+from checks.configuration import configuration_digest
 from engine.errors import ActionError, CouldNotLookError
 from engine.model import Note
 from engine.product import HOST_STATE_DIR
 from engine.verdict import Effect, Judgement, failed, passed
+from hosts.facts_parse import parse_container
 from hosts.fleet import Fleet
 from hosts.whole import taking
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/specifications"
 READ_S: Final = 20.0
+SHOWN: Final = 12
 
 SAVE: Final = """\
 set -eu; umask 077
@@ -98,12 +101,24 @@ def need_recorded(route: Route) -> Recorded:
     return recorded
 
 
+def refuse_other_configuration(host: str, inspect: Mapping[str, Any], approved: str) -> None:
+    """Raise ActionError for a container that is not configured as people approved it; `approved` is "" where nothing is known of it."""
+    digest = configuration_digest(parse_container(host, inspect)) if approved else ""
+    if digest != approved:
+        name = str(inspect.get("Name") or "").lstrip("/")
+        raise ActionError(
+            f"{host}: {name} is configured as {digest[:SHOWN]}. Expected: {approved[:SHOWN]}, as preflight saw it and people approved it. "
+            f"Look: ssh {host} docker inspect {name}; then preflight and approve it as it is now"
+        )
+
+
 @dataclass(frozen=True)
 class RecordSource:
-    """Save the container's full inspect answer and its recreation on the source host, once per attempt."""
+    """Save the container's full inspect answer and its recreation on the source host, once per attempt; `approved` is the signed digest."""
 
     route: Route
     dropped: Collection[str] = ()
+    approved: str = ""
     key: str = field(default="record-source", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -125,6 +140,7 @@ class RecordSource:
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
             raise ActionError(f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a")
+        refuse_other_configuration(route.source, inspect, self.approved)
         note["container_id"] = inspect["Id"]
         note["left_behind"] = notes_of(inspect)
         route.audit(route.source, self.key, self.describe())

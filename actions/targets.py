@@ -9,7 +9,7 @@ from typing import Any
 
 from actions.containers import STOPPED_STATES, need_container
 from actions.images import apply_tag
-from actions.recorded import need_recorded
+from actions.recorded import need_recorded, refuse_other_configuration
 from actions.route import Route, docker_api, inspect_container
 from actions.specification import Specification, specification_of
 from checks.fidelity import judge_fidelity
@@ -22,7 +22,10 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 @dataclass(frozen=True)
 class CreateTarget:
-    """Create the container on the target from what record-source saved, with restart policy `no` until commit."""
+    """Create the container on the target from what record-source saved, with restart policy `no` until commit.
+
+    `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed meanwhile.
+    """
 
     route: Route
     dropped: Collection[str] = ()
@@ -30,6 +33,7 @@ class CreateTarget:
     ports: Mapping[str, int] = field(default_factory=dict)
     mounts_there: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     """Asked first: the engine makes an empty place where a mount is missing."""
+    approved: str = ""
     key: str = field(default="create-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -48,6 +52,7 @@ class CreateTarget:
         """Create networks, re-apply the tag, create the container, connect it."""
         route = self.route
         recorded = need_recorded(route)
+        refuse_other_configuration(route.source, recorded.inspect, self.approved)
         body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports)
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
         existing = self._existing()

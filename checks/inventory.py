@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from checks.configuration import asked_mounts
 from engine.inventory import ServiceEntry
 from engine.model import ContainerFacts
 from engine.verdict import Judgement, failed, passed
@@ -18,6 +19,7 @@ def judge_container_as_declared(entry: ServiceEntry, container: ContainerFacts) 
         *_sets("mounts", _declared_mounts(entry), _seen_mounts(container)),
         *_sets("ports", _declared_ports(entry), _seen_ports(container)),
         *_sets("networks", set(entry.networks), set(container.networks)),
+        *_asked(entry, container),
     ]
     where = f"{container.host}: {container.name}"
     if differences:
@@ -47,6 +49,20 @@ def _seen_mounts(container: ContainerFacts) -> set[str]:
     seen = {f"{mount.kind} {mount.source} → {mount.destination}".replace("  ", " ") for mount in container.mounts}
     tmpfs = (container.raw.get("HostConfig") or {}).get("Tmpfs") or {}
     return seen | {f"tmpfs → {path}" for path in tmpfs}
+
+
+def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
+    """Return the mounts that its configuration asks for and the inventory does not declare, whatever the engine lists as mounted."""
+    declared = {(mount.at, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
+    asked = [one for one in asked_mounts(container.raw.get("HostConfig") or {}) if one[0] != "tmpfs"]
+    return [
+        f"mounts: {kind} {source} → {at} is asked for, and not declared" for kind, source, at, _ in asked if not _is_declared(at, source, declared)
+    ]
+
+
+def _is_declared(at: str, source: str, declared: Collection[tuple[str, str]]) -> bool:
+    """Return whether a mount is declared; one without a source of its own is an anonymous volume, declared by where it is."""
+    return (at, source) in declared or (source in {"", at} and at in {place for place, _ in declared})
 
 
 def _declared_ports(entry: ServiceEntry) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
+from engine.console import open_screen
 from engine.errors import CouldNotLookError, InputError
 from engine.journal import Journal, Run
 from engine.options import LAB, Options, add_flags, read_options
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
-    scope, console = load_scope(options), Console(highlight=False, soft_wrap=True)
+    scope, console = load_scope(options), open_screen(soft_wrap=True)
     with open_hosts(scope.hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         logs = read_logs(options.environment, _lines(fleet))
         if parsed.compare:
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
             )
         journal = _fresh(options, scope)
         run = _start(journal, options, scope)
-        adopt(run, logs)
+        adopt(run, logs, scope)
         uncertain = list(uncertainties(journal, scope, logs))
         run.record("adopted", body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
         run.finish({}, ExitCode.OK)

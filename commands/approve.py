@@ -15,7 +15,7 @@ from engine.journal import Journal
 from engine.options import LAB, add_flags, read_options
 from engine.scope import Scope
 from engine.secret import Redactor
-from moves.approving import judge_plan_approved, sign_approval, subject_of
+from moves.approving import judge_plan_approved, privileges_seen, sign_approval, subject_of
 from moves.gates import preflight_problems
 from moves.opening import open_journal
 from moves.rendering import render_plan
@@ -34,14 +34,15 @@ def main(argv: list[str]) -> int:
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
     journal = open_journal(options, Redactor(), scope)
-    print(render_plan(scope))
+    seen = {move.service: privileges_seen(journal, move.service) for move in scope.plan.moves}
+    print(render_plan(scope, seen))
     signers = _signers(scope, parsed.person, parsed.role, parsed.key)
     services = [move.service for move in scope.moves]
     _refuse_unseen(scope, journal, services)
     subject = subject_of(scope, journal, [*services, *_seen_before(scope, journal, services)])
     for person, role, key in signers:
         statement = Statement(subject, role, person, datetime.now(UTC))
-        print(f"signed: {sign_approval(scope, statement, render_plan(scope), key)} ({person}, {role})")
+        print(f"signed: {sign_approval(scope, statement, render_plan(scope, seen), key)} ({person}, {role})")
     found = judge_plan_approved(scope, journal, services)
     print(f"digest: {subject.digest}")
     print("\n".join(found.problems) if found.problems else f"approved by {found.text()}. Next: nox -s migrate -- {_where(scope)} --apply")

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
+from engine.console import open_screen
 from engine.errors import InputError
 from engine.journal import Journal
 from engine.options import add_flags, read_options
@@ -70,7 +70,7 @@ def _all(scope: Scope, journal: Journal | None) -> int:
             waits += found.attestation is None
             told = found.attestation.told() if found.attestation else "; ".join(found.void) or "nobody yet"
         table.add_row(one.step.step, one.service or "all", told)
-    Console(highlight=False).print(table)
+    open_screen().print(table)
     return ExitCode.INCOMPLETE if waits else ExitCode.OK
 
 

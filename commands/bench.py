@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader
-from rich.console import Console
 from rich.table import Table
 
 from bench import copies, fleets, manifest, outages, preflight, relays, replicas
@@ -17,6 +16,7 @@ from bench.lab import demo_13_warm, demo_warm, forwarder, lab_reset, lab_up
 from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
+from engine.console import open_screen
 from engine.errors import InputError
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     unknown = [name for name in argv if name not in ROWS]
     if unknown:
         raise InputError(f"bench row {', '.join(unknown)}: not known; known: {', '.join(ROWS)}")
-    console = Console(highlight=False)
+    console = open_screen()
     rows = []
     for name in argv or list(ROWS):
         console.print(f"measuring {name} …")

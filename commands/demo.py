@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import lab
+from engine.console import open_screen
 from engine.errors import LongshoreError
 from engine.journal import Record
 from engine.options import read_options
@@ -31,7 +32,7 @@ PHASES = (
 
 def main(argv: list[str]) -> int:
     """Raise the lab as new, run every phase, and print where the evidence is and each service's outage."""
-    console = Console(highlight=False)
+    console = open_screen()
     started = time.monotonic()
     given, argv = _given_choice(argv)
     console.rule("lab: three Docker hosts, the services on wf005")

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table as Drawn
 
 from checks.references import References, merge_references, read_references
+from engine.console import open_screen
 from engine.errors import CouldNotLookError
 from engine.evidence.figure import figure_of, svg_of
 from engine.options import add_flags, read_options
@@ -77,7 +77,7 @@ def _text(found: References, where: dict[str, str], *, dot: bool, as_json: bool)
     drawn = Drawn(*table.columns, title=table.title)
     for row in table.rows:
         drawn.add_row(*row)
-    console = Console(highlight=False, markup=False)
+    console = open_screen()
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()

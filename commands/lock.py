@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 
+from engine.console import open_screen
 from engine.errors import CouldNotLookError, InputError
 from engine.options import add_flags, read_options
 from engine.verdict import ExitCode
@@ -39,5 +39,5 @@ def main(argv: list[str]) -> int:
                 table.add_row(name, f"could not look: {error}", "")
                 continue
             table.add_row(name, holder.text() if holder else "nobody", holder.token if holder else "")
-    Console(highlight=False).print(table)
+    open_screen().print(table)
     return ExitCode.INCOMPLETE if unseen else ExitCode.OK

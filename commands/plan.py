@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
 from rich.table import Table
 
+from engine.console import open_screen
 from engine.options import add_flags, read_options
 from moves.session import load_scope
 
@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     scope = load_scope(read_options(lambda name: getattr(parsed, name), argv))
-    plan, console = scope.plan, Console(highlight=False)
-    console.print(f"[bold]{plan.title}[/bold] (environment {scope.environment.environment})")
+    plan, console = scope.plan, open_screen()
+    console.print(f"{plan.title} (environment {scope.environment.environment})", style="bold")
     console.print(f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}")
     console.print("approvals: " + ", ".join(f"{approval.count} × {approval.role}" for approval in plan.approvals))
     table = Table("#", "service", "wave", "from", "to", "strategy", "hold", "who depends on it here")

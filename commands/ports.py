@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table as Drawn
 
 from checks.compose_search import scan_paths
 from checks.port_report import PortReport, as_json, report_of
 from checks.port_tables import tables_of
+from engine.console import open_screen
 from engine.errors import InputError
 from engine.files import load_files
 from engine.options import Options, add_flags, read_options
@@ -66,7 +66,7 @@ def show(report: PortReport, *, json_wanted: bool) -> None:
     if json_wanted:
         print(json.dumps(as_json(report), indent=1))
         return
-    console = Console(highlight=False)
+    console = open_screen()
     for table in tables_of(report):
         console.print(draw(table))
 

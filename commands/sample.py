@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table as Drawn
 
+from engine.console import open_screen
 from engine.errors import InputError
 from engine.journal import Journal
 from engine.options import add_flags, read_options
@@ -75,5 +75,5 @@ def _show(journal: Journal | None) -> int:
     drawn = Drawn(*table.columns, title=table.title)
     for row in table.rows:
         drawn.add_row(*row)
-    Console(highlight=False).print(drawn)
+    open_screen().print(drawn)
     return ExitCode.OK

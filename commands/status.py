@@ -11,7 +11,9 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from engine.console import open_screen
 from engine.journal import Journal
 from engine.options import Options, add_flags, read_options
 from engine.scope import Scope
@@ -43,7 +45,7 @@ def main(argv: list[str]) -> int:
     if parsed.json:
         print(json.dumps(as_json(options, journal, scope, standing), indent=1))
     else:
-        draw(Console(highlight=False, soft_wrap=True), scope, standing, now)
+        draw(open_screen(soft_wrap=True), scope, standing, now)
     return ExitCode.OK
 
 
@@ -59,7 +61,7 @@ def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> N
     table = Table("service", "from → to", "state", "try", "since (UTC)", "last step", "by", "outage")
     for move in standing.moves:
         table.add_row(*_cells(move))
-    Console(highlight=False).print(table)
+    open_screen().print(table)
     references = (f"reference: {text}" for text in standing.references)
     for line in (*_run_lines(standing, now), *(f"hosts: {lock}" for lock in standing.locks), *references):
         console.print(line)
@@ -67,10 +69,10 @@ def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> N
         console.print(f"next for {move.service}: {move.next}")
 
 
-def _cells(move: MoveStanding) -> Iterator[str]:
+def _cells(move: MoveStanding) -> Iterator[str | Text]:
     yield from (move.service, f"{move.source} → {move.target}")
     colour = COLOURS.get(move.state, "default")
-    yield f"[{colour}]{move.state.replace('_', ' ')}[/{colour}]"
+    yield Text(move.state.replace("_", " "), style=colour)
     yield from (str(move.attempt), (move.since or "–")[:19].replace("T", " "), move.last_step or "–", move.by or "–")
     yield f"{move.outage_s:.1f} s" if move.outage_s is not None else "–"
 

@@ -1,6 +1,7 @@
 """Check a run's folder, or a bundle of it, offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
 
-Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then.
+Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then; with 2 when something could not be
+compared, such as a page that another version drew.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def main(argv: list[str]) -> int:
     allowed: Path | None = parsed.allowed_signers
     if allowed is not None and not allowed.is_file():
         raise InputError(f"{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md")
-    wrong = [place for place in parsed.run if not _is_whole(place, SignatureCheck(allowed))]
-    return ExitCode.FAILED if wrong else ExitCode.OK
+    codes = [_judged(place, SignatureCheck(allowed)) for place in parsed.run]
+    return next((code for code in (ExitCode.FAILED, ExitCode.INCOMPLETE) if code in codes), ExitCode.OK)
 
 
 def read_sealed(place: Path) -> Sealed:
@@ -36,12 +37,15 @@ def read_sealed(place: Path) -> Sealed:
     return read_folder(place) if place.is_dir() else read_archive(place)
 
 
-def _is_whole(place: Path, signatures: SignatureCheck) -> bool:
+def _judged(place: Path, signatures: SignatureCheck) -> ExitCode:
     found = verify(read_sealed(place), signatures)
     for note in found.notes:
         print(visible(f"{place}: {note}"))
     for problem in found.problems:
         print(visible(f"WRONG {place}: {problem}"), file=sys.stderr)
-    count = len(found.problems)
-    print(f"{place}: {f'{count} found wrong: do not rely on it' if count else 'nothing was changed since it was sealed'}")
-    return not count
+    for line in found.not_compared:
+        print(visible(f"NOT COMPARED {place}: {line}"), file=sys.stderr)
+    count, left = len(found.problems), len(found.not_compared)
+    good = f"{left} not compared: see above" if left else "nothing was changed since it was sealed"
+    print(visible(f"{place}: {f'{count} found wrong: do not rely on it' if count else good}"))
+    return ExitCode.FAILED if count else ExitCode.INCOMPLETE if left else ExitCode.OK

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from engine.console import open_screen
 from engine.errors import InputError
 from engine.options import add_flags, read_options
 from engine.scope import Scope
@@ -46,5 +46,5 @@ def _show(scope: Scope, waivers: list[Waiver]) -> int:
         lacking += bool(problem)
         about = one.service or one.host or "all"
         table.add_row(one.step, about, one.reason, one.risk, f"{one.approver} ({one.role})", f"{one.expires_at:%Y-%m-%d %H:%M %z}", problem or "good")
-    Console(highlight=False).print(table)
+    open_screen().print(table)
     return ExitCode.INCOMPLETE if lacking else ExitCode.OK

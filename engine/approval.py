@@ -7,7 +7,7 @@ later change of what matters voids the approval and says which part changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -23,16 +23,22 @@ NAMESPACE: Final = f"{NAME}-approval"
 
 PART: Final = "part "
 CONTAINER: Final = "container "
+TOOLBOX: Final = "toolbox "
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What an approval is about: an environment, the digest of all, of each part, and of each source container."""
+    """What an approval is about: an environment, the digest of all, of each part, of each source container, of the code that runs.
+
+    `code` is "" where uncommitted code may run; `toolboxes` holds the id of the toolbox image by host.
+    """
 
     environment: str
     digest: str
     parts: Mapping[str, str]
     containers: Mapping[str, str]
+    code: str = ""
+    toolboxes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Statement:
             "digest": subject.digest,
             **{PART + name: digest for name, digest in sorted(subject.parts.items())},
             **{CONTAINER + name: digest for name, digest in sorted(subject.containers.items())},
+            **{TOOLBOX + name: image for name, image in sorted(subject.toolboxes.items())},
+            "code": subject.code,
             "role": self.role,
             "person": self.person,
             "signed at": self.signed_at.isoformat(timespec="seconds"),
@@ -64,7 +72,9 @@ def parse_statement(text: str, where: str) -> Statement:
     """Return what a text of `Statement.text` says; raises InputError naming `where`."""
     fields = read_statement(text, FORMAT, where, "approve")
     try:
-        subject = Subject(fields["environment"], fields["digest"], _below(fields, PART), _below(fields, CONTAINER))
+        code = fields.get("code", "").removeprefix("-")
+        containers, toolboxes = _below(fields, CONTAINER), _below(fields, TOOLBOX)
+        subject = Subject(fields["environment"], fields["digest"], _below(fields, PART), containers, code, toolboxes)
         return Statement(subject, fields["role"], fields["person"], datetime.fromisoformat(fields["signed at"]))
     except (KeyError, ValueError) as error:
         raise InputError(f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: nox -s approve") from error
@@ -95,8 +105,8 @@ class Approvals:
         return ", ".join(f"{one.person} ({one.role}, {one.signed_at:%Y-%m-%d %H:%M} UTC by the signer's clock)" for one in self.valid)
 
 
-def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject) -> Approvals:
-    """Judge whether enough different people signed exactly what would be done now."""
+def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject, keys: Mapping[str, str] | None = None) -> Approvals:
+    """Judge whether enough different people signed exactly what would be done now; `keys` are their public keys: one key is one person."""
     found = Approvals()
     void: list[str] = []
     for signed in on_record:
@@ -107,21 +117,42 @@ def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now
             void.append(f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is void: {changes}")
         else:
             found.valid.append(statement)
+    one_of = {one.person: _key_of(one.person, keys or {}) for one in found.valid}
     for approval in needed:
-        people = {one.person for one in found.valid if one.role == approval.role}
+        people = {one_of[one.person] for one in found.valid if one.role == approval.role}
         if len(people) < approval.count:
             found.problems.append(
                 f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: nox -s approve -- --role {approval.role}"
             )
-    roles: dict[str, set[str]] = {}
-    for one in found.valid:
-        roles.setdefault(one.person, set()).add(one.role)
-    for person, filled in roles.items():
-        if len(filled) > 1:
-            found.problems.append(f"{person} signed as {' and '.join(sorted(filled))}. Expected: one person fills one role")
+    found.problems += _twice(found.valid, one_of)
     if found.problems:
         found.problems += void
     return found
+
+
+def _twice(valid: Iterable[Statement], key_of: Mapping[str, str]) -> Iterator[str]:
+    """Yield who filled two roles, and who share a key."""
+    roles: dict[str, set[str]] = {}
+    owners: dict[str, set[str]] = {}
+    for one in valid:
+        roles.setdefault(one.person, set()).add(one.role)
+        owners.setdefault(key_of[one.person], set()).add(one.person)
+    for person, filled in roles.items():
+        if len(filled) > 1:
+            yield f"{person} signed as {' and '.join(sorted(filled))}. Expected: one person fills one role"
+    for people in owners.values():
+        if len(people) > 1:
+            yield f"{' and '.join(sorted(people))} signed with one key. Expected: one key is one person"
+
+
+def _key_of(person: str, keys: Mapping[str, str]) -> str:
+    """Return what tells people apart: the key itself, without its kind; the name where no key is known."""
+    return key_material(keys[person]) if person in keys else person
+
+
+def key_material(public_key: str) -> str:
+    """Return the part of a public key that makes it this key."""
+    return public_key.split()[1] if len(public_key.split()) > 1 else public_key
 
 
 def changes_since(statement: Statement, now: Subject) -> str:
@@ -133,6 +164,9 @@ def changes_since(statement: Statement, now: Subject) -> str:
     seen = sorted(name for name, digest in now.containers.items() if then.containers.get(name) != digest)
     words = [f"{', '.join(changed)} changed since"] if changed else []
     words += [f"the container of {', '.join(seen)} is another than the one that preflight had shown"] if seen else []
+    others = sorted(host for host, image in now.toolboxes.items() if then.toolboxes.get(host) != image)
+    words += [f"the toolbox image on {', '.join(others)} is another"] if others else []
+    words += ["the code that runs is other code"] if then.code != now.code else []
     if not words and then.digest != now.digest:
         words.append("it is for another plan")
     return "; ".join(words)

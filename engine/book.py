@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from engine.console import open_screen
 from engine.errors import CouldNotLookError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
 from engine.evidence.advice import stands_of, ways_on
@@ -25,6 +26,7 @@ from engine.progress import Progress
 from engine.states import MoveState
 from engine.steps import Row
 from engine.verdict import ExitCode, Verdict
+from engine.visible import visible
 
 COLOURS: Final = {
     Verdict.PASSED: "green",
@@ -50,7 +52,7 @@ class JournalBook:
     apply: bool
     folder: Path
     stand_ins: frozenset[str] = frozenset()
-    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    console: Console = field(default_factory=lambda: open_screen(soft_wrap=True))
     language: Language = ENGLISH
     progress: Progress | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -120,9 +122,12 @@ class JournalBook:
         self._say(Text(self.redact(text)))
 
     def _say(self, text: Text | str) -> None:
-        """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal."""
+        """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal.
+
+        A host's text is shown as what it is: nothing in it colours, erases or names anything on the screen.
+        """
         with suppress(OSError):
-            self.console.print(text)
+            self.console.print(_visible(text))
 
     def _show(self, row: Row) -> None:
         verdict = row.judgement.verdict
@@ -205,3 +210,16 @@ class JournalBook:
             yield say("next: {command}", command=command_line(about, following))
         else:
             yield say("all that was asked holds")
+
+
+def _visible(text: Text | str) -> Text:
+    """Return a text that holds nothing that a terminal obeys; its own style stays, part by part."""
+    if isinstance(text, str):
+        return Text(visible(text))
+    if visible(text.plain) == text.plain:
+        return text
+    parts = text.divide(sorted({end for span in text.spans for end in (span.start, span.end)}))
+    whole = Text(style=text.style)
+    for part in parts:
+        whole.append(visible(part.plain), style=part.spans[-1].style if part.spans else None)
+    return whole

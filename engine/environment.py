@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
 
+from engine.approval import key_material
 from engine.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
 from engine.partial import Draft, read_draft
 from engine.plan import Role, Window
@@ -147,8 +148,19 @@ def problems_of(draft: Draft[Environment]) -> Iterator[str]:
         yield f"environment: {environment.environment} in a file named {draft.path.stem}; expected the same"
     if environment and environment.backup and hosts is not None and environment.backup.host not in hosts:
         yield unknown_name("backup/host", "host", environment.backup.host, hosts)
+    if environment:
+        yield from _key_problems(environment.approvers)
     if environment and environment.prometheus:
         yield from _prometheus_problems(environment.prometheus, hosts)
+
+
+def _key_problems(approvers: Mapping[str, Approver]) -> Iterator[str]:
+    """Yield the people who have a key of somebody else: who holds it could sign for both."""
+    owners: dict[str, str] = {}
+    for person, approver in approvers.items():
+        owner = owners.setdefault(key_material(approver.key), person)
+        if owner != person:
+            yield f"approvers/{person}/key: is {owner}'s too; expected a key of their own: one key is one person"
 
 
 def _prometheus_problems(place: PrometheusPlace, hosts: Collection[str] | None) -> Iterator[str]:

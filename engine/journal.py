@@ -26,7 +26,7 @@ from engine.place import Place, file_place
 from engine.record import FIRST_PREVIOUS, Record, chain_problems, exact, hash_of
 from engine.reserve import Reserve
 from engine.secret import Redactor
-from engine.storing import RECORDS, insert_record, open_store, unreachable
+from engine.storing import RECORDS, WRITTEN, insert_record, open_store, unreachable
 from engine.verdict import ExitCode
 
 __all__ = ["Journal", "Record", "Run", "chain_problems", "exact", "hash_of"]
@@ -76,8 +76,41 @@ class Journal:
             self.reserve.keep()
         run = Run(self, run_id or str(uuid4()))
         machine = f"{platform.system()} {platform.release()} {platform.machine()}"
-        run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), **about})
+        run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), "before": self._end(), **about})
         return run
+
+    def _end(self) -> dict[str, Any]:
+        """Return how many records there are, and the last one's hash: what a new run is chained to."""
+        found = self._select(select(RECORDS).order_by(RECORDS.c.seq.desc()).limit(1))
+        return {"records": self._count(), "head": found[0].hash if found else FIRST_PREVIOUS}
+
+    def _count(self, *conditions: Any) -> int:
+        try:
+            with self.engine.connect() as connection:
+                return int(connection.execute(select(func.count()).select_from(RECORDS).where(*conditions)).scalar_one())
+        except DatabaseError as error:
+            raise unreachable(self.where, error) from error
+
+    def lost_records(self) -> str:
+        """Return what shows that records were taken out since they were written, "" when nothing does.
+
+        Each run knows how many records there were when it started, and which was the last; the database how many there ever were.
+        """
+        try:
+            with self.engine.connect() as connection:
+                records, head = connection.execute(select(WRITTEN.c.records, WRITTEN.c.head)).one()
+                seen = connection.execute(select(func.count()).select_from(RECORDS)).scalar_one()
+                last = connection.execute(select(RECORDS.c.hash).order_by(RECORDS.c.seq.desc()).limit(1)).scalar() or ""
+        except DatabaseError as error:
+            raise unreachable(self.where, error) from error
+        if (seen, last) != (records, head):
+            return f"{seen} records, {records} were written" if seen != records else f"ends with record {last[:12]}, {head[:12]} was the last written"
+        for run in self.records(kind="run_started"):
+            before = run.body.get("before") or {"records": 0, "head": FIRST_PREVIOUS}
+            there = before["head"] == FIRST_PREVIOUS or self._count(RECORDS.c.hash == before["head"])
+            if not there or self._count(RECORDS.c.seq < run.seq) < before["records"]:
+                return f"what stood before the run of {run.at[:16]} is not all there: {before['records']} records, the last {before['head'][:12]}"
+        return ""
 
     def records(
         self,

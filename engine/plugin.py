@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
+from engine.admitted import refused_options
 from engine.errors import InputError, LongshoreError
 from engine.phases import PHASES, WRITING_PHASES
 from engine.saga import judgement_of_error
@@ -19,6 +20,7 @@ from engine.spread import WorkerBook
 from engine.spreading import ByHost, is_spread, is_worker
 from engine.steps import Judge, Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
+from engine.visible import visible
 from engine.waiver import Waivers
 
 SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
@@ -122,7 +124,7 @@ class Gathering:
         _add(self.config, book, row)
         report.outcome = SHOWN_AS.get(row.judgement.verdict, "skipped")  # type: ignore[assignment]
         if row.judgement.verdict is Verdict.WAIVED:
-            report.longrepr = _shown(item, book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}"), Verdict.WAIVED)
+            report.longrepr = _shown(item, visible(book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}")), Verdict.WAIVED)
 
 
 @pytest.fixture
@@ -147,6 +149,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if BOOK not in config.stash:
         return
     problems = [problem for item in items for problem in _undeclared(item)]
+    problems += refused_options(config)
     writes = any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES)
     if writes or any(item.get_closest_marker("preflight") for item in items):
         problems += _breaks_order(config, writes=writes)
@@ -258,7 +261,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if isinstance(book, WorkerBook):
         report.longshore = book.hand_over()  # type: ignore[attr-defined]
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
-    text = book.redact(f"{judgement.verdict.value}: {judgement.text}")
+    text = visible(book.redact(f"{judgement.verdict.value}: {judgement.text}"))
     report.longrepr = None if report.outcome == "passed" else _shown(item, text, judgement.verdict)
     report.sections = []
     return report
@@ -275,7 +278,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 def _without_secrets(report: Report, book: Book) -> Report:
     """Return a report of what is no step's end (a fixture's teardown, a module): its traceback passes the redactor, captured text goes."""
     if report.longrepr and report.failed:
-        report.longrepr = book.redact(str(report.longrepr))
+        report.longrepr = visible(book.redact(str(report.longrepr)))
     report.sections = []
     return report
 

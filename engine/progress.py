@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -16,17 +15,17 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from engine.console import GuardedStream, console_redactor
+from engine.console import GuardedStream, console_redactor, is_terminal, open_screen
 from engine.evidence.text import seconds, visible
 from engine.language import ENGLISH, Language
 
 
 def open_console() -> Console:
     """Return the console of a run: on a terminal one of its own, so that the foot line goes on while steps are captured; guarded as any."""
-    if sys.stdout.isatty():
-        terminal: Any = GuardedStream(os.fdopen(os.dup(sys.stdout.fileno()), "w"), console_redactor())
-        return Console(file=terminal, highlight=False, soft_wrap=True)
-    return Console(highlight=False, soft_wrap=True)
+    if is_terminal():
+        terminal = GuardedStream(os.fdopen(os.dup(sys.stdout.fileno()), "w"), console_redactor(), styled=True)
+        return open_screen(file=terminal, soft_wrap=True)
+    return open_screen(soft_wrap=True)
 
 
 def _now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import rfc8785
 
@@ -16,6 +16,9 @@ from engine.plan import Plan, PlannedMove, Window
 from engine.problems import Strict
 
 __all__ = ["PlannedMove", "Scope", "build_scope"]
+
+COMMAND: Final = "command:"
+SECRETS: Final = frozenset({"password", "token"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Scope:
 
         Resolved: the moved services and those linked to them (the environment's own too), their links, the limits and
         identities of the hosts, the backup's place, who may approve. RFC 8785 JSON of the values: comments, order of keys,
-        hosts of others and the selection of one run don't count. Nor does where the backup's password is read from.
+        hosts of others and the selection of one run don't count. Nor does where a password is read from, unless a command gives it.
         """
         moves = [move for move in self.plan.moves if move.service in self.services]
         moved = {move.service for move in moves}
@@ -86,6 +89,10 @@ class Scope:
                 "backup": {key: value for key, value in _data(environment.backup).items() if key != "password"} if environment.backup else None,
                 "window": _data(environment.window) if environment.window else None,
                 "approvers": {person: _data(approver) for person, approver in environment.approvers.items()},
+                "clean_tree": environment.clean_tree,
+                "ssh_config": environment.ssh_config,
+                "stand_ins": sorted(environment.stand_ins),
+                "commands": commands_of(environment),
             },
         }
         return {name: rfc8785.dumps(content).decode() for name, content in contents.items()}
@@ -99,6 +106,13 @@ class Scope:
     def digest(self) -> str:
         """Return the SHA-256 over all parts: what people approve."""
         return hashlib.sha256(rfc8785.dumps(dict(self.parts))).hexdigest()
+
+
+def commands_of(environment: Environment) -> dict[str, str]:
+    """Return the programs that an environment runs on the operator's machine for a secret, by what they are asked for."""
+    places = {"backup": environment.backup, "prometheus": environment.prometheus}
+    references = {f"{name}/{field}": str(value) for name, place in places.items() if place for field, value in place if field in SECRETS}
+    return {name: reference for name, reference in references.items() if reference.startswith(COMMAND)}
 
 
 def _data(model: Strict) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
@@ -38,7 +39,7 @@ from engine.place import Place
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""
@@ -69,7 +70,16 @@ SAMPLES: Final = Table(
     Column("cpu_s", Float),
     Column("disks", Text),
 )
-OURS: Final = frozenset({"records", "samples", "schema_version", "alembic_version"})
+WRITTEN: Final = Table(
+    "written",
+    METADATA,
+    Column("one", Integer, primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("head", Text, nullable=False),
+)
+"""One row: how many records were ever written, and the hash of the last."""
+
+OURS: Final = frozenset({"records", "samples", "written", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
@@ -126,6 +136,7 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
 
 def _insert(connection: Connection, values: Mapping[str, Any]) -> int:
     written = connection.execute(insert(RECORDS).values(**values))
+    connection.execute(update(WRITTEN).values(records=WRITTEN.c.records + 1, head=values["hash"]))
     assert written.inserted_primary_key is not None
     return int(written.inserted_primary_key[0])
 

@@ -32,6 +32,7 @@ FORMAT: Final = f"{NAME} waiver 1"
 NAMESPACE: Final = f"{NAME}-waiver"
 DEFAULT: Final = Path("waivers.yaml")
 WAIVABLE: Final = tuple(phase for phase in PHASES if phase not in WRITING_PHASES)
+RESTS_ON: Final = "rests on"
 COVERED: Final = frozenset({Verdict.FAILED, Verdict.UNKNOWN})
 
 
@@ -74,17 +75,23 @@ class Waiver(Strict):
         """Return what names its signature's file: another word in it is another waiver."""
         return hashlib.sha256(rfc8785.dumps(dict(self.fields()))).hexdigest()
 
-    def text(self, signed_at: datetime) -> str:
-        """Return the text that its approver signs."""
+    def text(self, signed_at: datetime, rests_on: str) -> str:
+        """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row is about."""
         told = f"{self.approver} takes this risk in environment {self.environment} until {self.expires_at.isoformat()}:\n{self.about} may fail."
         return statement_text(
-            FORMAT, {**self.fields(), "signed at": signed_at.isoformat(timespec="seconds"), "written by": f"{NAME} {VERSION}"}, told
+            FORMAT,
+            {**self.fields(), RESTS_ON: rests_on, "signed at": signed_at.isoformat(timespec="seconds"), "written by": f"{NAME} {VERSION}"},
+            told,
         )
 
-    def differs_from(self, text: str, where: str) -> bool:
-        """Return whether a signed text says something else; raises InputError for one that is no waiver."""
+    def differs_from(self, text: str, where: str, rests_on: str) -> str:
+        """Return what a signed text says that is not so now, "" when it is this very waiver; raises InputError for one that is no waiver."""
         signed = read_statement(text, FORMAT, where, "waive")
-        return any(signed.get(name) != value for name, value in self.fields().items())
+        if any(signed.get(name) != value for name, value in self.fields().items()):
+            return "says something else"
+        if signed.get(RESTS_ON) != rests_on:
+            return "was signed for another plan: the part of it that this row is about (move, service, hosts) has changed since"
+        return ""
 
 
 class WaiverFile(Strict):

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 
 from engine.errors import CouldNotLookError
-from moves.approving import SEEN, container_digest
+from moves.approving import SEEN, TOOLBOX, source_body, toolbox_of
 from moves.world import World
 
 
@@ -31,6 +31,8 @@ def record_looked_at(world: World, command: str, hosts: Iterable[str], services:
         identity = scope.environment.hosts[host]
         key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
         fingerprint = "SHA256:" + base64.b64encode(key).decode().rstrip("=")
+        if command == "preflight" and not isinstance(found, CouldNotLookError):
+            run.record(TOOLBOX, key=host, body={"image": toolbox_of(found)})
         run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
     if command == "preflight":
         _record_sources(world, services)
@@ -44,4 +46,4 @@ def _record_sources(world: World, services: Collection[str]) -> None:
             container = world.container(move.service, move.source)
         except CouldNotLookError:
             continue  # preflight says so in rows of its own
-        world.run.record(SEEN, service=move.service, body={"digest": container_digest(container), "image": container.image_id})
+        world.run.record(SEEN, service=move.service, body=source_body(container))

@@ -12,6 +12,8 @@ from engine.journal import Journal, Record, Run
 from engine.record import fits
 from engine.scope import Scope
 from engine.states import MoveState
+from moves.begun import BEGUN_WITH, tell_same
+from moves.mirroring import MIRRORED
 from moves.past import read_past
 
 
@@ -51,6 +53,9 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> Logs:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 logs.problems.append(f"{where} can't be read ({type(error).__name__}): a power cut tore it, or it was edited")
                 continue
+            if record.kind not in MIRRORED:
+                logs.problems.append(f"{where} holds a record of kind {record.kind}, which no run writes there: it is left out")
+                continue
             shortened = bool(data.get("shortened"))
             if not shortened and not fits(record):
                 logs.problems.append(f"{where} was changed after it was written ({record.kind} {record.key or ''}): it is left out")
@@ -74,17 +79,29 @@ def _in_order(told: Iterable[Told]) -> list[Told]:
     return sorted(known, key=lambda one: (begun[one.record.run_id], one.record.run_id, one.record.writer, one.record.number))
 
 
-def adopt(run: Run, logs: Logs) -> None:
-    """Write all that hosts tell into a new run of a fresh journal: when it happened, and where it comes from."""
+def adopt(run: Run, logs: Logs, scope: Scope | None = None) -> None:
+    """Write what hosts tell into a new run of a fresh journal: when it happened, and where it comes from.
+
+    With a scope a host tells of its own moves only; what another says of them is left out, and told by `uncertainties`.
+    """
     for one in logs.told:
         record = one.record
+        if scope and not _is_witness(one, scope):
+            continue
         origin = {"run_id": record.run_id, "number": record.number, "hash": record.hash, "hosts": list(one.hosts)}
         run.record(record.kind, service=record.service, key=record.key, body={**record.body, "adopted": origin}, at=datetime.fromisoformat(record.at))
+
+
+def _is_witness(one: Told, scope: Scope) -> bool:
+    """Return whether a host that tells a record is one end of its move."""
+    ends = {host for move in scope.plan.moves if move.service == one.record.service for host in (move.source, move.target)}
+    return not ends or bool(ends & set(one.hosts))
 
 
 def uncertainties(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
     """Yield what nobody can know from the logs alone, service by service; the next migrate looks at the hosts for it."""
     yield from logs.problems
+    yield from _not_believed(journal, scope, logs)
     for move in scope.plan.moves:
         if move.service not in scope.services:
             continue
@@ -100,6 +117,18 @@ def uncertainties(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
     for host, run_id, _ in logs.heads:
         if run_id not in {one.record.run_id for one in logs.told}:
             yield f"{host}: tells of run {run_id}, of which no record is there"
+
+
+def _not_believed(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
+    """Yield what a host tells that is not its own to tell, and what one host alone tells of an entry."""
+    for one in logs.told:
+        if not _is_witness(one, scope):
+            yield f"{', '.join(one.hosts)}: tells of {one.record.service} ({_named(one.record)}), which it is no host of: it is left out"
+    for move in scope.plan.moves:
+        begun = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
+        if begun is not None and tell_same(begun, move) is False:
+            told = f"only {', '.join(begun.body['adopted']['hosts'])} tells what it was begun with"
+            yield f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: nox -s preflight"
 
 
 def _named(record: Record) -> str:

@@ -2,46 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from datetime import UTC
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import rfc8785
-
+from checks.configuration import configuration_digest, privileges_of
 from engine.approval import NAMESPACE, Approvals, Signed, Statement, Subject, judge_approvals, parse_statement
 from engine.errors import InputError
 from engine.journal import Journal
 from engine.model import ContainerFacts
+from engine.options import LAB
+from engine.product import TOOLBOX_IMAGE
 from engine.scope import Scope
+from hosts.checkout import read_code_digest
+from hosts.facts import HostFacts
 from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
 
 SEEN = "source_seen"
 """The journal's record of a source container as preflight saw it."""
 
 
-def container_digest(container: ContainerFacts) -> str:
-    """Return the SHA-256 over what makes a container what it is: image, command, environment, user and mounts.
+TOOLBOX: Final = "toolbox_seen"
+"""The journal's record of the toolbox image that preflight saw on a host, by the host's name."""
 
-    Its environment may hold secrets: only this one digest over everything together leaves here.
-    """
-    config = container.raw.get("Config") or {}
-    content: dict[str, Any] = {
-        "name": container.name,
-        "image": container.image_id,
-        "env": dict(container.env),
-        "mounts": sorted([mount.kind, mount.source, mount.destination, mount.read_only] for mount in container.mounts),
-        **{name: config.get(name) for name in ("Cmd", "Entrypoint", "User", "WorkingDir")},
-    }
-    return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+
+def container_digest(container: ContainerFacts) -> str:
+    """Return the SHA-256 over all that a container is configured to be; see checks.configuration."""
+    return configuration_digest(container)
+
+
+def source_body(container: ContainerFacts) -> dict[str, Any]:
+    """Return the journal's record of a source container as it is now."""
+    return {"digest": container_digest(container), "image": container.image_id, "privileges": list(privileges_of(container.raw))}
 
 
 def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subject:
-    """Return what an approval must be about now: the files as resolved, and these services' containers as preflight saw them."""
+    """Return what an approval must be about now: files as resolved, code, and containers and toolboxes as preflight saw them."""
+    services = tuple(services)
     seen = {service: journal.last(SEEN, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}
-    return Subject(scope.environment.environment, scope.digest, scope.parts, containers)
+    code = code_digest() if scope.environment.clean_tree else ""
+    return Subject(scope.environment.environment, scope.digest, scope.parts, containers, code, toolboxes_seen(scope, journal, services))
+
+
+@cache
+def code_digest() -> str:
+    """Return the digest of the code as this process found it."""
+    return read_code_digest()
+
+
+def toolboxes_seen(scope: Scope, journal: Journal, services: Iterable[str]) -> dict[str, str]:
+    """Return the toolbox image that preflight saw on each host of these services' moves."""
+    wanted = set(services)
+    hosts = {host for move in scope.plan.moves if move.service in wanted for host in (move.source, move.target)}
+    seen = {host: journal.last(TOOLBOX, key=host) for host in sorted(hosts)}
+    return {host: str(record.body["image"]) for host, record in seen.items() if record and record.body["image"]}
+
+
+def privileges_seen(journal: Journal, service: str) -> tuple[str, ...]:
+    """Return what preflight saw a service's container do on its host beyond an ordinary one."""
+    record = journal.last(SEEN, service=service)
+    return tuple(map(str, record.body.get("privileges") or ())) if record else ()
+
+
+def toolbox_of(facts: HostFacts) -> str:
+    """Return the id of the toolbox image on a host, "" when there is none."""
+    return next((image.id for image in facts.images if TOOLBOX_IMAGE in image.tags), "")
 
 
 def sign_approval(scope: Scope, statement: Statement, plan_as_read: str, private_key: Path | None) -> Path:
@@ -72,5 +100,10 @@ def _in_utc(statement: Statement) -> Statement:
 
 
 def judge_plan_approved(scope: Scope, journal: Journal, services: Iterable[str]) -> Approvals:
-    """Judge whether the plan is approved for these services as everything is now."""
-    return judge_approvals(scope.plan.approvals, approvals_on_record(scope), subject_of(scope, journal, services))
+    """Judge whether the plan is approved for these services as everything is now; outside the lab somebody has to."""
+    approvers = scope.environment.approvers
+    keys = {person: approver.key for person, approver in approvers.items()}
+    found = judge_approvals(scope.plan.approvals, approvals_on_record(scope), subject_of(scope, journal, services), keys)
+    if not scope.plan.approvals and scope.environment.environment != LAB:
+        found.problems.append("approvals: the plan asks nobody. Expected outside the lab: at least one person. Add them to its approvals")
+    return found

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.errors import RefusedError
 from engine.inventory import ServiceEntry
-from engine.journal import Journal
+from engine.journal import Journal, Record
 from engine.scope import PlannedMove, Scope
 from engine.states import MoveState
 from moves.past import read_past
@@ -63,4 +63,26 @@ def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tu
     for move in scope.plan.moves:
         record = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
         if record is not None and read_past(journal, move.service, again=move.service in again).state in GOES_ON:
-            yield PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])
+            yield _as_told(record, move, scope.services[move.service])
+
+
+def _as_told(record: Record, move: PlannedMove, entry: ServiceEntry) -> tuple[PlannedMove, ServiceEntry]:
+    """Return what a move was begun with; `move` and `entry` are those of the files as they are here.
+
+    What only a host told (adopt) is its word: it counts when source and target told the same record, and never gives a command, a
+    reference to a file or a hook. These are always those of the files here.
+    """
+    told = tell_same(record, move)
+    if told is False:
+        return move, entry
+    seen = PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])
+    if told is None:
+        return seen
+    return seen[0], seen[1].model_copy(update={"secrets": entry.secrets, "hooks": entry.hooks})
+
+
+def tell_same(record: Record, move: PlannedMove) -> bool | None:
+    """Return whether both hosts of a move told an adopted record; None for one that this journal wrote itself."""
+    if "adopted" not in record.body:
+        return None
+    return {move.source, move.target} <= set(record.body["adopted"].get("hosts") or ())

@@ -22,11 +22,12 @@ PART: Final = "plan_part"
 def record_plan(world: World, scope: Scope, waivers: Waivers) -> None:
     """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for them now."""
     run, journal = world.run, world.journal
-    run.record("plan", body={"digest": scope.digest, "parts": scope.parts})
+    hidden = []
     for name, text in scope.part_texts.items():
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if journal.last(PART, key=digest) is None:
-            run.record(PART, key=digest, body={"name": name, "text": text})
+        kept = journal.last(PART, key=digest) or run.record(PART, key=digest, body={"name": name, "text": text})
+        hidden += [] if hashlib.sha256(str(kept.body["text"]).encode()).hexdigest() == digest else [name]
+    run.record("plan", body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})})
     for path, one in _good_approvals(world, scope):
         _record_signed(world, "approval", path, {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()})
     for waiver in waivers.waivers:

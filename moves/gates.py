@@ -13,10 +13,13 @@ from typing import Final
 from engine.errors import RefusedError
 from engine.joined import STEP, counted
 from engine.journal import Journal, Record
+from engine.phases import WRITING_PHASES
 from engine.scope import Scope
 from engine.states import MoveState
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
-from moves.approving import judge_plan_approved
+from hosts.checkout import is_committed
+from moves.approving import code_digest, judge_plan_approved
+from moves.demanded import missing_rows, told
 from moves.past import read_past
 from moves.repointed import has_begun, in_the_way, links_to_rewrite, repoint_command
 
@@ -30,6 +33,8 @@ ROLLBACK: Final = "rollback"
 REPOINT: Final = "repoint"
 NOTHING_DONE: Final = "refused, nothing was done"
 SHOWN_COMMIT: Final = 12
+CLOCKS_APART: Final = timedelta(minutes=2)
+"""So far apart are the clocks of two operators' machines at most."""
 
 
 def _now() -> datetime:
@@ -130,7 +135,7 @@ class Gates:
         if not new:
             return self._of_new_moves("", lambda _: [])
         approvals = judge_plan_approved(self.scope, self.journal, new)
-        return _judged(approvals.problems, f"approved by {approvals.text()}")
+        return _judged(approvals.problems, f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab")
 
     def window(self) -> Judgement:
         """Judge whether it is time."""
@@ -141,14 +146,17 @@ class Gates:
 
     def _window_problems(self) -> list[str]:
         window, now = self.scope.window, self.clock()
-        if self._is_inside() or self.outside_window:
+        if self.outside_window or self._is_inside():
             return []
+        if window.status != "agreed":
+            return [f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so']
         what = "has not begun" if now < window.starts_at else "is over"
         at = now.astimezone(window.starts_at.tzinfo)
         return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
 
     def _is_inside(self) -> bool:
-        return self.scope.window.starts_at <= self.clock() < self.scope.window.ends_at
+        window = self.scope.window
+        return window.status == "agreed" and window.starts_at <= self.clock() < window.ends_at
 
     def _told_window(self) -> str:
         return f"{self.scope.window.starts_at:%Y-%m-%d %H:%M} to {self.scope.window.ends_at:%Y-%m-%d %H:%M %z}"
@@ -158,8 +166,11 @@ class Gates:
         return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
 
     def _tree_problems(self) -> list[str]:
-        changed = self.commit.endswith("+changes") and self.scope.environment.clean_tree
-        return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status"] if changed else []
+        if not self.scope.environment.clean_tree or is_committed(self.commit):
+            return []
+        if self.commit.endswith("+changes"):
+            return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status --ignored"]
+        return [f"checkout: git did not tell whether it is what was committed ({self.commit}). Expected: a clean checkout. Look: git status"]
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""
@@ -188,33 +199,53 @@ def _judged(problems: list[str], told: str) -> Judgement:
 
 
 def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
-    """Return why the preflight on record is not enough for a move: none, cut off, another plan's, too old, or not passed.
+    """Return why the preflight on record is not enough for a move.
 
-    So is one after a preparation that failed: what it should have made ready is not.
+    That is: none, cut off, another plan's, of other runbooks, too old or of the future, without a row that the runbooks have, or not
+    passed. So is one after a preparation that failed: what it should have made ready is not. So is a journal that lost records: the
+    preflight that failed may be among them.
     """
-    rows, about, ended = _last_run(service, journal, "preflight")
-    if not rows or about is None:
+    if lost := journal.lost_records():
+        return [f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, or run preflight with a new one"]
+    run, ended = _last_run(service, journal, "preflight")
+    if not run:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
+    about, rows = run[0], _rows_about(service, run)
     if lacking := [row.body["text"] for row in rows if row.key == STEP]:
         return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
     if not ended:
         return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
+    if unfit := _unfit(about, scope, now):
+        return [f"{service}: {unfit}"]
+    missing = missing_rows("preflight", service, scope, run)
+    lines = [f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every step. Run it again"] if missing else []
+    blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
+    lines += [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+    failed_before = _failed_preparation(service, journal)
+    return lines + [f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in failed_before]
+
+
+def _unfit(about: Record, scope: Scope, now: datetime) -> str:
+    """Return why a preflight is not one of this plan, by these runbooks, of the last hours."""
     age = now - datetime.fromisoformat(about.at)
     if about.body["plan_digest"] != scope.digest:
-        return [
-            f"{service}: preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
-        ]
+        return f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
+    if age < -CLOCKS_APART:
+        return (
+            f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: not of the future; a clock was wrong"
+        )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
-        return [f"{service}: preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"]
-    blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
-    bad = [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
-    return bad + [f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in _failed_preparation(service, journal)]
+        return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
+    if scope.environment.clean_tree and about.body.get("code") != code_digest():
+        seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
+        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest()[:SHOWN_COMMIT]}, the code that runs now"
+    return ""
 
 
 def _failed_preparation(service: str, journal: Journal) -> list[Record]:
     """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested yet is no failure."""
-    rows, _, _ = _last_run(service, journal, "prepare")
-    return [row for row in rows if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD]
+    run, _ = _last_run(service, journal, "prepare")
+    return [row for row in _rows_about(service, run) if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD]
 
 
 def _not_good(row: Record, now: datetime) -> str:
@@ -225,15 +256,24 @@ def _not_good(row: Record, now: datetime) -> str:
     return f"is WAIVED, but only until {waiver['expires_at']}" if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now else ""
 
 
-def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], Record | None, bool]:
-    """Return the rows of the newest run of a phase that looked at this service (its hosts' rows too), its start, and whether it ended.
-
-    A dry run looked at nothing.
-    """
+def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
+    """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
     planned = Verdict.PLANNED.value
-    asked = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
-    if not asked:
-        return [], None, False
-    run = counted(journal.records(run_id=asked[-1].run_id))
-    rows = [row for row in run if row.kind == "step" and row.service in {service, None}]
-    return rows, run[0], run[-1].kind == "run_ended"
+    steps = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
+    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind="scope") if _is_about(record, service)}
+    starts = [run for run in journal.records(kind="run_started") if run.body.get("command") == phase and run.run_id in asked]
+    looked = [run for run in starts if phase not in WRITING_PHASES or run.body.get("apply") is not False]
+    newest = max(looked, key=lambda run: run.seq, default=None)
+    if newest is None:
+        return [], False
+    run = counted(journal.records(run_id=newest.run_id))
+    return run, run[-1].kind == "run_ended"
+
+
+def _is_about(scope: Record, service: str) -> bool:
+    return any(move.get("service") == service for move in scope.body.get("moves") or ())
+
+
+def _rows_about(service: str, run: Iterable[Record]) -> list[Record]:
+    """Return the rows of a service, and those of hosts and of all together."""
+    return [row for row in run if row.kind == "step" and row.service in {service, None}]

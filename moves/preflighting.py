@@ -17,8 +17,9 @@ from checks.inventory import judge_container_as_declared
 from checks.source import kept_name
 from engine.errors import ActionError, CouldNotLookError
 from engine.model import ContainerFacts
-from engine.verdict import Judgement, passed
+from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
+from moves.approving import SEEN, container_digest, toolbox_of, toolboxes_seen
 from moves.past import read_past
 from moves.shared import judge_shared_places
 from moves.world import World
@@ -44,6 +45,32 @@ def judge_inventory(world: World, service: str) -> Judgement:
     """Judge whether the container is what the inventory says."""
     _, container = source_of(world, service)
     return judge_container_as_declared(world.entry(service), container)
+
+
+def approved_digest(world: World, service: str) -> str:
+    """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
+    began = world.journal.records(run_id=world.run.id, kind="run_started")
+    seen = world.journal.last(SEEN, service=service, until=began[0].seq if began else None)
+    return str(seen.body["digest"]) if seen else ""
+
+
+def judge_as_approved(world: World, service: str) -> Judgement:
+    """Judge whether the container, and the toolbox on both hosts, are those that preflight saw and people approved."""
+    move, (facts, container) = world.move_of(service), source_of(world, service)
+    where, seen = f"{facts.host}: {container.name}", approved_digest(world, service)
+    if not seen:
+        return unknown(f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run preflight again")
+    now = container_digest(container)
+    if now != seen:
+        return failed(
+            f"{where} is configured as {now[:12]}. Expected: {seen[:12]}, as preflight saw it and people approved it. "
+            f"Look: ssh {facts.host} docker inspect {container.name}; then preflight and approve it as it is now"
+        )
+    toolboxes = toolboxes_seen(world.scope, world.journal, [service])
+    for host, image in toolboxes.items():
+        if (there := toolbox_of(world.facts(host))) != image:
+            return failed(f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as approved. Run prepare again")
+    return passed(f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too")
 
 
 def judge_state(world: World, service: str) -> tuple[Judgement, ...]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from threading import Lock
 from typing import Final, TextIO
 
+from engine.visible import visible
+
 EVERY_S: Final = 10.0
 WIDTH: Final = 110
 
@@ -24,6 +26,6 @@ def plain_progress(subject: str, stream: TextIO | None = None, clock: Callable[[
                 return
             last[0] = clock()
             with suppress(OSError, ValueError):
-                print(f"           {subject}: {line}"[:WIDTH], file=screen, flush=True)
+                print(visible(f"           {subject}: {line}")[:WIDTH], file=screen, flush=True)
 
     return show

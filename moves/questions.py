@@ -29,6 +29,9 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
             return failed(f"{move.source}: {container.name} is {container.state}. Expected: running, as preflight saw it")
         answers = [
             preflighting.judge_inventory(world, move.service),
+            preflighting.judge_as_approved(world, move.service),
+            *preflighting.judge_state(world, move.service),
+            *preflighting.judge_guards(world, move.service),
             preflighting.judge_image(world, move.service),
             preflighting.judge_ports(world, move.service),
             preflighting.judge_names(world, move.service),
@@ -38,7 +41,7 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
             return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
-        return passed(f"{move.service} runs on {move.source} as declared; image, ports, names and disk of {move.target} are ready for it")
+        return passed(f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of {move.target} are ready")
 
     return Ask("confirm-source", f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them", ask)
 

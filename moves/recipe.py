@@ -52,16 +52,17 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     route, product = route_of(world, move, attempt), world.product(move.service)
     data = carriage_of(world, move, route)
     aim, dropped = choose_aim(world.scope, move.service, world.where()), preflighting.dropped_mounts(world, move.service)
+    approved = preflighting.approved_digest(world, move.service)
     return (
         questions.confirm_source(world, move),
         *([StartProbe(route, aim)] if aim else []),
-        RecordSource(route, dropped),
+        RecordSource(route, dropped, approved),
         *data.before,
         *_hold_and_read(world, move, route),
         DisableRestart(route),
         StopSource(route, product.stop_grace_s, product.clean_exit_codes),
         *data.after,
-        CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move)),
+        CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved),
         *_links(world, move, route),
         StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
         questions.ready_target(world, move),

@@ -100,7 +100,13 @@ def has_begun(journal: Journal, service: str) -> bool:
 def links_of(scope: Scope, journal: Journal, service: str) -> tuple[Link, ...]:
     """Return the links that are re-pointed with a service; once begun, as the files had them then."""
     begun = journal.last(BEGUN, service=service) if has_begun(journal, service) else None
-    return tuple(Link.model_validate(one) for one in begun.body["links"]) if begun else links_to_rewrite(scope, service)
+    if begun is None:
+        return links_to_rewrite(scope, service)
+    links = tuple(Link.model_validate(one) for one in begun.body["links"])
+    if "adopted" not in begun.body:
+        return links
+    keys = {link.key for link in links}  # what is rewritten, and how, is never a host's word
+    return tuple(link for link in scope.links if link.key in keys)
 
 
 def with_their_hosts(scope: Scope, journal: Journal) -> Scope:

@@ -13,10 +13,13 @@ import rfc8785
 from engine.joined import join_run
 from engine.journal import Journal, Run
 from engine.options import Options
+from engine.phases import PHASES
 from engine.product import VERSION
 from engine.scope import Scope
 from engine.shards import Shard, Split
 from engine.waiver import Waivers
+from moves.approving import code_digest
+from moves.demanded import keys_of
 from moves.port_scanning import scanned_hosts
 
 FIRST: Final = "preflight"
@@ -90,6 +93,8 @@ def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options
         "operator": f"{getpass.getuser()}@{socket.gethostname()}",
         "version": VERSION,
         "commit": commit,
+        "code": code_digest(),
+        "steps": keys_of(command) if command in PHASES else [],
         "argv": list(options.argv),
         "apply": options.apply,
         "lang": options.lang,

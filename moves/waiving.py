@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import rfc8785
 
 from engine.errors import InputError
 from engine.journal import Run
 from engine.options import Options
-from engine.problems import refuse
+from engine.problems import Strict, refuse
 from engine.scope import Scope
 from engine.spread import KeptRun
 from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers
@@ -46,14 +49,38 @@ def file_of(waiver: Waiver) -> Path:
     return folder_of(waiver.environment) / "waived" / f"{waiver.digest[:NAMED]}.txt"
 
 
+def rests_on(scope: Scope, waiver: Waiver) -> str:
+    """Return the SHA-256 over the part of the plan that a waiver's row is about; one about all rests on the whole plan.
+
+    Of a service: its move, its entry, its links and its two hosts. Of a host: the host, and every move from it or to it.
+    """
+    if waiver.service is None and waiver.host is None:
+        return scope.digest
+    moves = [move for move in scope.plan.moves if waiver.service == move.service or (waiver.host and waiver.host in {move.source, move.target})]
+    services = {move.service for move in moves} & set(scope.services)
+    hosts = {host for move in moves for host in (move.source, move.target)} if waiver.service else {str(waiver.host)}
+    content: dict[str, Any] = {
+        "moves": [_data(move) for move in moves],
+        "services": {name: _data(scope.services[name]) for name in sorted(services)},
+        "links": sorted((_data(link) for link in scope.links if services & {link.from_, link.to}), key=rfc8785.dumps) if waiver.service else [],
+        "hosts": {name: _data(scope.environment.hosts[name]) for name in sorted(hosts) if name in scope.environment.hosts},
+        "thresholds": {name: _data(scope.thresholds(name)) for name in sorted(hosts)},
+    }
+    return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+
+
+def _data(model: Strict) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True)
+
+
 def signing_problem(scope: Scope, waiver: Waiver) -> str:
     """Return why a waiver does not count, empty when its approver signed exactly this."""
     path = file_of(waiver)
     if not path.exists():
         return f"not signed by {waiver.approver}, or changed since. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
     try:
-        if waiver.differs_from(path.read_text(encoding="utf-8"), str(path)):
-            return f"{path} says something else. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+        if other := waiver.differs_from(path.read_text(encoding="utf-8"), str(path), rests_on(scope, waiver)):
+            return f"{path} {other}. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
     except (InputError, OSError, UnicodeDecodeError) as error:
         return str(error)
     return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role))
@@ -63,7 +90,9 @@ def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: 
     """Sign those of one person that are not signed yet, and yield each file; raises InputError for one who may not."""
     for waiver in waivers:
         if waiver.approver == person and signing_problem(scope, waiver):
-            yield sign_statement(scope, file_of(waiver), waiver.text(datetime.now(UTC)), Signer(NAMESPACE, person, waiver.role), private_key)
+            yield sign_statement(
+                scope, file_of(waiver), waiver.text(datetime.now(UTC), rests_on(scope, waiver)), Signer(NAMESPACE, person, waiver.role), private_key
+            )
 
 
 def record_waivers(run: Run | Mirror | KeptRun, waivers: Waivers) -> None:

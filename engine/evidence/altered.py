@@ -9,13 +9,14 @@ from typing import Final
 from jinja2 import UndefinedError
 
 from engine.errors import InputError
-from engine.journal import Journal, chain_problems
+from engine.evidence.reader import Reader
+from engine.journal import chain_problems
 from engine.language import term
 
 BACKUP: Final = term("keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)")
 
 
-def altered_in(journal: Journal, run_ids: Iterable[str]) -> Iterator[str]:
+def altered_in(journal: Reader, run_ids: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with the chains of other runs whose records a page shows."""
     for run_id in sorted(run_ids):
         yield from chain_problems(journal.records(run_id=run_id))

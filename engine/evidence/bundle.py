@@ -10,15 +10,16 @@ from pathlib import Path
 
 from engine.errors import InputError
 from engine.evidence.drawing import render
+from engine.evidence.drawn import draw
 from engine.evidence.junit import junit
+from engine.evidence.kept import others_text
 from engine.evidence.readback import line_of
-from engine.evidence.recount import stamped
 from engine.evidence.seal import Signer, changed_since_sealed, seal, write_whole
-from engine.evidence.sealed import JUNIT, PAGE, PLAN, RECORDS, SUMMARY, SUMS, digest_of
+from engine.evidence.sealed import OTHERS, PAGE, PLAN, RECORDS, SUMS, digest_of
 from engine.evidence.signed_texts import signed_files
 from engine.evidence.summary import summary
 from engine.evidence.view import drawable, view_of
-from engine.journal import Journal, Record
+from engine.journal import Journal, Record, chain_problems
 from engine.language import Language
 
 __all__ = ["Paths", "folder_name", "junit", "render", "summary", "write_evidence"]
@@ -47,14 +48,15 @@ def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer |
     with drawable(page.altered):
         records = journal.records(run_id=run_id)
         files = {
-            PAGE: stamped(render(page), records),
-            JUNIT: junit(page),
+            **draw(page, records),
             RECORDS: "".join(map(line_of, records)),
-            SUMMARY: summary(page),
             **_plan_files(journal, records),
             **{name: text for record in records for name, text in signed_files(record)},
         }
-        _refuse_changed(folder, tuple(files))
+        others = others_text(journal, records, page.since.run_id if page.since else None, page.altered[len(chain_problems(records)) :])
+        files |= {OTHERS: others} if others else {}
+        _refuse_changed(folder, (*files, OTHERS))
+        (folder / OTHERS).unlink(missing_ok=True)
         for name, content in files.items():
             write_whole(folder / name, content)
         seal(folder, signer, whole=None if page.altered else True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from engine.evidence.reader import Reader
 from engine.evidence.sentence import FINE
 from engine.joined import counted
-from engine.journal import Journal, Record
+from engine.journal import Record
 from engine.language import term
 
 SLOWER_TIMES: Final = 2.0
@@ -57,7 +58,7 @@ class Since:
         return bool(self.new or self.fixed or self.slower or self.drift)
 
 
-def previous_run(journal: Journal, records: Sequence[Record]) -> str | None:
+def previous_run(journal: Reader, records: Sequence[Record]) -> str | None:
     """Return the newest earlier run of the same phase that ran to its end and looked at least at one of the same services; None for the first."""
     about, until = records[0].body, records[0].seq - 1
     ended = {record.run_id for record in journal.records(kind="run_ended", until=until)}

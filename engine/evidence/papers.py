@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.journal import Journal, Record
+from engine.evidence.reader import Reader
+from engine.journal import Record
 from engine.language import term
 from engine.verdict import Verdict
 
@@ -44,7 +45,7 @@ class Approved:
     run_id: str
 
 
-def approved_of(journal: Journal, records: Sequence[Record]) -> Approved | None:
+def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
     """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it; None when none did."""
     signed = [_signer(record.body) for record in records if record.kind == "approval"]
     if signed:

@@ -23,7 +23,7 @@ def read_records(text: str) -> tuple[list[Record], list[str]]:
     """Return the records of a journal.jsonl, and what is wrong with its lines; neither hashes nor order are judged here."""
     records, problems = [], []
     for number, line in enumerate(text.split("\n")[:-1], start=1):
-        record = _record(line, number)
+        record = record_of(line, number)
         if record is None:
             problems.append(f'{RECORDS}: line {number} is no record of ours: "{line[:60]}". Expected: JSON as it was written')
         else:
@@ -37,7 +37,8 @@ def read_records(text: str) -> tuple[list[Record], list[str]]:
     return records, problems
 
 
-def _record(line: str, number: int) -> Record | None:
+def record_of(line: str, number: int) -> Record | None:
+    """Return the record of a line, None for one that is none of ours."""
     try:
         content: dict[str, Any] = json.loads(line)
         record = Record(seq=number, **content) if set(content) - {WRITER} == FIELDS else None

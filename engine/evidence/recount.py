@@ -23,9 +23,9 @@ HEAD: Final = re.compile(r"<head\b[^>]*>")
 TAGS: Final = (*TOTALS.values(), "")
 
 
-def stamped(html: str, records: Sequence[Record]) -> str:
-    """Return the page with its run, totals and chain head where a program can read them."""
-    stamp = escape(json.dumps(_told(records), sort_keys=True))
+def stamped(html: str, records: Sequence[Record], drawn_by: str = "") -> str:
+    """Return the page with its run, totals, chain head and by which drawing it was made, where a program can read them."""
+    stamp = escape(json.dumps({**_told(records), "drawn_by": drawn_by}, sort_keys=True))
     return HEAD.sub(lambda head: f'{head[0]}\n<meta name="{META}" content="{stamp}">', html, count=1)
 
 

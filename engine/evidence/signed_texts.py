@@ -66,6 +66,15 @@ def signed_files(record: Record) -> Iterator[tuple[str, str]]:
         yield f"{kind.folder}/{name}.sig", str(record.body["signature"])
 
 
+def signed_by(sealed: Sealed, signatures: SignatureReader) -> Iterator[tuple[str, str, str]]:
+    """Yield each waiver and attestation of a folder, its person, and the fingerprint of the key that signed it."""
+    for kind in KINDS:
+        for name in sorted(name for name in sealed.files if name.startswith(f"{kind.folder}/") and f"{name}.sig" in sealed.files):
+            found = kind.person.search(sealed.text(name).partition("\n\n")[0])
+            if kind.folder != APPROVALS and found:
+                yield name, found[1], signatures.read(sealed.files[name], sealed.files[f"{name}.sig"], kind.namespace).fingerprint
+
+
 def text_problems(sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, notes: list[str]) -> Iterable[str]:
     """Yield what is wrong with the signed texts of a folder; good ones are told in `notes`."""
     for kind in KINDS:

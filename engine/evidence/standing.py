@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.journal import Journal, Record
+from engine.evidence.reader import Reader
+from engine.journal import Record
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ KINDS: Final = ("move_state", "outage", "outcome")
 """What tells where a move stands: a service may have thousands of other records."""
 
 
-def standing_of(journal: Journal, service: str, until: int) -> Standing:
+def standing_of(journal: Reader, service: str, until: int) -> Standing:
     """Return where a service's move stood when record `until` was written; what an undone attempt copied is gone."""
     state, outage, copied, runs = "planned", None, None, set()
     for record in _telling(journal, service, until):
@@ -41,6 +42,6 @@ def standing_of(journal: Journal, service: str, until: int) -> Standing:
     return Standing(state.replace("_", " "), outage, copied, frozenset(runs))
 
 
-def _telling(journal: Journal, service: str, until: int) -> list[Record]:
+def _telling(journal: Reader, service: str, until: int) -> list[Record]:
     found = [record for kind in KINDS for record in journal.records(kind=kind, service=service, until=until)]
     return sorted(found, key=lambda record: record.seq)

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
 
 from engine.language import ENGLISH, Language
+from engine.visible import visible
 
-CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-
-
-def visible(text: object) -> str:
-    """Return text with control, bidirectional, unpaired and non-characters written as escapes; line breaks and tabs stay.
-
-    What is left may stand in XML 1.0, whose Char leaves out most controls, surrogates, U+FFFE and U+FFFF.
-    """
-    told = str(text)
-    if told.isprintable():  # most is: only what Python can't print needs a closer look
-        return told
-    return "".join(f"\\u{ord(one):04x}" if one not in "\n\t" and _unseen(one) else one for one in told)
-
-
-def _unseen(one: str) -> bool:
-    number = ord(one)
-    return unicodedata.category(one) in CONTROL or number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF  # noqa: PLR2004 Unicode's non-characters
+__all__ = ["clock", "local", "seconds", "size", "visible"]
 
 
 def clock(moment: datetime, language: Language = ENGLISH) -> str:

@@ -13,25 +13,29 @@ from typing import Any, Final
 
 import rfc8785
 
+from engine.evidence.demanded import approval_problems, left_out, plan_problems
+from engine.evidence.drawn import drawing, drawn_by, drawn_problems
+from engine.evidence.kept import read_others
 from engine.evidence.readback import read_records
 from engine.evidence.recount import differences, junit_problems, page_problems
 from engine.evidence.seal import NAMESPACE, statement_text
-from engine.evidence.sealed import JUNIT, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of
+from engine.evidence.sealed import JUNIT, OTHERS, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, digest_of
 from engine.evidence.signed_texts import SignatureReader, text_problems
 from engine.evidence.statement import FORMAT, statement_of, steps_of
 from engine.evidence.sums import sum_problems
 from engine.journal import Record, chain_problems
 from engine.product import NAME
 
-DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE)
+DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE, SUMMARY)
 
 
 @dataclass
 class Findings:
-    """What verify found: problems by the file that they are about, and what is worth knowing."""
+    """What verify found: problems by the file that they are about, what it could not compare, and what is worth knowing."""
 
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
 
 def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
@@ -42,6 +46,9 @@ def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
     if records and not unread:
         try:
             _judge_records(sealed, records, found)
+            _judge_drawn(sealed, records, found)
+            kept, _, _ = read_others(sealed.text(OTHERS), records)
+            found.problems += approval_problems(sealed, records, kept, signatures)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             found.problems.append(f"{RECORDS}: holds what no run writes ({type(error).__name__}: {error}). Expected: as it was written")
         found.problems += text_problems(sealed, records, signatures, found.notes)
@@ -60,6 +67,26 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
     totals = Counter(str(row["verdict"]) for row in steps_of(records))
     told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
     found.notes.append(f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}")
+
+
+def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:
+    """Draw page, summary and junit.xml again and compare each byte; a page of another drawing can't be compared, and that is said."""
+    found.problems += plan_problems(sealed, records)
+    found.not_compared += [
+        f"{PLAN}/{name}: was not kept, for it held what looks like a secret. Compare the file itself with the digest in {RECORDS}"
+        for name in left_out(records)
+    ]
+    theirs = drawn_by(sealed.text(PAGE))
+    if chain_problems(records):
+        return  # what is wrong with the records is told, and nothing follows from them
+    if theirs == drawing():
+        found.problems += drawn_problems(sealed, records)
+    elif PAGE in sealed.files:
+        commit = records[0].body.get("commit")
+        found.not_compared.append(
+            f"{PAGE}, {SUMMARY}, {JUNIT}: were drawn by another version of {NAME} ({theirs or 'it does not say which'}; this is {drawing()}), "
+            f"so they can't be compared with the records here: only totals were. Verify with the version that drew them: commit {commit}"
+        )
 
 
 def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:

@@ -13,10 +13,11 @@ from engine.evidence.altered import BACKUP, altered_in, drawable
 from engine.evidence.deeds import Bar, Course, bars_of, courses_of
 from engine.evidence.history import Since, previous_run, since_of
 from engine.evidence.papers import Approved, Paper, approved_of, papers_of
+from engine.evidence.reader import Reader
 from engine.evidence.sentence import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.standing import Standing, standing_of
 from engine.joined import counted
-from engine.journal import Journal, Record, chain_problems
+from engine.journal import Record, chain_problems
 from engine.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.phases import WRITING_PHASES
 from engine.verdict import Verdict
@@ -103,11 +104,12 @@ class Page:
         return courses_of(self.bars)
 
 
-def view_of(journal: Journal, run_id: str, language: Language | None = None) -> Page:
+def view_of(journal: Reader, run_id: str, language: Language | None = None, others_altered: tuple[str, ...] | None = None) -> Page:
     """Return the page of a run in `language`, else in the one that the run was started in.
 
-    A run without its end record is shown as not finished, an altered one as altered. Raises InputError for a run that is
-    not in the journal, and for one altered so far that there is no page to draw.
+    A run without its end record is shown as not finished, an altered one as altered; `others_altered` is what was wrong with the chains
+    of the other runs that it shows, None where they are whole and are looked at here. Raises InputError for a run that is not in the
+    journal, and for one altered so far that there is no page to draw.
     """
     records = journal.records(run_id=run_id)
     if not records:
@@ -120,7 +122,7 @@ def view_of(journal: Journal, run_id: str, language: Language | None = None) -> 
         others = set[str]().union(*(one.runs for one in standing.values()))
     others |= {earlier} if earlier else set()
     others |= {approved.run_id} if approved else set()
-    altered = own + tuple(altered_in(journal, others - {run_id}))
+    altered = own + (tuple(altered_in(journal, others - {run_id})) if others_altered is None else others_altered)
     with drawable(altered):
         chosen = language or language_of(str(records[0].body.get("lang") or ORIGINAL))
         page = _page(counted([record for record in records if "unreadable" not in record.body]), standing, altered, chosen)

@@ -435,3 +435,45 @@ def full(pytestconfig):
 
     result.stdout.fnmatch_lines(["STAND state/lab.sqlite: full"])
     assert result.ret == 1
+
+
+TWO = _step("preflight", "read_only", "look", 'judge(passed("ok"))') + _step("preflight", "read_only", "see", 'judge(failed("it does not serve"))')
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "-o python_functions=test_look", "-opython_functions=test_look", "--override-ini=python_functions=test_look", "--ignore=other",
+        "--ignore-glob=*other*", "-o python_files=other.py", "-o norecursedirs=.", "-c other.ini", "-p json.tool", "--pyargs",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["the command line", "PYTEST_ADDOPTS"])
+def test_an_option_that_could_leave_out_a_step_is_refused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, argument: str, place: str
+) -> None:
+    """A step that is not collected leaves no row behind: nothing of the kind comes from flags, or unseen from the shell."""
+    pytester.makefile(".ini", other="[pytest]\n")
+    if place == "PYTEST_ADDOPTS":
+        monkeypatch.setenv("PYTEST_ADDOPTS", argument)
+    result = _run(pytester, TWO, *(argument.split() if place == "the command line" else ()))
+
+    assert result.ret in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED}
+    assert "ROW" not in result.stdout.str()
+    assert "CLOSED" not in result.stdout.str() or result.ret != 0
+
+
+def test_what_only_shows_more_or_less_is_taken(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colours, length of tracebacks and the like change no row."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-q --color=no --tb short")
+    result = _run(pytester, TWO, "-vv", "-rA", "-o", "filterwarnings=default")
+
+    result.stdout.fnmatch_lines(["ROW all look PASSED*", "ROW all see FAILED*"])
+
+
+def test_a_plugin_of_the_shell_is_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PYTEST_PLUGINS loads code that nobody reviewed."""
+    monkeypatch.setenv("PYTEST_PLUGINS", "json.tool")
+    result = _run(pytester, TWO)
+
+    assert "ROW" not in result.stdout.str()
+    assert "unset PYTEST_PLUGINS" in result.stdout.str() + result.stderr.str()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import rfc8785
 
@@ -17,12 +20,25 @@ from engine.verdict import ExitCode
 from tests.unit.making_evidence import Night
 
 KEYS = {"ana@example.org": b"key of ana", "bob@example.org": b"key of bob", "eve@example.org": b"key of eve"}
-PARTS = {"inventory.yaml": b'{"services":{"redis":{}}}', "lab.yaml": b'{"environment":"lab"}', "migration_plan.json": b'{"moves":["redis"]}'}
+ROLES = {"ana@example.org": ["technical"], "bob@example.org": ["business"]}
 
 
 def fingerprint(person: str) -> str:
     """Return the fingerprint of a person's key."""
-    return "SHA256:" + hashlib.sha256(KEYS[person]).hexdigest()[:12]
+    return "SHA256:" + base64.b64encode(hashlib.sha256(KEYS[person]).digest()).decode().rstrip("=")
+
+
+def approver(person: str) -> dict[str, Any]:
+    """Return a person as an environment lists them."""
+    return {"roles": ROLES.get(person, ["technical"]), "key": "ssh-ed25519 " + base64.b64encode(KEYS[person]).decode()}
+
+
+PARTS: dict[str, bytes] = {
+    "inventory.yaml": b'{"services":{"redis":{}}}',
+    "lab.yaml": json.dumps({"environment": "lab", "approvers": {person: approver(person) for person in ROLES}}).encode(),
+    "migration_plan.json": b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}',
+}
+"""What the run was made with: the plan asks for two people, whose keys the environment names."""
 
 
 def sign(person: str, content: bytes, namespace: str) -> bytes:
@@ -64,21 +80,32 @@ class FakeCheck:
         return Signed(fingerprint(person), person if self.people else "")
 
 
-def sealed_folder(tmp_path: Path, signer: FakeSigner | None = None) -> Path:
-    """Return the folder of a run with rows of every kind, plan and approvals, sealed."""
+def sealed_folder(
+    tmp_path: Path,
+    signer: FakeSigner | None = None,
+    *,
+    approvals: tuple[tuple[str, str], ...] = (("ana@example.org", "technical"), ("bob@example.org", "business")),
+    parts_of: dict[str, bytes] | None = None,
+    signing: dict[str, str] | None = None,
+) -> Path:
+    """Return the folder of a run with rows of every kind, plan and approvals, sealed.
+
+    `approvals` are the people and their roles, `signing` whose key signs for somebody, `parts_of` other parts of the plan.
+    """
     night = Night(tmp_path)
-    parts = {name: hashlib.sha256(text).hexdigest() for name, text in PARTS.items()}
+    kept = parts_of or PARTS
+    parts = {name: hashlib.sha256(text).hexdigest() for name, text in kept.items()}
     digest = hashlib.sha256(rfc8785.dumps(dict(parts))).hexdigest()
     night.plan_digest = digest
     night.run = night.another("migrate")
     night.run.record("plan", body={"digest": digest, "parts": parts})
-    for name, text in PARTS.items():
+    for name, text in kept.items():
         night.run.record("plan_part", key=parts[name], body={"name": name, "text": text.decode()})
-    for person, role in (("ana@example.org", "technical"), ("bob@example.org", "business")):
+    for person, role in approvals:
         one = Statement(Subject("lab", digest, parts, {"redis": "c" * 64}), role, person, datetime(2026, 1, 1, tzinfo=UTC))
         text_ = one.text("The plan as a person reads it")
         body = {"file": f"{role}-{person}.txt", "person": person, "role": role, "signed_at": one.signed_at.isoformat(), "text": text_}
-        night.run.record("approval", body={**body, "signature": sign(person, text_.encode(), APPROVAL).decode()})
+        night.run.record("approval", body={**body, "signature": sign((signing or {}).get(person, person), text_.encode(), APPROVAL).decode()})
     waiver = "longshore waiver 1\nstep: preflight/clock\napprover: ana@example.org\n\nwhy\n"
     signature = sign("ana@example.org", waiver.encode(), "longshore-waiver").decode()
     night.run.record("signed_waiver", body={"file": "0a1b2c3d.txt", "person": "ana@example.org", "text": waiver, "signature": signature})

@@ -12,10 +12,13 @@ import pytest
 from engine.journal import Journal, chain_problems
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
+from engine.states import MoveState
 from engine.verdict import ExitCode
 from moves.adopting import Logs, adopt, differences, read_logs, uncertainties
+from moves.begun import as_begun
 from moves.mirroring import Line, Mirror
 from moves.past import read_past
+from moves.repointed import links_of
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 HOSTS = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
@@ -169,3 +172,86 @@ def test_an_adopted_journal_agrees_with_the_hosts(night: Night, tmp_path: Path) 
     night.mirror.close()
 
     assert list(differences(adopted(night.read(), tmp_path), night.read())) == []
+
+
+HOSTILE = {"password": "command:touch /tmp/operator-was-here"}
+HOOK = {"before_hold": None, "after_commit": {"argv": ["sh", "-c", "id > /root/hook-ran"], "timeout_s": 60, "undo_argv": []}}
+
+
+def begin_with(night: Night, scope: Scope, **service: Any) -> None:
+    """Record the begin of the redis move, with another entry than that of the files."""
+    move = next(move for move in scope.moves if move.service == "redis").model_dump(mode="json", by_alias=True)
+    entry = scope.services["redis"].model_dump(mode="json", by_alias=True)
+    body = {"move": {**move, "strategy": "stop_copy"}, "service": {**entry, **service}}
+    night.mirror.record("begun_with", service="redis", body=body)
+    night.record("move_state", state="in_progress")
+    night.mirror.close()
+
+
+def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_path: Path) -> None:
+    """Its log is root's there: whoever owns the host would run programs here and on the other host. The files here count."""
+    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK)
+    night.logs["wf001"] = []
+    logs = night.read()
+    journal = adopted(logs, tmp_path)
+
+    seen = as_begun(scope, journal)
+
+    assert seen.services["redis"] == scope.services["redis"]
+    assert seen.moves == scope.moves
+    assert read_past(journal, "redis").state is MoveState.IN_PROGRESS
+    assert any(
+        "redis: only wf005 tells what it was begun with: its entry is taken from the files here" in line
+        for line in uncertainties(journal, scope, logs)
+    )
+
+
+def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope, tmp_path: Path) -> None:
+    """A move goes on as it began; references and hooks are those of the files here all the same."""
+    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, writable_layer="caches")
+
+    seen = as_begun(scope, adopted(night.read(), tmp_path))
+
+    assert next(move for move in seen.moves if move.service == "redis").strategy == "stop_copy"
+    assert seen.services["redis"].writable_layer == "caches"
+    assert seen.services["redis"].secrets == scope.services["redis"].secrets
+    assert seen.services["redis"].hooks == scope.services["redis"].hooks
+
+
+def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path) -> None:
+    """What a host says of a file, a pattern and a command to reload is not used, whoever tells it."""
+    scope = build_scope(
+        make_inventory(("links/0/rewrite", [{"kind": "environment", "variable": "R", "value": "{host}"}])), make_plan(), make_environment()
+    )
+    other = scope.links[0].model_dump(mode="json", by_alias=True)
+    other["rewrite"] = [{"kind": "file", "on": "host", "path": "/etc/cron.d/x", "pattern": "(.*)", "value": "{host}", "reload": {"argv": ["id"]}}]
+    night.record("move_state", state="done")
+    night.record("repoint_begun", links=[other])
+    night.record("intent", "rewrite-references", **DEED)
+    night.mirror.close()
+
+    assert links_of(scope, adopted(night.read(), tmp_path), "redis") == scope.links
+
+
+@pytest.mark.parametrize("kind", ["step", "approval", "source_seen", "plan_part", "run_started", "toolbox_seen", "waiver"])
+def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: Path, kind: str) -> None:
+    """A row of a preflight that passed, an approval, what a container looked like: none of it is a host's to tell."""
+    run = night.journal.start_run(command="x")
+    record = run.record(kind, service="redis", body={"phase": "preflight", "verdict": "PASSED"})
+    night.logs["wf005"].append(json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()}))
+    logs = night.read()
+
+    assert any(f"holds a record of kind {kind}, which no run writes there" in line for line in logs.problems)
+    assert adopted(logs, tmp_path).records(kind=kind, service="redis") == []
+
+
+def test_a_host_tells_of_its_own_moves_only(night: Night, scope: Scope, tmp_path: Path) -> None:
+    """wf001 takes redis; n8n goes from wf005 to wf002, and what wf001 says of it is left out."""
+    record = night.journal.start_run(command="migrate").record("move_state", service="n8n", body={"state": "in_progress"})
+    night.logs["wf001"].append(json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()}))
+    logs = night.read()
+    journal = Journal.open(tmp_path / "third.sqlite", redactor=Redactor())
+    adopt(journal.start_run(command="adopt"), logs, scope)
+
+    assert journal.move_state("n8n") == "planned"
+    assert any("wf001: tells of n8n (move_state" in line for line in uncertainties(journal, scope, logs))

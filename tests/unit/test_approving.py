@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from engine.approval import NAMESPACE, Statement
+from engine.environment import load_environment
 from engine.errors import InputError
 from engine.journal import Journal
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from hosts.signing import sign_text
 from moves.approving import judge_plan_approved, sign_approval, subject_of
-from tests.unit.making_files import make_inventory, make_plan
+from moves.gates import Gates
+from tests.unit.making_files import ENVIRONMENT, make_environment, make_inventory, make_plan, spoiled, written
 from tests.unit.signing_people import BEA, EVE, TESS, People
 
 SERVICES = ["n8n", "redis"]
@@ -141,3 +143,59 @@ def test_a_container_that_is_another_since_preflight(room: Room) -> None:
 
     run.record("source_seen", service="redis", body={"digest": "b" * 64, "image": "y"})
     assert "the container of redis is another than the one that preflight had shown" in room.problems()
+
+
+def test_one_key_is_one_person(room: Room) -> None:
+    """Whoever holds it could sign for everybody who has it: two of two needed, one key, none approved."""
+    twice = {person: {"roles": ["technical"], "key": room.people.public[TESS]} for person in (TESS, EVE)}
+    needed = [{"role": "technical", "count": 2}]
+    scope = build_scope(make_inventory(), make_plan(("approvals", needed)), make_environment(("approvers", twice)))
+    for person in (TESS, EVE):
+        statement = Statement(subject_of(scope, room.journal, SERVICES), "technical", person, datetime.now(UTC))
+        sign_approval(scope, statement, "plan", room.people.keys[TESS])
+
+    told = room.problems(scope)
+
+    assert "technical approval: 1 of 2 people signed this plan" in told
+    assert "eve@example.org and tess@example.org signed with one key. Expected: one key is one person" in told
+
+
+def test_an_environment_in_which_two_people_have_one_key_is_wrong_input(room: Room, tmp_path: Path) -> None:
+    """It is told before anything is signed, whatever the key is called."""
+    twice = {person: {"roles": ["technical"], "key": room.people.public[TESS]} for person in (TESS, EVE)}
+    file = written(tmp_path / "production.yaml", spoiled(ENVIRONMENT, ("approvers", twice)))
+
+    with pytest.raises(InputError, match=r"approvers/eve@example.org/key: is tess@example.org's too; expected a key of their own"):
+        load_environment(file)
+
+
+def test_outside_the_lab_somebody_must_approve(room: Room) -> None:
+    """A plan that asks nobody is not approved by nobody; the lab may rehearse without."""
+    nobody = make_plan(("approvals", []))
+    scope = build_scope(make_inventory(), nobody, room.people.environment())
+    lab = build_scope(make_inventory(), nobody, room.people.environment(("environment", "lab")))
+
+    assert room.problems(scope).startswith("approvals: the plan asks nobody. Expected outside the lab: at least one")
+    assert not Gates(scope, room.journal, "abc").approved().passed
+    assert Gates(lab, room.journal, "abc").approved().text == "nobody is asked to approve in the lab"
+
+
+def test_other_code_voids_an_approval(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was approved is what these runbooks do; a commit that only adds the approval changes no code."""
+    room.sign(TESS)
+    room.sign(BEA)
+    monkeypatch.setattr("moves.approving.code_digest", lambda: "0" * 64)
+
+    assert "is void: the code that runs is other code" in room.problems()
+
+
+def test_another_toolbox_voids_an_approval(room: Room) -> None:
+    """It runs as root on both hosts: people signed the image, by its id."""
+    run = room.journal.start_run(command="preflight")
+    run.record("toolbox_seen", key="wf001", body={"image": "sha256:" + "a" * 64})
+    room.sign(TESS)
+    room.sign(BEA)
+    assert room.problems() == ""
+
+    run.record("toolbox_seen", key="wf001", body={"image": "sha256:" + "b" * 64})
+    assert "is void: the toolbox image on wf001 is another" in room.problems()

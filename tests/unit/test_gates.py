@@ -15,8 +15,10 @@ from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
 from engine.verdict import ExitCode
-from moves.gates import Gates
+from moves.approving import code_digest
+from moves.gates import Gates, preflight_problems
 from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.unit.making_preflight import record_rows
 
 
 class Past:
@@ -27,15 +29,37 @@ class Past:
         self.now = datetime.now(UTC)
         self.journal = Journal.open(path / "state" / "p.sqlite", redactor=Redactor(), clock=lambda: self.now)
 
-    def preflight(self, scope: Scope, *services: str, command: str = "preflight", finished: bool = True, **row: Any) -> None:
-        """Record a run with one row per service and one of a host; `row` changes the services' rows."""
-        run = self.journal.start_run(command=command, environment="production", plan_digest=scope.digest)
+    def preflight(
+        self,
+        scope: Scope,
+        *services: str,
+        command: str = "preflight",
+        finished: bool = True,
+        without: tuple[str, ...] = (),
+        code: str | None = None,
+        **row: Any,
+    ) -> None:
+        """Record a run with a row of every step of its runbooks, and one more per service, which `row` changes."""
+        run = self.journal.start_run(
+            command=command,
+            environment="production",
+            plan_digest=scope.digest,
+            code=code or code_digest(),
+            apply=row.get("verdict") != "PLANNED",
+        )
         body = {"phase": command, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
-        run.record("step", key="ssh", body=body)
+        record_rows(run, scope, services, command, without)
         for service in services:
             run.record("step", service=service, key="volumes-fit", body={**body, **row})
         if finished:
             run.finish({"PASSED": 1}, ExitCode.OK)
+
+    def newest_run(self) -> Run:
+        """Return the run that wrote last, to go on with it."""
+        last = self.journal.records()[-1]
+        run = Run(self.journal, last.run_id, head=last.hash)
+        run.count = last.number
+        return run
 
     def state(self, service: str, state: MoveState) -> Run:
         """Record where a move stands."""
@@ -50,7 +74,13 @@ def past(tmp_path: Path) -> Past:
     return Past(tmp_path)
 
 
-OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC"})
+@pytest.fixture(autouse=True)
+def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a plan that asks nobody do here, as in the lab; who must sign is the subject of test_approving.py."""
+    monkeypatch.setattr("moves.approving.LAB", "production")
+
+
+OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
 NOBODY: Final = ("approvals", [])
 
 
@@ -189,11 +219,9 @@ def test_a_preparation_that_was_repeated_opens_it_again(past: Past) -> None:
 
 def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
-    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)
-    row = {"phase": "preflight", "severity": "blocker", "text": "t"}
-    run.record("step", key="disk", body={**row, "verdict": "FAILED"})
-    for service in ("n8n", "redis"):
-        run.record("step", service=service, key="ok", body={**row, "verdict": "PASSED"})
+    past.preflight(scope_of(), "n8n", "redis", finished=False)
+    run = past.newest_run()
+    run.record("step", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"})
     run.finish({}, ExitCode.FAILED)
 
     assert "  n8n: preflight disk is FAILED: t" in refusal(past, scope_of())
@@ -214,7 +242,7 @@ def test_a_preflight_that_was_killed_opens_nothing(past: Past) -> None:
     past.preflight(scope_of(), "n8n", "redis", finished=False)
 
     assert "  redis: preflight of " in refusal(past, scope_of())
-    assert "was killed after 2 rows. Expected: one that ran to its end" in refusal(past, scope_of())
+    assert "rows. Expected: one that ran to its end" in refusal(past, scope_of())
 
 
 @pytest.mark.parametrize("state", [MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE])
@@ -267,7 +295,8 @@ def test_outside_the_window_nothing_begins(past: Past, hours: tuple[int, int], w
     """Too early and too late are refused with the window; a reason opens it and stands in the evidence."""
     now = datetime.now(UTC)
     start, end = (now + timedelta(hours=hour) for hour in hours)
-    scope = scope_of(make_environment(("window", {"starts_at": start.isoformat(), "ends_at": end.isoformat(), "time_zone": "UTC"})))
+    window = {"starts_at": start.isoformat(), "ends_at": end.isoformat(), "time_zone": "UTC", "status": "agreed"}
+    scope = scope_of(make_environment(("window", window)))
     past.preflight(scope, "n8n", "redis")
 
     said = refusal(past, scope)
@@ -321,3 +350,102 @@ def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
     past.preflight(scope, "redis")
     past.state("redis", MoveState.ROLLING_BACK)
     assert "nox -s rollback -- redis --apply" in Gates(scope, past.journal, "abc").state().text
+
+
+def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
+    """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
+    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())
+    for service in ("n8n", "redis"):
+        body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
+        run.record("step", service=service, key="source-serves", body=body)
+    run.finish({"PASSED": 2}, ExitCode.OK)
+
+    said = refusal(past, scope_of())
+
+    assert "n8n: preflight of " in said
+    assert "has no row ssh-answers of wf005" in said
+
+
+@pytest.mark.parametrize("key", ["backup-present", "ssh-answers", "clock", "disk-after", "configuration-kept", "window-fits"])
+def test_each_step_of_the_runbooks_is_demanded(past: Past, key: str) -> None:
+    """Of the service, of its two hosts, of all together; also one that only warns."""
+    past.preflight(scope_of(), "n8n", "redis", without=(key,))
+
+    assert f"has no row {key}" in refusal(past, scope_of())
+
+
+def test_a_step_that_does_not_apply_is_not_demanded(past: Past) -> None:
+    """The run says so, with the reason, as the page does."""
+    past.preflight(scope_of(services=("redis",)), "redis", without=("backup-present",), finished=False)
+    run = past.newest_run()
+    run.record("not_applicable", body={"text": "redis: backup-present (it keeps nothing)"})
+    run.finish({}, ExitCode.OK)
+
+    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == []
+
+
+@pytest.mark.parametrize("days_later", [0, 30, 399])
+def test_a_preflight_of_the_future_opens_nothing(past: Past, days_later: int) -> None:
+    """The clock was 400 days ahead and was set right: its age is negative, so it would never get old."""
+    past.now = datetime.now(UTC) + timedelta(days=400)
+    past.preflight(scope_of(), "redis")
+
+    said = preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC) + timedelta(days=days_later))
+
+    assert "Expected: not of the future; a clock was wrong" in said[0]
+
+
+def test_a_preflight_by_other_code_opens_nothing(past: Past) -> None:
+    """Other runbooks ask something else; where uncommitted code may run, it does not matter."""
+    past.preflight(scope_of(), "n8n", "redis", code="0" * 64)
+    assert "was made by other code (000000000000). Expected: " in refusal(past, scope_of())
+
+    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    past.preflight(rehearsal, "n8n", "redis", code="0" * 64)
+    assert refusal(past, rehearsal) == ""
+
+
+def test_a_preflight_that_was_killed_before_the_service_counts(past: Past) -> None:
+    """It was to look at it, and did not come so far: the one before is not the newest."""
+    past.preflight(scope_of(), "n8n", "redis")
+    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest)
+    run.record("scope", body={"moves": [{"service": "redis"}]})
+
+    assert "redis: preflight of " in refusal(past, scope_of())
+    assert "was killed after 0 rows" in refusal(past, scope_of())
+
+
+def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None:
+    """A journal rebuilt from hosts' logs holds what a host said: it opens no gate."""
+    run = past.journal.start_run(command="adopt", environment="production", plan_digest=scope_of().digest)
+    run.record("step", service="redis", key="source-serves", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+    run.finish({}, ExitCode.OK)
+
+    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == ["redis: no preflight on record. Expected: one that PASSED"]
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_run_that_was_taken_out_of_the_journal_closes_the_gate(past: Past, position: int) -> None:
+    """The newest, which failed, or one before it: each run is chained to all that stood before, and the database knows how much there was."""
+    past.preflight(scope_of(), "redis")
+    past.preflight(scope_of(), "redis", verdict="FAILED")
+    if position == 0:
+        past.preflight(scope_of(), "redis")
+    run_id = past.journal.records(kind="run_started")[1].run_id
+    with past.journal.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM records WHERE run_id = ?", (run_id,))
+
+    assert "journal: " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+    if position == 0:  # also when somebody sets the number right
+        with past.journal.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE written SET records = (SELECT COUNT(*) FROM records)")
+        assert "what stood before the run of " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+
+
+def test_a_window_that_is_only_proposed_opens_nothing(past: Past) -> None:
+    """It is open by the clock, and nobody agreed to it: only the operator's reason opens it, as outside the window."""
+    scope = scope_of(make_environment(("window", {**OPEN[1], "status": "proposed"})))
+    past.preflight(scope, "n8n", "redis")
+
+    assert 'is only proposed. Expected: status "agreed"' in refusal(past, scope)
+    assert refusal(past, scope, outside_window="agreed by phone, the file follows") == ""

@@ -40,8 +40,8 @@ from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 RUNBOOK: Final = Path(__file__).parents[2] / "runbooks" / "repoint" / "test_repoint.py"
 REWRITE: Final = ("links/0/rewrite", [{"kind": "environment", "variable": "QUEUE_BULL_REDIS_HOST", "value": "{host}"}])
-OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC"})
-SHUT: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-02T00:00:00Z", "time_zone": "UTC"})
+OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
+SHUT: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-02T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
 NOBODY: Final = ("approvals", [])
 KEY: Final = ("n8n", "redis", "redis", 6379)
 
@@ -226,8 +226,9 @@ def test_a_run_holds_the_hosts_of_both_ends(journal: Journal) -> None:
     assert with_their_hosts(scope, journal).hosts == ("wf005", "wf001", "wf002")
 
 
-def test_the_same_gates_as_for_a_move(journal: Journal) -> None:
+def test_the_same_gates_as_for_a_move(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Approvals, window and a clean checkout."""
+    monkeypatch.setattr("moves.approving.LAB", "production")  # where a plan may ask nobody
     done(journal, "n8n", "redis")
     shut = scope_of(window=SHUT, plan=(), services=("redis",))
 

@@ -135,7 +135,6 @@ UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container":
         {"plan": (("$schema", "schemas/migration_plan.schema.json"),)},
         {"services": ("redis",)},
         {"waves": ("critical",)},
-        {"environment": (("ssh_config", "state/ssh_config"),)},
         {"environment": (("hosts/wf007", SEVEN),)},
         {"inventory": (("hosts/wf006", {"purpose": "x", "thresholds": {"disk_percent": 1}}),)},
         {"inventory": (("hosts/wf001/notes", "third rack"),)},
@@ -144,7 +143,7 @@ UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container":
     ],
 )
 def test_what_nobody_approves_does_not_change_the_digest(changes: dict[str, Any]) -> None:
-    """Hosts and services of others, the editor's hint, the selection and the operator's ssh_config keep approvals alive."""
+    """Hosts and services of others, the editor's hint, and the selection keep approvals alive."""
     assert make_scope(**changes).digest == make_scope().digest
 
 

@@ -25,6 +25,8 @@ from engine.secret import Redactor
 from engine.shards import TOGETHER, Shard, Split, read_shard, refuse_shard
 from engine.steps import Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
+from moves.approving import code_digest
+from moves.demanded import steps_of
 from moves.gates import preflight_problems
 from moves.sharing import share_of
 from tests.unit.making_files import make_environment, make_inventory, make_plan
@@ -158,10 +160,12 @@ def join(journal: Journal, number: int, of: int = 3, **other: Any) -> Run:
     return join_run(journal, Shard(number, of, "night"), {**ABOUT, **other})
 
 
-def look(run: Run, host: str = "wf001", judgement: Judgement | None = None, service: str | None = None, key: str = "ssh-answers") -> None:
+def look(run: Run, host: str | None = "wf001", judgement: Judgement | None = None, service: str | None = None, key: str = "ssh-answers") -> None:
     """Record a row."""
     given_judgement = judgement or passed("it answers")
-    row = Row("preflight", key, "It answers.", service or host, service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1)
+    row = Row(
+        "preflight", key, "It answers.", service or host or "all", service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1
+    )
     run.record("step", service=service, key=key, body=row.body())
 
 
@@ -337,8 +341,10 @@ def test_a_cut_tail_of_a_shard_shows(journal: Journal) -> None:
 def test_the_gate_opens_only_for_a_whole_run(journal: Journal) -> None:
     """Migrate names the shard that is missing, and opens when it has ended."""
     scope = build_scope(make_inventory(), make_plan(), make_environment())
-    runs = [join(journal, number, 2, plan_digest=scope.digest) for number in (1, 2)]
-    look(runs[0], service="redis", key="ports-free")
+    runs = [join(journal, number, 2, plan_digest=scope.digest, code=code_digest()) for number in (1, 2)]
+    for step in steps_of("preflight"):
+        for host in ("wf001", "wf005") if step.about == "host" else (None,):
+            look(runs[0], host, service="redis" if step.about == "service" else None, key=step.key)
     end_shard(runs[0], {"PASSED": 1}, ExitCode.OK)
     now = journal.clock()
 

@@ -14,8 +14,10 @@ from engine.journal import Journal, Run
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.verdict import ExitCode
+from moves.approving import code_digest
 from moves.standing import MoveStanding, read_standing
 from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.unit.making_preflight import record_rows
 
 
 class Nights:
@@ -29,13 +31,14 @@ class Nights:
 
     def start(self, command: str = "migrate", operator: str = "ana@desk", *, apply: bool = True) -> Run:
         """Start a run."""
-        return self.journal.start_run(command=command, operator=operator, apply=apply, environment="production", plan_digest=self.scope.digest)
+        return self.journal.start_run(
+            command=command, operator=operator, apply=apply, environment="production", plan_digest=self.scope.digest, code=code_digest()
+        )
 
     def preflight(self) -> None:
         """Record a preflight that passed."""
         run = self.start("preflight", apply=False)
-        for service in ("n8n", "redis"):
-            run.record("step", service=service, key="x", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+        record_rows(run, self.scope, ("n8n", "redis"))
         run.finish({}, ExitCode.OK)
 
     def state(self, run: Run, state: str) -> None:
@@ -52,6 +55,7 @@ def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
     """Return an empty journal."""
     monkeypatch.chdir(tmp_path)
     nights = Nights()
+    monkeypatch.setattr("moves.approving.LAB", "production")  # where a plan may ask nobody
     monkeypatch.setattr(status, "load_scope", lambda _options: nights.scope)
     return nights
 
@@ -180,6 +184,7 @@ def test_programs_get_json(nights: Nights, capsys: pytest.CaptureFixture[str]) -
 def test_before_the_first_run_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Looking leaves no journal behind."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("moves.approving.LAB", "production")  # where a plan may ask nobody
     monkeypatch.setattr(status, "load_scope", _small_scope)
 
     assert "state/production.sqlite: not there yet, so nothing has begun" in shown(capsys)

@@ -192,7 +192,7 @@ def test_swapped_signatures_are_found(sealed: Sealed) -> None:
         found = problems(resealed(changed(sealed, **{f"{name}.sig": sealed.files[f"{APPROVAL}.sig"]})))
         assert [line.partition(":")[0] for line in found] == [f"{name}.sig", SIGNATURE]
     swapped = changed(sealed, **{f"{APPROVAL}.sig": sealed.files[f"{OTHER}.sig"], f"{OTHER}.sig": sealed.files[f"{APPROVAL}.sig"]})
-    assert {line.partition(":")[0] for line in problems(resealed(swapped))} == {f"{APPROVAL}.sig", f"{OTHER}.sig", SIGNATURE}
+    assert {line.partition(":")[0] for line in problems(resealed(swapped))} == {f"{APPROVAL}.sig", f"{OTHER}.sig", SIGNATURE, "approvals/"}
 
     for other in (sealed.files[f"{APPROVAL}.sig"], sign("ana@example.org", sealed.files[SUMS], "longshore-approval"), b"nothing", None):
         assert [line.partition(":")[0] for line in problems(changed(sealed, **{SIGNATURE: other}))] == [SIGNATURE]

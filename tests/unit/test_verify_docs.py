@@ -70,6 +70,27 @@ def bundled(place: Path, **changed: Callable[[bytes], bytes]) -> subprocess.Comp
     return follow_docs(place)
 
 
+def test_only_the_head_of_an_approval_counts(place: Path) -> None:
+    """A good signature for another plan, in whose notes the digest of this one stands on a line of its own."""
+    parts = {name: digest_of(text) for name, text in PARTS.items()}
+    digest = digest_of(rfc8785.dumps(dict(parts)))
+    other = Statement(Subject("lab", "b" * 64, parts, {}), "technical", ANA, datetime(2026, 1, 1, tzinfo=UTC))
+    file = place / "technical-other.txt"
+    file.write_text(other.text(f"note\n\ndigest: {digest}\nperson: {ANA}\n"), encoding="utf-8")
+    open_signer(place / "key").sign(file, APPROVAL)
+
+    text, signature = file.read_bytes(), file.with_name("technical-other.txt.sig").read_bytes()
+    folder = next((place / "reports").glob("2*"))
+    (folder / "approvals" / f"technical-{ANA}.txt.sig").write_bytes(signature)
+    (folder / "approvals" / f"technical-{ANA}.txt").write_bytes(text)
+    script = next(block for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL) if "for approval" in block)
+    argv = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert "Good" not in done.stdout
+
+
 def test_a_good_bundle_passes(place: Path) -> None:
     """To its last line, which tells verdict and totals."""
     done = bundled(place)

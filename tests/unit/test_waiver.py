@@ -11,11 +11,12 @@ import pytest
 from commands import waive
 from engine.errors import InputError
 from engine.options import Options, read_options
+from engine.scope import build_scope
 from engine.steps import Row
 from engine.verdict import Effect, Judgement, Severity, Verdict, exit_code_of
 from engine.waiver import Waiver, Waivers
 from moves.waiving import file_of, list_waivers, load_waivers, sign_waivers, signing_problem
-from tests.unit.making_files import written
+from tests.unit.making_files import make_inventory, make_plan, written
 from tests.unit.signing_people import BEA, EVE, TESS, People
 
 NOW: Final = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
@@ -183,6 +184,37 @@ def test_a_signed_text_of_another_waiver_does_not_pass(file: File) -> None:
     signed.with_name(signed.name + ".sig").rename(other.with_name(other.name + ".sig"))
 
     assert "says something else" in file.refusal()
+
+
+@pytest.mark.parametrize(
+    ("inventory", "plan", "environment"),
+    [
+        ((), (("moves/1/target", "wf002"),), ()),
+        ((), (("moves/1/strategy", "stop_copy"),), ()),
+        ((("services/redis/mounts/0/rule", "drop"),), (), ()),
+        ((), (), (("hosts/wf001/machine_id", "f" * 32),)),
+        ((("thresholds", {"disk_percent": 99}),), (), ()),
+    ],
+)
+def test_a_waiver_falls_with_the_part_of_the_plan_that_it_rests_on(
+    file: File, inventory: tuple[tuple[str, Any], ...], plan: tuple[tuple[str, Any], ...], environment: tuple[tuple[str, Any], ...]
+) -> None:
+    """Signed for the disk of wf001, it does not cover the same row when the service goes to another host, or is moved otherwise."""
+    file.write()
+    file.sign(TESS)
+    file.scope = build_scope(make_inventory(*inventory), make_plan(*plan), file.people.environment(*environment))
+
+    assert "was signed for another plan" in file.refusal()
+    assert "nox -s waive" in file.refusal()
+
+
+def test_a_waiver_stands_when_another_part_of_the_plan_changes(file: File) -> None:
+    """Another service's entry is none of its business."""
+    file.write()
+    file.sign(TESS)
+    file.scope = build_scope(make_inventory(("services/n8n/notes", "x")), make_plan(("title", "Another")), file.people.environment())
+
+    assert len(load_waivers(file.options, file.scope).waivers) == 1
 
 
 def test_a_key_that_nobody_listed_signs_nothing(file: File) -> None:
