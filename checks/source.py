@@ -32,8 +32,9 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
     named = facts.container(container)
     if named is not None and named.running:
         return failed(
-            f"{facts.host}: {container} runs again (since it was moved). Expected: stopped: two writers lose data. "
-            f"Try now: ssh {facts.host} docker update --restart no {container} && ssh {facts.host} docker stop {container}"
+            f"{facts.host}: {container} runs again (since it was moved). Expected: stopped: two writers lose data. Look first which of the two its "
+            f"clients use: ssh {facts.host} docker logs --tail 20 {container}, and the same on its new host. Where it is not this one: "
+            f"ssh {facts.host} docker update --restart no {container} && ssh {facts.host} docker stop {container}"
         )
     old = kept or named
     if old is None:
@@ -42,7 +43,11 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
             f"decommission. Find out who removed it: ssh {facts.host} docker events --since 24h --until 0s"
         )
     if old.running or old.state in {"restarting", "paused"}:
-        return failed(f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Try: ssh {facts.host} docker stop {old.name}")
+        return failed(
+            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Look first which of the two its clients use: ssh {facts.host} docker logs "
+            f"--tail 20 {old.name}, and the same on its new host. Where it is not this one: ssh {facts.host} docker update --restart no {old.name} "
+            f"&& ssh {facts.host} docker stop {old.name}"
+        )
     if old.restart_policy not in {"", "no"}:
         return failed(
             f"{facts.host}: {old.name} is stopped with restart policy {old.restart_policy}. Expected: no, or a reboot "
