@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from actions.forwarders import Forwarder
 from actions.identity import (
@@ -26,6 +26,9 @@ from actions.route import Route, docker_api, inspect_container
 from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError
 from engine.model import Note
 from engine.verdict import Effect, Judgement, failed, passed
+
+NEAR: Final = "near"
+"""The end of a relay that clients reach, where a relay has two."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,11 @@ class Commit:
         route = self.route
         there = [relay for host in self.hosts for relay in list_relays(route.fleet, host, route.environment)]
         new, old = ({relay.text() for relay in some} for some in (self.wanted - self.before, self.before - self.wanted))
-        ran = sorted(relay.made_for for relay in there if relay.made_for in new and (relay.running or self._has_run(relay)))
+        near = [relay for relay in there if getattr(relay, "end", NEAR) == NEAR]  # the far end alone switches nobody
+        ran = sorted(relay.made_for for relay in near if relay.made_for in new and (relay.running or self._has_run(relay)))
         if ran:
             return f"a relay that leads to {route.target} runs, or ran ({ran[0]})"
-        gone = sorted(old - {relay.made_for for relay in there})
+        gone = sorted(old - {relay.made_for for relay in near})
         if gone:
             return f"a relay that led to {route.source} is gone ({gone[0]})"
         inspect = self._moved()

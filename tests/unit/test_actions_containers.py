@@ -453,8 +453,10 @@ def test_commit_gives_the_recorded_policy_before_it_switches(monkeypatch: pytest
 
 def test_commit_is_not_undone_once_clients_were_switched(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may have written to the target: undoing would throw that away."""
-    ran = SimpleNamespace(running=True, made_for="wf005: redis:6379 on shop -> 192.0.2.1:6379")
-    commit, _, switched = make_commit(monkeypatch, [ran])
-    with pytest.raises(NeedsPersonError, match="may have written"):
-        commit.undo({"switching": True, "restart_policy": {"Name": "always"}})
+    relays: list[Any] = []
+    commit, _, switched = make_commit(monkeypatch, relays)
+    relays.append(SimpleNamespace(running=True, made_for=next(iter(commit.wanted)).text()))
+    for note in ({"switching": True, "restart_policy": {"Name": "always"}}, {}):
+        with pytest.raises(NeedsPersonError, match="may have written"):
+            commit.undo(note)
     assert switched == []
