@@ -13,7 +13,7 @@ from typing import Final
 
 from actions.identity import need_source_at_rest
 from actions.labels import labels
-from actions.places import MAKE_PATH, DataPlace, check_depth, volume_label
+from actions.places import MAKE_PATH, DataPlace, check_depth, remove_place, volume_label
 from actions.recorded import read_privately, save_privately
 from actions.route import Route, docker_api, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
@@ -93,9 +93,16 @@ class SetAside:
         measured = {"entries_compared": entries} if entries is not None else {}
         return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
 
-    def undo(self, note: Note) -> None:  # noqa: ARG002
-        """Remove the helpers only: what was set aside stays until decommission, it may be the only whole copy."""
-        remove_helpers(self.route.fleet, self.host, self.route.move_label, ROLE)
+    def undo(self, note: Note) -> None:
+        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it may be the only one left.
+
+        Nothing is brought back over data whose copy is not whole, so the data itself is untouched then.
+        """
+        route = self.route
+        remove_helpers(route.fleet, self.host, route.move_label, ROLE)
+        for place in self.places:
+            if not note.get("proven") and is_there(route, self.host, place) and not is_set_aside(route, self.host, place):
+                remove_place(route, self.host, aside_of(place, route.move_label), self.key)
 
     def _missing(self) -> list[str]:
         return [place.text() for place in self.places if not is_set_aside(self.route, self.host, place)]

@@ -16,7 +16,6 @@ from actions.identity import (
     need_source_at_rest,
     policy_of,
     policy_word,
-    ran_once_only,
     same_policy,
     started_at,
 )
@@ -107,7 +106,7 @@ class Commit:
         if inspect is None:
             return ""
         policy, wanted = policy_of(inspect), need_recorded(route).restart_policy
-        again = another_run(route, route.target, inspect) if started_at(inspect) and not ran_once_only(inspect) else ""
+        again = another_run(route, route.target, inspect) if started_at(inspect) else ""
         if again:
             return f"{route.target}: {route.container}: {again}"
         nothing_to_switch = not new and not old

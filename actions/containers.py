@@ -71,6 +71,21 @@ def judge_stop(where: str, inspect: Mapping[str, Any], clean: Collection[int], r
     )
 
 
+def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent (review 8).
+
+    Without a record it is taken for granted that it ran, as what is moved runs.
+    """
+    recorded = _recorded(route)
+    if recorded is not None and not recorded.inspect["State"].get("Running"):
+        return
+    see_moved_down(route)
+    doing = f"{route.source}: start {route.container} again"
+    route.audit(route.source, key, doing)
+    with docker_api(route.fleet, route.source, doing) as api:
+        api.start(str(inspect["Id"]))
+
+
 def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str) -> None:
     """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
     for command in commands:
@@ -141,6 +156,8 @@ class DisableRestart:
             )
         if not same_policy(policy_of(inspect), policy):
             self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
+        if policy_word(policy) != "no" and not is_running(inspect):
+            start_again(route, inspect, self.key)  # a reboot in between left it stopped: with its own policy it would run
 
     def _set(self, container: str, policy: Mapping[str, Any], doing: str) -> None:
         route = self.route
@@ -225,18 +242,8 @@ class StopSource:
                 f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
-        if is_running(inspect) or not self._ran_before():
-            return
-        see_moved_down(route)
-        doing = f"{route.source}: start {route.container} again"
-        route.audit(route.source, self.key, doing)
-        with docker_api(route.fleet, route.source, doing) as api:
-            api.start(str(inspect["Id"]))
-
-    def _ran_before(self) -> bool:
-        """Return whether it ran when it was recorded; without a record it is taken for granted, as what is moved runs."""
-        recorded = _recorded(self.route)
-        return bool(recorded.inspect["State"].get("Running")) if recorded else True
+        if not is_running(inspect):
+            start_again(route, inspect, self.key)
 
 
 @dataclass(frozen=True)

@@ -78,12 +78,6 @@ def started_at(inspect: Mapping[str, Any]) -> str:
     return "" if seen == NEVER else seen
 
 
-def ran_once_only(inspect: Mapping[str, Any]) -> bool:
-    """Return whether a running container is in its first run: Docker keeps the end of an earlier one."""
-    finished = str(inspect["State"].get("FinishedAt") or NEVER)
-    return is_running(inspect) and finished == NEVER and not inspect.get("RestartCount")
-
-
 def is_running(inspect: Mapping[str, Any]) -> bool:
     """Return whether the container's processes live: running, paused or restarting."""
     return inspect["State"].get("Status") not in STOPPED_STATES

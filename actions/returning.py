@@ -112,6 +112,13 @@ class StopMoved:
         """Give it its policy back and start it again, only after the source's container has been seen stopped."""
         route = self.route
         see_source_down(route)
+        source = find_source(route)
+        newer = why_not_at_rest(route, route.source, source) if source else ""
+        if newer:
+            raise NeedsPersonError(
+                f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped since the move. "
+                f"Look at both before you start one: ssh {route.source} docker ps -a; ssh {route.target} docker ps -a"
+            )
         inspect = find_moved(route)
         if inspect is None:
             raise NeedsPersonError(

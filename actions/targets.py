@@ -19,7 +19,6 @@ from actions.identity import (
     name_of,
     need_moved,
     need_source_at_rest,
-    ran_once_only,
     save_run,
     started_at,
 )
@@ -198,8 +197,6 @@ class StartTarget:
             return f"{where} was made anew by somebody and has run since {started_at(inspect)}"
         if self.commits:
             return f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
-        if ran_once_only(inspect):
-            return ""
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
 

@@ -79,7 +79,7 @@ class Engine:
         """Stop with exit code 0; what is stopped already stays as it is."""
         self.calls.append(f"stop {timeout}")
         state = self._find(name)["State"]
-        if state.get("Status") not in {"exited", "created", "dead"}:
+        if state.get("Status") not in {"exited", "dead"}:
             self._find(name)["State"] = {**state, "Status": "exited", "Running": False, "ExitCode": 0, "OOMKilled": False, "FinishedAt": self._now()}
 
     def start(self, name: str) -> None:
