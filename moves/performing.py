@@ -121,7 +121,7 @@ class Moves:
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
-            self.found[service] = found_on_hosts(world, move, past) if must_be_undone(past) else ""
+            self.found[service] = found_on_hosts(world, move) if must_be_undone(past) else ""
             if self.found[service] and self.apply:
                 world.run.record("found_committed", service=service, body={"text": self.found[service]})
                 world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})

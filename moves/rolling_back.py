@@ -24,6 +24,7 @@ from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
 from moves.carriage import peer_of, places_of
+from moves.past import read_past
 from moves.questions import RecordedOutage
 from moves.recipe import addresses_of, before_stop, recipe, route_of
 from moves.world import World
@@ -56,12 +57,13 @@ def must_be_undone(past: Past) -> bool:
     return past.settled in BEFORE_COMMIT
 
 
-def found_on_hosts(world: World, move: PlannedMove, past: Past) -> str:
+def found_on_hosts(world: World, move: PlannedMove) -> str:
     """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
 
     The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
     look, the undo looks again, and refuses to put anything back unseen.
     """
+    past = read_past(world.journal, move.service)
     known = past.done | past.begun | past.failed
     for action in recipe(world, move, past.attempt):
         if isinstance(action, Commit) and action.key not in known:
