@@ -107,20 +107,27 @@ class MeasureOutage:
         return 1.0
 
     def do(self, note: Note) -> None:
-        """Wait for the first good answer after the move, read the log into the note, remove the probe."""
+        """Wait for the first good answer after the move, read the log into the note, remove the probe.
+
+        One that is gone or does not run has not seen the end: what it saw is no measurement.
+        """
         route = self.route
         if note.get("outage"):
             return
-        wait_for_good(route, LAST_ANSWER_S)
-        seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
-        note["outage"] = seen.record() if seen else None
+        probe = inspect_container(route.fleet, route.source, route.slug(ROLE))
+        if probe is not None and probe["State"]["Running"]:
+            wait_for_good(route, LAST_ANSWER_S)
+            seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
+            note["outage"] = seen.record() if seen else None
         route.audit(route.source, self.key, self.describe())
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether an outage was measured and is over."""
         if not note.get("outage"):
-            return unknown(f"{self.route.service}: outage not measured. Expected: the probe's log. It is gone or holds nothing")
+            return unknown(
+                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. The service itself is not affected"
+            )
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(

@@ -32,9 +32,8 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
     named = facts.container(container)
     if named is not None and named.running:
         return failed(
-            f"{facts.host}: {container} runs again (since it was moved). Expected: stopped: two writers lose data. Look first which of the two its "
-            f"clients use: ssh {facts.host} docker logs --tail 20 {container}, and the same on its new host. Where it is not this one: "
-            f"ssh {facts.host} docker update --restart no {container} && ssh {facts.host} docker stop {container}"
+            f"{facts.host}: {container} runs, though it was moved. Expected: stopped: two writers lose data. Stop neither before you know "
+            f"which one clients use. Look: ssh {facts.host} docker logs --since 1h {container}"
         )
     old = kept or named
     if old is None:
@@ -44,9 +43,7 @@ def judge_source_stays_stopped(facts: HostFacts, container: str) -> Judgement:
         )
     if old.running or old.state in {"restarting", "paused"}:
         return failed(
-            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Look first which of the two its clients use: ssh {facts.host} docker logs "
-            f"--tail 20 {old.name}, and the same on its new host. Where it is not this one: ssh {facts.host} docker update --restart no {old.name} "
-            f"&& ssh {facts.host} docker stop {old.name}"
+            f"{facts.host}: {old.name} is {old.state}. Expected: stopped. Look who started it: ssh {facts.host} docker logs --since 1h {old.name}"
         )
     if old.restart_policy not in {"", "no"}:
         return failed(

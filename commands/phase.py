@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +13,22 @@ import pytest
 
 from engine.errors import InputError
 from engine.options import add_flags
+from engine.verdict import ExitCode
 
 BY_SERVICE: Final = ("rollback", "repoint")
 """Phases whose services are named as words."""
 ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Watch:
+    """Sees whether pytest or a hook of ours broke: pytest's own status for that, 3, says "refused, nothing was done" here."""
+
+    broke: bool = False
+
+    def pytest_internalerror(self) -> None:
+        """Remember it."""
+        self.broke = True
 
 
 def services_first(argv: list[str]) -> list[str]:
@@ -42,22 +55,23 @@ def run_phase(phase: str, argv: list[str]) -> int:
         argv = services_first(argv)
         if phase == "rollback" and "--service" not in argv:
             raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
-    return int(
-        pytest.main(
-            [
-                str(ROOT / "runbooks" / phase),
-                f"--rootdir={ROOT}",
-                f"--confcutdir={ROOT}",
-                "--import-mode=importlib",
-                "--no-header",
-                "--no-summary",
-                "-q",
-                "--tb=short",
-                "-p",
-                "no:cacheprovider",
-                "-o",
-                "filterwarnings=default",  # a warning of a library must not end a migration
-                *argv,
-            ]
-        )
+    watch = Watch()
+    code = pytest.main(
+        [
+            str(ROOT / "runbooks" / phase),
+            f"--rootdir={ROOT}",
+            f"--confcutdir={ROOT}",
+            "--import-mode=importlib",
+            "--no-header",
+            "--no-summary",
+            "-q",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "filterwarnings=default",  # a warning of a library must not end a migration
+            *argv,
+        ],
+        plugins=[watch],
     )
+    return int(ExitCode.NEEDS_PERSON if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from engine.errors import CouldNotLookError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
-from engine.evidence.advice import ways_on
+from engine.evidence.advice import stands_of, ways_on
 from engine.evidence.sentence import BADGES
 from engine.evidence.told import differences
 from engine.journal import Journal, Record, Run
@@ -53,7 +53,11 @@ class JournalBook:
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     language: Language = ENGLISH
     progress: Progress | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """The body of the run's first record."""
     counts: Counter[Verdict] = field(default_factory=Counter)
+    standing: Callable[[], Mapping[str, MoveState]] = dict
+    """Where each move that this run has begun stands, from memory: the journal may not answer."""
     _heading: str = field(default="", init=False)
     _current: str = field(default="", init=False)
 
@@ -76,11 +80,20 @@ class JournalBook:
         if row.service in self.stand_ins:
             row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
         self.run.record("step", service=row.service, key=row.key, body=row.body())
+        self._count(row)
+
+    def _count(self, row: Row) -> None:
         self.counts[row.judgement.verdict] += 1
         if row.subject != self._heading:
             self._heading = row.subject
             self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
+
+    def show_unwritten(self, row: Row, why: str) -> None:
+        """Show a row that could not be recorded, and why."""
+        self._count(row)
+        told = self.language.say("not on record: {why}", why=self.redact(why))
+        self._say(Text(f"{' ' * INDENT}{told}", style="bold red"))
 
     def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
         """Record what a worker recorded, and count what it redacted."""
@@ -90,7 +103,12 @@ class JournalBook:
 
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
-        states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
+        if MoveState.NEEDS_PERSON in self.standing().values():
+            return True
+        try:
+            states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
+        except CouldNotLookError:
+            return False  # what this run did is in memory
         return MoveState.NEEDS_PERSON.value in states.values()
 
     def redact(self, text: str) -> str:
@@ -120,10 +138,22 @@ class JournalBook:
         """Return a verdict as people read it; in English as it stands in records."""
         return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
 
-    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
-        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError.
+    def tell_stand(self, why: str) -> None:
+        """Print why the run could not be ended as it should, where each move that was begun stands, and the commands that go on."""
+        if self.progress:
+            self.progress.end()
+        self._say(Text(f"\n{self.redact(why)}", style="bold red"))
+        for line in self._stand():
+            self._say(line)
 
-        That is for an altered journal, and for evidence that could not be written.
+    def _stand(self) -> Iterator[str]:
+        states = {service: state.value for service, state in self.standing().items()}
+        yield from stands_of(self.about or {"command": self.command, "environment": self.environment}, states, self.language)
+
+    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
+        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError or JournalError.
+
+        That is for an altered journal, one that can't be written, and for evidence that could not be written.
         """
         if self.progress:
             self.progress.end()
@@ -163,7 +193,9 @@ class JournalBook:
         about, say = records[0].body, self.language.say
         if interrupted:
             yield from ways_on(records, self.language)
-        elif exit_code is not ExitCode.OK:
+            return
+        yield from self._stand()
+        if exit_code is not ExitCode.OK:
             again = command_line(about, self.command, apply=self.apply)
             status = {"status": exit_code.value, "name": exit_code.name, "command": again}
             yield say("exit status {status} ({name}). Mend what is named above, then: {command}", **status)

@@ -11,10 +11,11 @@ import json
 import platform
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import Engine, Select, func, select
@@ -23,11 +24,16 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from engine.errors import JournalError, TakenError
 from engine.place import Place, file_place
 from engine.record import FIRST_PREVIOUS, Record, chain_problems, exact, hash_of
+from engine.reserve import Reserve
 from engine.secret import Redactor
 from engine.storing import RECORDS, insert_record, open_store, unreachable
 from engine.verdict import ExitCode
 
 __all__ = ["Journal", "Record", "Run", "chain_problems", "exact", "hash_of"]
+
+
+INTENT: Final = "intent"
+"""The kind of record that an action follows."""
 
 
 def _now() -> datetime:
@@ -47,6 +53,7 @@ class Journal:
     redactor: Redactor
     clock: Callable[[], datetime] = _now
     where: str = ""
+    reserve: Reserve | None = None
 
     @classmethod
     def open(cls, place: Path | Place, *, redactor: Redactor, clock: Callable[[], datetime] = _now) -> Journal:
@@ -57,13 +64,16 @@ class Journal:
         place = file_place(place) if isinstance(place, Path) else place
         for secret in place.secrets():
             redactor.register(secret)
-        return cls(open_store(place), redactor, clock, place.text)
+        return cls(open_store(place), redactor, clock, place.text, Reserve(place.file) if place.file else None)
 
     def start_run(self, *, run_id: str | None = None, **about: Any) -> Run:
         """Start a run; `about` is the body of its first record (command, environment, plan_digest, operator, …).
 
-        Raises TakenError when a run of that id was started before.
+        A run that changes hosts (`apply`) has room kept on the disk for what it records when that is full otherwise; raises
+        JournalError when there is none, TakenError when a run of that id was started before.
         """
+        if about.get("apply") and self.reserve:
+            self.reserve.keep()
         run = Run(self, run_id or str(uuid4()))
         machine = f"{platform.system()} {platform.release()} {platform.machine()}"
         run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), **about})
@@ -131,6 +141,8 @@ class Run:
     head: str = FIRST_PREVIOUS
     count: int = field(default=0, init=False)
     writer: str = ""
+    broken: str = field(default="", init=False)
+    """Why the journal takes no intent any more: once a record was not written, nothing more is begun."""
     watchers: list[Callable[[Record], None]] = field(default_factory=list, init=False)
     """Called with each record once it is on disk; whatever they do must not fail."""
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
@@ -140,31 +152,53 @@ class Run:
         """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down now.
 
         Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a number that JSON lacks.
+        After that no intent is taken any more; what is undone or seen still is, in the room that was kept for it.
         """
-        kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
         with self._one:
-            record = self._append(at or self.journal.clock(), kind, _column(service), _column(key), clean)
+            record = self.draft(kind, service=service, key=key, body=body, at=at)
+            if self.broken and kind == INTENT:
+                raise JournalError(f"{self.broken} Nothing more is begun in this run")
+            record = self._append(record)
             for watch in self.watchers:
                 watch(record)
         return record
 
-    def _append(self, at: datetime, kind: str, service: str | None, key: str | None, body: Any) -> Record:
+    def draft(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
+        """Return the record that comes next in this chain, without secrets, and not written."""
+        kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
         content = {
-            "run_id": self.id, "number": self.count + 1, "at": at.isoformat(timespec="microseconds"),
-            "kind": kind, "service": service, "key": key, "body": body, "previous": self.head,
+            "run_id": self.id, "number": self.count + 1, "at": (at or self.journal.clock()).isoformat(timespec="microseconds"),
+            "kind": kind, "service": _column(service), "key": _column(key), "body": clean, "previous": self.head,
             **({"writer": self.writer} if self.writer else {}),
         }  # fmt: skip
-        digest = hash_of(content)
-        text = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+        return Record(seq=0, hash=hash_of(content), **content)
+
+    def _append(self, record: Record) -> Record:
         try:
-            seq = insert_record(self.journal.engine, {**content, "body": text, "hash": digest})
+            seq = self._insert(record)
         except DatabaseError as error:
-            raise (TakenError if isinstance(error, IntegrityError) else JournalError)(
-                f"{self.journal.where}: record {self.count + 1} ({kind}) can't be written: {error.orig}. "
-                "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again"
-            ) from error
-        self.head, self.count = digest, self.count + 1
-        return Record(seq=seq, hash=digest, **content)
+            seq = self._insert_into_reserve(record, error)
+        self.head, self.count = record.hash, self.count + 1
+        return replace(record, seq=seq)
+
+    def _insert(self, record: Record) -> int:
+        text = json.dumps(record.body, ensure_ascii=True, separators=(",", ":"))
+        return insert_record(self.journal.engine, {**record.as_json(), "body": text, "hash": record.hash})
+
+    def _insert_into_reserve(self, record: Record, error: DatabaseError) -> int:
+        """Write into the room that was kept for it what must not be lost when the disk is full; no intent: nothing more is begun."""
+        told = (
+            f"{self.journal.where}: record {record.number} ({record.kind}) can't be written: {error.orig}. "
+            "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again."
+        )
+        if isinstance(error, IntegrityError):
+            raise TakenError(told) from error
+        self.broken = self.broken or told
+        reserve = self.journal.reserve
+        if reserve and reserve.release() and record.kind != INTENT:
+            with suppress(DatabaseError):
+                return self._insert(record)
+        raise JournalError(told) from error
 
     def finish(self, verdict_counts: Mapping[str, int], exit_code: ExitCode, *, redacted: int | None = None) -> None:
         """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too: `redacted`)."""

@@ -48,6 +48,12 @@ class Book(Protocol):
     def needs_person(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
 
+    def show_unwritten(self, row: Row, why: str) -> None:
+        """Show a row that could not be recorded."""
+
+    def tell_stand(self, why: str) -> None:
+        """Tell where each move that was begun stands, and the commands that go on, when the run could not be ended as it should."""
+
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run and draw its evidence."""
 
@@ -71,6 +77,8 @@ ELSEWHERE: Final = pytest.StashKey[int]()
 """How many rows the other shards ask."""
 ALL: Final = "all"
 VERDICT: Final = pytest.StashKey[Verdict]()
+UNWRITTEN: Final = pytest.StashKey[list[str]]()
+"""Why rows are not on record, one text for each."""
 
 
 class Gathering:
@@ -111,7 +119,7 @@ class Gathering:
         row = self.config.stash.get(WAIVERS, Waivers()).judge(row)
         self.config.stash[ROWS].append(row)
         item.stash[VERDICT] = row.judgement.verdict
-        book.add(row)
+        _add(self.config, book, row)
         report.outcome = SHOWN_AS.get(row.judgement.verdict, "skipped")  # type: ignore[assignment]
         if row.judgement.verdict is Verdict.WAIVED:
             report.longrepr = _shown(item, book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}"), Verdict.WAIVED)
@@ -129,6 +137,7 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 def pytest_configure(config: pytest.Config) -> None:
     """Start without rows; a run that has a book gathers those of its workers."""
     config.stash[ROWS] = []
+    config.stash[UNWRITTEN] = []
     if BOOK in config.stash and is_spread(config):
         config.pluginmanager.register(Gathering(config), "longshore-gathering")
 
@@ -245,7 +254,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     judgement = row.judgement
     item.config.stash[ROWS].append(row)
     item.stash[VERDICT] = judgement.verdict
-    book.add(row)
+    _add(item.config, book, row)
     if isinstance(book, WorkerBook):
         report.longshore = book.hand_over()  # type: ignore[attr-defined]
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
@@ -307,10 +316,17 @@ def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
         host=host,
         wave=_marker_argument(item, "wave") or None,
         effect=next(effect for effect in Effect if item.get_closest_marker(effect.value)),
-        severity=Severity(severity.args[0]) if severity else Severity.BLOCKER,
+        severity=_severity(severity, judgement),
         judgement=judgement,
         duration_s=duration_s,
     )
+
+
+def _severity(marker: pytest.Mark | None, judgement: Judgement) -> Severity:
+    """Return how much a row counts; `severity("warning", unless_failed=True)`: that it could not be seen is a warning, that it is wrong is not."""
+    if marker is None or (marker.kwargs.get("unless_failed") and judgement.verdict is Verdict.FAILED):
+        return Severity.BLOCKER
+    return Severity(marker.args[0])
 
 
 def _subject(item: pytest.Item) -> str:
@@ -333,26 +349,47 @@ def exit_code(rows: list[Row]) -> ExitCode:
     return exit_code_of((row.judgement.verdict, row.severity) for row in rows)
 
 
+def _add(config: pytest.Config, book: Book, row: Row) -> None:
+    """Record a row and show it; one that the journal does not take is shown, and the run is not whole: a hook must not end it half-way."""
+    try:
+        book.add(row)
+    except LongshoreError as error:
+        config.stash[UNWRITTEN].append(str(error))
+        book.show_unwritten(row, str(error))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Close the book with our own exit status; pytest's own errors of use stay."""
     book = session.config.stash.get(BOOK, None)
-    if book is None or is_worker(session.config) or exitstatus in {pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR}:
+    if book is None or is_worker(session.config) or exitstatus == pytest.ExitCode.USAGE_ERROR:
         return
+    session.exitstatus = int(_close(session, book, exitstatus))
+
+
+def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
+    """End the run and return its exit status: whatever goes wrong here, people are told where each move stands.
+
+    When the tool itself broke, what it had begun stays as it is, so a person must look; pytest's own status for that is our "refused".
+    """
+    config, interrupted, broke = session.config, ended == pytest.ExitCode.INTERRUPTED, ended == pytest.ExitCode.INTERNAL_ERROR
     try:
         _add_missing_rows(session, book)
         _add_needless_waivers(session, book)
-        code = ExitCode.NEEDS_PERSON if book.needs_person() else _code_of(session.config)
-        book.close(code, interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        code = ExitCode.NEEDS_PERSON if broke or book.needs_person() else _code_of(config)
+        book.close(code, interrupted=interrupted)
+        if broke:
+            book.tell_stand("the tool itself failed, see above: nothing more was done, and nothing undone")
     except LongshoreError as error:
-        session.config.issue_config_time_warning(pytest.PytestWarning(str(error)), stacklevel=1)
-        code = exit_code(session.config.stash[ROWS]) or ExitCode.INCOMPLETE
-    session.exitstatus = int(code)
+        book.tell_stand(str(error))
+        return ExitCode.NEEDS_PERSON if broke or book.needs_person() else exit_code(config.stash[ROWS]) or ExitCode.INCOMPLETE
+    return code
 
 
 def _code_of(config: pytest.Config) -> ExitCode:
     """Return the exit status of the rows; a shard that no row fell to has nothing to look at."""
     rows = config.stash[ROWS]
-    return ExitCode.OK if not rows and config.stash.get(ELSEWHERE, 0) else exit_code(rows)
+    code = ExitCode.OK if not rows and config.stash.get(ELSEWHERE, 0) else exit_code(rows)
+    return code or (ExitCode.INCOMPLETE if config.stash[UNWRITTEN] else ExitCode.OK)
 
 
 def _add_missing_rows(session: pytest.Session, book: Book) -> None:
@@ -361,7 +398,7 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
         if VERDICT not in item.stash:
             row = _row(item, Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"), 0.0)
             session.config.stash[ROWS].append(row)
-            book.add(row)
+            _add(session.config, book, row)
 
 
 def _add_needless_waivers(session: pytest.Session, book: Book) -> None:
@@ -370,7 +407,7 @@ def _add_needless_waivers(session: pytest.Session, book: Book) -> None:
     row = session.config.stash.get(WAIVERS, Waivers()).needless_row(phase)
     if row:
         session.config.stash[ROWS].append(row)
-        book.add(row)
+        _add(session.config, book, row)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:

@@ -71,6 +71,12 @@ class WorkerBook:
         """Return False: a phase that reads leaves no move half-way."""
         return False
 
+    def show_unwritten(self, row: Row, why: str) -> None:
+        """Show nothing."""
+
+    def tell_stand(self, why: str) -> None:
+        """Tell nothing."""
+
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End nothing: the run is not this process' own."""
 

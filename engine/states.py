@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -29,6 +29,9 @@ class Stages:
     """The states that a saga takes a move through, and what a person is told when it stops after its commit.
 
     `again` is the command that retries it, `back` the one that goes on with its undo, each without the service's name.
+    `ends_clean`: what was begun is put away also when it could not be seen how it ended; nothing serves from it.
+    `undoes` is False where the action is an undo itself: a second start goes on with it.
+    `must_end`: no measurement keeps it from its end.
     """
 
     begun: MoveState
@@ -38,14 +41,17 @@ class Stages:
     serves: str
     again: str
     back: str = "nox -s rollback -- {service} --apply"
+    ends_clean: bool = False
+    undoes: bool = True
+    must_end: bool = False
 
-    def retry(self, service: str) -> str:
-        """Return the command that goes on, or starts again."""
-        return self.again.format(service=service)
+    def retry(self, service: str, where: str = "") -> str:
+        """Return the command that goes on, or starts again; `where` are the flags of the environment and its files."""
+        return f"{self.again.format(service=service)} {where}".rstrip()
 
-    def go_back(self, service: str) -> str:
+    def go_back(self, service: str, where: str = "") -> str:
         """Return the command that goes on with an undo that could not finish."""
-        return self.back.format(service=service)
+        return f"{self.back.format(service=service)} {where}".rstrip()
 
 
 FORWARD: Final = Stages(
@@ -67,6 +73,11 @@ REPOINTING: Final = Stages(
     back="nox -s repoint -- {service} --undo --apply",
 )
 """Of references: they have no states of their own and no commit, so that all of it can be put back at any time."""
+PREPARING: Final = replace(FORWARD, again="nox -s prepare -- --service {service} --apply", ends_clean=True)
+"""Of what is done before the window: nothing serves from it, and it is simply done again."""
+UNDOING: Final = replace(FORWARD, again=FORWARD.back, undoes=False)
+"""Of the undo of a move, which a rollback that comes before the commit is."""
+UNDOING_REFERENCES: Final = replace(REPOINTING, again=REPOINTING.back, undoes=False)
 
 
 def backward(was: MoveState) -> Stages:
@@ -78,6 +89,7 @@ def backward(was: MoveState) -> Stages:
         MoveState.ROLLED_BACK,
         serves="The source serves and keeps serving",
         again="nox -s rollback -- {service} --apply",
+        must_end=True,
     )
 
 
@@ -93,11 +105,22 @@ class Past:
     attempt: int = 1
     before: MoveState = MoveState.PLANNED  # the state before the present one
     failed: frozenset[str] = frozenset()  # tried, and not undone yet
+    committing: frozenset[str] = frozenset()  # those of them that commit
 
     @property
     def has_begun(self) -> bool:
         """Return whether hosts may differ from what they were: it has to be finished or undone."""
         return self.state in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE}
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Return all actions that were begun and not undone, however they ended."""
+        return self.done | self.begun | self.failed
+
+    @property
+    def may_have_committed(self) -> bool:
+        """Return whether an action that commits was begun and not undone: it counts as committed until the hosts were inspected."""
+        return bool(self.committing)
 
     @property
     def settled(self) -> MoveState:

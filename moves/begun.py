@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from engine.errors import RefusedError
 from engine.inventory import ServiceEntry
 from engine.journal import Journal
 from engine.scope import PlannedMove, Scope
@@ -28,9 +29,9 @@ def record_begun(world: World, move: PlannedMove) -> None:
     world.run.record(BEGUN_WITH, service=move.service, body=body)
 
 
-def as_begun(scope: Scope, journal: Journal) -> Scope:
-    """Return the scope with each move that has begun, and its service, as they were then."""
-    begun = {move.service: (move, entry) for move, entry in _begun(scope, journal)}
+def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:
+    """Return the scope with each move that has begun, and its service, as they were then; a move that begins `again` is a new one."""
+    begun = {move.service: (move, entry) for move, entry in _begun(scope, journal, again)}
     if not begun:
         return scope
     moves = tuple(begun[move.service][0] if move.service in begun else move for move in scope.moves)
@@ -40,14 +41,26 @@ def as_begun(scope: Scope, journal: Journal) -> Scope:
     return replace(scope, moves=moves, services=services, plan=scope.plan.model_copy(update={"moves": planned}), hosts=hosts)
 
 
-def changed_since(scope: Scope, journal: Journal) -> list[str]:
+def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterable[str]) -> None:
+    """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of the files."""
+    planned = {move.service: move for move in approved.moves}
+    doing = {move.service: move for move in carried_out.moves}
+    others = [name for name in new if (doing[name], carried_out.services[name]) != (planned[name], approved.services[name])]
+    if others:
+        raise RefusedError(
+            f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people approved. "
+            "Expected: the same. Nothing was done; look: nox -s status"
+        )
+
+
+def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> list[str]:
     """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
     here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
-    return [move.service for move, entry in _begun(scope, journal) if here.get(move.service, (move, entry)) != (move, entry)]
+    return [move.service for move, entry in _begun(scope, journal, again) if here.get(move.service, (move, entry)) != (move, entry)]
 
 
-def _begun(scope: Scope, journal: Journal) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
+def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
     for move in scope.plan.moves:
         record = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
-        if record is not None and read_past(journal, move.service).state in GOES_ON:
+        if record is not None and read_past(journal, move.service, again=move.service in again).state in GOES_ON:
             yield PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])

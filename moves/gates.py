@@ -108,10 +108,10 @@ class Gates:
             if state == MoveState.NEEDS_PERSON.value:
                 stuck.append(
                     f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
-                    f"nox -s rollback -- {service} --apply; or mend it by hand, then --again {service}"
+                    f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --again {service}"
                 )
             elif state in GOING_BACK:
-                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply")
+                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
             elif state == MoveState.ROLLED_BACK.value:
                 stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
         stuck = [line for line in stuck if line.partition(":")[0] not in self.again]

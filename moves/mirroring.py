@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from engine.errors import CouldNotLookError, LockLostError, LongshoreError
+from engine.errors import ActionError, CouldNotLookError, DeadlineError, JournalError, LockLostError, LongshoreError, TakenError, UnreachableError
 from engine.journal import Record, Run
+from engine.patience import Patience
 from engine.verdict import Effect
 
 MIRRORED: Final = frozenset(
@@ -54,6 +56,7 @@ class Mirror:
     about: Mapping[str, str]
     hosts_of: Mapping[str, tuple[str, ...]]
     append: Append
+    patience: Patience = field(default_factory=Patience)
     _waiting: dict[str, list[Line]] = field(default_factory=dict, init=False)
     _silent: set[str] = field(default_factory=set, init=False)
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
@@ -67,9 +70,21 @@ class Mirror:
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
         with self._one:
-            record = self.run.record(kind, service=service, key=key, body=body, at=at)
+            try:
+                record = self.run.record(kind, service=service, key=key, body=body, at=at)
+            except TakenError:
+                raise
+            except JournalError:
+                self._keep_on_hosts(self.run.draft(kind, service=service, key=key, body=body, at=at))
+                raise
             self._pass_on(record)
         return record
+
+    def _keep_on_hosts(self, record: Record) -> None:
+        """Let the hosts have what the journal did not take: their audit logs are then the record. No intent: nothing follows it."""
+        if record.kind not in SENT_FIRST:
+            self._pass_on(record)
+            self._try_to_send(self.hosts_of.get(record.service or "", ()) if record.kind in MIRRORED else ())
 
     def _pass_on(self, record: Record) -> None:
         kind = record.kind
@@ -91,8 +106,15 @@ class Mirror:
             print(f"the end of this run is missing in the audit log of {host}: {error}", file=sys.stderr)
 
     def _send(self, hosts: Iterable[str]) -> None:
+        """Write to all hosts, again for a while to those that do not answer: an action must not fail for the moment of a cut."""
+        self.patience.repeat(partial(self._send_once, tuple(hosts)))
+
+    def _send_once(self, hosts: Iterable[str]) -> None:
         failed = self._attempt(hosts)
         for error in sorted(failed.values(), key=lambda one: not isinstance(one, LockLostError)):
+            answered = isinstance(error, CouldNotLookError) and not isinstance(error, UnreachableError | DeadlineError)
+            if answered:  # a full disk is seen: the action fails, and is undone
+                raise ActionError(str(error)) from None
             raise error
 
     def _try_to_send(self, hosts: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.journal import Journal, Record
 from engine.states import MoveState, Past
+from engine.verdict import Verdict
 
 ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
 ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
@@ -15,16 +16,24 @@ AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
 """A move that needed a person is begun again only with `--again`, as a new attempt."""
 
 
+COMMITS: Final = frozenset({"commit", "start-returned"})
+"""What commits, where the intent of an older version does not say so."""
 ATTEMPT: Final = ("move_state", "intent", "note", "outcome", "undo_outcome")
 """The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
-    """Return where each move that was begun stands, or stood when it came to need a person."""
+    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun counts."""
     states: dict[str, list[MoveState]] = {}
     for record in journal.records(kind="move_state"):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
-    return {service: Past(state=passed[-1], before=passed[-2]).settled for service, passed in states.items()}
+    return {service: _counting(journal, service, Past(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
+
+
+def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
+    """Return a state, or COMMITTED for a move whose commit was begun: relays may lead to its target, and must stay."""
+    begun = state is MoveState.IN_PROGRESS and read_past(journal, service).may_have_committed
+    return MoveState.COMMITTED if begun else state
 
 
 def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
@@ -91,7 +100,7 @@ def read_return(journal: Journal, service: str) -> Past:
         else:
             seen.add(record)
     if forward.settled not in ROLLBACK_STATES:
-        return Past(forward.settled, attempt=forward.attempt, before=forward.before)
+        return Past(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
     ended = forward.state is MoveState.ROLLED_BACK
     return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
 
@@ -104,6 +113,7 @@ class _Seen:
     done: dict[str, str] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    committing: set[str] = field(default_factory=set)
 
     def add(self, record: Record) -> None:
         key, body = record.key or "", record.body
@@ -111,12 +121,17 @@ class _Seen:
             self.done.pop(key, None)
             self.begun.discard(key)
             self.failed.discard(key)
+            self.committing.discard(key)
             self.notes.pop(key, None)  # what comes after it begins anew
         elif record.kind == "intent":
             self.begun.add(key)
+            if body.get("commits", key in COMMITS):
+                self.committing.add(key)
             self.notes[key] = dict(body.get("note") or {})
         elif record.kind == "note":
             self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == "outcome" and body.get("verdict") == Verdict.UNKNOWN.value:
+            self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}  # nobody saw how it ended: begun it stays
         elif record.kind == "outcome":
             self.begun.discard(key)
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
@@ -129,4 +144,4 @@ class _Seen:
 
     def past(self, state: MoveState, attempt: int, before: MoveState) -> Past:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
-        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed)
+        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))

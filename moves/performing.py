@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actions.references import UndoReferences
 from engine.model import Action
+from engine.patience import Patience
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
-from engine.states import REPOINTING, MoveState, Past, backward
+from engine.states import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, MoveState, Past, Stages, backward
 from moves import repointing, rolling_back
 from moves.begun import record_begun
 from moves.past import ROLLBACK_STATES, read_past, read_return
 from moves.pointing import pointing_of
 from moves.pointing_questions import works
-from moves.recipe import REPEATABLE, SERVED_BY, prepare_recipe, recipe
+from moves.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SERVED_BY, prepare_recipe, recipe
 from moves.repointed import BEGUN, has_begun, past_of
-from moves.rolling_back import FinishUndo, found_on_hosts, must_be_undone, rollback_recipe
+from moves.rolling_back import BEFORE_COMMIT, FinishUndo, found_on_hosts, must_be_undone, rollback_recipe
 from moves.serving import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from moves.timing import Deadline, until_commit
 from moves.world import World
@@ -29,6 +30,7 @@ class Moves:
 
     `deadline` is None when the operator gave a reason to work outside the window; `discard` is the reason for leaving behind what
     was written on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
+    `where` are the flags of the commands that people are told; `patience` is how long a host without an answer is asked again.
     """
 
     world: World
@@ -39,6 +41,8 @@ class Moves:
     discard: str | None = None
     undo: bool = False
     dead: frozenset[str] = frozenset()
+    where: str = ""
+    patience: Patience = field(default_factory=Patience)
     started: dict[str, RunningMove] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +60,11 @@ class Moves:
             return self._backward(move)
         if self.command == "repoint":
             return self._repoint(move)
-        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else ())
+        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else (), PREPARING, kept=PREPARED)
+
+    def standing(self) -> dict[str, MoveState]:
+        """Return where each move that this run has begun stands, from memory: the journal need not answer."""
+        return {service: move.state for service, move in self.started.items() if move.apply and move.tracks_state}
 
     def _forward(self, move: PlannedMove) -> RunningMove:
         """Return the move to its target, begun or not."""
@@ -70,6 +78,10 @@ class Moves:
             past=past,
             repeatable=REPEATABLE,
             served_by=SERVED_BY,
+            measures=MEASURES,
+            later=LATER,
+            patience=self.patience,
+            where=self.where,
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_serves_again(world, service, move.source, "source", POLICY_OF_SOURCE),
@@ -89,8 +101,8 @@ class Moves:
         found = self.found_committed(service)
         if must_be_undone(past) and not found:
             forward = self._forward(move)
-            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state)
-            return self._untracked(move, (finish,))
+            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
+            return self._untracked(move, (finish,), UNDOING)
         if found:
             past = Past(MoveState.COMMITTED, attempt=past.attempt, before=past.settled)
         dead = move.target in self.dead
@@ -102,6 +114,9 @@ class Moves:
             past=past,
             repeatable=rolling_back.REPEATABLE,
             served_by=rolling_back.SERVED_BY,
+            measures=rolling_back.MEASURES,
+            patience=self.patience,
+            where=self.where,
             stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
@@ -121,7 +136,8 @@ class Moves:
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
-            self.found[service] = found_on_hosts(world, move) if must_be_undone(past) else ""
+            begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
+            self.found[service] = found_on_hosts(world, move) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
                 world.run.record("found_committed", service=service, body={"text": self.found[service]})
                 world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})
@@ -138,6 +154,8 @@ class Moves:
             apply=self.apply,
             past=past,
             repeatable=repointing.REPEATABLE,
+            patience=self.patience,
+            where=self.where,
             stages=REPOINTING,
             on_change=world.forget_facts,
             prove_source=lambda: works(pointing),
@@ -147,7 +165,7 @@ class Moves:
         if self.undo:
             relays = repointing.release_of(pointing)
             putting = UndoReferences(pointing.references, relays, lambda: running.take_back("it was asked for"), lambda: works(pointing))
-            return self._untracked(move, (putting,))
+            return self._untracked(move, (putting,), UNDOING_REFERENCES)
         if self.deadline:
             deadline = self.deadline
             running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
@@ -156,10 +174,19 @@ class Moves:
             world.run.record(BEGUN, service=service, body={"links": links})
         return running
 
-    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...]) -> RunningMove:
+    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()) -> RunningMove:
         """Return actions that belong to a move but take it through no states of their own."""
         return RunningMove(
-            service=move.service, recipe=actions, journal=self.world.run, apply=self.apply, on_change=self.world.forget_facts, tracks_state=False
+            service=move.service,
+            recipe=actions,
+            journal=self.world.run,
+            apply=self.apply,
+            stages=stages,
+            on_change=self.world.forget_facts,
+            kept=kept,
+            patience=self.patience if stages.undoes else replace(self.patience, seconds=0.0),  # what was undone has been waited for
+            where=self.where,
+            tracks_state=False,
         )
 
     def _keep_deadline(self, running: RunningMove, deadline: Deadline) -> None:

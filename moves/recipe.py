@@ -35,6 +35,12 @@ AFTER_COMMIT: Final = "hook-after-commit"
 
 REPEATABLE: Final = frozenset({"start-probe", "disable-restart", "link-target", "commit", "measure-outage", "clear-copy", "keep-source"})
 """Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
+MEASURES: Final = frozenset({"start-probe", "measure-outage"})
+"""Deeds that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
+LATER: Final = frozenset({"record-baseline", "clear-copy"})
+"""What follows a commit and can be made up for: the line goes on without it, and the move is done when it is."""
+PREPARED: Final = frozenset({"image-shipped", "backup-taken"})
+"""What a preparation that failed keeps: an image and a backup harm nobody, and are used by the next one."""
 SERVED_BY: Final = {"start-probe": "measure-outage", "copy-live": "copy-volumes"}
 """With which deed another has served its purpose: what it left behind is taken away on purpose."""
 
@@ -126,7 +132,7 @@ def _links(world: World, move: PlannedMove, route: Route) -> tuple[LinkTarget, .
 
 
 def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
-    before = world.where()
+    before = {**world.where(), move.service: move.source}  # also once it was begun: the undo looks for what is new
     after = {**before, move.service: move.target}
     scope = world.scope
     return Commit(route, wanted_forwarders(scope, after), wanted_forwarders(scope, before), scope.hosts)

@@ -45,6 +45,8 @@ RETURN_STEPS = (
 )  # fmt: skip
 REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return-outage", "retire-moved"})
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
+MEASURES = frozenset({"return-probe", "return-outage"})
+"""Deeds that only measure: a rollback ends without them."""
 SERVED_BY = {"return-probe": "return-outage"}
 UNDO_STEP = "finish-undo"
 BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
@@ -53,8 +55,11 @@ RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_B
 
 
 def must_be_undone(past: Past) -> bool:
-    """Return whether a rollback of this move is the undo of what it did before its commit, as far as the journal knows."""
-    return past.settled in BEFORE_COMMIT
+    """Return whether a rollback of this move is the undo of what it did before its commit.
+
+    A move whose commit was begun counts as committed: clients may have written to its target.
+    """
+    return past.settled in BEFORE_COMMIT and not past.may_have_committed
 
 
 def found_on_hosts(world: World, move: PlannedMove) -> str:
@@ -303,6 +308,7 @@ class FinishUndo:
     move: PlannedMove
     take_back: Callable[[], str]
     state: Callable[[], MoveState]
+    proof: Callable[[], Judgement | None] = lambda: None
     key: str = "finish-undo"
     effect: Effect = Effect.CHANGES_STATE
     commits: bool = False
@@ -322,10 +328,10 @@ class FinishUndo:
     def verify(self, note: Note) -> Judgement:
         """Judge whether the move is undone and the source serves."""
         ended = str(note.get("ended", "")) or "not undone yet"
-        try:
-            return passed(ended) if self.state() is MoveState.UNDONE else failed(ended)
-        except CouldNotLookError as error:
-            return unknown(str(error))
+        if self.state() is not MoveState.UNDONE:
+            return failed(ended)
+        proof = self.proof()
+        return passed(ended) if proof is None or proof.passed else Judgement(proof.verdict, ended)
 
     def undo(self, note: Note) -> None:
         """Undo nothing: going on with an undo is never taken back."""

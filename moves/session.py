@@ -12,8 +12,9 @@ from engine.book import JournalBook
 from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
+from engine.evidence.advice import where_words
 from engine.files import load_files
-from engine.journal import Run
+from engine.journal import Journal, Run
 from engine.language import language_of
 from engine.options import Options
 from engine.progress import Progress, open_console
@@ -26,7 +27,7 @@ from hosts.audit import append_lines
 from hosts.checkout import read_commit
 from hosts.fleet import Fleet, open_hosts
 from moves.about import record_looked_at, record_scope
-from moves.begun import as_begun, changed_since
+from moves.begun import as_begun, changed_since, refuse_other_than_approved
 from moves.beside import Beside
 from moves.binding import record_plan
 from moves.burying import bury_targets, record_dead, stop_risen
@@ -149,10 +150,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
         if options.apply or command == "rollback":
             gates.check(command)
-        begun = as_repointed(as_begun(scope, journal), journal)
-        begun = with_their_hosts(begun, journal) if command == "repoint" else begun
-        if command == "rollback" or options.undo:
-            begun = replace(begun, moves=begun.moves[::-1])  # what moved last goes back first
+        begun = _carried_out(options, command, scope, journal, gates)
         fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
         buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried))
@@ -165,7 +163,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         record_dead(run, begun, journal, buried, options)
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
-        if changed := changed_since(scope, journal):
+        if changed := changed_since(scope, journal, frozenset(options.again)):
             run.record("goes_on_as_begun", body={"services": changed})
         services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
         console = open_console()
@@ -179,11 +177,21 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         if share.is_first:
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
-        book = _book(world, run, progress, options, command)
         moves = _moves(world, command, options, buried)
+        book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
         yield Session(options, world, book, moves, beside, gates, waivers, share)
+
+
+def _carried_out(options: Options, command: str, scope: Scope, journal: Journal, gates: Gates) -> Scope:
+    """Return what a run is about: moves that have begun as they began, all others as the files and the gates have them; in its order."""
+    begun = as_repointed(as_begun(scope, journal, frozenset(options.again)), journal)
+    if options.apply and command == "migrate":
+        refuse_other_than_approved(scope, begun, gates.new_moves())
+    begun = with_their_hosts(begun, journal) if command == "repoint" else begun
+    backwards = command == "rollback" or options.undo
+    return replace(begun, moves=begun.moves[::-1]) if backwards else begun  # what moved last goes back first
 
 
 def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
@@ -193,8 +201,10 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_scope(world)
 
 
-def _book(world: World, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
+def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
     """Return the book of a run; a shard's draws no page of its own."""
+    world = moves.world
+    first = world.journal.records(run_id=run.id)[0]
     about: dict[str, Any] = {
         "journal": world.journal,
         "run": run,
@@ -202,7 +212,9 @@ def _book(world: World, run: Run, progress: Progress, options: Options, command:
         "environment": options.environment,
         "subjects": progress.subjects,
         "apply": options.apply,
-        "folder": Path("reports") / options.environment / folder_name(world.journal.records(run_id=run.id)[0]),
+        "folder": Path("reports") / options.environment / folder_name(first),
+        "about": first.body,
+        "standing": moves.standing,
         "console": progress.console,
         "language": progress.language,
         "progress": progress,
@@ -254,4 +266,5 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mi
 
 def _moves(world: World, command: str, options: Options, buried: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
-    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, options.undo, buried)
+    where = where_words(options.environment, options.argv)
+    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, options.undo, buried, where)

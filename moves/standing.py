@@ -134,10 +134,10 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
     if state is MoveState.DONE:
         return f"nox -s validate -- {where} --service {service}"
     if state is MoveState.NEEDS_PERSON:
-        return f"look at its last evidence, mend it by hand, then: nox -s migrate -- {where} --service {service} --again {service} --apply"
+        return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
     if state in GOES_ON | GOES_BACK:
-        command = f"migrate -- {where} --service" if state in GOES_ON else f"rollback -- {where}"
-        return f"{'once no run is at work: ' if working else ''}nox -s {command} {service} --apply"
+        command = f"migrate -- {where} --service {service}" if state in GOES_ON else f"rollback -- {service} {where}"
+        return f"{'once no run is at work: ' if working else ''}nox -s {command} --apply"
     if preflight_problems(service, scope, journal, now):
         return f"nox -s preflight -- {where} --service {service}"
     if judge_plan_approved(scope, journal, [service]).problems:

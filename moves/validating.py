@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from actions.recorded import read_recorded
 from actions.rewriting import with_variables
@@ -13,12 +13,24 @@ from checks.logs import judge_logs as judge_lines
 from checks.logs import read_log_lines
 from checks.source import judge_source_stays_stopped
 from engine.model import Holds
+from engine.saga import NotRun
+from engine.states import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.past import committed_at
 from moves.repointed import variables_repointed
 from moves.world import World
 from services.comparison import compare_fingerprints
+
+MOVED: Final = frozenset({MoveState.COMMITTED, MoveState.DONE})
+
+
+def refuse_unmoved(world: World, service: str) -> None:
+    """Raise NotRun for a service that is not on its target by the journal: what it serves from is not what these questions are about."""
+    state = MoveState(world.journal.move_state(service))
+    if state not in MOVED:
+        told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.value.replace('_', ' ')}, not moved"
+        raise NotRun(f"not run: {service} {told}; only a move that is committed or done is validated")
 
 
 def _target(world: World, service: str) -> str:

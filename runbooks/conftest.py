@@ -13,7 +13,7 @@ import pytest
 from checks.network import Matrix
 from checks.port_tables import tables_of
 from checks.references import References
-from engine.errors import CouldNotLookError, InputError, LongshoreError, RefusedError
+from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
 from engine.evidence.appendix import move_appendix
 from engine.evidence.seal import seal
 from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
@@ -41,6 +41,7 @@ from moves.port_scanning import PortScan, scan_ports, scanned_hosts
 from moves.session import Session, open_session, open_worker
 from moves.sharing import FIRST
 from moves.signing import signer_of
+from moves.validating import refuse_unmoved
 from moves.world import World
 
 SESSION = pytest.StashKey[Session]()
@@ -76,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=ExitCode.WRONG_INPUT)
     except RefusedError as error:
         pytest.exit(str(error), returncode=ExitCode.REFUSED)
-    except CouldNotLookError as error:
+    except (CouldNotLookError, JournalError) as error:
         pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
@@ -230,7 +231,9 @@ def gates(session: Session) -> Gates:
 
 @pytest.fixture
 def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
-    """Return the move that this step is about."""
+    """Return the move that this step is about; a validation asks nothing about a service that was not moved."""
+    if session.book.command == "validate":
+        refuse_unmoved(session.world, request.param)
     return session.moves[request.param]
 
 

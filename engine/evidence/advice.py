@@ -60,12 +60,19 @@ def following_command(about: Mapping[str, Any], verdict: str) -> str:
 
 def command_line(about: Mapping[str, Any], command: str, service: str | None = None, *, apply: bool = False) -> str:
     """Return a command in the environment of a run and with its files; for one service, or for those that the run chose."""
-    environment = str(about["environment"])
-    where = ["--lab"] if environment == "lab" else ["--environment", environment]
     argv = [str(argument) for argument in about.get("argv") or ()]
     chosen = ["--service", service] if service else _kept(argv, SELECTION)
-    words = [*where, *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
+    words = [*_environment(str(about["environment"])), *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
     return f"nox -s {command} -- {shlex.join(words)}"
+
+
+def where_words(environment: str, argv: Sequence[str]) -> str:
+    """Return the flags that each command about a run needs: its environment, and the files it was given."""
+    return shlex.join([*_environment(environment), *_kept(argv, FILES)])
+
+
+def _environment(environment: str) -> list[str]:
+    return ["--lab"] if environment == "lab" else ["--environment", environment]
 
 
 def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
@@ -81,13 +88,19 @@ def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
     about, say = records[0].body, language.say
     states = {str(record.service): str(record.body["state"]) for record in records if record.kind == "move_state"}
     proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == "source_proof"}
-    open_moves = {service: state for service, state in states.items() if state not in ENDED}
-    yield say("interrupted: nothing more is done.") if open_moves else say("interrupted: nothing more is done, and no move was left half-way.")
-    for service, state in open_moves.items():
-        told = proofs.get(service, "")
-        yield f"  {service}: {say(STANDS.get(state, state))}" + (f" ({told})" if told else "")
-        yield from (f"    {line}" for line in _ways_of(about, service, state, language))
+    is_open = any(state not in ENDED for state in states.values())
+    yield say("interrupted: nothing more is done.") if is_open else say("interrupted: nothing more is done, and no move was left half-way.")
+    yield from stands_of(about, states, language, proofs)
     yield say("to go on where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
+
+
+def stands_of(about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield where each move that did not come to its end stands, and the commands that go on or take it back."""
+    for service, state in states.items():
+        if state in STANDS:
+            told = (proofs or {}).get(service, "")
+            yield f"  {service}: {language.say(STANDS[state])}" + (f" ({told})" if told else "")
+            yield from (f"    {line}" for line in _ways_of(about, service, state, language))
 
 
 def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Language) -> Iterator[str]:
@@ -97,6 +110,7 @@ def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Langu
         yield say("to move it again: {command}", command=forward)
     elif state == "needs_person":
         yield say("to see what is left to do: {command}", command=command_line(about, "status"))
+        yield say("to go on with its undo: {command}", command=back)
     elif state in RETURNING:
         yield say("to go on: {command}", command=back)
     else:

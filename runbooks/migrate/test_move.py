@@ -18,6 +18,7 @@ def test_source_is_as_preflight_saw_it(move: RunningMove, judge: Judge) -> None:
 
 
 @pytest.mark.step("start-probe")
+@pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
     """A probe asks the service ten times a second, from where its clients are, and goes on without us."""
@@ -151,6 +152,7 @@ def test_baseline_is_recorded(move: RunningMove, judge: Judge) -> None:
 
 
 @pytest.mark.step("measure-outage")
+@pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     """The outage that clients saw is measured, and the probe is removed."""

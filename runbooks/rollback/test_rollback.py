@@ -39,6 +39,7 @@ def test_dependants_can_follow(move: RunningMove, judge: Judge) -> None:
 
 
 @pytest.mark.step("return-probe")
+@pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
     """A probe asks the service ten times a second, from where its clients are, and goes on without us."""
@@ -116,6 +117,7 @@ def test_dependants_work(move: RunningMove, judge: Judge) -> None:
 
 
 @pytest.mark.step("return-outage")
+@pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     """The outage that clients saw is measured, and the probe is removed."""

@@ -18,7 +18,9 @@ TARGET: Final = TARGETS[SERVICE]
 FLAGS: Final = ("--service", SERVICE)
 DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
 AFTER_COMMIT: Final = "nothing is undone after commit"
-LEFT: Final = re.compile(rf"The undo could not finish|{AFTER_COMMIT}")
+HALF_WAY: Final = "Nothing was undone"
+"""Nobody could see how it stands: the move waits for one of two commands."""
+LEFT: Final = re.compile(rf"The undo could not finish|{HALF_WAY}|{AFTER_COMMIT}")
 DEADLINE_S: Final = 900.0
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
@@ -92,7 +94,7 @@ def _ends_well(name: str, key: str) -> None:
     if AFTER_COMMIT in ending.output:
         _goes_on_after_commit(ending)
     elif not undone:
-        assert ending.code == 5, "what is left to a person has an exit status of its own"
+        assert ending.code == (2 if HALF_WAY in ending.output else 5), "what is left to a person has an exit status of its own"
         assert f"nox -s rollback -- {SERVICE} --apply" in ending.output
         finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=600.0)
         assert finished.code == 0, finished.output[-4000:]

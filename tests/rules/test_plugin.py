@@ -27,6 +27,10 @@ class Book:
         print(f"BEGIN {subject} {number}/{total} {sentence}")
     def close(self, exit_code, *, interrupted):
         print(f"CLOSED {exit_code.value}" + " INTERRUPTED" * interrupted)
+    def show_unwritten(self, row, why):
+        print(f"UNWRITTEN {row.key} {row.judgement.verdict.value} {why}")
+    def tell_stand(self, why):
+        print(f"STAND {why}")
 
 def pytest_configure(config):
     config.stash[BOOK] = Book()
@@ -88,6 +92,16 @@ def test_every_end_of_a_step_has_its_verdict(pytester: pytest.Pytester, body: st
     result = _run(pytester, _step("preflight", "read_only", "look", body))
 
     result.stdout.fnmatch_lines([f"*ROW all look {verdict}*", f"*CLOSED {status}*"])
+    assert result.ret == status
+
+
+@pytest.mark.parametrize(("body", "status"), [('judge(unknown("not measured"))', 0), ('judge(failed("not over"))', 1)])
+def test_what_could_not_be_measured_is_a_warning_only(pytester: pytest.Pytester, body: str, status: int) -> None:
+    """A lost measurement lets the run pass; one that shows a fault does not."""
+    step = _step("migrate", "changes_state", "measure-outage", body)
+
+    result = _run(pytester, step.replace("@pytest.mark.step", '@pytest.mark.severity("warning", unless_failed=True)\n@pytest.mark.step'))
+
     assert result.ret == status
 
 
@@ -368,3 +382,56 @@ def test_a_writing_phase_is_not_given_to_workers(pytester: pytest.Pytester) -> N
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "ROW" not in result.stdout.str()
+
+
+FULL = """
+import pytest
+from engine.errors import JournalError
+from engine.plugin import BOOK
+
+@pytest.fixture(autouse=True)
+def full(pytestconfig):
+    def add(row):
+        raise {error}
+    pytestconfig.stash[BOOK].add = add
+"""
+
+
+def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.Pytester) -> None:
+    """The row is shown, the rest goes on, and the run is not whole: its status is 2, never pytest's 3, which says that nothing was done."""
+    error = 'JournalError("state/lab.sqlite: record 7 (step) cannot be written: database or disk is full")'
+    steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
+
+    result = _run(pytester, FULL.format(error=error) + steps + _step("migrate", "changes_state", "copy", 'judge(passed("copied"))'))
+
+    result.stdout.fnmatch_lines(["UNWRITTEN stop-source PASSED state/lab.sqlite*full", "UNWRITTEN copy PASSED*", "CLOSED 2"])
+    assert result.ret == 2
+
+
+def test_a_tool_that_breaks_needs_a_person(pytester: pytest.Pytester) -> None:
+    """A defect in a hook ends with status 5 and tells where each move stands: pytest's own status for it says "refused" here."""
+    steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
+
+    result = _run(pytester, FULL.format(error='KeyError("State")') + steps)
+
+    result.stdout.fnmatch_lines(["*INTERNALERROR*KeyError*", "STAND the tool itself failed*"])
+    assert result.ret == 5
+
+
+def test_an_end_that_cannot_be_written_still_tells_where_moves_stand(pytester: pytest.Pytester) -> None:
+    """The last record is refused too: the text says why, each move is told, and the status is that of the rows."""
+    error = """
+import pytest
+from engine.errors import JournalError
+from engine.plugin import BOOK
+
+@pytest.fixture(autouse=True)
+def full(pytestconfig):
+    def close(code, *, interrupted):
+        raise JournalError("state/lab.sqlite: full")
+    pytestconfig.stash[BOOK].close = close
+"""
+    result = _run(pytester, error + _step("migrate", "changes_state", "stop-source", 'judge(failed("exit 137"))'))
+
+    result.stdout.fnmatch_lines(["STAND state/lab.sqlite: full"])
+    assert result.ret == 1

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.errors import CouldNotLookError
+from engine.errors import ActionError, CouldNotLookError
 from engine.model import Note
 from engine.saga import NotRun, RunningMove
 from engine.verdict import Effect, Judgement, passed
@@ -123,13 +123,13 @@ def test_what_one_service_raises_is_told_in_its_row_and_stops_only_itself() -> N
     """The others go on, as if they had been asked one after the other."""
 
     def breaks() -> None:
-        raise CouldNotLookError("wf005: no answer")
+        raise ActionError("wf005: no room")
 
     told: list[str] = []
     both, _ = beside(told, {"backup of redis": breaks})
-    with pytest.raises(CouldNotLookError, match="no answer"):
+    with pytest.raises(ActionError, match="no room"):
         both.perform("redis", "backup")
-    with pytest.raises(NotRun, match="no answer"):
+    with pytest.raises(NotRun, match="no room"):
         both.perform("redis", "drill")
     assert both.perform("n8n", "drill").passed
     both.end()

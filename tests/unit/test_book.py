@@ -14,6 +14,7 @@ from engine.book import JournalBook
 from engine.errors import CouldNotLookError
 from engine.journal import Journal
 from engine.secret import Redactor, Secret
+from engine.states import MoveState
 from engine.steps import Row
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, failed, passed
 
@@ -171,3 +172,25 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
         shown.book.close(ExitCode.OK)
 
     assert "evidence: " in shown.text
+
+
+def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
+    """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not asked."""
+    shown.book.command = "migrate"
+    shown.book.standing = lambda: {"redis": MoveState.UNDONE, "n8n": MoveState.NEEDS_PERSON, "postgres": MoveState.DONE}
+    shown.journal.engine.dispose()
+
+    shown.book.tell_stand(f"state/lab.sqlite: can't be written with {PASSWORD}")
+
+    assert "redis: was undone; its old host has it\n    to move it again: nox -s migrate -- --lab --service redis --apply" in shown.text
+    assert "to go on with its undo: nox -s rollback -- --lab --service n8n --apply" in shown.text
+    assert "postgres" not in shown.text
+    assert PASSWORD not in shown.text
+
+
+def test_a_row_that_is_not_on_record_is_shown_with_the_reason(shown: Shown) -> None:
+    """People see it all the same; that it is missing in the evidence is told beside it."""
+    shown.book.show_unwritten(row(passed("it stopped")), "state/lab.sqlite: full")
+
+    assert "it stopped" in shown.text
+    assert "not on record: state/lab.sqlite: full" in shown.text

@@ -36,7 +36,14 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
             "is committed: its new host serves, some steps are left",
             [f"to go on: {FORWARD}", f"to take it back: {BACK}"],
         ),
-        (("in_progress", "needs_person"), "needs a person: its undo could not finish", ["to see what is left to do: nox -s status -- --lab"]),
+        (
+            ("in_progress", "needs_person"),
+            "needs a person: its undo could not finish",
+            [
+                "to see what is left to do: nox -s status -- --lab",
+                f"to go on with its undo: {BACK}",
+            ],
+        ),
         (("rolling_back",), "is on its way back, and not there yet", [f"to go on: {BACK}"]),
         (("rolling_back", "returned"), "is back: its old host serves, some steps are left", [f"to go on: {BACK}"]),
     ],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from engine.errors import InputError, JournalError
 from engine.journal import Journal, Record, Run, chain_problems
 from engine.place import Place, file_place
 from engine.secret import Redactor, Secret
+from engine.storing import insert_record
 from engine.verdict import ExitCode
 
 
@@ -237,3 +241,58 @@ def test_what_happened_earlier_keeps_its_time(journal: Journal) -> None:
     run = journal.start_run(command="adopt")
 
     assert run.record("outcome", body={}, at=datetime(2025, 5, 1, tzinfo=UTC)).at.startswith("2025-05-01T00:00:00")
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Return a switch: with it on, the disk has no room but that which the reserve takes up."""
+    disk = {"full": False, "gone": False}
+
+    def insert(engine: Engine, values: Mapping[str, Any]) -> int:
+        reserve = Path(str(engine.url.database) + "-reserve")
+        if disk["gone"] or (disk["full"] and reserve.exists()):
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        return insert_record(engine, values)
+
+    monkeypatch.setattr("engine.journal.insert_record", insert)
+    return disk
+
+
+def test_a_full_disk_still_takes_the_records_of_an_undo(journal: Journal, full: dict[str, bool]) -> None:
+    """The room that was kept for them is given up; no intent is taken any more, so that nothing more is begun."""
+    run = journal.start_run(command="migrate", environment="lab", apply=True)
+    full["full"] = True
+
+    with pytest.raises(JournalError, match="full"):
+        run.record("intent", service="redis", key="copy-volumes", body={})
+    run.record("undo_intent", service="redis", key="stop-source", body={})
+    run.record("undo_outcome", service="redis", key="stop-source", body={"ok": True})
+    with pytest.raises(JournalError, match="Nothing more is begun"):
+        run.record("intent", service="redis", key="copy-volumes", body={})
+
+    assert [record.kind for record in journal.records(run_id=run.id)] == ["run_started", "undo_intent", "undo_outcome"]
+    assert chain_problems(journal.records(run_id=run.id)) == []
+
+
+def test_what_has_been_done_is_recorded_in_the_reserve(journal: Journal, full: dict[str, bool]) -> None:
+    """An outcome is not lost because the disk fills between an action and its record."""
+    run = journal.start_run(command="migrate", environment="lab", apply=True)
+    run.record("intent", service="redis", key="stop-source", body={})
+    full["full"] = True
+
+    run.record("outcome", service="redis", key="stop-source", body={"ok": True})
+
+    assert [record.kind for record in journal.records(run_id=run.id)][-1] == "outcome"
+
+
+def test_no_run_that_changes_hosts_starts_without_room(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full already is told before anything is done, with what to look at."""
+
+    def no_room(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("engine.reserve.os.fsync", no_room)
+
+    with pytest.raises(JournalError, match="Expected: room for the records of an undo"):
+        journal.start_run(command="migrate", environment="lab", apply=True)
+    assert journal.records() == []

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from engine.errors import LockLostError, LongshoreError, UnreachableError
+from engine.errors import ActionError, CouldNotLookError, JournalError, LockLostError, LongshoreError, UnreachableError
 from engine.journal import Journal
+from engine.patience import Patience
 from engine.record import hash_of
 from engine.secret import Redactor, Secret
 from moves.mirroring import LARGEST, Line, Mirror
@@ -53,7 +55,7 @@ def mirror(tmp_path: Path, hosts: Hosts) -> Mirror:
     redactor = Redactor()
     redactor.register(Secret("Tr0ub4dor-and-3"))
     run = Journal.open(tmp_path / "lab.sqlite", redactor=redactor).start_run(command="migrate")
-    return Mirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append)
+    return Mirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append, Patience(seconds=0.0))
 
 
 def test_an_intent_is_on_both_hosts_before_its_deed(mirror: Mirror, hosts: Hosts) -> None:
@@ -151,3 +153,56 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: Mirror, hosts: Hos
     line = hosts.logs["wf001"][0]
     assert line["shortened"]
     assert line["record"]["body"]["parts"]["db 0"] == {"count": 3, "digest": "abc", "holds": "at_cutover", "bound": {}}
+
+
+def test_what_the_journal_does_not_take_the_hosts_have(mirror: Mirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their audit logs are the record of an undo then, each line with its hash; an intent is not sent: nothing follows it."""
+
+    def full(*_: Any) -> int:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr("engine.journal.insert_record", full)
+
+    for kind, body in (("intent", DEED), ("undo_intent", {}), ("undo_outcome", {"ok": True, "text": ""}), ("move_state", {"state": "undone"})):
+        with pytest.raises(JournalError):
+            mirror.record(kind, service="redis", key="stop-source", body=body)
+
+    assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["undo_intent", "undo_outcome", "move_state"]
+    for line in hosts.logs["wf001"]:
+        assert hash_of({key: value for key, value in line["record"].items() if key != "hash"}) == line["record"]["hash"]
+
+
+def test_a_note_is_on_both_hosts_before_the_next_change(mirror: Mirror, hosts: Hosts) -> None:
+    """What an action found in its middle is as durable as its intent."""
+    mirror.record("note", service="redis", key="copy-volumes", body={"note": {"created": ["redis_data"]}})
+
+    assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["note"]
+
+
+def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: Mirror, hosts: Hosts) -> None:
+    """The line is sent again for a while, to the host that did not take it alone."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        hosts.errors.clear()
+
+    mirror.patience = Patience(60.0, pause, lambda: sum(pauses))
+    hosts.errors = {"wf001": UnreachableError("wf001: no answer")}
+
+    mirror.record("intent", service="redis", key="stop-source", body=DEED)
+
+    assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["intent"]
+    assert hosts.tried.count("wf005") == 1
+
+
+def test_a_host_that_says_no_is_a_failure_that_was_seen(mirror: Mirror, hosts: Hosts) -> None:
+    """Its disk is full, say: the action fails at once and is undone; only a host without an answer is waited for."""
+    pauses: list[float] = []
+    mirror.patience = Patience(60.0, pauses.append, lambda: sum(pauses))
+    hosts.errors = {"wf001": CouldNotLookError("wf001: could not write audit.jsonl: No space left on device")}
+
+    with pytest.raises(ActionError, match="No space left"):
+        mirror.record("intent", service="redis", key="stop-source", body=DEED)
+
+    assert pauses == []

@@ -14,6 +14,7 @@ from engine.scope import build_scope
 from engine.secret import Redactor
 from engine.states import MoveState
 from moves.past import read_past, read_return, settled_states
+from moves.rolling_back import must_be_undone
 from moves.world import World, _mount_over, container_address, main_port, part_body, part_of, speakable
 from tests.unit.making_facts import make_container
 from tests.unit.making_files import make_environment, make_inventory, make_plan
@@ -252,3 +253,47 @@ def test_all_moves_settled_states_at_once_are_those_of_each(journal: Journal, ru
 
     assert settled.get("redis", MoveState.PLANNED) is read_past(journal, "redis").settled
     assert settled["n8n"] is MoveState.IN_PROGRESS
+
+
+def test_a_commit_that_was_begun_may_have_committed(journal: Journal, run: Run) -> None:
+    """Killed in the middle of it, its clients may be on the target: a rollback is no undo, and its relays are reckoned with."""
+    state(run, MoveState.IN_PROGRESS)
+    intent(run, "commit")
+    past = read_past(journal, "redis")
+
+    assert past.may_have_committed
+    assert not must_be_undone(past)
+    assert not must_be_undone(read_return(journal, "redis"))
+    assert settled_states(journal)["redis"] is MoveState.COMMITTED
+
+    run.record("undo_outcome", service="redis", key="commit", body={"ok": True, "text": ""})  # the hosts were looked at
+    assert not read_past(journal, "redis").may_have_committed
+    assert must_be_undone(read_return(journal, "redis"))
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_the_start_of_a_product_that_acts_by_itself_commits(journal: Journal, run: Run, commits: bool) -> None:
+    """Its intent says so: the same key of another product does not."""
+    state(run, MoveState.IN_PROGRESS)
+    run.record("intent", service="redis", key="start-target", body={"describe": "start", "note": {}, "commits": commits})
+
+    assert read_past(journal, "redis").may_have_committed is commits
+
+
+def test_what_was_noted_in_the_middle_is_there_after_a_kill(journal: Journal, run: Run) -> None:
+    """An undo by another process has what the action found, though it never ended."""
+    state(run, MoveState.IN_PROGRESS)
+    intent(run, "copy-volumes", policy="always")
+    run.record("note", service="redis", key="copy-volumes", body={"note": {"policy": "always", "created": ["redis_data"]}})
+
+    assert read_past(journal, "redis").notes["copy-volumes"] == {"policy": "always", "created": ["redis_data"]}
+
+
+def test_an_outcome_that_nobody_saw_leaves_an_action_begun(journal: Journal, run: Run) -> None:
+    """A resume looks at it before it does it again."""
+    state(run, MoveState.IN_PROGRESS)
+    intent(run, "stop-source")
+    run.record("outcome", service="redis", key="stop-source", body={"ok": False, "verdict": "UNKNOWN", "text": "no answer", "note": {"id": "ab"}})
+    past = read_past(journal, "redis")
+
+    assert (past.begun, past.failed, past.notes["stop-source"]) == (frozenset({"stop-source"}), frozenset(), {"id": "ab"})

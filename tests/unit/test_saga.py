@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ActionError, BuriedError, CouldNotLookError, LockLostError, NeedsPersonError
+from engine.errors import ActionError, BuriedError, CouldNotLookError, JournalError, LockLostError, NeedsPersonError, TakenError
 from engine.model import Note, keep
+from engine.patience import Patience
 from engine.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
-from engine.states import MoveState, Past, backward
-from engine.verdict import Effect, Judgement, Verdict, failed, passed
+from engine.states import PREPARING, UNDOING, MoveState, Past, backward
+from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
+
+ONCE = Patience(seconds=0.0)
+"""Everything is asked once: no test waits."""
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Deed:
 
 def _move(*deeds: Deed, apply: bool = True, past: Past | None = None) -> tuple[RunningMove, Diary]:
     diary = Diary()
-    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or Past()), diary
+    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or Past(), patience=ONCE), diary
 
 
 def test_each_deed_is_written_down_before_and_after() -> None:
@@ -345,7 +349,8 @@ def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove,
     past = Past(state=state, done=keys, texts=dict.fromkeys(keys, "seen"))
     diary = Diary()
     assert not world
-    return RunningMove(service="wiki", recipe=(*deeds, Deed("last", world)), journal=diary, apply=True, past=past, **given), diary
+    recipe = (*deeds, Deed("last", world))
+    return RunningMove(service="wiki", recipe=recipe, journal=diary, apply=True, past=past, patience=ONCE, **given), diary
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -426,3 +431,368 @@ def test_what_was_observed_first_stays() -> None:
     move.perform("disable")
 
     assert next(body["note"] for kind, _, body in diary.told if kind == "intent") == {"policy": "always"}
+
+
+UNKNOWN = unknown("wf001: no answer")
+
+
+def test_what_could_not_be_seen_is_not_undone() -> None:
+    """An action whose end nobody could see stops the line: nothing is undone, and both commands are told."""
+    world: list[str] = []
+    move, diary = _move(Deed("stop", world), Deed("copy", world, answer=UNKNOWN), Deed("start", world))
+    move.where = "--environment production"
+    move.perform("stop")
+
+    judgement = move.perform("copy")
+
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert world == ["stop", "copy"]
+    assert move.state is MoveState.IN_PROGRESS
+    assert "Nothing was undone" in judgement.text
+    assert "To go on: nox -s migrate -- --service wiki --apply --environment production" in judgement.text
+    assert "To take it back: nox -s rollback -- wiki --apply --environment production" in judgement.text
+    with pytest.raises(NotRun, match="could not be seen"):
+        move.perform("start")
+    assert "undo_intent copy" not in diary.kinds()
+
+
+def test_a_question_without_an_answer_undoes_nothing_either() -> None:
+    """A question in the middle that could not be asked stops the line; before anything was begun there is nothing to undo at all."""
+    world: list[str] = []
+    question = Deed("ready", world, effect=Effect.READ_ONLY, answer=UNKNOWN)
+    move, _ = _move(Deed("stop", world), question)
+    move.perform("stop")
+    assert "Nothing was undone" in move.perform("ready").text
+    assert move.state is MoveState.IN_PROGRESS
+
+    first, _ = _move(question, Deed("stop", world))
+    assert "Undone (nothing had been changed)" in first.perform("ready").text
+    assert first.state is MoveState.UNDONE, "gates must be asked again"
+
+
+@dataclass
+class Flaky(Deed):
+    """An action whose question has no answer for a while."""
+
+    silent: int = 0
+    do_silent: bool = False
+
+    def do(self, note: Note) -> None:
+        """Do it; perhaps the answer is lost."""
+        super().do(note)
+        if self.do_silent:
+            raise CouldNotLookError("wf001: the answer was lost")
+
+    def verify(self, note: Note) -> Judgement:
+        """Answer once it answers again."""
+        if self.silent > 0:
+            self.silent -= 1
+            raise CouldNotLookError("wf001: no answer")
+        return super().verify(note)
+
+
+def _waits(move: RunningMove) -> list[float]:
+    """Let a move ask again for a minute on a clock of its own; return its pauses."""
+    pauses: list[float] = []
+    move.patience = Patience(60.0, pauses.append, lambda: sum(pauses))
+    return pauses
+
+
+def test_a_silent_host_is_asked_again_for_a_while() -> None:
+    """On a resume and after an action: a cut of some seconds costs no move."""
+    world: list[str] = []
+    move, _ = _move(Flaky("stop", world, silent=5), Flaky("copy", world, silent=3), past=Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
+    pauses = _waits(move)
+
+    assert move.perform("stop").passed
+    assert move.perform("copy").passed
+
+    assert world == ["copy"]
+    assert 3 < sum(pauses) < 60
+
+
+def test_an_action_without_an_answer_is_looked_at() -> None:
+    """The answer of the action itself was lost: what is seen then counts, a failure as well."""
+    world: list[str] = []
+    move, _ = _move(Flaky("stop", world, silent=2, do_silent=True), Flaky("copy", world, do_silent=True, answer=failed("half of it")))
+    pauses = _waits(move)
+
+    done = move.perform("stop")
+    assert done.passed
+    assert "the answer was lost" in done.text
+    wrong = move.perform("copy")
+
+    assert wrong.verdict is Verdict.FAILED
+    assert "Undone (copy, stop)" in wrong.text
+    assert sum(pauses) <= 60 + 60
+
+
+def test_a_defect_in_a_question_is_no_failure_that_was_seen() -> None:
+    """It says nothing about the hosts, so nothing is undone."""
+
+    class Broken(Deed):
+        def verify(self, note: Note) -> Judgement:
+            raise KeyError("State")
+
+    world: list[str] = []
+    move, _ = _move(Broken("stop", world), Deed("copy", world))
+
+    assert "Nothing was undone" in move.perform("stop").text
+    assert world == ["stop"]
+
+
+@pytest.mark.parametrize("answer", [failed("relays missing"), UNKNOWN])
+def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
+    """A resume repeats it when it is seen not done, never undoes by itself, and says both ways."""
+    world: list[str] = []
+    past = Past(
+        state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}), texts={"stop": "seen"}
+    )
+    move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True, answer=answer), past=past)
+    move.perform("stop")
+
+    told = move.perform("switch").text
+
+    assert world == (["switch"] if answer.verdict is Verdict.FAILED else [])
+    assert "Nothing was undone" in told
+    assert "To take it back: nox -s rollback -- wiki --apply" in told
+    assert move.state is MoveState.IN_PROGRESS
+
+
+def test_drift_beside_a_commit_that_was_begun_undoes_nothing() -> None:
+    """An earlier action that is seen undone stops the line, but clients may be on the target already."""
+    world: list[str] = []
+    past = Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}))
+    move, _ = _move(Deed("stop", world, answer=failed("runs")), Deed("switch", world, commits=True), past=past)
+
+    assert "switch was begun, so clients may be there already" in move.perform("stop").text
+    assert world == []
+
+
+def test_a_proof_that_could_not_look_leaves_the_move_undone() -> None:
+    """What was undone is on record as undone, and the text of the first failure is there."""
+
+    def silent() -> Judgement:
+        raise CouldNotLookError("wf005: ssh failed")
+
+    world: list[str] = []
+    move, diary = _move(Deed("stop", world, answer=failed("exit 137")))
+    move.prove_source = silent
+
+    text = move.perform("stop").text
+
+    assert move.state is MoveState.UNDONE
+    assert text.startswith("exit 137. Undone (stop), but whether it serves again could not be seen: wf005: ssh failed")
+    assert diary.kinds()[-1] == "move_state undone"
+
+
+@pytest.mark.parametrize("broken", ["undo", "proof"])
+def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str) -> None:
+    """A defect of ours there is told with what is left; the text of the first failure is not lost."""
+
+    def proof() -> Judgement:
+        raise KeyError("State")
+
+    world: list[str] = []
+    undo_fails = KeyError("State") if broken == "undo" else None
+    move, diary = _move(Deed("disable", world), Deed("stop", world, undo_fails=undo_fails), Deed("boom", world, answer=failed("first failure")))
+    move.prove_source = proof
+    move.perform("disable")
+    move.perform("stop")
+
+    text = move.perform("boom").text
+
+    assert move.state is MoveState.NEEDS_PERSON
+    assert diary.kinds()[-1] == "move_state needs_person"
+    assert text.startswith("first failure. ")
+    assert "KeyError" in text
+    assert "nox -s rollback -- wiki --apply" in text
+    assert broken == "proof" or "Left to undo, in this order: stop, disable" in text
+
+
+def test_an_undo_without_an_answer_is_tried_again() -> None:
+    """A cut in the middle of an undo does not end in a person's hands at once."""
+
+    class Slow(Deed):
+        tries = 0
+
+        def undo(self, note: Note) -> None:
+            super().undo(note)
+            Slow.tries += 1
+            if Slow.tries < 3:
+                raise NeedsPersonError("not seen stopped") from CouldNotLookError("wf001: no answer")
+
+    world: list[str] = []
+    move, _ = _move(Slow("start", world), Deed("boom", world, answer=failed("no")))
+    _waits(move)
+    move.perform("start")
+
+    move.perform("boom")
+
+    assert move.state is MoveState.UNDONE
+    assert Slow.tries == 3
+
+
+class FullDiary(Diary):
+    """A journal that takes nothing from a moment on."""
+
+    full = False
+
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> None:
+        """Refuse."""
+        if self.full:
+            raise JournalError("state/lab.sqlite: record 9 can't be written: database or disk is full")
+        super().record(kind, service=service, key=key, body=body)
+
+
+def test_a_journal_that_takes_nothing_more_does_not_stop_an_undo() -> None:
+    """Nothing more is begun; what was begun is undone from memory, and the text says where its record is."""
+    world: list[str] = []
+    diary = FullDiary()
+    move = RunningMove("wiki", (Deed("stop", world), Deed("copy", world), Deed("start", world)), diary, apply=True, patience=ONCE)
+    move.perform("stop")
+    diary.full = True
+
+    with pytest.raises(JournalError, match="full") as raised:
+        move.perform("copy")
+
+    told = "".join(raised.value.__notes__)
+    assert world == ["stop", "undo stop stop"]
+    assert move.state is MoveState.UNDONE
+    assert "Undone (stop)" in told
+    assert "nox -s adopt -- --compare" in told
+    with pytest.raises(NotRun):
+        move.perform("start")
+
+
+def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
+    """The target serves, whether the journal knows it or not."""
+
+    class Filling(Deed):
+        def verify(self, note: Note) -> Judgement:
+            diary.full = True
+            return super().verify(note)
+
+    world: list[str] = []
+    diary = FullDiary()
+    move = RunningMove("wiki", (Deed("stop", world), Filling("switch", world, commits=True)), diary, apply=True, patience=ONCE)
+    move.perform("stop")
+
+    with pytest.raises(JournalError) as raised:
+        move.perform("switch")
+
+    assert world == ["stop", "switch"]
+    assert "nothing is undone after commit" in "".join(raised.value.__notes__)
+
+
+def test_who_lost_the_chain_changes_nothing_more() -> None:
+    """Another process writes this journal: the move is its own now, as with a lost lock."""
+    world: list[str] = []
+    move, _ = _move(Deed("stop", world), Deed("copy", world, fails=TakenError("record 9 is there")))
+    move.perform("stop")
+
+    with pytest.raises(TakenError):
+        move.perform("copy")
+
+    assert world == ["stop", "copy"]
+    assert move.lost_lock
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
+    """A probe that is gone is told as UNKNOWN and the line goes on, after the commit and on a resume before it."""
+    world: list[str] = []
+    probe = Deed("probe", world, answer=failed("it does not run") if not committed else UNKNOWN)
+    if committed:
+        move, _ = _move(Deed("switch", world, commits=True), probe, Deed("keep", world))
+        move.measures = frozenset({"probe"})
+        move.perform("switch")
+        after = "keep"
+    else:
+        past = Past(state=MoveState.IN_PROGRESS, done=frozenset({"probe", "stop"}))
+        move, _ = _move(probe, Deed("stop", world), past=past)
+        move.measures = frozenset({"probe"})
+        after = "stop"
+
+    assert move.perform("probe").verdict is Verdict.UNKNOWN
+
+    assert move.perform(after).passed
+    assert move.state is MoveState.DONE
+    assert not any(one.startswith("undo") for one in world)
+
+
+def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
+    """That was measured: clients have no answer. Only what could not be measured is a warning."""
+    world: list[str] = []
+    move, _ = _move(Deed("switch", world, commits=True), Deed("probe", world, answer=failed("outage since 02:00, not over")), Deed("keep", world))
+    move.measures = frozenset({"probe"})
+    move.perform("switch")
+
+    assert move.perform("probe").verdict is Verdict.FAILED
+    assert move.stopped_because
+
+
+def test_a_rollback_goes_on_without_a_probe() -> None:
+    """Who rolls back a service that no longer answers can't measure from a first good answer; the probe is put away."""
+    world: list[str] = []
+    probe = Deed("return-probe", world, fails=ActionError("no good answer within 15 s"))
+    move, _ = _move(probe, Deed("stop-moved", world), past=Past(state=MoveState.DONE))
+    move.stages, move.measures = backward(MoveState.DONE), frozenset({"return-probe"})
+
+    told = move.perform("return-probe")
+
+    assert told.verdict is Verdict.UNKNOWN
+    assert "no good answer" in told.text
+    assert world == ["return-probe", "undo return-probe return-probe"]
+    assert move.perform("stop-moved").passed
+
+
+def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
+    """The rest follows, other services too; the move is done only when it was made up for."""
+    world: list[str] = []
+    move, _ = _move(Deed("switch", world, commits=True), Deed("clear", world, answer=failed("a key is left")), Deed("keep", world))
+    move.later = frozenset({"clear"})
+    move.perform("switch")
+
+    told = move.perform("clear")
+
+    assert told.verdict is Verdict.FAILED
+    assert "Once its cause is mended: nox -s migrate -- --service wiki --apply" in told.text
+    assert move.perform("keep").passed
+    assert (move.state, move.stopped_because) == (MoveState.COMMITTED, None)
+
+
+def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
+    """A failed drill takes neither the backup nor the image away, and a preparation is not gone on with by a migration."""
+    world: list[str] = []
+    move, _ = _move(Deed("image-shipped", world), Deed("backup-taken", world), Deed("backup-drilled", world, answer=failed("3 rows differ")))
+    move.stages, move.tracks_state, move.kept = PREPARING, False, frozenset({"image-shipped", "backup-taken"})
+    move.perform("image-shipped")
+    move.perform("backup-taken")
+
+    text = move.perform("backup-drilled").text
+
+    assert "Undone (backup-drilled). Kept: backup-taken, image-shipped. Retry: nox -s prepare -- --service wiki --apply" in text
+    assert "migrate" not in text
+
+
+def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
+    """It is an undo itself: nothing of it is called undone, and no migration is advised."""
+    world: list[str] = []
+    move, _ = _move(Deed("finish-undo", world, answer=failed("The undo could not finish")))
+    move.stages, move.tracks_state = UNDOING, False
+
+    assert move.perform("finish-undo").text == "The undo could not finish. To go on with it: nox -s rollback -- wiki --apply"
+    assert world == ["finish-undo"]
+
+
+def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun() -> None:
+    """What committed is the move that is rolled back: the rollback has a commit of its own."""
+    world: list[str] = []
+    past = Past(state=MoveState.IN_PROGRESS, committing=frozenset({"commit"}))
+    move, _ = _move(Deed("stop-moved", world), Deed("set-aside", world, answer=failed("no room")), past=past)
+    move.stages = backward(MoveState.IN_PROGRESS)
+    move.perform("stop-moved")
+
+    assert "Undone (set-aside, stop-moved)" in move.perform("set-aside").text
+    assert move.state is MoveState.IN_PROGRESS

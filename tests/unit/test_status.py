@@ -101,8 +101,8 @@ def test_a_move_in_progress_says_its_step_and_who(nights: Nights) -> None:
     [
         ("committed", "nox -s migrate -- --environment production --service redis --apply"),
         ("done", "nox -s validate -- --environment production --service redis"),
-        ("needs_person", "look at its last evidence, mend it by hand, then: nox -s migrate"),
-        ("rolling_back", "nox -s rollback -- --environment production redis --apply"),
+        ("needs_person", "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply"),
+        ("rolling_back", "nox -s rollback -- redis --environment production --apply"),
         ("undone", "nox -s preflight -- --environment production --service redis"),
     ],
 )
