@@ -5,24 +5,28 @@ Rolling back writes into the only pristine copy of the data (review 5): it is ke
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
+from actions.identity import need_source_at_rest
 from actions.labels import labels
 from actions.places import MAKE_PATH, DataPlace, check_depth, remove_place, volume_label
+from actions.recorded import read_privately, save_privately
 from actions.route import Route, docker_api, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.volumes import LONGEST_COPY_S, RSYNC
 from checks.names import read_paths
-from engine.errors import RefusedError
+from engine.errors import ActionError, RefusedError
 from engine.model import Note
-from engine.product import NAME
+from engine.product import HOST_STATE_DIR, NAME
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.manifest import compare_manifests
 from hosts.toolbox import read_manifest
 
+DIRECTORY: Final = f"{HOST_STATE_DIR}/asides"
 ROLE: Final = "aside"
 COPY_BYTES_PER_S: Final = 100e6
 START_S: Final = 3.0
@@ -58,49 +62,56 @@ class SetAside:
         """Return seconds at a disk's rate, None when the size is not known."""
         return None if self.size_bytes is None else START_S + self.size_bytes / COPY_BYTES_PER_S
 
+    def observe(self, note: Note) -> None:
+        """Note where the places are set aside."""
+        note["aside"] = [aside_of(place, self.route.move_label).source for place in self.places]
+
     def do(self, note: Note) -> None:
-        """Copy; a copy that an earlier run finished and proved is not touched."""
-        if note.get("proven"):
+        """Copy, prove the copies and write that down on the host; what was proven once is never written to again."""
+        self.observe(note)
+        if self._missing() == []:
             return
+        need_source_at_rest(self.route)
         remove_helpers(self.route.fleet, self.host, self.route.move_label, ROLE)
         for position, place in enumerate(self.places):
             aside = aside_of(place, self.route.move_label)
             self._make(aside, place)
             copy_beside(self.route, self.host, f"{self.key}-{position}", place=place, to=aside)
-        note["aside"] = [aside_of(place, self.route.move_label).source for place in self.places]
+        note["entries"] = prove_beside(self.route, self.host, self.places)
+        note["proven"] = True
+        content = {"move": self.route.move_label, "places": [place.text() for place in self.places]}
+        doing = "write down that what was set aside is whole"
+        save_privately(self.route.fleet, self.host, proof_path(self.route.service), json.dumps(content).encode(), doing=doing)
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether each copy equals what it was made of; once proven, only whether it is still there."""
-        if note.get("proven"):
-            return self._still_there()
-        compared = 0
-        for place in self.places:
-            aside = aside_of(place, self.route.move_label)
-            here, there = (read_manifest(self.route.fleet, self.host, one.source, self.route.move_label) for one in (place, aside))
-            drift = compare_manifests(here, there, ())
-            compared += drift.compared
-            if drift.count or not drift.compared:
-                first = drift.differences[0] if drift.differences else "nothing compared"
-                return failed(f"{self.host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: {first}")
-        note["proven"] = True
-        return passed(f"{self.host}: {len(self.places)} places set aside, {compared:,} entries identical", entries_compared=compared)
+        """Judge whether each copy is there and was proven, as its host tells."""
+        missing = self._missing()
+        if missing:
+            return failed(
+                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept until decommission. Run it again"
+            )
+        entries = note.get("entries")
+        told = f", {entries:,} entries identical" if entries is not None else ", proven when they were"
+        measured = {"entries_compared": entries} if entries is not None else {}
+        return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
 
-    def undo(self, note: Note) -> None:  # noqa: ARG002
-        """Remove what was set aside by this attempt: what it was made of has been put back by then."""
+    def undo(self, note: Note) -> None:
+        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it may be the only one left.
+
+        Nothing is brought back over data whose copy is not whole, so the data itself is untouched then.
+        """
         route = self.route
         remove_helpers(route.fleet, self.host, route.move_label, ROLE)
         for place in self.places:
-            remove_place(route, self.host, aside_of(place, route.move_label), self.key)
+            if not note.get("proven") and is_there(route, self.host, place) and not is_set_aside(route, self.host, place):
+                remove_place(route, self.host, aside_of(place, route.move_label), self.key)
 
-    def _still_there(self) -> Judgement:
-        missing = [place.text() for place in self.places if not is_set_aside(self.route, self.host, place)]
-        if missing:
-            return failed(f"{self.host}: {', '.join(missing)}: what was set aside is gone. Expected: kept until decommission")
-        return passed(f"{self.host}: {len(self.places)} places are set aside, proven when they were")
+    def _missing(self) -> list[str]:
+        return [place.text() for place in self.places if not is_set_aside(self.route, self.host, place)]
 
     def _make(self, aside: DataPlace, place: DataPlace) -> None:
         route = self.route
-        if is_set_aside(route, self.host, place):
+        if is_there(route, self.host, place):
             return
         route.audit(self.host, self.key, f"create {aside.text()}")
         if aside.kind == "volume":
@@ -117,12 +128,41 @@ class SetAside:
         run_checked(route.fleet, self.host, argv, doing=f"create {aside.source}")
 
 
-def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
-    """Return whether this attempt's copy of a place is there."""
+def proof_path(service: str) -> str:
+    """Return where the host of a service keeps which of its places were set aside whole."""
+    return f"{DIRECTORY}/{service}.json"
+
+
+def is_there(route: Route, host: str, place: DataPlace) -> bool:
+    """Return whether this attempt has begun to set a place aside."""
     aside = aside_of(place, route.move_label)
     if aside.kind == "volume":
         return volume_label(route, host, aside.source) == route.move_label
     return read_paths(route.fleet[host], [aside.source])[aside.source].marker == route.move_label
+
+
+def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
+    """Return whether this attempt's copy of a place is there and was proven whole."""
+    proof = read_privately(route.fleet, host, proof_path(route.service), expected="which places were set aside")
+    proven = isinstance(proof, dict) and proof.get("move") == route.move_label and place.text() in (proof.get("places") or ())
+    return proven and is_there(route, host, place)
+
+
+def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
+    """Return how many entries of places and their copies are identical; raises ActionError when one differs."""
+    compared = 0
+    for place in places:
+        aside = aside_of(place, route.move_label)
+        here, there = (read_manifest(route.fleet, host, one.source, route.move_label) for one in (place, aside))
+        drift = compare_manifests(here, there, ())
+        compared += drift.compared
+        if drift.count or not drift.compared:
+            first = drift.differences[0] if drift.differences else "nothing compared"
+            raise ActionError(
+                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: {first}. Expected: identical. "
+                f"Find out who writes there: ssh {host} docker ps -a"
+            )
+    return compared
 
 
 def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:

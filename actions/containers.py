@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-from actions.recorded import need_recorded
+from actions.identity import (
+    STOPPED_STATES,
+    another_run,
+    find_source,
+    is_running,
+    name_of,
+    need_source,
+    policy_of,
+    policy_word,
+    same_policy,
+    save_run,
+    see_moved_down,
+    started_at,
+)  # fmt: skip
+from actions.recorded import Recorded, need_recorded
 from actions.route import Route, docker_api, inspect_container
 from checks.source import kept_name
-from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError, RefusedError
-from engine.model import Note
+from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.model import ContainerCommand, Note
 from engine.verdict import Effect, Judgement, failed, passed
+from hosts.docker_exec import begun, run_inside
+
+__all__ = ["STOPPED_STATES", "DisableRestart", "KeepSource", "StopSource", "need_container", "need_source", "see_target_down"]
 
 KILLED: Final = 137
 """128 + SIGKILL: the grace was over, or the kernel killed it; never a clean stop (services.md 0.4)."""
 
-STOPPED_STATES: Final = frozenset({"exited", "created", "dead"})
+SAVED_BYTES_PER_S: Final = 50e6
+"""What a store writes out at its stop, on a slow disk: so much time more before it is killed."""
 
 
 def need_container(route: Route, host: str, name: str) -> dict[str, Any]:
@@ -27,10 +46,58 @@ def need_container(route: Route, host: str, name: str) -> dict[str, Any]:
     return inspect
 
 
-def need_source(route: Route) -> dict[str, Any]:
-    """Return the inspect answer of the source's container; at the end of its move it is renamed, and known by what was recorded."""
-    found = inspect_container(route.fleet, route.source, route.container)
-    return found or need_container(route, route.source, str(need_recorded(route).inspect["Id"]))
+see_target_down = see_moved_down
+
+
+def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0) -> int:
+    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`) and its size ask for."""
+    own = (inspect.get("Config") or {}).get("StopTimeout")
+    return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
+
+
+def judge_stop(where: str, inspect: Mapping[str, Any], clean: Collection[int], read: str, grace_s: int | None = None) -> Judgement:
+    """Judge whether a container is stopped, and by a clean end of its process."""
+    state = inspect["State"]
+    code = int(state.get("ExitCode", -1))
+    if state.get("Running") or is_running(inspect):
+        return failed(f"{where} is {state.get('Status')}. Expected: stopped. Read: {read}")
+    if code in clean and code != KILLED and not state.get("OOMKilled"):
+        return passed(f"{where} stopped with exit code {code}", exit_code=code)
+    why = ", killed for lack of memory" if state.get("OOMKilled") else ""
+    why = why or (f", killed after {grace_s} s" if code == KILLED and grace_s else "")
+    return failed(
+        f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed process are not copied. Read: {read}",
+        exit_code=code,
+    )
+
+
+def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent (review 8).
+
+    Without a record it is taken for granted that it ran, as what is moved runs.
+    """
+    recorded = _recorded(route)
+    if recorded is not None and not recorded.inspect["State"].get("Running"):
+        return
+    see_moved_down(route)
+    doing = f"{route.source}: start {route.container} again"
+    route.audit(route.source, key, doing)
+    with docker_api(route.fleet, route.source, doing) as api:
+        api.start(str(inspect["Id"]))
+
+
+def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str) -> None:
+    """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
+    for command in commands:
+        doing = f"run {command.argv[0]} in {route.container} before its stop"
+        route.audit(host, key, doing)
+        with docker_api(route.fleet, host, doing) as api:
+            answer = begun(partial(run_inside, api, host, str(inspect["Id"]), command))
+        if answer.exit_code:
+            raise ActionError(
+                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. Expected: 0, "
+                f"so that the stop loses nothing. Read: ssh {host} docker logs --tail 50 {route.container}"
+            )
 
 
 @dataclass(frozen=True)
@@ -50,114 +117,133 @@ class DisableRestart:
         """Return seconds."""
         return 1.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container it is and the policy that record-source saved."""
+        recorded = need_recorded(self.route)
+        note["container_id"], note["restart_policy"] = str(recorded.inspect["Id"]), recorded.restart_policy
+
     def do(self, note: Note) -> None:
         """Change it; the old value is what record-source saved."""
-        note["restart_policy"] = need_recorded(self.route).restart_policy
-        self._set({"Name": "no"}, self.describe())
+        self.observe(note)
+        self._set(str(note["container_id"]), {"Name": "no"}, self.describe())
 
-    def verify(self, note: Note) -> Judgement:
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the hosts are asked
         """Judge whether it is `no`."""
         route = self.route
-        seen = need_source(route)["HostConfig"]["RestartPolicy"].get("Name") or "no"
+        seen = policy_word(policy_of(need_source(route)))
         if seen != "no":
             return failed(
                 f"{route.source}: restart policy of {route.container} is {seen}. Expected: no. "
                 f"Try: ssh {route.source} docker update --restart no {route.container}"
             )
-        before = note.get("restart_policy", {}).get("Name", "not noted")
+        before = policy_word(need_recorded(route).restart_policy)
         return passed(f"{route.source}: {route.container} will not start by itself (was: {before})")
 
     def undo(self, note: Note) -> None:
-        """Put the old policy back."""
-        policy = note.get("restart_policy")
-        if policy:
-            self._set(policy, f"{self.route.source}: put back the restart policy of {self.route.container}")
+        """Give it the policy that was recorded on its host; the note counts only where the record is gone."""
+        route = self.route
+        inspect = find_source(route)
+        if inspect is None:
+            raise NeedsPersonError(
+                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. Expected: the container to move. "
+                f"Look: ssh {route.source} docker ps -a"
+            )
+        policy = _recorded_policy(route) or note.get("restart_policy")
+        if policy is None:
+            raise NeedsPersonError(
+                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the journal; it is "
+                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update --restart POLICY {route.container}"
+            )
+        if not same_policy(policy_of(inspect), policy):
+            self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
+        if policy_word(policy) != "no" and not is_running(inspect):
+            start_again(route, inspect, self.key)  # a reboot in between left it stopped: with its own policy it would run
 
-    def _set(self, policy: dict[str, Any], doing: str) -> None:
+    def _set(self, container: str, policy: Mapping[str, Any], doing: str) -> None:
         route = self.route
         route.audit(route.source, self.key, doing)
         with docker_api(route.fleet, route.source, doing) as api:
-            api.update_container(route.container, restart_policy=policy)
+            api.update_container(container, restart_policy=policy)
 
 
 @dataclass(frozen=True)
 class StopSource:
-    """Stop the service on its source with its own grace; a killed process is not a clean stop."""
+    """Stop the service on its source with its own grace; a killed process is not a clean stop.
+
+    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is how much it may
+    write at its stop.
+    """
 
     route: Route
     grace_s: int
     clean_exit_codes: Collection[int] = frozenset({0, 143})
+    before: tuple[ContainerCommand, ...] = ()
+    held_bytes: float = 0.0
     key: str = field(default="stop-source", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: stop {self.route.container}, with up to {self.grace_s} s to finish"
+        saving = f"run {'; '.join(command.argv[0] for command in self.before)} in it, then " if self.before else ""
+        return f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, or its own stop timeout"
 
     def estimate_s(self) -> float | None:
         """Return seconds, without knowing how much of the grace it needs."""
         return 5.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container it is, in which run, and whether it ran."""
+        inspect = need_source(self.route)
+        note["container_id"], note["started_at"] = str(inspect["Id"]), started_at(inspect)
+        note["was_running"] = bool(need_recorded(self.route).inspect["State"].get("Running"))
+
     def do(self, note: Note) -> None:
-        """Stop it."""
+        """Let it save what it holds, save on its host which run is stopped, stop it."""
         route = self.route
-        note["was_running"] = bool(need_recorded(route).inspect["State"].get("Running"))
+        self.observe(note)
+        inspect = need_source(route)
+        if is_running(inspect):
+            run_before_stop(route, route.source, inspect, self.before, self.key)
         route.audit(route.source, self.key, self.describe())
+        save_run(route, route.source, inspect, need_recorded(route).restart_policy)
         with docker_api(route.fleet, route.source, self.describe()) as api:
-            api.stop(route.container, timeout=self.grace_s)
+            api.stop(str(inspect["Id"]), timeout=self._grace(inspect))
+        note["finished_at"] = str(need_source(route)["State"].get("FinishedAt") or "")
 
-    def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the container itself is asked
-        """Judge whether it is stopped, and stopped cleanly; also when an earlier, interrupted run stopped it."""
-        route = self.route
-        state = need_source(route)["State"]
-        where, code = f"{route.source}: {route.container}", int(state.get("ExitCode", -1))
-        if state.get("Running") or state.get("Status") not in STOPPED_STATES:
-            return failed(f"{where} is {state.get('Status')}. Expected: stopped. Try: ssh {route.source} docker logs --tail 20 {route.container}")
-        clean = code in self.clean_exit_codes and code != KILLED and not state.get("OOMKilled")
-        if not clean:
-            why = ", killed for lack of memory" if state.get("OOMKilled") else ""
-            why = why or (f", killed after {self.grace_s} s" if code == KILLED else "")
-            return failed(
-                f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(self.clean_exit_codes)}: files of "
-                f"a killed process are not copied. Read: ssh {route.source} docker logs --tail 50 {route.container}",
-                exit_code=code,
-            )
-        return passed(f"{where} stopped with exit code {code}", exit_code=code)
+    def _grace(self, inspect: Mapping[str, Any]) -> int:
+        return grace_of(self.grace_s, inspect, self.held_bytes)
 
-    def undo(self, note: Note) -> None:
-        """Start it again, only after the target's container has been seen stopped or absent (review 8)."""
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold newer writes."""
         route = self.route
         inspect = need_source(route)
-        if inspect["State"].get("Running") or not note.get("was_running", True):
-            return
-        see_target_down(route)
-        doing = f"{route.source}: start {route.container} again"
-        route.audit(route.source, self.key, doing)
-        with docker_api(route.fleet, route.source, doing) as api:
-            api.start(route.container)
+        where, read = f"{route.source}: {route.container}", f"ssh {route.source} docker logs --tail 50 {route.container}"
+        stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
+        if not stopped.passed:
+            return stopped
+        again = another_run(route, route.source, inspect)
+        noted = note.get("started_at")
+        if not again and noted is not None and noted != started_at(inspect):
+            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        if again:
+            return failed(
+                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before may lack newer writes. "
+                f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
+            )
+        return stopped
 
-
-def see_target_down(route: Route) -> None:
-    """Return when the target's container is seen stopped or absent, or a person said that its host is dead; never two writers."""
-    by_hand = (
-        f"Make sure by hand that it is stopped, then start the old one: ssh {route.target} docker stop {route.container} "
-        f"&& ssh {route.source} docker start {route.container}"
-    )
-    try:
-        inspect = inspect_container(route.fleet, route.target, route.container)
-    except BuriedError:
-        return
-    except (CouldNotLookError, ActionError) as error:
-        raise NeedsPersonError(
-            f"{route.target}: {route.container} could not be seen stopped ({error}), so {route.source}'s was not started: "
-            f"two at once would lose data. {by_hand}"
-        ) from error
-    if inspect is not None and inspect["State"].get("Status") not in STOPPED_STATES:
-        raise NeedsPersonError(
-            f"{route.target}: {route.container} is {inspect['State'].get('Status')}, so {route.source}'s was not started: "
-            f"two at once would lose data. {by_hand}"
-        )
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
+        """Start it again, only after the target's container has been seen stopped or absent (review 8)."""
+        route = self.route
+        inspect = find_source(route)
+        if inspect is None:
+            raise NeedsPersonError(
+                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
+            )
+        if not is_running(inspect):
+            start_again(route, inspect, self.key)
 
 
 @dataclass(frozen=True)
@@ -177,10 +263,15 @@ class KeepSource:
         """Return seconds."""
         return 1.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container is kept, and under which name."""
+        note["container_id"], note["kept_as"] = str(need_recorded(self.route).inspect["Id"]), kept_name(self.route.container)
+
     def do(self, note: Note) -> None:
-        """Rename it; refuses when another container has the kept name."""
+        """Rename it; refuses when it runs, and when another container has the kept name."""
         route, kept = self.route, kept_name(self.route.container)
-        source_id = need_recorded(route).inspect["Id"]
+        self.observe(note)
+        source_id = str(note["container_id"])
         holder = inspect_container(route.fleet, route.source, kept)
         if holder is not None and holder["Id"] == source_id:
             return
@@ -189,35 +280,65 @@ class KeepSource:
                 f"{route.source}: {kept} is another container ({holder['Id'][:12]}). Expected: free. "
                 f"Rename it first: ssh {route.source} docker rename {kept} {kept}-older"
             )
+        source = need_source(route)
+        if is_running(source):
+            raise RefusedError(f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {_two_at_once(route)}")
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
             api.rename(source_id, kept)
-        note["kept_as"] = kept
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
         """Judge whether it is there under its kept name, stopped, and can't start by itself."""
         route, kept = self.route, kept_name(self.route.container)
-        inspect = inspect_container(route.fleet, route.source, kept)
-        if inspect is None:
-            return failed(f"{route.source}: no container {kept}. Expected: the stopped source. Look: docker ps -a")
-        status = inspect["State"].get("Status")
-        policy = inspect["HostConfig"]["RestartPolicy"].get("Name") or "no"
-        if status not in STOPPED_STATES or policy != "no":
+        inspect = find_source(route)
+        if inspect is None or name_of(inspect) != kept:
+            seen = "gone" if inspect is None else f"named {name_of(inspect)}"
+            return failed(f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a")
+        status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
+        if is_running(inspect):
+            return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {_two_at_once(route)}")
+        if policy != "no":
             return failed(
-                f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: stopped, no. "
-                f"Look who started it, and whether clients use it, before you stop it: ssh {route.source} docker logs --since 1h {kept}"
+                f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: no. "
+                f"Try: ssh {route.source} docker update --restart no {kept}"
             )
         return passed(f"{route.source}: {kept} is kept, stopped, restart policy no")
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
-        """Give it its name back."""
+        """Give it its name back; one that runs is left as it is, and so is somebody else's under the kept name."""
         route, kept = self.route, kept_name(self.route.container)
-        if inspect_container(route.fleet, route.source, kept) is None:
+        inspect = find_source(route)
+        if inspect is None or name_of(inspect) != kept:
             return
+        if is_running(inspect):
+            raise NeedsPersonError(
+                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {_two_at_once(route)}"
+            )
         doing = f"{route.source}: rename {kept} back to {route.container}"
         route.audit(route.source, self.key, doing)
         with docker_api(route.fleet, route.source, doing) as api:
-            api.rename(kept, route.container)
+            api.rename(str(inspect["Id"]), route.container)
+
+
+def _two_at_once(route: Route) -> str:
+    """Return what a person does about a source that runs beside its target: look first, since either may hold the newer writes."""
+    return (
+        f"Look which of the two its clients use before you stop one: ssh {route.source} docker logs --tail 20 {kept_name(route.container)}; "
+        f"ssh {route.target} docker logs --tail 20 {route.container}"
+    )
+
+
+def _recorded(route: Route) -> Recorded | None:
+    """Return what this move recorded of its source, None when it is not there."""
+    try:
+        return need_recorded(route)
+    except ActionError:
+        return None
+
+
+def _recorded_policy(route: Route) -> dict[str, Any] | None:
+    recorded = _recorded(route)
+    return recorded.restart_policy if recorded else None
 
 
 def _codes(codes: Collection[int]) -> str:

@@ -141,6 +141,8 @@ class RecordSource:
         if inspect is None:
             raise ActionError(f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a")
         refuse_other_configuration(route.source, inspect, self.approved)
+        if before is not None:
+            self._refuse_lost_policy(before, inspect)
         note["container_id"] = inspect["Id"]
         note["left_behind"] = notes_of(inspect)
         route.audit(route.source, self.key, self.describe())
@@ -151,6 +153,19 @@ class RecordSource:
             "specification": specification_of(inspect, move_label=route.move_label, dropped=self.dropped),
         }
         save_privately(route.fleet, route.source, path_of(route.service), json.dumps(content).encode(), doing=self.describe())
+
+    def _refuse_lost_policy(self, before: Recorded, inspect: Mapping[str, Any]) -> None:
+        """Raise ActionError when an earlier attempt left the very container with restart policy `no`, which is not its own."""
+        route, own = self.route, before.restart_policy
+        seen = str((inspect["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
+        name, retries = str(own.get("Name") or "no"), int(own.get("MaximumRetryCount") or 0)
+        word = f"{name}:{retries}" if retries else name
+        if before.inspect.get("Id") == inspect["Id"] and seen == "no" != name:
+            raise ActionError(
+                f"{route.source}: restart policy of {route.container} is no. Expected: {word}, as {before.move_label} recorded it; "
+                f"recorded as it is now, it would never start by itself again. Give it back: ssh {route.source} docker update --restart {word} "
+                f"{route.container} (or, if no is right: ssh {route.source} rm {path_of(route.service)})"
+            )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the file itself is asked
         """Judge whether the file is there, for this move, readable by root only."""

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from actions.asides import aside_of, copy_beside, is_set_aside
-from actions.containers import KILLED, STOPPED_STATES, need_container, see_target_down
+from actions.asides import aside_of, copy_beside, is_set_aside, is_there, prove_beside
+from actions.containers import grace_of, judge_stop, run_before_stop
 from actions.forwarders import Forwarder
+from actions.identity import (
+    another_run,
+    find_moved,
+    find_source,
+    is_running,
+    labelled_containers,
+    name_of,
+    need_moved,
+    need_source,
+    policy_of,
+    policy_word,
+    read_run,
+    same_policy,
+    save_run,
+    see_moved_down,
+    see_source_down,
+    started_at,
+    why_not_at_rest,
+)
 from actions.places import DataPlace
 from actions.reconciling import apply_forwarders, judge_forwarders
-from actions.recorded import need_recorded
+from actions.recorded import need_recorded, read_recorded
 from actions.route import Route, docker_api, inspect_container
-from actions.targets import CreateTarget, StartTarget
+from actions.targets import CreateTarget
 from actions.volumes import CopyVolumes
 from checks.names import PathFacts
 from checks.source import discarded_name, kept_name
-from engine.errors import ActionError, NeedsPersonError, RefusedError
-from engine.model import Note
+from engine.errors import ActionError, BuriedError, NeedsPersonError, RefusedError
+from engine.model import ContainerCommand, Note
 from engine.verdict import Effect, Judgement, failed, passed
 
 
@@ -28,54 +48,108 @@ class StopMoved:
     route: Route
     grace_s: int
     clean_exit_codes: Collection[int]
+    before: tuple[ContainerCommand, ...] = ()
+    held_bytes: float = 0.0
     key: str = field(default="stop-moved", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to {self.grace_s} s to finish"
+        return f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to {self._grace({})} s to finish"
 
     def estimate_s(self) -> float | None:
         """Return seconds, without knowing how much of the grace it needs."""
         return 5.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container it is, in which run, and its restart policy as long as it is its own."""
+        inspect = need_moved(self.route)
+        note["container_id"], note["started_at"] = str(inspect["Id"]), started_at(inspect)
+        if policy_word(policy_of(inspect)) != "no":
+            note["restart_policy"] = policy_of(inspect)
+
     def do(self, note: Note) -> None:
-        """Note its policy, disable it, stop it."""
+        """Save on its host which run is stopped and its policy; let it save what it holds; disable it, stop it."""
         route = self.route
-        policy = need_container(route, route.target, route.container)["HostConfig"]["RestartPolicy"]
-        note.setdefault("restart_policy", policy)
+        self.observe(note)
+        inspect = need_moved(route)
+        save_run(route, route.target, inspect, policy_of(inspect))
+        if is_running(inspect):
+            run_before_stop(route, route.target, inspect, self.before, self.key)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:
-            api.update_container(route.container, restart_policy={"Name": "no"})
-            api.stop(route.container, timeout=self.grace_s)
+            api.update_container(str(inspect["Id"]), restart_policy={"Name": "no"})
+            api.stop(str(inspect["Id"]), timeout=self._grace(inspect))
+        note["finished_at"] = str(need_moved(route)["State"].get("FinishedAt") or "")
 
-    def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether it is stopped, cleanly, and stays so."""
+    def _grace(self, inspect: Mapping[str, Any]) -> int:
+        return grace_of(self.grace_s, inspect, self.held_bytes)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it is stopped, cleanly, stays so, and is still in the run that was stopped: one that ran since holds newer writes."""
         route = self.route
-        inspect = need_container(route, route.target, route.container)
-        state, policy = inspect["State"], inspect["HostConfig"]["RestartPolicy"].get("Name") or "no"
-        where, code = f"{route.target}: {route.container}", int(state.get("ExitCode", -1))
-        if state.get("Status") not in STOPPED_STATES or policy != "no":
-            return failed(f"{where} is {state.get('Status')} with restart policy {policy}. Expected: stopped, no")
-        if code not in self.clean_exit_codes or code == KILLED:
+        inspect = need_moved(route)
+        where, policy = f"{route.target}: {route.container}", policy_word(policy_of(inspect))
+        if is_running(inspect) or policy != "no":
+            return failed(f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no")
+        read = f"ssh {route.target} docker logs --tail 50 {route.container}"
+        stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
+        if not stopped.passed:
+            return stopped
+        again = another_run(route, route.target, inspect)
+        noted = note.get("started_at")
+        if not again and noted is not None and noted != started_at(inspect):
+            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        if again:
             return failed(
-                f"{where} stopped with exit code {code}. Expected: one of {', '.join(map(str, sorted(self.clean_exit_codes)))}: files of a "
-                f"killed process are not copied. Read: ssh {route.target} docker logs --tail 50 {route.container}",
-                exit_code=code,
+                f"{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may lack newer writes. "
+                f"Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
             )
-        return passed(f"{where} stopped with exit code {code}", exit_code=code)
+        return stopped
 
     def undo(self, note: Note) -> None:
-        """Start it again, only after the source's container has been seen stopped."""
+        """Give it its policy back and start it again, only after the source's container has been seen stopped."""
         route = self.route
-        see_target_down(route.turned())
+        see_source_down(route)
+        source = find_source(route)
+        newer = why_not_at_rest(route, route.source, source) if source else ""
+        if newer:
+            raise NeedsPersonError(
+                f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped since the move. "
+                f"Look at both before you start one: ssh {route.source} docker ps -a; ssh {route.target} docker ps -a"
+            )
+        inspect = find_moved(route)
+        if inspect is None:
+            raise NeedsPersonError(
+                f"{route.target}: the moved {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"Find out who removed it: ssh {route.target} docker events --since 24h --until 0s"
+            )
         doing = f"{route.target}: start {route.container} again"
+        policy = self._policy(note)
         route.audit(route.target, self.key, doing)
         with docker_api(route.fleet, route.target, doing) as api:
-            if note.get("restart_policy"):
-                api.update_container(route.container, restart_policy=note["restart_policy"])
-            api.start(route.container)
+            if policy is not None and not same_policy(policy, policy_of(inspect)):
+                api.update_container(str(inspect["Id"]), restart_policy=dict(policy))
+            if not is_running(inspect):
+                api.start(str(inspect["Id"]))
+        if policy is None:
+            raise NeedsPersonError(
+                f"{route.target}: {route.container} runs again, but the restart policy that it had is on record nowhere. "
+                f"Give it the right one: ssh {route.target} docker update --restart POLICY {route.container}"
+            )
+
+    def _policy(self, note: Note) -> Mapping[str, Any] | None:
+        """Return the policy that it had: as it was saved before the stop, else as its source had it, else as noted."""
+        route = self.route
+        known = read_run(route, route.target)
+        if known is not None and policy_word(known.restart_policy) != "no":
+            return known.restart_policy
+        recorded = read_recorded(route.fleet, route.source, route.service)
+        if recorded is not None and recorded.move_label == route.move_label:
+            return recorded.restart_policy
+        noted: Mapping[str, Any] | None = note.get("restart_policy")
+        return noted or (known.restart_policy if known else None)
 
 
 @dataclass(frozen=True)
@@ -92,13 +166,44 @@ class BringBack(CopyVolumes):
         places = ", ".join(place.text() for place in self.places) or "nothing"
         return f"copy {places} back from {self.route.source} to {self.route.target}, over what was set aside there"
 
-    def undo(self, note: Note) -> None:
-        """Put back what was set aside, and remove the temporary key."""
+    def do(self, note: Note) -> None:
+        """See both containers at rest, then copy."""
+        self._see_at_rest()
+        moved = find_moved(self.route.turned())
+        reason = why_not_at_rest(self.route, self.route.source, moved) if moved else ""
+        if reason:
+            raise RefusedError(f"{reason}. Expected: stopped by this rollback, so that all that was written there is brought back")
+        super().do(note)
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the host is asked
+        """Put back what was set aside, whatever is known of how far the copy came, prove it, and remove the temporary key."""
         self.ends.remove()
-        for position, place in enumerate(self.places) if "created" in note else ():
-            aside = aside_of(place, self.route.move_label)
-            if is_set_aside(self.route, self.route.target, place):
-                copy_beside(self.route, self.route.target, f"{self.key}-{position}", place=aside, to=place)
+        host, label = self.route.target, self.route.move_label
+        there = [place for place in self.places if is_set_aside(self.route, host, place)]
+        begun = [place for place in self.places if place not in there and is_there(self.route, host, place)]
+        if begun:
+            raise NeedsPersonError(
+                f"{host}: {aside_of(begun[0], label).source} is there, but nothing says that it is a whole copy of {begun[0].text()}, so it was not "
+                f"put back. Expected: proven when it was made. Compare both by hand: ssh {host} docker volume ls"
+            )
+        if not there:
+            return  # nothing is written over what is not set aside
+        self._see_at_rest()
+        for position, place in enumerate(self.places):
+            if place in there:
+                copy_beside(self.route, host, f"{self.key}-{position}", place=aside_of(place, label), to=place)
+        prove_beside(self.route, host, tuple(there))
+
+    def _see_at_rest(self) -> None:
+        """Raise NeedsPersonError when the source's container, over whose data is written, runs or ran since it was moved."""
+        back = self.route.turned()
+        inspect = find_source(back)
+        reason = why_not_at_rest(back, back.source, inspect) if inspect else ""
+        if reason:
+            raise NeedsPersonError(
+                f"{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was written over it. What it held before is "
+                f"kept beside it. Look: ssh {back.source} docker ps -a; docker volume ls"
+            )
 
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""
@@ -159,45 +264,74 @@ class StartReturned:
         """Return seconds."""
         return 2.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container it is, under which name, and in which run it was last."""
+        inspect = need_source(self.route)
+        note["container_id"], note["was_named"], note["ran_before"] = str(inspect["Id"]), name_of(inspect), started_at(inspect)
+
     def do(self, note: Note) -> None:
         """See the target's container down, rename, start, and give back the restart policy that was recorded."""
         route = self.route
-        see_target_down(route)
-        kept = kept_name(route.container)
+        see_moved_down(route)
+        self._see_nothing_newer()
+        self.observe(note)
+        inspect = need_source(route)
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
-            if inspect_container(route.fleet, route.source, route.container) is None:
-                api.rename(kept, route.container)
-            note["starting"] = True
-            api.start(route.container)
-            api.update_container(route.container, restart_policy=need_recorded(route).restart_policy)
+            if name_of(inspect) != route.container:
+                api.rename(str(inspect["Id"]), route.container)
+            if not is_running(inspect):
+                api.start(str(inspect["Id"]))
+            api.update_container(str(inspect["Id"]), restart_policy=need_recorded(route).restart_policy)
+
+    def _see_nothing_newer(self) -> None:
+        """Raise RefusedError when the moved container ran since this rollback stopped it."""
+        route = self.route
+        try:
+            moved = find_moved(route)
+        except BuriedError:
+            return
+        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+        if reason:
+            raise RefusedError(
+                f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not brought back, so {route.source}'s was "
+                f"not started. Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
+            )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether it runs and restarts by itself as it did before the move."""
+        """Judge whether it runs under its own name and restarts by itself as it did before the move."""
         route = self.route
-        inspect = need_container(route, route.source, route.container)
-        status, policy = inspect["State"].get("Status"), inspect["HostConfig"]["RestartPolicy"].get("Name") or "no"
-        wanted = need_recorded(route).restart_policy.get("Name") or "no"
-        if status != "running" or policy != wanted:
+        inspect = need_source(route)
+        status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
+        wanted = policy_word(need_recorded(route).restart_policy)
+        if status != "running" or policy != wanted or name_of(inspect) != route.container:
             return failed(
-                f"{route.source}: {route.container} is {status} with restart policy {policy}. Expected: running, {wanted}. "
-                f"Read: ssh {route.source} docker logs --tail 50 {route.container}"
+                f"{route.source}: {name_of(inspect)} is {status} with restart policy {policy}. Expected: {route.container}, running, {wanted}. "
+                f"Read: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
             )
         return passed(f"{route.source}: {route.container} runs again (restart policy {policy})")
 
-    def undo(self, note: Note) -> None:
-        """Give it its kept name again, unless it ran: then clients may have written to it."""
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the host is asked
+        """Give it its kept name again, unless it runs or ran: then clients may have written to it."""
         route = self.route
-        inspect = inspect_container(route.fleet, route.source, route.container)
+        inspect = find_source(route)
         if inspect is None:
-            return
-        if note.get("starting") and inspect["State"].get("StartedAt", "") > need_recorded(route).recorded_at:
             raise NeedsPersonError(
-                f"{route.service}: {route.container} on {route.source} was started again, so clients may have written there; nothing was put "
-                f"back. Finish: nox -s rollback -- {route.service} --apply, or look first: ssh {route.source} docker logs {route.container}"
+                f"{route.source}: {route.container} is not there any more. Expected: kept until decommission. "
+                f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
-        with docker_api(route.fleet, route.source, f"rename {route.container}") as api:
-            api.rename(route.container, kept_name(route.container))
+        reason = why_not_at_rest(route, route.source, inspect)
+        if reason:
+            raise NeedsPersonError(
+                f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put back. "
+                f"Finish: nox -s rollback -- {route.service} --apply, or look first: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
+            )
+        kept = kept_name(route.container)
+        if name_of(inspect) == route.container and policy_word(policy_of(inspect)) == "no":
+            doing = f"rename {route.container} to {kept}"
+            route.audit(route.source, self.key, doing)
+            with docker_api(route.fleet, route.source, doing) as api:
+                api.rename(str(inspect["Id"]), kept)
 
 
 @dataclass(frozen=True)
@@ -225,23 +359,49 @@ class RetireMoved:
         """Return seconds."""
         return 3.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container goes, and in which run it was last."""
+        moved = find_moved(self.route)
+        if moved is not None:
+            note["container_id"], note["started_at"] = str(moved["Id"]), started_at(moved)
+
     def do(self, note: Note) -> None:
-        """See it stopped, then remove or rename it."""
-        StartTarget(self.route, grace_s=10).undo(note)
+        """See that the source serves and that the moved container is in the run that was stopped; then remove or rename it."""
+        route = self.route
+        self.observe(note)
+        moved = find_moved(route)
+        self._see_source_runs()
+        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+        if reason:
+            raise RefusedError(
+                f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing was removed. Look: "
+                f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
+            )
         if not self.keep:
             self.creating.undo(note)
             self.copying.undo(note)
-            return
-        if inspect_container(self.route.fleet, self.route.target, self.route.container) is not None:
-            self.route.audit(self.route.target, self.key, self.describe())
-            with docker_api(self.route.fleet, self.route.target, self.describe()) as api:
-                api.rename(self.route.container, self._kept())
+        elif moved is not None and name_of(moved) != self._kept():
+            route.audit(route.target, self.key, self.describe())
+            with docker_api(route.fleet, route.target, self.describe()) as api:
+                api.rename(str(moved["Id"]), self._kept())
+
+    def _see_source_runs(self) -> None:
+        """Raise RefusedError unless the source's container runs: nothing is removed as long as nothing else serves."""
+        inspect = need_source(self.route)
+        if inspect["State"].get("Status") != "running":
+            raise RefusedError(
+                f"{self.route.source}: {name_of(inspect)} is {inspect['State'].get('Status')}. Expected: running, before anything is removed from "
+                f"{self.route.target}. Read: ssh {self.route.source} docker logs --tail 50 {name_of(inspect)}"
+            )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether no container of the service's name is left on the target."""
+        """Judge whether nothing that carries the label, or has the service's name, is left on the target; or that it is kept."""
         route = self.route
-        if inspect_container(route.fleet, route.target, route.container) is not None:
-            return failed(f"{route.target}: {route.container} is still there. Expected: {'renamed' if self.keep else 'removed'}")
+        left = [name_of(one) for one in labelled_containers(route, route.target) if not (self.keep and name_of(one) == self._kept())]
+        if not left and inspect_container(route.fleet, route.target, route.container) is not None:
+            left = [route.container]
+        if left:
+            return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
         if not self.keep:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:

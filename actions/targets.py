@@ -7,7 +7,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from actions.containers import STOPPED_STATES, need_container
+from actions.containers import grace_of, need_container
+from actions.identity import (
+    STOPPED_STATES,
+    another_run,
+    find_moved,
+    forget_run,
+    is_running,
+    label_of,
+    labelled_containers,
+    name_of,
+    need_moved,
+    need_source_at_rest,
+    save_run,
+    started_at,
+)
 from actions.images import apply_tag
 from actions.recorded import need_recorded, refuse_other_configuration
 from actions.route import Route, docker_api, inspect_container
@@ -48,13 +62,18 @@ class CreateTarget:
         """Return seconds."""
         return 2.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container it is made after."""
+        note["source_id"] = str(need_recorded(self.route).inspect["Id"])
+
     def do(self, note: Note) -> None:
-        """Create networks, re-apply the tag, create the container, connect it."""
+        """See the source at rest, then create networks, re-apply the tag, create the container, connect it."""
         route = self.route
         recorded = need_recorded(route)
         refuse_other_configuration(route.source, recorded.inspect, self.approved)
         body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports)
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+        need_source_at_rest(route)
         existing = self._existing()
         if existing is None and self.mounts_there is not None and not (seen := self.mounts_there()).passed:
             raise ActionError(seen.text)
@@ -73,33 +92,59 @@ class CreateTarget:
         target = inspect_container(route.fleet, route.target, route.container)
         if target is None:
             return failed(f"{route.target}: no container {route.container}. Expected: created. Run the move again")
+        if label_of(target) != route.move_label:
+            return failed(
+                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: {LABEL_MOVE}={route.move_label}: "
+                f"somebody made it anew. Look: ssh {route.target} docker inspect {route.container}"
+            )
         where = f"{route.container} on {route.target}"
         return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped, ports=self.ports)
 
     def undo(self, note: Note) -> None:
-        """Remove the container and the networks that this attempt created, nothing else."""
+        """Remove the container and the networks that this attempt created, nothing else; never one that may hold newer writes."""
         route = self.route
-        existing = inspect_container(route.fleet, route.target, route.container)
+        mine = labelled_containers(route, route.target)
+        for container in mine:
+            self._need_removable(container)
         doing = f"{route.target}: remove {route.container} and its networks, created by {route.move_label}"
         route.audit(route.target, self.key, doing)
         with docker_api(route.fleet, route.target, doing) as api:
-            if existing is not None and _label(existing) == route.move_label:
-                if existing["State"].get("Status") not in STOPPED_STATES:
-                    raise ActionError(f"{route.target}: {route.container} runs. Expected: stopped before it is removed")
-                api.remove_container(route.container, v=True)
+            for container in mine:
+                api.remove_container(str(container["Id"]), v=True)
             for network in api.networks(filters={"label": f"{LABEL_MOVE}={route.move_label}"}):
                 if not api.inspect_network(network["Id"]).get("Containers"):
                     api.remove_network(network["Id"])
+        forget_run(route, route.target)
         note["removed"] = True
 
+    def _need_removable(self, container: Mapping[str, Any]) -> None:
+        """Raise NeedsPersonError for a container that runs, or ran when this move did not start or stop it."""
+        route, name = self.route, name_of(container)
+        if is_running(container):
+            reason = f"it is {container['State'].get('Status')}"
+        elif started_at(container):
+            reason = another_run(route, route.target, container)
+        else:
+            return
+        if reason:
+            raise NeedsPersonError(
+                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, so that nothing newer is in "
+                f"its data. {_either_way(route, name)}"
+            )
+
     def _existing(self) -> dict[str, Any] | None:
-        """Return this attempt's own container when it is there; refuse anybody else's (review 4)."""
+        """Return this attempt's own container when it is there; refuse anybody else's (review 4), and one that runs."""
         route = self.route
         existing = inspect_container(route.fleet, route.target, route.container)
-        if existing is not None and _label(existing) != route.move_label:
+        if existing is not None and label_of(existing) != route.move_label:
             raise RefusedError(
-                f"{route.target}: container {route.container} exists already ({_label(existing) or 'not ours'}). Expected: "
+                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). Expected: "
                 f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect {route.container}"
+            )
+        if existing is not None and is_running(existing):
+            raise RefusedError(
+                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not started. Somebody started it. "
+                f"{_either_way(route, route.container)}"
             )
         return existing
 
@@ -122,24 +167,27 @@ class StartTarget:
         """Return seconds."""
         return 2.0
 
+    def observe(self, note: Note) -> None:
+        """Note which container is to be started, and in which run it was last."""
+        inspect = need_moved(self.route)
+        note["container_id"], note["ran_before"] = str(inspect["Id"]), started_at(inspect)
+
     def do(self, note: Note) -> None:
-        """Start it; refuses when the source is not seen stopped."""
+        """Start it; refuses unless the source is seen stopped, in the very run that was copied."""
         route = self.route
-        source = inspect_container(route.fleet, route.source, need_recorded(route).inspect["Id"])
-        if source is not None and source["State"].get("Status") not in STOPPED_STATES:
-            raise RefusedError(
-                f"{route.source}: {route.container} is {source['State'].get('Status')}. Expected: stopped before "
-                f"{route.target}'s starts: two at once would lose data. Find out who started it"
-            )
-        note["started"] = True
+        need_source_at_rest(route)
+        self.observe(note)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:
-            api.start(route.container)
+            api.start(str(note["container_id"]))
+        inspect = need_container(route, route.target, str(note["container_id"]))
+        note["started_at"] = started_at(inspect)
+        save_run(route, route.target, inspect)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
         """Judge whether it runs (whether it is ready is another step)."""
         route = self.route
-        state = need_container(route, route.target, route.container)["State"]
+        state = need_moved(route)["State"]
         if state.get("Status") != "running":
             return failed(
                 f"{route.target}: {route.container} is {state.get('Status')} with exit code {state.get('ExitCode')} "
@@ -147,29 +195,55 @@ class StartTarget:
             )
         return passed(f"{route.target}: {route.container} runs since {str(state.get('StartedAt'))[:19]}Z")
 
-    def undo(self, note: Note) -> None:  # noqa: ARG002
-        """Stop it and see it stopped; otherwise a person must, before the source may start."""
+    def why_not_undone(self, inspect: Mapping[str, Any] | None = None) -> str:
+        """Return why the target may hold what its source does not, as its host tells; empty when it does not."""
         route = self.route
-        by_hand = f"Try: ssh {route.target} docker stop {route.container}"
+        inspect = inspect or find_moved(route)
+        if inspect is None or not started_at(inspect):
+            return ""
+        where = f"{route.target}: {name_of(inspect)}"
+        if label_of(inspect) != route.move_label:
+            return f"{where} was made anew by somebody and has run since {started_at(inspect)}"
+        if self.commits:
+            return f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
+        again = another_run(route, route.target, inspect)
+        return f"{where}: {again}" if again else ""
+
+    def _refuse_newer(self, inspect: Mapping[str, Any]) -> None:
+        reason = self.why_not_undone(inspect)
+        if reason:
+            raise NeedsPersonError(f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}")
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
+        """Stop it and see it stopped; one that may hold what its source does not is left to a person, as it is."""
+        route = self.route
+        stop = f"Try: ssh {route.target} docker update --restart no {route.container} && ssh {route.target} docker stop {route.container}"
         doing = f"{route.target}: stop {route.container}"
         try:
-            existing = inspect_container(route.fleet, route.target, route.container)
-            if existing is None or _label(existing) != route.move_label:
+            existing = find_moved(route)
+            if existing is None or label_of(existing) != route.move_label:
                 return
+            self._refuse_newer(existing)
+            if started_at(existing):
+                save_run(route, route.target, existing)
             route.audit(route.target, self.key, doing)
             with docker_api(route.fleet, route.target, doing) as api:
-                api.stop(route.container, timeout=self.grace_s)
-            status = need_container(route, route.target, route.container)["State"].get("Status")
-        except BuriedError:
+                api.stop(str(existing["Id"]), timeout=grace_of(self.grace_s, existing))
+            status = need_container(route, route.target, str(existing["Id"]))["State"].get("Status")
+        except (BuriedError, NeedsPersonError):
             raise
         except (CouldNotLookError, ActionError) as error:
-            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {by_hand}") from error
+            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {stop}") from error
         if status not in STOPPED_STATES:
-            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {by_hand}")
+            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {stop}")
 
 
-def _label(inspect: Mapping[str, Any]) -> str:
-    return str((inspect["Config"].get("Labels") or {}).get(LABEL_MOVE, ""))
+def _either_way(route: Route, container: str) -> str:
+    """Return both ways that keep what was written on the target, and how to give it up."""
+    return (
+        f"Go on with it: nox -s migrate -- --service {route.service} --apply, or bring its data back: nox -s rollback -- {route.service} --apply. "
+        f"Look first: ssh {route.target} docker logs --tail 50 {container}"
+    )
 
 
 def first_network_only(body: Specification) -> Specification:

@@ -10,6 +10,7 @@ from typing import Final
 
 from actions.copy_ends import LONGEST_COPY_S, PURPOSE, CopyEnds
 from actions.copying import Copying
+from actions.identity import refuse_used_places
 from actions.labels import labels
 from actions.places import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
 from actions.proof import Level, ProveVolumes, Proving
@@ -25,6 +26,8 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "ProveVolumes"]
 
+ANONYMOUS: Final = "com.docker.volume.anonymous"
+"""What Docker labels a volume with that it may prune as soon as no container uses it; moved data is never that."""
 RSYNC: Final = ("rsync", *KEEP, SPARSE, TO_THE_NANOSECOND, "--stats", "--no-human-readable")
 """A copy on one host."""
 START_S: Final = 3.0
@@ -139,6 +142,7 @@ class CopyVolumes:
         """Remove from the target what carries this attempt's label or marker, and the temporary key; nothing else."""
         route = self.route
         self.ends.remove()
+        refuse_used_places(route, route.target, {place.source: place.kind for place in self.places})
         for place in self.places:
             remove_place(route, route.target, place, self.key)
 
@@ -173,7 +177,8 @@ class CopyVolumes:
         label = volume_label(route, route.target, name)
         if label is None:
             route.audit(route.target, self.key, f"create volume {name}")
-            mine = {**(original.get("Labels") or {}), **labels(route.move_label, "data")}
+            theirs = {name: value for name, value in (original.get("Labels") or {}).items() if name != ANONYMOUS}
+            mine = {**theirs, **labels(route.move_label, "data")}
             with docker_api(route.fleet, route.target, f"create volume {name}") as api:
                 api.create_volume(name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine)
         elif label != route.move_label:

@@ -1,4 +1,4 @@
-"""Who could start the stopped source again, or would not survive its stop: Compose, systemd, cron, Swarm, watchtower."""
+"""Who could start the stopped source again or remove it, or would not survive its stop: Compose, systemd, cron, Swarm, watchtower, prune."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Guard:
 
 
 def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str]) -> tuple[Guard, ...]:
-    """Return whoever could start the container again, as far as labels, containers and files tell."""
+    """Return whoever could start the container again, or remove it once it is stopped, as far as labels, containers and files tell."""
     return (
+        *(Guard("prune", path) for path in facts.around.pruning()),
         *_from_labels(container.labels),
         *_from_updaters(facts, container),
         *(Guard("systemd" if "systemd" in path else "cron", path) for path in mentions),
@@ -37,13 +38,13 @@ def judge_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable
     where = f"{container.host}: {container.name}"
     if loose:
         return failed(
-            f"{where}: {len(loose)} of {len(guards)} could start it again after the move: {_text(loose[0])}. Expected: "
-            "each held, with how it is held written in the inventory (guards:). A revived source is two writers",
+            f"{where}: {len(loose)} of {len(guards)} could start it again after the move, or remove what is kept of it: {_text(loose[0])}. Expected: "
+            "each held, with how it is held written in the inventory (guards:). A revived source is two writers, a pruned one no way back",
             tuple(_text(guard) for guard in guards),
             guards_loose=len(loose),
         )
     details = tuple(f"{_text(guard)}: {held[guard.kind]}" for guard in guards)
-    return passed(f"{where}: {len(guards)} could start it again, all held", details, guards=len(guards))
+    return passed(f"{where}: {len(guards)} could start it again or remove it, all held", details, guards=len(guards))
 
 
 def judge_movable(container: ContainerFacts) -> Judgement:

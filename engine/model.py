@@ -247,6 +247,14 @@ class Restorable(Protocol):
         """Return how its logical exports come back (empty: from its archived volumes, as they are)."""
 
 
+@runtime_checkable
+class SavesFirst(Protocol):
+    """A product that can write out what it holds in memory while it still serves, so that its stop is short and loses nothing. Optional."""
+
+    def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
+        """Return the commands that run inside the container right before its stop, in order; each ends with 0 once all is saved."""
+
+
 @dataclass(frozen=True)
 class ApiRequest:
     """A deed of a product as data: one request to its own API, sent by actions; `headers` may hold a credential, and stand in no message."""

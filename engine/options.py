@@ -34,7 +34,11 @@ FLAGS: Final = (
     Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
     Flag("--again", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
-    Flag("--discard-target-writes", "store_true", "roll back to the source as it was; what was written on the target stays there", default=False),
+    Flag(
+        "--discard-target-writes",
+        "store",
+        "the reason for rolling back to the source as it was: what was written on the target stays there; recorded",
+    ),
     Flag("--undo", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
     Flag("--target-is-dead", "store", "the reason why the new host counts as dead: the old one is started without seeing it stopped; recorded"),
     Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
@@ -72,7 +76,7 @@ class Options:
     again: tuple[str, ...] = ()
     outside_window: str | None = None
     break_lock: str | None = None
-    discard: bool = False
+    discard: str | None = None
     undo: bool = False
     target_is_dead: str | None = None
     lang: str = ORIGINAL
@@ -115,7 +119,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         again=tuple(get("again") or ()),
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),
-        discard=bool(get("discard_target_writes")),
+        discard=_reason("--discard-target-writes", get("discard_target_writes")),
         undo=bool(get("undo")),
         target_is_dead=_reason("--target-is-dead", get("target_is_dead")),
         lang=language_of(get("lang") or ORIGINAL).code,

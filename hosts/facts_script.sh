@@ -119,6 +119,14 @@ if [ "$status" = 0 ]; then
         done
         [ $# = 0 ] || grep -rsIoHF -f "$names" "$@"
         exit 0' mentions "$work"
+    # Who removes stopped containers and unused volumes: files of systemd and cron, and the scripts in the usual places that they run.
+    start prunes sh -c '
+        for place in /etc/systemd/system /usr/local/lib/systemd/system /etc/crontab /etc/cron.d /etc/cron.hourly /etc/cron.daily \
+            /etc/cron.weekly /etc/cron.monthly /var/spool/cron /usr/local/bin /usr/local/sbin; do
+            if [ -e "$place" ]; then set -- "$@" "$place"; fi
+        done
+        [ $# = 0 ] || grep -rsIlE "(docker|podman)[^#]*[[:space:]]prune([[:space:]\";&|]|$)|docker-(gc|prune|cleanup)" "$@"
+        exit 0'
     start units sh -c '
         for place in /etc/systemd/system /usr/local/lib/systemd/system; do
             if [ -e "$place" ]; then set -- "$@" "$place"; fi
@@ -126,6 +134,6 @@ if [ "$status" = 0 ]; then
         [ $# = 0 ] || grep -rsIlE "docker|compose" "$@"
         exit 0'
     wait
-    tell sizes owners namespaces limits usage mentions units
+    tell sizes owners namespaces limits usage mentions prunes units
 fi
 quick clock_last date +%s.%N

@@ -26,6 +26,7 @@ LOOK_WITH: Final[Mapping[str, str]] = {
     "limits": "docker inspect CONTAINER",
     "usage": "docker stats --no-stream",
     "mentions": "grep -rl docker /etc/systemd/system",
+    "prunes": "grep -rl prune /etc/cron.d /etc/cron.daily /etc/systemd/system",
     "units": "grep -rl docker /etc/systemd/system",
     "processor": "head -n 1 /proc/stat",
 }
@@ -126,6 +127,7 @@ class Surroundings:
     usage: Mapping[str, Usage] = field(default_factory=dict)  # by container id
     cpu_busy_s: float | None = None  # of all processors, since the host started
     mentions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # file: container names that stand in it
+    prunes: tuple[str, ...] = ()  # files of systemd and cron that run `docker … prune`
     units: tuple[str, ...] = ()  # systemd's files that speak of docker or compose
     engine: EngineSettings = field(default_factory=EngineSettings)
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +139,11 @@ class Surroundings:
                 f"{self.host}: its {section} could not be read ({self.errors[section]}). Expected: an answer. "
                 f"Try: ssh {self.host} {LOOK_WITH[section]}"
             )
+
+    def pruning(self) -> tuple[str, ...]:
+        """Return the files of systemd and cron that remove stopped containers or unused volumes; raises CouldNotLookError."""
+        self.need("prunes")
+        return self.prunes
 
     def mentioning(self, container: str) -> tuple[str, ...]:
         """Return the files of systemd and cron that mention a container's name; raises CouldNotLookError."""

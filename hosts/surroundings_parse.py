@@ -13,7 +13,7 @@ from hosts.surroundings import Connection, ContainerSockets, EngineSettings, Fir
 
 SECTIONS: Final = (
     "connections", "namespaces", "firewall", "mounts", "pressure", "settings", "users", "synchronised",
-    "owners", "limits", "usage", "mentions", "units", "processor",
+    "owners", "limits", "usage", "mentions", "prunes", "units", "processor",
 )  # fmt: skip
 HALVES: Final = frozenset({"settings", "pressure"})
 """Told file by file: one that is missing does not spoil the others."""
@@ -70,6 +70,7 @@ def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str
         usage=parse_usage(texts["usage"]),
         cpu_busy_s=parse_processor(texts["processor"]),
         mentions=parse_mentions(texts["mentions"]),
+        prunes=tuple(sorted({line for line in texts["prunes"].splitlines() if line})),
         units=tuple(line for line in texts["units"].splitlines() if line),
         engine=parse_engine(info),
         errors={name: reason for name, reason in errors.items() if reason},

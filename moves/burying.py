@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Final
 
 from actions.labels import move_label
 from actions.route import run_checked, write_audit
-from engine.errors import CouldNotLookError, InputError, RefusedError
+from engine.errors import CouldNotLookError, InputError, RefusedError, UnreachableError
 from engine.journal import Journal, Run
 from engine.options import Options
 from engine.product import LABEL_MOVE
 from engine.scope import PlannedMove, Scope
+from engine.statement import one_line
 from hosts.fleet import Fleet
 from moves.past import read_return
 from moves.rolling_back import must_be_undone
 
 DEAD: Final = "target_dead"
 """The journal's record of a host that a person said to be dead: its name, the reason, and the labels of what ran there."""
+DISCARDED: Final = "target_writes_discarded"
+"""The journal's record of the services whose writes since the cutover a person gives up, and why."""
 RISEN: Final = "risen_stopped"
 FLAG: Final = "--target-is-dead"
 KNOCK_S: Final = 15.0
+KNOCK_FOR_S: Final = 60.0
+PAUSE_S: Final = 5.0
+SSH_SAID: Final = "ssh failed: "
+NO_CONNECTION: Final = re.compile(r"connect to host \S+ port \d+: (Connection timed out|Operation timed out|No route to host|Host is down)\b")
+"""What ssh says when no TCP connection came about; "Connection refused" is an answer, and "Network is unreachable" is this machine's."""
 STOP_S: Final = 180.0
 STOP: Final = """\
 ids=$(docker ps -q --filter "label=$1") || exit 1
@@ -40,9 +50,11 @@ def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options,
         )
     reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
     for host in sorted(hosts):
-        if _answers(fleet, host):
+        alive = sign_of_life(fleet, host)
+        if alive:
             raise RefusedError(
-                f"{host}: answers through ssh, so it is not dead. Expected: no answer. Leave {FLAG} out; look: ssh {host} docker ps -a"
+                f"{host}: {alive}, so it is not dead. Expected: no connection at all for {KNOCK_FOR_S:.0f} s. Leave {FLAG} out; "
+                f"look: ssh {host} docker ps -a; or switch it off for good, so that it can't serve beside the old one, and try again"
             )
     asked = () if undoes else scope.moves
     lost = [move for move in asked if not options.discard and not must_be_undone(read_return(journal, move.service))]
@@ -50,22 +62,48 @@ def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options,
         names = ", ".join(f"{move.service} on {move.target}" for move in lost)
         raise RefusedError(
             f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to the data as it was before "
-            "the move, add --discard-target-writes"
+            "the move, add --discard-target-writes REASON"
         )
     for host in hosts:
         fleet.bury(host, reason)
     return frozenset(hosts)
 
 
+def sign_of_life(fleet: Fleet, host: str) -> str:
+    """Return what tells that a host may live, empty when no connection to it came about in a minute.
+
+    Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may serve.
+    """
+    until = time.monotonic() + KNOCK_FOR_S
+    while True:
+        try:
+            fleet[host].run(["true"], timeout_s=KNOCK_S)
+        except UnreachableError as error:
+            said = str(error).partition(SSH_SAID)[2]
+            if said and not NO_CONNECTION.search(said):
+                return f"answers, though not as it should ({one_line(said)})"
+        except (CouldNotLookError, RefusedError) as error:
+            return f"answers, though not as it should ({one_line(str(error))})"
+        else:
+            return "answers through ssh"
+        left = until - time.monotonic()
+        if left <= 0:
+            return ""
+        time.sleep(min(PAUSE_S, left))
+
+
 def _answers(fleet: Fleet, host: str) -> bool:
-    try:
-        return fleet[host].run(["true"], timeout_s=KNOCK_S).exit_code == 0
-    except CouldNotLookError:
-        return False
+    """Return whether a host shows any sign of life."""
+    return bool(sign_of_life(fleet, host))
 
 
 def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
-    """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise."""
+    """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise.
+
+    What a person gives up of the target's writes is recorded beside it, with the reason.
+    """
+    if options.discard:
+        run.record(DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
     for host in sorted(hosts):
         labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.undo else []
         run.record(DEAD, body={"host": host, "reason": options.target_is_dead, "labels": labels})

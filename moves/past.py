@@ -61,6 +61,29 @@ def committed_at(journal: Journal, service: str) -> datetime | None:
     return datetime.fromisoformat(str(committed[-1].at)) if committed else None
 
 
+def attempt_began(journal: Journal, service: str) -> int:
+    """Return the seq of the record after which the current attempt's records come, 0 for a first attempt."""
+    state, began = MoveState.PLANNED, 0
+    for record in journal.records(kind="move_state", service=service):
+        before, state = state, MoveState(record.body["state"])
+        if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+            began = record.seq
+    return began
+
+
+def return_began(journal: Journal, service: str) -> int | None:
+    """Return the seq of the record with which the rollback in progress began, None when there is none."""
+    last, began = MoveState.PLANNED, None
+    for record in journal.records(kind="move_state", service=service):
+        state = MoveState(record.body["state"])
+        if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
+            began = record.seq
+        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON}:
+            began = None
+        last = state
+    return began
+
+
 def read_return(journal: Journal, service: str) -> Past:
     """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
 

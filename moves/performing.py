@@ -10,7 +10,7 @@ from engine.model import Action
 from engine.patience import Patience
 from engine.saga import RunningMove
 from engine.scope import PlannedMove
-from engine.states import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, MoveState, Stages, backward
+from engine.states import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, MoveState, Past, Stages, backward
 from moves import repointing, rolling_back
 from moves.begun import record_begun
 from moves.past import ROLLBACK_STATES, read_past, read_return
@@ -18,8 +18,8 @@ from moves.pointing import pointing_of
 from moves.pointing_questions import works
 from moves.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SERVED_BY, prepare_recipe, recipe
 from moves.repointed import BEGUN, has_begun, past_of
-from moves.rolling_back import FinishUndo, must_be_undone, rollback_recipe
-from moves.serving import collect_logs, judge_done, judge_source_serves, judge_target_serves
+from moves.rolling_back import BEFORE_COMMIT, FinishUndo, found_on_hosts, must_be_undone, rollback_recipe
+from moves.serving import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from moves.timing import Deadline, until_commit
 from moves.world import World
 
@@ -28,8 +28,8 @@ from moves.world import World
 class Moves:
     """The run's moves by service.
 
-    `deadline` is None when the operator gave a reason to work outside the window; `discard` leaves behind what was written
-    on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
+    `deadline` is None when the operator gave a reason to work outside the window; `discard` is the reason for leaving behind what
+    was written on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
     `where` are the flags of the commands that people are told; `patience` is how long a host without an answer is asked again.
     """
 
@@ -38,12 +38,13 @@ class Moves:
     apply: bool
     deadline: Deadline | None = None
     again: frozenset[str] = frozenset()
-    discard: bool = False
+    discard: str | None = None
     undo: bool = False
     dead: frozenset[str] = frozenset()
     where: str = ""
     patience: Patience = field(default_factory=Patience)
     started: dict[str, RunningMove] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, service: str) -> RunningMove:
         """Return a move, ready to be performed."""
@@ -83,7 +84,7 @@ class Moves:
             where=self.where,
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
-            prove_source=lambda: judge_source_serves(world, service),
+            prove_source=lambda: judge_serves_again(world, service, move.source, "source", POLICY_OF_SOURCE),
             prove_done=lambda: judge_done(world, service),
         )
         running.stopped_because = self._stopped_by_another(service)
@@ -97,13 +98,17 @@ class Moves:
         """Return the move back to its source: the undo of one that is not committed, else a rollback of its own."""
         world, service = self.world, move.service
         past = read_return(world.journal, service)
-        if must_be_undone(past):
+        found = self.found_committed(service)
+        if must_be_undone(past) and not found:
             forward = self._forward(move)
             finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
             return self._untracked(move, (finish,), UNDOING)
+        if found:
+            past = Past(MoveState.COMMITTED, attempt=past.attempt, before=past.settled)
+        dead = move.target in self.dead
         running = RunningMove(
             service=service,
-            recipe=rollback_recipe(world, move, past.attempt, discard=self.discard, dead=move.target in self.dead),
+            recipe=rollback_recipe(world, move, past.attempt, discard=self.discard, dead=dead),
             journal=world.run,
             apply=self.apply,
             past=past,
@@ -115,11 +120,28 @@ class Moves:
             stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
-            prove_source=lambda: judge_target_serves(world, service),
+            prove_source=lambda: judge_serves_again(world, service, move.target, "return", POLICY_OF_TARGET),
             prove_done=lambda: judge_source_serves(world, service),
         )
         running.stopped_because = self._stopped_by_another(service)
+        if found and dead and not self.discard:
+            running.stopped_because = (
+                f"{found}, and {move.target} is said to be dead: what was written there can't be brought back. To go back to the data as it was "
+                "before the move, add --discard-target-writes REASON"
+            )
         return running
+
+    def found_committed(self, service: str) -> str:
+        """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with --apply."""
+        if service not in self.found:
+            world, move = self.world, self.world.move_of(service)
+            past = read_return(world.journal, service)
+            begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
+            self.found[service] = found_on_hosts(world, move) if must_be_undone(past) else begun
+            if self.found[service] and self.apply:
+                world.run.record("found_committed", service=service, body={"text": self.found[service]})
+                world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})
+        return self.found[service]
 
     def _repoint(self, move: PlannedMove) -> RunningMove:
         """Return the re-pointing of a service's dependants, or its undo; it takes the move through no other state: that is done."""

@@ -22,7 +22,7 @@ from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
 from engine.errors import InputError
 from engine.inventory import Hook
-from engine.model import Action
+from engine.model import Action, ContainerCommand, SavesFirst
 from engine.scope import PlannedMove
 from hosts.credentials import resolve_secret
 from moves import drilling, preflighting, questions
@@ -60,7 +60,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         *data.before,
         *_hold_and_read(world, move, route),
         DisableRestart(route),
-        StopSource(route, product.stop_grace_s, product.clean_exit_codes),
+        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)),
         *data.after,
         CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved),
         *_links(world, move, route),
@@ -102,6 +102,17 @@ def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
         drilling.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
     )
     return before if drilling.keeps_nothing(world, move.service) else (*before, drilling.drill_of(world, move, route, repository))
+
+
+def before_stop(world: World, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in memory."""
+    product, facts = world.product(service), world.facts(host)
+    container = facts.container(world.entry(service).container)
+    if container is None:
+        return (), 0.0
+    usage = facts.around.usage.get(container.id)
+    commands = product.save_commands(container) if isinstance(product, SavesFirst) else ()
+    return commands, float(usage.memory_bytes or 0) if usage else 0.0
 
 
 def carrier_of(move: PlannedMove, key: str) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from actions.aims import choose_aim
 from actions.asides import SetAside
+from actions.commit import Commit
 from actions.forwarders import plan_forwarders, wanted_forwarders
 from actions.probe import MeasureOutage, StartProbe
 from actions.reconciling import refuse_outside
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
-from actions.targets import CreateTarget
+from actions.targets import CreateTarget, StartTarget
 from actions.volumes import CopyVolumes, ProveVolumes
 from checks.capacity import SpaceNeed, judge_space
 from checks.source import kept_name
+from engine.errors import ActionError, CouldNotLookError
 from engine.model import Action, Fingerprint, Holds, Note, Observing
 from engine.scope import PlannedMove
 from engine.states import MoveState, Past
@@ -22,8 +25,9 @@ from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
 from moves.carriage import peer_of, places_of
+from moves.past import read_past
 from moves.questions import RecordedOutage
-from moves.recipe import addresses_of, route_of
+from moves.recipe import addresses_of, before_stop, recipe, route_of
 from moves.world import World
 from services.comparison import compare_fingerprints
 
@@ -47,6 +51,7 @@ MEASURES = frozenset({"return-probe", "return-outage"})
 SERVED_BY = {"return-probe": "return-outage"}
 UNDO_STEP = "finish-undo"
 BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
+CREATED = "create-target"
 RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
 
 
@@ -56,6 +61,27 @@ def must_be_undone(past: Past) -> bool:
     A move whose commit was begun counts as committed: clients may have written to its target.
     """
     return past.settled in BEFORE_COMMIT and not past.may_have_committed
+
+
+def found_on_hosts(world: World, move: PlannedMove) -> str:
+    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
+
+    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
+    look, the undo looks again, and refuses to put anything back unseen.
+    """
+    past = read_past(world.journal, move.service)
+    known = past.done | past.begun | past.failed
+    for action in recipe(world, move, past.attempt):
+        if isinstance(action, Commit) and action.key not in known:
+            continue
+        if isinstance(action, StartTarget) and CREATED not in known:
+            continue
+        if isinstance(action, Commit | StartTarget):
+            with suppress(CouldNotLookError, ActionError):
+                reason = action.why_not_undone()
+                if reason:
+                    return reason
+    return ""
 
 
 @dataclass(frozen=True)
@@ -101,8 +127,10 @@ class Under:
         self.action.undo(note)
 
 
-def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: bool, dead: bool = False) -> tuple[Action, ...]:
-    """Return the actions that bring a committed move back; with `discard` the target's data stays there and the source's is used as it was.
+def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
+    """Return the actions that bring a committed move back.
+
+    With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
@@ -123,11 +151,11 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
         Under("prove-return", ProveVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
-        _confirm_kept(world, move) if dead else _confirm(world, move, needs_space=not discard),
+        _confirm_kept(world, move, discard or "") if dead else _confirm(world, move, needs_space=not discard),
         *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
         *([Under("return-probe", StartProbe(route, aim))] if aim else []),
-        *([] if dead else [StopMoved(route, product.stop_grace_s, product.clean_exit_codes)]),
+        *([] if dead else [StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.target))]),
         *(() if discard else data),
         SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route),
@@ -136,7 +164,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: b
         _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: serving.judge_smoke(world, move.service, move.source)),
         *_dependants(world, move),
         *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        *([] if dead else [RetireMoved(route, creating, copying, keep=discard)]),
+        *([] if dead else [RetireMoved(route, creating, copying, keep=bool(discard))]),
     )
 
 
@@ -165,7 +193,7 @@ def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
     return Ask("confirm-return", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
 
 
-def _confirm_kept(world: World, move: PlannedMove) -> Ask:
+def _confirm_kept(world: World, move: PlannedMove, reason: str) -> Ask:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
@@ -174,12 +202,14 @@ def _confirm_kept(world: World, move: PlannedMove) -> Ask:
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
-        return passed(f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it")
+        return passed(
+            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
+        )
 
     return Ask("confirm-return", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
 
 
-def _written_since(world: World, move: PlannedMove, *, discard: bool) -> Ask:
+def _written_since(world: World, move: PlannedMove, *, discard: str | None) -> Ask:
     """Return the reading of what the target holds now, and what of it was written since the cutover."""
 
     def ask() -> Judgement:
@@ -199,16 +229,21 @@ def _written_since(world: World, move: PlannedMove, *, discard: bool) -> Ask:
     return Ask("written-since", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask)
 
 
-def _last_reading(world: World, move: PlannedMove, state: str, *, discard: bool) -> Judgement:
-    if world.recorded_fingerprint(move.service, BEFORE_RETURN) is not None:
-        return passed(f"{move.service} on {move.target}: was read before it was stopped")
+def _last_reading(world: World, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+    """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
+    now = world.recorded_fingerprint(move.service, BEFORE_RETURN)
+    if now is not None:
+        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
+        fate = _fate(move, discard=discard)
+        return passed(f"{move.service} on {move.target}: was read before this rollback stopped it: {told}. This {fate}", tuple(lines))
     if discard:
         return unknown(f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand")
     return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
 
 
-def _fate(move: PlannedMove, *, discard: bool) -> str:
-    return f"is NOT brought back: it stays on {move.target}" if discard else f"is brought back to {move.source}"
+def _fate(move: PlannedMove, *, discard: str | bool | None) -> str:
+    return f"is NOT brought back: it stays on {move.target} (the reason given: {discard})" if discard else f"is brought back to {move.source}"
 
 
 def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from actions.identity import policy_of, policy_word
+from actions.route import inspect_container
 from checks.source import kept_name
 from engine.errors import BuriedError, CouldNotLookError
+from engine.model import Holds
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from moves.asking import wait_until_passed
+from moves.past import attempt_began
 from moves.world import World
+from services.comparison import compare_fingerprints
 
 LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
 DEPENDANT_DEADLINE_S: Final = 30.0
+POLICY_OF_SOURCE: Final = ("disable-restart",)
+POLICY_OF_TARGET: Final = ("commit", "stop-moved")
+"""The deeds whose notes hold the restart policy that a container must have again."""
 
 
 def judge_ready(world: World, service: str, host: str) -> Judgement:
@@ -75,6 +83,61 @@ def _judge_serves(world: World, service: str, host: str) -> Judgement:
     smoke = judge_smoke(world, service, host)
     text = f"{service} serves on {host}: {ready.text}; {smoke.text}"
     return Judgement(smoke.verdict, text, smoke.measured, smoke.details)
+
+
+def judge_serves_again(world: World, service: str, host: str, moment: str, policies: tuple[str, ...]) -> Judgement:
+    """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself, and it holds what it held.
+
+    `moment` is the reading that was made of it before its stop, `policies` are the deeds that noted its restart policy.
+    """
+    serves = _judge_serves(world, service, host)
+    if not serves.passed:
+        return serves
+    policy = _judge_policy(world, service, host, policies)
+    if not policy.passed:
+        return Judgement(policy.verdict, f"{serves.text}; {policy.text}")
+    holds = _judge_holds(world, service, host, moment)
+    return Judgement(holds.verdict, f"{serves.text}; {policy.text}; {holds.text}", {**serves.measured, **holds.measured}, holds.details)
+
+
+def _judge_policy(world: World, service: str, host: str, keys: tuple[str, ...]) -> Judgement:
+    """Judge whether its container has the restart policy that was noted before a deed changed it."""
+    began = attempt_began(world.journal, service)
+    records = [one for one in world.journal.records(kind=("intent", "note", "outcome"), service=service) if one.key in keys and one.seq > began]
+    noted = [policy for one in records if (policy := (one.body.get("note") or {}).get("restart_policy"))]
+    if not records:
+        return passed("its restart policy was not changed")
+    name = world.entry(service).container
+    inspect = inspect_container(world.fleet, host, name)
+    seen = policy_word(policy_of(inspect)) if inspect else "not to be seen"
+    if not noted:
+        return unknown(f"its restart policy is {seen}; what it was is not on record. Look: ssh {host} docker inspect {name}")
+    wanted = policy_word(noted[-1])
+    if seen != wanted:
+        return failed(f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker update --restart {wanted} {name}")
+    return passed(f"restart policy {seen}")
+
+
+def _judge_holds(world: World, service: str, host: str, moment: str) -> Judgement:
+    """Judge whether it holds what was read of it before it was stopped; clients write again, so what lasts is compared, and nothing is empty."""
+    before = world.recorded_fingerprint(service, moment)
+    if before is None:
+        return passed("what it held was not read before it was stopped, so it is not compared")
+    now = world.product(service).fingerprint(world.target(service, host), since=before)
+    emptied = [
+        f"{name}: {part.count:,} before its stop, now {'not there' if name not in now.parts else 'nothing'}"
+        for name, part in before.parts.items()
+        if part.count and not (name in now.parts and now.parts[name].count)
+    ]
+    if emptied:
+        return failed(
+            f"{service} on {host} lost data by its stop: {'; '.join(emptied[:3])}. Expected: what it held before. "
+            f"Restore its newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 {world.entry(service).container}",
+            tuple(emptied),
+        )
+    if not any(part.holds is Holds.SINCE_CUTOVER for part in before.parts.values()):
+        return passed(f"none of its {len(before.parts)} parts is empty; their content is not compared, clients write to it")
+    return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
 
 
 def judge_dependants(world: World, service: str) -> Judgement:

@@ -101,11 +101,16 @@ class Session:
         return {UNDO_REFERENCES: "its references are rewritten, not put back"}
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
-        if must_be_undone(read_return(self.world.journal, service)):
+        undone = must_be_undone(read_return(self.world.journal, service)) and not self.moves.found_committed(service)
+        if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
         undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_is_dead else {}
-        return undo | (dict.fromkeys(DATA_STEPS, "the source's data is used as it was (--discard-target-writes)") if self.options.discard else {})
+        return undo | (
+            dict.fromkeys(DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})")
+            if self.options.discard
+            else {}
+        )
 
 
 def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:

@@ -21,12 +21,17 @@ from hosts.facts import HostFacts
 from hosts.fleet import Fleet
 from hosts.toolbox import read_manifest
 from moves.mirroring import Mirror
-from moves.past import settled_states
+from moves.past import attempt_began, return_began, settled_states
 from moves.progress import plain_progress
 from services.registry import product
 
 ON_TARGET: Final = {MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK}
 """States in which clients are sent to the target; a rollback sends them back when it starts the source."""
+
+OF_ATTEMPT: Final = frozenset({"source", "target"})
+"""Moments of fingerprints that belong to one attempt of a move."""
+OF_ROLLBACK: Final = frozenset({"return", "returned"})
+"""Those that belong to one rollback."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +145,24 @@ class World:
         self.run.record("fingerprint", service=service, body={"service": service, **body})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
-        """Return the newest fingerprint of that moment, None when there is none."""
+        """Return the newest fingerprint of that moment, None when there is none.
+
+        What is read in the course of a move counts for its attempt only, what is read for a rollback for that rollback only.
+        """
+        since = self._counts_since(service, moment)
         for record in reversed(self.journal.records(kind="fingerprint", service=service)):
+            if since is None or record.seq <= since:
+                return None
             if record.body["moment"] == moment:
                 parts = {name: part_of(body) for name, body in record.body["parts"].items()}
                 return Fingerprint(service=service, parts=parts)
         return None
+
+    def _counts_since(self, service: str, moment: str) -> int | None:
+        """Return the seq after which a reading of that moment counts, None when none does."""
+        if moment in OF_ROLLBACK:
+            return return_began(self.journal, service)
+        return attempt_began(self.journal, service) if moment in OF_ATTEMPT else 0
 
     def where(self) -> dict[str, str]:
         """Return on which host each service is now: its target once its move is committed, else its inventory host.

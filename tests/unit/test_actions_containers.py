@@ -14,6 +14,7 @@ import requests.exceptions
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource
 from actions.forwarders import Forwarder
+from actions.identity import NEVER
 from actions.recorded import RecordSource, path_of
 from actions.route import Route
 from actions.targets import CreateTarget, StartTarget
@@ -24,12 +25,29 @@ from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import LABEL, FakeHost
 
 
+class Containers(list[dict[str, Any]]):
+    """The containers of an engine; called, they are listed as its API does."""
+
+    def __call__(self, *, all: bool = False, filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:  # noqa: A002 as Docker has it
+        """List them, those that carry all labels when asked."""
+        wanted = set((filters or {}).get("label") or [])
+        found = []
+        for item in self:
+            labels = item["Config"].get("Labels") or {}
+            shown = all or item["State"].get("Status") == "running"
+            if shown and {f"{name}={value}" for name, value in labels.items()} >= wanted:
+                found.append({"Id": item["Id"], "Names": [item["Name"]], "State": item["State"].get("Status"), "Labels": labels,
+                              "Mounts": copy.deepcopy(item.get("Mounts") or [])})  # fmt: skip
+        return found
+
+
 class Engine:
     """A Docker Engine with containers in a dictionary; `silent` makes it not answer."""
 
     def __init__(self, *containers: dict[str, Any]) -> None:
         """Start with these containers, given as inspect answers."""
-        self.containers = list(containers)
+        self.containers = Containers(containers)
+        self.ticks = 0
         self.made_networks: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.silent = False
@@ -58,19 +76,24 @@ class Engine:
         return {}
 
     def stop(self, name: str, timeout: int) -> None:
-        """Stop with exit code 0."""
+        """Stop with exit code 0; what is stopped already stays as it is."""
         self.calls.append(f"stop {timeout}")
-        self._find(name)["State"] = {"Status": "exited", "Running": False, "ExitCode": 0, "OOMKilled": False}
+        state = self._find(name)["State"]
+        if state.get("Status") not in {"exited", "dead"}:
+            self._find(name)["State"] = {**state, "Status": "exited", "Running": False, "ExitCode": 0, "OOMKilled": False, "FinishedAt": self._now()}
 
     def start(self, name: str) -> None:
-        """Start."""
+        """Start; what runs already stays as it is."""
         self.calls.append("start")
-        self._find(name)["State"] = {
-            "Status": "running",
-            "Running": True,
-            "ExitCode": 0,
-            "StartedAt": "2026-01-01T00:00:00Z",
-        }
+        state = self._find(name)["State"]
+        if state.get("Status") != "running":
+            began = {"Status": "running", "Running": True, "ExitCode": 0, "StartedAt": self._now()}
+            self._find(name)["State"] = {**began, "FinishedAt": state.get("FinishedAt", NEVER)}
+
+    def _now(self) -> str:
+        """Return the next moment of this engine's clock."""
+        self.ticks += 1
+        return f"2026-01-01T00:{self.ticks // 60:02}:{self.ticks % 60:02}Z"
 
     def rename(self, name: str, new: str) -> None:
         """Rename."""
@@ -186,6 +209,15 @@ def recorded_route(source: Engine, target: Engine) -> tuple[Route, FakeFleet]:
     return route, fleet
 
 
+def stopped_route(source: Engine, target: Engine) -> tuple[Route, FakeFleet]:
+    """Return the move with its source recorded, and stopped by it."""
+    route, fleet = recorded_route(source, target)
+    DisableRestart(route).do({})
+    StopSource(route, grace_s=10).do({})
+    source.calls.clear()
+    return route, fleet
+
+
 def stopped(inspect: dict[str, Any], code: int = 0, *, killed: bool = False) -> dict[str, Any]:
     """Return the container stopped."""
     return {**inspect, "State": {"Status": "exited", "Running": False, "ExitCode": code, "OOMKilled": killed}}
@@ -278,15 +310,15 @@ def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> N
 def test_container_that_did_not_run_is_not_started_by_undo() -> None:
     """Undo puts back what was, no more."""
     source = Engine(stopped(inspected()))
-    route, _ = make_route(source, Engine())
-    StopSource(route, grace_s=10).undo({"was_running": False})
+    route, _ = recorded_route(source, Engine())
+    StopSource(route, grace_s=10).undo({})
     assert source.calls == []
 
 
 def test_target_is_created_by_id_with_policy_no_networks_and_label() -> None:
     """The whole create, and its proof."""
     source, target = Engine(inspected()), Engine()
-    route, _ = recorded_route(source, target)
+    route, _ = stopped_route(source, target)
     note: dict[str, Any] = {}
     action = CreateTarget(route, addresses={"192.0.2.5": "192.0.2.11"})
     action.do(note)
@@ -306,7 +338,7 @@ def test_container_of_somebody_else_is_refused_and_survives_undo() -> None:
     """Nothing without the label is reused or removed (review 4)."""
     stranger = {**inspected(), "Id": "9" * 64}
     target = Engine(stranger)
-    route, _ = recorded_route(Engine(inspected()), target)
+    route, _ = stopped_route(Engine(inspected()), target)
     action = CreateTarget(route)
     with pytest.raises(RefusedError, match="exists already"):
         action.do({})
@@ -318,7 +350,7 @@ def test_network_of_somebody_else_is_refused() -> None:
     """Also networks."""
     target = Engine()
     target.made_networks.append({"Id": "shop", "Name": "shop", "Labels": {}, "IPAM": {}})
-    route, _ = recorded_route(Engine(inspected()), target)
+    route, _ = stopped_route(Engine(inspected()), target)
     with pytest.raises(RefusedError, match="network shop"):
         CreateTarget(route).do({})
 
@@ -395,7 +427,9 @@ def test_silent_engine_is_no_answer_not_a_failure() -> None:
 def make_commit(monkeypatch: pytest.MonkeyPatch, relays: list[Any]) -> tuple[Commit, Engine, list[str]]:
     """Return a commit whose relays are faked."""
     source, target = Engine(inspected()), Engine(recreated())
-    route, _ = recorded_route(source, target)
+    route, _ = stopped_route(source, target)
+    StartTarget(route, grace_s=10).do({})
+    target.calls.clear()
     switched: list[str] = []
     monkeypatch.setattr("actions.commit.list_relays", lambda *_: relays)
     monkeypatch.setattr(
@@ -419,8 +453,10 @@ def test_commit_gives_the_recorded_policy_before_it_switches(monkeypatch: pytest
 
 def test_commit_is_not_undone_once_clients_were_switched(monkeypatch: pytest.MonkeyPatch) -> None:
     """They may have written to the target: undoing would throw that away."""
-    ran = SimpleNamespace(running=True, made_for=Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379).text())
-    commit, _, switched = make_commit(monkeypatch, [ran])
-    with pytest.raises(NeedsPersonError, match="may have written"):
-        commit.undo({"switching": True, "restart_policy": {"Name": "always"}})
+    relays: list[Any] = []
+    commit, _, switched = make_commit(monkeypatch, relays)
+    relays.append(SimpleNamespace(running=True, made_for=next(iter(commit.wanted)).text()))
+    for note in ({"switching": True, "restart_policy": {"Name": "always"}}, {}):
+        with pytest.raises(NeedsPersonError, match="may have written"):
+            commit.undo(note)
     assert switched == []

@@ -10,7 +10,7 @@ import pytest
 
 from actions.containers import see_target_down
 from actions.route import Route
-from engine.errors import BuriedError, CouldNotLookError, InputError, RefusedError, UnreachableError
+from engine.errors import BuriedError, CouldNotLookError, DeadlineError, InputError, RefusedError, UnreachableError
 from engine.journal import Journal, Run
 from engine.options import Options
 from engine.scope import Scope, build_scope
@@ -43,6 +43,36 @@ class FakeFleet:
         self.buried[name] = reason
 
 
+class Silent:
+    """A fleet whose hosts all fail in one way."""
+
+    token = None
+
+    def __init__(self, error: Exception) -> None:
+        """Know how."""
+        self.error = error
+        self.asked: list[str] = []
+        self.buried: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> FakeHost:
+        """Fail."""
+        self.asked.append(name)
+        raise self.error
+
+    def bury(self, name: str, reason: str) -> None:
+        """Remember who is dead."""
+        self.buried[name] = reason
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let a minute pass at once; return how long was waited between two tries."""
+    waited: list[float] = []
+    monkeypatch.setattr(burying.time, "monotonic", lambda: sum(waited))
+    monkeypatch.setattr(burying.time, "sleep", waited.append)
+    return waited
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Return a run with its journal."""
@@ -69,7 +99,7 @@ def test_a_dead_target_is_asked_nothing(run: Run) -> None:
     scope, fleet = _scope("redis"), FakeFleet({})
     target = scope.moves[0].target
 
-    buried = burying.bury_targets(fleet, scope, run.journal, _options(discard=True), "rollback")  # type: ignore[arg-type]
+    buried = burying.bury_targets(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert buried == {target}
     assert fleet.buried == {target: REASON}
@@ -80,10 +110,46 @@ def test_a_host_that_answers_is_not_dead(run: Run) -> None:
     scope = _scope("redis")
     fleet = FakeFleet({scope.moves[0].target: FakeHost(scope.moves[0].target)})
 
-    with pytest.raises(RefusedError, match="answers through ssh, so it is not dead"):
-        burying.bury_targets(fleet, scope, run.journal, _options(discard=True), "rollback")  # type: ignore[arg-type]
+    with pytest.raises(RefusedError, match="wf001: answers through ssh, so it is not dead"):
+        burying.bury_targets(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert not fleet.buried
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CouldNotLookError("wf001: sudo asks for a password"),
+        DeadlineError("wf001: true did not end within 15 s"),
+        RefusedError("wf001: its ssh host key is another"),
+        UnreachableError("wf001: ssh failed: root@192.0.2.1: Permission denied (publickey). Try: ssh wf001 true"),
+        UnreachableError("wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Connection refused. Try: ssh wf001 true"),
+        UnreachableError("wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Network is unreachable. Try: ssh wf001 true"),
+        UnreachableError("wf001: ssh failed: Connection timed out during banner exchange. Try: ssh wf001 true"),
+        UnreachableError("wf001: ssh failed: no connection in time. Try: ssh wf001 true"),
+    ],
+)
+def test_a_host_that_is_slow_or_refuses_lives(run: Run, error: Exception) -> None:
+    """Dead is only what nobody can connect to: beside all others its service may go on."""
+    _stands(run, MoveState.DONE)
+    fleet = Silent(error)
+
+    with pytest.raises(RefusedError, match="so it is not dead"):
+        burying.bury_targets(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+
+    assert not fleet.buried
+
+
+@pytest.mark.parametrize("said", ["Connection timed out", "No route to host"])
+def test_a_host_counts_as_dead_after_a_minute_without_a_connection(run: Run, clock: list[float], said: str) -> None:
+    """One try is not enough: a host that reboots is back within it."""
+    _stands(run, MoveState.DONE)
+    fleet = Silent(UnreachableError(f"wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: {said}. Try: ssh wf001 true"))
+
+    burying.bury_targets(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+
+    assert sum(clock) == 60
+    assert len(fleet.asked) == 13
 
 
 def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:

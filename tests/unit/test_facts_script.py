@@ -109,7 +109,7 @@ def test_every_section_is_told_once(trip: Trip) -> None:
     sections = parse_sections(trip.text, MARK)
 
     assert (next(iter(sections)), list(sections)[-1]) == ("clock_first", "clock_last")
-    assert len(sections) == trip.text.count(f"{MARK} begin ") == 33
+    assert len(sections) == trip.text.count(f"{MARK} begin ") == 34
     assert "not asked" not in trip.facts.around.errors.values()
 
 
@@ -124,5 +124,5 @@ def test_a_silent_engine_leaves_the_rest_known(tmp_path: Path, local_program: No
 
     assert (trip.asked, trip.facts.docker_error, bool(trip.facts.file_systems)) == (1, "Cannot connect", True)
     assert {name for name, reason in trip.facts.around.errors.items() if reason == "not asked"} == {
-        "owners", "namespaces", "limits", "usage", "mentions", "units",
+        "owners", "namespaces", "limits", "usage", "mentions", "prunes", "units",
     }  # fmt: skip

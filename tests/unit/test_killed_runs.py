@@ -1,0 +1,496 @@
+"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is forgotten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests.exceptions
+
+from actions.commit import Commit
+from actions.containers import DisableRestart, KeepSource, StopSource, grace_of, run_before_stop, see_target_down
+from actions.forwarders import Forwarder
+from actions.identity import refuse_used_places
+from actions.places import DataPlace
+from actions.recorded import RecordSource, path_of
+from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved
+from actions.targets import CreateTarget, StartTarget
+from actions.transfers import Peer
+from actions.volumes import CopyVolumes
+from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.journal import Journal, Run
+from engine.model import Action, ContainerCommand, Fingerprint, Holds, Part
+from engine.saga import NotRun, RunningMove
+from engine.secret import Redactor
+from engine.states import MoveState, backward
+from engine.verdict import Effect, Judgement, Verdict, failed, passed
+from moves import rolling_back, serving
+from moves.asking import Ask
+from moves.past import read_past, read_return
+from moves.recipe import REPEATABLE, SERVED_BY
+from moves.rolling_back import found_on_hosts
+from moves.world import World
+from tests.unit.inspected import inspected, recreated
+from tests.unit.making_facts import LABEL
+from tests.unit.modelled import SOURCE, TARGET, Model, deeds
+from tests.unit.test_actions_containers import Engine, make_route, recorded_route, stopped_route
+
+RELAY = Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
+PLACE = DataPlace("volume", "redis_data")
+
+
+class Data:
+    """A copy that remembers whether it was taken away."""
+
+    key, effect, commits = "copy-volumes", Effect.CHANGES_STATE, False
+
+    def __init__(self) -> None:
+        """Be there."""
+        self.removed = False
+
+    def describe(self) -> str:
+        """Say what it is."""
+        return "copy"
+
+    def estimate_s(self) -> float:
+        """Take a second."""
+        return 1.0
+
+    def do(self, note: dict[str, Any]) -> None:
+        """Copy."""
+        note["copied"] = 1
+
+    def verify(self, note: dict[str, Any]) -> Judgement:
+        """Be copied."""
+        return passed("copied")
+
+    def undo(self, note: dict[str, Any]) -> None:
+        """Be taken away."""
+        self.removed = True
+
+
+@pytest.fixture(autouse=True)
+def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no audit log."""
+    monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a run with an empty journal."""
+    return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(command="migrate", environment="production")
+
+
+def killed_in(run: Run, action: Action) -> None:
+    """Let an action be done and the process end before its outcome is on record, with nothing noted."""
+    run.record("intent", service="redis", key=action.key, body={"describe": "", "effect": "changes_state", "estimate_s": 1.0, "note": {}})
+    action.do({})
+
+
+def committing(monkeypatch: pytest.MonkeyPatch, run: Run) -> tuple[Engine, Engine, Data, tuple[Action, ...], list[Any]]:
+    """Return a move that was killed in its commit: the relays run, nothing of it is on record."""
+    source, target, relays = Engine(inspected()), Engine(), []  # type: ignore[var-annotated]
+    route, _ = make_route(source, target)
+
+    def apply(*given: Any) -> Any:
+        relays[:] = [SimpleNamespace(running=True, made_for=relay.text()) for relay in given[-1]]
+        return SimpleNamespace(created=(), removed=(), kept=())
+
+    monkeypatch.setattr("actions.commit.list_relays", lambda _fleet, host, _environment: list(relays) if host == "wf005" else [])
+    monkeypatch.setattr("actions.commit.apply_forwarders", apply)
+    monkeypatch.setattr("actions.commit.judge_forwarders", lambda *_: passed("relays run"))
+    data, commit = Data(), Commit(route, frozenset({RELAY}), frozenset(), ("wf005", "wf001"))
+    recipe = (RecordSource(route), DisableRestart(route), StopSource(route, 10), data, CreateTarget(route), StartTarget(route, 10), commit)
+    move = RunningMove("redis", recipe, run, apply=True)
+    for action in recipe[:-1]:
+        assert move.perform(action.key).passed, action.key
+    killed_in(run, commit)
+    return source, target, data, recipe, relays
+
+
+def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both ways."""
+    source, target, data, recipe, relays = committing(monkeypatch, run)
+
+    again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
+    again.take_back("a rollback was asked for")
+    with pytest.raises(NeedsPersonError, match=r"nox -s migrate -- --service redis --apply, .* nox -s rollback -- redis --apply"):
+        recipe[-1].undo({})
+
+    assert again.state is not MoveState.UNDONE
+    assert (len(target.containers), data.removed, len(relays)) == (1, False, 1)
+    assert source.containers[0]["State"]["Status"] == "exited"
+
+
+def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """The source's engine does not answer once: whatever is made of that, the target goes on serving."""
+    source, target, data, recipe, relays = committing(monkeypatch, run)
+    real, asked = source.inspect_container, []
+
+    def flaky(name: str) -> dict[str, Any]:
+        asked.append(name)
+        if len(asked) == 2:
+            raise requests.exceptions.ConnectionError("the forward was cut")
+        return real(name)
+
+    monkeypatch.setattr(source, "inspect_container", flaky)
+    again = RunningMove(
+        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), repeatable=REPEATABLE, served_by=SERVED_BY,
+        prove_source=lambda: passed("serves"),
+    )  # fmt: skip
+    for action in recipe:
+        try:
+            again.perform(action.key)
+        except NotRun:
+            break
+
+    assert (len(target.containers), data.removed, len(relays)) == (1, False, 1)
+    assert target.containers[0]["State"]["Status"] == "running"
+    assert source.containers[0]["State"]["Status"] == "exited"
+
+
+def test_the_restart_policy_comes_back_after_a_kill(run: Run) -> None:
+    """Killed between the change and its record, gone on, then undone: the source restarts by itself as before."""
+    source = Engine(inspected())
+    route, _ = make_route(source, Engine())
+    recipe = (RecordSource(route), DisableRestart(route), StopSource(route, 10), Ask("later", "look", lambda: failed("it fails")))
+    RunningMove("redis", recipe, run, apply=True).perform("record-source")
+    killed_in(run, recipe[1])
+
+    again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
+    for action in recipe:
+        again.perform(action.key)
+
+    assert again.state is MoveState.UNDONE
+    assert source.containers[0]["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert source.containers[0]["State"]["Status"] == "running"
+
+
+def test_the_moved_containers_policy_comes_back_after_a_killed_stop(run: Run) -> None:
+    """The stop was killed before its record: its own host says which policy it had."""
+    moved = recreated()
+    moved["State"] = {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}
+    moved["HostConfig"]["RestartPolicy"] = {"Name": "always"}
+    target = Engine(moved)
+    route, _ = make_route(Engine(), target)
+    recipe = (StopMoved(route, 10, {0, 143}), Ask("later", "look", lambda: failed("it fails")))
+    for state in ("done", "rolling_back"):
+        run.record("move_state", service="redis", body={"state": state})
+    killed_in(run, recipe[0])
+
+    stages, past = backward(MoveState.DONE), read_return(run.journal, "redis")
+    again = RunningMove("redis", recipe, run, apply=True, past=past, stages=stages, prove_source=lambda: passed("serves"))
+    for action in recipe:
+        again.perform(action.key)
+
+    assert (target.containers[0]["HostConfig"]["RestartPolicy"]["Name"], target.containers[0]["State"]["Status"]) == ("always", "running")
+
+
+def test_a_policy_that_an_attempt_left_behind_is_not_recorded_as_the_containers_own() -> None:
+    """The next attempt would commit `no`: it is refused, with the command that gives the policy back."""
+    source = Engine(inspected())
+    route, fleet = recorded_route(source, Engine())
+    DisableRestart(route).do({})
+    second: Any = SimpleNamespace(**{**vars(route), "move_label": "lab/redis/2", "audit": lambda *_: None})
+
+    with pytest.raises(ActionError, match="docker update --restart unless-stopped redis"):
+        RecordSource(second).do({})
+    assert json.loads(fleet["wf005"].files[path_of("redis")])["move"] == LABEL
+
+
+def run_again(engine: Engine, *, stops: bool = True) -> None:
+    """Start a container by hand, and stop it later."""
+    name = engine.containers[0]["Id"]
+    engine.start(name)
+    if stops:
+        engine.stop(name, 10)
+
+
+def test_a_source_that_ran_in_between_is_found() -> None:
+    """Started by hand at 02:20, stopped at 08:00 with exit code 0: its writes are in no copy; also with an empty note."""
+    source, target = Engine(inspected()), Engine()
+    route, _ = stopped_route(source, target)
+    assert StopSource(route, 10).verify({}).passed
+    CreateTarget(route).do({})
+    run_again(source)
+
+    answer = StopSource(route, 10).verify({})
+    assert answer.verdict is Verdict.FAILED
+    assert "was started again at 2026-01-01T00:00:02Z" in answer.text
+    for action in (CreateTarget(route), StartTarget(route, 10), Commit(route, frozenset(), frozenset(), ())):
+        with pytest.raises(RefusedError, match="was started again"):
+            action.do({})
+    assert target.containers[0]["State"]["Status"] == "created"
+
+
+def test_a_moved_container_that_ran_in_between_is_found() -> None:
+    """A rollback that goes on would remove the only place with its writes."""
+    moved = recreated()
+    moved["State"] = {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}
+    source, target = Engine(inspected()), Engine(moved)
+    route, _ = recorded_route(source, target)
+    StopSource(route, 10).do({})
+    stop = StopMoved(route, 10, {0, 143})
+    stop.do({})
+    assert stop.verify({}).passed
+    run_again(target)
+
+    assert stop.verify({}).verdict is Verdict.FAILED
+    with pytest.raises(RefusedError, match="was started again"):
+        StartReturned(route).do({})
+    run_again(source, stops=False)
+    copying: Any = SimpleNamespace(undo=lambda _note: pytest.fail("the data was removed"), places=())
+    with pytest.raises(RefusedError, match="newer writes, so nothing was removed"):
+        RetireMoved(route, CreateTarget(route), copying, keep=False).do({})
+    assert len(target.containers) == 1
+
+
+def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Killed in start-returned, then the target does not answer once: the source keeps its name and serves alone."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    target.start("redis")
+    KeepSource(route).do({})
+    stop, start = StopMoved(route, 10, {0, 143}), StartReturned(route)
+    for state in ("done", "rolling_back"):
+        run.record("move_state", service="redis", body={"state": state})
+    run.record("intent", service="redis", key=stop.key, body={"note": {}, "effect": "changes_state"})
+    stop.do({})
+    run.record("outcome", service="redis", key=stop.key, body={"ok": True, "text": "stopped", "note": {}})
+    killed_in(run, start)
+    real, asked = target.inspect_container, []
+
+    def flaky(name: str) -> dict[str, Any]:
+        asked.append(name)
+        if len(asked) == 1:
+            raise requests.exceptions.ConnectionError("the forward was cut")
+        return real(name)
+
+    monkeypatch.setattr(target, "inspect_container", flaky)
+    again = RunningMove(
+        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE),
+        repeatable=rolling_back.REPEATABLE, served_by=rolling_back.SERVED_BY, prove_source=lambda: passed("serves"),
+    )  # fmt: skip
+    again.perform("stop-moved")
+
+    assert (source.containers[0]["Name"], source.containers[0]["State"]["Status"]) == ("/redis", "running")
+    assert target.containers[0]["State"]["Status"] == "exited"
+    with pytest.raises(NeedsPersonError, match="clients may have written there"):
+        start.undo({})
+
+
+def test_a_running_container_is_never_renamed() -> None:
+    """Neither to its kept name nor back."""
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine())
+    with pytest.raises(RefusedError, match="Expected: stopped"):
+        KeepSource(route).do({})
+    source.containers[0]["Name"] = "/redis-moved"
+    with pytest.raises(NeedsPersonError, match="was not renamed"):
+        KeepSource(route).undo({})
+    assert source.containers[0]["Name"] == "/redis-moved"
+
+
+def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Killed while data was brought back: the mixture is made what it was, from the proven copy, which is not removed."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    model.write()
+    back = deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))
+    by_key = {action.key: action for action in back}
+    before = list(model.content(SOURCE))
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    model.content(SOURCE)[:] = ["a mixture"]
+
+    by_key["bring-back"].undo({})
+    by_key["set-aside"].undo({})
+
+    assert model.content(SOURCE) == before
+    assert model.content(SOURCE, "redis_data-longshore-aside-1") == before
+
+
+def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Somebody started the source in the meantime: a person decides, nothing is written over its data."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    model.engines[SOURCE].start("redis-moved")
+    model.write_on(SOURCE)
+
+    with pytest.raises(NeedsPersonError, match="nothing was written over it"):
+        by_key["bring-back"].undo({})
+    assert isinstance(by_key["bring-back"], BringBack)
+    assert not model.lost(SOURCE, TARGET)
+
+
+def model_recipe(model: Model) -> tuple[Action, ...]:
+    """Return the modelled move's actions but the one that clears the copy away."""
+    from moves.recipe import recipe  # noqa: PLC0415 beside what it is for
+
+    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "clear-copy")
+
+
+def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """In progress on record, but the relays run: it goes back with its data. Killed before the commit it is undone."""
+    model = Model(monkeypatch, run)
+    run.record("move_state", service="redis", body={"state": "in_progress"})
+    for action in deeds(model_recipe(model)):
+        run.record("intent", service="redis", key=action.key, body={"effect": "changes_state", "note": {}})
+        if action.key == "commit":
+            assert found_on_hosts(model.world, model.move) == ""
+            action.do({})
+            break
+        action.do({})
+
+    reason = found_on_hosts(model.world, model.move)
+
+    assert reason.startswith("a relay that leads to wf001 runs, or ran")
+
+
+def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
+    """It has acted on the world: its start was the commit, whatever is on record."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    start = StartTarget(route, 10, commits=True)
+    start.undo({})
+    start.do({})
+    with pytest.raises(NeedsPersonError, match="acts on the world as soon as it starts"):
+        start.undo({})
+    assert target.containers[0]["State"]["Status"] == "running"
+
+
+def test_commands_for_a_person_hold_the_restart_policies() -> None:
+    """A target that restarts by itself would come back at its reboot, beside a source that does not."""
+    running = {**recreated(), "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
+    route, _ = recorded_route(Engine(inspected()), Engine(running))
+    with pytest.raises(NeedsPersonError, match=r"wf001 docker update --restart no redis && .* wf005 docker update --restart unless-stopped redis"):
+        see_target_down(route)
+
+
+def test_a_moved_container_is_seen_under_any_name() -> None:
+    """It carries the move's label: renamed by somebody it still may not run beside the source."""
+    running = {**recreated(), "Name": "/redis-old", "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine(running))
+    source.stop("redis", 1)
+    with pytest.raises(NeedsPersonError, match="wf001: redis-old is running"):
+        StopSource(route, 10).undo({})
+    assert source.containers[0]["State"]["Status"] == "exited"
+
+
+def test_the_grace_is_the_longest_that_somebody_asks_for() -> None:
+    """The product's, the operator's own `--stop-timeout`, or what must be written out: 20 GB at 50 MB/s."""
+    assert grace_of(30, {"Config": {"StopTimeout": 300}}) == 300
+    assert grace_of(120, {"Config": {"StopTimeout": 10}}) == 120
+    assert grace_of(120, {"Config": {}}, held_bytes=20e9) == 400
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine())
+    StopSource(route, 30).do({})
+    assert source.calls[-1] == "stop 120"
+
+
+def test_a_save_that_fails_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BGSAVE on a full disk: the stop would lose what is in memory, so it is found while the service runs."""
+    source = Engine(inspected())
+    route, _ = recorded_route(source, Engine())
+    monkeypatch.setattr("actions.containers.run_inside", lambda *_: SimpleNamespace(exit_code=1, text="", error_text="No space left on device"))
+    saving = StopSource(route, 30, before=(ContainerCommand(("redis-cli", "save"), 60),))
+    with pytest.raises(ActionError, match="No space left on device"):
+        saving.do({})
+    assert source.calls == []
+    run_before_stop(route, "wf005", inspected(), (), "stop-source")
+
+
+def test_data_that_a_container_uses_is_not_removed() -> None:
+    """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not count."""
+    other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
+    route, _ = make_route(Engine(), Engine(other))
+    with pytest.raises(NeedsPersonError, match="redis_data is mounted by container other"):
+        refuse_used_places(route, "wf001", {"redis_data": "volume"})
+    other["Mounts"][0]["RW"] = False
+    refuse_used_places(route, "wf001", {"redis_data": "volume"})
+
+
+def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not labelled so."""
+    made: dict[str, str] = {}
+    source, target = Engine(), Engine()
+    answer = {"Driver": "local", "Options": {}, "Labels": {"com.docker.volume.anonymous": "", "team": "shop"}}
+    monkeypatch.setattr(source, "inspect_volume", lambda _name: answer, raising=False)
+    monkeypatch.setattr(target, "create_volume", lambda _name, **given: made.update(given["labels"]), raising=False)
+    monkeypatch.setattr("actions.volumes.volume_label", lambda *_: None)
+    route, _ = make_route(source, target)
+    CopyVolumes(route, (PLACE,), Peer("wf001", "192.0.2.1", "ssh-ed25519 A")).make_places((PLACE,))
+    assert "com.docker.volume.anonymous" not in made
+    assert made["team"] == "shop"
+
+
+def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
+    """Nor one of an older attempt: what would be dropped must have been read in this very rollback."""
+    world = World(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    reading = Fingerprint("redis", {"keys": Part(5, "a")})
+
+    def states(*names: str) -> None:
+        for name in names:
+            run.record("move_state", service="redis", body={"state": name})
+
+    states("in_progress")
+    world.record_fingerprint("redis", "wf005", "source", reading)
+    states("committed", "done", "rolling_back")
+    world.record_fingerprint("redis", "wf001", "return", reading)
+    assert rolling_back._last_reading(world, move, "exited", discard="why").passed
+    states("done", "rolling_back")
+    assert rolling_back._last_reading(world, move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    world.record_fingerprint("redis", "wf001", "return", reading)
+    states("needs_person", "rolling_back")
+    assert world.recorded_fingerprint("redis", "return") == reading
+    assert world.recorded_fingerprint("redis", "source") == reading
+    states("returned", "rolled_back", "in_progress")
+    assert world.recorded_fingerprint("redis", "return") is None
+    assert world.recorded_fingerprint("redis", "source") is None
+
+
+def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> World:
+    """Return a world in which redis is ready on wf005, holds `now`, and restarts by `policy`."""
+    world = World(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    product = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
+    monkeypatch.setattr(World, "product", lambda *_: product)
+    monkeypatch.setattr(World, "target", lambda *_, **__: None)
+    monkeypatch.setattr(World, "entry", lambda *_: SimpleNamespace(container="redis"))
+    monkeypatch.setattr(serving, "_judge_serves", lambda *_: passed("redis serves on wf005"))
+    monkeypatch.setattr(serving, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
+    run.record("move_state", service="redis", body={"state": "in_progress"})
+    world.record_fingerprint("redis", "wf005", "source", Fingerprint("redis", {"keys": Part(12_345, "a", Holds.AT_CUTOVER)}))
+    note = {"restart_policy": {"Name": "always"}}
+    run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
+    return world
+
+
+def judge_again(world: World) -> Judgement:
+    """Judge whether the source serves as it did."""
+    return serving.judge_serves_again(world, "redis", "wf005", "source", serving.POLICY_OF_SOURCE)
+
+
+def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ready and works, but what it held before the stop is gone: that is said, with what to do."""
+    answer = judge_again(serving_world(run, monkeypatch, Fingerprint("redis", {"keys": Part(0, "", Holds.AT_CUTOVER)})))
+    assert answer.verdict is Verdict.FAILED
+    assert "lost data by its stop: keys: 12,345 before its stop, now nothing" in answer.text
+
+
+def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ready, but with restart policy `no` it is gone at the next reboot."""
+    full = Fingerprint("redis", {"keys": Part(12_400, "b", Holds.AT_CUTOVER)})
+    assert judge_again(serving_world(run, monkeypatch, full)).passed
+    answer = judge_again(serving_world(run, monkeypatch, full, policy="no"))
+    assert answer.verdict is Verdict.FAILED
+    assert "docker update --restart always redis" in answer.text
