@@ -38,7 +38,7 @@ from engine.place import Place
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""
@@ -69,7 +69,8 @@ SAMPLES: Final = Table(
     Column("cpu_s", Float),
     Column("disks", Text),
 )
-OURS: Final = frozenset({"records", "samples", "schema_version", "alembic_version"})
+SALTS: Final = Table("salts", METADATA, Column("name", Text, primary_key=True), Column("salt", Text, nullable=False))
+OURS: Final = frozenset({"records", "samples", "salts", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,

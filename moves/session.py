@@ -12,6 +12,7 @@ from engine.book import JournalBook
 from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
+from engine.evidence.sealed import PRIVATE
 from engine.files import load_files
 from engine.journal import Run
 from engine.language import language_of
@@ -169,6 +170,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
         world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait, tells=_tells(progress))
+        world = replace(world, private=_folder(world, options) / PRIVATE)
         share = share_of(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
@@ -188,6 +190,11 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_scope(world)
 
 
+def _folder(world: World, options: Options) -> Path:
+    """Return where a run's evidence and its private part lie."""
+    return Path("reports") / options.environment / folder_name(world.journal.records(run_id=world.run.id)[0])
+
+
 def _book(world: World, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
     """Return the book of a run; a shard's draws no page of its own."""
     about: dict[str, Any] = {
@@ -197,7 +204,7 @@ def _book(world: World, run: Run, progress: Progress, options: Options, command:
         "environment": options.environment,
         "subjects": progress.subjects,
         "apply": options.apply,
-        "folder": Path("reports") / options.environment / folder_name(world.journal.records(run_id=run.id)[0]),
+        "folder": _folder(world, options),
         "console": progress.console,
         "language": progress.language,
         "progress": progress,
@@ -216,7 +223,7 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     gates, scope = Gates(scope, journal, read_commit()), as_repointed(as_begun(scope, journal), journal)
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         run = KeptRun(run_id, redactor)
-        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
+        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
         book = WorkerBook(run, command, tuple(move.service for move in scope.moves), folder)
         share = share_of(scope, command, options.shard, spread=False)
         moves = _moves(world, command, options, frozenset())
