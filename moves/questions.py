@@ -29,6 +29,8 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
             preflighting.judge_image(world, move.service),
             preflighting.judge_ports(world, move.service),
             preflighting.judge_names(world, move.service),
+            preflighting.judge_writers(world, move.service),
+            *preflighting.judge_kept_by_stop(world, move.service),
             *preflighting.judge_disk(world, move.service),
         ]
         wrong = [answer for answer in answers if not answer.passed]

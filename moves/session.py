@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.evidence.sealed import PRIVATE
 from engine.files import load_files
-from engine.journal import Run
+from engine.journal import Journal, Run
 from engine.language import language_of
 from engine.options import Options
 from engine.progress import Progress, open_console
@@ -169,8 +169,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         stack.callback(progress.end)
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
-        world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait, tells=_tells(progress))
-        world = replace(world, private=_folder(world, options) / PRIVATE)
+        world = World(
+            begun, fleet, journal, writer, redactor, waits=progress.wait, tells=_tells(progress), private=_folder(journal, run, options) / PRIVATE
+        )
         share = share_of(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
@@ -190,9 +191,9 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_scope(world)
 
 
-def _folder(world: World, options: Options) -> Path:
+def _folder(journal: Journal, run: Run, options: Options) -> Path:
     """Return where a run's evidence and its private part lie."""
-    return Path("reports") / options.environment / folder_name(world.journal.records(run_id=world.run.id)[0])
+    return Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0])
 
 
 def _book(world: World, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
@@ -204,7 +205,7 @@ def _book(world: World, run: Run, progress: Progress, options: Options, command:
         "environment": options.environment,
         "subjects": progress.subjects,
         "apply": options.apply,
-        "folder": _folder(world, options),
+        "folder": _folder(world.journal, run, options),
         "console": progress.console,
         "language": progress.language,
         "progress": progress,

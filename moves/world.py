@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -159,9 +159,7 @@ class World:
 
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
-        parts = {name: part_body(speakable(part, self.redactor)) for name, part in fingerprint.parts.items()}
-        for body in parts.values():
-            body |= {"salt": self.sealer.id} if _are_sealed(body.get("names")) else {}
+        parts = {name: self._body_of(speakable(part, self.redactor)) for name, part in fingerprint.parts.items()}
         self.run.record("fingerprint", service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
@@ -171,6 +169,11 @@ class World:
                 parts = {name: self._part_of(body) for name, body in record.body["parts"].items()}
                 return Fingerprint(service=service, parts=parts)
         return None
+
+    def _body_of(self, part: Part) -> dict[str, object]:
+        """Return a part as the journal keeps it; where names are sealed, with what tells that salt from another."""
+        sealed = bool(part.names) and all(name.startswith("#") for name in part.names)
+        return part_body(part) | ({"salt": self.sealer.id} if sealed else {})
 
     def _part_of(self, body: Mapping[str, Any]) -> Part:
         """Return a recorded part; one whose names were sealed with a salt that was lost (an adopted journal) can't be looked up again."""
@@ -232,10 +235,6 @@ def speakable(part: Part, redactor: Redactor) -> Part:
     if not redactor.hides(part.names):
         return part
     return Part(part.count, part.digest, Holds.AT_CUTOVER, part.bound)
-
-
-def _are_sealed(names: Any) -> bool:
-    return bool(names) and all(str(name).startswith("#") for name in names)
 
 
 def part_body(part: Part) -> dict[str, object]:

@@ -27,7 +27,9 @@ OUTPUT: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'"
 FILES: Final = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir"})
 NO_FILE: Final = "/nonexistent/longshore"
 NEVER_EMPTY: Final = {"sslcertmode": "allow", "require_auth": "!sspi", "min_protocol_version": "3.0", "max_protocol_version": "3.0"}
-"""Parameters that libpq takes no empty value for, at its own defaults (docs: "Parameter Key Words"); an empty `require_auth` allows nothing, SSPI is of Windows."""
+"""Parameters that libpq takes no empty value for, at its own defaults (docs: "Parameter Key Words").
+
+An empty `require_auth` allows nothing; SSPI is of Windows."""
 PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 

@@ -20,8 +20,8 @@ from redis.retry import Retry
 
 from engine.errors import CouldNotLookError, UnreachableError
 from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, KernelNeed, LogPattern, Part, RestoreCommand, Target
+from engine.mounts import is_kept
 from engine.verdict import Judgement, failed, passed
-from services.mounts import is_kept
 
 TIMEOUT_S: Final = 10.0
 BATCH: Final = 1000
@@ -144,7 +144,7 @@ class Product:
         return Fingerprint(at.service, parts)
 
     def lost_by_stop(self, at: Target) -> tuple[str, ...]:
-        """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf, `shutdown-on-sigterm`; `save ""`)."""
+        """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf: shutdown-on-sigterm, save)."""
         if at.options.get("only_a_cache"):
             return ()
         try:
@@ -154,7 +154,7 @@ class Product:
                 settings = {name: str(client.config_get(name).get(name, "")) for name in ("save", "appendonly", "shutdown-on-sigterm", "dir")}
         except redis.ResponseError as error:
             raise CouldNotLookError(
-                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET are allowed, to know what a stop would lose"
+                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, to know what a stop would lose"
             ) from None
         return tuple(lost_with(settings, persistence, keys, at.container))
 

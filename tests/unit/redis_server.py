@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,34 +41,33 @@ class FakeRedis:
         if section == "keyspace":
             return "\r\n".join(f"db{number}:keys={len(keys)},expires=0,avg_ttl=0" for number, keys in self.databases.items())
         aof = "1" if {**CONFIG, **self.config}["appendonly"] == "yes" else "0"
-        told = {"loading": "0", "aof_enabled": aof, "rdb_last_bgsave_status": "ok", "aof_last_write_status": "ok", "role": "master", **self.persistence}
+        told = {
+            "loading": "0",
+            "aof_enabled": aof,
+            "rdb_last_bgsave_status": "ok",
+            "aof_last_write_status": "ok",
+            "role": "master",
+            **self.persistence,
+        }
         return "\r\n".join(f"{name}:{value}" for name, value in told.items())
 
     def answer(self, words: list[str], state: dict[str, int]) -> bytes:
         """Return the bytes that answer a command."""
         command, keys = words[0].upper(), self.databases.get(state["db"], {})
-        if command == "HELLO":
-            return b"%2\r\n" + _bulk("proto") + b":3\r\n" + _bulk("version") + _bulk("8.0.0")
+        known = {**CONFIG, **self.config}
         if command == "SELECT":
             state["db"] = int(words[1])
-            return b"+OK\r\n"
-        if command == "INFO":
-            return _bulk(self.info(words[1].lower()))
-        if command == "CONFIG":
-            name = words[2]
-            known = {**CONFIG, **self.config}
-            return b"%1\r\n" + _bulk(name) + _bulk(known[name]) if name in known else b"%0\r\n"
-        if command == "SCAN":
-            begin, names = int(words[1]), sorted(keys)
-            rest = begin + self.page
-            return b"*2\r\n" + _bulk(str(rest if rest < len(names) else 0)) + _array(names[begin:rest])
-        if command == "TYPE":
-            return b"+string\r\n" if words[1] in keys else b"+none\r\n"
-        if command == "PEXPIRETIME":
-            return b":-1\r\n" if words[1] in keys else b":-2\r\n"
-        if command == "GET":
-            return _bulk(keys[words[1]]) if words[1] in keys else b"$-1\r\n"
-        return b"-ERR unknown command\r\n"
+        answers: dict[str, Callable[[], bytes]] = {
+            "HELLO": lambda: b"%1\r\n" + _bulk("proto") + b":3\r\n",
+            "SELECT": lambda: b"+OK\r\n",
+            "INFO": lambda: _bulk(self.info(words[1].lower())),
+            "CONFIG": lambda: b"%1\r\n" + _bulk(words[2]) + _bulk(known[words[2]]) if words[2] in known else b"%0\r\n",
+            "SCAN": lambda: _scanned(sorted(keys), int(words[1]), self.page),
+            "TYPE": lambda: b"+string\r\n" if words[1] in keys else b"+none\r\n",
+            "PEXPIRETIME": lambda: b":-1\r\n" if words[1] in keys else b":-2\r\n",
+            "GET": lambda: _bulk(keys[words[1]]) if words[1] in keys else b"$-1\r\n",
+        }
+        return answers[command]() if command in answers else b"-ERR unknown command\r\n"
 
     def serve(self, connection: socket.socket) -> None:
         """Answer one connection until it ends, or breaks."""
@@ -87,6 +86,11 @@ class FakeRedis:
 
 def _bulk(text: str) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(text.encode()), text.encode())
+
+
+def _scanned(names: list[str], begin: int, size: int) -> bytes:
+    rest = begin + size
+    return b"*2\r\n" + _bulk(str(rest if rest < len(names) else 0)) + _array(names[begin:rest])
 
 
 def _array(texts: list[str]) -> bytes:

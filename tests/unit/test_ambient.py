@@ -37,6 +37,7 @@ class Server:
 
     @property
     def text(self) -> str:
+        """Return all that came as text."""
         return b"".join(self.seen).decode("latin-1")
 
 
@@ -137,9 +138,9 @@ def test_aws_variables_and_files_change_nothing(monkeypatch: pytest.MonkeyPatch,
     config = tmp_path / "config"
     config.write_text("[default]\nregion = eu-west-9\ns3 =\n  addressing_style = virtual\n  payload_signing_enabled = true\n[plugins]\nx = nowhere\n")
     for name, value in {
-        "AWS_PROFILE": "no-such-profile", "AWS_DEFAULT_PROFILE": "no-such-profile", "AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "AMBIENTKEY",
+        "AWS_PROFILE": "no-such-profile", "AWS_DEFAULT_PROFILE": "no-such-profile", "AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "AMBIENT",
         "AWS_SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "ambient-token", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "eu-west-9",
-        "AWS_DEFAULT_REGION": "eu-west-9", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_CA_BUNDLE": "/nonexistent", "AWS_DATA_PATH": "/nonexistent",
+        "AWS_DEFAULT_REGION": "eu-west-9", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_CA_BUNDLE": "/none", "AWS_DATA_PATH": "/none",
         "AWS_MAX_ATTEMPTS": "7", "AWS_SDK_UA_APP_ID": "ambient-app", "AWS_REQUEST_CHECKSUM_CALCULATION": "nonsense",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
@@ -185,7 +186,7 @@ def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch,
     pgpass.chmod(0o600)
     with serving(_postgres) as elsewhere, serving(_postgres) as server:
         for name, value in {
-            "HOME": str(tmp_path), "PGPASSFILE": str(pgpass), "PGPASSWORD": "from-environment", "PGHOSTADDR": "127.0.0.2", "PGPORT": str(elsewhere.port),
+            "HOME": str(tmp_path), "PGPASSFILE": str(pgpass), "PGPASSWORD": "from-variable", "PGHOSTADDR": "127.0.0.2", "PGPORT": str(elsewhere.port),
             "PGSERVICE": "no-such-service", "PGSSLMODE": "verify-full", "PGREQUIREAUTH": "scram-sha-256", "PGDATABASE": "other", "PGUSER": "other",
             "PGTARGETSESSIONATTRS": "standby", "PGCLIENTENCODING": "LATIN1", "PGOPTIONS": "-c work_mem=1", "PGAPPNAME": "ambient",
             "PGCHANNELBINDING": "require", "PGSSLROOTCERT": "system",

@@ -12,9 +12,7 @@ def kind_over(container: ContainerFacts, path: str) -> str:
 
     `docker run --tmpfs` stands in HostConfig.Tmpfs alone, `--mount type=tmpfs` among the mounts (Docker Engine API, ContainerInspect).
     """
-    wanted = PurePosixPath(path)
-    kinds = {mount.destination: mount.kind for mount in container.mounts}
-    kinds |= dict.fromkeys((container.raw.get("HostConfig") or {}).get("Tmpfs") or {}, "tmpfs")
+    wanted, kinds = PurePosixPath(path), _kinds(container)
     over = [at for at in kinds if wanted.is_relative_to(at)]
     return kinds[max(over, key=lambda at: len(PurePosixPath(at).parts))] if over else ""
 
@@ -22,3 +20,13 @@ def kind_over(container: ContainerFacts, path: str) -> str:
 def is_kept(container: ContainerFacts, path: str) -> bool:
     """Return whether what lies at a path is still there when the container has stopped and is made anew."""
     return kind_over(container, path) in {"volume", "bind"}
+
+
+def memory_below(container: ContainerFacts) -> tuple[str, ...]:
+    """Return the container paths whose content is in memory only."""
+    return tuple(sorted(at for at, kind in _kinds(container).items() if kind == "tmpfs"))
+
+
+def _kinds(container: ContainerFacts) -> dict[str, str]:
+    kinds = {mount.destination: mount.kind for mount in container.mounts}
+    return kinds | dict.fromkeys((container.raw.get("HostConfig") or {}).get("Tmpfs") or {}, "tmpfs")
