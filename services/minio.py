@@ -38,7 +38,8 @@ class Product:
         LogPattern(r"Unable to (initialize|write to the) backend|drive not found|file access denied", "it can't use its data: owner, mode or mount"),
         LogPattern(r"Detected default credentials", "its root user and password did not travel"),
         LogPattern(r"[Ff]ile (is )?corrupted|bitrot|checksum mismatch|CRC error", "an object's bytes are not those that were written"),
-        LogPattern(r"[Nn]o space left on device|[Dd]rive (is )?full", "the disk is full"),
+        LogPattern(r"(?i)no space left on device|drive path full|minimum free drive threshold", "the disk is full"),
+        LogPattern(r"Insufficient number of drives online", "an object can't be read, or its drive is gone (cmd/object-api-errors.go)"),
         LogPattern(r"Expected backend type|Unsupported backend", "its files are of a version that this one does not read"),
     )
     noise: tuple[LogPattern, ...] = (

@@ -42,7 +42,6 @@ class Product:
         LogPattern(r"opening storage failed|corrupted block|Opening block failed", "its files are damaged"),
         LogPattern(r"Encountered WAL read error|WAL segment loading failed", "its write-ahead log is damaged"),
         LogPattern(r"[Ll]ockfile from a previous execution", "the files were copied while it ran, or it was killed"),
-        LogPattern(r"No time or size retention was set", "it runs with 15 days of retention: older blocks are deleted"),
         LogPattern(r"Error loading config|Error on ingesting out-of-order", "configuration or samples are wrong"),
         LogPattern(r"permission denied|Unable to create mmap-ed active query log", "the owner of its files is wrong"),
         LogPattern(r"no space left on device", "the disk is full"),
