@@ -61,9 +61,12 @@ def _read(journal: Journal) -> str | None:
 
 
 def keep_names(folder: Path, title: str, names: Mapping[str, str]) -> Path:
-    """Write what digests stand for into a run's private folder, readable by its owner only; return the file."""
+    """Add what digests stand for to a file in a run's private folder, readable by its owner only; return the file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"names-{title}.json"
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(dict(names), file, ensure_ascii=False, indent=0)
+    known = dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    part = folder / f".names-{title}-{secrets.token_hex(4)}"
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(known | dict(names), file, ensure_ascii=False, indent=0)
+    part.replace(path)
     return path

@@ -102,7 +102,9 @@ class Product:
         databases = {_title(item): Thing(_kept(item, ("id", "name", "engine", "details"))) for item in _listed(api.get("/api/database"))}
         parts |= _named("databases", databases, since)
         parts |= _named("collections", {_title(item): Thing(str(item["name"])) for item in api.get("/api/collection")}, since)
-        users = {str(item["email"]): Thing(item.get("is_superuser")) for item in _listed(api.get("/api/user"))}
+        people = _listed(api.get("/api/user"))
+        users = {at.sealed(str(item["email"])): Thing(item.get("is_superuser")) for item in people}
+        at.names({at.sealed(str(item["email"])): str(item["email"]) for item in people})
         parts |= part_of("users", users, since, holds=Holds.AT_CUTOVER)
         return Fingerprint(at.service, parts | _key_part(at))
 

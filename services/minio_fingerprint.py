@@ -1,7 +1,8 @@
 """What an S3 store holds, in parts: buckets with their settings, versions of objects with their etags, bytes of a sample.
 
 An etag tells what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest of
-the name, so that it is the same on both sides, and its size is told.
+the name, so that it is the same on both sides, and its size is told. Names of objects may say whose they are: they are
+called by keyed digests in all that is written down.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     buckets = [str(bucket["Name"]) for bucket in client.list_buckets()["Buckets"]]
     parts = {"buckets": named_part({name: short_digest(name) for name in buckets}, before.get("buckets"))}
     for bucket in buckets:
-        versions = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
+        found = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
+        versions = {at.sealed(name): about for name, about in found.items()}
+        at.names({at.sealed(name): f"{bucket}/{name}" for name in list(found)[:NAMED_VERSIONS]})
         listed, settings, content = (f"bucket {bucket}: {what}" for what in ("objects and versions", "settings", "bytes of a sample"))
         parts[settings] = named_part(_settings(client, bucket), before.get(settings))
         parts[listed] = _listed(versions, before.get(listed))
@@ -94,7 +97,7 @@ def _content(client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]]
     if before is None and unreadable:
         raise AssertionError(
             f"bucket {bucket}: {len(unreadable)} of {len(chosen)} sampled objects can't be read: {', '.join(unreadable[:5])}. "
-            "Expected: all can. Mend or remove them first: a move would carry the damage along"
+            "Expected: all can. Their names are in the run's folder, private/. Mend or remove them first: a move would carry the damage along"
         )
     return part
 
