@@ -78,8 +78,8 @@ class Product:
         ),
         LogPattern(r"attempt to write a readonly database|is not writable", "the owner of its files is wrong: it is 472:0, not 472:472"),
         LogPattern(r"level=error.*database is locked", "two programs use its database file"),
-        LogPattern(r"[Pp]lugin .* not found|Plugin not installed", "a plugin did not travel"),
-        LogPattern(r"Failed to start|migration failed", "it gave up"),
+        LogPattern(r"Could not find plugin definition for data source", "a plugin did not travel"),
+        LogPattern(r"migration failed", "it gave up"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"Database locked, sleeping then retrying", "a few times at a busy start"),
@@ -144,6 +144,10 @@ class Product:
         source = _data_source(api, name)
         body = {key: item for key, item in source.items() if key not in NOT_SENT} | {"url": value}
         return ApiRequest("PUT", f"/api/datasources/uid/{source['uid']}", body, api.headers)
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data folder (docs: "Configure Grafana", paths: data)."""
+        return (container.env.get("GF_PATHS_DATA") or self.state_paths[0],)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""

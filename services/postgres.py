@@ -103,6 +103,10 @@ class Product:
                 parts |= prints.database_parts(connection, database, bounds, changing)
         return Fingerprint(at.service, parts)
 
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data directory; the image of 18 sets another one than those before (docker-library/postgres, Dockerfile)."""
+        return (container.env.get("PGDATA") or self.state_paths[0],)
+
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
         """Return a dump of the whole cluster, roles and passwords included, over the local socket."""
         user = container.env.get("POSTGRES_USER", "postgres")

@@ -77,12 +77,12 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature", "its files can't be read"),
         LogPattern(r"Can't handle RDB format version", "the files are of a newer Redis"),
-        LogPattern(r"MISCONF", "it refuses writes because it can't persist"),
-        LogPattern(r"OOM command not allowed", "it is out of memory"),
-        LogPattern(r"READONLY You can't write", "it is a replica"),
+        LogPattern(r"Background saving error|Can't save in background", "it can't persist, and refuses writes for that"),
+        LogPattern(r"Out Of Memory allocating", "it is out of memory"),
+        LogPattern(r"Connecting to MASTER", "it is a replica"),
         LogPattern(r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"),
         LogPattern(r"short read while loading the AOF|truncating the AOF", "the append-only file was cut off"),
-        LogPattern(r"No space left on device|Write error writing append only file|Error writing to the AOF", "the disk is full"),
+        LogPattern(r"No space left on device|Error writing to the AOF file", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"overcommit_memory|Transparent Huge Pages", "kernel settings of the host; worth mending, not harmful tonight"),
