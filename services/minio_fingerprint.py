@@ -8,6 +8,7 @@ called by keyed digests in all that is written down.
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -35,6 +36,7 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     changing = tuple(map(str, at.options.get("changing_objects") or ()))
     buckets = [str(bucket["Name"]) for bucket in client.list_buckets()["Buckets"]]
     parts = {"buckets": named_part({name: short_digest(name) for name in buckets}, before.get("buckets"))}
+    parts |= _encryption_key(at)
     for bucket in buckets:
         found = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
         versions = {at.sealed(name): about for name, about in found.items()}
@@ -44,6 +46,13 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
         parts[listed] = _listed(versions, before.get(listed))
         parts[content] = _content(client, bucket, versions, before.get(content))
     return parts
+
+
+def _encryption_key(at: Target) -> dict[str, Part]:
+    """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs: "Server-Side Encryption", KMS)."""
+    key = at.container.env.get("MINIO_KMS_SECRET_KEY", "")
+    told = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
+    return {"encryption key": Part(1, told)}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
