@@ -146,7 +146,10 @@ class ServiceEntry(Strict):
     )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
-    guards: dict[str, str] = Field(default_factory=dict, description="who else could start it, and how that is held: compose, systemd, …")
+    guards: dict[str, str] = Field(
+        default_factory=dict,
+        description="who else could start it, and how that is held: compose, systemd, …; `writer NAME`: why a container beside it does not write",
+    )
     notes: str = Field("", description="what a person should know")
 
 

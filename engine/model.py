@@ -5,10 +5,13 @@ Protocols and frozen values only; nothing here opens a socket or a process.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from engine.secret import Secret
 from engine.verdict import Effect, Judgement
@@ -130,6 +133,14 @@ class ContainerCommand:
     saves_as: str | None = None
 
 
+DRAWN: Final = secrets.token_bytes(32)
+"""The salt of a process that has no journal: nothing that it seals can be found again by another."""
+
+
+def _sealed(name: str) -> str:
+    return "#" + hmac.new(DRAWN, name.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:16]
+
+
 def _no_other_port(port: int) -> Endpoint:
     raise LookupError(f"no way to port {port}")
 
@@ -146,6 +157,9 @@ class Target:
     `files` returns {path below a container directory: SHA-256} of the files there, read on the host itself.
     `at_port` returns the endpoint of another of its container's ports, for a product that has several.
     `inside` runs a command that only reads inside its container and returns what it answered.
+    `sealed` returns how a name of data (a key, a person, an object) is called in fingerprints and messages: never by itself.
+    `names` is told what such digests stand for, once a reading, for the run's private folder.
+    `recorded` returns what is on record of the service from its last reading, None when there is nothing, or this is its source.
     """
 
     service: str
@@ -156,6 +170,9 @@ class Target:
     files: Callable[[str], Mapping[str, str]] = field(default=lambda _directory: {}, repr=False)
     at_port: Callable[[int], Endpoint] = field(default=_no_other_port, repr=False)
     inside: Callable[[ContainerCommand], CommandResult] = field(default=_nothing_inside, repr=False)
+    sealed: Callable[[str], str] = field(default=_sealed, repr=False)
+    names: Callable[[Mapping[str, str]], None] = field(default=lambda _names: None, repr=False)
+    recorded: Callable[[], Fingerprint | None] = field(default=lambda: None, repr=False)
 
     @property
     def where(self) -> str:
@@ -281,6 +298,32 @@ class NeedsKernel(Protocol):
     """A product that needs the host's kernel set in some way. Optional."""
 
     kernel_needs: tuple[KernelNeed, ...]
+
+
+@runtime_checkable
+class MayForget(Protocol):
+    """A product that can run in a way in which a stop loses what it holds. Optional."""
+
+    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+        """Return what a stop would lose, each with the settings that say so; empty when it keeps all. Raises CouldNotLookError."""
+
+
+@runtime_checkable
+class PlacesItsState(Protocol):
+    """A product whose settings say where its state lies. Optional: without it, it lies at `state_paths`."""
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return the container paths that must lie on a mount."""
+
+
+@runtime_checkable
+class KnowsItsLayer(Protocol):
+    """A product that writes state outside its mounts in some versions or settings. Optional; all are fnmatch patterns of paths."""
+
+    layer_state: tuple[str, ...]  # state for sure: a move refuses, whatever reason is written to ignore it
+
+    def layer_doubts(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return what is not noise although a pattern of `writable_noise` fits: somebody must have looked."""
 
 
 Note = dict[str, Any]

@@ -79,7 +79,8 @@ WRITTEN: Final = Table(
 )
 """One row: how many records were ever written, and the hash of the last."""
 
-OURS: Final = frozenset({"records", "samples", "written", "schema_version", "alembic_version"})
+SALTS: Final = Table("salts", METADATA, Column("name", Text, primary_key=True), Column("salt", Text, nullable=False))
+OURS: Final = frozenset({"records", "samples", "salts", "written", "schema_version", "alembic_version"})
 SQLITE: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
 KEPT_ALIVE: Final = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,

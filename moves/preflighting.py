@@ -16,7 +16,7 @@ from checks.capacity import SpaceNeed, judge_disk_after, judge_space
 from checks.inventory import judge_container_as_declared
 from checks.source import kept_name
 from engine.errors import ActionError, CouldNotLookError
-from engine.model import ContainerFacts
+from engine.model import ContainerFacts, KnowsItsLayer, MayForget, PlacesItsState, Service
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts import HostFacts
 from moves.approving import SEEN, container_digest, toolbox_of, toolboxes_seen
@@ -80,13 +80,48 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     changes = read_changes(world, facts.host, container.name)
     return (
         state.judge_mount_rules(container, rules),
-        state.judge_state_paths(container, product.state_paths),
+        state.judge_state_paths(container, state_paths_of(product, container)),
+        *judge_kept_by_stop(world, service),
         state.judge_anonymous_volumes(container, rules),
         state.judge_volume_drivers(facts, container, rules),
-        state.judge_shared_volumes(facts, container, rules),
+        state.judge_shared_volumes(facts, container, rules, world.entry(service).guards),
         judge_shared_places(world, world.move_of(service)),
-        state.judge_writable_layer(container, changes, product.writable_noise, world.entry(service).writable_layer),
+        state.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).writable_layer),
     )
+
+
+def state_paths_of(product: Service, container: ContainerFacts) -> tuple[str, ...]:
+    """Return the container paths where a product keeps state: those that its settings name, else its usual ones."""
+    return product.state_paths_of(container) if isinstance(product, PlacesItsState) else product.state_paths
+
+
+def outside_of(product: Service, container: ContainerFacts) -> state.Outside:
+    """Return what a product says of paths outside its mounts."""
+    if isinstance(product, KnowsItsLayer):
+        return state.Outside(product.writable_noise, product.layer_doubts(container), product.layer_state)
+    return state.Outside(product.writable_noise)
+
+
+def judge_kept_by_stop(world: World, service: str) -> tuple[Judgement, ...]:
+    """Judge whether a stop loses nothing that the service holds; no answer of products that always keep it."""
+    product = world.product(service)
+    if not isinstance(product, MayForget):
+        return ()
+    facts, container = source_of(world, service)
+    where = f"{facts.host}: {container.name}"
+    if not container.running:
+        return (passed(f"{where}: is {container.state}: what a stop would lose is lost already"),)
+    try:
+        lost = product.lost_by_stop(world.target(service, facts.host))
+    except CouldNotLookError as error:
+        return (unknown(str(error)),)
+    return (state.judge_kept_by_stop(where, lost),)
+
+
+def judge_writers(world: World, service: str) -> Judgement:
+    """Judge whether no other container can write to what will be copied."""
+    facts, container = source_of(world, service)
+    return state.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).guards)
 
 
 def read_changes(world: World, host: str, container: str) -> tuple[state.Change, ...]:

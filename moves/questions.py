@@ -35,6 +35,8 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
             preflighting.judge_image(world, move.service),
             preflighting.judge_ports(world, move.service),
             preflighting.judge_names(world, move.service),
+            preflighting.judge_writers(world, move.service),
+            *preflighting.judge_kept_by_stop(world, move.service),
             *preflighting.judge_disk(world, move.service),
             judge_shared_places(world, move),
         ]

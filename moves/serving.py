@@ -52,12 +52,15 @@ def _seen(world: World, service: str, host: str, answer: Judgement) -> Judgement
 
 def _ready_once(world: World, service: str, host: str) -> Judgement:
     try:
-        return world.product(service).ready(world.target(service, host))
+        answer = world.product(service).ready(world.target(service, host))
     except BuriedError:
         raise
     except CouldNotLookError as error:
         world.fleet.forget_facts(host)
         return unknown(str(error))
+    if not answer.passed:
+        world.fleet.forget_facts(host)  # the next look sees whether it was restarted meanwhile
+    return answer
 
 
 def judge_smoke(world: World, service: str, host: str) -> Judgement:

@@ -13,6 +13,7 @@ from engine.console import console_redactor
 from engine.errors import InputError
 from engine.evidence import folder_name
 from engine.evidence.advice import where_words
+from engine.evidence.sealed import PRIVATE
 from engine.files import load_files
 from engine.journal import Journal, Run
 from engine.language import language_of
@@ -172,7 +173,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         stack.callback(progress.end)
         stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
-        world = World(scope=begun, fleet=fleet, journal=journal, run=writer, redactor=redactor, waits=progress.wait, tells=_tells(progress))
+        world = World(
+            begun, fleet, journal, writer, redactor, waits=progress.wait, tells=_tells(progress), private=_folder(journal, run, options) / PRIVATE
+        )
         share = share_of(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
@@ -202,6 +205,11 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_scope(world)
 
 
+def _folder(journal: Journal, run: Run, options: Options) -> Path:
+    """Return where a run's evidence and its private part lie."""
+    return Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0])
+
+
 def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
     """Return the book of a run; a shard's draws no page of its own."""
     world = moves.world
@@ -213,7 +221,7 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
         "environment": options.environment,
         "subjects": progress.subjects,
         "apply": options.apply,
-        "folder": Path("reports") / options.environment / folder_name(first),
+        "folder": _folder(world.journal, run, options),
         "about": first.body,
         "standing": moves.standing,
         "console": progress.console,
@@ -234,7 +242,7 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     gates, scope = Gates(scope, journal, read_commit()), with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal)
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
         run = KeptRun(run_id, redactor)
-        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor)
+        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
         book = WorkerBook(run, command, tuple(move.service for move in scope.moves), folder)
         share = share_of(scope, command, options.shard, spread=False)
         moves = _moves(world, command, options, frozenset())

@@ -10,14 +10,13 @@ from actions.rewriting import with_variables
 from checks import public_names
 from checks.fidelity import judge_fidelity
 from checks.logs import judge_logs as judge_lines
-from checks.logs import read_log_lines
+from checks.logs import read_since_start
 from checks.source import judge_source_stays_stopped
 from engine.model import Holds
 from engine.saga import NotRun
 from engine.states import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from moves import preflighting, serving
-from moves.past import committed_at
 from moves.repointed import variables_repointed
 from moves.world import World
 from services.comparison import compare_fingerprints
@@ -83,10 +82,10 @@ def judge_fingerprint(world: World, service: str) -> Judgement:
 
 
 def judge_logs(world: World, service: str) -> Judgement:
-    """Judge the log lines that the container wrote since the move."""
-    host, product, name = _target(world, service), world.product(service), world.entry(service).container
-    lines = read_log_lines(world.fleet[host], name, since=committed_at(world.journal, service))
-    return judge_lines(f"{service} on {host}", lines, product.trouble, product.noise)
+    """Judge the log lines that the container wrote since it was started: those of its start tell most, and come before the commit."""
+    host, product = _target(world, service), world.product(service)
+    read = read_since_start(world.fleet[host], world.container(service, host))
+    return judge_lines(f"{service} on {host}", read.lines, product.trouble, product.noise, read.cut)
 
 
 def judge_public_names(world: World, service: str) -> Judgement:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from engine.errors import CouldNotLookError
 from engine.inventory import ServiceEntry
 from engine.journal import Journal, Run
 from engine.model import CommandResult, ContainerCommand, ContainerFacts, Endpoint, Fingerprint, Holds, MountFacts, Part, Service, Target
+from engine.salts import Sealer, keep_names, sealer_of
 from engine.scope import PlannedMove, Scope
 from engine.secret import Redactor
 from engine.spread import KeptRun
@@ -47,6 +49,24 @@ class World:
     """Told what is waited for and for how many seconds at most, so that a person sees it."""
     tells: Callable[[str], Callable[[str], None]] = plain_progress
     """Returns what is told how far a long deed of a service is."""
+    private: Path | None = None
+    """The run's folder of what stays on this machine; without one nothing is written there."""
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Return how names of data are called in this environment's records."""
+        return sealer_of(self.journal)
+
+    def _keep_names(self, title: str, names: Mapping[str, str]) -> None:
+        if self.private is not None and names:
+            keep_names(self.private, title, names)
+
+    def _on_record(self, service: str, host: str) -> Fingerprint | None:
+        """Return the last reading that later ones are held to: that of the cutover, else that of the source; None on the source itself."""
+        move = next((move for move in self.scope.moves if move.service == service), None)
+        if move is None or host == move.source:
+            return None
+        return self.recorded_fingerprint(service, "cutover") or self.recorded_fingerprint(service, "source")
 
     def forget_facts(self) -> None:
         """Gather facts again at the next question: something was changed."""
@@ -111,6 +131,9 @@ class World:
             files=lambda root: self._files(container, root),
             at_port=lambda port: self._endpoint(port, container, published=published),
             inside=lambda command: self._inside(container, command),
+            sealed=self.sealer,
+            names=lambda names: self._keep_names(f"{service}-{host}", names),
+            recorded=lambda: self._on_record(service, host),
         )
 
     def _options(self, entry: ServiceEntry) -> Mapping[str, object]:
@@ -141,8 +164,8 @@ class World:
 
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
-        body = {"moment": moment, "host": host, "parts": {name: part_body(speakable(p, self.redactor)) for name, p in fingerprint.parts.items()}}
-        self.run.record("fingerprint", service=service, body={"service": service, **body})
+        parts = {name: self._body_of(speakable(part, self.redactor)) for name, part in fingerprint.parts.items()}
+        self.run.record("fingerprint", service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
         """Return the newest fingerprint of that moment, None when there is none.
@@ -154,7 +177,7 @@ class World:
             if since is None or record.seq <= since:
                 return None
             if record.body["moment"] == moment:
-                parts = {name: part_of(body) for name, body in record.body["parts"].items()}
+                parts = {name: self._part_of(body) for name, body in record.body["parts"].items()}
                 return Fingerprint(service=service, parts=parts)
         return None
 
@@ -163,6 +186,17 @@ class World:
         if moment in OF_ROLLBACK:
             return return_began(self.journal, service)
         return attempt_began(self.journal, service) if moment in OF_ATTEMPT else 0
+
+    def _body_of(self, part: Part) -> dict[str, object]:
+        """Return a part as the journal keeps it; where names are sealed, with what tells that salt from another."""
+        sealed = bool(part.names) and all(name.startswith("#") for name in part.names)
+        return part_body(part) | ({"salt": self.sealer.id} if sealed else {})
+
+    def _part_of(self, body: Mapping[str, Any]) -> Part:
+        """Return a recorded part; one whose names were sealed with a salt that was lost (an adopted journal) can't be looked up again."""
+        part = part_of(body)
+        readable = body.get("salt") in {None, self.sealer.id}
+        return part if readable else Part(part.count, part.digest, Holds.AT_CUTOVER, part.bound)
 
     def where(self) -> dict[str, str]:
         """Return on which host each service is now: its target once its move is committed, else its inventory host.

@@ -88,6 +88,11 @@ class Product:
             parts[name] = certificate_part(certificate, before.get(name))
         return Fingerprint(at.service, parts)
 
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return where it keeps certificates and its last configuration (docs: "Conventions", File locations; the image sets both)."""
+        names = ("XDG_DATA_HOME", "XDG_CONFIG_HOME")
+        return tuple(container.env.get(name) or usual for name, usual in zip(names, self.state_paths, strict=True))
+
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return the Caddyfile as it is; its storage is archived as files."""
         return (ContainerCommand(("cat", "/etc/caddy/Caddyfile"), timeout_s=60, saves_as="Caddyfile"),)

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from engine.errors import UnreachableError
@@ -36,7 +37,7 @@ def sni_of(host: str) -> str:
 @contextmanager
 def _secured(at: Target, host: str, root_pem: str) -> Iterator[tuple[ssl.SSLSocket, str]]:
     """Yield a TLS connection to a virtual host, and the name that was asked for; raises AssertionError for an untrusted certificate."""
-    name, context = sni_of(host), ssl.create_default_context()
+    name, context = sni_of(host), _context()
     if root_pem:
         context.load_verify_locations(cadata=root_pem)
     try:
@@ -46,6 +47,19 @@ def _secured(at: Target, host: str, root_pem: str) -> Iterator[tuple[ssl.SSLSock
         raise AssertionError(f"{host}: certificate: {error.verify_message}. Expected: a trusted chain for {name}") from None
     except (OSError, http.client.HTTPException) as error:
         raise UnreachableError(f"{at.where}: {host}: no answer through TLS: {type(error).__name__}: {str(error)[:120]}") from None
+
+
+def _context() -> ssl.SSLContext:
+    """Return a client's context that trusts the roots of this system, whatever SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE say.
+
+    `ssl.create_default_context` follows them (Python's documentation, "ssl": get_default_verify_paths, keylog_filename).
+    """
+    context, roots = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.get_default_verify_paths()
+    file = roots.openssl_cafile if Path(roots.openssl_cafile).is_file() else None
+    folder = roots.openssl_capath if Path(roots.openssl_capath).is_dir() else None
+    if file or folder:
+        context.load_verify_locations(file, folder)
+    return context
 
 
 def shake_hands(at: Target, host: str, root_pem: str) -> Certificate:

@@ -8,9 +8,13 @@ paged, as soon as it starts: its start is the commit, and a copy for rehearsal o
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
 from typing import Any, Final
 
 from engine.model import ApiRequest, ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
@@ -21,9 +25,23 @@ from services.things import Thing, part_of, plain_part
 
 PAGE: Final = 1000
 """The search's own default; without asking for the next page, the 1001st dashboard would never be seen."""
-PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "provenance")
+PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "provenance", "meta", "tokens", "avatarUrl", "accessControl")
 NOT_SENT: Final = ("id", "orgId", "typeName", "typeLogoUrl", "secureJsonFields", "readOnly", "accessControl")
 """What a data source tells about itself and does not take."""
+MAIN: Final = 1
+"""The organisation that every installation has (docs: "Organization management")."""
+LISTS: Final = {
+    "data sources": "/api/datasources",
+    "alert rules": "/api/v1/provisioning/alert-rules",
+    "contact points": "/api/v1/provisioning/contact-points",
+    "mute timings": "/api/v1/provisioning/mute-timings",
+}
+OPTIONAL: Final = {
+    "message templates": "/api/v1/provisioning/templates",
+    "library panels": "/api/library-elements?perPage=1000",
+    "service accounts": "/api/serviceaccounts/search?perpage=1000",
+}
+"""What older versions do not have; `updatedAt` and tokens' last use pass."""
 DEFAULT_QUERIES: Final = {"prometheus": "up", "loki": '{job=~".+"}'}
 """What is asked of a data source that no panel uses."""
 SINCE: Final = "now-6h"
@@ -54,11 +72,14 @@ class Product:
     state_paths: tuple[str, ...] = ("/var/lib/grafana",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/var/log/grafana/*")  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"failed to decrypt|data key not found", "its secret key is not the one that its secrets were written with"),
+        LogPattern(
+            r"(?i)failed to decrypt|failed to lookup data key|data key not found|decrypting value failed",
+            "its secret key is not the one that its secrets were written with",
+        ),
         LogPattern(r"attempt to write a readonly database|is not writable", "the owner of its files is wrong: it is 472:0, not 472:472"),
         LogPattern(r"level=error.*database is locked", "two programs use its database file"),
-        LogPattern(r"[Pp]lugin .* not found|Plugin not installed", "a plugin did not travel"),
-        LogPattern(r"Failed to start|migration failed", "it gave up"),
+        LogPattern(r"Could not find plugin definition for data source", "a plugin did not travel"),
+        LogPattern(r"migration failed", "it gave up"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"Database locked, sleeping then retrying", "a few times at a busy start"),
@@ -92,20 +113,23 @@ class Product:
         )
 
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
-        """Read dashboards by content, folders, data sources, alert rules, contact points, policies, users; secrets can't be read."""
+        """Read of every organisation what people made, each by its uid, and whether the key of its secrets is the same.
+
+        Secrets themselves can't be read. Names are in the content only: contact points and rules of one name are several things
+        (grafana, `pkg/services/ngalert/provisioning/contactpoints.go`; rules are unique per folder only).
+        """
         api = _api(at)
-        parts = _named("dashboards", dict(_dashboards(api)), since)
-        for name, path, key in (
-            ("folders", "/api/folders", "title"),
-            ("data sources", "/api/datasources", "name"),
-            ("alert rules", "/api/v1/provisioning/alert-rules", "title"),
-            ("contact points", "/api/v1/provisioning/contact-points", "name"),
-            ("mute timings", "/api/v1/provisioning/mute-timings", "name"),
-        ):
-            parts |= _named(name, {str(item[key]): Thing(_steady(item), str(item.get("updated") or "")) for item in api.get(path)}, since)
-        parts |= plain_part("notification policies", api.get("/api/v1/provisioning/policies"))
-        users = {str(user["login"]): Thing({key: user.get(key) for key in ("userId", "login", "role")}) for user in api.get("/api/org/users")}
-        return Fingerprint(at.service, parts | _named("users", users, since))
+        organisations = _organisations(api)
+        parts = {} if organisations is None else _named("organisations", {str(one["id"]): Thing(one["name"]) for one in organisations}, since)
+        parts |= _secret_key(at)
+        for number in [None] if organisations is None else [int(one["id"]) for one in organisations]:
+            inside = api if number is None else replace(api, headers={**api.headers, "X-Grafana-Org-Id": str(number)})
+            before = "" if number in {None, MAIN} else f"organisation {number}: "
+            if before and not _is_in(inside, number):
+                parts |= plain_part(f"{before}not read: the administrator is no member", "", 0)
+                continue
+            parts |= _organisation_parts(inside, at, before, since)
+        return Fingerprint(at.service, parts)
 
     def read_address(self, at: Target, name: str) -> str:
         """Return the URL of a data source, by its uid or name."""
@@ -120,6 +144,10 @@ class Product:
         source = _data_source(api, name)
         body = {key: item for key, item in source.items() if key not in NOT_SENT} | {"url": value}
         return ApiRequest("PUT", f"/api/datasources/uid/{source['uid']}", body, api.headers)
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data folder (docs: "Configure Grafana", paths: data)."""
+        return (container.env.get("GF_PATHS_DATA") or self.state_paths[0],)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return dashboards, data sources, folders and alerting as JSON lines: a second format beside the volume's archive."""
@@ -150,6 +178,73 @@ def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
     return source
 
 
+def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
+    """Return all organisations; None where the user may see its own only (docs: "Organization API", for server administrators)."""
+    answer = api.send("GET", "/api/orgs")
+    return list(answer.json()) if answer.ok else None
+
+
+def _is_in(api: JsonApi, organisation: int | None) -> bool:
+    answer = api.send("GET", "/api/org")
+    return answer.ok and answer.json().get("id") == organisation
+
+
+def _secret_key(at: Target) -> dict[str, Part]:
+    """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose their passwords."""
+    key = at.secrets["secret_key"].reveal() if "secret_key" in at.secrets else at.container.env.get("GF_SECURITY_SECRET_KEY", "")
+    return plain_part("secret key", hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none")
+
+
+def _organisation_parts(api: JsonApi, at: Target, before: str, since: Fingerprint | None) -> dict[str, Part]:
+    """Return the parts of the organisation that the API asks; `before` begins their names."""
+    parts = _named(f"{before}dashboards", dict(_dashboards(api)), since)
+    parts |= _named(f"{before}folders", {str(one["uid"]): Thing(_steady(one)) for one in _folders(api)}, since)
+    for name, path in LISTS.items():
+        things = {_key_of(item): Thing(_steady(item), str(item.get("updated") or "")) for item in api.get(path)}
+        parts |= _named(f"{before}{name}", things, since)
+    parts |= {f"{before}notification policies": plain_part("", api.get("/api/v1/provisioning/policies"))[""]}
+    for name, path in OPTIONAL.items():
+        if (found := _listed(api, path)) is not None:
+            parts |= _named(f"{before}{name}", {_key_of(item): Thing(_steady(item)) for item in found}, since)
+    users = api.get("/api/org/users")
+    at.names({at.sealed(str(user["login"])): str(user["login"]) for user in users})
+    people = {at.sealed(str(user["login"])): Thing({key: user.get(key) for key in ("userId", "role")}) for user in users}
+    return parts | _named(f"{before}users", people, since)
+
+
+def _key_of(item: Mapping[str, Any]) -> str:
+    """Return what names a thing for good: its uid, where it has one."""
+    return str(item.get("uid") or item.get("name") or item.get("id"))
+
+
+def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
+    """Return a list that not every version or licence has; None where there is none."""
+    answer = api.send("GET", path)
+    if not answer.ok:
+        return None
+    body = answer.json()
+    while isinstance(body, Mapping):  # {"result": {"elements": [...]}}, {"serviceAccounts": [...]}
+        body = next((value for key, value in body.items() if key in {"result", "elements", "serviceAccounts"}), [])
+    return [item for item in body or () if isinstance(item, dict)]
+
+
+def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
+    """Yield every folder: the list tells one level only, the children of each are asked for (grafana, `pkg/api/folder.go`: parentUid)."""
+    above: list[str] = [""]
+    seen: set[str] = set()
+    while above:
+        parent = above.pop()
+        for page in count(1):
+            found = [
+                one for one in api.get("/api/folders", limit=PAGE, page=page, **({"parentUid": parent} if parent else {})) if one["uid"] not in seen
+            ]
+            seen |= {str(one["uid"]) for one in found}
+            above += [str(one["uid"]) for one in found]
+            yield from ({**one, "in": parent} for one in found)
+            if len(found) < PAGE:
+                break
+
+
 def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, Part]:
     return part_of(name, things, since) if things else {}
 
@@ -171,8 +266,9 @@ def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
 def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
     """Yield each dashboard by title and uid; its version counts its edits."""
     for item in _found(api):
-        dashboard = api.get(f"/api/dashboards/uid/{item['uid']}")["dashboard"]
-        yield f"{item['title']} ({item['uid']})", Thing(_steady(dashboard), str(dashboard.get("version") or ""))
+        answer = api.get(f"/api/dashboards/uid/{item['uid']}")
+        dashboard, folder = answer["dashboard"], str((answer.get("meta") or {}).get("folderUid") or "")
+        yield f"{item['title']} ({item['uid']})", Thing({**_steady(dashboard), "in folder": folder}, str(dashboard.get("version") or ""))
 
 
 def _saved(api: JsonApi, nonce: str) -> str:

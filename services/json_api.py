@@ -11,6 +11,7 @@ import requests
 
 from engine.errors import UnreachableError
 from engine.model import Endpoint, Target
+from services import http
 from services.http import DEADLINE_S
 
 REFUSED: Final = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
@@ -52,9 +53,7 @@ class JsonApi:
     def _send(self, method: str, path: str, deadline_s: float, request: dict[str, Any]) -> requests.Response:
         headers = {**self.headers, **request.pop("headers", {})}
         try:
-            return requests.request(
-                method, self.endpoint.url(path), headers=headers, timeout=deadline_s, allow_redirects=False, **request
-            )  # fmt: skip
+            return http.request(method, self.endpoint.url(path), headers=headers, timeout=deadline_s, **request)
         except requests.RequestException as error:
             raise UnreachableError(
                 f"{self.at.where}: {method} {path}: no answer ({type(error).__name__}). "

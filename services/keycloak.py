@@ -19,6 +19,7 @@ from services import keycloak_fingerprint as prints
 from services.http import judge_http
 from services.json_api import JsonApi, is_troubled, shortened
 from services.jwt import TokenError, verified_claims
+from services.settings import value_of, words_of
 
 HTTP: Final = 8080
 CLOCKS_APART_S: Final = 60
@@ -43,14 +44,14 @@ class Product:
     writable_noise: tuple[str, ...] = ("/tmp/*", "/opt/keycloak/lib/quarkus", "/opt/keycloak/lib/quarkus/*", "/opt/keycloak/data/tmp*")  # noqa: S108
     why_not_drilled = "its realms are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Failed to obtain JDBC connection|Failed to initialize.*data ?source", "its database does not answer"),
+        LogPattern(r"Failed to obtain JDBC connection|Acquisition timeout while waiting for new connection", "its database does not answer"),
         LogPattern(r"Waiting for changelog lock", "a killed start left its lock in the database"),
-        LogPattern(r"Hostname is not set|hostname.*(strict|must be)", "it does not know its own public name: issuers of tokens would change"),
+        LogPattern(r"hostname is not configured", "it does not know its own public name: issuers of tokens would change"),
         LogPattern(r"JOIN\(.*timed out", "another node is registered in its database and can't be reached: is the old one alive?"),
-        LogPattern(r"running the server in development mode", "the file database and no checks: never meant for production"),
+        LogPattern(r"Running the server in development mode", "the file database and no checks: never meant for production"),
         LogPattern(r"Invalid token issuer", "tokens of before the move name another public address"),
-        LogPattern(r"Failed to start server|ERROR: Failed to", "it gave up"),
-        LogPattern(r"HHH000342.*h2|jdbc:h2:", "it runs on the file database: KC_DB was lost"),
+        LogPattern(r"Failed to start server", "it gave up"),
+        LogPattern(r"jdbc:h2:", "it runs on the file database: KC_DB was lost"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"ISPN00009[34].*\(1\)", "a cluster of one is what a single node says"),
@@ -91,6 +92,12 @@ class Product:
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
         """Read every realm: settings, clients, users, roles, groups, flows, providers, and the keys that sign its tokens."""
         return Fingerprint(at.service, prints.read_parts(admin_api(at), since))
+
+    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+        """Return its realms, where they are in memory only (docs: "Configuring the database", dev-mem)."""
+        if "dev-mem" in {at.container.env.get("KC_DB"), value_of(words_of(at.container), "--db")}:
+            return ("db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: kc.sh export, then import",)
+        return ()
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return an export of all realms with their users, credentials and keys, one JSON document a realm.

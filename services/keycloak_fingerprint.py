@@ -62,7 +62,8 @@ def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Par
         return {}
     if count > NAMED_USERS:
         return {f"{realm}: users": Part(count, "counted only", Holds.AT_CUTOVER)}
-    users = {str(user["username"]): user for user in api.pages(f"/admin/realms/{realm}/users", briefRepresentation="false")}
+    users = {api.at.sealed(str(user["username"])): user for user in api.pages(f"/admin/realms/{realm}/users", briefRepresentation="false")}
+    api.at.names({name: str(user["username"]) for name, user in users.items()})
     who = {name: Thing({key: user.get(key) for key in IDENTITY}) for name, user in users.items()}
     profiles = {name: Thing(_steady(user)) for name, user in users.items()}
     return part_of(f"{realm}: users", who, since) | part_of(f"{realm}: users' profiles", profiles, since, holds=Holds.AT_CUTOVER)

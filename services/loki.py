@@ -41,16 +41,18 @@ class Product:
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108 paths in the container
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"failed to flush chunks", "chunks can't be written to its store"),
-        LogPattern(r"no such file or directory.*chunks", "a chunk that its index names is not there"),
+        LogPattern(
+            r"failed downloading chunks|error fetching chunks", "a chunk that its index names can't be read: queries answer without its lines"
+        ),
         LogPattern(r"error running loki", "it did not start"),
-        LogPattern(r"should not be working with the same directory", "two of them use one volume"),
         LogPattern(r"too many unhealthy instances in the ring", "its ring still knows the old instance"),
-        LogPattern(r"failed to answer|permission denied", "its files can't be read or written"),
-        LogPattern(r"no space left on device|WAL filesystem .* full", "the disk is full"),
+        LogPattern(r"permission denied", "its files can't be read or written"),
+        LogPattern(r"(?i)no space left on device|Error writing to WAL, disk full|disk usage exceeded threshold", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"recovering from checkpoint|WAL recovery finished", "the normal replay after a start"),
         LogPattern(r"empty ring", "the first minute of its ring"),
+        LogPattern(r"chunks.*context canceled", "a client that did not wait for its answer"),
     )
 
     def ready(self, at: Target) -> Judgement:

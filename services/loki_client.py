@@ -9,6 +9,7 @@ import requests
 
 from engine.errors import UnreachableError
 from engine.model import Target
+from services import http
 
 TIMEOUT_S: Final = 60.0
 NS: Final = 1_000_000_000
@@ -23,7 +24,7 @@ def send(at: Target, method: str, path: str, *, params: dict[str, Any] | None = 
     """Return an answer, whatever its status; raises UnreachableError without one."""
     headers = {"X-Scope-OrgID": str(at.options["tenant"])} if at.options.get("tenant") else {}
     try:
-        return requests.request(method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
+        return http.request(method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S)
     except requests.RequestException as error:
         raise UnreachableError(f"{at.where}: {method} {path}: no answer ({type(error).__name__})") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,10 +21,23 @@ from services.json_api import JsonApi, shortened
 from services.things import Thing, part_of, plain_part
 
 QUESTIONS: Final = 5
+FOLDERS: Final = ("/plugins", "/app/plugins")
+BUNDLED: Final = (
+    "athena", "bigquery-cloud-sdk", "druid", "druid-jdbc", "googleanalytics", "mongo", "oracle", "presto-jdbc", "redshift", "snowflake",
+    "sparksql", "sqlite", "sqlserver", "vertica",
+)  # fmt: skip
+"""Drivers that the program unpacks itself (metabase, `modules/drivers/`); a jar of another name was put there by somebody."""
+BUNDLED_SINCE: Final = {"databricks": 52, "clickhouse": 54}
+"""Drivers that were a community's before that version (metabase's release notes)."""
+VERSION: Final = re.compile(r":v[01]\.(\d+)")
 CARD: Final = ("id", "entity_id", "name", "display", "database_id", "dataset_query", "collection_id", "archived", "visualization_settings")
 DASHBOARD: Final = ("id", "entity_id", "name", "collection_id", "archived", "parameters", "tabs")
 ON_DASHBOARD: Final = ("card_id", "row", "col", "size_x", "size_y", "parameter_mappings", "visualization_settings")
 PASSED_QUERY: Final = "completed"
+
+
+def _jars(driver: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{driver}.metabase-driver.jar" for folder in FOLDERS)
 
 
 class Product:
@@ -35,16 +49,21 @@ class Product:
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ()
-    writable_noise: tuple[str, ...] = ("/tmp/*", "/plugins", "/plugins/*", "/app/plugins", "/app/plugins/*")  # noqa: S108
+    writable_noise: tuple[str, ...] = ("/tmp/*", *FOLDERS, *(jar for name in (*BUNDLED, *BUNDLED_SINCE) for jar in _jars(name)))  # noqa: S108
+    layer_state: tuple[str, ...] = ("*.mv.db", "*.h2.db")
+    """The application database, when it is a file in the container (metabase, `app_db/env.clj`)."""
     why_not_drilled = "its questions are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Metabase Initialization FAILED", "it gave up"),
         LogPattern(r"Cannot decrypt encrypted|encrypted with a different key|environment variable was NOT set", "the encryption key did not travel"),
+        LogPattern(r"Could not decrypt encrypted field", "a setting or a database's details were written with another encryption key"),
         LogPattern(r"Encrypting database", "a key was added: the old container can't read its own database any more"),
         LogPattern(r"Unable to connect to Metabase postgres DB", "its application database does not answer"),
         LogPattern(r"LockException|Could not acquire change log lock", "a killed start left its lock in the database"),
         LogPattern(r"Downgrade detected", "the database is of a newer Metabase"),
-        LogPattern(r"metabase\.db\.mv\.db|Connecting to H2", "it runs on a file in its container: MB_DB_TYPE was lost"),
+        LogPattern(
+            r"(?i)with an H2 application database|Verifying h2 Database Connection", "it runs on a file in its container: MB_DB_TYPE was lost"
+        ),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"sync\.(util|sync-metadata).*(WARN|Error)", "a table that can't be synchronised; the same on the old host"),
@@ -83,9 +102,17 @@ class Product:
         databases = {_title(item): Thing(_kept(item, ("id", "name", "engine", "details"))) for item in _listed(api.get("/api/database"))}
         parts |= _named("databases", databases, since)
         parts |= _named("collections", {_title(item): Thing(str(item["name"])) for item in api.get("/api/collection")}, since)
-        users = {str(item["email"]): Thing(item.get("is_superuser")) for item in _listed(api.get("/api/user"))}
+        people = _listed(api.get("/api/user"))
+        users = {at.sealed(str(item["email"])): Thing(item.get("is_superuser")) for item in people}
+        at.names({at.sealed(str(item["email"])): str(item["email"]) for item in people})
         parts |= part_of("users", users, since, holds=Holds.AT_CUTOVER)
         return Fingerprint(at.service, parts | _key_part(at))
+
+    def layer_doubts(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return the drivers that this version does not bundle yet: a jar of that name was put there by somebody, and does not travel."""
+        found = VERSION.search(container.image_ref)
+        release = int(found[1]) if found else 0
+        return tuple(jar for name, since in BUNDLED_SINCE.items() if release < since for jar in _jars(name))
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export of its own: its application database is in postgres' dump."""
@@ -146,8 +173,12 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
 
 
 def _question_problem(api: JsonApi, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
-    """Run a question; return what is wrong. A failed query is answered with 202 and says so in its status."""
-    answer = api.send("POST", f"/api/card/{card['id']}/query", json={}, deadline_s=LONG_DEADLINE_S)
+    """Run a question, past the cache, so that its database is asked; return what is wrong.
+
+    A failed query is answered with 202 and says so in its status; answers of the cache travel with the application database
+    (metabase, `queries/api/card.clj`: `ignore_cache`).
+    """
+    answer = api.send("POST", f"/api/card/{card['id']}/query", json={"ignore_cache": True}, deadline_s=LONG_DEADLINE_S)
     name = f"question {card['name']} of database {databases.get(int(card['database_id']), card['database_id'])}"
     if not answer.ok:
         return f"{name}: {answer.status_code} {shortened(answer)}"

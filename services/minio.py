@@ -17,6 +17,7 @@ from engine.verdict import Judgement, failed, passed
 from services import minio_fingerprint as prints
 from services.http import judge_http
 from services.minio_client import code_of, connect
+from services.settings import spread, words_of
 
 LIVE: Final = "/minio/health/live"
 PART_BYTES: Final = 5 * 1024 * 1024
@@ -37,9 +38,10 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Unable to (initialize|write to the) backend|drive not found|file access denied", "it can't use its data: owner, mode or mount"),
         LogPattern(r"Detected default credentials", "its root user and password did not travel"),
-        LogPattern(r"[Ff]ile (is )?corrupted|bitrot|checksum mismatch|CRC error", "an object's bytes are not those that were written"),
-        LogPattern(r"[Nn]o space left on device|[Dd]rive (is )?full", "the disk is full"),
-        LogPattern(r"Expected backend type|Unsupported backend", "its files are of a version that this one does not read"),
+        LogPattern(r"file is corrupted", "an object's bytes are not those that were written (cmd/storage-errors.go)"),
+        LogPattern(r"(?i)no space left on device|drive path full|minimum free drive threshold", "the disk is full"),
+        LogPattern(r"Insufficient number of drives online", "an object can't be read, or its drive is gone (cmd/object-api-errors.go)"),
+        LogPattern(r"Unsupported backend format", "its files are of a version that this one does not read"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"(month|week|day)s? (out of date|before the latest release)", "it is old; an upgrade is another night"),
@@ -76,6 +78,14 @@ class Product:
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
         """Read buckets with their settings, every version of every object with its etag, and the bytes of a sample."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its drives: those of its command, else of MINIO_VOLUMES (docs: "minio server")."""
+        words = words_of(container)
+        given = words[words.index("server") + 1 :] if "server" in words else ()
+        drives = [word for before, word in zip(("", *given), given, strict=False) if word.startswith("/") and not before.startswith("-")]
+        drives = drives or [word for word in (container.env.get("MINIO_VOLUMES") or "").split() if word.startswith("/")]
+        return tuple(spread(drives)) or self.state_paths
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: a mirror keeps current versions only; its files, archived, keep all."""

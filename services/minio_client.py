@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
-import boto3
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as SESSION_VARIABLES
+from botocore.configprovider import ConstantProvider
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
+from botocore.plugin import PluginContext, reset_plugin_context, set_plugin_context
+from botocore.session import Session
 
 from engine.errors import UnreachableError
 from engine.model import Target
@@ -14,6 +19,9 @@ from engine.secret import Secret
 
 TIMEOUT_S: Final = 20
 ONCE: Final = {"total_max_attempts": 1}
+FILES: Final = frozenset({"config_file", "credentials_file"})
+UNSET: Final = {name: (None, None, os.devnull if name in FILES else default, convert) for name, (_, _, default, convert) in SESSION_VARIABLES.items()}
+"""Each setting of botocore at its default, named by no environment variable and no file."""
 
 
 class _Calls:
@@ -44,11 +52,23 @@ def connect(at: Target, key: Secret | None = None, secret: Secret | None = None)
         signature_version="s3v4", connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=ONCE, s3={"addressing_style": "path"},
         proxies={}, request_checksum_calculation="when_required", response_checksum_validation="when_required",
     )  # fmt: skip
-    client = boto3.session.Session().client(
-        "s3", endpoint_url=at.endpoint.url(""), region_name=str(at.options.get("region", "us-east-1")), config=config,
-        aws_access_key_id=(key or at.secrets["access_key"]).reveal(), aws_secret_access_key=(secret or at.secrets["secret_key"]).reveal(),
-    )  # fmt: skip
+    undo = set_plugin_context(PluginContext(plugins="DISABLED"))
+    try:
+        client = _session().create_client(
+            "s3", endpoint_url=at.endpoint.url(""), region_name=str(at.options.get("region", "us-east-1")), config=config, verify=True,
+            aws_access_key_id=(key or at.secrets["access_key"]).reveal(), aws_secret_access_key=(secret or at.secrets["secret_key"]).reveal(),
+        )  # fmt: skip
+    finally:
+        reset_plugin_context(undo)
     return _Calls(client, at.where)
+
+
+def _session() -> Session:
+    """Return a session that knows nothing of AWS_* variables, ~/.aws, its models and plugins (botocore: `configprovider.py`, `loaders.py`)."""
+    session = Session(session_vars=UNSET)
+    session.get_component("config_store").set_config_provider("s3", ConstantProvider(None))
+    session.register_component("data_loader", Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False))
+    return session
 
 
 def code_of(error: ClientError) -> str:

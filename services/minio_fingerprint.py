@@ -1,12 +1,14 @@
 """What an S3 store holds, in parts: buckets with their settings, versions of objects with their etags, bytes of a sample.
 
 An etag tells what was put, not what the disk gives back: so a sample is read whole. The sample is chosen by the digest of
-the name, so that it is the same on both sides, and its size is told.
+the name, so that it is the same on both sides, and its size is told. Names of objects may say whose they are: they are
+called by keyed digests in all that is written down.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -34,13 +36,23 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     changing = tuple(map(str, at.options.get("changing_objects") or ()))
     buckets = [str(bucket["Name"]) for bucket in client.list_buckets()["Buckets"]]
     parts = {"buckets": named_part({name: short_digest(name) for name in buckets}, before.get("buckets"))}
+    parts |= _encryption_key(at)
     for bucket in buckets:
-        versions = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
+        found = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
+        versions = {at.sealed(name): about for name, about in found.items()}
+        at.names({at.sealed(name): f"{bucket}/{name}" for name in list(found)[:NAMED_VERSIONS]})
         listed, settings, content = (f"bucket {bucket}: {what}" for what in ("objects and versions", "settings", "bytes of a sample"))
         parts[settings] = named_part(_settings(client, bucket), before.get(settings))
         parts[listed] = _listed(versions, before.get(listed))
         parts[content] = _content(client, bucket, versions, before.get(content))
     return parts
+
+
+def _encryption_key(at: Target) -> dict[str, Part]:
+    """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs: "Server-Side Encryption", KMS)."""
+    key = at.container.env.get("MINIO_KMS_SECRET_KEY", "")
+    told = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
+    return {"encryption key": Part(1, told)}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
@@ -94,7 +106,7 @@ def _content(client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]]
     if before is None and unreadable:
         raise AssertionError(
             f"bucket {bucket}: {len(unreadable)} of {len(chosen)} sampled objects can't be read: {', '.join(unreadable[:5])}. "
-            "Expected: all can. Mend or remove them first: a move would carry the damage along"
+            "Expected: all can. Their names are in the run's folder, private/. Mend or remove them first: a move would carry the damage along"
         )
     return part
 

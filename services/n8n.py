@@ -53,7 +53,7 @@ class Product:
         LogPattern(r"Mismatching encryption keys", "the key of its environment is not the one of its config file: one of them did not travel"),
         LogPattern(r"No encryption key found", "it made a new key: no credential can be read any more"),
         LogPattern(r"could not be decrypted|bad decrypt", "credentials were written with another key"),
-        LogPattern(r"Database is not ready|Database connection timed out", "postgres does not answer"),
+        LogPattern(r"Database connection timed out", "postgres does not answer"),
         LogPattern(r"ECONNREFUSED", "something that it uses is not where it looks"),
         LogPattern(r"There was an error initializing DB|password authentication failed", "postgres does not let it in"),
         LogPattern(r"could not be activated|Activation of workflow .* did fail", "a published workflow does not run"),
@@ -95,6 +95,11 @@ class Product:
         parts |= part_of("credentials, decrypted", credentials, since) if credentials else {}
         parts |= plain_part("encryption key", hmac.new(key, b"longshore", hashlib.sha256).hexdigest())
         return Fingerprint(at.service, parts)
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its folder (docs: "Deployment environment variables", N8N_USER_FOLDER)."""
+        folder = container.env.get("N8N_USER_FOLDER")
+        return (f"{folder.rstrip('/')}/.n8n",) if folder else self.state_paths
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return workflows and credentials (these stay encrypted). A second format only: importing it unpublishes every workflow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,14 @@ SETTINGS: Final = (
     "-c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off"
 )
 """One set of output settings: another TimeZone alone changes the text, and so the digest, of a timestamptz."""
+OUTPUT: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'"
+"""Once more after the login: libpq sends PGTZ and PGDATESTYLE with it, and they win over `options` (fe-protocol3.c, build_startup_packet)."""
+FILES: Final = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir"})
+NO_FILE: Final = "/nonexistent/longshore"
+NEVER_EMPTY: Final = {"sslcertmode": "allow", "require_auth": "!sspi", "min_protocol_version": "3.0", "max_protocol_version": "3.0"}
+"""Parameters that libpq takes no empty value for, at its own defaults (docs: "Parameter Key Words").
+
+An empty `require_auth` allows nothing; SSPI is of Windows."""
 PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
@@ -94,6 +103,10 @@ class Product:
                 parts |= prints.database_parts(connection, database, bounds, changing)
         return Fingerprint(at.service, parts)
 
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data directory; the image of 18 sets another one than those before (docker-library/postgres, Dockerfile)."""
+        return (container.env.get("PGDATA") or self.state_paths[0],)
+
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
         """Return a dump of the whole cluster, roles and passwords included, over the local socket."""
         user = container.env.get("POSTGRES_USER", "postgres")
@@ -130,12 +143,14 @@ def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connect
     """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
     where = f"{at.service} on {at.container.host}"
     user = str(at.options.get("user", "postgres"))
+    ours: dict[str, Any] = {
+        "host": at.endpoint.host, "port": at.endpoint.port, "user": user, "dbname": database, "connect_timeout": CONNECT_S,
+        "password": at.secrets["password"].reveal() if "password" in at.secrets else "", "options": SETTINGS, "application_name": "longshore",
+    }  # fmt: skip
+    os.environ.pop("PGSERVICE", None)  # the one variable that no parameter can replace
     try:
-        connection = psycopg.connect(
-            host=at.endpoint.host, port=at.endpoint.port, user=user, dbname=database, connect_timeout=CONNECT_S,
-            password=at.secrets["password"].reveal() if "password" in at.secrets else None, options=SETTINGS, autocommit=True,
-            application_name="longshore",
-        )  # fmt: skip
+        connection = psycopg.connect(autocommit=True, **{**unset_parameters(), **ours})
+        connection.execute(OUTPUT)
     except psycopg.OperationalError as error:
         raise _refused(where, user, str(error)) from None  # its text may hold the connection's parameters
     try:
@@ -144,6 +159,17 @@ def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connect
     except psycopg.OperationalError as error:
         lines = str(error).splitlines()
         raise UnreachableError(f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}") from None
+
+
+def unset_parameters() -> dict[str, str]:
+    """Return every parameter of libpq that an environment variable or a file could set, at the default that libpq was built with.
+
+    https://www.postgresql.org/docs/17/libpq-envars.html: a variable counts only for a parameter that is not given; so does
+    ~/.pgpass for a password that is not given, and ~/.postgresql for certificates.
+    """
+    known = {option.keyword.decode(): (option.compiled or b"").decode() for option in psycopg.pq.Conninfo.get_defaults() if option.envvar}
+    given = {**dict.fromkeys(sorted(FILES), NO_FILE), **NEVER_EMPTY}
+    return {name: given.get(name, value) for name, value in known.items() if name != "service"}
 
 
 def _refused(where: str, user: str, said: str) -> Exception:

@@ -63,7 +63,18 @@ UNION ALL SELECT 'constraint', conrelid::regclass::text || '.' || conname, pg_ge
   JOIN pg_namespace n ON n.oid = c.connamespace WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 UNION ALL SELECT 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND p.prokind IN ('f','p')
-UNION ALL SELECT 'trigger', tgrelid::regclass::text || '.' || tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'trigger', tgrelid::regclass::text || '.' || tgname, tgenabled::text || pg_get_triggerdef(oid) FROM pg_trigger
+  WHERE NOT tgisinternal
+UNION ALL SELECT 'event trigger', evtname, concat_ws(' ', evtevent, evtenabled, evtfoid::regproc, evttags) FROM pg_event_trigger
+UNION ALL SELECT 'row security', c.oid::regclass::text, concat_ws(' ', relrowsecurity, relforcerowsecurity) FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+UNION ALL SELECT 'policy', schemaname || '.' || tablename || '.' || policyname, concat_ws(' ', permissive, roles, cmd, qual, with_check)
+  FROM pg_policies
+UNION ALL SELECT 'labels of a type', format_type(enumtypid, NULL), string_agg(quote_literal(enumlabel), ',' ORDER BY enumsortorder) FROM pg_enum
+  GROUP BY enumtypid
+UNION ALL SELECT 'domain', t.oid::regtype::text, concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault) FROM pg_type t
+  JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+UNION ALL SELECT 'publication', pubname, concat_ws(' ', puballtables, pubinsert, pubupdate, pubdelete) FROM pg_publication
 UNION ALL SELECT 'extension', extname, extversion FROM pg_extension ORDER BY 1, 2
 """
 TABLES: Final = """
@@ -76,8 +87,10 @@ WHERE c.relkind IN ('r','m') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'i
 SUM_OF_ROWS: Final = """
 SELECT count(*), coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text,
   coalesce(sum(('x' || substr(h, 16, 15))::bit(60)::bigint::numeric), 0)::text, {highest}
-FROM (SELECT encode(sha256(convert_to(t::text, 'UTF8')), 'hex') AS h, {key} AS k FROM ONLY {table} t {where}) rows
+FROM (SELECT encode(sha256(convert_to({row}::text, 'UTF8')), 'hex') AS h, {key} AS k FROM ONLY {table} AS {row} {where}) AS counted
 """
+ROW: Final = "longshore: the whole row"
+"""What a row is called in the question: a column of that name would be taken instead of the row (docs: "SELECT", name resolution)."""
 SEQUENCES: Final = "SELECT schemaname, sequencename, coalesce(last_value, start_value - increment_by), increment_by FROM pg_sequences ORDER BY 1, 2"
 LARGE_OBJECTS: Final = """
 SELECT count(*), coalesce(max(oid), 0)::bigint, coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text
@@ -154,6 +167,7 @@ def _table(connection: Connection, table: tuple[str, str], key: str | None, befo
     column = sql.Identifier(key) if key else sql.SQL("NULL::bigint")
     query = sql.SQL(SUM_OF_ROWS).format(
         table=sql.Identifier(*table),
+        row=sql.Identifier(ROW),
         key=column,
         highest=sql.SQL("max(k)"),
         where=sql.SQL("WHERE {} <= {}").format(column, sql.Literal(bound["key_max"])) if key and bound else sql.SQL(""),

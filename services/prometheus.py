@@ -15,6 +15,7 @@ from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, L
 from engine.verdict import Judgement, Verdict, failed, passed
 from services.comparison import compare_fingerprints
 from services.http import LONG_DEADLINE_S, ask, judge_http
+from services.settings import below_work, value_of, words_of
 
 DATA: Final = "/prometheus"
 HEAD_S: Final = 3 * 3600
@@ -39,10 +40,9 @@ class Product:
     state_paths: tuple[str, ...] = (DATA,)
     writable_noise: tuple[str, ...] = ("/tmp/*",)  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"opening storage failed|corrupted block|Opening block failed", "its files are damaged"),
-        LogPattern(r"Encountered WAL read error|WAL segment loading failed", "its write-ahead log is damaged"),
-        LogPattern(r"[Ll]ockfile from a previous execution", "the files were copied while it ran, or it was killed"),
-        LogPattern(r"No time or size retention was set", "it runs with 15 days of retention: older blocks are deleted"),
+        LogPattern(r"opening storage failed|corrupted block", "its files are damaged"),
+        LogPattern(r"Encountered WAL read error", "its write-ahead log is damaged"),
+        LogPattern(r"A lockfile from a previous execution already existed", "the files were copied while it ran, or it was killed"),
         LogPattern(r"Error loading config|Error on ingesting out-of-order", "configuration or samples are wrong"),
         LogPattern(r"permission denied|Unable to create mmap-ed active query log", "the owner of its files is wrong"),
         LogPattern(r"no space left on device", "the disk is full"),
@@ -90,6 +90,11 @@ class Product:
             _refuse_damaged(at, blocks, since, error)
             raise
         return Fingerprint(at.service, blocks | answered)
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return where its blocks lie: without the flag below its working directory (`prometheus --help`: storage.tsdb.path, default data/)."""
+        words = words_of(container)
+        return (below_work(container, value_of(words, "--storage.tsdb.path") or "data/"),) if words else self.state_paths
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: its blocks are archived as files."""

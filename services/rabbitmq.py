@@ -43,9 +43,9 @@ class Product:
         LogPattern(r"Failed to start Ranch|eaddrinuse", "a port could not be opened"),
         LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", "the owner or mode of its files is wrong"),
         LogPattern(r"resource limit alarm set", "memory or disk is short: publishers are blocked"),
-        LogPattern(r"incompatible_feature_flags|failed_to_enable_feature", "its files are of another version"),
+        LogPattern(r"incompatible_feature_flags", "its files are of another version"),
         LogPattern(r"PLAIN login refused", "a client's user or password does not fit"),
-        LogPattern(r"Discarding message .* in an old incarnation|[Cc]orrupted|failed to recover", "messages could not be recovered"),
+        LogPattern(r"Unable to recover vhost", "messages could not be recovered"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"[Dd]eprecated features?", "a client uses what a later version will not have; nothing of tonight"),
@@ -86,6 +86,11 @@ class Product:
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
         """Read the node's name and cookie, every kind of definition, and how many messages wait in each queue."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data folder, and the one with its cookie (docs: "File and Directory Locations")."""
+        own = container.env.get("RABBITMQ_MNESIA_DIR") or container.env.get("RABBITMQ_MNESIA_BASE")
+        return (*self.state_paths, own) if own else self.state_paths
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return the definitions, with hashes of passwords; messages can't be exported from a node that runs."""

@@ -14,6 +14,7 @@ import requests
 
 from engine.errors import UnreachableError
 from engine.model import Target
+from services import http
 
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells every refused connection in six lines; we tell it in one
 
@@ -71,7 +72,7 @@ def ask_management(at: Target, method: str, path: str, content: dict[str, Any] |
     """Return an answer of the management API; refused credentials are an AssertionError, no answer is UnreachableError."""
     url = at.at_port(MANAGEMENT_PORT).url(path)
     try:
-        answer = requests.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
+        answer = http.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
     except requests.RequestException as error:
         raise UnreachableError(f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})") from None
     if answer.status_code == requests.codes.unauthorized:

@@ -1,18 +1,26 @@
-"""Redis: ready when loaded, works for a client, and holds the same keys, types, values and expiry times."""
+"""Redis: ready when loaded, works for a client, and holds the same keys, types, values and expiry times.
+
+Options: `changing_keys` (patterns of keys that change all the time), `only_a_cache` (why its keys may be lost by the move).
+Secrets: `password`.
+Its keys may be sessions or say whose data they hold: they are called by keyed digests in all that is written down.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from engine.errors import UnreachableError
+from engine.errors import CouldNotLookError, UnreachableError
 from engine.model import ContainerCommand, ContainerFacts, Fingerprint, Holds, KernelNeed, LogPattern, Part, RestoreCommand, Target
+from engine.mounts import is_kept
 from engine.verdict import Judgement, failed, passed
 
 TIMEOUT_S: Final = 10.0
@@ -69,12 +77,12 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature", "its files can't be read"),
         LogPattern(r"Can't handle RDB format version", "the files are of a newer Redis"),
-        LogPattern(r"MISCONF", "it refuses writes because it can't persist"),
-        LogPattern(r"OOM command not allowed", "it is out of memory"),
-        LogPattern(r"READONLY You can't write", "it is a replica"),
+        LogPattern(r"Background saving error|Can't save in background", "it can't persist, and refuses writes for that"),
+        LogPattern(r"Out Of Memory allocating", "it is out of memory"),
+        LogPattern(r"Connecting to MASTER", "it is a replica"),
         LogPattern(r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"),
         LogPattern(r"short read while loading the AOF|truncating the AOF", "the append-only file was cut off"),
-        LogPattern(r"No space left on device|Write error writing append only file|Error writing to the AOF", "the disk is full"),
+        LogPattern(r"No space left on device|Error writing to the AOF file", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"overcommit_memory|Transparent Huge Pages", "kernel settings of the host; worth mending, not harmful tonight"),
@@ -102,6 +110,7 @@ class Product:
             client.delete(nonce)
             persistence, role = client.info("persistence"), client.info("replication")["role"]
             aof_wanted = client.config_get("appendonly").get("appendonly") == "yes"
+            saves = bool(str(client.config_get("save").get("save", "")).strip())
         wrong = [
             text
             for text, bad in (
@@ -115,19 +124,39 @@ class Product:
         ]
         if wrong:
             return failed(f"{where}: {'; '.join(wrong)}. Expected: a primary that keeps what is written")
-        mode = "append-only file" if persistence["aof_enabled"] else "snapshots"
-        return passed(f"{where}: a key was set, read and removed; primary; persists by {mode}")
+        mode = "persists by append-only file" if persistence["aof_enabled"] else "persists by snapshots" if saves else "keeps nothing on disk"
+        return passed(f"{where}: a key was set, read and removed; primary; {mode}")
 
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
         """Read every key of every database; keys that expire soon and those that change all the time are left out."""
         changing = tuple(map(str, at.options.get("changing_keys") or ()))
         parts: dict[str, Part] = {}
+        names: dict[str, str] = {}
         with _connect(at) as client:
-            for database in sorted(int(name.removeprefix("db")) for name in client.info("keyspace")):
-                before = since.parts.get(f"db {database}: keys") if since else None
-                parts[f"db {database}: keys"] = _keys(client, database, changing, before)
+            databases = [] if at.options.get("only_a_cache") else sorted(int(name.removeprefix("db")) for name in client.info("keyspace"))
             parts["settings: persistence, memory, authentication"] = _settings(client)
+            parts |= _server_parts(client)
+        for database in databases:
+            before = since.parts.get(f"db {database}: keys") if since else None
+            with _connect(at, database) as client:
+                parts[f"db {database}: keys"] = _keys(client, changing, before, at.sealed, names)
+        at.names(names)
         return Fingerprint(at.service, parts)
+
+    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+        """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf: shutdown-on-sigterm, save)."""
+        if at.options.get("only_a_cache"):
+            return ()
+        try:
+            with _connect(at) as client:
+                keys = sum(int(about["keys"]) for about in client.info("keyspace").values())
+                persistence = client.info("persistence")
+                settings = {name: str(client.config_get(name).get(name, "")) for name in ("save", "appendonly", "shutdown-on-sigterm", "dir")}
+        except redis.ResponseError as error:
+            raise CouldNotLookError(
+                f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, to know what a stop would lose"
+            ) from None
+        return tuple(lost_with(settings, persistence, keys, at.container))
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return a snapshot as a replica would get it; the container's own REDISCLI_AUTH lets it in."""
@@ -140,21 +169,41 @@ class Product:
         return (RestoreCommand("dump.rdb", data, argv, timeout_s=3600, before_start=True),)
 
 
+def lost_with(settings: Mapping[str, str], persistence: Mapping[str, Any], keys: int, container: ContainerFacts) -> Iterator[str]:
+    """Yield what a stop of a server with these settings would lose, and how it can keep it."""
+    keep = f"Try: docker exec {container.name} redis-cli CONFIG SET save '3600 1 300 100 60 10000'"
+    cache = "or write in inventory.yaml why they may be lost: options: {only_a_cache: ...}"
+    if str(persistence.get("aof_enabled")) != "1":
+        if not settings["save"].strip():
+            yield f'save "", appendonly {settings["appendonly"] or "no"}: it keeps nothing on disk, a stop loses its {keys:,} keys. {keep}, {cache}'
+        elif "nosave" in settings["shutdown-on-sigterm"]:
+            yield f"shutdown-on-sigterm {settings['shutdown-on-sigterm']}: a stop loses what was written since its last snapshot. Set it to default"
+    if persistence.get("rdb_last_bgsave_status", "ok") != "ok" or persistence.get("aof_last_write_status", "ok") != "ok":
+        yield "its last write to disk failed (INFO persistence): a stop may lose what is in its memory. Read its log"
+    if settings["dir"] and not is_kept(container, settings["dir"]):
+        yield f"dir {settings['dir']}: its files lie on no mount that outlives it, so they stay behind. Put {settings['dir']} on a volume"
+
+
 @contextmanager
-def _connect(at: Target) -> Iterator[Any]:
-    """Yield a client; a refused password is an AssertionError, no answer is UnreachableError."""
+def _connect(at: Target, database: int = 0) -> Iterator[Any]:
+    """Yield a client of one database; a refused password is an AssertionError, no answer is UnreachableError.
+
+    It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent before
+    (redis-py, `Connection.on_connect`), so what was read half would go on elsewhere.
+    """
     where = f"{at.service} on {at.container.host}"
     password = at.secrets["password"].reveal() if "password" in at.secrets else None
-    client = redis.Redis(host=at.endpoint.host, port=at.endpoint.port, password=password, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
     try:
-        yield client
+        with redis.Redis(
+            host=at.endpoint.host, port=at.endpoint.port, db=database, password=password, socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0), single_connection_client=True,
+        ) as client:  # fmt: skip
+            yield client
     except redis.AuthenticationError as error:
         reason = str(error)[:120]
         raise AssertionError(f"{where}: is not let in: {reason}. Expected: the password of the inventory's reference works") from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
-    finally:
-        client.close()
 
 
 def _settings(client: Any) -> Part:
@@ -164,18 +213,34 @@ def _settings(client: Any) -> Part:
     return Part(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
 
 
-def _keys(client: Any, database: int, changing: Collection[str], before: Part | None) -> Part:
-    """Return the keys of one database; with `before`, only those that it knew.
+def _server_parts(client: Any) -> dict[str, Part]:
+    """Return users and functions, which lie beside the keys; a server or a user without them (before 6.0 and 7.0, ACL rules) has no such part."""
+    parts: dict[str, Part] = {}
+    for name, command in (("users and their rights", ("ACL", "LIST")), ("functions", ("FUNCTION", "LIST", "WITHCODE"))):
+        try:
+            found = client.execute_command(*command)
+        except redis.ResponseError:
+            continue
+        if found:
+            texts = sorted(repr(one) for one in found)
+            parts[name] = Part(len(texts), hashlib.sha256("\n".join(texts).encode()).hexdigest())
+    return parts
+
+
+def _keys(client: Any, changing: Collection[str], before: Part | None, sealed: Callable[[str], str], said: dict[str, str]) -> Part:
+    """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their digests stand for.
 
     A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
     """
-    client.execute_command("SELECT", database)
     now_ms = int(time.time() * 1000)
-    names = {
-        shown(key): _name_digest(key, kind, expires_ms, value)
-        for key, kind, expires_ms, value in _entries(client, changing)
-        if expires_ms <= 0 or expires_ms > now_ms + SOON_MS
-    }
+    names = {}
+    for key, kind, expires_ms, value in _entries(client, changing):
+        if 0 < expires_ms <= now_ms + SOON_MS:
+            continue
+        name = sealed(shown(key))
+        names[name] = _sealed_digest(sealed, _name_digest(key, kind, expires_ms, value))
+        if len(said) < NAMED_KEYS:
+            said[name] = shown(key)
     if before is not None and before.names:
         expired = {name: digest for name, digest in before.names.items() if name not in names and _was_to_expire(digest, now_ms)}
         names = {name: digest for name, digest in {**names, **expired}.items() if name in before.names}
@@ -183,6 +248,12 @@ def _keys(client: Any, database: int, changing: Collection[str], before: Part | 
     if len(names) > NAMED_KEYS:
         return Part(len(names), digest, Holds.AT_CUTOVER)
     return Part(len(names), digest, Holds.SINCE_CUTOVER, {}, names)
+
+
+def _sealed_digest(sealed: Callable[[str], str], digest: str) -> str:
+    """Return a key's digest as it may be written down, its expiry beside it: of a short key and value the plain digest could be guessed."""
+    content, at, expires = digest.partition("@")
+    return sealed(content)[1:] + at + expires
 
 
 def shown(key: bytes) -> str:

@@ -16,7 +16,9 @@ from temporalio.client import Client, WorkflowFailureError
 
 from engine.errors import UnreachableError
 from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Target
+from engine.mounts import is_kept
 from engine.verdict import Judgement, failed, passed
+from services.settings import below_work, value_of, words_of
 from services.temporal_client import ask, list_namespaces
 from services.temporal_fingerprint import read_parts
 from services.temporal_probe import run_probe
@@ -42,7 +44,7 @@ class Product:
     why_not_drilled = "its workflows are in the database that it uses, or in one file that it writes all the time"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"no usable database connection found|unable to open database file", "its store can't be reached"),
-        LogPattern(r"version mismatch for (keyspace|database)|schema version compatibility check failed", "its store has another schema"),
+        LogPattern(r"version mismatch for keyspace/database|schema version compatibility check failed", "its store has another schema"),
         LogPattern(r"mismatches persisted cluster metadata", "its number of history shards is another one than its store was made with"),
         LogPattern(r"Persistent store operation [Ff]ailure", "its store refuses"),
         LogPattern(r"unable to bootstrap ringpop", "an old server of its ring is still known; start it again after 20 s"),
@@ -80,6 +82,17 @@ class Product:
     def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
         """Read namespaces, schedules, open and closed workflows and a sample of histories."""
         return Fingerprint(at.service, ask(at, lambda client: read_parts(client, since.parts if since else {})))
+
+    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+        """Return its workflows, where its development server keeps them in memory (`temporal server start-dev --help`: db-filename)."""
+        words = words_of(at.container)
+        file = value_of(words, "--db-filename", "-f")
+        if "start-dev" not in words:
+            return ()
+        if not file:
+            return ("start-dev without --db-filename: its workflows are in memory, a stop loses them. Start it with a file on a volume first",)
+        path = below_work(at.container, file)
+        return () if is_kept(at.container, path) else (f"--db-filename {path}: lies on no mount that outlives it. Put it on a volume first",)
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: it keeps all in its store, whose own backup has it."""

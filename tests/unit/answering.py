@@ -29,8 +29,7 @@ class Answers:
         self.table = dict(table)
         self.asked: list[str] = []
         self.requests: list[dict[str, Any]] = []
-        monkeypatch.setattr(requests, "request", self._request)
-        monkeypatch.setattr(requests, "get", lambda url, **more: self._request("GET", url, **more))
+        monkeypatch.setattr(requests.Session, "request", lambda _session, method, url, **more: self._request(method, url, **more))
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:
         path = "/" + url.split("/", 3)[3]

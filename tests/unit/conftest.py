@@ -26,10 +26,23 @@ def alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         really_sleep(seconds)
 
     for name in ("connect", "connect_ex", "bind"):
-        monkeypatch.setattr(socket.socket, name, refuse)
+        really = getattr(socket.socket, name)
+        monkeypatch.setattr(socket.socket, name, _on_loopback(really, refuse) if "loopback" in request.fixturenames else refuse)
     monkeypatch.setattr(time, "sleep", sleep)
     if "local_program" not in request.fixturenames:
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+
+def _on_loopback(really: Any, refuse: Any) -> Any:
+    def reach(its: socket.socket, address: Any) -> Any:
+        return really(its, address) if address[0] in {"127.0.0.1", "localhost"} else refuse(its, address)
+
+    return reach
+
+
+@pytest.fixture
+def loopback() -> None:
+    """Let a test serve and ask on this machine's loopback: what a client really sends is its subject."""
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import pytest
 from checks.backups import BackupObject, check_backup
 from checks.drills import Drill
 from checks.guards import judge_guards, judge_movable
-from checks.logs import judge_logs, read_log_lines
+from checks.logs import LINES_AT_MOST, LogLines, judge_logs, read_since_start
 from checks.source import judge_source_stays_stopped
-from engine.model import LogPattern
+from engine.errors import CouldNotLookError
+from engine.model import ContainerFacts, LogPattern
 from engine.verdict import Judgement, Verdict
 from tests.unit.making_facts import FakeHost, make_container, make_host
 
@@ -103,11 +104,62 @@ def test_trouble_in_the_log_fails_with_line_and_reason() -> None:
     assert judge_logs("redis on wf001", ["ok", "x error=nil"], trouble, noise).passed
 
 
-def test_log_is_read_since_a_utc_time_from_both_streams() -> None:
-    """Stderr is part of a container's log."""
-    host = FakeHost("wf001", {"docker logs": (0, "out\n", "err\n")})
-    assert read_log_lines(host, "redis", NOW) == ("out", "err")  # type: ignore[arg-type]
-    assert "2026-01-02T00:00:00.000000Z" in host.asked[0][0]
+STARTED = "2026-01-02T00:00:00.123456789Z"
+
+
+def started(**host_config: Any) -> ContainerFacts:
+    """Return a container that was started."""
+    return make_container(host="wf001", raw={"State": {"StartedAt": STARTED}, "HostConfig": host_config})
+
+
+def test_log_is_read_since_the_containers_own_start_from_both_streams() -> None:
+    """The host's clock dates the lines: the operator's, when it is ahead, would leave out the first minutes. Stderr is part of the log."""
+    host = FakeHost("wf001", {"docker logs": (0, "out", "err\n")})
+
+    assert read_since_start(host, started()) == LogLines(("out", "err"))  # type: ignore[arg-type]
+    assert STARTED in host.asked[0][0]
+
+
+def test_a_container_that_was_never_started_has_no_log() -> None:
+    """It could not be looked at."""
+    for raw in ({}, {"State": {"StartedAt": "0001-01-01T00:00:00Z"}}):
+        with pytest.raises(CouldNotLookError, match="was never started"):
+            read_since_start(FakeHost("wf001"), make_container(raw=raw))  # type: ignore[arg-type]
+
+
+def test_no_line_at_all_proves_nothing() -> None:
+    """None of no lines is trouble: UNKNOWN."""
+    answer = judge_logs("postgres on wf002", (), [LogPattern("PANIC", "it gave up")], [])
+
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "0 log lines since its start" in answer.text
+
+
+def test_what_of_a_long_log_was_not_read_is_told() -> None:
+    """Its first minutes and its newest lines are judged; the row says that none between were."""
+    many = "fine\n" * LINES_AT_MOST
+    host = FakeHost("wf001", {"sh -c": (0, "PostgreSQL init process complete\n", ""), "docker logs --tail": (0, many, "")})
+    read = read_since_start(host, started())  # type: ignore[arg-type]
+    trouble = [LogPattern("init process complete", "an empty cluster was made")]
+
+    assert "none between" in judge_logs("x", read.lines, [LogPattern("other", "other")], [], read.cut).text
+    assert judge_logs("x", read.lines, trouble, [], read.cut).verdict is Verdict.FAILED
+    assert "2026-01-02T00:10:00Z" in host.asked[1][0]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}}, "older ones may be gone (max-size 10m, max-file 3)"),
+        ({"LogConfig": {"Type": "local", "Config": {}}}, "older ones may be gone (driver local, 5 files of 20 MB)"),
+        ({"LogConfig": {"Type": "json-file", "Config": {}}}, ""),
+    ],
+)
+def test_a_driver_that_throws_lines_away_is_told(config: dict[str, Any], said: str) -> None:
+    """What was rotated away can't be judged."""
+    read = read_since_start(FakeHost("wf001", {"docker logs": (0, "out\n", "")}), started(**config))  # type: ignore[arg-type]
+
+    assert read.cut == said
 
 
 def check(objects: list[BackupObject], *, sound: bool | None = True) -> Judgement:

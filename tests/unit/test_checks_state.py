@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from checks.state import (
     Change,
+    Outside,
     changes_of,
     judge_anonymous_volumes,
+    judge_kept_by_stop,
     judge_mount_rules,
     judge_shared_volumes,
     judge_state_paths,
@@ -14,6 +18,7 @@ from checks.state import (
 )
 from engine.model import MountFacts
 from engine.verdict import Verdict
+from hosts.facts import VolumeFacts
 from tests.unit.making_facts import make_container, make_host, make_volume
 
 COPY = {"/data": "copy"}
@@ -97,3 +102,67 @@ def test_volume_written_by_a_container_that_stays_fails() -> None:
     assert answer.verdict is Verdict.FAILED
     assert "backup" in answer.text
     assert judge_shared_volumes(make_host(containers=(make_container(), reader)), make_container(), COPY).passed
+
+
+@pytest.mark.parametrize("source", ["/srv/shop/data", "/srv/shop", "/srv/shop/data/uploads", "/", "/srv/shop/data/", "/srv/shop/../shop//data"])
+def test_a_writer_above_or_below_the_data_is_a_writer(source: str) -> None:
+    """Its path need not be the same string: it goes on writing to what was copied."""
+    shop = make_container(name="shop", mounts=(MountFacts("bind", "/srv/shop/data", "/data", read_only=False),))
+    worker = make_container(name="worker", mounts=(MountFacts("bind", source, "/x", read_only=False),))
+    reader = make_container(name="reader", mounts=(MountFacts("bind", source, "/x", read_only=True),))
+
+    assert judge_shared_volumes(make_host(containers=(shop, worker)), shop, COPY).verdict is Verdict.FAILED
+    assert judge_shared_volumes(make_host(containers=(shop, reader)), shop, COPY).passed
+
+
+@pytest.mark.parametrize(
+    ("mount", "volumes"),
+    [
+        (MountFacts("bind", "/var/lib/docker/volumes/redis_data/_data", "/x", read_only=False), ()),
+        (MountFacts("bind", "/var/lib/docker/volumes", "/x", read_only=False), ()),
+        (MountFacts("bind", "/disk2/redis/_data", "/x", read_only=False), (make_volume("redis_data", mountpoint="/disk2/redis/_data"),)),
+        (MountFacts("volume", "other", "/x", read_only=False), (make_volume("other", options={"o": "bind", "device": "/var/lib/docker/volumes"}),)),
+    ],
+)  # fmt: skip
+def test_a_writer_by_the_path_of_the_volume_is_a_writer(mount: MountFacts, volumes: tuple[VolumeFacts, ...]) -> None:
+    """A volume lies at its mount point, wherever a bind mount or another volume comes from."""
+    host = make_host(containers=(make_container(), make_container(name="backup", mounts=(mount,))), volumes=volumes)
+
+    assert "also mounted by backup" in judge_shared_volumes(host, make_container(), COPY).text
+    assert judge_shared_volumes(host, make_container(), COPY, {"writer backup": "it only reads there"}).passed
+
+
+def test_neighbours_are_no_writers() -> None:
+    """A path that only begins with the same letters, memory, and another volume."""
+    shop = make_container(name="shop", mounts=(MountFacts("bind", "/srv/shop", "/data", read_only=False),))
+    mounts = (MountFacts("bind", "/srv/shop2", "/x", read_only=False), MountFacts("tmpfs", "", "/y", read_only=False),
+              MountFacts("volume", "shop", "/z", read_only=False))  # fmt: skip
+
+    assert judge_shared_volumes(make_host(containers=(shop, make_container(name="other", mounts=mounts))), shop, COPY).passed
+
+
+def test_state_in_memory_is_lost_by_the_stop() -> None:
+    """A tmpfs over a state path is no mount that keeps it, whether docker inspect calls it one or only its options do."""
+    memory = make_container(mounts=(MountFacts("tmpfs", "", "/data", read_only=False),))
+    over = make_container(raw={"HostConfig": {"Tmpfs": {"/data/queue": ""}}})
+
+    assert "lies in memory (tmpfs)" in judge_state_paths(memory, ("/data",)).text
+    assert "lies in memory (tmpfs)" in judge_state_paths(over, ("/data/queue",)).text
+    assert "emptied by its stop, as tmpfs: /data/queue" in judge_state_paths(over, ("/data",)).text
+
+
+def test_state_of_the_product_outside_its_mounts_is_never_ignored() -> None:
+    """A written reason covers caches; what the product knows to be state would be lost whatever is written, and doubts need the reason."""
+    outside = Outside(noise=("/tmp/*",), doubts=("/tmp/files*",), state=("*.mv.db",))
+    h2, media, cache = Change("A", "/metabase.db/metabase.db.mv.db"), Change("A", "/tmp/files/a.jpg"), Change("A", "/tmp/x")
+
+    assert "is state of its product" in judge_writable_layer(make_container(), [h2], outside, "only caches").text
+    assert judge_writable_layer(make_container(), [media], outside).verdict is Verdict.FAILED
+    assert judge_writable_layer(make_container(), [media], outside, "fetched at once").passed
+    assert judge_writable_layer(make_container(), [cache], outside).passed
+
+
+def test_what_a_stop_would_lose_fails() -> None:
+    """Each loss is told; nothing said is nothing lost."""
+    assert judge_kept_by_stop("wf005: redis", ('save "": it loses 3 keys',)).verdict is Verdict.FAILED
+    assert judge_kept_by_stop("wf005: redis", ()).passed

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
-from services.minio_fingerprint import SAMPLED, SAMPLED_BYTES, choose_sample, list_versions
+from services.minio_fingerprint import SAMPLED, SAMPLED_BYTES, _encryption_key, choose_sample, list_versions
+from tests.unit.answering import target
 
 PAGES: list[dict[str, Any]] = [  # as SeaweedFS 4.48 answered, in two pages
     {
@@ -70,3 +72,12 @@ def test_a_sample_has_a_limit_of_bytes_and_no_markers() -> None:
     assert "gone" not in chosen
     assert sum(versions[name]["size"] for name in chosen) <= SAMPLED_BYTES
     assert len(chosen) in {2, 3}
+
+
+def test_another_encryption_key_is_another_store() -> None:
+    """Objects that were encrypted with it can't be read with another; the key itself is not told."""
+    at = target("minio")
+    one, other = (_encryption_key(replace(at, container=replace(at.container, env={"MINIO_KMS_SECRET_KEY": f"k:{key}"}))) for key in ("a", "b"))
+
+    assert one != other != _encryption_key(at)
+    assert "k:a" not in repr(one)

@@ -120,7 +120,8 @@ def test_a_lost_user_and_a_lost_key_are_named(monkeypatch: pytest.MonkeyPatch) -
     Answers(monkeypatch, _admin(users[1:], keys=SAID["keys"]["body"]["keys"][1:]))
     seen = compare_fingerprints(before, Product().fingerprint(at, before))
 
-    assert "shop: users: missing person0001" in seen.text
+    assert f"shop: users: missing {at.sealed('person0001')}" in seen.text
+    assert "person0001" not in repr(before.parts["shop: users"].names)
     assert "shop: signing keys: missing" in "\n".join(seen.details)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from checks.state import Change, judge_writable_layer
+from moves.preflighting import outside_of
 from services.comparison import compare_fingerprints
 from services.metabase import Product
 from tests.unit.answering import Answers, target
@@ -76,3 +79,40 @@ def test_a_card_that_left_its_dashboard_is_named(monkeypatch: pytest.MonkeyPatch
 
     assert "dashboards: changed Shop (1)" in seen.text
     assert "encryption key: content differs" in seen.text
+
+
+def test_questions_are_run_past_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cached answers travel with the application database: they say nothing about the data's own."""
+    answers = Answers(monkeypatch, _table())
+    Product().smoke(target("metabase", {}, SECRETS), "longshore-1")
+    run = [request["json"] for request in answers.requests if request["key"].endswith("/query")]
+
+    assert run == [{"ignore_cache": True}, {"ignore_cache": True}]
+
+
+@pytest.mark.parametrize(
+    ("path", "image", "passes"),
+    [
+        ("/plugins/mongo.metabase-driver.jar", "metabase/metabase:v0.56.4", True),
+        ("/app/plugins/sqlserver.metabase-driver.jar", "metabase/metabase:v0.56.4", True),
+        ("/plugins/duckdb.metabase-driver.jar", "metabase/metabase:v0.56.4", False),
+        ("/plugins/clickhouse.metabase-driver.jar", "metabase/metabase:v0.56.4", True),
+        ("/plugins/clickhouse.metabase-driver.jar", "metabase/metabase:v0.50.3", False),
+        ("/plugins/clickhouse.metabase-driver.jar", "metabase/metabase:latest", False),
+        ("/plugins/ojdbc11.jar", "metabase/metabase:v0.56.4", False),
+        ("/metabase.db/metabase.db.mv.db", "metabase/metabase:v0.56.4", False),
+    ],
+)
+def test_a_driver_that_somebody_put_there_is_state(path: str, image: str, passes: bool) -> None:
+    """Metabase unpacks its own; another jar in that folder does not travel, and all databases of its kind fail with it."""
+    container = replace(target("metabase").container, image_ref=image)
+
+    assert judge_writable_layer(container, [Change("A", path)], outside_of(Product(), container)).passed is passes
+
+
+def test_a_database_in_the_container_is_never_ignored() -> None:
+    """Whatever reason is written for caches: that file is everything."""
+    container = target("metabase").container
+    answer = judge_writable_layer(container, [Change("A", "/metabase.db/metabase.db.mv.db")], outside_of(Product(), container), "only caches")
+
+    assert "is state of its product" in answer.text
