@@ -17,6 +17,7 @@ from actions.transfers import KEY_AT, Channel, Peer, open_channel, shell_line
 from engine.errors import ActionError
 from engine.model import CommandResult
 from engine.secret import Secret
+from hosts.fencing import change
 from hosts.whole import taking
 
 REPOSITORY_AT: Final = "/repository"
@@ -77,7 +78,7 @@ class OpenRepository:
 
     def run(self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, before: Iterable[str] = ()) -> CommandResult:
         """Run restic to its end, however that is."""
-        return self.route.fleet[self.host].run(self.argv(words, mounts, before=before), timeout_s=LONGEST_S)
+        return change(self.route.fleet, self.host, self.argv(words, mounts, before=before), timeout_s=LONGEST_S)
 
 
 @contextmanager
