@@ -27,6 +27,8 @@ LOST: Final = 77
 BUSY: Final = 75
 NO_FLOCK: Final = 73
 TAKEN: Final = "taken"
+LEFT: Final = "/run/longshore-backup-* /run/longshore-drill-* /run/longshore-given.*"
+"""Secrets that a killed backup or drill left in memory: whoever takes the lock uses none of them."""
 
 _ALONE: Final = f"""\
 umask 077
@@ -52,7 +54,7 @@ is_held_by() {{ [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ]; }}
 write() {{
     rm -rf {DIRECTORY}.new && mkdir {DIRECTORY}.new && printf %s "$1" > {DIRECTORY}.new/token \\
         && printf '%s\\n' "$holder" > {DIRECTORY}.new/holder && sync {DIRECTORY}.new/token {DIRECTORY}.new/holder \\
-        && rm -rf {DIRECTORY} && mv {DIRECTORY}.new {DIRECTORY} && echo {TAKEN}
+        && rm -rf {DIRECTORY} && mv {DIRECTORY}.new {DIRECTORY} && echo {TAKEN} && rm -rf {LEFT}
 }}
 """
 """`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input: they are

@@ -174,9 +174,19 @@ class SshHost:
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
                 )  # fmt: skip
             self._wait_for_master(self._master)
-            wanted: dict[str, Endpoint | Path] = {**self._ports, **self._sockets}
-            for remote, local in wanted.items():
-                self._control_command("forward", "-L", _forward(local, remote))
+            for remote, local in {**self._ports, **self._sockets}.items():
+                self._forward_again(remote, local)
+
+    def _forward_again(self, remote: str, local: Endpoint | Path) -> None:
+        """Forward as before the connection was lost; what can't be forwarded again is never handed out again.
+
+        Its port may be another process' by now, which would be given what is meant for the service, credentials included.
+        """
+        try:
+            self._control_command("forward", "-L", _forward(local, remote))
+        except CouldNotLookError:
+            self._ports.pop(remote, None)
+            self._sockets.pop(remote, None)
 
     def _wait_for_master(self, master: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + CONNECT_DEADLINE_S + 5
