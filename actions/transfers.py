@@ -19,7 +19,7 @@ from typing import Final
 from actions.route import run_checked, write_audit
 from actions.toolbox import ToolboxMount
 from engine.errors import ActionError, CouldNotLookError
-from engine.product import NAME
+from engine.product import NAME, TOOLBOX_IMAGE
 from hosts.fleet import Fleet
 from hosts.whole import taking
 
@@ -236,6 +236,7 @@ def expiry_of(date_answer: str, valid_s: float) -> str:
 
 def _authorize(fleet: Fleet, host: str, comment: str, line: str) -> None:
     doing = "authorize a temporary key" if line else "remove a temporary key"
+    line = line.replace(TOOLBOX_IMAGE, getattr(fleet[host], "toolbox", TOOLBOX_IMAGE))  # standard input is not the host's to rewrite
     run_checked(fleet, host, taking(AUTHORIZE, "authorize", line.encode(), comment), doing=doing, stdin=line.encode())
 
 

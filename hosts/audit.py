@@ -17,14 +17,14 @@ from hosts.lock import FENCE, LOST, TOKEN_TEST, lost_lock
 FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
 APPEND: Final = f"""\
 umask 077
-lines=$(cat)
-[ "$(printf '%s\\n' "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit 75; }}
+lines=$(cat; echo .); lines=${{lines%.}}
+[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit 75; }}
 mkdir -p {HOST_STATE_DIR} || exit 73
 exec 9>>{FENCE} 8>>{FILE} || exit 73
 flock -s 9 && flock -x 8 || exit 73
 {TOKEN_TEST}
 [ -z "$(tail -c 1 {FILE})" ] || echo >&8
-printf '%s\\n' "$lines" >&8 && sync {FILE}
+printf %s "$lines" >&8 && sync {FILE}
 """
 """`$1` is the token, `$2` how many bytes come. Appends one after the other, whole or not at all, while the token is that of the lock.
 A line that a power cut tore stays alone."""

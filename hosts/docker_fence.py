@@ -19,7 +19,7 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from engine.errors import CouldNotLookError, DeadlineError
-from hosts.fencing import Locked, changing
+from hosts.fencing import Locked, changing, token_of
 
 SOCKET: Final = "/var/run/docker.sock"
 CHANGING: Final = frozenset({"POST", "PUT", "DELETE", "PATCH"})
@@ -56,7 +56,7 @@ class FencedAdapter(BaseAdapter):
     ) -> requests.Response:
         """Send a request; raises LockLostError when it changes something and the lock is not this run's any more."""
         asked = request.headers.pop(CHANGES, None)
-        if self._fleet.token is None or not (asked or is_change(request)):
+        if token_of(self._fleet) is None or not (asked or is_change(request)):
             return self._direct.send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         deadline_s = timeout[1] if isinstance(timeout, tuple) else timeout
         argv = ["sh", "-c", DIAL, "dial"]

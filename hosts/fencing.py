@@ -46,12 +46,16 @@ if [ -d {HOST_STATE_DIR} ]; then exec 9>>{FENCE} && flock -s 9 || exit {NO_FLOCK
 
 
 class Locked(Protocol):
-    """The hosts of a run and the token of the lock that it holds on all of them, None while it holds none."""
-
-    token: str | None
+    """The hosts of a run; `token` is that of the lock that it holds on all of them, None (or not there) while it holds none."""
 
     def __getitem__(self, name: str) -> Any:
         """Return a host."""
+
+
+def token_of(fleet: Locked) -> str | None:
+    """Return the token of the lock that a run holds on all of its hosts, None while it holds none."""
+    token: str | None = getattr(fleet, "token", None)
+    return token
 
 
 def fenced(argv: list[str], token: str | None, *, stdin: bytes = b"", timeout_s: float, held: bool | None = None) -> list[str]:
@@ -68,7 +72,7 @@ def fenced(argv: list[str], token: str | None, *, stdin: bytes = b"", timeout_s:
 
 def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
     """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not this run's any more."""
-    result: CommandResult = fleet[host].run(fenced(argv, fleet.token, stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s)
+    result: CommandResult = fleet[host].run(fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s)
     refuse_lost(host, result)
     return result
 
@@ -78,7 +82,7 @@ def changing(  # noqa: PLR0913
     fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float, held: bool = False
 ) -> Iterator[IO[bytes]]:
     """Yield the output of argv, which changes something, while it comes; raises LockLostError as `change` does."""
-    words = fenced(argv, fleet.token, stdin=stdin, timeout_s=timeout_s, held=held)
+    words = fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s, held=held)
     try:
         with fleet[host].stream(words, stdin=stdin, timeout_s=timeout_s) as output:
             yield output
@@ -89,7 +93,7 @@ def changing(  # noqa: PLR0913
 
 def see_ours(fleet: Locked, host: str) -> None:
     """Ask a host whether the lock is still this run's; raises LockLostError when it is not."""
-    if fleet.token is not None:
+    if token_of(fleet) is not None:
         change(fleet, host, ["true"], timeout_s=SHORT_S)
 
 

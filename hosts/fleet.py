@@ -78,6 +78,10 @@ class Fleet:
             raise refusal
         return host
 
+    def use_toolbox(self, name: str, image_id: str) -> None:
+        """Run the toolbox of a host by the image's id from now on."""
+        self._hosts[name].toolbox = image_id
+
     def bury(self, name: str, reason: str) -> None:
         """Ask a host nothing any more: a person said that it is dead."""
         self._buried[name] = reason

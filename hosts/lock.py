@@ -32,8 +32,8 @@ LEFT: Final = "/run/longshore-backup-* /run/longshore-drill-* /run/longshore-giv
 
 _ALONE: Final = f"""\
 umask 077
-holder=$(cat)
-[ "$(printf '%s\\n' "$holder" | wc -c)" -eq "$3" ] || {{ echo "the holder's words did not arrive whole" >&2; exit 1; }}
+holder=$(cat; echo .); holder=${{holder%.}}
+[ "$(printf %s "$holder" | wc -c)" -eq "$3" ] && whole=yes || whole=no
 mkdir -p {HOST_STATE_DIR} || exit 1
 command -v flock >/dev/null || {{ echo "flock is not there" >&2; exit {NO_FLOCK}; }}
 exec 9>>{FENCE}
@@ -52,8 +52,9 @@ until flock -n -x 9; do
 done
 is_held_by() {{ [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ]; }}
 write() {{
+    [ "$whole" = yes ] || {{ echo "the holder's words did not arrive whole" >&2; return 1; }}
     rm -rf {DIRECTORY}.new && mkdir {DIRECTORY}.new && printf %s "$1" > {DIRECTORY}.new/token \\
-        && printf '%s\\n' "$holder" > {DIRECTORY}.new/holder && sync {DIRECTORY}.new/token {DIRECTORY}.new/holder \\
+        && printf %s "$holder" > {DIRECTORY}.new/holder && sync {DIRECTORY}.new/token {DIRECTORY}.new/holder \\
         && rm -rf {DIRECTORY} && mv {DIRECTORY}.new {DIRECTORY} && echo {TAKEN} && rm -rf {LEFT}
 }}
 """
@@ -62,7 +63,8 @@ read before anything is held, so that an operator's machine that sleeps holds no
 TAKE: Final = f'{_ALONE}if [ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
 """A lock without token or holder is one that a power cut left half made: it is nobody's."""
 ENTER_AGAIN: Final = f'{_ALONE}is_held_by "$2" && write "$2"\n'
-BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1"; else cat {DIRECTORY}/holder; fi\n'
+BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat {DIRECTORY}/holder; fi\n'
+"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first."""
 RELEASE: Final = f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
 
