@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from actions.route import run_checked, write_audit
+from actions.route import look, run_checked, write_audit
 from actions.toolbox import ToolboxMount
 from engine.errors import ActionError, CouldNotLookError
 from engine.product import NAME, TOOLBOX_IMAGE
@@ -203,7 +203,7 @@ def _authorized_line(  # noqa: PLR0917
 ) -> str:
     address = fleet[source].address
     argv = ["sh", "-c", CLOCK_AND_ADDRESS, "clock", address]
-    result = fleet[peer.host].run(argv, timeout_s=20.0)
+    result = look(fleet, peer.host, argv)
     lines = result.text.splitlines()
     if not lines:
         raise CouldNotLookError(f"{peer.host}: date did not answer: {result.error_text}. Try: ssh {peer.host} date")

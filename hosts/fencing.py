@@ -102,6 +102,4 @@ def refuse_lost(host: str, result: CommandResult) -> None:
     if result.exit_code == LOST and result.error_text.startswith(NOT_OURS):
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
-        raise CouldNotLookError(
-            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux"
-        )
+        raise CouldNotLookError(f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux")

@@ -41,9 +41,7 @@ tries=0
 until flock -n -x 9; do
     tries=$((tries + 1))
     if [ "$tries" -gt {PATIENCE_S} ]; then
-        for fd in /proc/[0-9]*/fd/9; do
-            [ "$(readlink "$fd" 2>/dev/null)" = "{FENCE}" ] || continue
-            pid=${{fd#/proc/}}; pid=${{pid%%/*}}
+        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null | awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
             [ "$pid" = "$$" ] || printf '%s %s\\n' "$pid" "$(tr '\\0\\n' '  ' < "/proc/$pid/cmdline" | tail -c 100)" >&2
         done
         exit {BUSY}
@@ -60,7 +58,8 @@ write() {{
 """
 """`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input: they are
 read before anything is held, so that an operator's machine that sleeps holds nothing."""
-TAKE: Final = f'{_ALONE}if [ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
+_HELD: Final = f"[ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]"
+TAKE: Final = f'{_HELD} && cat {DIRECTORY}/holder && exit\n{_ALONE}if {_HELD}; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
 """A lock without token or holder is one that a power cut left half made: it is nobody's."""
 ENTER_AGAIN: Final = f'{_ALONE}is_held_by "$2" && write "$2"\n'
 BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat {DIRECTORY}/holder; fi\n'
@@ -127,10 +126,10 @@ def _refuse_busy(host: Host, answer: CommandResult) -> None:
         )
     if answer.exit_code == BUSY:
         going_on = answer.error_text.splitlines()
-        pids = " ".join(line.split()[0] for line in going_on if line[:1].isdigit())
+        pids = ",".join(line.split()[0] for line in going_on if line[:1].isdigit())
         raise RefusedError(
             f"{host.name}: a change of the run that holds the lock has been going on for {PATIENCE_S} s (process {'; '.join(going_on[:3])}). "
-            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo kill {pids}; then give the same command again"
+            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo pkill -P {pids}; then give the same command again"
         )
 
 
