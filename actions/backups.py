@@ -14,18 +14,30 @@ from datetime import UTC, datetime
 from typing import Final
 
 from actions.places import DataPlace, places_to_copy
-from actions.repository import LONGEST_S, OpenRepository, Repository, init_repository, make_repository_directory, open_repository
+from actions.repository import (
+    LONGEST_S,
+    OpenRepository,
+    Repository,
+    init_repository,
+    make_repository_directory,
+    open_repository,
+    remove_dead_locks,
+    remove_snapshot,
+    say_locks,
+)
 from actions.route import Route, flush_disks, run_checked
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import close_channel, shell_line
 from checks.backups import BackupObject
 from engine.errors import ActionError
 from engine.journal import Journal
-from engine.model import ContainerCommand, ContainerFacts, Note, Service
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.model import CommandResult, ContainerCommand, ContainerFacts, Note, Service
+from engine.verdict import Effect, Judgement, failed, passed, unknown
 
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
+CONTAINS_ERRORS: Final = "repository contains errors"
+SHOWN: Final = 400
 NO_CONTENT: Final = ("find", "/data", "-type", "f", "-size", "+0c", "-print", "-quit")
 
 
@@ -57,7 +69,9 @@ class TakeBackup:
             remove_helpers(route.fleet, host, route.move_label, ROLE)
         is_there = make_repository_directory(route, self.repository, self.key, self.describe())
         with open_repository(route, route.source, self.repository, role=ROLE) as opened:
-            if not is_there:
+            if is_there:
+                remove_dead_locks(opened, self.key)
+            else:
                 init_repository(opened)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
                 exports = [pool.submit(self._export, opened, *item) for item in enumerate(self._saving())]
@@ -65,7 +79,10 @@ class TakeBackup:
             taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
             flush_disks(route.fleet, self.repository.peer.host)
-            note["repository_ok"] = opened.run(["check"]).exit_code == 0
+            checked = opened.run(["check"])
+            note["repository_ok"], note["repository_said"] = judge_check(checked)
+            if note["repository_ok"] is None:
+                note["repository_said"] = say_locks(opened, str(note["repository_said"]))
         note["seconds"] = round(time.monotonic() - started, 1)
 
     def verify(self, note: Note) -> Judgement:
@@ -74,12 +91,17 @@ class TakeBackup:
         wanted = len(self._saving()) + len(self.places)
         where = self.repository.where
         empty = [item.name for item in taken if item.lacks_content]
-        if len(taken) != wanted or empty or not note.get("repository_ok"):
-            sound = "sound" if note.get("repository_ok") else "not checked or damaged"
+        again = f"Try: nox -s prepare -- --service {self.route.service} --apply"
+        said = str(note.get("repository_said") or "restic check was not asked")
+        if len(taken) != wanted or empty:
+            return failed(f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty. Expected: all, not empty. {again}")
+        if note.get("repository_ok") is False:
             return failed(
-                f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty, repository {sound}. "
-                f"Expected: all, not empty, sound. Try: nox -s prepare -- --service {self.route.service} --apply"
+                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says {said}. Expected: sound. "
+                f"Put it aside, then take another backup: ssh {self.repository.peer.host} sudo mv {self.repository.path} {self.repository.path}.damaged"
             )
+        if not note.get("repository_ok"):
+            return unknown(f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}")
         if not wanted:
             return passed(f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound")
         total = sum(item.size_bytes for item in taken)
@@ -107,7 +129,7 @@ class TakeBackup:
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
         argv = opened.argv(words, (mount,))
         self.route.audit(self.route.source, self.key, f"archive {place.text()}")
-        result = run_checked(self.route.fleet, self.route.source, argv, doing=f"archive {place.text()}", timeout_s=LONGEST_S)
+        result = self._store(opened, argv, f"archive {place.text()}", LONGEST_S)
         item = summary_of(place.text(), result.text, time.monotonic() - started)
         return item if item.size_bytes else replace(item, nothing_there=self._holds_nothing(mount))
 
@@ -127,27 +149,39 @@ class TakeBackup:
         status = f"{opened.directory}/status-{number}"
         script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
         self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
-        result = run_checked(
-            self.route.fleet,
-            self.route.source,
-            ["sh", "-c", script],
-            doing=f"export {name}",
-            timeout_s=command.timeout_s,
-        )
+        result = self._store(opened, ["sh", "-c", script], f"export {name}", command.timeout_s)
         item = summary_of(name, result.text, time.monotonic() - started)
         exported = result.error_text.splitlines()[-1:] or ["?"]
         if exported != ["0"]:
-            opened.run(["forget", item.snapshot])
+            remove_snapshot(opened, item.snapshot, self.key)
             raise ActionError(
                 f"{self.route.source}: {command.argv[0]} in {self.route.container} ended with {exported[0]}: "
                 f"{' / '.join(result.error_text.splitlines()[-4:-1])}. Expected: 0. Its snapshot was forgotten"
             )
         return item
 
+    def _store(self, opened: OpenRepository, argv: list[str], doing: str, timeout_s: float) -> CommandResult:
+        """Run restic; raises ActionError that names the lock, and how to remove it, when one stood in the way."""
+        try:
+            return run_checked(self.route.fleet, self.route.source, argv, doing=doing, timeout_s=timeout_s)
+        except ActionError as error:
+            raise ActionError(say_locks(opened, str(error))) from error
+
     def _tags(self, name: str) -> list[str]:
         environment = self.route.move_label.split("/", 1)[0]
         tags = ",".join((environment, self.route.service, name.replace(",", "_").replace(" ", "-")))
         return ["--host", self.route.source, "--tag", tags]
+
+
+def judge_check(checked: CommandResult) -> tuple[bool | None, str]:
+    """Return whether `restic check` found the repository sound, None when it could not look, and its last words.
+
+    Damage is what restic says: any other failure (a lock, a lost connection) tells nothing about the repository.
+    """
+    if checked.exit_code == 0:
+        return True, ""
+    said = " / ".join((checked.error_text or checked.text).splitlines()[-3:])
+    return (False if CONTAINS_ERRORS in f"{checked.text} {checked.error_text}" else None), said[-SHOWN:]
 
 
 def summary_of(name: str, output: str, duration_s: float) -> BackupObject:

@@ -29,6 +29,7 @@ from engine.errors import ActionError, CouldNotLookError
 from engine.model import CommandResult, ContainerCommand
 from engine.product import LABEL_MOVE
 from hosts.docker_exec import begun, run_inside
+from hosts.fencing import change, changing
 
 ROLE: Final = "copy"
 PURPOSE: Final = "copy"
@@ -303,7 +304,7 @@ class CopyEnds:
             return checked(begun(lambda: run(host, argv, timeout_s)), host, doing)
 
     def _run_with(self, stdin: bytes, host: str, argv: list[str], timeout_s: float) -> CommandResult:
-        return self.route.fleet[host].run(["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
+        return change(self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
 
     def with_links(self, positions: Iterable[int]) -> set[int]:
         """Return the places in which files of the target have further names."""
@@ -316,7 +317,7 @@ class CopyEnds:
     def streaming(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = LONGEST_COPY_S) -> Iterator[IO[bytes]]:
         """Yield the output of argv in an end while it comes."""
         words = ["sh", "-c", RUN_IN, "run", self.name, *READING, *argv]
-        with self._trusting(), self.route.fleet[host].stream(words, stdin=stdin, timeout_s=timeout_s) as output:
+        with self._trusting(), changing(self.route.fleet, host, words, stdin=stdin, timeout_s=timeout_s) as output:
             yield output
 
     def at(self, position: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from actions.labels import labels
 from actions.repository import OpenRepository, Repository, open_repository
 from actions.restoring import apply_export, read_whole, restore_archive
-from actions.route import Route, docker_api, inspect_container
+from actions.route import Route, docker_api, inspect_container, look
 from actions.scratch import (
     ROLE,
     ScratchPlace,
@@ -208,7 +208,7 @@ class RestoreDrill:
 
     def _last_words(self, container: str) -> str:
         """Return the scratch copy's last log lines: it is gone when somebody reads this."""
-        answer = self.route.fleet[self.route.target].run(["docker", "logs", "--tail", str(LAST_WORDS), container], timeout_s=30.0)
+        answer = look(self.route.fleet, self.route.target, ["docker", "logs", "--tail", str(LAST_WORDS), container])
         lines = ANSI.sub("", answer.text + answer.error_text).splitlines()
         return "; its last words: " + " / ".join(line.strip()[:160] for line in lines[-LAST_WORDS:]) if lines else ""
 

@@ -11,6 +11,7 @@ from engine.errors import ActionError, NeedsPersonError
 from engine.inventory import Hook
 from engine.model import CommandResult, Note
 from engine.verdict import Effect, Judgement, failed, passed
+from hosts.fencing import change
 
 LONGEST_TAIL: Final = 2000
 """So many characters of what it said are kept, with secrets replaced as everywhere."""
@@ -66,7 +67,7 @@ class RunHook:
 
     def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:
         self.route.audit(self.host, self.key, doing)
-        return self.route.fleet[self.host].run(list(argv), timeout_s=self.hook.timeout_s)
+        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s)
 
 
 def _tail(answer: CommandResult) -> str:

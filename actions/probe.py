@@ -15,7 +15,7 @@ from actions.aims import ProbeAim
 from actions.labels import label_flags, labels
 from actions.outage import Outage, measure_outage
 from actions.probe_program import PROBE_PROGRAM
-from actions.route import Route, inspect_container, run_checked
+from actions.route import Route, inspect_container, look, run_checked
 from actions.toolbox import remove_helpers
 from engine.errors import ActionError
 from engine.model import Note
@@ -146,7 +146,7 @@ class MeasureOutage:
 
 def read_probe(route: Route) -> list[str]:
     """Return the probe's lines, oldest first; empty when there is no probe."""
-    result = route.fleet[route.source].run(["docker", "logs", route.slug(ROLE)], timeout_s=30.0)
+    result = look(route.fleet, route.source, ["docker", "logs", route.slug(ROLE)])
     if result.exit_code != 0:
         return []
     return [line for line in result.text.splitlines() if line.startswith("{")]

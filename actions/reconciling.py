@@ -30,6 +30,7 @@ from engine.errors import ActionError, RefusedError
 from engine.product import LABEL_MOVE, LABEL_ROLE
 from engine.scope import Scope
 from engine.verdict import Judgement, failed, passed
+from hosts.fencing import change
 from hosts.fleet import Fleet
 
 LIST_FORMAT: Final = "\t".join(
@@ -248,7 +249,7 @@ def _start(fleet: Fleet, environment: str, forwarder: Forwarder, end: End) -> No
 
 def _remove(fleet: Fleet, environment: str, relay: Relay) -> None:
     write_audit(fleet, relay.host, relay_label(environment), "forward", f"remove relay {relay.made_for}")
-    result = fleet[relay.host].run(["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
+    result = change(fleet, relay.host, ["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
     if result.exit_code != 0 and "No such container" not in result.error_text:
         raise ActionError(
             f"{relay.host}: could not remove relay {relay.name}: {result.error_text}. Expected: gone. Try: ssh {relay.host} docker rm -f {relay.name}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from actions.route import Route, inspect_container, run_checked
+from actions.route import Route, inspect_container, look, run_checked
 from actions.specification import notes_of, specification_of
 from checks.configuration import configuration_digest
 from engine.errors import ActionError, CouldNotLookError
@@ -61,7 +61,7 @@ def path_of(service: str) -> str:
 
 def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
     """Return the JSON of a file that `save_privately` wrote, None when there is none; raises CouldNotLookError, also for what is no JSON."""
-    answer = fleet[host].run(["cat", "--", path], timeout_s=READ_S)
+    answer = look(fleet, host, ["cat", "--", path], timeout_s=READ_S)
     if answer.exit_code != 0:
         if "No such file" in answer.error_text:
             return None
@@ -173,7 +173,7 @@ class RecordSource:
         recorded = read_recorded(route.fleet, route.source, route.service)
         if recorded is None or recorded.move_label != route.move_label:
             return failed(f"{route.source}: {path} does not hold {route.move_label}. Expected: saved. Run it again")
-        listing = route.fleet[route.source].run(["ls", "-ln", path], timeout_s=20.0).text.split()
+        listing = look(route.fleet, route.source, ["ls", "-ln", path], timeout_s=20.0).text.split()
         if not listing or not listing[0].startswith("-rw-------"):
             mode = listing[0] if listing else "not seen"
             return failed(

@@ -10,7 +10,7 @@ from typing import Final
 
 from actions.containers import need_container
 from actions.rewriting import Replaced, Standing, put_back, replace_group, standing_of
-from actions.route import Route, docker_api, run_checked
+from actions.route import Route, docker_api, look, run_checked
 from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
 from engine.product import HOST_STATE_DIR
 from engine.rewrites import Rewrite
@@ -19,29 +19,39 @@ DIRECTORY: Final = f"{HOST_STATE_DIR}/references"
 LARGEST_BYTES: Final = 4_000_000
 READ_S: Final = 30.0
 RELOAD_S: Final = 60.0
-READ: Final = """\
-set -eu
-[ -e "$1" ] || { echo "not there" >&2; exit 4; }
-[ -f "$1" ] && [ ! -L "$1" ] || { echo "is no ordinary file" >&2; exit 5; }
-[ "$(stat -c %s -- "$1")" -le "$2" ] || { echo "is larger than $2 bytes" >&2; exit 5; }
-cat -- "$1"
-"""
-WRITE: Final = """\
+OPEN: Final = """\
 set -eu; umask 077
-path=$1 expected=$2 kept=$3 wanted=$4
-digest() { sha256sum < "$1" | cut -c1-64; }
-mkdir -p -- "${kept%/*}"; chmod 0700 -- "${kept%/*}"
+[ -e "$path" ] || { echo "not there" >&2; exit 4; }
+[ -f "$path" ] && [ ! -L "$path" ] || { echo "is no ordinary file" >&2; exit 5; }
+exec 5< "$path"
+file=/proc/$$/fd/5 real=$path
+[ -z "$root" ] || real="$(readlink -f -- "$root")${path#"$root"}"
+is_the_file() { [ "$(readlink -- "$file")" = "$real" ] && [ -f "$file" ]; }
+is_the_file || { echo "is reached through a link, it is $(readlink -- "$file"); expected $real itself" >&2; exit 5; }
+"""
+"""Opens `$path` once and sees what was opened: who may write beside it could put a link in its place at any moment. All that
+follows is done with what was opened. Links are followed down to `$root` only, which is the host's own; without it nowhere."""
+READ: Final = f"""\
+path=$1 root=${{3:-}}
+{OPEN}[ "$(stat -L -c %s -- "$file")" -le "$2" ] || {{ echo "is larger than $2 bytes" >&2; exit 5; }}
+cat -- "$file"
+"""
+WRITE: Final = f"""\
+path=$1 expected=$2 kept=$3 wanted=$4 root=${{5:-}}
+{OPEN}digest() {{ sha256sum < "$1" | cut -c1-64; }}
+mkdir -p -- "${{kept%/*}}"; chmod 0700 -- "${{kept%/*}}"
 cat > "$kept.part"
-[ "$(digest "$kept.part")" = "$wanted" ] || { echo "the text did not arrive whole" >&2; exit 6; }
-[ "$(digest "$path")" = "$expected" ] || { echo "was changed by somebody else just now" >&2; exit 6; }
+[ "$(digest "$kept.part")" = "$wanted" ] || {{ echo "the text did not arrive whole" >&2; exit 6; }}
+[ "$(digest "$file")" = "$expected" ] || {{ echo "was changed by somebody else just now" >&2; exit 6; }}
 sync -- "$kept.part"; mv -- "$kept.part" "$kept.new"
 if [ ! -e "$kept" ]; then
-    cp -p -- "$path" "$kept.part"; chmod 0600 -- "$kept.part"; sync -- "$kept.part"; mv -- "$kept.part" "$kept"
+    cp -p -- "$file" "$kept.part"; chmod 0600 -- "$kept.part"; sync -- "$kept.part"; mv -- "$kept.part" "$kept"
 fi
 rm -f -- "$kept.loaded"
-cat -- "$kept.new" > "$path"; sync -- "$path"
-if cmp -s -- "$path" "$kept"; then touch -r "$kept" -- "$path"; fi
-cmp -s -- "$path" "$kept.new"
+cat -- "$kept.new" > "$file"; sync -- "$file"
+if cmp -s -- "$file" "$kept"; then touch -r "$kept" -- "$file"; fi
+cmp -s -- "$file" "$kept.new"
+is_the_file || {{ echo "was replaced by another file while it was written" >&2; exit 6; }}
 rm -f -- "$kept.new"
 """
 """In place, so that owner, mode and the inode that a container may have mounted stay; the copy is whole before anything is written."""
@@ -124,8 +134,12 @@ class FileReference:
 
     def path(self) -> str:
         """Return the file's path on the host; raises CouldNotLookError when it lies on no mount of the container."""
+        return self._located()[1]
+
+    def _located(self) -> tuple[str, str]:
+        """Return the directory (or file) of the host below which no link is followed, "" for none, and the file's path."""
         if self.rewrite.on == "host":
-            return self.rewrite.path
+            return "", self.rewrite.path
         wanted = PurePosixPath(self.rewrite.path)
         mounts = need_container(self.route, self.route.source, self.route.container).get("Mounts") or []
         holding = [mount for mount in mounts if mount.get("Source") and wanted.is_relative_to(mount["Destination"])]
@@ -135,7 +149,7 @@ class FileReference:
                 "what is in the container itself is lost with it"
             )
         mount = max(holding, key=lambda one: len(one["Destination"]))
-        return str(PurePosixPath(mount["Source"]) / wanted.relative_to(mount["Destination"]))
+        return str(PurePosixPath(mount["Source"])), str(PurePosixPath(mount["Source"]) / wanted.relative_to(mount["Destination"]))
 
     def _replaced(self, text: str) -> Replaced:
         try:
@@ -144,19 +158,21 @@ class FileReference:
             raise ActionError(f"{self.name}: {error}") from error
 
     def _text(self) -> str:
-        text = self._read(self.path())
+        root, path = self._located()
+        text = self._read(path, root)
         if text is None:
-            raise CouldNotLookError(f"{self.name}: {self.path()} is not there. Expected: the file that holds the reference")
+            raise CouldNotLookError(f"{self.name}: {path} is not there. Expected: the file that holds the reference")
         return text
 
     def _kept(self) -> str | None:
         return self._read(self.kept)
 
     def _is_there(self, path: str) -> bool:
-        return self.route.fleet[self.route.source].run(["test", "-e", path], timeout_s=READ_S).exit_code == 0
+        return look(self.route.fleet, self.route.source, ["test", "-e", path]).exit_code == 0
 
-    def _read(self, path: str) -> str | None:
-        answer = self.route.fleet[self.route.source].run(["sh", "-c", READ, "read", path, str(LARGEST_BYTES)], timeout_s=READ_S)
+    def _read(self, path: str, root: str = "") -> str | None:
+        argv = ["sh", "-c", READ, "read", path, str(LARGEST_BYTES), *([root] if root else [])]
+        answer = look(self.route.fleet, self.route.source, argv, timeout_s=READ_S)
         if answer.exit_code == NOT_THERE:
             return None
         if answer.exit_code:
@@ -165,7 +181,8 @@ class FileReference:
 
     def _write(self, current: str, text: str) -> None:
         expected = hashlib.sha256(_bytes(current)).hexdigest()
-        argv = ["sh", "-c", WRITE, "write", self.path(), expected, self.kept, hashlib.sha256(_bytes(text)).hexdigest()]
+        root, path = self._located()
+        argv = ["sh", "-c", WRITE, "write", path, expected, self.kept, hashlib.sha256(_bytes(text)).hexdigest(), *([root] if root else [])]
         run_checked(self.route.fleet, self.route.source, argv, doing=f"write {self.rewrite.path}", stdin=_bytes(text))
 
     def _reload(self) -> None:

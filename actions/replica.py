@@ -16,13 +16,14 @@ from typing import Any, Final
 from actions.labels import labels
 from actions.places import DataPlace
 from actions.recorded import need_recorded
-from actions.route import Route, docker_api, inspect_container, remove_container, run_checked
+from actions.route import Route, docker_api, inspect_container, look, remove_container, run_checked
 from actions.specification import specification_of
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.transfers import Peer, close_channel, key_directory, make_channel
 from engine.errors import ActionError, CouldNotLookError
 from engine.model import CommandResult
 from engine.product import LABEL_MOVE, LABEL_ROLE
+from hosts.fencing import change
 from hosts.whole import taking
 from services.replication import Login, Replication
 
@@ -155,9 +156,9 @@ class Replica:
             flags=("--detach",),
         )  # fmt: skip
         run_checked(route.fleet, route.source, words, doing="open a tunnel for the replica", timeout_s=60.0)
-        look = toolbox_argv(["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host")
+        knock = toolbox_argv(["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host")
         deadline = time.monotonic() + TUNNEL_S
-        while (answer := route.fleet[route.target].run(look, timeout_s=30.0)).exit_code:
+        while (answer := change(route.fleet, route.target, knock, timeout_s=30.0)).exit_code:
             if time.monotonic() > deadline:
                 raise ActionError(f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: {answer.error_text[-160:]}")
             time.sleep(WAIT_S)
@@ -246,7 +247,7 @@ class Replica:
             time.sleep(WAIT_S)
 
     def _last_words(self) -> str:
-        log = self.route.fleet[self.route.target].run(["docker", "logs", "--tail", "5", self.name], timeout_s=30.0)
+        log = look(self.route.fleet, self.route.target, ["docker", "logs", "--tail", "5", self.name])
         return " / ".join(f"{log.text}\n{log.error_text}".strip().splitlines()[-3:])
 
     def _ask(self, host: str, container: str, argv: list[str], stdin: bytes) -> str:

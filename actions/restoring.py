@@ -13,6 +13,7 @@ from actions.toolbox import ToolboxMount, toolbox_argv
 from actions.transfers import shell_line
 from checks.backups import BackupObject
 from engine.model import CommandResult, RestoreCommand
+from hosts.fencing import change
 
 RESTORE_AT: Final = "/restore"
 ARCHIVED_AS: Final = "/data"
@@ -54,7 +55,7 @@ def apply_export(opened: OpenRepository, item: BackupObject, command: RestoreCom
     read = opened.argv(["dump", item.snapshot, f"/{command.export}"])
     script = PIPE.format(read=shell_line(read), apply=shell_line(apply), most=SAID)
     argv = ["sh", "-c", script, "apply", opened.directory]
-    result = opened.route.fleet[opened.host].run(argv, timeout_s=command.timeout_s)
+    result = change(opened.route.fleet, opened.host, argv, timeout_s=command.timeout_s)
     judge_applied(item, command, result)
     return f"snapshot {item.snapshot[:8]} brought back with {_tool(command)} in {time.monotonic() - started:.1f} s"
 

@@ -15,6 +15,7 @@ from engine.errors import ActionError, CouldNotLookError, DeadlineError, Refused
 from engine.model import CommandResult
 from engine.product import NAME
 from hosts.audit import append_audit
+from hosts.fencing import change
 from hosts.fleet import Fleet
 
 SHORT_S: Final = 30.0
@@ -95,8 +96,16 @@ def refuse_under_container(route: Route) -> None:
 
 
 def run_checked(fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S) -> CommandResult:
-    """Run argv on a host; a non-zero exit is an ActionError with the last lines of stderr."""
-    return checked(fleet[host].run(argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+    """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of stderr.
+
+    Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
+    """
+    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+
+
+def look(fleet: Fleet, host: str, argv: list[str], *, timeout_s: float = SHORT_S) -> CommandResult:
+    """Ask a host by argv, which changes nothing: it is the only way past the fence."""
+    return fleet[host].run(argv, timeout_s=timeout_s)
 
 
 def checked(result: CommandResult, host: str, doing: str) -> CommandResult:
@@ -114,7 +123,7 @@ def flush_disks(fleet: Fleet, host: str) -> None:
 
 def remove_container(fleet: Fleet, host: str, name: str) -> bool:
     """Remove one of our helper containers whatever its state; return whether there was one."""
-    result = fleet[host].run(["docker", "rm", "--force", "--volumes", name], timeout_s=SHORT_S)
+    result = change(fleet, host, ["docker", "rm", "--force", "--volumes", name], timeout_s=SHORT_S)
     if result.exit_code == 0:
         return True
     if "No such container" in result.error_text:

@@ -10,6 +10,7 @@ from actions.labels import label_flags, labels
 from actions.route import run_checked
 from engine.errors import ActionError, RefusedError
 from engine.product import LABEL_MOVE, LABEL_ROLE, TOOLBOX_IMAGE
+from hosts.fencing import change
 from hosts.fleet import Fleet
 
 UNUSABLE: Final = frozenset(',\n"')
@@ -72,7 +73,7 @@ def remove_helpers(fleet: Fleet, host: str, move_label: str, role: str) -> int:
     listed = run_checked(fleet, host, ["docker", "ps", "--all", "--quiet", *flags], doing=f"list {role} containers")
     found = listed.text.split()
     if found:
-        removed = fleet[host].run(["docker", "rm", "--force", "--volumes", *found], timeout_s=60.0)
+        removed = change(fleet, host, ["docker", "rm", "--force", "--volumes", *found], timeout_s=60.0)
         still_there = [line for line in removed.error_text.splitlines() if "No such container" not in line]
         if removed.exit_code != 0 and still_there and "already in progress" not in removed.error_text:
             raise ActionError(

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from actions.route import run_checked, write_audit
+from actions.route import look, run_checked, write_audit
 from actions.toolbox import ToolboxMount
 from engine.errors import ActionError, CouldNotLookError
-from engine.product import NAME
+from engine.product import NAME, TOOLBOX_IMAGE
 from hosts.fleet import Fleet
 from hosts.whole import taking
 
@@ -37,17 +37,42 @@ cat "$1/id.pub"
 
 AUTHORIZE: Final = """\
 set -eu; umask 077
-mkdir -p -- "$HOME/.ssh"
-file=$(readlink -f -- "$HOME/.ssh/authorized_keys" || printf %s "$HOME/.ssh/authorized_keys")
+export LC_ALL=C comment="$1"
+directory="$HOME/.ssh"
+mkdir -p -- "$directory"
+line=$(mktemp "${TMPDIR:-/tmp}/longshore-line.XXXXXX"); trap 'rm -f -- "$line"' EXIT
+take "$line"
+if [ -s "$line" ]; then
+    sshd=$(PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" command -v sshd || :)
+    read_from=$([ -z "$sshd" ] || "$sshd" -T -C "user=$(id -un),host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n 's/^authorizedkeysfile //p')
+    case " $read_from " in
+        "  "|*" .ssh/authorized_keys "*|*" %h/.ssh/authorized_keys "*|*" $directory/authorized_keys "*) ;;
+        *) echo "sshd here reads keys from $read_from only (AuthorizedKeysFile). Expected: .ssh/authorized_keys among them" >&2; exit 78;;
+    esac
+fi
+file=$(readlink -f -- "$directory/authorized_keys" || printf %s "$directory/authorized_keys")
+command -v flock >/dev/null || { echo "flock is not there. Expected: flock of util-linux or busybox" >&2; exit 73; }
+exec 9< "${file%/*}"; flock -x 9
 [ -e "$file" ] || : > "$file"
-part="$file.longshore"
-take "$part.line"
-cp -p -- "$file" "$part"
-grep -vF -- "$1" "$file" > "$part" || [ $? -eq 1 ]
-cat -- "$part.line" >> "$part"; rm -f -- "$part.line"
+part=$(mktemp "${file%/*}/.longshore.XXXXXX") seen=$(mktemp "${file%/*}/.longshore.XXXXXX")
+trap 'rm -f -- "$line" "$part" "$seen"' EXIT
+foreign() { awk '{ at = length($0) - length(ENVIRON["comment"]); if (substr($0, at) != " " ENVIRON["comment"]) print }' "$1"; }
+tries=0
+while :; do
+    cat -- "$file" > "$seen"
+    cp -p -- "$file" "$part"
+    { foreign "$seen"; cat -- "$line"; } > "$part"
+    chcon --reference="$file" -- "$part" 2>/dev/null || :
+    [ "$(foreign "$part" | cksum)" = "$(foreign "$seen" | cksum)" ] || { echo "a line that is not ours would be lost; nothing was changed" >&2; exit 76; }
+    sync -- "$part" 2>/dev/null || sync
+    cmp -s -- "$file" "$seen" && break
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || { echo "somebody else goes on changing $file; nothing was changed" >&2; exit 76; }
+done
 mv -- "$part" "$file"
 """
-"""Replaces the file in one step: an interrupted run leaves the old file or the new one. Stdin: the line, or nothing."""
+"""Replaces the file in one step: an interrupted run leaves the old file or the new one. `$1` is the comment at the end of our line,
+standard input the line, or nothing. One edit at a time (flock of the directory); all other lines, owner, mode and context stay."""
 
 CLOCK_AND_ADDRESS: Final = """\
 date '+%s %z'
@@ -186,7 +211,7 @@ def _authorized_line(  # noqa: PLR0917
 ) -> str:
     address = fleet[source].address
     argv = ["sh", "-c", CLOCK_AND_ADDRESS, "clock", address]
-    result = fleet[peer.host].run(argv, timeout_s=20.0)
+    result = look(fleet, peer.host, argv)
     lines = result.text.splitlines()
     if not lines:
         raise CouldNotLookError(f"{peer.host}: date did not answer: {result.error_text}. Try: ssh {peer.host} date")
@@ -219,6 +244,7 @@ def expiry_of(date_answer: str, valid_s: float) -> str:
 
 def _authorize(fleet: Fleet, host: str, comment: str, line: str) -> None:
     doing = "authorize a temporary key" if line else "remove a temporary key"
+    line = line.replace(TOOLBOX_IMAGE, getattr(fleet[host], "toolbox", TOOLBOX_IMAGE))  # standard input is not the host's to rewrite
     run_checked(fleet, host, taking(AUTHORIZE, "authorize", line.encode(), comment), doing=doing, stdin=line.encode())
 
 

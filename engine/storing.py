@@ -39,7 +39,7 @@ from engine.place import Place
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
 """So long a journal's server may be away before the run stops."""
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 MIGRATING: Final = threading.Lock()
 """Alembic keeps the migration that runs in module globals: one at a time in a process."""

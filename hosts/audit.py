@@ -12,14 +12,22 @@ from typing import Any, Final
 from engine.errors import CouldNotLookError
 from engine.model import Host
 from engine.product import HOST_STATE_DIR
-from hosts.lock import LOST, TOKEN_TEST, lost_lock
+from hosts.lock import FENCE, LOST, TOKEN_TEST, lost_lock
 
 FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
-APPEND: Final = (
-    TOKEN_TEST + f'umask 077; mkdir -p {HOST_STATE_DIR} && {{ [ -z "$(tail -c 1 {FILE} 2>/dev/null)" ] || echo >> {FILE}; }} '
-    f"&& cat >> {FILE} && sync {FILE}"
-)
-"""Tests the lock's token in the same round trip, before it writes. A line that a power cut tore stays alone."""
+APPEND: Final = f"""\
+umask 077
+lines=$(cat; echo .); lines=${{lines%.}}
+[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit 75; }}
+mkdir -p {HOST_STATE_DIR} || exit 73
+exec 9>>{FENCE} 8>>{FILE} || exit 73
+flock -s 9 && flock -x 8 || exit 73
+{TOKEN_TEST}
+[ -z "$(tail -c 1 {FILE})" ] || echo >&8
+printf %s "$lines" >&8 && sync {FILE}
+"""
+"""`$1` is the token, `$2` how many bytes come. Appends one after the other, whole or not at all, while the token is that of the lock.
+A line that a power cut tore stays alone."""
 APPEND_S: Final = 20.0
 READ_S: Final = 60.0
 
@@ -36,7 +44,9 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
     """
     head = {"at": datetime.now(UTC).isoformat(), "by": f"{getpass.getuser()}@{socket.gethostname()}"}
     lines = b"".join(json.dumps({**head, **record}).encode() + b"\n" for record in records)
-    answer = host.run(["sh", "-c", APPEND, "audit", token or ""], stdin=lines, timeout_s=APPEND_S)
+    if not lines:
+        return
+    answer = host.run(["sh", "-c", APPEND, "audit", token or "", str(len(lines))], stdin=lines, timeout_s=APPEND_S)
     if answer.exit_code == LOST:
         raise lost_lock(host.name, answer.text)
     if answer.exit_code:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from engine.environment import Environment
 from engine.errors import BuriedError, CouldNotLookError, RefusedError
 from engine.product import LAB_MARKER
+from hosts.docker_fence import fence_requests
 from hosts.docker_sdk import connect
 from hosts.facts import HostFacts, gather_facts
 from hosts.transport import SshHost, private_folder
@@ -77,6 +78,10 @@ class Fleet:
             raise refusal
         return host
 
+    def use_toolbox(self, name: str, image_id: str) -> None:
+        """Run the toolbox of a host by the image's id from now on."""
+        self._hosts[name].toolbox = image_id
+
     def bury(self, name: str, reason: str) -> None:
         """Ask a host nothing any more: a person said that it is dead."""
         self._buried[name] = reason
@@ -100,6 +105,7 @@ class Fleet:
             if name not in self._docker:
                 client = connect(name, path)
                 refuse_other_engine(self._environment, name, client.info()["ID"])
+                fence_requests(client, self, name)
                 self._docker[name] = client
         return self._docker[name]
 

@@ -1,8 +1,8 @@
 """The lock that each host carries: one operator at a time changes an environment's hosts.
 
-A directory (mkdir is atomic) with the holder's words and a token. The same shell round trip that writes a deed into the
-host's audit log tests that the token is still there, so an operator who was asleep while somebody else took over changes
-nothing any more.
+A directory with the holder's words and a token. Every change on the host runs under a test of that token, on the host
+itself (`hosts/fencing.py`), so a run that lost its lock changes nothing any more, however late its words arrive. Who takes
+or breaks a lock excludes the changes that go on (flock(1)): it waits for them, and is refused while one does not end.
 """
 
 from __future__ import annotations
@@ -13,28 +13,62 @@ from datetime import datetime
 from typing import Final
 
 from engine.errors import CouldNotLookError, LockLostError, RefusedError
-from engine.model import Host
+from engine.model import CommandResult, Host
 from engine.product import HOST_STATE_DIR
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/lock"
+FENCE: Final = f"{HOST_STATE_DIR}/fence"
+"""Who changes something holds it shared, who takes or breaks the lock holds it alone. Empty; never removed."""
 LOCK_S: Final = 20.0
+PATIENCE_S: Final = 30
+"""So long a new holder waits for the changes that go on."""
+TAKE_S: Final = LOCK_S + PATIENCE_S
 LOST: Final = 77
+BUSY: Final = 75
+NO_FLOCK: Final = 73
+TAKEN: Final = "taken"
+LEFT: Final = "/run/longshore-backup-* /run/longshore-drill-* /run/longshore-given.*"
+"""Secrets that a killed backup or drill left in memory: whoever takes the lock uses none of them."""
 
-_HOLDER: Final = (
-    f'cat > {DIRECTORY}/holder.new && [ "$(wc -c < {DIRECTORY}/holder.new)" -eq "$3" ] && mv {DIRECTORY}/holder.new {DIRECTORY}/holder '
-    f"&& sync {DIRECTORY}/token {DIRECTORY}/holder && echo taken"
-)
-"""`$3` bytes, or the old holder stays: standard input also ends when the operator's machine dies."""
-_WRITE: Final = f'{{ {{ printf %s "$1" > {DIRECTORY}/token && {_HOLDER}; }} || {{ rm -rf {DIRECTORY}; false; }}; }}'
-TAKE: Final = f"umask 077; mkdir -p {HOST_STATE_DIR} && mkdir {DIRECTORY} 2>/dev/null && {_WRITE} || cat {DIRECTORY}/holder"
-_IS_OURS: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$2" ]'
-ENTER_AGAIN: Final = f"umask 077; {_IS_OURS} && {_HOLDER}"
-BREAK: Final = f"umask 077; {_IS_OURS} && mv {DIRECTORY} {DIRECTORY}.broken.$2 && mkdir {DIRECTORY} && {_WRITE}; rm -rf {DIRECTORY}.broken.$2"
-RELEASE: Final = f'[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && mv {DIRECTORY} {DIRECTORY}.$1 && rm -rf {DIRECTORY}.$1'
+_ALONE: Final = f"""\
+umask 077
+holder=$(cat; echo .); holder=${{holder%.}}
+[ "$(printf %s "$holder" | wc -c)" -eq "$3" ] && whole=yes || whole=no
+mkdir -p {HOST_STATE_DIR} || exit 1
+command -v flock >/dev/null || {{ echo "flock is not there" >&2; exit {NO_FLOCK}; }}
+exec 9>>{FENCE}
+tries=0
+until flock -n -x 9; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt {PATIENCE_S} ]; then
+        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null | awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
+            [ "$pid" = "$$" ] || printf '%s %s\\n' "$pid" "$(tr '\\0\\n' '  ' < "/proc/$pid/cmdline" | tail -c 100)" >&2
+        done
+        exit {BUSY}
+    fi
+    sleep 1
+done
+is_held_by() {{ [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ]; }}
+write() {{
+    [ "$whole" = yes ] || {{ echo "the holder's words did not arrive whole" >&2; return 1; }}
+    rm -rf {DIRECTORY}.new && mkdir {DIRECTORY}.new && printf %s "$1" > {DIRECTORY}.new/token \\
+        && printf %s "$holder" > {DIRECTORY}.new/holder && sync {DIRECTORY}.new/token {DIRECTORY}.new/holder \\
+        && rm -rf {DIRECTORY} && mv {DIRECTORY}.new {DIRECTORY} && echo {TAKEN} && rm -rf {LEFT}
+}}
+"""
+"""`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input: they are
+read before anything is held, so that an operator's machine that sleeps holds nothing."""
+_HELD: Final = f"[ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]"
+TAKE: Final = f'{_HELD} && cat {DIRECTORY}/holder && exit\n{_ALONE}if {_HELD}; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
+"""A lock without token or holder is one that a power cut left half made: it is nobody's."""
+ENTER_AGAIN: Final = f'{_ALONE}is_held_by "$2" && write "$2"\n'
+BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat {DIRECTORY}/holder; fi\n'
+"""Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first."""
+RELEASE: Final = f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
 
 TOKEN_TEST: Final = f'[ -z "$1" ] || [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] || {{ cat {DIRECTORY}/holder 2>/dev/null; exit {LOST}; }}; '
-"""Shell words that go before a change: `$1` is the token, empty where no lock is needed."""
+"""Shell words that go before a change: `$1` is the token, empty where no lock is needed. They run while FENCE is held."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +94,9 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
     Returns the holder whose lock was broken, None otherwise. Raises RefusedError naming who holds it.
     """
     written = _written(holder)
-    taken = host.run(["sh", "-c", TAKE, "take", holder.token, "", str(len(written))], stdin=written, timeout_s=LOCK_S)
-    if taken.text.strip() == "taken":
+    taken = host.run(["sh", "-c", TAKE, "take", holder.token, "", str(len(written))], stdin=written, timeout_s=TAKE_S)
+    _refuse_busy(host, taken)
+    if taken.text.strip() == TAKEN:
         return None
     held = read_lock(host)
     if held is None:
@@ -73,10 +108,29 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
             'surely dead: the same command with --break-lock "reason"'
         )
     words = ["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token, str(len(written))]
-    again = host.run(words, stdin=written, timeout_s=LOCK_S)
-    if again.text.strip() != "taken":
-        raise RefusedError(f"{host.name}: somebody else took the lock in the same moment. Look: nox -s lock -- status")
+    again = host.run(words, stdin=written, timeout_s=TAKE_S)
+    _refuse_busy(host, again)
+    if again.text.strip() != TAKEN:
+        raise RefusedError(
+            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: nox -s lock -- status"
+        )
     return None if ours else held
+
+
+def _refuse_busy(host: Host, answer: CommandResult) -> None:
+    """Raise when changes of the run that holds the lock go on, or the host can't keep them apart."""
+    if answer.exit_code == NO_FLOCK:
+        raise CouldNotLookError(
+            f"{host.name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its lock can't be kept out. "
+            f"Try: ssh {host.name} sudo apt-get install util-linux"
+        )
+    if answer.exit_code == BUSY:
+        going_on = answer.error_text.splitlines()
+        pids = ",".join(line.split()[0] for line in going_on if line[:1].isdigit())
+        raise RefusedError(
+            f"{host.name}: a change of the run that holds the lock has been going on for {PATIENCE_S} s (process {'; '.join(going_on[:3])}). "
+            f"Expected: none. Wait for its end, or end it: ssh {host.name} sudo pkill -P {pids}; then give the same command again"
+        )
 
 
 def read_lock(host: Host) -> Holder | None:

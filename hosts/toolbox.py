@@ -12,6 +12,7 @@ from typing import Final
 from engine.errors import CouldNotLookError, DeadlineError
 from engine.model import CommandResult
 from engine.product import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
+from hosts.fencing import change
 from hosts.fleet import Fleet
 from hosts.manifest import Manifest
 
@@ -27,10 +28,10 @@ def run_helper(fleet: Fleet, host: str, name: str, argv: list[str], program: byt
     Raises DeadlineError, and CouldNotLookError that begins with what is `lacking` when the container can't be run or fails.
     """
     try:
-        answer = fleet[host].run(argv, stdin=program, timeout_s=timeout_s)
+        answer = change(fleet, host, argv, stdin=program, timeout_s=timeout_s)
     except DeadlineError:
         with suppress(CouldNotLookError):
-            fleet[host].run(["docker", "rm", "--force", name], timeout_s=REMOVE_S)
+            change(fleet, host, ["docker", "rm", "--force", name], timeout_s=REMOVE_S)
         raise
     if answer.exit_code:
         look = shlex.join(["docker", "image", "inspect", TOOLBOX_IMAGE])

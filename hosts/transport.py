@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 
 from engine.errors import CouldNotLookError, DeadlineError, LongshoreError, RefusedError, UnreachableError
 from engine.model import CommandResult, Endpoint
+from engine.product import TOOLBOX_IMAGE
 
 CONNECT_DEADLINE_S: Final = 10
 SSH_FAILED: Final = 255
@@ -42,6 +43,7 @@ class SshHost:
         """Take the ssh name, the address that other hosts use, a private folder of its own for sockets and further ssh options."""
         self.name = name
         self.address = address
+        self.toolbox = TOOLBOX_IMAGE  # its id, once prepare has compared it
         self._folder = folder
         self._options = options
         self._control = folder / "ctl"
@@ -61,7 +63,11 @@ class SshHost:
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Run argv on the host and return its result; see `engine.model.Host`."""
         self._open()
-        return self._run([*self._become, *argv], stdin, timeout_s)
+        return self._run([*self._become, *self._by_id(argv)], stdin, timeout_s)
+
+    def _by_id(self, argv: list[str]) -> list[str]:
+        """Return argv with the toolbox named as `toolbox` says: a tag may have been given to another image."""
+        return argv if self.toolbox == TOOLBOX_IMAGE else [word.replace(TOOLBOX_IMAGE, self.toolbox) for word in argv]
 
     def become_root(self) -> None:
         """Run all further commands as root through `sudo -n`."""
@@ -95,7 +101,7 @@ class SshHost:
         Raises CouldNotLookError when it was not read to its end or argv failed, DeadlineError after `timeout_s`.
         """
         self._open()
-        words = [*self._become, *argv]
+        words = [*self._become, *self._by_id(argv)]
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
             given.write(stdin)
             given.seek(0)
@@ -174,9 +180,19 @@ class SshHost:
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
                 )  # fmt: skip
             self._wait_for_master(self._master)
-            wanted: dict[str, Endpoint | Path] = {**self._ports, **self._sockets}
-            for remote, local in wanted.items():
-                self._control_command("forward", "-L", _forward(local, remote))
+            for remote, local in {**self._ports, **self._sockets}.items():
+                self._forward_again(remote, local)
+
+    def _forward_again(self, remote: str, local: Endpoint | Path) -> None:
+        """Forward as before the connection was lost; what can't be forwarded again is never handed out again.
+
+        Its port may be another process' by now, which would be given what is meant for the service, credentials included.
+        """
+        try:
+            self._control_command("forward", "-L", _forward(local, remote))
+        except CouldNotLookError:
+            self._ports.pop(remote, None)
+            self._sockets.pop(remote, None)
 
     def _wait_for_master(self, master: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + CONNECT_DEADLINE_S + 5

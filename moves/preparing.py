@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from actions.images import ship_toolbox as ship
 from actions.labels import move_label
+from engine.journal import Journal
 from engine.saga import PlannedOnly
-from engine.verdict import Judgement
+from engine.verdict import Judgement, Verdict
 from moves.world import World
 
 
@@ -16,4 +17,17 @@ def ship_toolbox(world: World, host: str, *, apply: bool) -> Judgement:
     world.facts(host).need_docker()
     judgement = ship(world.fleet, host, move_label(world.scope.environment.environment, "toolbox", 1))
     world.fleet.forget_facts(host)
+    if judgement.passed:
+        world.fleet.use_toolbox(host, str(judgement.measured["image"]))
     return judgement
+
+
+def recorded_toolboxes(journal: Journal) -> dict[str, str]:
+    """Return the id of the toolbox that the newest prepare saw on each host."""
+    found: dict[str, str] = {}
+    for record in journal.records(kind="step"):
+        if record.key == "toolbox" and record.body.get("verdict") == Verdict.PASSED.value:
+            image = str((record.body.get("measured") or {}).get("image") or "")
+            if image.startswith("sha256:"):
+                found[str(record.body.get("host"))] = image
+    return found

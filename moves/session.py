@@ -41,6 +41,7 @@ from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
+from moves.preparing import recorded_toolboxes
 from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
 from moves.relaying import with_relay_hosts
@@ -159,6 +160,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
+        for host, image in recorded_toolboxes(journal).items():
+            if command != "prepare" and host in fleet.names:
+                fleet.use_toolbox(host, image)
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_risen(fleet, begun, journal, run)

@@ -1,0 +1,85 @@
+"""Prepare under load and killed at any moment: it goes on each time, and what other people have on the hosts stays."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from tests.lab import at_hand
+from tests.lab.at_hand import HOSTS, ROOT
+from tests.lab.test_drills import backup_place
+
+pytestmark = [pytest.mark.lab, pytest.mark.full]
+
+TIMES: Final = 10
+BUSY: Final = 2
+FOREIGN: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIForeign{number} admin{number}"
+KEYS: Final = "/root/.ssh/authorized_keys"
+LONGEST_S: Final = 1500.0
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Keep as many processors busy as the hosts share."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+@pytest.fixture(scope="module")
+def with_admins(fresh_lab: None) -> list[str]:
+    """Give root of each host five keys of people; return their lines."""
+    lines = [FOREIGN.format(number=number) for number in range(5)]
+    for host in HOSTS:
+        at_hand.on_host(host, "sh", "-c", f"mkdir -p -m 0700 /root/.ssh; cat >> {KEYS}", stdin="".join(f"{line}\n" for line in lines).encode())
+    return lines
+
+
+def assert_nothing_left(lines: list[str]) -> None:
+    """Each person's key is there, no key of ours, no lock in the repository, no secret in memory."""
+    for host in HOSTS:
+        keys = at_hand.on_host(host, "cat", KEYS).splitlines()
+        assert [line for line in keys if line in lines] == lines, host
+        assert not [line for line in keys if "longshore:" in line], host
+        assert not at_hand.on_host(host, "sh", "-c", "ls -d /run/longshore-* /root/.ssh/.longshore* 2>/dev/null; true").split(), host
+    host, path = backup_place()
+    assert not at_hand.on_host(host, "ls", f"{path}/locks").split()
+
+
+def test_prepare_passes_each_time_under_load(with_admins: list[str]) -> None:
+    """Ten ordinary runs in a row, all services side by side: the keys that they open and close on one host do not meet."""
+    with load():
+        for number in range(TIMES):
+            ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
+            assert ran.code == 0, f"run {number}: {ran.output[-3000:]}"
+    assert_nothing_left(with_admins)
+
+
+def test_a_killed_prepare_goes_on(with_admins: list[str]) -> None:
+    """Killed at a random moment, the same command passes: no lock, key or helper of the dead run stands in its way."""
+    chance = random.Random(2026)
+    for number in range(TIMES):
+        command = [sys.executable, "-m", "commands", "prepare", "--lab", "--apply"]
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=at_hand.plain_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        after_s = chance.uniform(5, 40)
+        time.sleep(after_s)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
+        assert ran.code == 0, f"killed after {after_s:.1f} s (number {number}): {ran.output[-3000:]}"
+    assert_nothing_left(with_admins)
