@@ -229,6 +229,17 @@ class World:
     acted: dict[Record, float] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     by_hand: bool = False
+    mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+
+    def mend_all(self) -> None:
+        """Let all that was broken for a while be whole again."""
+        for _, mend in self.mends:
+            mend()
+        self.mends.clear()
+        longest = max((max(one.up_at, one.engine_at) for one in self.machines.values()), default=0.0)
+        while self.now < longest:
+            self.advance(min(30.0, longest - self.now + 0.1))
+        self.advance(1.0)
 
     def violate(self, text: str) -> None:
         """Note that an invariant was broken, once."""
@@ -250,6 +261,10 @@ class World:
             self._tick()
 
     def _tick(self) -> None:
+        if self.mends:
+            for one in [one for one in self.mends if one[0] <= self.now]:
+                self.mends.remove(one)
+                one[1]()
         for machine in self.machines.values():
             if machine.engine_at and self.now >= max(machine.engine_at, machine.up_at):
                 machine.engine_at = 0.0
