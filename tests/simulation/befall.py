@@ -144,7 +144,7 @@ def draw_scenario(chance: random.Random) -> Scenario:
     """Return a scenario."""
     topology = chance.choices(("single", "pair"), (70, 30))[0]
     product = chance.choices(("sim-store", "sim-actor"), (80, 20))[0]
-    policy = chance.choice(("unless-stopped", "always", "unless-stopped", "no"))
+    policy = chance.choice(("unless-stopped", "always"))
     strategy = chance.choice(("precopy", "precopy", "stop_copy"))
     flow = chance.choice(FLOWS)
     phases = tuple(Command(phase) if at < 2 else Command(phase, again=("store",)) for at, phase in enumerate(flow))

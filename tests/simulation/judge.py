@@ -202,6 +202,6 @@ def check_foreign(stage: Stage) -> None:
 
 def check_chain(stage: Stage) -> None:
     """Check that the record's chain is whole."""
-    problems = chain_problems(stage.journal.records())
-    if problems:
-        stage.world.violate(f"the chain of records is broken: {problems[0]}")
+    for run in dict.fromkeys(record.run_id for record in stage.journal.records()):
+        for problem in chain_problems(stage.journal.records(run_id=run)):
+            stage.world.violate(f"the chain of records is broken: {problem}")

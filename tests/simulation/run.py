@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -384,6 +386,7 @@ def borders() -> Iterator[None]:
     patch = pytest.MonkeyPatch()
     session = moves.session
     patch.setattr(session, "load_scope", lambda options, **_: scope_of(stage().scenario, options.services, stage().plans.replanned))
+    patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())
     patch.setattr(session, "read_commit", lambda: "0" * 40)
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
