@@ -97,6 +97,8 @@ class Draw:
     events: tuple[Event, ...]
 
 
+TOPOLOGIES: tuple[str, ...] = ("single", "pair")
+TOPOLOGY_WEIGHTS: Final = (70, 30)
 FLOWS: Final = (
     ("migrate",), ("migrate",), ("migrate", "rollback"), ("migrate", "rollback"), ("migrate", "rollback", "migrate"),
 )  # fmt: skip
@@ -142,7 +144,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
 
 def draw_scenario(chance: random.Random) -> Scenario:
     """Return a scenario."""
-    topology = chance.choices(("single", "pair"), (70, 30))[0]
+    topology = chance.choices(TOPOLOGIES, TOPOLOGY_WEIGHTS[: len(TOPOLOGIES)])[0]
     product = chance.choices(("sim-store", "sim-actor"), (80, 20))[0]
     policy = chance.choice(("unless-stopped", "always"))
     strategy = chance.choice(("precopy", "precopy", "stop_copy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -107,7 +108,6 @@ def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:  # noqa: FB
     """Return whether there is nothing to bring back: the operator wanted a rollback of what is undone."""
     said = "\n".join(outcome.said)
     if outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said:
-        outcome.exit = ExitCode.OK
         return True
     return False
 
@@ -144,7 +144,17 @@ def kind_of(violation: str) -> str:
 def told(played: Played) -> str:
     """Return a story and what is wrong with it, for people."""
     lines = [f"seed {played.seed}: {len(played.violations)} invariants broken", *(f"  {text}" for text in played.violations), "story:"]
-    return "\n".join([*lines, *(f"  {line}" for line in played.told)])
+    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.told))])
+
+
+def _folded(lines: list[str]) -> Iterator[str]:
+    """Yield lines; what is said again and again (but for the run's number) is said once."""
+    before: list[str] = []
+    for line in lines:
+        plain = re.sub(r"run \d+", "run", line)
+        if plain not in before[-2:] or "before call" in line or "after call" in line:
+            yield line
+        before.append(plain)
 
 
 __all__ = ["Played", "Scenario", "play", "play_seed", "shorten", "simulation", "told"]
