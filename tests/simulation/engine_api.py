@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
+from importlib.util import find_spec
 from typing import Any, Final
 
 import docker.errors
 import requests
 
+from hosts.lock import lost_lock
 from tests.simulation.process import EngineAway, Process
 from tests.simulation.world import NETWORK, Container, Machine, World
 
+FENCED: Final = find_spec("hosts.docker_fence") is not None
+"""Whether this version sends what changes an engine under the host's fence."""
 IMAGE_TAGS: Final = {"sha256:" + "5e" + "0" * 61 + "1": "store:1", "sha256:" + "5e" + "0" * 61 + "2": "app:1", "sha256:" + "7b" * 32: "longshore/toolbox:1"}
 
 
@@ -22,9 +27,9 @@ def image_id(reference: str) -> str:
 class Api:
     """The low-level client of one host's engine, as one process sees it."""
 
-    def __init__(self, process: Process, host: str) -> None:
-        """Know whose calls these are."""
-        self.process, self.host = process, host
+    def __init__(self, process: Process, host: str, fleet: Any = None) -> None:
+        """Know whose calls these are, and under which token."""
+        self.process, self.host, self.fleet = process, host, fleet
 
     @property
     def world(self) -> World:
@@ -35,6 +40,18 @@ class Api:
     def machine(self) -> Machine:
         """Return the host."""
         return self.process.world.machines[self.host]
+
+    def _change(self, what: str, do: Any) -> Any:
+        """Change something, under the fence of the host's lock."""
+
+        def fenced() -> Any:
+            token = getattr(self.fleet, "token", None)
+            held = self.machine.lock
+            if FENCED and token and not (held and held["token"] == token):
+                raise lost_lock(self.host, json.dumps(held["holder"]) if held else "")
+            return do()
+
+        return self._call(what, fenced)
 
     def _call(self, what: str, do: Any) -> Any:
         try:
@@ -64,11 +81,11 @@ class Api:
             if said:
                 raise docker.errors.APIError("500", explanation=said)
 
-        self._call(f"start {name}", do)
+        self._change(f"start {name}", do)
 
     def stop(self, name: str, timeout: int = 10) -> None:  # noqa: ARG002
         """Stop a container."""
-        self._call(f"stop {name}", lambda: self.world.stop(self.machine, self._need(name)))
+        self._change(f"stop {name}", lambda: self.world.stop(self.machine, self._need(name)))
 
     def rename(self, name: str, new: str) -> None:
         """Give a container another name."""
@@ -80,7 +97,7 @@ class Api:
                 raise docker.errors.APIError("409", explanation=f'Conflict. The container name "/{new}" is already in use')
             found.name = new
 
-        self._call(f"rename {name} {new}", do)
+        self._change(f"rename {name} {new}", do)
 
     def update_container(self, name: str, restart_policy: dict[str, Any]) -> dict[str, Any]:
         """Change a container's restart policy."""
@@ -89,11 +106,11 @@ class Api:
             self._need(name).host_config["RestartPolicy"] = {"MaximumRetryCount": 0, **restart_policy}
             return {"Warnings": None}
 
-        return self._call(f"update {name} restart={restart_policy.get('Name')}", do)
+        return self._change(f"update {name} restart={restart_policy.get('Name')}", do)
 
     def create_container_from_config(self, body: dict[str, Any], name: str) -> dict[str, Any]:
         """Create a container."""
-        return self._call(f"create {name}", lambda: create(self.world, self.machine, copy.deepcopy(body), name))
+        return self._change(f"create {name}", lambda: create(self.world, self.machine, copy.deepcopy(body), name))
 
     def remove_container(self, name: str, v: bool = False, force: bool = False) -> None:
         """Remove a container."""
@@ -104,11 +121,11 @@ class Api:
                 raise docker.errors.APIError("409", explanation="cannot remove a running container")
             self.machine.containers.pop(found.id)
 
-        self._call(f"remove {name}", do)
+        self._change(f"remove {name}", do)
 
     def connect_container_to_network(self, name: str, network: str, aliases: Any = None, driver_opt: Any = None) -> None:
         """Connect a container to a further network."""
-        self._call(f"connect {name} {network}", lambda: self._need(name).networks.__setitem__(network, endpoint(network, aliases)))
+        self._change(f"connect {name} {network}", lambda: self._need(name).networks.__setitem__(network, endpoint(network, aliases)))
 
     def networks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Return the networks."""
@@ -142,7 +159,7 @@ class Api:
             self.machine.networks[name] = made
             return {"Id": made["Id"]}
 
-        return self._call(f"create network {name}", do)
+        return self._change(f"create network {name}", do)
 
     def remove_network(self, name: str) -> None:
         """Remove a network that no container uses."""
@@ -155,7 +172,7 @@ class Api:
                 raise docker.errors.APIError("403", explanation="network has active endpoints")
             self.machine.networks.pop(found["Name"])
 
-        self._call(f"remove network {name}", do)
+        self._change(f"remove network {name}", do)
 
     def inspect_volume(self, name: str) -> dict[str, Any]:
         """Return a volume."""
@@ -177,7 +194,7 @@ class Api:
             self.machine.volumes.setdefault(name, Volume(name, dict(labels or {})))
             return {"Name": name}
 
-        return self._call(f"create volume {name}", do)
+        return self._change(f"create volume {name}", do)
 
     def remove_volume(self, name: str, force: bool = False) -> None:
         """Remove a volume."""
@@ -187,7 +204,7 @@ class Api:
             if said:
                 raise docker.errors.APIError("409", explanation=said)
 
-        self._call(f"remove volume {name}", do)
+        self._change(f"remove volume {name}", do)
 
     def inspect_image(self, name: str) -> dict[str, Any]:
         """Return an image: all hosts have all of them."""

@@ -46,7 +46,7 @@ class SimFleet(Fleet):
     def docker(self, name: str) -> Any:
         """Return the engine's client of a host."""
         self[name]  # buried, or not of this run
-        return Client(Api(self.process, name))
+        return Client(Api(self.process, name, self))
 
     def _gather(self, name: str) -> HostFacts | CouldNotLookError:
         try:

@@ -165,11 +165,12 @@ def check_relays(stage: Stage) -> None:
     """Check that exactly the wanted relays run, on all hosts."""
     world = stage.world
     scope = scope_of(stage.scenario, (), False)
-    wanted = {(relay.host, relay.port, relay.to_address) for relay in wanted_forwarders(scope, where_now(scope, stage.journal))}
+    wanted_relays = wanted_forwarders(scope, where_now(scope, stage.journal))
+    wanted = {(host, relay.text()) for relay in wanted_relays for host in getattr(relay, "hosts", (relay.host,))}
     if stage.plans.replanned:
         return
     there = {
-        (machine.name, one.listens_on(), (one.relays_to() or ("", 0))[0])
+        (machine.name, one.labels.get("longshore.relay", ""))
         for machine in world.machines.values()
         for one in machine.containers.values()
         if one.role == "forwarder"

@@ -7,7 +7,7 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 import engine.journal
@@ -62,7 +63,14 @@ class Stage:
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
     row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
-    begun_with: list[str] = field(default_factory=list)
+    carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def begun(self, service: str | None, body: Any) -> None:
+        """Check that what a move begins with is what the files, and the approvals, say now."""
+        scope = scope_of(self.scenario, (), self.plans.replanned)
+        move = next(one for one in scope.plan.moves if one.service == service)
+        if body["move"]["target"] != move.target:
+            self.world.violate(f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}")
 
     @property
     def process(self) -> Process:
@@ -142,7 +150,7 @@ class ListJournal(Journal):
 
     def keep(self, values: dict[str, Any]) -> int:
         """Keep a record, as the insert does; return its number in the journal."""
-        record = Record(**{"seq": len(self.rows) + 1, "writer": "", **values, "body": json.loads(values["body"])})
+        record = Record(**{"writer": "", **values, "seq": len(self.rows) + 1, "body": json.loads(values["body"])})
         self.rows.append(record)
         self._kinds.setdefault(record.kind, []).append(record)
         return record.seq
@@ -182,6 +190,8 @@ def open_sim_journal(*, real: bool = False) -> Journal:
 def _insert(original: Callable[..., int]) -> Callable[..., int]:
     def insert(store: Any, values: dict[str, Any]) -> int:
         journal = stage().journal
+        if stage().process.journal_full:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
         return journal.keep(values) if isinstance(journal, ListJournal) else original(store, values)
 
     return insert
@@ -316,8 +326,18 @@ def _forget_token(_environment: str) -> None:
     stage().tokens[stage().process.machine] = ""
 
 
-def _append(original: Callable[..., Any]) -> Callable[..., Any]:
-    def append(run: Any, at: Any, kind: str, service: str | None, key: str | None, body: Any) -> Any:
+def _hosts_with_token(_environment: str) -> tuple[str, ...]:
+    return stage().carrying.get(stage().process.machine, ())
+
+
+def _remember(_environment: str, token: str, hosts: Iterable[str]) -> None:
+    stage().process.must_live()
+    stage().tokens[stage().process.machine] = token
+    stage().carrying[stage().process.machine] = tuple(dict.fromkeys(hosts))
+
+
+def _record(original: Callable[..., Any]) -> Callable[..., Any]:
+    def record(run: Any, kind: str, *, service: str | None = None, key: str | None = None, body: Any, at: Any = None) -> Any:
         process = stage().process
         process.must_live()
         if kind == "undo_intent":
@@ -325,16 +345,14 @@ def _append(original: Callable[..., Any]) -> Callable[..., Any]:
         what = f"journal {kind} {key or ''}".rstrip()
         place = process.story.arrive(process, what)
         process.must_live()
-        if process.journal_full:
-            raise JournalError("memory: the record can't be written: database or disk is full. Expected: room on the disk")
         if kind == "begun_with":
-            stage().begun_with.append(f"{service} {body['move']['target']} {'new' if stage().plans.replanned else 'old'}")
-        record = original(run, at, kind, service, key, body)
+            stage().begun(service, body)
+        made = original(run, kind, service=service, key=key, body=body, at=at)
         process.story.leave(place, process, what)
         process.must_live()
-        return record
+        return made
 
-    return append
+    return record
 
 
 class QuietProgress(Progress):
@@ -367,15 +385,6 @@ def _nobody_told(*_: Any, **__: Any) -> Iterator[None]:
     yield
 
 
-def _book(world: Any, run: Any, progress: Any, options: Any, command: str) -> SimBook:
-    from pathlib import Path  # noqa: PLC0415
-
-    return SimBook(
-        journal=world.journal, run=run, command=command, environment="lab", subjects=progress.subjects, apply=options.apply, folder=Path("none"),
-        console=NoConsole(), progress=None,
-    )  # type: ignore[arg-type]  # fmt: skip
-
-
 def _approved(gates: Gates) -> Judgement:
     return passed("as the model says: every plan in the files is approved")
 
@@ -396,12 +405,14 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "Progress", QuietProgress)
     patch.setattr(session, "tell_people", _nobody_told)
     patch.setattr(session, "_record_files", lambda *_: None)
-    patch.setattr(session, "_book", _book)
+    patch.setattr(session, "JournalBook", SimBook)
     patch.setattr(session, "console_redactor", PlainRedactor)
     patch.setattr(moves.holding, "forget_token", _forget_token)
     patch.setattr(Gates, "preflight", _approved)
     patch.setattr(Gates, "approved", _approved)
-    patch.setattr(engine.journal.Run, "_append", _append(engine.journal.Run._append))
+    patch.setattr(moves.holding, "hosts_with_token", _hosts_with_token, raising=False)
+    patch.setattr(moves.holding, "_remember", _remember, raising=False)
+    patch.setattr(engine.journal.Run, "record", _record(engine.journal.Run.record))
     patch.setattr(engine.journal, "insert_record", _insert(engine.journal.insert_record))
     products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():

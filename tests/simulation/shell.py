@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -12,7 +13,7 @@ from typing import IO, Any, Final
 
 import docker.errors
 
-from actions import copy_ends, places, rsync, survey
+from actions import asides, copy_ends, places, rsync, survey
 from engine.errors import CouldNotLookError
 from engine.model import CommandResult, Endpoint
 from hosts import audit, lock
@@ -89,6 +90,13 @@ class SimHost:
             return self._script(argv[2], argv[3:], stdin)
         if first == "docker":
             return self._docker(argv[1:], stdin)
+        if first == "sync":
+            for name in self.machine.volumes:
+                self._sync(name)
+            return 0, "", ""
+        if first == "cat" and argv[-1].endswith("/id.pub"):
+            key = self.machine.run_files.get(argv[-1].rpartition("/")[0])
+            return (0, f"{key} comment\n", "") if key else (1, "", "No such file or directory")
         if first == "cat":
             found = self.machine.files.get(argv[-1])
             return (0, found.decode(), "") if found is not None else (1, "", f"cat: {argv[-1]}: No such file or directory")
@@ -114,6 +122,8 @@ class SimHost:
             return 0, "\n".join(found), ""
         if script == places.MAKE_PATH or script == places.REMOVE_PATH:
             raise Broken("the model has no bind paths")
+        if words and words[0] == "fenced":
+            return self._fenced(words[1:], stdin)
         if words and words[0] == "take":
             return self._take([script, *words[1:]], stdin)
         if words and words[0] == "run" and "nsenter" in script:
@@ -145,6 +155,13 @@ class SimHost:
             return 1, "", ""
         self.machine.lock = None
         return 0, "", ""
+
+    def _fenced(self, words: list[str], stdin: bytes) -> Said:
+        """Run a command while the lock is that of its token, as `hosts.fencing.FENCED` does."""
+        held = self.machine.lock
+        if not held or held["token"] != words[0]:
+            return lock.LOST, "", f"the lock of this run is not here: {json.dumps(held['holder']) if held else ''}"
+        return self._do(words[3:], stdin)
 
     def lost(self, token: str) -> Said | None:
         """Return what the token test says when the lock is not that of `token`."""
@@ -215,8 +232,13 @@ class SimHost:
             found = self.machine.container(words[-1])
             return (0, "".join(f"{line}\n" for line in found.log), "") if found else (1, "", f"Error response from daemon: No such container: {words[-1]}")
         if verb == "volume" and words[1] == "rm":
-            said = remove_volume(self.machine, words[2])
+            said = "\n".join(text for text in (remove_volume(self.machine, name) for name in words[2:]) if text)
             return (1, "", said) if said else (0, words[2], "")
+        if verb == "volume" and words[1] == "ls":
+            return self._volumes(words[2:])
+        if verb == "inspect":
+            found = self.machine.container(words[-1])
+            return (0, json.dumps([found.inspect()]), "") if found else (1, "[]", f"Error: No such object: {words[-1]}")
         if verb == "network" and words[1] == "connect":
             return self._each([words[3]], lambda one: one.networks.update({words[2]: endpoint(words[2], [])}) or "")
         if verb == "exec":
@@ -251,6 +273,16 @@ class SimHost:
         template = words[words.index("--format") + 1]
         return 0, "".join(f"{formatted(template, one)}\n" for one in found), ""
 
+    def _volumes(self, words: list[str]) -> Said:
+        filters = [words[at + 1] for at, word in enumerate(words) if word == "--filter"]
+        wanted = {one.removeprefix("label=") for one in filters if one.startswith("label=")}
+        used = {mount.get("Name") for one in self.machine.containers.values() for mount in one.mounts}
+        found = [
+            one.name for one in self.machine.volumes.values()
+            if wanted <= {f"{key}={value}" for key, value in one.labels.items()} and not ("dangling=true" in filters and one.name in used)
+        ]  # fmt: skip
+        return 0, "".join(f"{name}\n" for name in found), ""
+
     def _rm(self, names: list[str]) -> Said:
         missing = []
         for name in names:
@@ -274,10 +306,10 @@ class SimHost:
         image, command = words[at], words[at + 1 :]
         labels = dict(label.partition("=")[::2] for label in flags.get("--label", []))
         network = flags.get("--network", ["bridge"])[0]
-        mounts = [mount_of(text) for text in flags.get("--mount", [])]
+        mounts = [mount for text in flags.get("--mount", []) if (mount := mount_of(text))["Source"]]
         for mount in mounts:
             if mount["Type"] == "volume" and mount["Source"] not in self.machine.volumes:
-                self.machine.volumes[mount["Source"]] = Volume(mount["Source"])
+                self.machine.volumes[mount["Source"]] = Volume(mount["Source"], mount["Labels"])
         body: dict[str, Any] = {"Image": image_id(image), "Labels": labels, "Cmd": command, "Env": flags.get("--env", [])}
         body["HostConfig"] = {
             "NetworkMode": network, "RestartPolicy": {"Name": flags.get("--restart", ["no"])[0], "MaximumRetryCount": 0}, "Mounts": mounts,
@@ -327,12 +359,22 @@ class SimHost:
 
     def _program(self, container: Container, argv: list[str]) -> Said:
         """Run a program with a container's eyes."""
+        if argv[0] == "setpriv":
+            argv = argv[next(at for at, word in enumerate(argv) if at and not word.startswith("--")) :]
         script, words = (argv[2], argv[4:]) if argv[:2] == ["sh", "-c"] else ("", [])
-        if copy_ends.END_STRAYS in script:
-            return (0, "0\n", "") if "program" in container.files else (1, "", "")
-        if script.endswith(copy_ends.SAVE):
-            container.files.add("program")
+        if copy_ends.END_STRAYS in script or script == getattr(copy_ends, "RENEW", None):
+            return 0, "0\n", ""
+        if "&& mv /tmp/manifest_program" in script:
             return 0, "", ""
+        if argv[3:4] == ["keys"]:
+            return self._make_relay_keys(words)
+        if script == getattr(asides, "AND_FLUSH", None):
+            answer = self._copy_beside(container, ["rsync", *argv[5:]])
+            if not answer[0]:
+                self._sync(container.volume_at(argv[4]))
+            return answer
+        if argv[:3] == ["python3", "-c", getattr(copy_ends, "OWN_ATTRIBUTES", None)]:
+            return 0, "no\n" * len(argv[3:]), ""
         if script == rsync.RUN:
             return self._rsync(container, argv[4:])
         if "manifest" in script:
@@ -357,6 +399,13 @@ class SimHost:
                 self._sync(mount.get("Name"))
             return 0, "", ""
         raise Broken(f"no model inside {container.name}: {argv}")
+
+    def _make_relay_keys(self, names: list[str]) -> Said:
+        def certificate(name: str) -> str:
+            body = base64.b64encode(f"{name} {self.world.new_id()}".encode()).decode()
+            return f"{name}\n-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+
+        return 0, "".join(certificate(name) for name in names), ""
 
     def _sync(self, volume: str | None) -> None:
         for file in self.machine.volumes[volume].files.values() if volume in self.machine.volumes else ():
@@ -461,8 +510,12 @@ def formatted(template: str, container: Container) -> str:
 
 def mount_of(text: str) -> dict[str, Any]:
     """Return a mount of the create call from `--mount`."""
-    words = dict(word.partition("=")[::2] for word in text.split(","))
-    return {"Type": words["type"], "Source": words["source"], "Target": words["target"], "ReadOnly": "readonly" in words}
+    words = [word.partition("=")[::2] for word in text.split(",")]
+    given = dict(words)
+    labels = dict(value.partition("=")[::2] for name, value in words if name == "volume-label")
+    return {
+        "Type": given["type"], "Source": given.get("source", ""), "Target": given["target"], "ReadOnly": "readonly" in given, "Labels": labels,
+    }  # fmt: skip
 
 
 def published_of(texts: list[str]) -> dict[str, Any]:

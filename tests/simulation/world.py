@@ -349,7 +349,19 @@ class World:
         to = container.relays_to()
         if to is None or container.listens_on() != port:
             return None
+        if all(one.address != to[0] for one in self.machines.values()):  # the far end, which uses a name
+            return next((found for name in container.networks if (found := self.reach(machine.name, name, to[0], to[1], depth + 1))), None)
+        keys = container.labels.get("longshore.relay.keys", "")
+        if keys and not self._fit(keys, to):
+            return None
         return self.published(to[0], to[1], machine.name, depth + 1)
+
+    def _fit(self, keys: str, to: tuple[str, int]) -> bool:
+        """Return whether the far end at an address has the keys that a near end expects, and expects the near end's."""
+        machine = next(one for one in self.machines.values() if one.address == to[0])
+        wanted = ":".join(reversed(keys.split(":")))
+        ends = (one for one in machine.containers.values() if one.running and any(port == to[1] for port, _ in one.published()))
+        return any(one.labels.get("longshore.relay.keys") == wanted for one in ends)
 
     def _ask(self, machine: Machine, container: Container, probe: dict[str, Any]) -> None:
         network = "" if probe["network"] == "host" else probe["network"]
