@@ -72,6 +72,12 @@ def _tool(session: nox.Session, *argv: str) -> None:
     session.run(PYTHON, "-m", *argv, external=True)
 
 
+@nox.session(default=False)
+def simulate(session: nox.Session) -> None:
+    """Play migrations against modelled hosts on which everything goes wrong (--seeds N, --from K; --seed K replays one)."""
+    session.run(PYTHON, "-m", "tests.simulation", *session.posargs, external=True)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, imports between rooms, schemas."""

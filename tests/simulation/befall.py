@@ -1,0 +1,192 @@
+"""What each kind of event does to the modelled world, and the draw of a seed: which events, where."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tests.simulation.process import Process
+from tests.simulation.run import Outcome, run_phase, stage
+from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, Command, Scenario, goals_of
+from tests.simulation.story import Event, Place
+
+HOSTS: Final = ("a", "b", "c")
+Points = dict[str, int]
+
+
+def happen(event: Event, process: Process, what: str) -> None:  # noqa: ARG001
+    """Let an event happen, during a call of a process."""
+    world = process.world
+    process.disturbed += 1
+    if event.kind == "kill":
+        process.alive = False
+    elif event.kind == "suspend":
+        _second_operator(event, process)
+    elif event.kind == "lose":
+        process.lose_next = True
+    elif event.kind == "cut":
+        process.unreachable[event.host] = world.now + event.seconds
+    elif event.kind == "cut hosts":
+        pair = frozenset(event.host.split("-"))
+        world.cuts.add(pair)
+        world.mends.append((world.now + event.seconds, lambda: world.cuts.discard(pair)))
+    elif event.kind == "engine":
+        world.engine_ends(world.machines[event.host], event.seconds)
+    elif event.kind == "reboot":
+        world.reboot(world.machines[event.host], event.seconds)
+    elif event.kind == "power":
+        world.reboot(world.machines[event.host], event.seconds, power_cut=True)
+    elif event.kind == "full":
+        machine = world.machines[event.host]
+        machine.full = True
+        world.mends.append((world.now + event.seconds, lambda: setattr(machine, "full", False)))
+    elif event.kind == "clock":
+        world.machines[event.host].offset_s += event.seconds
+    elif event.kind == "person starts":
+        _person_starts(process, event)
+    elif event.kind == "person stops":
+        _person_stops(process, event)
+    elif event.kind == "journal":
+        process.journal_full = True
+    elif event.kind == "replan":
+        stage().plans.replanned = True
+
+
+def _second_operator(event: Event, process: Process) -> None:
+    """Let this process sleep while somebody else takes over and works to his end."""
+    services = (process.step.partition(" ")[0],) if process.step.partition(" ")[0] in {"app", "store"} else ("store",)
+    command = Command(event.say or "migrate", services, break_lock="the first one sleeps")
+    run_phase(command, machine="two")
+    process.world.advance(event.seconds)
+
+
+def _person_starts(process: Process, event: Event) -> None:
+    """Let somebody on call start the service's container again, where it is down everywhere; clients write, and it is stopped again."""
+    world = process.world
+    image = APP_IMAGE if event.say == "app" else STORE_IMAGE
+    running = [one for machine in world.machines.values() for one in machine.services() if one.image == image and one.running]
+    if running or not world.engine_up(event.host):
+        return
+    machine = world.machines[event.host]
+    found = next((one for one in machine.services() if one.image == image), None)
+    if found is None:
+        return
+    world.start(machine, found)
+    world.advance(5.0)
+    if event.seconds:
+        world.stop(machine, found)
+
+
+def _person_stops(process: Process, event: Event) -> None:
+    """Let somebody stop the running service by hand."""
+    world = process.world
+    image = APP_IMAGE if event.say == "app" else STORE_IMAGE
+    machine = world.machines[event.host]
+    found = next((one for one in machine.services() if one.image == image and one.running), None)
+    if found is not None and world.engine_up(event.host):
+        world.stop(machine, found)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A seed's story before it is played."""
+
+    scenario: Scenario
+    events: tuple[Event, ...]
+
+
+TOPOLOGIES: tuple[str, ...] = ("single", "pair")
+TOPOLOGY_WEIGHTS: Final = (70, 30)
+FLOWS: Final = (
+    ("migrate",), ("migrate",), ("migrate", "rollback"), ("migrate", "rollback"), ("migrate", "rollback", "migrate"),
+)  # fmt: skip
+WEIGHTS: Final = {
+    "kill": 30, "suspend": 7, "lose": 10, "cut": 10, "cut hosts": 3, "engine": 8, "reboot": 6, "power": 6, "full": 4, "clock": 4, "person starts": 8,
+    "person stops": 4,
+}  # fmt: skip
+NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "engine", "clock", "power"})
+
+
+def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence[str] = ()) -> Draw:
+    """Return the story of a seed; `points` tells how many calls each step of an undisturbed run makes, by scenario."""
+    chance = random.Random(seed)
+    scenario = draw_scenario(chance)
+    runs = points[key_of(scenario)]
+    weights = {kind: weight for kind, weight in WEIGHTS.items() if not kinds or kind in kinds}
+    count = chance.choices((1, 2, 3, 4), (30, 35, 25, 10))[0]
+    events: list[Event] = []
+    run = chance.choices(range(1, len(runs) + 1), [2] * len(runs))[0]
+    added, place = 0, None
+    for _ in range(count):
+        phase = runs[min(run - 1 - added, len(runs) - 1)] if run - 1 - added >= 0 else runs[0]
+        kind = chance.choices(list(weights), list(weights.values()))[0]
+        place = _place(chance, phase, run, place)
+        events.append(_event(chance, kind, place))
+        if kind == "kill":
+            if chance.random() < 0.3:
+                events.append(Event(Place(run, "decide", 0), "decide", say="rollback"))
+            if chance.random() < 0.35:  # what happens before the next start
+                run += 1
+                added += 1
+                events.append(_event(chance, chance.choice(("person starts", "person starts", "reboot", "engine", "power")), Place(run, "open", 1)))
+            else:
+                run += 1
+                added += 1
+        elif chance.random() < 0.4:
+            run += 1
+            added += int(chance.random() < 0.5)
+    if scenario.replan:
+        events.append(Event(Place(chance.randint(2, 4), "open", 1), "replan"))
+    return Draw(scenario, tuple(dict.fromkeys(events)))
+
+
+def draw_scenario(chance: random.Random) -> Scenario:
+    """Return a scenario."""
+    topology = chance.choices(TOPOLOGIES, TOPOLOGY_WEIGHTS[: len(TOPOLOGIES)])[0]
+    product = chance.choices(("sim-store", "sim-actor"), (80, 20))[0]
+    policy = chance.choice(("unless-stopped", "always"))
+    strategy = chance.choice(("precopy", "precopy", "stop_copy"))
+    flow = chance.choice(FLOWS)
+    phases = tuple(Command(phase) if at < 2 else Command(phase, again=("store",)) for at, phase in enumerate(flow))
+    goals = goals_of(["store"], *phases)
+    if topology == "pair":
+        goals = (Command("migrate", ("app",)), *goals)
+    replan = topology == "single" and chance.random() < 0.08
+    return Scenario(topology, goals, product, strategy, policy, replan)
+
+
+def key_of(scenario: Scenario) -> tuple[Any, ...]:
+    """Return what decides which calls an undisturbed run of a scenario makes."""
+    return scenario.topology, scenario.strategy, tuple((goal.phase, goal.services) for goal in scenario.goals)
+
+
+def _place(chance: random.Random, phase: Points, run: int, before: Place | None) -> Place:
+    """Return a place in a run: each step is as likely as another, those after the stop more."""
+    steps = list(phase)
+    if before is not None and before.run == run and before.step in phase and chance.random() < 0.5:
+        step = before.step  # close to what happened before
+    else:
+        late = steps.index("store disable-restart") if "store disable-restart" in steps else 0
+        step = chance.choices(steps, [1 if position < late else 3 for position in range(len(steps))])[0]
+    return Place(run, step, chance.randint(1, phase[step] + 1), after=chance.random() < 0.5)
+
+
+def _event(chance: random.Random, kind: str, place: Place) -> Event:
+    host = chance.choice(("a", "b", "b", "a", "c"))
+    seconds = chance.choice((1.0, 5.0, 30.0, 200.0))
+    if kind in {"kill", "lose", "journal"}:
+        return Event(place, kind)
+    if kind == "suspend":
+        return Event(place, kind, seconds=chance.choice((0.0, 30.0)), say=chance.choice(("migrate", "migrate", "rollback")))
+    if kind == "cut hosts":
+        return Event(place, kind, chance.choice(("a-b", "a-c", "b-c")), seconds)
+    if kind == "clock":
+        return Event(place, kind, host, chance.choice((-3600.0, -30.0, 30.0, 3600.0)))
+    if kind in {"person starts", "person stops"}:
+        return Event(place, kind, host, chance.choice((0.0, 1.0)), say=chance.choice(("store", "store", "app")))
+    return Event(place, kind, host, seconds)
+
+
+__all__ = ["Draw", "Outcome", "draw", "happen", "replace"]

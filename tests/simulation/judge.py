@@ -1,0 +1,213 @@
+"""The invariants: what must hold in the model after each run and at the end of a story, whatever befell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from actions.forwarders import wanted_forwarders
+from engine.record import chain_problems
+from engine.states import MoveState
+from engine.verdict import ExitCode
+from moves.world import where_now
+from tests.simulation.process import Process
+from tests.simulation.run import Outcome, Stage
+from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, scope_of
+from tests.simulation.world import Container, Machine, World
+
+IMAGES: Final = {"store": STORE_IMAGE, "app": APP_IMAGE}
+HELPERS: Final = frozenset({"copy", "probe", "manifest", "aside", "replica", "toolbox", "trial"})
+AT_SOURCE: Final = {MoveState.PLANNED, MoveState.UNDONE, MoveState.ROLLED_BACK, MoveState.PREPARED}
+
+
+def containers_of(world: World, service: str) -> Iterator[tuple[Machine, Container]]:
+    """Yield the containers of a service, wherever and under whatever name they are."""
+    for machine in world.machines.values():
+        yield from ((machine, one) for one in machine.services() if one.image == IMAGES[service])
+
+
+def running_of(world: World, service: str) -> list[tuple[Machine, Container]]:
+    """Return those that run."""
+    return [(machine, one) for machine, one in containers_of(world, service) if one.running]
+
+
+def check_somewhere(stage: Stage) -> None:
+    """Check that every acknowledged record is still somewhere."""
+    world = stage.world
+    lost = world.acknowledged() - world.survivors()
+    if lost:
+        world.violate(f"acknowledged writes are nowhere any more: {len(lost)}, e.g. {sorted(lost)[:2]}")
+
+
+def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
+    """Check that a row that PASSED is true in the model, where nothing happened since its step began."""
+    if process.disturbed or not row.service:
+        return
+    world, service = stage.world, row.service
+    move = session.world.move_of(service)
+    source, target = world.machines[move.source], world.machines[move.target]
+    here = next((one for one in source.services() if one.image == IMAGES[service]), None)
+    there = target.container(service)
+    wrong = ""
+    if row.key == "prove-volumes" and (there is None or not there.started_at):
+        if not _same(source, target, service):
+            wrong = "the volumes differ"
+        elif here is not None and here.running:
+            wrong = "the source runs"
+    elif row.key == "stop-source" and here is not None and here.running and not (there and there.running):
+        wrong = "the source runs"
+    elif row.key == "commit":
+        if there is None or not there.running:
+            wrong = "the target does not run"
+        elif there.policy != stage.scenario.policy and service == "store":
+            wrong = f"the target's restart policy is {there.policy}"
+    elif row.key == "keep-source" and here is not None and (here.running or here.policy != "no"):
+        wrong = "the source runs or would start"
+    elif row.key == "start-returned" and (here is None or not here.running or here.policy != stage.scenario.policy):
+        wrong = f"the source is {here.status if here else 'gone'}, policy {here.policy if here else ''}"
+    elif row.key == "clear-copy" and (helpers_left(world, "copy") or keys_left(world)):
+        wrong = "something of the copy is left"
+    elif row.key == "retire-moved" and there is not None:
+        wrong = "the moved container is there"
+    if wrong:
+        world.violate(f"PASSED but not true: {row.key}: {wrong}")
+
+
+def _same(source: Machine, target: Machine, service: str) -> bool:
+    one, other = source.volumes.get(f"{service}_data"), target.volumes.get(f"{service}_data")
+    return one is not None and other is not None and one.content() == other.content()
+
+
+def helpers_left(world: World, role: str = "") -> list[str]:
+    """Return helper containers that are there."""
+    return [
+        f"{one.name} on {machine.name}"
+        for machine in world.machines.values()
+        for one in machine.containers.values()
+        if one.role in ({role} if role else HELPERS)
+    ]
+
+
+def keys_left(world: World) -> list[str]:
+    """Return temporary keys that are there."""
+    lines = [f"{line[-60:]} on {machine.name}" for machine in world.machines.values() for line in machine.keys if "longshore:" in line]
+    return lines + [f"{path} on {machine.name}" for machine in world.machines.values() for path in machine.run_files if "longshore" in path]
+
+
+def check_end(stage: Stage, outcome: Outcome) -> None:
+    """Check a story's end: the last run reached what it was for, or said that a person must."""
+    world = stage.world
+    check_somewhere(stage)
+    check_chain(stage)
+    check_foreign(stage)
+    for service in ("store", "app"):
+        running = running_of(world, service)
+        if len(running) > 1:
+            world.violate(f"two writers at the end: {', '.join(f'{one.name} on {machine.name}' for machine, one in running)}")
+    if outcome.exit is ExitCode.REFUSED:  # there was nothing to bring back
+        for service in ("store", "app"):
+            check_serves(stage, service)
+        return
+    if outcome.exit is not ExitCode.OK:
+        return
+    for service in ("store", "app"):
+        check_serves(stage, service)
+    check_relays(stage)
+    check_left(stage)
+
+
+def check_serves(stage: Stage, service: str) -> None:
+    """Check that a service runs where the journal says, with its policy, and holds what was acknowledged."""
+    world = stage.world
+    scope = scope_of(stage.scenario, (), stage.plans.replanned)
+    move = next((one for one in scope.plan.moves if one.service == service), None)
+    state = MoveState(stage.journal.move_state(service))
+    home = "a"
+    if state in {MoveState.DONE, MoveState.COMMITTED}:
+        begun = stage.journal.last("begun_with", service=service)
+        home = begun.body["move"]["target"] if begun else (move.target if move else "a")
+    elif state not in AT_SOURCE:
+        world.violate(f"the last run ended with 0 while {service} is {state.value}")
+        return
+    running = running_of(world, service)
+    if not running:
+        world.violate(f"{service} runs nowhere, and the last run ended with 0 (state {state.value})")
+        return
+    machine, container = running[0]
+    if machine.name != home:
+        world.violate(f"{service} runs on {machine.name}, the journal says {home} ({state.value})")
+    if container.name != service:
+        world.violate(f"{service} runs under the name {container.name}")
+    if container.policy != stage.scenario.policy:
+        world.violate(f"{service} on {machine.name} has the restart policy {container.policy}, it was {stage.scenario.policy}")
+    volume = machine.volumes.get(container.volume_at("/data") or "")
+    held = volume.records() if volume else set()
+    lost = world.acknowledged(service) - held
+    acted = set(world.acted) - held if service == "store" else set()
+    if lost or acted:
+        world.violate(f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. {sorted(lost | acted)[:2]}")
+    for client in world.clients:
+        found = world.reach(_host_of(world, client), client.network, client.alias, client.port) if client.service == service else (machine, container)
+        if found is None or found[1] is not container:
+            world.violate(f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state {state.value})")
+    for other_machine, other in containers_of(world, service):
+        if other is not container and other.policy != "no":
+            world.violate(f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two writers after a reboot")
+
+
+def _host_of(world: World, client: Any) -> str:
+    if not client.follows:
+        return str(client.host)
+    return next((name for name, one in world.machines.items() if any(it.image == client.follows and it.running for it in one.services())), "outside")
+
+
+def check_relays(stage: Stage) -> None:
+    """Check that exactly the wanted relays run, on all hosts."""
+    world = stage.world
+    scope = scope_of(stage.scenario, (), False)
+    wanted_relays = wanted_forwarders(scope, where_now(scope, stage.journal))
+    wanted = {(host, relay.text()) for relay in wanted_relays for host in getattr(relay, "hosts", (relay.host,))}
+    if stage.plans.replanned:
+        return
+    there = {
+        (machine.name, one.labels.get("longshore.relay", ""))
+        for machine in world.machines.values()
+        for one in machine.containers.values()
+        if one.role == "forwarder"
+    }
+    for relay in sorted(map(str, wanted - there)):
+        world.violate(f"a relay is missing: {relay}")
+    for relay in sorted(map(str, there - wanted)):
+        world.violate(f"a relay is left that nobody wants: {relay}")
+
+
+def check_left(stage: Stage) -> None:
+    """Check that nothing of longshore's own is left but relays and kept sources."""
+    world = stage.world
+    for text in helpers_left(world):
+        world.violate(f"a helper is left: {text}")
+    for text in keys_left(world):
+        world.violate(f"a key is left: {text}")
+    for machine in world.machines.values():
+        if machine.lock is not None:
+            world.violate(f"a lock is left on {machine.name}")
+
+
+def check_foreign(stage: Stage) -> None:
+    """Check that nothing of others was touched."""
+    for name in ("a", "b", "c"):
+        machine = stage.world.machines[name]
+        other = machine.container("other")
+        if other is None or other.policy != "always" or "others" not in machine.volumes:
+            stage.world.violate(f"something of others was touched on {name}")
+        elif machine.volumes["others"].records() != {("theirs", 1)}:
+            stage.world.violate(f"data of others was changed on {name}")
+        if f"ssh-ed25519 AAAAadmin{name} admin@example.org" not in machine.keys:
+            stage.world.violate(f"a key of others is gone on {name}")
+
+
+def check_chain(stage: Stage) -> None:
+    """Check that the record's chain is whole."""
+    for run in dict.fromkeys(record.run_id for record in stage.journal.records()):
+        for problem in chain_problems(stage.journal.records(run_id=run)):
+            stage.world.violate(f"the chain of records is broken: {problem}")

@@ -1,0 +1,114 @@
+"""The person at the keyboard: reads what the last output says and carries it out, to the letter."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from engine.verdict import ExitCode, Verdict
+from tests.simulation.run import Outcome
+from tests.simulation.scenario import Command
+from tests.simulation.world import World
+
+NOX: Final = re.compile(r"nox -s (migrate|rollback|repoint)\b(?: -- ([^;\n,]*))?")
+BY_HAND: Final = re.compile(r"ssh (\w+) docker (stop|start|update --restart \S+|rename|rm|volume rm) ([^;&\n,.']+)")
+
+
+def commands_in(text: str) -> list[Command]:
+    """Return the commands that a text tells to give, in their order."""
+    return [read_command(found[1], (found[2] or "").rstrip(". )")) for found in NOX.finditer(text)]
+
+
+def read_command(phase: str, words: str) -> Command:
+    """Return a command line, read as longshore reads it."""
+    try:
+        argv = shlex.split(words)
+    except ValueError:
+        argv = words.split()
+    services, again, flags = [], [], {}
+    plain_ended = False
+    at = 0
+    while at < len(argv):
+        word = argv[at]
+        if word in {"--service", "--again", "--break-lock", "--environment", "--target-is-dead", "--outside-window"} and at + 1 < len(argv):
+            value = argv[at + 1]
+            at += 1
+            if word == "--service":
+                services.append(value)
+            elif word == "--again":
+                again.append(value)
+            else:
+                flags[word] = value
+        elif word.startswith("--"):
+            flags[word] = ""
+        elif not plain_ended and re.fullmatch(r"[a-z]+", word) and word in {"store", "app"}:
+            services.append(word)
+        else:
+            plain_ended = True
+        at += 1
+    return Command(
+        phase, tuple(services), tuple(again), flags.get("--break-lock"), "--discard-target-writes" in flags, "--undo" in flags,
+        flags.get("--target-is-dead"),
+    )  # fmt: skip
+
+
+def next_command(outcome: Outcome) -> Command:
+    """Return what the output of a run that did not reach its end tells to do next; the same again when it was killed."""
+    plain = replace(outcome.command, again=outcome.command.again, break_lock=None)
+    if outcome.killed:
+        return plain
+    said = "\n".join(outcome.said)
+    if outcome.exit is ExitCode.REFUSED:
+        if "--break-lock" in said and "locked by" in said:
+            return plain.with_lock_broken()
+        found = commands_in(said)
+        return found[0] if found else plain
+    if "the lock of this run is gone" in said:
+        return plain
+    wrong = [row for row in outcome.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}]
+    if outcome.exit is ExitCode.NEEDS_PERSON:
+        told = [command for row in wrong for command in commands_in(row.judgement.text)]
+        if told:
+            return with_service(told[-1], outcome)
+    found = commands_in(outcome.said[-1] if outcome.said else "") or [command for row in wrong for command in commands_in(row.judgement.text)]
+    return with_service(found[-1], outcome) if found else plain
+
+
+def with_service(command: Command, outcome: Outcome) -> Command:
+    """Return a command for the services of the run that told it, where it names none."""
+    return command if command.services else replace(command, services=outcome.command.services)
+
+
+def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """Yield (host, what, name) of each docker command that the output asks a person for."""
+    if outcome.exit is not ExitCode.NEEDS_PERSON:
+        return
+    for row in outcome.rows:
+        if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
+            for found in BY_HAND.finditer(row.judgement.text):
+                yield found[1], found[2], found[3].strip()
+
+
+def carry_out(world: World, host: str, what: str, name: str) -> str:
+    """Do on a host what the output asked for."""
+    machine = world.machines.get(host)
+    words = name.split()
+    if machine is None or not world.engine_up(host) or not words:
+        return "could not be done"
+    found = machine.container(words[0])
+    if what == "volume rm" or found is None:
+        return "not done"
+    if what == "stop":
+        world.stop(machine, found)
+    elif what == "start":
+        return world.start(machine, found) or "done"
+    elif what.startswith("update"):
+        found.host_config["RestartPolicy"] = {"Name": what.split()[-1], "MaximumRetryCount": 0}
+    elif what == "rename" and len(words) > 1:
+        found.name = words[1]
+    else:
+        return "not done"
+    return "done"

@@ -1,0 +1,160 @@
+"""Play a story from its beginning to its end: commands, what befalls them, and what the person does then."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import hosts.docker_exec
+from engine.verdict import ExitCode
+from tests.simulation import judge, person
+from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
+from tests.simulation.clock import PLAYING, replaced
+from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase
+from tests.simulation.scenario import Command, Scenario, build_world
+from tests.simulation.shell import run_inside
+from tests.simulation.story import Event, Story, shortened
+
+MOST_RUNS = 12
+"""So many commands a goal may take, with at most five events; more is a circle."""
+LEFT_TO_PERSON = 3
+
+
+@dataclass
+class Played:
+    """A story that was played."""
+
+    seed: int
+    draw: Draw
+    violations: list[str]
+    told: list[str]
+    points: list[Points]
+    runs: int
+    fired: int
+
+
+@contextmanager
+def simulation() -> Iterator[None]:
+    """Let stories be played: time, threads, chance and borders are the model's."""
+    with replaced([(hosts.docker_exec.run_inside, run_inside)]), borders():
+        yield
+
+
+def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool = False) -> Played:
+    """Play a story."""
+    world = build_world(drawn.scenario)
+    story = Story(drawn.events, happen, keep=keep)
+    stage = Stage(drawn.scenario, world, story, open_sim_journal(real=real_journal), row_passed=judge.row_is_true)
+    PLAYING.now, PLAYING.wall, PLAYING.pass_time = (lambda: world.now), (lambda: world.now), world.advance
+    PLAYING.numbers = itertools.count(1)
+    STAGES.append(stage)
+    try:
+        world.advance(3.0)
+        story.tell(drawn.scenario.text())
+        outcome = _goals(stage)
+        world.mend_all()
+        judge.check_end(stage, outcome)
+    finally:
+        STAGES.pop()
+    points: list[Points] = [{} for _ in range(stage.runs)]
+    for (run, step), count in story.counts.items():
+        points[run - 1][step] = count
+    return Played(seed, drawn, list(world.violations), story.told, points, stage.runs, story.fired)
+
+
+def _goals(stage: Stage) -> Outcome:
+    goals = list(stage.scenario.goals)
+    while True:
+        outcome, turned = _reach(stage, goals.pop(0))
+        if turned:
+            goals = [goal for goal in goals if goal.services != outcome.command.services]
+        if not goals or outcome.exit is not ExitCode.OK:
+            return outcome
+
+
+def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
+    """Give a command, and what its output says, until it ends with 0 or a person has to; return whether it was turned round."""
+    command, turned, asked = goal, False, 0
+    for _ in range(MOST_RUNS):
+        outcome = run_phase(command, machine="one")
+        judge.check_somewhere(stage)
+        if outcome.exit is ExitCode.OK and command.phase in {"migrate", "rollback"}:
+            return outcome, turned or command.phase != goal.phase
+        decided = stage.story.decision(stage.runs)
+        stage.world.advance(20.0)
+        if outcome.exit is ExitCode.NEEDS_PERSON:
+            asked += 1
+            if asked > LEFT_TO_PERSON:
+                return outcome, True
+            stage.world.mend_all()
+            for host, what, name in person.by_hand(outcome):
+                stage.story.tell(f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}")
+        if decided:
+            command, turned = Command(decided, goal.services), True
+        else:
+            command = person.next_command(outcome)
+        if outcome.exit is ExitCode.REFUSED and command == outcome.command:
+            stage.world.mend_all()
+        if _is_stuck(stage, outcome, turned):
+            return outcome, True
+    stage.world.violate(f"no way out: after {MOST_RUNS} commands as the output said, the last is {outcome.text()[:300]}")
+    return outcome, True
+
+
+def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:  # noqa: FBT001
+    """Return whether there is nothing to bring back: the operator wanted a rollback of what is undone."""
+    said = "\n".join(outcome.said)
+    if outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said:
+        return True
+    return False
+
+
+def play_seed(seed: int, points: dict[object, list[Points]] | None = None) -> Played:
+    """Play the story of a seed."""
+    table = POINTS if points is None else points
+    scenario = draw_scenario(__import__("random").Random(seed))
+    key = key_of(scenario)
+    if key not in table:
+        table[key] = play(Draw(replace(scenario, replan=False), ())).points
+    return play(draw(seed, table), seed)  # type: ignore[arg-type]
+
+
+POINTS: dict[object, list[Points]] = {}
+
+
+def shorten(played: Played) -> Played:
+    """Return the story with the fewest events that still breaks the first invariant that it broke."""
+    kind = kind_of(played.violations[0])
+
+    def still_wrong(events: tuple[Event, ...]) -> bool:
+        return any(kind_of(text) == kind for text in play(Draw(played.draw.scenario, events)).violations)
+
+    fewest = shortened(played.draw.events, still_wrong)
+    return play(Draw(played.draw.scenario, fewest), played.seed)
+
+
+def kind_of(violation: str) -> str:
+    """Return which invariant a text is about."""
+    return violation.partition(":")[0]
+
+
+def told(played: Played) -> str:
+    """Return a story and what is wrong with it, for people."""
+    lines = [f"seed {played.seed}: {len(played.violations)} invariants broken", *(f"  {text}" for text in played.violations), "story:"]
+    return "\n".join([*lines, *(f"  {line}" for line in _folded(played.told))])
+
+
+def _folded(lines: list[str]) -> Iterator[str]:
+    """Yield lines; what is said again and again (but for the run's number) is said once."""
+    before: list[str] = []
+    for line in lines:
+        plain = re.sub(r"run \d+", "run", line)
+        if plain not in before[-2:] or "before call" in line or "after call" in line:
+            yield line
+        before.append(plain)
+
+
+__all__ = ["Played", "Scenario", "play", "play_seed", "shorten", "simulation", "told"]

@@ -1,0 +1,426 @@
+"""A run of a phase as a process: the real session, the real steps of the runbooks, in one process with modelled borders."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import StaticPool
+
+import engine.journal
+import moves.holding
+import moves.session
+from engine.book import JournalBook
+from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
+from engine.journal import Journal
+from engine.model import Service
+from engine.options import Options
+from engine.record import Record
+from engine.plugin import JUDGE, _judgement, exit_code
+from engine.progress import Progress
+from engine.saga import RunningMove
+from engine.secret import Redactor
+from engine.steps import Judge, Row
+from engine.storing import METADATA
+from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
+from engine.waiver import Waivers
+from moves.gates import Gates
+from services.registry import PRODUCTS
+from tests.simulation.clock import PLAYING, SimDatetime
+from tests.simulation.fleet import open_sim_hosts
+from tests.simulation.process import Killed, Process
+from tests.simulation.products import ASKING, Actor, Store
+from tests.simulation.scenario import Command, Plans, Scenario, scope_of
+from tests.simulation.shell import run_inside
+from tests.simulation.story import Story
+from tests.simulation.world import World
+
+REFUSED_MARK: Final = "refused, nothing was done"
+
+
+@dataclass
+class Stage:
+    """Everything of one story while it is played."""
+
+    scenario: Scenario
+    world: World
+    story: Story
+    journal: Journal
+    plans: Plans = field(default_factory=Plans)
+    tokens: dict[str, str] = field(default_factory=dict)
+    runs: int = 0
+    processes: list[Process] = field(default_factory=list)
+    row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
+    carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def begun(self, service: str | None, body: Any) -> None:
+        """Check that what a move begins with is what the files, and the approvals, say now."""
+        scope = scope_of(self.scenario, (), self.plans.replanned)
+        move = next(one for one in scope.plan.moves if one.service == service)
+        if body["move"]["target"] != move.target:
+            self.world.violate(f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}")
+
+    @property
+    def process(self) -> Process:
+        """Return the process that runs now."""
+        return self.processes[-1]
+
+
+STAGES: Final[list[Stage]] = []
+
+
+def stage() -> Stage:
+    """Return the story that is played."""
+    return STAGES[-1]
+
+
+@dataclass
+class Outcome:
+    """How a run ended, and what it said."""
+
+    command: Command
+    exit: ExitCode | None  # None: it was killed
+    said: list[str]
+    rows: list[Row]
+
+    @property
+    def killed(self) -> bool:
+        """Return whether it was killed."""
+        return self.exit is None
+
+    def text(self) -> str:
+        """Return it in a line."""
+        ended = "killed" if self.exit is None else f"exit {self.exit.value} ({self.exit.name})"
+        wrong = next((row for row in self.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}), None)
+        return f"{self.command.text()}: {ended}" + (f"; {wrong.key}: {wrong.judgement.text[:300]}" if wrong else "")
+
+
+class SimBook(JournalBook):
+    """The real book, which keeps what it says and draws no page."""
+
+    def _say(self, text: Any) -> None:
+        stage().process.said.append(str(text))
+
+    def _draw(self) -> Any:
+        return SimpleNamespace(report="report.html", altered=())
+
+
+class PlainRedactor(Redactor):
+    """A redactor of a world without secrets."""
+
+    def value(self, value: Any) -> Any:
+        """Return it as it is."""
+        return value
+
+    def text(self, text: str) -> str:
+        """Return it as it is."""
+        return text
+
+    def hides(self, value: Any) -> bool:
+        """Hide nothing."""
+        return False
+
+    def register_environment(self, *_: Any, **__: Any) -> None:
+        """Learn nothing."""
+
+    def register_container(self, *_: Any, **__: Any) -> None:
+        """Learn nothing."""
+
+
+class ListJournal(Journal):
+    """A journal whose table is a list: the same records, chains and questions, without a database's time."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__(None, PlainRedactor(), lambda: SimDatetime.now(UTC), "memory")  # type: ignore[arg-type]
+        self.rows: list[Record] = []
+        self._kinds: dict[str, list[Record]] = {}
+
+    def keep(self, values: dict[str, Any]) -> int:
+        """Keep a record, as the insert does; return its number in the journal."""
+        record = Record(**{"writer": "", **values, "seq": len(self.rows) + 1, "body": json.loads(values["body"])})
+        self.rows.append(record)
+        self._kinds.setdefault(record.kind, []).append(record)
+        return record.seq
+
+    def records(self, *, run_id: Any = None, kind: Any = None, service: Any = None, until: Any = None) -> list[Record]:
+        """Return records in their order."""
+        kinds = [kind] if isinstance(kind, str) else kind
+        found = self.rows if kinds is None else [record for one in dict.fromkeys(kinds) for record in self._kinds.get(one, ())]
+        wanted = [
+            one for one in found
+            if (run_id is None or one.run_id == run_id) and (service is None or one.service == service) and (until is None or one.seq <= until)
+        ]  # fmt: skip
+        return wanted if kinds is None or len(list(kinds)) == 1 else sorted(wanted, key=lambda one: one.seq)
+
+    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+        """Return the newest record of a kind."""
+        found = (
+            one for one in reversed(self._kinds.get(kind, ()))
+            if (service is None or one.service == service) and (key is None or one.key == key) and (until is None or one.seq <= until)
+        )  # fmt: skip
+        return next(found, None)
+
+    def heads(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return the head of each writer's chain in a run."""
+        return {one.writer: {"records": one.number, "hash": one.hash} for one in self.rows if one.run_id == run_id}
+
+
+def open_sim_journal(*, real: bool = False) -> Journal:
+    """Open a journal: a list, or (`real`) SQLite in memory, which takes longer and says the same."""
+    if not real:
+        return ListJournal()
+    store = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    METADATA.create_all(store)
+    return Journal(store, PlainRedactor(), lambda: SimDatetime.now(UTC), "memory")
+
+
+def _insert(original: Callable[..., int]) -> Callable[..., int]:
+    def insert(store: Any, values: dict[str, Any]) -> int:
+        journal = stage().journal
+        if stage().process.journal_full:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        return journal.keep(values) if isinstance(journal, ListJournal) else original(store, values)
+
+    return insert
+
+
+def steps_of(phase: str) -> list[Any]:
+    """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a service."""
+    if phase not in _STEPS:
+        names = {"migrate": ("test_gates", "test_move"), "rollback": ("test_rollback",), "repoint": ("test_repoint",)}[phase]
+        found = []
+        for name in names:
+            module = importlib.import_module(f"runbooks.{phase}.{name}")
+            for function in vars(module).values():
+                marks = {mark.name: mark for mark in getattr(function, "pytestmark", [])}
+                if inspect.isfunction(function) and function.__module__ == module.__name__ and "step" in marks:
+                    severity = marks["severity"].args[0] if "severity" in marks else "blocker"
+                    effect = next(one for one in Effect if one.value in marks)
+                    wants = tuple(inspect.signature(function).parameters)
+                    found.append(SimpleNamespace(key=marks["step"].args[0], run=function, severity=severity, effect=effect, wants=wants))
+        _STEPS[phase] = found
+    return _STEPS[phase]
+
+
+_STEPS: Final[dict[str, list[Any]]] = {}
+
+
+def run_phase(command: Command, *, machine: str = "one") -> Outcome:
+    """Run a command as a process of its own and return how it ended."""
+    now = stage()
+    now.runs += 1
+    process = Process(f"run {now.runs}", machine, now.runs, now.world, now.story)
+    now.processes.append(process)
+    before, ASKING.process = ASKING.process, process
+    rows: list[Row] = []
+    now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
+    try:
+        code = _run(now, process, command, rows)
+    except Killed:
+        code = None
+    finally:
+        process.alive = False
+        now.processes.pop()
+        ASKING.process = before
+    outcome = Outcome(command, code, process.said, rows)
+    now.story.tell(f"  run {process.run} ended: {outcome.text()}")
+    return outcome
+
+
+def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> ExitCode:
+    options = Options(
+        environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
+        argv=command.argv, again=command.again, break_lock=command.break_lock, discard=command.discard, undo=command.undo,
+        target_is_dead=command.target_is_dead,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        try:
+            session = stack.enter_context(moves.session.open_session(options, command.phase))
+        except InputError as error:
+            process.said.append(str(error))
+            return ExitCode.WRONG_INPUT
+        except RefusedError as error:
+            process.said.append(str(error))
+            return ExitCode.REFUSED
+        except (CouldNotLookError, JournalError) as error:
+            process.said.append(f"{command.phase}: not started, nothing was done\n  {error}")
+            return ExitCode.INCOMPLETE
+        code = _steps(now, process, command, session, rows)
+        process.step = "close"
+    return code
+
+
+def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[Row]) -> ExitCode:
+    for subject in ("all", *(move.service for move in session.scope.moves)):
+        for step in steps_of(command.phase):
+            if ("move" in step.wants) != (subject != "all"):
+                continue
+            if subject != "all" and step.key in session.only_for_some(subject):
+                continue
+            process.step = f"{subject} {step.key}" if subject != "all" else step.key
+            row = _step(command, session, subject, step)
+            if row.judgement.passed:
+                now.row_passed(now, process, session, row)
+            rows.append(row)
+            session.book.add(row)
+    process.step = "end"
+    session.beside.end()
+    code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows)
+    try:
+        session.book.close(code)
+    except LongshoreError as error:
+        process.said.append(str(error))
+        code = exit_code(rows) or ExitCode.INCOMPLETE
+    return code
+
+
+def _step(command: Command, session: Any, subject: str, step: Any) -> Row:
+    judge, stash = Judge(), pytest.Stash()
+    stash[JUDGE] = judge
+    ended = None
+    session.book.begin(subject, step.run.__doc__, 1, 1)
+    try:
+        given: dict[str, Any] = {"judge": judge}
+        if "move" in step.wants:
+            move: RunningMove = session.moves[subject]
+            given["move"] = move
+        if "gates" in step.wants:
+            given["gates"] = session.gates
+        step.run(**given)
+    except Exception as error:  # noqa: BLE001 as pytest does: it becomes the step's verdict
+        ended = SimpleNamespace(value=error)
+    judgement: Judgement = _judgement(SimpleNamespace(stash=stash), SimpleNamespace(excinfo=ended))  # type: ignore[arg-type]
+    service = subject if subject != "all" else None
+    return Row(
+        command.phase, step.key, step.run.__doc__.strip().splitlines()[0], subject, service, None, None, step.effect, Severity(step.severity), judgement, 0.1
+    )
+
+
+# what stands in for the borders
+
+
+@contextmanager
+def _hold_machine(_environment: str) -> Iterator[str]:
+    now, process = stage(), stage().process
+    process.must_live()
+    token = now.tokens.get(process.machine) or f"token-{process.machine}-{next(PLAYING.numbers)}"
+    now.tokens[process.machine] = token
+    yield token
+
+
+def _forget_token(_environment: str) -> None:
+    stage().process.must_live()
+    stage().tokens[stage().process.machine] = ""
+
+
+def _hosts_with_token(_environment: str) -> tuple[str, ...]:
+    return stage().carrying.get(stage().process.machine, ())
+
+
+def _remember(_environment: str, token: str, hosts: Iterable[str]) -> None:
+    stage().process.must_live()
+    stage().tokens[stage().process.machine] = token
+    stage().carrying[stage().process.machine] = tuple(dict.fromkeys(hosts))
+
+
+def _record(original: Callable[..., Any]) -> Callable[..., Any]:
+    def record(run: Any, kind: str, *, service: str | None = None, key: str | None = None, body: Any, at: Any = None) -> Any:
+        process = stage().process
+        process.must_live()
+        if kind == "undo_intent":
+            process.step = f"{service} undo {key}"
+        what = f"journal {kind} {key or ''}".rstrip()
+        place = process.story.arrive(process, what)
+        process.must_live()
+        if kind == "begun_with":
+            stage().begun(service, body)
+        made = original(run, kind, service=service, key=key, body=body, at=at)
+        process.story.leave(place, process, what)
+        process.must_live()
+        return made
+
+    return record
+
+
+class QuietProgress(Progress):
+    """A progress that nobody sees."""
+
+    def begin(self, *_: Any, **__: Any) -> None:
+        """Show nothing."""
+
+    def intend(self, *_: Any, **__: Any) -> None:
+        """Show nothing."""
+
+    def wait(self, *_: Any, **__: Any) -> None:
+        """Show nothing."""
+
+    def end(self) -> None:
+        """Show nothing."""
+
+
+class NoConsole:
+    """A console that is a pipe to nowhere."""
+
+    is_terminal = False
+
+    def print(self, *_: Any, **__: Any) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def _nobody_told(*_: Any, **__: Any) -> Iterator[None]:
+    yield
+
+
+def _approved(gates: Gates) -> Judgement:
+    return passed("as the model says: every plan in the files is approved")
+
+
+@contextmanager
+def borders() -> Iterator[None]:
+    """Put the modelled borders in the place of the real ones."""
+    patch = pytest.MonkeyPatch()
+    session = moves.session
+    patch.setattr(session, "load_scope", lambda options, **_: scope_of(stage().scenario, options.services, stage().plans.replanned))
+    patch.setattr(sys, "stderr", io.StringIO())
+    patch.setattr(session, "load_waivers", lambda *_: Waivers())
+    patch.setattr(session, "read_commit", lambda: "0" * 40)
+    patch.setattr(session, "open_journal", lambda *_: stage().journal)
+    patch.setattr(session, "hold_machine", _hold_machine)
+    patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))
+    patch.setattr(session, "open_console", NoConsole)
+    patch.setattr(session, "Progress", QuietProgress)
+    patch.setattr(session, "tell_people", _nobody_told)
+    patch.setattr(session, "_record_files", lambda *_: None)
+    patch.setattr(session, "JournalBook", SimBook)
+    patch.setattr(session, "console_redactor", PlainRedactor)
+    patch.setattr(moves.holding, "forget_token", _forget_token)
+    patch.setattr(Gates, "preflight", _approved)
+    patch.setattr(Gates, "approved", _approved)
+    patch.setattr(moves.holding, "hosts_with_token", _hosts_with_token, raising=False)
+    patch.setattr(moves.holding, "_remember", _remember, raising=False)
+    patch.setattr(engine.journal.Run, "record", _record(engine.journal.Run.record))
+    patch.setattr(engine.journal, "insert_record", _insert(engine.journal.insert_record))
+    products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
+    for name, product in products.items():
+        patch.setitem(PRODUCTS, name, product)
+    try:
+        yield
+    finally:
+        patch.undo()
+
+
+__all__ = ["Outcome", "Stage", "borders", "open_sim_journal", "run_inside", "run_phase", "stage"]

@@ -1,0 +1,461 @@
+"""The modelled machines: what Docker, disks, networks and clocks do, with nothing of longshore in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from tests.simulation.clock import BEGINNING
+
+FLUSH_S: Final = 30.0
+"""The kernel writes back by itself what was written so long ago. proc(5), dirty_expire_centisecs."""
+SERVICE_IMAGES: Final = "sha256:5e"
+NETWORK: Final = "apps"
+Record = tuple[str, int]
+
+
+class Broken(Exception):  # noqa: N818 the model's own word
+    """The model itself was asked for what it does not know."""
+
+
+@dataclass
+class File:
+    """A file of records: as programs see it, and as the disk has it."""
+
+    records: set[Record] = field(default_factory=set)
+    mtime: int = 0
+    on_disk: tuple[frozenset[Record], int] | None = None
+    dirty_at: float | None = None
+
+    def sync(self) -> None:
+        """Have it on disk."""
+        self.on_disk, self.dirty_at = (frozenset(self.records), self.mtime), None
+
+
+@dataclass
+class Volume:
+    """A volume with its files."""
+
+    name: str
+    labels: dict[str, str] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+
+    def records(self) -> set[Record]:
+        """Return all records in it."""
+        return set().union(*(file.records for file in self.files.values())) if self.files else set()
+
+    def power_cut(self, now: float) -> None:
+        """Lose what was written and is not on disk."""
+        for name, file in list(self.files.items()):
+            if file.dirty_at is None or now - file.dirty_at > FLUSH_S:
+                file.sync()
+            elif file.on_disk is None:
+                file.records, file.mtime, file.dirty_at = set(), file.mtime, None
+                file.on_disk = (frozenset(), file.mtime)
+            else:
+                file.records, file.mtime, file.dirty_at = set(file.on_disk[0]), file.on_disk[1], None
+
+    def content(self) -> dict[str, tuple[frozenset[Record], int]]:
+        """Return what a full comparison sees."""
+        return {name: (frozenset(file.records), file.mtime) for name, file in self.files.items()}
+
+
+@dataclass
+class Container:
+    """A container of Docker's."""
+
+    id: str
+    name: str
+    config: dict[str, Any]
+    host_config: dict[str, Any]
+    image: str
+    networks: dict[str, dict[str, Any]]
+    mounts: list[dict[str, Any]]
+    status: str = "created"
+    exit_code: int = 0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    stopped_by_hand: bool = False
+    auto_remove: bool = False
+    files: set[str] = field(default_factory=set)
+    log: list[str] = field(default_factory=list)
+    probe: dict[str, Any] | None = None
+    created_at: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Return whether it runs."""
+        return self.status == "running"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return its labels."""
+        return dict(self.config.get("Labels") or {})
+
+    @property
+    def role(self) -> str:
+        """Return what longshore made it for, "" for what is not longshore's."""
+        return self.labels.get("longshore.role", "")
+
+    @property
+    def policy(self) -> str:
+        """Return its restart policy's name."""
+        return (self.host_config.get("RestartPolicy") or {}).get("Name") or "no"
+
+    @property
+    def is_service(self) -> bool:
+        """Return whether it is one of the modelled services' (not a helper or a relay)."""
+        return self.image.startswith(SERVICE_IMAGES) and self.role in {"", "service"}
+
+    def published(self) -> Iterator[tuple[int, int]]:
+        """Yield (host port, container port)."""
+        for inside, places in (self.host_config.get("PortBindings") or {}).items():
+            for place in places or ():
+                yield int(place["HostPort"]), int(inside.partition("/")[0])
+
+    def volume_at(self, path: str) -> str | None:
+        """Return the volume mounted at a path."""
+        return next((mount["Name"] for mount in self.mounts if mount["Destination"] == path), None)
+
+    def relays_to(self) -> tuple[str, int] | None:
+        """Return where a relay leads."""
+        for word in self.config.get("Cmd") or ():
+            kind, _, rest = str(word).partition(":")
+            if kind in {"TCP", "OPENSSL", "OPENSSL-CONNECT", "TCP4"}:
+                address, _, port = rest.partition(",")[0].rpartition(":")
+                return address, int(port)
+        return None
+
+    def listens_on(self) -> int | None:
+        """Return the port at which a relay listens."""
+        for word in self.config.get("Cmd") or ():
+            kind, _, rest = str(word).partition(":")
+            if kind in {"TCP-LISTEN", "OPENSSL-LISTEN"}:
+                return int(rest.partition(",")[0])
+        return None
+
+    def inspect(self) -> dict[str, Any]:
+        """Return what `docker inspect` tells."""
+        networks = {
+            name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]} for name, one in self.networks.items()
+        }
+        return json.loads(
+            json.dumps(
+                {
+                    "Id": self.id, "Name": f"/{self.name}", "Image": self.image, "Created": stamp(self.created_at),
+                    "State": {
+                        "Status": self.status, "Running": self.running, "Paused": False, "Restarting": False, "OOMKilled": False,
+                        "Dead": False, "Pid": 1000 if self.running else 0, "ExitCode": self.exit_code, "Error": "",
+                        "StartedAt": stamp(self.started_at), "FinishedAt": stamp(self.finished_at),
+                    },
+                    "RestartCount": 0, "Config": self.config, "HostConfig": self.host_config,
+                    "NetworkSettings": {"Networks": networks}, "Mounts": self.mounts,
+                }
+            )
+        )  # fmt: skip
+
+
+def stamp(moment: float) -> str:
+    """Return a moment as the engine writes it."""
+    if not moment:
+        return "0001-01-01T00:00:00Z"
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+
+
+@dataclass
+class Machine:
+    """A host: its engine, its disk, its files, its clock."""
+
+    name: str
+    address: str
+    containers: dict[str, Container] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    run_files: dict[str, str] = field(default_factory=dict)  # tmpfs
+    lock: dict[str, Any] | None = None
+    audit: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    up_at: float = 0.0
+    engine_at: float = 0.0
+    offset_s: float = 0.0
+    full: bool = False
+    addresses: int = 1
+
+    def container(self, name: str) -> Container | None:
+        """Return a container by name or (the beginning of its) id."""
+        if name in self.containers:
+            return self.containers[name]
+        named = next((one for one in self.containers.values() if one.name == name), None)
+        return named or (next((one for one in self.containers.values() if len(name) >= 12 and one.id.startswith(name)), None))
+
+    def services(self) -> Iterator[Container]:
+        """Yield the containers of modelled services."""
+        return (one for one in self.containers.values() if one.is_service)
+
+
+@dataclass
+class Client:
+    """Somebody who writes numbered records all the time: by a name on a host's network, or at a published port."""
+
+    name: str
+    service: str
+    host: str
+    network: str  # "" for the published port of the host
+    alias: str
+    port: int
+    follows: str = ""  # the image of the service that writes: from wherever it runs
+    number: int = 0
+    acknowledged: dict[int, float] = field(default_factory=dict)
+    refused: int = 0
+    last_good: float = BEGINNING
+
+
+@dataclass
+class World:
+    """All machines and clients, and the time that passes."""
+
+    machines: dict[str, Machine]
+    clients: list[Client] = field(default_factory=list)
+    acts: set[str] = field(default_factory=set)  # services that act on start
+    now: float = BEGINNING
+    ids: int = 0
+    cuts: set[frozenset[str]] = field(default_factory=set)  # pairs of hosts
+    violations: list[str] = field(default_factory=list)
+    acted: dict[Record, float] = field(default_factory=dict)
+    watchers: list[Callable[[], None]] = field(default_factory=list)
+    by_hand: bool = False
+    mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+
+    def mend_all(self) -> None:
+        """Let all that was broken for a while be whole again."""
+        for _, mend in self.mends:
+            mend()
+        self.mends.clear()
+        longest = max((max(one.up_at, one.engine_at) for one in self.machines.values()), default=0.0)
+        while self.now < longest:
+            self.advance(min(30.0, longest - self.now + 0.1))
+        self.advance(1.0)
+
+    def violate(self, text: str) -> None:
+        """Note that an invariant was broken, once."""
+        if text not in self.violations:
+            self.violations.append(text)
+
+    def new_id(self) -> str:
+        """Return an id as the engine makes them."""
+        self.ids += 1
+        return sha256(f"id {self.ids}".encode()).hexdigest()
+
+    # time
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: hosts come back, clients write."""
+        pieces = 1 if seconds <= 1 else min(8, int(seconds) + 1)
+        for _ in range(pieces):
+            self.now += seconds / pieces
+            self._tick()
+
+    def _tick(self) -> None:
+        if self.mends:
+            for one in [one for one in self.mends if one[0] <= self.now]:
+                self.mends.remove(one)
+                one[1]()
+        for machine in self.machines.values():
+            if machine.engine_at and self.now >= max(machine.engine_at, machine.up_at):
+                machine.engine_at = 0.0
+                self.engine_begins(machine)
+            if machine.up_at and self.now >= machine.up_at:
+                machine.up_at = 0.0
+        for client in self.clients:
+            self.write(client)
+        for machine in self.machines.values():
+            for container in machine.containers.values():
+                if container.probe is not None and container.running:
+                    self._ask(machine, container, container.probe)
+
+    def is_up(self, name: str) -> bool:
+        """Return whether a host runs."""
+        return self.machines[name].up_at <= self.now
+
+    def engine_up(self, name: str) -> bool:
+        """Return whether a host's engine answers."""
+        return self.is_up(name) and self.machines[name].engine_at <= self.now
+
+    # clients
+
+    def write(self, client: Client) -> None:
+        """Try to write the next record; remember it when it was acknowledged."""
+        host = client.host
+        if client.follows:
+            host = next((name for name, one in self.machines.items() if any(it.image == client.follows and it.running for it in one.services())), "")
+        found = self.reach(host, client.network, client.alias, client.port) if host else None
+        if found is None:
+            client.refused += 1
+            return
+        machine, container = found
+        client.number += 1
+        if self.store(machine, container, (client.name, client.number)):
+            client.acknowledged[client.number] = self.now
+            client.last_good = self.now
+        else:
+            client.refused += 1
+
+    def store(self, machine: Machine, container: Container, record: Record) -> bool:
+        """Let a service keep a record, on disk before it says so."""
+        name = container.volume_at("/data")
+        if name is None or machine.full or name not in machine.volumes:
+            return False
+        file = machine.volumes[name].files.setdefault(record[0], File())
+        file.records.add(record)
+        file.mtime = int((self.now + machine.offset_s) * 1e9) + record[1] % 1000
+        file.sync()
+        return True
+
+    def reach(self, host: str, network: str, alias: str, port: int, depth: int = 0) -> tuple[Machine, Container] | None:
+        """Return which service's container answers there, through relays."""
+        if depth > 5 or not self.is_up(host):
+            return None
+        machine = self.machines[host]
+        if not network:  # a published port: of the host that is named, or of this address
+            at = self.machines[alias].address if alias in self.machines else alias
+            return self.published(at, port, host, depth)
+        for container in sorted(machine.containers.values(), key=lambda one: one.role == "forwarder"):
+            if not container.running or network not in container.networks:
+                continue
+            names = {container.name, *(container.networks[network].get("Aliases") or ())}
+            if alias in names:
+                return self._through(machine, container, port, depth)
+        return None
+
+    def published(self, address: str, port: int, asker: str, depth: int = 0) -> tuple[Machine, Container] | None:
+        """Return which service's container answers at a host's address and port."""
+        machine = next((one for one in self.machines.values() if one.address == address), None)
+        if machine is None or not self.is_up(machine.name) or frozenset((asker, machine.name)) in self.cuts:
+            return None
+        for container in machine.containers.values():
+            for outside, inside in container.published() if container.running else ():
+                if outside == port:
+                    return self._through(machine, container, inside, depth)
+        return None
+
+    def _through(self, machine: Machine, container: Container, port: int, depth: int) -> tuple[Machine, Container] | None:
+        if container.role != "forwarder":
+            return (machine, container) if container.is_service else None
+        to = container.relays_to()
+        if to is None or container.listens_on() != port:
+            return None
+        if all(one.address != to[0] for one in self.machines.values()):  # the far end, which uses a name
+            return next((found for name in container.networks if (found := self.reach(machine.name, name, to[0], to[1], depth + 1))), None)
+        keys = container.labels.get("longshore.relay.keys", "")
+        if keys and not self._fit(keys, to):
+            return None
+        return self.published(to[0], to[1], machine.name, depth + 1)
+
+    def _fit(self, keys: str, to: tuple[str, int]) -> bool:
+        """Return whether the far end at an address has the keys that a near end expects, and expects the near end's."""
+        machine = next(one for one in self.machines.values() if one.address == to[0])
+        wanted = ":".join(reversed(keys.split(":")))
+        ends = (one for one in machine.containers.values() if one.running and any(port == to[1] for port, _ in one.published()))
+        return any(one.labels.get("longshore.relay.keys") == wanted for one in ends)
+
+    def _ask(self, machine: Machine, container: Container, probe: dict[str, Any]) -> None:
+        network = "" if probe["network"] == "host" else probe["network"]
+        good = self.reach(machine.name, network, probe["name"], probe["port"]) is not None
+        now = int((self.now + machine.offset_s) * 1e9)
+        if good is not probe["state"]:
+            last = probe["last_good"] if not good else probe["last"]
+            line = {"good": good, "at_ns": now, "began_ns": now - 1000, "seen": "200" if good else "refused", "last_ns": last}
+            container.log.append(json.dumps(line))
+            probe["state"] = good
+        probe["last"] = now
+        if good:
+            probe["last_good"] = now
+
+    # the engine
+
+    def start(self, machine: Machine, container: Container) -> str:
+        """Start a container; return why it can't, "" when it runs."""
+        if container.running:
+            return ""
+        mine = {outside for outside, _ in container.published()}
+        for other in machine.containers.values():
+            if other.running and other is not container and mine & {outside for outside, _ in other.published()}:
+                return f"driver failed programming external connectivity on endpoint {container.name}: port is already allocated"
+        container.status, container.started_at, container.exit_code = "running", self.now + machine.offset_s, 0
+        container.stopped_by_hand = False
+        for name in container.networks:
+            machine.addresses += 1
+            container.networks[name]["IPAddress"] = f"172.30.0.{machine.addresses % 250 + 1}"
+        if container.is_service:
+            self._began(machine, container)
+        return ""
+
+    def _began(self, machine: Machine, container: Container) -> None:
+        others = [
+            f"{other.name} on {one.name}"
+            for one in self.machines.values()
+            for other in one.services()
+            if other is not container and other.running and other.image == container.image
+        ]
+        if others and not self.by_hand:
+            self.violate(f"two writers: {container.name} on {machine.name} started beside {', '.join(others)}")
+        if container.image in self.acts:
+            record = (f"act-{container.image[-4:]}", len(self.acted) + 1)
+            if self.store(machine, container, record):
+                self.acted[record] = self.now
+
+    def stop(self, machine: Machine, container: Container, *, code: int = 0, by_hand: bool = True) -> None:
+        """Stop a container."""
+        if container.status == "running":
+            container.status, container.exit_code, container.finished_at = "exited", code, self.now + machine.offset_s
+        container.stopped_by_hand = by_hand or container.stopped_by_hand
+        if container.auto_remove and container.status == "exited":
+            machine.containers.pop(container.id, None)
+
+    def engine_ends(self, machine: Machine, seconds: float, *, code: int = 0) -> None:
+        """Let an engine be away for a while; its containers end."""
+        for container in list(machine.containers.values()):
+            if container.running:
+                self.stop(machine, container, code=code, by_hand=False)
+        machine.engine_at = self.now + seconds
+
+    def engine_begins(self, machine: Machine) -> None:
+        """Start what its restart policy wants."""
+        for container in list(machine.containers.values()):
+            wants = container.policy == "always" or (container.policy == "unless-stopped" and not container.stopped_by_hand)
+            if wants and not container.running and container.started_at:
+                self.start(machine, container)
+
+    def reboot(self, machine: Machine, seconds: float, *, power_cut: bool = False) -> None:
+        """Let a host go down and come back; what lies in /run is gone, and after a power cut what was not on disk."""
+        self.engine_ends(machine, seconds + 2, code=137 if power_cut else 0)
+        machine.up_at = self.now + seconds
+        machine.run_files.clear()
+        for volume in machine.volumes.values():
+            if power_cut:
+                volume.power_cut(self.now)
+            else:
+                for file in volume.files.values():
+                    file.sync()
+
+    def mounted_by_running(self, machine: Machine, volume: str) -> list[str]:
+        """Return the running services that write into a volume."""
+        return [one.name for one in machine.services() if one.running and one.volume_at("/data") == volume]
+
+    def survivors(self) -> set[Record]:
+        """Return every record that is anywhere."""
+        found: set[Record] = set()
+        for machine in self.machines.values():
+            for volume in machine.volumes.values():
+                found |= volume.records()
+        return found
+
+    def acknowledged(self, service: str | None = None) -> set[Record]:
+        """Return every record that a client was told is kept."""
+        mine = {(client.name, number) for client in self.clients if service in {None, client.service} for number in client.acknowledged}
+        return mine | (set(self.acted) if service is None else set())
