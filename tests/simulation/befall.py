@@ -16,7 +16,7 @@ HOSTS: Final = ("a", "b", "c")
 Points = dict[str, int]
 
 
-def happen(event: Event, process: Process, what: str) -> None:  # noqa: ARG001
+def happen(event: Event, process: Process, what: str) -> None:
     """Let an event happen, during a call of a process."""
     world = process.world
     process.disturbed += 1
