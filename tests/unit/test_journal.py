@@ -161,7 +161,7 @@ def test_a_journal_of_another_version_is_refused_untouched(place: Place, journal
         Journal.open(place, redactor=Redactor())
 
     there = inspect(journal.engine).get_table_names(schema=place.schema or None)
-    assert sorted(there) == ["alembic_version", "records_of_9", "samples", "schema_version"]
+    assert sorted(there) == ["alembic_version", "records_of_9", "salts", "samples", "schema_version"]
 
 
 def test_many_may_open_a_new_journal_at_once(place: Place) -> None:
