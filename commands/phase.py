@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from engine.errors import InputError
+from engine.errors import InputError, LongshoreError
 from engine.options import add_flags
 from engine.verdict import ExitCode
 
@@ -25,10 +25,17 @@ class Watch:
     """Sees whether pytest or a hook of ours broke: pytest's own status for that, 3, says "refused, nothing was done" here."""
 
     broke: bool = False
+    status: int | None = None
+    """The status of the run, once its steps have ended."""
 
     def pytest_internalerror(self) -> None:
         """Remember it."""
         self.broke = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Remember how the steps ended: what closes connections afterwards may fail."""
+        self.status = int(session.exitstatus)
 
 
 def services_first(argv: list[str]) -> list[str]:
@@ -56,22 +63,29 @@ def run_phase(phase: str, argv: list[str]) -> int:
         if phase == "rollback" and "--service" not in argv:
             raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
     watch = Watch()
-    code = pytest.main(
-        [
-            str(ROOT / "runbooks" / phase),
-            f"--rootdir={ROOT}",
-            f"--confcutdir={ROOT}",
-            "--import-mode=importlib",
-            "--no-header",
-            "--no-summary",
-            "-q",
-            "--tb=short",
-            "-p",
-            "no:cacheprovider",
-            "-o",
-            "filterwarnings=default",  # a warning of a library must not end a migration
-            *argv,
-        ],
-        plugins=[watch],
-    )
+    try:
+        code = int(pytest.main(_pytest_argv(phase, argv), plugins=[watch]))
+    except LongshoreError as error:
+        if watch.status is None:
+            raise
+        print(f"{phase}: its steps have ended; closing it failed: {error}", file=sys.stderr)
+        return watch.status or ExitCode.INCOMPLETE
     return int(ExitCode.NEEDS_PERSON if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
+
+
+def _pytest_argv(phase: str, argv: list[str]) -> list[str]:
+    return [
+        str(ROOT / "runbooks" / phase),
+        f"--rootdir={ROOT}",
+        f"--confcutdir={ROOT}",
+        "--import-mode=importlib",
+        "--no-header",
+        "--no-summary",
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "filterwarnings=default",  # a warning of a library must not end a migration
+        *argv,
+    ]

@@ -9,7 +9,7 @@ from actions.route import inspect_container
 from checks.source import kept_name
 from engine.errors import BuriedError, CouldNotLookError
 from engine.model import Holds
-from engine.verdict import Judgement, failed, passed, unknown
+from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from moves.asking import wait_until_passed
 from moves.past import attempt_began
 from moves.world import World
@@ -28,9 +28,26 @@ def judge_ready(world: World, service: str, host: str) -> Judgement:
     product = world.product(service)
     world.waits(f"{service} on {host}", product.ready_deadline_s)
     try:
-        return wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
+        answer = wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
     except BuriedError as error:
         return unknown(str(error))  # no waiting brings it back
+    return _seen(world, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer
+
+
+def _seen(world: World, service: str, host: str, answer: Judgement) -> Judgement:
+    """Return the answer of a service that said nothing: its host answers, so it was looked at and is not ready; else nobody could look."""
+    world.fleet.forget_facts(host)
+    try:
+        facts = world.facts(host)
+        container = facts.container(world.entry(service).container) if facts.docker_version else None
+    except CouldNotLookError:
+        return answer
+    if not facts.docker_version:
+        return answer
+    state = container.state if container else "not there"
+    return failed(
+        f"{answer.text}; {host} answers, and {world.entry(service).container} is {state} there. Expected: running and ready", answer.details
+    )
 
 
 def _ready_once(world: World, service: str, host: str) -> Judgement:
@@ -130,7 +147,8 @@ def judge_dependants(world: World, service: str) -> Judgement:
     answers = [(link, judge_ready(world, link.from_, where[link.from_])) for link in links]
     wrong = [f"{link.from_} on {where[link.from_]}: {answer.text}" for link, answer in answers if not answer.passed]
     if wrong:
-        return failed("; ".join(wrong))
+        seen = any(answer.verdict is Verdict.FAILED for _, answer in answers)
+        return failed("; ".join(wrong)) if seen else unknown("; ".join(wrong))
     if not answers:
         return unknown(f"no dependant of {service} is known here, so none was asked")
     told = ", ".join(f"{link.from_} on {where[link.from_]} (as {link.name}:{link.port})" for link, _ in answers)
@@ -140,6 +158,9 @@ def judge_dependants(world: World, service: str) -> Judgement:
 def judge_done(world: World, service: str) -> Judgement:
     """Judge whether a move that the journal calls done still holds: target runs, source is kept and stopped."""
     move, name = world.move_of(service), world.entry(service).container
+    silent = [host for host in (move.target, move.source) if not world.facts(host).docker_version]
+    if silent:
+        return unknown(f"{silent[0]}: Docker does not answer, so {name} could not be seen. Try: ssh {silent[0]} docker ps -a")
     target = world.facts(move.target).container(name)
     kept = world.facts(move.source).container(kept_name(name))
     if target is None or not target.running:

@@ -78,3 +78,35 @@ def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = serving.judge_ready(world, "redis", "wf001")
 
     assert (answer.verdict, answer.text) == (Verdict.UNKNOWN, "wf001: not asked: said to be dead (its disk burnt)")
+
+
+@pytest.mark.parametrize(
+    ("docker", "verdict"),
+    [("27.0", Verdict.FAILED), ("", Verdict.UNKNOWN), (None, Verdict.UNKNOWN)],
+    ids=["host answers", "engine is silent", "host is silent"],
+)
+def test_a_silent_service_on_a_host_that_answers_is_not_ready(docker: str | None, verdict: Verdict) -> None:
+    """Its container exited, say: that was seen, so the move is undone. Only when nobody could look is nothing known."""
+
+    def target(*_args: Any) -> Any:
+        raise UnreachableError("redis on wf001: no answer")
+
+    def facts(_host: str) -> Any:
+        if docker is None:
+            raise UnreachableError("wf001: no answer")
+        return SimpleNamespace(docker_version=docker, container=lambda _name: SimpleNamespace(state="exited"))
+
+    product = SimpleNamespace(ready_deadline_s=0.0, ready=lambda _target: passed("ready"))
+    world: Any = SimpleNamespace(
+        product=lambda _service: product,
+        target=target,
+        waits=lambda _what, _deadline_s: None,
+        facts=facts,
+        fleet=SimpleNamespace(forget_facts=lambda _host: None),
+        entry=lambda _service: SimpleNamespace(container="redis"),
+    )
+
+    answer = serving.judge_ready(world, "redis", "wf001")
+
+    assert answer.verdict is verdict
+    assert ("redis is exited there" in answer.text) is (verdict is Verdict.FAILED)
