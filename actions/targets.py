@@ -151,17 +151,27 @@ class CreateTarget:
 
 @dataclass(frozen=True)
 class StartTarget:
-    """Start the container on the target; for a product that acts on the world when it starts this is the commit."""
+    """Start the container on the target; this is the commit where its product acts on the world, or clients reach it, as soon as it runs.
+
+    `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by name.
+    """
 
     route: Route
     grace_s: int
-    commits: bool = False
+    acts: bool = False
+    reached_by: tuple[str, ...] = ()
     key: str = field(default="start-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
 
+    @property
+    def commits(self) -> bool:
+        """Return whether nothing is undone by itself once it was started."""
+        return self.acts or bool(self.reached_by)
+
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.target}: start {self.route.container}"
+        early = f"; {', '.join(self.reached_by)} on this host can reach it from then on, so this is the commit" if self.reached_by else ""
+        return f"{self.route.target}: start {self.route.container}{early}"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -204,8 +214,10 @@ class StartTarget:
         where = f"{route.target}: {name_of(inspect)}"
         if label_of(inspect) != route.move_label:
             return f"{where} was made anew by somebody and has run since {started_at(inspect)}"
-        if self.commits:
+        if self.acts:
             return f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
+        if self.reached_by:
+            return f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host could reach it by name"
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from actions.aims import ProbeAim, choose_aim
@@ -23,7 +24,7 @@ from actions.targets import CreateTarget, StartTarget
 from engine.errors import InputError
 from engine.inventory import Hook
 from engine.model import Action, ContainerCommand, SavesFirst
-from engine.scope import PlannedMove
+from engine.scope import PlannedMove, Scope
 from hosts.credentials import resolve_secret
 from moves import drilling, preflighting, questions
 from moves.asking import Ask
@@ -64,7 +65,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         *data.after,
         CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved),
         *_links(world, move, route),
-        StartTarget(route, product.stop_grace_s, commits=product.acts_on_start),
+        StartTarget(route, product.stop_grace_s, acts=product.acts_on_start, reached_by=reached_on_start(world.scope, move, world.where())),
         questions.ready_target(world, move),
         questions.fingerprint_target(world, move),
         _commit(world, move, route),
@@ -76,6 +77,14 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         data.clear,
         KeepSource(route),
     )
+
+
+def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as it runs.
+
+    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any more.
+    """
+    return tuple(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
 
 
 def _hold_and_read(world: World, move: PlannedMove, route: Route) -> tuple[Action, ...]:

@@ -65,6 +65,8 @@ def _about_environment(scope: Scope) -> Iterator[str]:
 def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges: Sequence[str]) -> Iterator[str]:
     copied = [mount.source or mount.at for mount in entry.mounts if mount.rule == "copy"]
     yield f"data: {', '.join(map(plain, copied)) or 'none on mounts'}; needed by: {_dependants(scope, move.service)}"
+    if early := _reached_on_start(scope, move):
+        yield f"its start on {move.target} is its commit, nothing is undone by itself after it: {early} on that host can reach it by name then"
     budget = f"{move.outage_budget_s:g} s" if move.outage_budget_s else "the plan's"
     yield f"proof: {move.proof} ({PROOFS[move.proof]}); outage budget: {budget}"
     for mount in entry.mounts:
@@ -85,6 +87,16 @@ def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges
     yield from (f"on its host: {plain(privilege)}" for privilege in privileges)
     if move.notes:
         yield f"note: {plain(move.notes)}"
+
+
+def _reached_on_start(scope: Scope, move: PlannedMove) -> str:
+    """Return the dependants that are on the target when it is this service's turn, as the plan orders the moves."""
+    where = {name: entry.host for name, entry in scope.services.items()}
+    for one in scope.plan.moves:
+        if one.service == move.service:
+            break
+        where[one.service] = one.target
+    return ", ".join(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
 
 
 def _hook(when: str, host: str, hook: Hook | None) -> Iterator[str]:

@@ -359,7 +359,7 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
     """It has acted on the world: its start was the commit, whatever is on record."""
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
-    start = StartTarget(route, 10, commits=True)
+    start = StartTarget(route, 10, acts=True)
     start.undo({})
     start.do({})
     with pytest.raises(NeedsPersonError, match="acts on the world as soon as it starts"):
@@ -494,3 +494,17 @@ def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.Mon
     answer = judge_again(serving_world(run, monkeypatch, full, policy="no"))
     assert answer.verdict is Verdict.FAILED
     assert "docker update --restart always redis" in answer.text
+
+
+def test_a_start_that_dependants_reach_is_a_commit() -> None:
+    """A dependant on the target resolves the name as soon as the container runs, and what it writes is acknowledged: nothing deletes it."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    start = StartTarget(route, 10, reached_by=("n8n",))
+    assert start.commits
+    assert "n8n on this host can reach it from then on, so this is the commit" in start.describe()
+    start.do({})
+    with pytest.raises(NeedsPersonError, match="n8n on the same host could reach it by name"):
+        start.undo({})
+    assert target.containers[0]["State"]["Status"] == "running"
+    assert not StartTarget(route, 10).commits

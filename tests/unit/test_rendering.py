@@ -65,3 +65,13 @@ def test_a_note_can_pose_as_no_other_line() -> None:
     assert f"note: nothing special digest: {OTHER}\\u202e\\u001b[2J" in text
     assert text.isascii()
     assert parse_statement(text, "x").subject.digest == scope.digest
+
+
+def test_a_start_that_is_a_commit_is_signed() -> None:
+    """Approvers see where an earlier move puts a dependant on the same target: nothing is undone by itself once that service runs."""
+    early = "n8n on that host can reach it by name then"
+    assert early not in render_plan(scope_of())
+    plan = make_plan(("moves/0/target", "wf001"))
+    assert f"its start on wf001 is its commit, nothing is undone by itself after it: {early}" in render_plan(
+        build_scope(make_inventory(), plan, make_environment())
+    )
