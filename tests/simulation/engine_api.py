@@ -12,7 +12,7 @@ import requests
 
 from hosts.lock import lost_lock
 from tests.simulation.process import EngineAway, Process
-from tests.simulation.world import NETWORK, Container, Machine, World
+from tests.simulation.world import NETWORK, Broken, Container, Machine, World
 
 FENCED: Final = find_spec("hosts.docker_fence") is not None
 """Whether this version sends what changes an engine under the host's fence."""
@@ -68,6 +68,21 @@ class Api:
     def inspect_container(self, name: str) -> dict[str, Any]:
         """Return a container."""
         return self._call(f"inspect {name}", lambda: self._need(name).inspect())
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what the model lacks."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise Broken(f"no model of the engine's {name}")
+
+    def diff(self, name: str) -> list[dict[str, Any]]:
+        """Return what a container wrote into its own layer: the modelled services write into volumes only."""
+
+        def do() -> list[dict[str, Any]]:
+            self._need(name)
+            return []
+
+        return self._call(f"diff {name}", do)
 
     def info(self) -> dict[str, Any]:
         """Return the engine's id."""

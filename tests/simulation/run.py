@@ -22,20 +22,24 @@ from sqlalchemy.pool import StaticPool
 import engine.journal
 import moves.holding
 import moves.session
+import moves.world
 from engine.book import JournalBook
 from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
 from engine.journal import Journal
 from engine.model import Service
 from engine.options import Options
-from engine.record import Record
+from engine.record import FIRST_PREVIOUS, Record
 from engine.plugin import JUDGE, _judgement, exit_code
 from engine.progress import Progress
 from engine.saga import RunningMove
+from engine.salts import Sealer
 from engine.secret import Redactor
 from engine.steps import Judge, Row
 from engine.storing import METADATA
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
 from engine.waiver import Waivers
+from hosts.facts_parse import parse_container
+from moves.approving import SEEN, source_body
 from moves.gates import Gates
 from services.registry import PRODUCTS
 from tests.simulation.clock import PLAYING, SimDatetime
@@ -173,6 +177,14 @@ class ListJournal(Journal):
         )  # fmt: skip
         return next(found, None)
 
+    def _end(self) -> dict[str, Any]:
+        """Return how many records there are, and the last one's hash."""
+        return {"records": len(self.rows), "head": self.rows[-1].hash if self.rows else FIRST_PREVIOUS}
+
+    def lost_records(self) -> str:
+        """Return nothing: a list loses none."""
+        return ""
+
     def heads(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Return the head of each writer's chain in a run."""
         return {one.writer: {"records": one.number, "hash": one.hash} for one in self.rows if one.run_id == run_id}
@@ -195,6 +207,18 @@ def _insert(original: Callable[..., int]) -> Callable[..., int]:
         return journal.keep(values) if isinstance(journal, ListJournal) else original(store, values)
 
     return insert
+
+
+def see_sources(now: Stage) -> None:
+    """Record what preflight saw of the services' containers: what people approved."""
+    process = Process("preflight", "one", 0, now.world, now.story)
+    now.processes.append(process)
+    run = now.journal.start_run(command="preflight", environment="lab", plan_digest="", operator="one", apply=False)
+    for name in ("app", "store"):
+        found = now.world.machines["a"].container(name)
+        if found is not None:
+            run.record(SEEN, service=name, body=source_body(parse_container("a", found.inspect())))
+    now.processes.pop()
 
 
 def steps_of(phase: str) -> list[Any]:
@@ -401,6 +425,8 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
     patch.setattr(session, "hold_machine", _hold_machine)
     patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))
+    patch.setattr(moves.world, "sealer_of", lambda _journal: Sealer(b"model"))
+    patch.setattr(moves.world, "keep_names", lambda *_: None)
     patch.setattr(session, "open_console", NoConsole)
     patch.setattr(session, "Progress", QuietProgress)
     patch.setattr(session, "tell_people", _nobody_told)

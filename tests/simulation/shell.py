@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 import docker.errors
 
 from actions import asides, copy_ends, places, rsync, survey
+from checks import shared
 from engine.errors import CouldNotLookError
 from engine.model import CommandResult, Endpoint
 from hosts import audit, lock
@@ -128,6 +129,8 @@ class SimHost:
             return self._take([script, *words[1:]], stdin)
         if words and words[0] == "run" and "nsenter" in script:
             return self._in_container(words[1], words[2:], stdin)
+        if script == shared.LOOK:
+            return self._look_at_mounts(words[1:])
         if words and words[0] in self.programs:
             return self.programs[words[0]](words[1:], stdin)
         raise Broken(f"no model of the script {words[:1]}: {script[:120]}")
@@ -183,6 +186,19 @@ class SimHost:
 
     def _look_at_paths(self, words: list[str], _stdin: bytes) -> Said:
         return 0, "".join("missing\t0\t\n" for _ in words), ""
+
+    def _look_at_mounts(self, items: list[str]) -> Said:
+        lines = []
+        for item in items:
+            kind, _, name = item.partition(":")
+            if kind != "volume":
+                raise Broken("the model has no bind paths")
+            if not self.world.engine_up(self.name):
+                return 1, "", NO_ENGINE
+            found = self.machine.volumes.get(name)
+            path = f"/docker/volumes/{name}/_data"
+            lines.append(f"directory\text4\t/dev/sda1\t{path}\t{'/'.join(sorted(found.files))}\n" if found else "missing\t\t\t\t\n")
+        return 0, "".join(lines), ""
 
     def _save(self, words: list[str], stdin: bytes) -> Said:
         if self.machine.full:
