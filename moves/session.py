@@ -159,7 +159,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
         broken = {}
         if options.apply:
-            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
+            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
         for host, image in recorded_toolboxes(journal).items():
             if command != "prepare" and host in fleet.names:
                 fleet.use_toolbox(host, image)
@@ -207,6 +207,11 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
     record_scope(world)
+
+
+def _say(text: str) -> None:
+    """Say something that is known only once a run's book is closed."""
+    open_console().print(text, markup=False, highlight=False)
 
 
 def _folder(journal: Journal, run: Run, options: Options) -> Path:

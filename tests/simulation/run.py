@@ -67,11 +67,12 @@ class Stage:
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
     row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
+    beside_book: list[str] = field(default_factory=list)
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begun(self, service: str | None, body: Any) -> None:
         """Check that what a move begins with is what the files, and the approvals, say now."""
-        scope = scope_of(self.scenario, (), self.plans.replanned)
+        scope = scope_of(self.scenario, (), self.process.replanned)
         move = next(one for one in scope.plan.moves if one.service == service)
         if body["move"]["target"] != move.target:
             self.world.violate(f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}")
@@ -400,13 +401,21 @@ class NoConsole:
 
     is_terminal = False
 
-    def print(self, *_: Any, **__: Any) -> None:
-        """Print nothing."""
+    def print(self, text: Any = "", *_: Any, **__: Any) -> None:
+        """Keep what is said beside the book."""
+        stage().process.must_live()
+        stage().beside_book.append(str(text))
 
 
 @contextmanager
 def _nobody_told(*_: Any, **__: Any) -> Iterator[None]:
     yield
+
+
+def _load_scope(options: Options, **_: Any) -> Any:
+    now = stage()
+    now.process.replanned = now.plans.replanned
+    return scope_of(now.scenario, options.services, now.plans.replanned)
 
 
 def _approved(gates: Gates) -> Judgement:
@@ -418,7 +427,7 @@ def borders() -> Iterator[None]:
     """Put the modelled borders in the place of the real ones."""
     patch = pytest.MonkeyPatch()
     session = moves.session
-    patch.setattr(session, "load_scope", lambda options, **_: scope_of(stage().scenario, options.services, stage().plans.replanned))
+    patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())
     patch.setattr(session, "read_commit", lambda: "0" * 40)

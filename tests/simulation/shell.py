@@ -101,6 +101,9 @@ class SimHost:
         if first == "cat":
             found = self.machine.files.get(argv[-1])
             return (0, found.decode(), "") if found is not None else (1, "", f"cat: {argv[-1]}: No such file or directory")
+        if first == "ls" and argv[1] == "-d":
+            there = argv[-1] in self.machine.run_files or argv[-1] in self.machine.files
+            return (0, f"{argv[-1]}\n", "") if there else (2, "", f"ls: cannot access '{argv[-1]}': No such file or directory")
         if first == "ls":
             return (0, f"-rw------- 1 0 0 10 Jan 1 00:00 {argv[-1]}\n", "") if argv[-1] in self.machine.files else (2, "", "No such file")
         if first == "rm":
