@@ -94,11 +94,13 @@ class TakeBackup:
         again = f"Try: nox -s prepare -- --service {self.route.service} --apply"
         said = str(note.get("repository_said") or "restic check was not asked")
         if len(taken) != wanted or empty:
-            return failed(f"{self.route.service}: {len(taken)} of {wanted} objects in {where}, {len(empty)} empty. Expected: all, not empty. {again}")
+            seen = f"{len(taken)} of {wanted} objects in {where}, {len(empty)} empty"
+            return failed(f"{self.route.service}: {seen}. Expected: all, not empty. {again}")
         if note.get("repository_ok") is False:
             return failed(
                 f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says {said}. Expected: sound. "
-                f"Put it aside, then take another backup: ssh {self.repository.peer.host} sudo mv {self.repository.path} {self.repository.path}.damaged"
+                f"Put it aside, then take another backup: ssh {self.repository.peer.host} "
+                f"sudo mv {self.repository.path} {self.repository.path}.damaged"
             )
         if not note.get("repository_ok"):
             return unknown(f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}")

@@ -72,7 +72,7 @@ class OpenRepository:
     channel: Channel
     role: str
     reading: bool
-    called: str
+    called: str = ""
     """The host name of its containers."""
 
     @property
@@ -97,7 +97,7 @@ class OpenRepository:
         return toolbox_argv(
             [*before, "restic", *repository, "--password-file", f"{KEY_AT}/password", "--no-cache", *lock, *wanted],
             move_label=self.route.move_label, role=self.role, network="host", mounts=[self.channel.mount(), *mounts],
-            interactive=interactive, flags=("--hostname", self.called),
+            interactive=interactive, flags=("--hostname", self.called) if self.called else (),
         )  # fmt: skip
 
     def run(self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, before: Iterable[str] = ()) -> CommandResult:

@@ -63,7 +63,8 @@ while :; do
     cp -p -- "$file" "$part"
     { foreign "$seen"; cat -- "$line"; } > "$part"
     chcon --reference="$file" -- "$part" 2>/dev/null || :
-    [ "$(foreign "$part" | cksum)" = "$(foreign "$seen" | cksum)" ] || { echo "a line that is not ours would be lost; nothing was changed" >&2; exit 76; }
+    [ "$(foreign "$part" | cksum)" = "$(foreign "$seen" | cksum)" ] \\
+        || { echo "a line that is not ours would be lost; nothing was changed" >&2; exit 76; }
     sync -- "$part" 2>/dev/null || sync
     cmp -s -- "$file" "$seen" && break
     tries=$((tries + 1))

@@ -45,7 +45,7 @@ class FencedAdapter(BaseAdapter):
         super().__init__()
         self._fleet, self._host, self._direct = fleet, host, direct
 
-    def send(
+    def send(  # noqa: PLR0917 the contract of requests
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: FBT002

@@ -38,7 +38,8 @@ if [ "$given" -gt 0 ]; then
 else exec 8<&0
 fi
 if [ -d {HOST_STATE_DIR} ]; then exec 9>>{FENCE} && flock -s 9 || exit {NO_FLOCK}; fi
-[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$token" ] || {{ printf '%s %s\\n' "{NOT_OURS}" "$(cat {DIRECTORY}/holder 2>/dev/null)" >&2; exit {LOST}; }}
+[ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$token" ] \\
+    || {{ printf '%s %s\\n' "{NOT_OURS}" "$(cat {DIRECTORY}/holder 2>/dev/null)" >&2; exit {LOST}; }}
 [ "$held" = yes ] || exec "$@" <&8 8<&- 9<&-
 "$@" <&8 8<&- 9<&-
 """

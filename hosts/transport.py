@@ -180,7 +180,8 @@ class SshHost:
                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
                 )  # fmt: skip
             self._wait_for_master(self._master)
-            for remote, local in {**self._ports, **self._sockets}.items():
+            wanted: dict[str, Endpoint | Path] = {**self._ports, **self._sockets}
+            for remote, local in wanted.items():
                 self._forward_again(remote, local)
 
     def _forward_again(self, remote: str, local: Endpoint | Path) -> None:

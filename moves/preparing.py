@@ -7,6 +7,7 @@ from actions.labels import move_label
 from engine.journal import Journal
 from engine.saga import PlannedOnly
 from engine.verdict import Judgement, Verdict
+from hosts.fleet import Fleet
 from moves.world import World
 
 
@@ -31,3 +32,11 @@ def recorded_toolboxes(journal: Journal) -> dict[str, str]:
             if image.startswith("sha256:"):
                 found[str(record.body.get("host"))] = image
     return found
+
+
+def use_recorded_toolboxes(fleet: Fleet, journal: Journal, command: str) -> Fleet:
+    """Run the toolbox by the id that prepare compared, whatever its tag names by now; prepare itself compares it first."""
+    for host, image in recorded_toolboxes(journal).items():
+        if command != "prepare" and host in fleet.names:
+            fleet.use_toolbox(host, image)
+    return fleet

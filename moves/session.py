@@ -41,7 +41,7 @@ from moves.mirroring import Mirror
 from moves.opening import open_journal
 from moves.past import read_return
 from moves.performing import Moves
-from moves.preparing import recorded_toolboxes
+from moves.preparing import use_recorded_toolboxes
 from moves.progress import plain_progress
 from moves.recipe import AFTER_COMMIT, BEFORE_HOLD, carrier_of
 from moves.relaying import with_relay_hosts
@@ -154,15 +154,14 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         if options.apply or command == "rollback":
             gates.check(command)
         begun = _carried_out(options, command, scope, journal, gates)
-        fleet = stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope)))
+        fleet = use_recorded_toolboxes(
+            stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))), journal, command
+        )
         buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
         broken = {}
         if options.apply:
             broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
-        for host, image in recorded_toolboxes(journal).items():
-            if command != "prepare" and host in fleet.names:
-                fleet.use_toolbox(host, image)
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_risen(fleet, begun, journal, run)

@@ -48,6 +48,13 @@ def with_admins(fresh_lab: None) -> list[str]:
     return lines
 
 
+def assert_prepared(ran: at_hand.Ran, what: str) -> None:
+    """All that a program prepares passed: what people attest may still wait (exit status 2)."""
+    wrong = [line for line in ran.output.splitlines() if line.startswith(("  FAILED", "  UNKNOWN", "  NOT_RUN"))]
+    assert ran.code in {0, 2}, f"{what}: {ran.output[-3000:]}"
+    assert not wrong, f"{what}: {ran.output[-3000:]}"
+
+
 def assert_nothing_left(lines: list[str]) -> None:
     """Each person's key is there, no key of ours, no lock in the repository, no secret in memory."""
     for host in HOSTS:
@@ -64,7 +71,7 @@ def test_prepare_passes_each_time_under_load(with_admins: list[str]) -> None:
     with load():
         for number in range(TIMES):
             ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
-            assert ran.code == 0, f"run {number}: {ran.output[-3000:]}"
+            assert_prepared(ran, f"run {number}")
     assert_nothing_left(with_admins)
 
 
@@ -81,5 +88,5 @@ def test_a_killed_prepare_goes_on(with_admins: list[str]) -> None:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         ran = at_hand.run_phase("prepare", "--apply", timeout_s=LONGEST_S)
-        assert ran.code == 0, f"killed after {after_s:.1f} s (number {number}): {ran.output[-3000:]}"
+        assert_prepared(ran, f"killed after {after_s:.1f} s (number {number})")
     assert_nothing_left(with_admins)

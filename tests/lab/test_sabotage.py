@@ -10,6 +10,9 @@ from typing import Any, Final
 
 import pytest
 
+from engine.journal import Journal
+from engine.salts import sealer_of
+from engine.secret import Redactor
 from tests.lab import at_hand
 from tests.lab.at_hand import SOURCE, TARGETS, Ran
 from tests.lab.conftest import Rehearsal
@@ -38,6 +41,11 @@ def _found(ran: Ran, service: str, key: str) -> str:
     body = at_hand.row(ran, service, key)
     assert body["text"][:60] in ran.output
     return at_hand.told(body)
+
+
+def _sealed(name: str) -> str:
+    """Return how records call a name of data."""
+    return sealer_of(Journal.open(at_hand.JOURNAL, redactor=Redactor()))(name)
 
 
 def _validate(service: str) -> Ran:
@@ -94,7 +102,8 @@ def test_deleted_key_is_found(rehearsal: Rehearsal) -> None:
     assert value
     with _damaged(lambda: at_hand.redis_cli(host, "DEL", KEY), lambda: at_hand.redis_cli(host, "SET", KEY, value)):
         told = _found(_validate("redis"), "redis", "fingerprint-holds")
-    assert f"db 0: keys: missing {KEY}" in told
+    assert f"db 0: keys: missing {_sealed(KEY)}" in told
+    assert KEY not in told
 
 
 def test_changed_key_is_found(rehearsal: Rehearsal) -> None:
@@ -102,7 +111,7 @@ def test_changed_key_is_found(rehearsal: Rehearsal) -> None:
     host, change = TARGETS["redis"], ("-n", "3", "SET", "flag:5")
     with _damaged(lambda: at_hand.redis_cli(host, *change, "off"), lambda: at_hand.redis_cli(host, *change, "on")):
         told = _found(_validate("redis"), "redis", "fingerprint-holds")
-    assert "db 3: keys: changed flag:5" in told
+    assert f"db 3: keys: changed {_sealed('flag:5')}" in told
 
 
 def test_flipped_byte_in_a_block_is_found(rehearsal: Rehearsal) -> None:

@@ -296,7 +296,7 @@ def test_lost_user_is_named(keycloak: Subject) -> None:
         user = api.get(f"/admin/realms/{REALM}/users", username="person0007", exact="true")[0]
         api.ask("DELETE", f"/admin/realms/{REALM}/users/{user['id']}")
 
-    assert f"{REALM}: users: missing person0007" in _lost(keycloak, lose)
+    assert f"{REALM}: users: missing {keycloak.at().sealed('person0007')}" in _lost(keycloak, lose)
 
 
 def test_disabled_client_is_named(keycloak: Subject) -> None:

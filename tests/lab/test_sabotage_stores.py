@@ -179,7 +179,8 @@ def test_changed_byte_of_an_object_is_named(minio: Subject) -> None:
         opened.seek(place)
         opened.write(b"t")
     assert len(judgement.details) == 1
-    assert judgement.details[0].startswith("bucket contracts: bytes of a sample: changed contract-7 @")
+    version = _s3(minio).list_object_versions(Bucket="contracts", Prefix="contract-7")["Versions"][0]["VersionId"]
+    assert judgement.details[0] == f"bucket contracts: bytes of a sample: changed {minio.at().sealed(f'contract-7 @{version}')}"
     assert _compared(minio, before).passed
 
 
@@ -189,7 +190,7 @@ def test_deleted_version_is_named(minio: Subject) -> None:
     version = client.list_object_versions(Bucket="contracts", Prefix="contract-3")["Versions"][0]["VersionId"]
     client.delete_object(Bucket="contracts", Key="contract-3", VersionId=version)
     details = _compared(minio, before).details
-    assert f"bucket contracts: objects and versions: missing contract-3 @{version}" in details
+    assert f"bucket contracts: objects and versions: missing {minio.at().sealed(f'contract-3 @{version}')}" in details
 
 
 def test_revoked_key_is_found(minio: Subject) -> None:

@@ -17,7 +17,7 @@ PERSON_AWAY_S: Final = 90.0
 Points = dict[str, int]
 
 
-def happen(event: Event, process: Process, what: str) -> None:  # noqa: ARG001
+def happen(event: Event, process: Process, what: str) -> None:
     """Let an event happen, during a call of a process."""
     world = process.world
     process.disturbed += 1

@@ -16,7 +16,11 @@ from tests.simulation.world import NETWORK, Broken, Container, Machine, World
 
 FENCED: Final = find_spec("hosts.docker_fence") is not None
 """Whether this version sends what changes an engine under the host's fence."""
-IMAGE_TAGS: Final = {"sha256:" + "5e" + "0" * 61 + "1": "store:1", "sha256:" + "5e" + "0" * 61 + "2": "app:1", "sha256:" + "7b" * 32: "longshore/toolbox:1"}
+IMAGE_TAGS: Final = {
+    "sha256:" + "5e" + "0" * 61 + "1": "store:1",
+    "sha256:" + "5e" + "0" * 61 + "2": "app:1",
+    "sha256:" + "7b" * 32: "longshore/toolbox:1",
+}
 
 
 def image_id(reference: str) -> str:
@@ -98,7 +102,7 @@ class Api:
 
         self._change(f"start {name}", do)
 
-    def stop(self, name: str, timeout: int = 10) -> None:  # noqa: ARG002
+    def stop(self, name: str, timeout: int = 10) -> None:
         """Stop a container."""
         self._change(f"stop {name}", lambda: self.world.stop(self.machine, self._need(name)))
 
@@ -196,7 +200,13 @@ class Api:
             found = self.machine.volumes.get(name)
             if found is None:
                 raise docker.errors.NotFound("404", explanation=f"get {name}: no such volume")
-            return {"Name": name, "Driver": "local", "Labels": dict(found.labels), "Options": None, "Mountpoint": f"/var/lib/docker/volumes/{name}/_data"}
+            return {
+                "Name": name,
+                "Driver": "local",
+                "Labels": dict(found.labels),
+                "Options": None,
+                "Mountpoint": f"/var/lib/docker/volumes/{name}/_data",
+            }
 
         return self._call(f"inspect volume {name}", do)
 

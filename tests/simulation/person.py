@@ -106,7 +106,7 @@ def carry_out(world: World, host: str, what: str, name: str) -> str:
     elif what == "start":
         return world.start(machine, found) or "done"
     elif what.startswith("update"):
-        found.host_config["RestartPolicy"] = {"Name": what.split()[-1], "MaximumRetryCount": 0}
+        found.host_config["RestartPolicy"] = {"Name": what.rsplit(maxsplit=1)[-1], "MaximumRetryCount": 0}
     elif what == "rename" and len(words) > 1:
         found.name = words[1]
     else:

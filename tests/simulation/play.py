@@ -105,7 +105,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
     return outcome, True
 
 
-def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:  # noqa: FBT001
+def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:
     """Return whether there is nothing to bring back: the operator wanted a rollback of what is undone."""
     said = "\n".join(outcome.said)
     if outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said:

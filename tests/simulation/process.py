@@ -15,7 +15,7 @@ CALL_S: Final = 0.15
 SILENCE_S: Final = 10.0
 
 
-class Killed(BaseException):  # noqa: N818 it is no error: SIGKILL
+class Killed(BaseException):
     """The process is gone: nothing that it still would do has an effect."""
 
 
@@ -72,7 +72,7 @@ class Process:
         self.must_live()
 
 
-class EngineAway(Exception):  # noqa: N818 turned into what its caller knows
+class EngineAway(Exception):
     """A host's engine does not answer."""
 
 

@@ -28,9 +28,9 @@ from engine.errors import CouldNotLookError, InputError, JournalError, Longshore
 from engine.journal import Journal
 from engine.model import Service
 from engine.options import Options
-from engine.record import FIRST_PREVIOUS, Record
 from engine.plugin import JUDGE, _judgement, exit_code
 from engine.progress import Progress
+from engine.record import FIRST_PREVIOUS, Record
 from engine.saga import RunningMove
 from engine.salts import Sealer
 from engine.secret import Redactor
@@ -330,7 +330,17 @@ def _step(command: Command, session: Any, subject: str, step: Any) -> Row:
     judgement: Judgement = _judgement(SimpleNamespace(stash=stash), SimpleNamespace(excinfo=ended))  # type: ignore[arg-type]
     service = subject if subject != "all" else None
     return Row(
-        command.phase, step.key, step.run.__doc__.strip().splitlines()[0], subject, service, None, None, step.effect, Severity(step.severity), judgement, 0.1
+        command.phase,
+        step.key,
+        step.run.__doc__.strip().splitlines()[0],
+        subject,
+        service,
+        None,
+        None,
+        step.effect,
+        Severity(step.severity),
+        judgement,
+        0.1,
     )
 
 

@@ -91,7 +91,7 @@ def inventory_of(scenario: Scenario) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> Scope:  # noqa: FBT001
+def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> Scope:
     """Return the scope of a run."""
     targets = dict(TARGETS[scenario.topology])
     if replanned:
@@ -167,7 +167,12 @@ def _foreign(world: World, machine: Machine) -> None:
     volume = machine.volumes["others"] = Volume("others", {"team": "others"})
     volume.files["theirs"] = File({("theirs", 1)}, 1)
     volume.files["theirs"].sync()
-    body = {"Image": "other:1", "Labels": {"team": "others"}, "Cmd": [], "HostConfig": {"Binds": ["others:/data"], "RestartPolicy": {"Name": "always"}}}
+    body = {
+        "Image": "other:1",
+        "Labels": {"team": "others"},
+        "Cmd": [],
+        "HostConfig": {"Binds": ["others:/data"], "RestartPolicy": {"Name": "always"}},
+    }
     made: Container = machine.containers[create(world, machine, body, "other")["Id"]]
     world.start(machine, made)
     machine.keys.append(f"ssh-ed25519 AAAAadmin{machine.name} admin@example.org")

@@ -59,7 +59,7 @@ class SimHost:
 
     # the border
 
-    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:  # noqa: ARG002
+    def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Run a command of ours on the modelled host."""
         code, out, error = self.process.call(self.name, told(argv), lambda: self._do(list(argv), stdin))
         return CommandResult(tuple(argv), code, out.encode(), error.encode(), 0.1)
@@ -249,7 +249,11 @@ class SimHost:
             return self._each(words[1:], lambda one: str(self.world.stop(self.machine, one) or ""))
         if verb == "logs":
             found = self.machine.container(words[-1])
-            return (0, "".join(f"{line}\n" for line in found.log), "") if found else (1, "", f"Error response from daemon: No such container: {words[-1]}")
+            return (
+                (0, "".join(f"{line}\n" for line in found.log), "")
+                if found
+                else (1, "", f"Error response from daemon: No such container: {words[-1]}")
+            )
         if verb == "volume" and words[1] == "rm":
             said = "\n".join(text for text in (remove_volume(self.machine, name) for name in words[2:]) if text)
             return (1, "", said) if said else (0, words[2], "")
@@ -564,9 +568,7 @@ def manifest_of(volume: Volume) -> str:
     for name in sorted(volume.files):
         file = volume.files[name]
         digest = sha256(repr(sorted(file.records)).encode()).hexdigest()
-        lines.append(
-            {"path": name, "type": "file", "mode": 0o100644, **common, "mtime_ns": file.mtime, "size": len(file.records), "content": digest}
-        )
+        lines.append({"path": name, "type": "file", "mode": 0o100644, **common, "mtime_ns": file.mtime, "size": len(file.records), "content": digest})
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     size = sum(len(file.records) for file in volume.files.values())
     last = {"end": True, "entries": len(lines), "files": len(volume.files), "bytes": size, "read": size, "reused": 0}

@@ -18,7 +18,7 @@ NETWORK: Final = "apps"
 Record = tuple[str, int]
 
 
-class Broken(BaseException):  # noqa: N818 the model's own word; no product code may take it for a host's failure
+class Broken(BaseException):
     """The model itself was asked for what it does not know."""
 
 

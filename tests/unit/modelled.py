@@ -253,7 +253,9 @@ class Model:
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.commit.list_relays", self._list)
-        monkeypatch.setattr("actions.links.list_relays", self._list)
+        monkeypatch.setattr("moves.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
+        monkeypatch.setattr("actions.links.list_all", lambda *_: [])
+        monkeypatch.setattr("actions.links.faults_of", lambda wanted, _there: [one.text() for one in wanted if not self.relays.get(one.text())])
         for room in ("actions.commit", "actions.returning", "actions.links", "actions.references"):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)

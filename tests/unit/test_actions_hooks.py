@@ -12,6 +12,7 @@ from actions.route import Route
 from engine.errors import ActionError, DeadlineError, NeedsPersonError
 from engine.inventory import Hook, ServiceEntry
 from engine.model import CommandResult
+from hosts.fencing import fenced
 from tests.unit.making_files import INVENTORY
 
 
@@ -65,7 +66,7 @@ def test_it_runs_once_and_its_end_is_noted(audited: list[Any]) -> None:
     hook = hook_on(host, timeout_s=30)
     hook.do(note)
 
-    assert host.ran == [(["/usr/local/bin/drain", "--app", "shop floor"], 30)]
+    assert host.ran == [(fenced(["/usr/local/bin/drain", "--app", "shop floor"], "t", timeout_s=30), 30)], "the host runs it under its fence"
     assert audited[0]["text"] == hook.describe()
     assert hook.verify(note).passed
     assert hook.verify(note).text == "wf005: /usr/local/bin/drain --app 'shop floor' ended with 0: 3 drained"
@@ -99,7 +100,7 @@ def test_its_undo_is_run_when_there_is_one(audited: list[Any]) -> None:
     assert host.ran == []
 
     hook_on(host, undo_argv=("/usr/local/bin/undrain",)).undo({})
-    assert host.ran[0][0] == ["/usr/local/bin/undrain"]
+    assert host.ran[0][0] == fenced(["/usr/local/bin/undrain"], "t", timeout_s=host.ran[0][1])
 
     host.exit_code = 1
     with pytest.raises(NeedsPersonError, match="Run it by hand: ssh wf005 /usr/local/bin/undrain"):

@@ -36,6 +36,7 @@ def older(tags: Any = None) -> dict[str, bytes]:
 
 
 def packed(*members: tuple[str, bytes]) -> io.BytesIO:
+    """Return an archive."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, content in members:

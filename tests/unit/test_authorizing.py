@@ -17,10 +17,12 @@ ROUNDS = 200
 
 
 def comment_of(purpose: str) -> str:
+    """Return the comment of our key."""
     return key_comment("production/redis/1", purpose)
 
 
 def line_of(purpose: str) -> str:
+    """Return our line."""
     return f'restrict,command="true" ssh-ed25519 AAAA{purpose} {comment_of(purpose)}\n'
 
 
@@ -36,6 +38,7 @@ def started(home: Path, purpose: str, line: str, path: str = "") -> subprocess.P
 
 
 def ended(child: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Return how a script ended and what it said."""
     assert child.stderr
     said = child.stderr.read().decode()
     child.stderr.close()

@@ -146,6 +146,8 @@ def test_samples_from_before_disks_were_looked_at_stay(tmp_path: Path) -> None:
     journal.engine.dispose()
     with sqlite3.connect(file) as connection:
         connection.execute("ALTER TABLE samples DROP COLUMN disks")
+        connection.execute("DROP TABLE salts")
+        connection.execute("DROP TABLE written")
         connection.execute("UPDATE alembic_version SET version_num = '0003'")
     connection.close()
 

@@ -35,9 +35,11 @@ class Here:
         self.before: Any = lambda: None
 
     def here(self, argv: list[str]) -> list[str]:
+        """Return argv as it runs in the folder."""
         return [word.replace(HOST_STATE_DIR, str(self.folder / "state")).replace("/run/longshore", str(self.folder / "longshore")) for word in argv]
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+        """Run argv once what happens before has happened."""
         self.before()
         ended = subprocess.run(self.here(argv), input=stdin, capture_output=True, timeout=timeout_s, check=False)
         return CommandResult(tuple(argv), ended.returncode, ended.stdout, ended.stderr, 0.0)
@@ -50,6 +52,7 @@ class Fleet(dict[str, Any]):
 
 
 def holder(token: str) -> Holder:
+    """Return who holds a lock."""
     return Holder(token, "lab", f"{token}@example.org", "migrate", "2026-11-30T05:00:00+00:00")
 
 
@@ -76,7 +79,7 @@ def test_a_change_of_a_run_that_slept_is_refused_by_the_host(fleet: Fleet, tmp_p
     append_audit(host, {"key": "stop-source"}, token=fleet.token)
     host.before = lambda: broken(fleet)  # between the request and its arrival
 
-    with pytest.raises(LockLostError, match="held by bob@example.org"):
+    with pytest.raises(LockLostError, match=r"held by bob@example\.org"):
         run_checked(fleet, "wf005", ["touch", str(tmp_path / "changed")], doing="change")  # type: ignore[arg-type]
 
     assert not (tmp_path / "changed").exists()
@@ -206,9 +209,11 @@ class Wire:
         self.lost, self.got, self.asked = False, b"", []  # type: ignore[var-annotated]
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+        """Answer as the fence does."""
         return CommandResult(tuple(argv), lock.LOST if self.lost else 0, b"", f"{NOT_OURS} \n".encode() if self.lost else b"", 0.0)
 
     def stream(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Any:
+        """Take a request and answer it."""
         wire = self
 
         class Answer:
@@ -222,7 +227,8 @@ class Wire:
             def __exit__(self, *_: object) -> None: ...
 
             def read(self) -> bytes:
-                return b'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{"Id":"x"\r\n1\r\n}\r\n0\r\n\r\n'
+                head = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                return head + b'9\r\n{"Id":"x"\r\n1\r\n}\r\n0\r\n\r\n'
 
         return Answer()
 
@@ -235,6 +241,7 @@ class Direct(requests.adapters.BaseAdapter):
         self.sent: list[str] = []
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        """Remember it."""
         self.sent.append(f"{request.method} {request.path_url}")
         answer = requests.Response()
         answer.status_code = 200
@@ -242,6 +249,7 @@ class Direct(requests.adapters.BaseAdapter):
 
 
 def docker_of(wire: Wire) -> tuple[requests.Session, Direct, Fleet]:
+    """Return a session, its socket and its hosts."""
     direct, fleet, session = Direct(), Fleet(wf005=wire), requests.Session()
     fleet.token = "ana"
     session.mount("http+docker://", FencedAdapter(fleet, "wf005", direct))
@@ -303,6 +311,7 @@ READS = {"cat", "ls", "test", "docker"}
 
 
 def calls(path: Path) -> list[ast.Call]:
+    """Return the calls in a file."""
     return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
 
 
@@ -314,7 +323,7 @@ def test_no_action_runs_anything_past_the_fence() -> None:
             function = call.func
             if isinstance(function, ast.Attribute) and function.attr in {"run", "stream"} and path.name != "route.py":
                 owner = ast.unparse(function.value)
-                if owner.endswith("]") or owner.endswith("host"):
+                if owner.endswith(("]", "host")):
                     found.append(f"{path.name}:{call.lineno}: {owner}.{function.attr}")
     assert not found, found
 

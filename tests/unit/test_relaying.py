@@ -174,6 +174,7 @@ def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkey
     )  # fmt: skip
     for name in ("places_of", "peer_of", "addresses_of"):
         monkeypatch.setattr(rolling_back, name, lambda *_: ())
+    monkeypatch.setattr(rolling_back, "before_stop", lambda *_: ((), 0.0))
     for name in ("bytes_to_copy", "dropped_mounts"):
         monkeypatch.setattr(preflighting, name, lambda *_: 0)
     route = recipe.route_of(made, move, 1)

@@ -17,7 +17,7 @@ from engine.errors import ActionError, CouldNotLookError
 from engine.model import CommandResult, MountFacts
 from engine.verdict import failed
 from tests.unit.making_facts import FakeHost
-from tests.unit.test_actions_containers import Engine, inspected, recorded_route
+from tests.unit.test_actions_containers import Engine, inspected, stopped_route
 
 HOSTS: Final = ("wf005", "wf001")
 NAS: Final = MountFacts("bind", "/mnt/nas/shop", "/data", read_only=False)
@@ -105,7 +105,7 @@ def test_a_container_is_not_made_over_a_mount_that_is_missing() -> None:
 def test_create_target_makes_nothing_when_a_mount_is_not_there() -> None:
     """It looks first; what it saw is the reason."""
     target = Engine()
-    route, _ = recorded_route(Engine(inspected()), target)
+    route, _ = stopped_route(Engine(inspected()), target)
 
     with pytest.raises(ActionError, match="shop_files is not there"):
         CreateTarget(route, mounts_there=lambda: failed("wf001: volume shop_files is not there")).do({})
