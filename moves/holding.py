@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Final
 from uuid import uuid4
 
-from engine.evidence.advice import where_words
 from engine.errors import BuriedError, CouldNotLookError, RefusedError
+from engine.evidence.advice import where_words
 from engine.journal import Journal
 from engine.scope import Scope
 from engine.states import MoveState
@@ -68,8 +68,9 @@ def _content(token: str, hosts: Iterable[str]) -> str:
 
 
 @contextmanager
-def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None,
-               tell: Callable[[str], None] = lambda _: None) -> Iterator[dict[str, Holder]]:
+def hold_hosts(
+    fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
     Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished: then it

@@ -185,6 +185,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
         moves = _moves(world, command, options, buried)
+        if command == "rollback":
+            for move in begun.moves:
+                moves.found_committed(move.service)  # before the first row: no answer ends a run that has done nothing
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
