@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actions.copy_ends import PURPOSE, CopyEnds
+from actions.probe import left_probe, probe_is_there, remove_probe
 from actions.proof import LITTLE_BYTES, SOON_READ_BYTES, choose_algorithm
 from actions.route import Route, refuse_under_container
 from actions.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
-from actions.transfers import key_comment, list_keys
+from actions.transfers import has_key, key_comment, list_keys
 from actions.volumes import CopyVolumes
 from engine.model import Note
 from engine.verdict import Effect, Judgement, failed, passed
@@ -117,12 +118,13 @@ class ClearCopy:
         return 2.0
 
     def do(self, note: Note) -> None:  # noqa: ARG002
-        """Remove them."""
+        """Remove them; the probe too, should its measurement have left it."""
         self.ends.remove()
+        remove_probe(self.route)
         self.more()
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether neither end nor the key is there."""
+        """Judge whether neither end nor the key is there, on either host, and no probe."""
         route = self.route
         left = [host for host in (route.source, route.target) if self.ends.runs(host)]
         keys = [key for key in list_keys(route.fleet, route.target) if key == key_comment(route.move_label, PURPOSE)]
@@ -130,6 +132,10 @@ class ClearCopy:
             return failed(
                 f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still there. Expected: removed. Run it again"
             )
+        if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
+            return failed(f"{route.source}: the copy's key is still there. Expected: removed. Run it again")
+        if probe_is_there(route):
+            return failed(f"{route.source}: {left_probe(route)}")
         return passed(f"{route.source} and {route.target}: nothing of the copy but the data is left")
 
     def undo(self, note: Note) -> None:

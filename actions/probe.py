@@ -112,9 +112,7 @@ class MeasureOutage:
         One that is gone or does not run has not seen the end: what it saw is no measurement.
         """
         route = self.route
-        if note.get("outage"):
-            return
-        probe = inspect_container(route.fleet, route.source, route.slug(ROLE))
+        probe = None if note.get("outage") else inspect_container(route.fleet, route.source, route.slug(ROLE))
         if probe is not None and probe["State"]["Running"]:
             wait_for_good(route, LAST_ANSWER_S)
             seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
@@ -123,7 +121,9 @@ class MeasureOutage:
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether an outage was measured and is over."""
+        """Judge whether the probe is removed, and an outage was measured and is over."""
+        if probe_is_there(self.route):
+            return unknown(f"{self.route.source}: {left_probe(self.route)}")
         if not note.get("outage"):
             return unknown(
                 f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. The service itself is not affected"
@@ -142,6 +142,21 @@ class MeasureOutage:
 
     def undo(self, note: Note) -> None:
         """Undo nothing: a measurement stays."""
+
+
+def probe_is_there(route: Route) -> bool:
+    """Return whether this attempt's probe is on the source, running or not."""
+    return inspect_container(route.fleet, route.source, route.slug(ROLE)) is not None
+
+
+def left_probe(route: Route) -> str:
+    """Return what to say of a probe that is still there."""
+    return f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f {route.slug(ROLE)}"
+
+
+def remove_probe(route: Route) -> None:
+    """Remove this attempt's probe from the source, whatever kept its measurement from doing so."""
+    remove_helpers(route.fleet, route.source, route.move_label, ROLE)
 
 
 def read_probe(route: Route) -> list[str]:

@@ -29,6 +29,7 @@ from actions.identity import (
     why_not_at_rest,
 )
 from actions.places import DataPlace
+from actions.probe import left_probe, probe_is_there, remove_probe
 from actions.reconciling import apply_forwarders, judge_forwarders
 from actions.recorded import need_recorded, read_recorded
 from actions.route import Route, docker_api, inspect_container
@@ -205,6 +206,12 @@ class BringBack(CopyVolumes):
                 f"kept beside it. Look: ssh {back.source} docker ps -a; docker volume ls"
             )
 
+    def _refuse_under_container(self) -> None:
+        """Let only the source's own container have its name: a run that was killed after the commit has not renamed it, and it is at rest."""
+        source = find_source(self.route.turned())
+        if source is None or name_of(source) != self.route.container:
+            super()._refuse_under_container()
+
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""
         if not is_set_aside(self.route, self.route.target, place):
@@ -377,6 +384,7 @@ class RetireMoved:
                 f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing was removed. Look: "
                 f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
             )
+        remove_probe(route)
         if not self.keep:
             self.creating.undo(note)
             self.copying.undo(note)
@@ -402,6 +410,8 @@ class RetireMoved:
             left = [route.container]
         if left:
             return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
+        if probe_is_there(route):
+            return failed(f"{route.source}: {left_probe(route)}")
         if not self.keep:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:

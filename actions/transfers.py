@@ -177,6 +177,15 @@ def close_channel(fleet: Fleet, source: str, target: str, *, move_label: str, pu
         run_checked(fleet, source, argv, doing="remove the temporary key")
 
 
+def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool:
+    """Return whether the directory of a temporary key is on the source."""
+    directory = key_directory(move_label, purpose)
+    answer = look(fleet, source, ["ls", "-d", "--", directory])
+    if answer.exit_code and "No such file" not in answer.error_text:
+        raise CouldNotLookError(f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}")
+    return answer.exit_code == 0
+
+
 def remove_key(fleet: Fleet, host: str, comment: str) -> None:
     """Remove the lines with this comment from the host's authorized_keys."""
     _authorize(fleet, host, comment, "")

@@ -6,7 +6,7 @@ import fcntl
 import getpass
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from typing import IO, Final
 from uuid import uuid4
 
 from engine.errors import BuriedError, CouldNotLookError, RefusedError
+from engine.evidence.advice import where_words
 from engine.journal import Journal
 from engine.scope import Scope
 from engine.states import MoveState
@@ -67,7 +68,9 @@ def _content(token: str, hosts: Iterable[str]) -> str:
 
 
 @contextmanager
-def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None) -> Iterator[dict[str, Holder]]:
+def hold_hosts(
+    fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
     Given back at the end, with those of earlier runs under this token, unless a move of the plan is left unfinished: then it
@@ -89,6 +92,11 @@ def hold_hosts(fleet: Fleet, scope: Scope, journal: Journal, *, token: str, comm
         if not unfinished(scope, journal):
             left = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
             _remember(environment, token, left) if left else forget_token(environment)
+            for host in left:
+                tell(
+                    f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this machine gives it free, "
+                    f"or once it answers: nox -s lock -- release --token {token} {where_words(environment, ())}"
+                )
 
 
 def unfinished(scope: Scope, journal: Journal) -> list[str]:

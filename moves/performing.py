@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from actions.references import UndoReferences
+from engine.errors import CouldNotLookError
 from engine.model import Action
 from engine.patience import Patience
 from engine.saga import RunningMove
@@ -131,13 +133,23 @@ class Moves:
             )
         return running
 
+    def _look(self, move: PlannedMove) -> str:
+        try:
+            return found_on_hosts(self.world, move)
+        except CouldNotLookError:
+            self.world.forget_facts()
+            raise
+
     def found_committed(self, service: str) -> str:
-        """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with --apply."""
+        """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with --apply.
+
+        Raises CouldNotLookError when a host that it rests on goes on giving no answer: which way a move goes back is not guessed.
+        """
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
             begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
-            self.found[service] = found_on_hosts(world, move) if must_be_undone(past) else begun
+            self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
                 world.run.record("found_committed", service=service, body={"text": self.found[service]})
                 world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})

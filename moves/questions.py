@@ -158,7 +158,8 @@ class RecordedOutage:
         """Measure, and record."""
         self.measuring.do(note)
         outage = note.get("outage")
-        if outage:
+        on_record = [one.body for one in self.world.journal.records(kind="outage", service=self.move.service)]
+        if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
             body = {**outage, "service": move.service, "source": move.source, "target": move.target, "predicted_s": self._predicted()}
             self.world.run.record("outage", service=move.service, body=body)

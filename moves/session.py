@@ -145,10 +145,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again), undo=options.undo)
-    if options.undo and command != "repoint":
-        raise InputError(f"--undo: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
-    if command == "repoint":
-        refuse_what_cannot_be(scope, journal)
+    _refuse_misused(options, command, scope, journal)
     with ExitStack() as stack:
         token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
         if options.apply or command == "rollback":
@@ -161,7 +158,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
         broken = {}
         if options.apply:
-            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock))
+            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_risen(fleet, begun, journal, run)
@@ -185,10 +182,21 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
         moves = _moves(world, command, options, buried)
+        if command == "rollback":
+            for move in begun.moves:
+                moves.found_committed(move.service)  # before the first row: no answer ends a run that has done nothing
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
         yield Session(options, world, book, moves, beside, gates, waivers, share)
+
+
+def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journal) -> None:
+    """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
+    if options.undo and command != "repoint":
+        raise InputError(f"--undo: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
+    if command == "repoint":
+        refuse_what_cannot_be(scope, journal)
 
 
 def _carried_out(options: Options, command: str, scope: Scope, journal: Journal, gates: Gates) -> Scope:
@@ -206,6 +214,11 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
     record_scope(world)
+
+
+def _say(text: str) -> None:
+    """Say something that is known only once a run's book is closed."""
+    open_console().print(text, markup=False, highlight=False)
 
 
 def _folder(journal: Journal, run: Run, options: Options) -> Path:

@@ -16,7 +16,15 @@ SHOWN = 5
 
 def _play(seeds: range) -> list[tuple[int, list[str]]]:
     with simulation():
-        return [(seed, play_seed(seed).violations) for seed in seeds]
+        return [(seed, _violations(seed)) for seed in seeds]
+
+
+def _violations(seed: int) -> list[str]:
+    """Return what a seed breaks; a defect that ends a run with a traceback is one too."""
+    try:
+        return play_seed(seed).violations
+    except Exception as error:  # noqa: BLE001 the other seeds are played
+        return [f"a run ended with a traceback: {type(error).__name__}: {error}"]
 
 
 def _show(seed: int) -> Played:
@@ -40,8 +48,8 @@ def main(argv: list[str]) -> int:
     chunks = [range(first, min(first + CHUNK, last)) for first in range(given.first, last, CHUNK)]
     with multiprocessing.Pool(os.cpu_count() or 1) as pool:
         wrong = [(seed, texts) for some in pool.imap_unordered(_play, chunks) for seed, texts in some if texts]
-    for seed, _ in sorted(wrong)[:SHOWN]:
-        print(told(_show(seed)), end="\n\n")
+    for seed, texts in sorted(wrong)[:SHOWN]:
+        print(f"seed {seed}: {texts[0]}" if "traceback" in texts[0] else told(_show(seed)), end="\n\n")
     rest = ", ".join(str(seed) for seed, _ in sorted(wrong)[SHOWN : SHOWN + 100])
     print(f"{given.seeds} seeds in {time.monotonic() - started:.0f} s: {len(wrong)} broke an invariant" + (f"; also {rest}" if rest else ""))
     return int(bool(wrong))

@@ -13,6 +13,7 @@ from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, Command, Scenario,
 from tests.simulation.story import Event, Place
 
 HOSTS: Final = ("a", "b", "c")
+PERSON_AWAY_S: Final = 90.0
 Points = dict[str, int]
 
 
@@ -87,6 +88,16 @@ def _person_stops(process: Process, event: Event) -> None:
     found = next((one for one in machine.services() if one.image == image and one.running), None)
     if found is not None and world.engine_up(event.host):
         world.stop(machine, found)
+        world.mends.append((world.now + PERSON_AWAY_S, lambda: _starts_again(process, event.host, found.id, image)))
+
+
+def _starts_again(process: Process, host: str, container: str, image: str) -> None:
+    """Let the person who stopped a service start it again, unless somebody else has done something with it since."""
+    world = process.world
+    found = world.machines[host].containers.get(container)
+    elsewhere = any(one.image == image and one.running for machine in world.machines.values() for one in machine.services())
+    if found is not None and found.stopped_by_hand and found.policy != "no" and not elsewhere and world.engine_up(host):
+        world.start(world.machines[host], found)
 
 
 @dataclass(frozen=True)

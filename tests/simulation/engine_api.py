@@ -12,7 +12,7 @@ import requests
 
 from hosts.lock import lost_lock
 from tests.simulation.process import EngineAway, Process
-from tests.simulation.world import NETWORK, Container, Machine, World
+from tests.simulation.world import NETWORK, Broken, Container, Machine, World
 
 FENCED: Final = find_spec("hosts.docker_fence") is not None
 """Whether this version sends what changes an engine under the host's fence."""
@@ -72,6 +72,21 @@ class Api:
     def inspect_container(self, name: str) -> dict[str, Any]:
         """Return a container."""
         return self._call(f"inspect {name}", lambda: self._need(name).inspect())
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what the model lacks."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise Broken(f"no model of the engine's {name}")
+
+    def diff(self, name: str) -> list[dict[str, Any]]:
+        """Return what a container wrote into its own layer: the modelled services write into volumes only."""
+
+        def do() -> list[dict[str, Any]]:
+            self._need(name)
+            return []
+
+        return self._call(f"diff {name}", do)
 
     def info(self) -> dict[str, Any]:
         """Return the engine's id."""
@@ -286,8 +301,10 @@ def create(world: World, machine: Machine, body: dict[str, Any], name: str, *, a
     for bind in host_config.get("Binds") or []:
         source, at = bind.split(":")[:2]
         mounts.append(volume_mount(world, machine, source, at, read_only=bind.endswith(":ro")))
-    for mount in host_config.get("Mounts") or []:
-        mounts.append(volume_mount(world, machine, mount["Source"], mount["Target"], read_only=bool(mount.get("ReadOnly"))))
+    mounts.extend(
+        volume_mount(world, machine, mount["Source"], mount["Target"], read_only=bool(mount.get("ReadOnly")))
+        for mount in host_config.get("Mounts") or []
+    )
     made = Container(world.new_id(), name, body, host_config, image_id(str(body.get("Image", ""))), networks, mounts, auto_remove=auto_remove)
     made.created_at = world.now + machine.offset_s
     machine.containers[made.id] = made

@@ -189,7 +189,8 @@ def check_left(stage: Stage) -> None:
     for text in keys_left(world):
         world.violate(f"a key is left: {text}")
     for machine in world.machines.values():
-        if machine.lock is not None:
+        told = any(f"{machine.name}: did not answer, so its lock is still there" in text for text in stage.beside_book)
+        if machine.lock is not None and not told:
             world.violate(f"a lock is left on {machine.name}")
 
 

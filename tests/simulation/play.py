@@ -13,7 +13,7 @@ from engine.verdict import ExitCode
 from tests.simulation import judge, person
 from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
 from tests.simulation.clock import PLAYING, replaced
-from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase
+from tests.simulation.run import STAGES, Outcome, Stage, borders, open_sim_journal, run_phase, see_sources
 from tests.simulation.scenario import Command, Scenario, build_world
 from tests.simulation.shell import run_inside
 from tests.simulation.story import Event, Story, shortened
@@ -54,6 +54,7 @@ def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool =
     try:
         world.advance(3.0)
         story.tell(drawn.scenario.text())
+        see_sources(stage)
         outcome = _goals(stage)
         world.mend_all()
         judge.check_end(stage, outcome)
@@ -107,9 +108,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
 def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:
     """Return whether there is nothing to bring back: the operator wanted a rollback of what is undone."""
     said = "\n".join(outcome.said)
-    if outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said:
-        return True
-    return False
+    return bool(outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said)
 
 
 def play_seed(seed: int, points: dict[object, list[Points]] | None = None) -> Played:

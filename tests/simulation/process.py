@@ -35,6 +35,7 @@ class Process:
     journal_full: bool = False
     said: list[str] = field(default_factory=list)
     disturbed: int = 0
+    replanned: bool = False  # which plan it has read
 
     def must_live(self) -> None:
         """Raise Killed in a process that is gone."""

@@ -22,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 import engine.journal
 import moves.holding
 import moves.session
+import moves.world
 from engine.book import JournalBook
 from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
 from engine.journal import Journal
@@ -29,13 +30,16 @@ from engine.model import Service
 from engine.options import Options
 from engine.plugin import JUDGE, _judgement, exit_code
 from engine.progress import Progress
-from engine.record import Record
+from engine.record import FIRST_PREVIOUS, Record
 from engine.saga import RunningMove
+from engine.salts import Sealer
 from engine.secret import Redactor
 from engine.steps import Judge, Row
 from engine.storing import METADATA
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
 from engine.waiver import Waivers
+from hosts.facts_parse import parse_container
+from moves.approving import SEEN, source_body
 from moves.gates import Gates
 from services.registry import PRODUCTS
 from tests.simulation.clock import PLAYING, SimDatetime
@@ -63,11 +67,12 @@ class Stage:
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
     row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
+    beside_book: list[str] = field(default_factory=list)
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begun(self, service: str | None, body: Any) -> None:
         """Check that what a move begins with is what the files, and the approvals, say now."""
-        scope = scope_of(self.scenario, (), self.plans.replanned)
+        scope = scope_of(self.scenario, (), self.process.replanned)
         move = next(one for one in scope.plan.moves if one.service == service)
         if body["move"]["target"] != move.target:
             self.world.violate(f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}")
@@ -173,6 +178,14 @@ class ListJournal(Journal):
         )  # fmt: skip
         return next(found, None)
 
+    def _end(self) -> dict[str, Any]:
+        """Return how many records there are, and the last one's hash."""
+        return {"records": len(self.rows), "head": self.rows[-1].hash if self.rows else FIRST_PREVIOUS}
+
+    def lost_records(self) -> str:
+        """Return nothing: a list loses none."""
+        return ""
+
     def heads(self, run_id: str) -> dict[str, dict[str, Any]]:
         """Return the head of each writer's chain in a run."""
         return {one.writer: {"records": one.number, "hash": one.hash} for one in self.rows if one.run_id == run_id}
@@ -195,6 +208,18 @@ def _insert(original: Callable[..., int]) -> Callable[..., int]:
         return journal.keep(values) if isinstance(journal, ListJournal) else original(store, values)
 
     return insert
+
+
+def see_sources(now: Stage) -> None:
+    """Record what preflight saw of the services' containers: what people approved."""
+    process = Process("preflight", "one", 0, now.world, now.story)
+    now.processes.append(process)
+    run = now.journal.start_run(command="preflight", environment="lab", plan_digest="", operator="one", apply=False)
+    for name in ("app", "store"):
+        found = now.world.machines["a"].container(name)
+        if found is not None:
+            run.record(SEEN, service=name, body=source_body(parse_container("a", found.inspect())))
+    now.processes.pop()
 
 
 def steps_of(phase: str) -> list[Any]:
@@ -386,13 +411,21 @@ class NoConsole:
 
     is_terminal = False
 
-    def print(self, *_: Any, **__: Any) -> None:
-        """Print nothing."""
+    def print(self, text: Any = "", *_: Any, **__: Any) -> None:
+        """Keep what is said beside the book."""
+        stage().process.must_live()
+        stage().beside_book.append(str(text))
 
 
 @contextmanager
 def _nobody_told(*_: Any, **__: Any) -> Iterator[None]:
     yield
+
+
+def _load_scope(options: Options, **_: Any) -> Any:
+    now = stage()
+    now.process.replanned = now.plans.replanned
+    return scope_of(now.scenario, options.services, now.plans.replanned)
 
 
 def _approved(gates: Gates) -> Judgement:
@@ -404,13 +437,15 @@ def borders() -> Iterator[None]:
     """Put the modelled borders in the place of the real ones."""
     patch = pytest.MonkeyPatch()
     session = moves.session
-    patch.setattr(session, "load_scope", lambda options, **_: scope_of(stage().scenario, options.services, stage().plans.replanned))
+    patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())
     patch.setattr(session, "read_commit", lambda: "0" * 40)
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
     patch.setattr(session, "hold_machine", _hold_machine)
     patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))
+    patch.setattr(moves.world, "sealer_of", lambda _journal: Sealer(b"model"))
+    patch.setattr(moves.world, "keep_names", lambda *_: None)
     patch.setattr(session, "open_console", NoConsole)
     patch.setattr(session, "Progress", QuietProgress)
     patch.setattr(session, "tell_people", _nobody_told)

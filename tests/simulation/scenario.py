@@ -103,14 +103,16 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
     plan = Plan.model_validate(
         {
             "version": 1, "title": "Empty a", "approvals": [], "moves": moves,
-            "window": {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2200-01-01T00:00:00Z", "time_zone": "UTC"},
+            "window": {"status": "agreed", "starts_at": "2000-01-01T00:00:00Z", "ends_at": "2200-01-01T00:00:00Z", "time_zone": "UTC"},
         }
     )  # fmt: skip
     environment = Environment.model_validate(
         {
             "environment": "lab", "clean_tree": False,
             "hosts": {
-                name: {"address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True}
+                name: {
+                    "address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True,
+                }
                 for name, address in ADDRESSES.items()
             },
         }

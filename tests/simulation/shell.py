@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 import docker.errors
 
 from actions import asides, copy_ends, places, rsync, survey
+from checks import shared
 from engine.errors import CouldNotLookError
 from engine.model import CommandResult, Endpoint
 from hosts import audit, lock
@@ -100,6 +101,9 @@ class SimHost:
         if first == "cat":
             found = self.machine.files.get(argv[-1])
             return (0, found.decode(), "") if found is not None else (1, "", f"cat: {argv[-1]}: No such file or directory")
+        if first == "ls" and argv[1] == "-d":
+            there = argv[-1] in self.machine.run_files or argv[-1] in self.machine.files
+            return (0, f"{argv[-1]}\n", "") if there else (2, "", f"ls: cannot access '{argv[-1]}': No such file or directory")
         if first == "ls":
             return (0, f"-rw------- 1 0 0 10 Jan 1 00:00 {argv[-1]}\n", "") if argv[-1] in self.machine.files else (2, "", "No such file")
         if first == "rm":
@@ -120,7 +124,7 @@ class SimHost:
         if "authorized_keys" in script and not words:
             found = [key.rsplit(" ", 1)[1] for key in self.machine.keys if " longshore:" in key]
             return 0, "\n".join(found), ""
-        if script == places.MAKE_PATH or script == places.REMOVE_PATH:
+        if script in (places.MAKE_PATH, places.REMOVE_PATH):
             raise Broken("the model has no bind paths")
         if words and words[0] == "fenced":
             return self._fenced(words[1:], stdin)
@@ -128,6 +132,8 @@ class SimHost:
             return self._take([script, *words[1:]], stdin)
         if words and words[0] == "run" and "nsenter" in script:
             return self._in_container(words[1], words[2:], stdin)
+        if script == shared.LOOK:
+            return self._look_at_mounts(words[1:])
         if words and words[0] in self.programs:
             return self.programs[words[0]](words[1:], stdin)
         raise Broken(f"no model of the script {words[:1]}: {script[:120]}")
@@ -183,6 +189,19 @@ class SimHost:
 
     def _look_at_paths(self, words: list[str], _stdin: bytes) -> Said:
         return 0, "".join("missing\t0\t\n" for _ in words), ""
+
+    def _look_at_mounts(self, items: list[str]) -> Said:
+        lines = []
+        for item in items:
+            kind, _, name = item.partition(":")
+            if kind != "volume":
+                raise Broken("the model has no bind paths")
+            if not self.world.engine_up(self.name):
+                return 1, "", NO_ENGINE
+            found = self.machine.volumes.get(name)
+            path = f"/docker/volumes/{name}/_data"
+            lines.append(f"directory\text4\t/dev/sda1\t{path}\t{'/'.join(sorted(found.files))}\n" if found else "missing\t\t\t\t\n")
+        return 0, "".join(lines), ""
 
     def _save(self, words: list[str], stdin: bytes) -> Said:
         if self.machine.full:
@@ -539,7 +558,8 @@ def ended(code: int, said: str) -> str:
 def totals(volume: Volume, sent: int) -> str:
     """Return rsync's totals."""
     size = 1000 * sum(len(file.records) for file in volume.files.values())
-    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"
+    files = f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\n"
+    return f"{files}Total file size: {size}\nTotal bytes sent: {sent}\n"
 
 
 def manifest_of(volume: Volume) -> str:

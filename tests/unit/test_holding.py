@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -35,12 +36,12 @@ class Locks:
             raise CouldNotLookError(f"{host}: no answer")
         return self.held.pop(host, None) == token if self.held.get(host) == token else False
 
-    def run(self, *hosts: str, left: list[str] | None = None) -> None:
+    def run(self, *hosts: str, left: list[str] | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
         """Run something with the locks of some hosts; `left` is what is unfinished at its end."""
         fleet: Any = type("F", (dict,), {"names": HOSTS, "token": None})({host: host for host in HOSTS})
         scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"))
         journal: Any = None
-        with hold_machine("lab") as token, hold_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None):
+        with hold_machine("lab") as token, hold_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
             self.unfinished = left or []
 
 
@@ -80,3 +81,14 @@ def test_a_host_that_does_not_answer_at_the_end_is_entered_again_by_the_next_run
     locks.silent = set()
     locks.run("wf001", "wf002")
     assert locks.held == {}
+
+
+def test_a_lock_that_stays_on_a_silent_host_is_said_with_the_command_that_gives_it_free(locks: Locks) -> None:
+    """Nobody else can work there meanwhile, so whoever ran this must know."""
+    said: list[str] = []
+    locks.silent = {"wf001"}
+    locks.run("wf001", "wf005", tell=said.append)
+    token = locks.held["wf001"]
+    assert len(said) == 1
+    assert said[0].startswith("wf001: did not answer, so its lock is still there.")
+    assert said[0].endswith(f"nox -s lock -- release --token {token} --lab")

@@ -508,3 +508,42 @@ def test_a_start_that_dependants_reach_is_a_commit() -> None:
         start.undo({})
     assert target.containers[0]["State"]["Status"] == "running"
     assert not StartTarget(route, 10).commits
+
+
+def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Killed after the commit: the source's container rests under its own name, and its data is written over all the same."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        if action.key != "keep-source":
+            action.do({})
+    model.write()
+    held = list(model.content(TARGET))
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
+
+    returning = by_key["bring-back"]
+    assert isinstance(returning, BringBack)
+    returning._refuse_under_container()
+    returning.do({})
+
+    assert model.content(SOURCE) == held
+
+
+def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """The source's is kept under another name, and a new one has its name: it could run and write."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    stranger = inspected()
+    stranger.update(Id="f" * 64, Name="/redis", State={"Status": "exited", "Running": False, "ExitCode": 0})
+    model.engines[SOURCE].containers.append(stranger)
+
+    returning = by_key["bring-back"]
+    assert isinstance(returning, BringBack)
+    with pytest.raises(RefusedError, match="redis exists already"):
+        returning._refuse_under_container()
