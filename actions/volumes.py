@@ -99,7 +99,7 @@ class CopyVolumes:
         if not self.places:
             note["copied"], note["size_bytes"] = CopyPass(0.0).record(), 0
             return
-        refuse_under_container(self.route)
+        self._refuse_under_container()
         was_open = self.ends.open()
         if not was_open:
             self.begin(note)
@@ -107,6 +107,10 @@ class CopyVolumes:
         done = self.copying("copy").copy(live=False, reuse_way=was_open)
         note["copied"] = {**done.record(), "seconds": round(time.monotonic() - started, 3)}
         note["size_bytes"] = done.size_bytes
+
+    def _refuse_under_container(self) -> None:
+        """Raise RefusedError when the host that is written to has a container of this name already: it could run and write."""
+        refuse_under_container(self.route)
 
     def begin(self, note: Note) -> None:
         """See that the data fits on the target, and find out what the link and the data are like."""

@@ -331,6 +331,31 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     assert not model.lost(SOURCE, TARGET)
 
 
+@pytest.mark.parametrize("stranger", [False, True])
+def test_data_comes_back_to_a_source_that_still_has_its_own_name(monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool) -> None:
+    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        if action.key == "keep-source":
+            break
+        action.do({})
+    model.write()
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
+    if stranger:
+        model.engines[SOURCE].containers[0]["Name"] = "/redis-moved"
+        model.engines[SOURCE].containers.append({**inspected(), "Id": "9" * 64, "State": {"Status": "exited", "Running": False}})
+        with pytest.raises(RefusedError, match="redis is another container"):
+            by_key["bring-back"].do({})
+        return
+
+    by_key["bring-back"].do({})
+
+    assert model.content(SOURCE) == model.content(TARGET) == model.told
+
+
 def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from moves.recipe import recipe  # noqa: PLC0415 beside what it is for
