@@ -211,8 +211,8 @@ class BringBack(CopyVolumes):
         source, named = find_source(back), inspect_container(back.fleet, back.source, back.container)
         if named is not None and (source is None or named["Id"] != source["Id"]):
             raise RefusedError(
-                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or the one that was moved: it could "
-                f"run and write. Look: ssh {back.source} docker inspect {back.container}"
+                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or the one that was moved: it "
+                f"could run and write. Look: ssh {back.source} docker inspect {back.container}"
             )
 
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it

@@ -13,7 +13,7 @@ import requests.exceptions
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource, grace_of, run_before_stop, see_target_down
 from actions.forwarders import Forwarder
-from actions.identity import refuse_used_places
+from actions.identity import refuse_used_places, see_source_down
 from actions.places import DataPlace
 from actions.recorded import RecordSource, path_of
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved
@@ -392,12 +392,20 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
     assert target.containers[0]["State"]["Status"] == "running"
 
 
-def test_commands_for_a_person_hold_the_restart_policies() -> None:
-    """A target that restarts by itself would come back at its reboot, beside a source that does not."""
+def test_no_advice_stops_a_side_that_may_serve() -> None:
+    """Either of two that could run at once may hold the newer writes: a person looks at both before one is stopped."""
     running = {**recreated(), "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
-    route, _ = recorded_route(Engine(inspected()), Engine(running))
-    with pytest.raises(NeedsPersonError, match=r"wf001 docker update --restart no redis && .* wf005 docker update --restart unless-stopped redis"):
+    source, target = Engine(inspected()), Engine(running)
+    route, _ = recorded_route(source, target)
+    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_target:
         see_target_down(route)
+    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_source:
+        see_source_down(route)
+    target.silent = True
+    with pytest.raises(NeedsPersonError, match="redis was not seen stopped") as unseen:
+        StartTarget(route, 10, commits=True).undo({})
+    for told in (of_target, of_source, unseen):
+        assert "docker stop" not in str(told.value)
 
 
 def test_a_moved_container_is_seen_under_any_name() -> None:
