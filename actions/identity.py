@@ -54,10 +54,14 @@ def read_run(route: Route, host: str) -> KnownRun | None:
 
 
 def save_run(route: Route, host: str, inspect: Mapping[str, Any], policy: Mapping[str, Any] | None = None) -> KnownRun:
-    """Save the present run of a container on its host; the restart policy that was saved of this very run stays."""
+    """Save the present run of a container on its host; the restart policy that was saved of this very run stays.
+
+    But for `no`: it has that while it moves, and its own when it serves.
+    """
     seen = KnownRun(route.move_label, str(inspect["Id"]), started_at(inspect), policy or policy_of(inspect))
     before = read_run(route, host)
-    if before is not None and (before.container_id, before.started_at) == (seen.container_id, seen.started_at):
+    same_run = before is not None and (before.container_id, before.started_at) == (seen.container_id, seen.started_at)
+    if before is not None and same_run and (policy_word(before.restart_policy) != "no" or policy_word(seen.restart_policy) == "no"):
         return before
     content = {"move": seen.move_label, "id": seen.container_id, "started_at": seen.started_at, "restart_policy": dict(seen.restart_policy)}
     doing = f"save which run of {route.container} is stopped"

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
 import requests.exceptions
 
@@ -17,10 +18,11 @@ from actions.identity import refuse_used_places, see_source_down
 from actions.places import DataPlace
 from actions.recorded import RecordSource, path_of
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved
+from actions.route import inspect_container
 from actions.targets import CreateTarget, StartTarget
 from actions.transfers import Peer
 from actions.volumes import CopyVolumes
-from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
 from engine.journal import Journal, Run
 from engine.model import Action, ContainerCommand, Fingerprint, Holds, Part
 from engine.saga import NotRun, RunningMove
@@ -390,6 +392,36 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
     with pytest.raises(NeedsPersonError, match="acts on the world as soon as it starts"):
         start.undo({})
     assert target.containers[0]["State"]["Status"] == "running"
+
+
+def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that one back."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["stop-moved"].do({})
+    assert model.policy(TARGET) == "no"
+
+    by_key["stop-moved"].undo({})
+
+    assert (model.policy(TARGET), model.runs(TARGET)) == ("always", True)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """An error of the engine itself is no answer: it is asked again, and leads to no undo."""
+    source = Engine(inspected())
+    route, _ = make_route(source, Engine())
+
+    def fail(_name: str) -> None:
+        raise docker.errors.APIError("server error", response=SimpleNamespace(status_code=status), explanation="context canceled")
+
+    monkeypatch.setattr(source, "inspect_container", fail)
+    with pytest.raises(CouldNotLookError, match="wf005: inspect redis: Docker could not tell: context canceled"):
+        inspect_container(route.fleet, "wf005", "redis")
 
 
 def test_no_advice_stops_a_side_that_may_serve() -> None:
