@@ -202,7 +202,7 @@ class CopyEnds:
             return
         route = self.route
         for host in (route.source, route.target):
-            self.inside(host, ["sh", "-c", RENEW, "renew", str(int(LIFE_S))])
+            self.inside(host, ["sh", "-c", RENEW, "renew", str(int(LIFE_S))], changes=True)
         command = shell_line(taking_end(self.name, own_attributes=self._needs_own_attributes()))
         extend_channel(
             route.fleet, route.source, self.peer, move_label=route.move_label, purpose=PURPOSE, forced_command=command, valid_s=LIFE_S
@@ -273,11 +273,11 @@ class CopyEnds:
             return all(pool.map(lambda host: self._strays(host) is not None, hosts))
 
     def _strays(self, host: str) -> int | None:
-        answer = self._run(host, ["sh", "-c", END_STRAYS], START_S)
+        answer = self._change(b"", host, ["sh", "-c", END_STRAYS], START_S)
         return None if answer.exit_code else int(answer.text or 0)
 
     def _run(self, host: str, argv: list[str], timeout_s: float) -> CommandResult:
-        """Run argv in an end, asked of the engine itself."""
+        """Ask an end by argv, which changes nothing: over the engine's socket, past the fence."""
         with docker_api(self.route.fleet, host, f"run {argv[0]} in {self.name}") as api:
             return run_inside(api, host, self.name, ContainerCommand(tuple(argv), timeout_s))
 
@@ -296,14 +296,14 @@ class CopyEnds:
             for host in (route.target, route.source):
                 last_first.callback(remove_helpers, route.fleet, host, route.move_label, ROLE)
 
-    def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S) -> CommandResult:
-        """Run argv in an end; a non-zero exit is an ActionError."""
+    def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S, changes: bool = False) -> CommandResult:
+        """Run argv in an end; a non-zero exit is an ActionError. What `changes` something there goes under the fence of the host's lock."""
         doing = f"run {argv[0]} in {self.name}"
-        run = self._run if not stdin else partial(self._run_with, stdin)
+        run = partial(self._change, stdin) if stdin or changes else self._run
         with self._trusting():
             return checked(begun(lambda: run(host, argv, timeout_s)), host, doing)
 
-    def _run_with(self, stdin: bytes, host: str, argv: list[str], timeout_s: float) -> CommandResult:
+    def _change(self, stdin: bytes, host: str, argv: list[str], timeout_s: float) -> CommandResult:
         return change(self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
 
     def with_links(self, positions: Iterable[int]) -> set[int]:

@@ -54,10 +54,14 @@ def read_run(route: Route, host: str) -> KnownRun | None:
 
 
 def save_run(route: Route, host: str, inspect: Mapping[str, Any], policy: Mapping[str, Any] | None = None) -> KnownRun:
-    """Save the present run of a container on its host; the restart policy that was saved of this very run stays."""
+    """Save the present run of a container on its host; the restart policy that was saved of this very run stays.
+
+    But for `no`: it has that while it moves, and its own when it serves.
+    """
     seen = KnownRun(route.move_label, str(inspect["Id"]), started_at(inspect), policy or policy_of(inspect))
     before = read_run(route, host)
-    if before is not None and (before.container_id, before.started_at) == (seen.container_id, seen.started_at):
+    same_run = before is not None and (before.container_id, before.started_at) == (seen.container_id, seen.started_at)
+    if before is not None and same_run and (policy_word(before.restart_policy) != "no" or policy_word(seen.restart_policy) == "no"):
         return before
     content = {"move": seen.move_label, "id": seen.container_id, "started_at": seen.started_at, "restart_policy": dict(seen.restart_policy)}
     doing = f"save which run of {route.container} is stopped"
@@ -236,36 +240,26 @@ def _see_down(route: Route, host: str, ask: Any, other: str) -> None:
     except (CouldNotLookError, ActionError) as error:
         raise NeedsPersonError(
             f"{host}: {route.container} could not be seen stopped ({error}), so {other}'s was not started: "
-            f"two at once would lose data. {by_hand(route, host, other)}"
+            f"two at once would lose data. {which_serves(route)}"
         ) from error
     for inspect in found:
         if is_running(inspect):
             raise NeedsPersonError(
                 f"{host}: {name_of(inspect)} is {inspect['State'].get('Status')}, so {other}'s was not started: "
-                f"two at once would lose data. {by_hand(route, host, other)}"
+                f"two at once would lose data. {which_serves(route)}"
             )
 
 
-def by_hand(route: Route, stop_on: str, start_on: str) -> str:
-    """Return how a person lets the other host serve; the restart policies too, or a reboot would start both."""
-    word = _word_of(route)
-    return (
-        f"Make sure by hand that it is stopped and stays so, then start the other one: ssh {stop_on} docker update --restart no {route.container} && "
-        f"ssh {stop_on} docker stop {route.container} && ssh {start_on} docker start {route.container} && "
-        f"ssh {start_on} docker update --restart {word} {route.container}"
+def which_serves(route: Route) -> str:
+    """Return how a person finds out which of the two sides its clients use: no stop is advised, either side may hold the newer writes."""
+    looks = (
+        f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {route.container}'; "
+        f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
-
-
-def _word_of(route: Route) -> str:
-    """Return the restart policy that the service had, as far as a host tells it."""
-    for host in (route.source, route.target):
-        try:
-            recorded = read_recorded(route.fleet, host, route.service)
-        except (CouldNotLookError, ActionError):
-            continue
-        if recorded is not None and recorded.move_label == route.move_label:
-            return policy_word(recorded.restart_policy)
-    return "POLICY"
+    return (
+        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: "
+        f"nox -s rollback -- {route.service} --apply"
+    )
 
 
 def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[str, Any]) -> str:

@@ -118,7 +118,7 @@ def choose_algorithm(ends: CopyEnds, size_bytes: int | None) -> str:
         speeds = list(pool.map(lambda host: _speeds(ends.inside(host, [*manifest_words(given=True), "--speeds"], stdin=PROGRAM).text), hosts))
     chosen = fastest_for_both(*speeds)
     for host in hosts:
-        ends.inside(host, ["sh", "-c", 'echo "$1" > /tmp/hash', "choose", chosen])
+        ends.inside(host, ["sh", "-c", 'echo "$1" > /tmp/hash', "choose", chosen], changes=True)
     return chosen
 
 

@@ -207,10 +207,14 @@ class BringBack(CopyVolumes):
             )
 
     def _refuse_under_container(self) -> None:
-        """Let only the source's own container have its name: a run that was killed after the commit has not renamed it, and it is at rest."""
-        source = find_source(self.route.turned())
-        if source is None or name_of(source) != self.route.container:
-            super()._refuse_under_container()
+        """Raise RefusedError when another container has the source's name; the source itself still has it when the move did not come to rename it."""
+        back = self.route.turned()
+        source, named = find_source(back), inspect_container(back.fleet, back.source, back.container)
+        if named is not None and (source is None or named["Id"] != source["Id"]):
+            raise RefusedError(
+                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or the one that was moved: it "
+                f"could run and write. Look: ssh {back.source} docker inspect {back.container}"
+            )
 
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""

@@ -77,12 +77,16 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
 
 
 def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:
-    """Return `docker inspect` of a container asked for now (facts may be older), None when there is none."""
+    """Return `docker inspect` of a container asked for now (facts may be older), None when there is none; raises CouldNotLookError."""
     with docker_api(fleet, host, f"inspect {name}") as api:
         try:
             answer: dict[str, Any] = api.inspect_container(name)
         except docker.errors.NotFound:
             return None
+        except docker.errors.APIError as error:  # says nothing of the container
+            raise CouldNotLookError(
+                f"{host}: inspect {name}: Docker could not tell: {error.explanation}. Expected: what there is. Try: ssh {host} docker inspect {name}"
+            ) from error
         return answer
 
 

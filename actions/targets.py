@@ -229,8 +229,7 @@ class StartTarget:
     def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
         """Stop it and see it stopped; one that may hold what its source does not is left to a person, as it is."""
         route = self.route
-        stop = f"Try: ssh {route.target} docker update --restart no {route.container} && ssh {route.target} docker stop {route.container}"
-        doing = f"{route.target}: stop {route.container}"
+        doing, ways = f"{route.target}: stop {route.container}", _either_way(route, route.container)
         try:
             existing = find_moved(route)
             if existing is None or label_of(existing) != route.move_label:
@@ -245,9 +244,9 @@ class StartTarget:
         except (BuriedError, NeedsPersonError):
             raise
         except (CouldNotLookError, ActionError) as error:
-            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {stop}") from error
+            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {ways}") from error
         if status not in STOPPED_STATES:
-            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {stop}")
+            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}")
 
 
 def _either_way(route: Route, container: str) -> str:

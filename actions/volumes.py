@@ -109,6 +109,7 @@ class CopyVolumes:
         note["size_bytes"] = done.size_bytes
 
     def _refuse_under_container(self) -> None:
+        """Raise RefusedError when the host that is written to has a container of this name already: it could run and write."""
         refuse_under_container(self.route)
 
     def begin(self, note: Note) -> None:

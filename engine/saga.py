@@ -325,13 +325,13 @@ class RunningMove:
         return patience.ask(lambda: self._verify(action), until_passed=until_passed, before_again=self.on_change)
 
     def _verify(self, action: Action) -> Judgement:
-        """Ask once; what an action says that it can't find is wrong, a defect of ours is no answer."""
+        """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours is no answer."""
         try:
             return action.verify(self._notes.setdefault(action.key, {}))
         except NeedsPersonError:
             raise
         except (ActionError, AssertionError) as error:
-            return failed(str(error))
+            return unknown(str(error)) if had_no_answer(error) else failed(str(error))
         except LongshoreError:
             raise
         except Exception as error:  # noqa: BLE001 it says nothing about the hosts, so it must not lead to an undo

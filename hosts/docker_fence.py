@@ -24,9 +24,8 @@ from hosts.fencing import Locked, changing, token_of
 SOCKET: Final = "/var/run/docker.sock"
 CHANGING: Final = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 QUESTIONS: Final = re.compile(r"/(containers/[^/]+/(exec|wait|attach|resize)|exec/[^/]+/(start|resize)|auth)$")
-"""Posted, but changing nothing by themselves: a command inside a container is asked for by its asker, see CHANGES."""
-CHANGES: Final = "X-Longshore-Changes"
-"""The header of a command inside a container that changes something; it is not sent."""
+"""Posted, but changing nothing by themselves: a command inside a container that changes something goes as `docker exec` through
+`fencing.change` instead."""
 LONGEST_S: Final = 3600.0
 DIAL: Final = f"""\
 pipe=/run/longshore-dial.$$
@@ -55,13 +54,12 @@ class FencedAdapter(BaseAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send a request; raises LockLostError when it changes something and the lock is not this run's any more."""
-        asked = request.headers.pop(CHANGES, None)
-        if token_of(self._fleet) is None or not (asked or is_change(request)):
+        if token_of(self._fleet) is None or not is_change(request):
             return self._direct.send(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
         deadline_s = timeout[1] if isinstance(timeout, tuple) else timeout
         argv = ["sh", "-c", DIAL, "dial"]
         try:
-            with changing(self._fleet, self._host, argv, stdin=raw_of(request), timeout_s=deadline_s or LONGEST_S, held=not asked) as output:
+            with changing(self._fleet, self._host, argv, stdin=raw_of(request), timeout_s=deadline_s or LONGEST_S, held=True) as output:
                 said = output.read()
             return response_of(request, said)
         except DeadlineError as error:

@@ -14,6 +14,7 @@ from engine.options import Options
 from engine.product import LABEL_MOVE
 from engine.scope import PlannedMove, Scope
 from engine.statement import one_line
+from engine.states import MoveState
 from hosts.fleet import Fleet
 from moves.past import read_return
 from moves.rolling_back import must_be_undone
@@ -92,11 +93,6 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
         time.sleep(min(PAUSE_S, left))
 
 
-def _answers(fleet: Fleet, host: str) -> bool:
-    """Return whether a host shows any sign of life."""
-    return bool(sign_of_life(fleet, host))
-
-
 def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
     """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise.
 
@@ -113,13 +109,23 @@ def _label(scope: Scope, journal: Journal, move: PlannedMove) -> str:
     return move_label(scope.environment.environment, move.service, read_return(journal, move.service).attempt)
 
 
+def _still_serves(journal: Journal, label: str) -> bool:
+    """Return whether a move's target is, on record, where its service serves now."""
+    service, attempt = label.split("/")[1:]
+    past = read_return(journal, service)
+    return past.settled in {MoveState.COMMITTED, MoveState.DONE} and attempt == str(past.attempt)
+
+
 def stop_risen(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
-    """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits."""
+    """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits.
+
+    What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
+    """
     stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RISEN)}
     for record in journal.records(kind=DEAD):
         host = str(record.body["host"])
         for label in record.body["labels"]:
-            if host not in scope.hosts or (host, label) in stopped:
+            if host not in scope.hosts or (host, label) in stopped or _still_serves(journal, label):
                 continue
             try:
                 write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was said to be dead")

@@ -12,6 +12,7 @@ from actions import copy_ends
 from actions.copy_ends import CONFINE, LIFE_S, RENEW_S, WRITES, CopyEnds, taking_end
 from actions.images import apply_tag, compressed, split_reference
 from actions.places import DataPlace, check_depth, places_to_copy
+from actions.proof import choose_algorithm
 from actions.route import Route
 from actions.targets import free_ipam
 from actions.toolbox import ToolboxMount, toolbox_argv
@@ -19,6 +20,8 @@ from actions.transfers import Peer, authorized_line, expiry_of, extend_channel, 
 from checks.names import PathFacts
 from engine.errors import ActionError, LockLostError, RefusedError, UnreachableError
 from engine.model import CommandResult, MountFacts
+from hosts.fencing import FENCED, NOT_OURS
+from hosts.lock import LOST
 from tests.unit.making_facts import LABEL, FakeHost
 
 PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
@@ -224,6 +227,27 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
     with pytest.raises(ActionError):
         ends.inside("wf005", ["sh"], stdin=b"x")
     assert (ends.open(), looked) == (True, ["both", "both"])
+
+
+def test_a_run_that_lost_its_lock_ends_nothing_in_the_ends_of_a_copy() -> None:
+    """The next run of the move has the same ends: what ends strays there, prolongs or sets up an end is refused by the host."""
+
+    def refuse(argv: list[str], **_more: Any) -> CommandResult:
+        asked.append(argv)
+        return CommandResult(tuple(argv), LOST, b"", f"{NOT_OURS} \n".encode(), 0.1)
+
+    class Hosts(dict[str, Any]):
+        token = "ana"
+
+    asked: list[list[str]] = []
+    fleet: Any = Hosts({name: SimpleNamespace(run=refuse) for name in ("wf005", "wf001")})
+    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+
+    for changing in (ends.open, ends.renew, lambda: choose_algorithm(ends, None)):
+        with pytest.raises(LockLostError):
+            changing()
+    assert all(argv[:3] == ["sh", "-c", FENCED] and "ana" in argv for argv in asked)
 
 
 def test_a_command_of_several_lines_never_reaches_authorized_keys() -> None:

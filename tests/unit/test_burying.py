@@ -189,6 +189,7 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
     scope = _scope("redis")
     target = scope.moves[0].target
     burying.record_dead(run, scope, run.journal, frozenset({target}), _options())
+    _stands(run, MoveState.ROLLING_BACK)
 
     burying.stop_risen(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
     assert not run.journal.records(kind=burying.RISEN)
@@ -199,6 +200,23 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
     asked = [argv for argv, _ in risen.asked if "docker stop" in " ".join(argv)]
     assert [argv[-1] for argv in asked] == ["longshore.move=production/redis/1"]
     assert [record.body["stopped"] for record in run.journal.records(kind=burying.RISEN)] == [1]
+
+
+@pytest.mark.parametrize("since", [(), (MoveState.ROLLING_BACK, MoveState.COMMITTED)])
+def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveState, ...]) -> None:
+    """The rollback that called its host dead never began, or was undone: the service is down if its container is stopped there."""
+    _stands(run, MoveState.COMMITTED)
+    scope = _scope("redis")
+    target = scope.moves[0].target
+    burying.record_dead(run, scope, run.journal, frozenset({target}), _options())
+    for state in since:
+        _stands(run, state)
+
+    risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
+    burying.stop_risen(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
+
+    assert not risen.asked
+    assert not run.journal.records(kind=burying.RISEN)
 
 
 def test_a_buried_host_is_not_asked() -> None:

@@ -7,20 +7,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker.errors
 import pytest
 import requests.exceptions
 
 from actions.commit import Commit
 from actions.containers import DisableRestart, KeepSource, StopSource, grace_of, run_before_stop, see_target_down
 from actions.forwarders import Forwarder
-from actions.identity import refuse_used_places
+from actions.identity import refuse_used_places, see_source_down
 from actions.places import DataPlace
 from actions.recorded import RecordSource, path_of
 from actions.returning import BringBack, RetireMoved, StartReturned, StopMoved
+from actions.route import inspect_container
 from actions.targets import CreateTarget, StartTarget
 from actions.transfers import Peer
 from actions.volumes import CopyVolumes
-from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
 from engine.journal import Journal, Run
 from engine.model import Action, ContainerCommand, Fingerprint, Holds, Part
 from engine.saga import NotRun, RunningMove
@@ -331,6 +333,31 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     assert not model.lost(SOURCE, TARGET)
 
 
+@pytest.mark.parametrize("stranger", [False, True])
+def test_data_comes_back_to_a_source_that_still_has_its_own_name(monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool) -> None:
+    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        if action.key == "keep-source":
+            break
+        action.do({})
+    model.write()
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["set-aside"].do({})
+    assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
+    if stranger:
+        model.engines[SOURCE].containers[0]["Name"] = "/redis-moved"
+        model.engines[SOURCE].containers.append({**inspected(), "Id": "9" * 64, "State": {"Status": "exited", "Running": False}})
+        with pytest.raises(RefusedError, match="redis is another container"):
+            by_key["bring-back"].do({})
+        return
+
+    by_key["bring-back"].do({})
+
+    assert model.content(SOURCE) == model.content(TARGET) == model.told
+
+
 def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from moves.recipe import recipe  # noqa: PLC0415 beside what it is for
@@ -367,12 +394,50 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
     assert target.containers[0]["State"]["Status"] == "running"
 
 
-def test_commands_for_a_person_hold_the_restart_policies() -> None:
-    """A target that restarts by itself would come back at its reboot, beside a source that does not."""
+def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that one back."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key["stop-moved"].do({})
+    by_key["stop-moved"].do({})
+    assert model.policy(TARGET) == "no"
+
+    by_key["stop-moved"].undo({})
+
+    assert (model.policy(TARGET), model.runs(TARGET)) == ("always", True)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """An error of the engine itself is no answer: it is asked again, and leads to no undo."""
+    source = Engine(inspected())
+    route, _ = make_route(source, Engine())
+
+    def fail(_name: str) -> None:
+        raise docker.errors.APIError("server error", response=SimpleNamespace(status_code=status), explanation="context canceled")
+
+    monkeypatch.setattr(source, "inspect_container", fail)
+    with pytest.raises(CouldNotLookError, match="wf005: inspect redis: Docker could not tell: context canceled"):
+        inspect_container(route.fleet, "wf005", "redis")
+
+
+def test_no_advice_stops_a_side_that_may_serve() -> None:
+    """Either of two that could run at once may hold the newer writes: a person looks at both before one is stopped."""
     running = {**recreated(), "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
-    route, _ = recorded_route(Engine(inspected()), Engine(running))
-    with pytest.raises(NeedsPersonError, match=r"wf001 docker update --restart no redis && .* wf005 docker update --restart unless-stopped redis"):
+    source, target = Engine(inspected()), Engine(running)
+    route, _ = recorded_route(source, target)
+    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_target:
         see_target_down(route)
+    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_source:
+        see_source_down(route)
+    target.silent = True
+    with pytest.raises(NeedsPersonError, match="redis was not seen stopped") as unseen:
+        StartTarget(route, 10, commits=True).undo({})
+    for told in (of_target, of_source, unseen):
+        assert "docker stop" not in str(told.value)
 
 
 def test_a_moved_container_is_seen_under_any_name() -> None:

@@ -12,7 +12,11 @@ PAGE: Final = ROOT / "docs" / "safety.md"
 
 def test_each_promise_names_tests_that_exist() -> None:
     """A promise whose test was renamed or removed is a promise without a proof."""
-    there = {name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.M)}
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
     promises = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
     named = {part.splitlines()[0]: re.findall(r"`(test_\w+)`", part) for part in promises}
 

@@ -436,6 +436,23 @@ def test_what_was_observed_first_stays() -> None:
 UNKNOWN = unknown("wf001: no answer")
 
 
+def test_a_failure_that_comes_from_no_answer_is_not_undone() -> None:
+    """An action may say in its own words what it could not find out: nobody looked, so nothing was seen to be wrong."""
+    world: list[str] = []
+    first, second = Deed("first", world), Deed("second", world)
+
+    def look(_note: Note) -> Judgement:
+        raise ActionError("wf001: the archive could not be read") from CouldNotLookError("wf001: no answer")
+
+    second.verify = look  # type: ignore[method-assign]
+    move, _ = _move(first, second)
+    assert move.perform("first").passed
+    judgement = move.perform("second")
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert "Nothing was undone" in judgement.text
+    assert world == ["first", "second"]
+
+
 def test_what_could_not_be_seen_is_not_undone() -> None:
     """An action whose end nobody could see stops the line: nothing is undone, and both commands are told."""
     world: list[str] = []
