@@ -74,6 +74,7 @@ def _person_starts(process: Process, event: Event) -> None:
     found = next((one for one in machine.services() if one.image == image), None)
     if found is None:
         return
+    stage().started_by_hand = True
     world.start(machine, found)
     world.advance(5.0)
     if event.seconds:
@@ -149,7 +150,9 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             run += 1
             added += int(chance.random() < 0.5)
     if scenario.replan:
-        events.append(Event(Place(chance.randint(2, 4), "open", 1), "replan"))
+        first = chance.randint(2, 4)
+        events.append(Event(Place(first, "open", 1), "replan"))
+        events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
     return Draw(scenario, tuple(dict.fromkeys(events)))
 
 
