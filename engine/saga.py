@@ -236,7 +236,7 @@ class RunningMove:
         return action.effect is Effect.READ_ONLY and action.key in self.past.done and self._rested_on(action)
 
     def _has_served(self, action: Action) -> bool:
-        return action.key in self.past.done and self.served_by.get(action.key) in self.past.done | self.past.begun
+        return action.key in self.past.done and self.served_by.get(action.key) in self.past.touched
 
     def _rested_on(self, action: Action) -> bool:
         """Return whether an earlier run has begun later deeds."""

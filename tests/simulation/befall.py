@@ -68,8 +68,8 @@ def _person_starts(process: Process, event: Event) -> None:
     world = process.world
     image = APP_IMAGE if event.say == "app" else STORE_IMAGE
     running = [one for machine in world.machines.values() for one in machine.services() if one.image == image and one.running]
-    if running or not world.engine_up(event.host):
-        return
+    if running or not all(world.engine_up(host) for host in HOSTS):
+        return  # whoever does so has seen that it is down everywhere, and that no engine is about to start it
     machine = world.machines[event.host]
     found = next((one for one in machine.services() if one.image == image), None)
     if found is None:

@@ -97,7 +97,9 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
         wrong = "the source runs or would start"
     elif row.key == "start-returned" and (here is None or not here.running or here.policy != stage.scenario.policy):
         wrong = f"the source is {here.status if here else 'gone'}, policy {here.policy if here else ''}"
-    elif row.key == "clear-copy" and (helpers_left(world, "copy") or keys_left(world)):
+    elif row.key == "clear-copy" and [
+        one for one in helpers_left(world, "copy") + keys_left(world) if f"lab-{service}-" in one or f"lab/{service}/" in one
+    ]:
         wrong = "something of the copy is left"
     elif row.key == "retire-moved" and there is not None:
         wrong = "the moved container is there"
