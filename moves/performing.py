@@ -26,7 +26,6 @@ from moves.serving import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judg
 from moves.timing import Deadline, until_commit
 from moves.world import World
 
-
 START: Final = "start-target"
 """Once a move is committed, a target that went down (a power cut before it had its restart policy) is started again, not taken for drift."""
 

@@ -301,8 +301,10 @@ def create(world: World, machine: Machine, body: dict[str, Any], name: str, *, a
     for bind in host_config.get("Binds") or []:
         source, at = bind.split(":")[:2]
         mounts.append(volume_mount(world, machine, source, at, read_only=bind.endswith(":ro")))
-    for mount in host_config.get("Mounts") or []:
-        mounts.append(volume_mount(world, machine, mount["Source"], mount["Target"], read_only=bool(mount.get("ReadOnly"))))
+    mounts.extend(
+        volume_mount(world, machine, mount["Source"], mount["Target"], read_only=bool(mount.get("ReadOnly")))
+        for mount in host_config.get("Mounts") or []
+    )
     made = Container(world.new_id(), name, body, host_config, image_id(str(body.get("Image", ""))), networks, mounts, auto_remove=auto_remove)
     made.created_at = world.now + machine.offset_s
     machine.containers[made.id] = made

@@ -116,9 +116,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
 def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:
     """Return whether there is nothing to bring back: the operator wanted a rollback of what is undone."""
     said = "\n".join(outcome.said)
-    if outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said:
-        return True
-    return False
+    return bool(outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said)
 
 
 def play_seed(seed: int, points: dict[object, list[Points]] | None = None) -> Played:

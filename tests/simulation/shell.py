@@ -124,7 +124,7 @@ class SimHost:
         if "authorized_keys" in script and not words:
             found = [key.rsplit(" ", 1)[1] for key in self.machine.keys if " longshore:" in key]
             return 0, "\n".join(found), ""
-        if script == places.MAKE_PATH or script == places.REMOVE_PATH:
+        if script in (places.MAKE_PATH, places.REMOVE_PATH):
             raise Broken("the model has no bind paths")
         if words and words[0] == "fenced":
             return self._fenced(words[1:], stdin)
@@ -558,7 +558,7 @@ def ended(code: int, said: str) -> str:
 def totals(volume: Volume, sent: int) -> str:
     """Return rsync's totals."""
     size = 1000 * sum(len(file.records) for file in volume.files.values())
-    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"
+    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"  # noqa: E501
 
 
 def manifest_of(volume: Volume) -> str:

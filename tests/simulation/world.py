@@ -50,7 +50,7 @@ class Volume:
 
     def power_cut(self, now: float) -> None:
         """Lose what was written and is not on disk."""
-        for name, file in list(self.files.items()):
+        for _name, file in list(self.files.items()):
             if file.dirty_at is None or now - file.dirty_at > FLUSH_S:
                 file.sync()
             elif file.on_disk is None:
