@@ -9,7 +9,7 @@ from tests.simulation.play import Played, play, play_seed, shorten, simulation, 
 from tests.simulation.putbacks import PUT_BACKS, put_back
 from tests.simulation.scenario import Command, Scenario, goals_of
 
-SEEDS = 200
+SEEDS = 150
 """As many as CI has time for; `nox -s simulate -- --seeds N` plays more."""
 CHUNK = 10
 
