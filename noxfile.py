@@ -97,7 +97,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and rules of the plugin: no network, no Docker."""
-    _tool(session, "pytest", "tests/unit", "tests/rules", "--numprocesses", str(min(4, os.cpu_count() or 1)), *session.posargs)
+    _tool(session, "pytest", "tests/unit", "tests/rules", "tests/simulation", "--numprocesses", str(min(4, os.cpu_count() or 1)), *session.posargs)
 
 
 @nox.session(default=False)

@@ -75,7 +75,13 @@ class Commit:
         """Judge whether the target restarts by itself as the source did and exactly the wanted relays run."""
         route = self.route
         wanted = policy_word(need_recorded(route).restart_policy)
-        seen = policy_word(policy_of(need_moved(route)))
+        moved = need_moved(route)
+        seen = policy_word(policy_of(moved))
+        if not is_running(moved):
+            return failed(
+                f"{route.target}: {route.container} is {moved['State'].get('Status')}. Expected: running. "
+                f"Read: ssh {route.target} docker logs --tail 50 {route.container}"
+            )
         if seen != wanted:
             return failed(
                 f"{route.target}: restart policy of {route.container} is {seen}. Expected: {wanted}, as it was. "

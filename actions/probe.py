@@ -112,7 +112,9 @@ class MeasureOutage:
         One that is gone or does not run has not seen the end: what it saw is no measurement.
         """
         route = self.route
-        probe = None if note.get("outage") else inspect_container(route.fleet, route.source, route.slug(ROLE))
+        if not (note.get("outage") or {}).get("to_at"):
+            note["outage"] = None  # none yet, or one that was not over when it was read
+        probe = None if note["outage"] else inspect_container(route.fleet, route.source, route.slug(ROLE))
         if probe is not None and probe["State"]["Running"]:
             wait_for_good(route, LAST_ANSWER_S)
             seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)

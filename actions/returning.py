@@ -28,14 +28,14 @@ from actions.identity import (
     started_at,
     why_not_at_rest,
 )
-from actions.places import DataPlace
+from actions.places import DataPlace, volume_label
 from actions.probe import left_probe, probe_is_there, remove_probe
 from actions.reconciling import apply_forwarders, judge_forwarders
 from actions.recorded import need_recorded, read_recorded
 from actions.route import Route, docker_api, inspect_container
 from actions.targets import CreateTarget
 from actions.volumes import CopyVolumes
-from checks.names import PathFacts
+from checks.names import PathFacts, read_paths
 from checks.source import discarded_name, kept_name
 from engine.errors import ActionError, BuriedError, NeedsPersonError, RefusedError
 from engine.model import ContainerCommand, Note
@@ -412,6 +412,8 @@ class RetireMoved:
         left = [name_of(one) for one in labelled_containers(route, route.target) if not (self.keep and name_of(one) == self._kept())]
         if not left and inspect_container(route.fleet, route.target, route.container) is not None:
             left = [route.container]
+        if not left and not self.keep:
+            left = [place.text() for place in self.copying.places if self._is_left(place)]
         if left:
             return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
         if probe_is_there(route):
@@ -428,6 +430,13 @@ class RetireMoved:
 
     def undo(self, note: Note) -> None:
         """Undo nothing: the rollback is committed by then."""
+
+    def _is_left(self, place: DataPlace) -> bool:
+        """Return whether what this move copied to a place of the target is there."""
+        route = self.route
+        if place.kind == "volume":
+            return volume_label(route, route.target, place.source) == route.move_label
+        return read_paths(route.fleet[route.target], [place.source])[place.source].marker == route.move_label
 
     def _kept(self) -> str:
         return discarded_name(self.route.container, self.route.move_label)

@@ -236,7 +236,7 @@ class RunningMove:
         return action.effect is Effect.READ_ONLY and action.key in self.past.done and self._rested_on(action)
 
     def _has_served(self, action: Action) -> bool:
-        return action.key in self.past.done and self.served_by.get(action.key) in self.past.done | self.past.begun
+        return action.key in self.past.done and self.served_by.get(action.key) in self.past.touched
 
     def _rested_on(self, action: Action) -> bool:
         """Return whether an earlier run has begun later deeds."""
@@ -253,7 +253,7 @@ class RunningMove:
             self._switched = self._switched or action.commits
             self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)})
             return judgement
-        if self._only_measures(action) and judgement.verdict is Verdict.UNKNOWN and action.key in self.served_by.values():
+        if self._only_measures(action) and action.key in self.served_by.values():
             return self._do(action)  # whatever ends a measurement also puts its tools away
         if judgement.verdict is Verdict.UNKNOWN or (self._only_measures(action) and self._rested_on(action)):
             return judgement

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 from actions.references import UndoReferences
 from engine.errors import CouldNotLookError
@@ -24,6 +25,9 @@ from moves.rolling_back import BEFORE_COMMIT, FinishUndo, found_on_hosts, must_b
 from moves.serving import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from moves.timing import Deadline, until_commit
 from moves.world import World
+
+START: Final = "start-target"
+"""Once a move is committed, a target that went down (a power cut before it had its restart policy) is started again, not taken for drift."""
 
 
 @dataclass
@@ -78,7 +82,7 @@ class Moves:
             journal=world.run,
             apply=self.apply,
             past=past,
-            repeatable=REPEATABLE,
+            repeatable=REPEATABLE | ({START} if past.may_have_committed or past.state in {MoveState.COMMITTED, MoveState.DONE} else set()),
             served_by=SERVED_BY,
             measures=MEASURES,
             later=LATER,

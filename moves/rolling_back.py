@@ -48,7 +48,8 @@ REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 MEASURES = frozenset({"return-probe", "return-outage"})
 """Deeds that only measure: a rollback ends without them."""
-SERVED_BY = {"return-probe": "return-outage"}
+SERVED_BY = {"return-probe": "return-outage", "stop-moved": "retire-moved"}
+"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
 UNDO_STEP = "finish-undo"
 BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
 CREATED = "create-target"

@@ -182,9 +182,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
         moves = _moves(world, command, options, buried)
-        if command == "rollback":
-            for move in begun.moves:
-                moves.found_committed(move.service)  # before the first row: no answer ends a run that has done nothing
+        _look_which_way(moves, command)
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
@@ -214,6 +212,12 @@ def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
     record_scope(world)
+
+
+def _look_which_way(moves: Moves, command: str) -> None:
+    """Look before the first row whether each move goes back as a committed one: no answer ends a run that has done nothing."""
+    for move in moves.world.scope.moves if command == "rollback" else ():
+        moves.found_committed(move.service)
 
 
 def _say(text: str) -> None:

@@ -68,12 +68,13 @@ def _person_starts(process: Process, event: Event) -> None:
     world = process.world
     image = APP_IMAGE if event.say == "app" else STORE_IMAGE
     running = [one for machine in world.machines.values() for one in machine.services() if one.image == image and one.running]
-    if running or not world.engine_up(event.host):
-        return
+    if running or not all(world.engine_up(host) for host in HOSTS):
+        return  # whoever does so has seen that it is down everywhere, and that no engine is about to start it
     machine = world.machines[event.host]
     found = next((one for one in machine.services() if one.image == image), None)
     if found is None:
         return
+    stage().started_by_hand = True
     world.start(machine, found)
     world.advance(5.0)
     if event.seconds:
@@ -149,7 +150,9 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             run += 1
             added += int(chance.random() < 0.5)
     if scenario.replan:
-        events.append(Event(Place(chance.randint(2, 4), "open", 1), "replan"))
+        first = chance.randint(2, 4)
+        events.append(Event(Place(first, "open", 1), "replan"))
+        events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
     return Draw(scenario, tuple(dict.fromkeys(events)))
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from actions.forwarders import wanted_forwarders
 from engine.record import chain_problems
 from engine.states import MoveState
-from engine.verdict import ExitCode
+from engine.verdict import Effect, ExitCode
+from moves.past import read_past
 from moves.world import where_now
 from tests.simulation.process import Process
 from tests.simulation.run import Outcome, Stage
@@ -39,8 +40,37 @@ def check_somewhere(stage: Stage) -> None:
         world.violate(f"acknowledged writes are nowhere any more: {len(lost)}, e.g. {sorted(lost)[:2]}")
 
 
+def check_said(stage: Stage, outcome: Outcome) -> None:
+    """Check that a move whose every deed was undone is on record as undone."""
+    if outcome.killed:
+        return
+    for service in ("store", "app"):
+        if MoveState(stage.journal.move_state(service)) is not MoveState.IN_PROGRESS:
+            continue
+        past = read_past(stage.journal, service)
+        undone = stage.journal.last("undo_outcome", service=service)
+        begun = stage.journal.last("begun_with", service=service)
+        intents = [one for one in stage.journal.records(kind="intent", service=service) if one.body.get("effect") != Effect.READ_ONLY.value]
+        left = past.touched & {str(one.key) for one in intents}
+        if undone and begun and undone.seq > begun.seq and not left and intents and undone.seq > intents[-1].seq:
+            stage.world.violate(f"all of {service}'s move was undone, the journal says in progress")
+
+
+def check_kept(stage: Stage) -> None:
+    """Check that a source that is kept still has what it held, itself or set aside beside it, while its target serves."""
+    for service, content in stage.kept.items():
+        state = MoveState(stage.journal.move_state(service))
+        if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_PERSON}:
+            continue
+        volumes = stage.world.machines["a"].volumes.values()
+        if not any(one.content() == content for one in volumes) and not stage.started_by_hand:
+            stage.world.violate(f"what {service} held on its source when it was kept is nowhere any more (state {state.value})")
+
+
 def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     """Check that a row that PASSED is true in the model, where nothing happened since its step began."""
+    if row.key == "disable-restart":
+        stage.kept.pop(row.service, None)  # a new attempt
     if process.disturbed or not row.service:
         return
     world, service = stage.world, row.service
@@ -49,6 +79,8 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     here = next((one for one in source.services() if one.image == IMAGES[service]), None)
     there = target.container(service)
     wrong = ""
+    if row.key == "keep-source" and here is not None and not here.running and f"{service}_data" in source.volumes:
+        stage.kept[service] = source.volumes[f"{service}_data"].content()
     if row.key == "prove-volumes" and (there is None or not there.started_at):
         if not _same(source, target, service):
             wrong = "the volumes differ"
@@ -65,7 +97,9 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
         wrong = "the source runs or would start"
     elif row.key == "start-returned" and (here is None or not here.running or here.policy != stage.scenario.policy):
         wrong = f"the source is {here.status if here else 'gone'}, policy {here.policy if here else ''}"
-    elif row.key == "clear-copy" and (helpers_left(world, "copy") or keys_left(world)):
+    elif row.key == "clear-copy" and [
+        one for one in helpers_left(world, "copy") + keys_left(world) if f"lab-{service}-" in one or f"lab/{service}/" in one
+    ]:
         wrong = "something of the copy is left"
     elif row.key == "retire-moved" and there is not None:
         wrong = "the moved container is there"

@@ -82,6 +82,8 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
     for _ in range(MOST_RUNS):
         outcome = run_phase(command, machine="one")
         judge.check_somewhere(stage)
+        judge.check_said(stage, outcome)
+        judge.check_kept(stage)
         if outcome.exit is ExitCode.OK and command.phase in {"migrate", "rollback"}:
             return outcome, turned or command.phase != goal.phase
         decided = stage.story.decision(stage.runs)
@@ -92,8 +94,14 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
                 return outcome, True
             stage.world.mend_all()
             for host, what, name in person.by_hand(outcome):
+                stage.started_by_hand = stage.started_by_hand or what == "start"
                 stage.story.tell(f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}")
-        if decided:
+        if decided == "again":
+            if outcome.exit is not ExitCode.NEEDS_PERSON:
+                command = person.next_command(outcome)
+            else:  # whoever mended it by hand begins a new attempt
+                command = Command("migrate", goal.services, again=goal.services)
+        elif decided:
             command, turned = Command(decided, goal.services), True
         else:
             command = person.next_command(outcome)

@@ -67,6 +67,8 @@ class Stage:
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
     row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
+    kept: dict[str, dict[str, tuple[frozenset[Any], int]]] = field(default_factory=dict)  # what each source held when it was kept
+    started_by_hand: bool = False
     beside_book: list[str] = field(default_factory=list)
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

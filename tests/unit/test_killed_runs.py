@@ -612,3 +612,33 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
     assert isinstance(returning, BringBack)
     with pytest.raises(RefusedError, match="redis exists already"):
         returning._refuse_under_container()
+
+
+def test_a_commit_does_not_pass_while_its_target_is_down(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """A power cut before it had its restart policy: it serves nobody, whatever relays lead to it."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for action in by_key.values():
+        action.do({})
+    assert by_key["commit"].verify({}).passed
+    moved = next(one for one in model.engines[TARGET].containers if one["Name"] == "/redis")
+    moved["State"].update(Status="exited", Running=False)
+
+    answer = by_key["commit"].verify({})
+
+    assert answer.verdict is Verdict.FAILED
+    assert "redis is exited. Expected: running" in answer.text
+
+
+def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Killed between the container and its volume: the row does not say removed."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    by_key = {action.key: action for action in deeds(rolling_back.rollback_recipe(model.world, model.move, 1, discard=None))}
+    model.engines[TARGET].containers.clear()
+
+    answer = by_key["retire-moved"].verify({})
+
+    assert answer.verdict is Verdict.FAILED
+    assert "volume redis_data is still there" in answer.text

@@ -391,6 +391,35 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
     assert world == []
 
 
+def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_failed() -> None:
+    """The removal of a moved container had no room for its last part: that the container is gone is no drift."""
+    world: list[str] = []
+    stop, retire = Deed("stop", world, answer=failed("it is gone")), Deed("retire", world)
+    past = Past(state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"})
+    move = RunningMove(
+        service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, served_by={"stop": "retire"}
+    )  # fmt: skip
+
+    assert "served its purpose" in move.perform("stop").text
+    assert move.perform("retire").passed
+
+
+def test_what_ends_a_measurement_is_done_again_when_it_was_killed() -> None:
+    """It also puts its tools away: looked at alone, they would stay for good."""
+    world: list[str] = []
+    measure = Deed("measure", world, answer=unknown("not measured"))
+    past = Past(state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"})
+    move = RunningMove(
+        service="wiki", recipe=(Deed("probe", world), measure), journal=Diary(), apply=True, past=past, patience=ONCE,
+        served_by={"probe": "measure"}, measures=frozenset({"probe", "measure"}),
+    )  # fmt: skip
+
+    move.perform("probe")
+    move.perform("measure")
+
+    assert world == ["measure"]
+
+
 class Observed(Deed):
     """An action whose undo needs what was there before it, and which finds more in the middle."""
 

@@ -1,0 +1,195 @@
+"""Defects that were fixed, put back one by one: the simulator is worth something when it finds each of them.
+
+Each is known by its number and says what it was. `put_back(number)` restores it in the product's modules, until the end of the block.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pytest
+
+import moves.begun
+import moves.session
+from actions import asides, identity
+from actions.commit import Commit
+from actions.containers import DisableRestart
+from actions.copy_ends import CopyEnds
+from actions.identity import find_source, name_of
+from actions.places import remove_place
+from actions.returning import BringBack, StartReturned
+from actions.route import docker_api
+from actions.targets import CreateTarget, StartTarget
+from actions.toolbox import remove_helpers
+from checks.source import kept_name
+from engine.patience import Patience
+from engine.saga import RunningMove
+from engine.states import Past
+from engine.verdict import passed
+from tests.simulation import engine_api
+from tests.simulation.clock import ROOMS
+from tests.simulation.shell import SimHost
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """A defect: what it was, how it is put back, and seeds that are known to find it; none are known yet where the range is empty."""
+
+    said: str
+    patch: Callable[[pytest.MonkeyPatch], None]
+    seeds: range
+
+
+def _everywhere(patch: pytest.MonkeyPatch, original: Any, instead: Any) -> None:
+    """Replace a function in every module of the product that has it by name."""
+    for name, module in list(sys.modules.items()):
+        if module is not None and name.partition(".")[0] in ROOMS:
+            for attribute, value in list(vars(module).items()):
+                if value is original:
+                    patch.setattr(module, attribute, instead)
+
+
+def _no_answer_undoes(patch: pytest.MonkeyPatch) -> None:
+    """What could not be seen was taken for wrong, and undone; a commit that was begun did not count."""
+    undo = RunningMove._undo_attempt
+
+    def undo_all(self: RunningMove, reason: str) -> str:
+        self.past = replace(self.past, committing=frozenset())
+        return undo(self, reason)
+
+    patch.setattr(RunningMove, "_stop", RunningMove._fail)
+    patch.setattr(Past, "may_have_committed", property(lambda _self: False))
+    patch.setattr(Patience, "_is_over", lambda *_: True)
+    patch.setattr(RunningMove, "_undo_attempt", undo_all)
+
+
+def _commit_is_undone(patch: pytest.MonkeyPatch) -> None:
+    _no_answer_undoes(patch)
+    patch.setattr(Commit, "why_not_undone", lambda _self: "")
+    patch.setattr(StartTarget, "why_not_undone", lambda _self, _inspect=None: "")
+    patch.setattr(CreateTarget, "_need_removable", lambda _self, _container: None)
+
+
+def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
+    _no_answer_undoes(patch)
+
+    def undo(self: StartReturned, _note: Any) -> None:
+        inspect = find_source(self.route)
+        if inspect is not None and name_of(inspect) == self.route.container:
+            with docker_api(self.route.fleet, self.route.source, "rename") as api:
+                api.rename(str(inspect["Id"]), kept_name(self.route.container))
+
+    patch.setattr(StartReturned, "undo", undo)
+    patch.setattr("actions.returning.see_source_down", lambda _route: None)
+
+
+def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
+    _no_answer_undoes(patch)
+
+    def remove_aside(self: asides.SetAside, _note: Any) -> None:
+        remove_helpers(self.route.fleet, self.host, self.route.move_label, asides.ROLE)
+        for place in self.places:
+            remove_place(self.route, self.host, asides.aside_of(place, self.route.move_label), self.key)
+
+    patch.setattr(BringBack, "undo", lambda self, _note: CopyEnds.remove(self.ends))
+    patch.setattr(asides.SetAside, "undo", remove_aside)
+
+
+def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) -> None:
+    carried_out, with_hosts = moves.session._carried_out, moves.session.with_relay_hosts
+    command_now = [""]
+
+    def remember(options: Any, command: str, *given: Any) -> Any:
+        command_now[0] = command
+        return carried_out(options, command, *given)
+
+    def its_own(scope: Any, journal: Any) -> Any:
+        return scope if command_now[0] in of else with_hosts(scope, journal)
+
+    patch.setattr(moves.session, "_carried_out", remember)
+    patch.setattr(moves.session, "with_relay_hosts", its_own)
+    patch.setattr("moves.recipe.refuse_outside", lambda *_: None)
+    patch.setattr("moves.rolling_back.refuse_outside", lambda *_: None)
+
+
+def _any_run_counts(patch: pytest.MonkeyPatch) -> None:
+    _everywhere(patch, identity.another_run, lambda *_: "")
+
+
+def _policy_only_in_the_outcome(patch: pytest.MonkeyPatch) -> None:
+    do, undo = DisableRestart.do, DisableRestart.undo
+
+    def observe_nothing(self: RunningMove, action: Any) -> Any:
+        self._notes[action.key] = dict(self._notes.get(action.key, {}))
+        return passed("observed")
+
+    def do_and_tell(self: DisableRestart, note: Any) -> None:
+        do(self, note)
+        note["told"] = True
+
+    patch.setattr(RunningMove, "_observe", observe_nothing)
+    patch.setattr(DisableRestart, "do", do_and_tell)
+    patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("told") else None)
+    patch.setattr("actions.containers.start_again", _start_again_as_it_is)
+
+
+def _start_again_as_it_is(route: Any, inspect: Any, _key: str) -> None:
+    with docker_api(route.fleet, route.source, "start again") as api:
+        api.start(str(inspect["Id"]))
+
+
+def _the_proof_may_break(patch: pytest.MonkeyPatch) -> None:
+    def prove(self: RunningMove) -> Any:
+        if self.prove_source is None:
+            return None
+        self.proof = self.prove_source()
+        if self.proof.verdict.value == "UNKNOWN":
+            raise AssertionError(self.proof.text)
+        return self.proof
+
+    patch.setattr(RunningMove, "_prove", prove)
+
+
+def _lock_is_not_tested_with_the_change(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine_api, "FENCED", False)
+    patch.setattr(SimHost, "_fenced", lambda self, words, stdin: self._do(words[3:], stdin))
+
+
+def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
+    begun = moves.begun._begun
+    patch.setattr(moves.begun, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset()))
+    patch.setattr(moves.session, "refuse_other_than_approved", lambda *_: None)
+
+
+PUT_BACKS: Final = {
+    1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(199, 200)),
+    2: PutBack("an undo renames a source that runs, and starts the target beside it", _running_source_is_renamed, range(0)),
+    3: PutBack("what was set aside is removed while the source holds a mixture", _nothing_is_put_back, range(33, 34)),
+    5: PutBack(
+        "a run's hosts are its own moves' only",
+        lambda patch: _only_the_moves_own_hosts(patch, of=frozenset({"migrate", "rollback"})),
+        range(24, 25),
+    ),
+    6: PutBack("a rollback leaves relays on other hosts", lambda patch: _only_the_moves_own_hosts(patch, of=frozenset({"rollback"})), range(0)),
+    7: PutBack("a container that somebody started in between counts as the one that was stopped", _any_run_counts, range(0)),
+    10: PutBack("the restart policy is known only once the outcome is", _policy_only_in_the_outcome, range(197, 198)),
+    14: PutBack("a proof that breaks after an undo leaves the move in progress", _the_proof_may_break, range(0)),
+    15: PutBack("the lock is tested before a change, not with it", _lock_is_not_tested_with_the_change, range(85, 86)),
+    16: PutBack("--again carries out the plan of before", _again_carries_out_the_old_plan, range(0)),
+}
+
+
+@contextmanager
+def put_back(number: int | None) -> Iterator[None]:
+    """Restore a defect until the end of the block; None restores nothing."""
+    patch = pytest.MonkeyPatch()
+    try:
+        if number is not None:
+            PUT_BACKS[number].patch(patch)
+        yield
+    finally:
+        patch.undo()

@@ -1,0 +1,74 @@
+"""The simulator itself: an undisturbed night, many disturbed ones, a replay, a shortened story, and defects of before that it finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.befall import Draw
+from tests.simulation.play import Played, play, play_seed, shorten, simulation, told
+from tests.simulation.putbacks import PUT_BACKS, put_back
+from tests.simulation.scenario import Command, Scenario, goals_of
+
+SEEDS = 150
+"""As many as CI has time for; `nox -s simulate -- --seeds N` plays more."""
+CHUNK = 10
+
+
+def _quiet(topology: str = "single", strategy: str = "precopy", product: str = "sim-store") -> Played:
+    goals = goals_of(["store"], Command("migrate"), Command("rollback"), Command("migrate", again=("store",)))
+    goals = (Command("migrate", ("app",)), *goals) if topology == "pair" else goals
+    with simulation():
+        return play(Draw(Scenario(topology, goals, product, strategy), ()))
+
+
+@pytest.mark.parametrize("topology", ["single", "pair"])
+@pytest.mark.parametrize("strategy", ["precopy", "stop_copy"])
+@pytest.mark.parametrize("product", ["sim-store", "sim-actor"])
+def test_an_undisturbed_move_goes_there_and_back_and_there_again(topology: str, strategy: str, product: str) -> None:
+    """Nothing befalls it: every run ends with 0, and every invariant holds."""
+    played = _quiet(topology, strategy, product)
+    assert played.violations == []
+    assert played.runs == (4 if topology == "pair" else 3)
+    assert played.fired == 0
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_nothing_is_lost_whatever_happens(first: int) -> None:
+    """Each seed is a night on which something else goes wrong."""
+    with simulation():
+        wrong = [played for seed in range(first, first + CHUNK) if (played := play_seed(seed)).violations]
+        assert not wrong, told(shorten(wrong[0]))
+
+
+@pytest.mark.parametrize("seed", [2, 48, 92])
+def test_a_seed_replays_the_same_story(seed: int) -> None:
+    """The same events at the same calls, the same words, whatever was played before."""
+    with simulation():
+        first = play_seed(seed)
+        play_seed(seed + 1)
+        again = play_seed(seed)
+    assert first.fired
+    assert again.told == first.told
+
+
+def test_a_failing_story_is_shortened_to_what_breaks_it() -> None:
+    """With a defect put back, what is told holds only events without which it would not break, and still breaks the same invariant."""
+    number = 5
+    with simulation(), put_back(number):
+        played = next(found for seed in PUT_BACKS[number].seeds if (found := play_seed(seed, {})).violations)
+        fewest = shorten(played)
+    assert fewest.violations
+    assert len(fewest.draw.events) <= len(played.draw.events)
+    assert fewest.violations[0].partition(":")[0] == played.violations[0].partition(":")[0]
+    assert f"seed {played.seed}" in told(fewest)
+
+
+@pytest.mark.parametrize("number", [number for number, one in PUT_BACKS.items() if one.seeds])
+def test_a_defect_that_is_put_back_is_found(number: int) -> None:
+    """The same seeds break nothing as the product is now."""
+    seeds = PUT_BACKS[number].seeds
+    with simulation(), put_back(number):
+        found = [seed for seed in seeds if play_seed(seed, {}).violations]
+    assert found, PUT_BACKS[number].said
+    with simulation():
+        assert not play_seed(found[0]).violations
