@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as real_datetime
 import importlib
 import inspect
 import itertools
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves")
 BEGINNING: Final = 1_900_000_000.0
@@ -41,7 +41,7 @@ class SerialPool:
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take what a pool of threads takes."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> SerialPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,22 +65,22 @@ class SerialPool:
         """End nothing."""
 
 
-class SimDatetime(dt.datetime):
+class SimDatetime(real_datetime.datetime):
     """A datetime whose `now` is the played one."""
 
     @classmethod
-    def now(cls, tz: dt.tzinfo | None = None) -> Any:
+    def now(cls, tz: real_datetime.tzinfo | None = None) -> Any:
         """Return the operator's wall clock."""
-        return dt.datetime.fromtimestamp(PLAYING.wall(), tz)
+        return real_datetime.datetime.fromtimestamp(PLAYING.wall(), tz)
 
 
 FAKE_TIME: Final = SimpleNamespace(
-    time=PLAYING.wall,
+    time=lambda: PLAYING.wall(),
     time_ns=lambda: int(PLAYING.wall() * 1e9),
-    monotonic=PLAYING.now,
+    monotonic=lambda: PLAYING.now(),
     monotonic_ns=lambda: int(PLAYING.now() * 1e9),
-    perf_counter=PLAYING.now,
-    sleep=PLAYING.pass_time,
+    perf_counter=lambda: PLAYING.now(),
+    sleep=lambda seconds: PLAYING.pass_time(seconds),
     strftime=real_time.strftime,
     gmtime=real_time.gmtime,
     localtime=real_time.localtime,
@@ -121,7 +121,7 @@ def replaced(more: Iterable[tuple[Any, Any]] = ()) -> Iterator[None]:
     import secrets  # noqa: PLC0415 only its identity is needed
 
     pairs = [
-        (real_time, FAKE_TIME), (ThreadPoolExecutor, SerialPool), (dt.datetime, SimDatetime),
+        (real_time, FAKE_TIME), (ThreadPoolExecutor, SerialPool), (real_datetime.datetime, SimDatetime),
         (secrets, FAKE_SECRETS), (uuid.uuid4, fake_uuid4), *more,
     ]  # fmt: skip
     instead = {id(original): new for original, new in pairs}

@@ -74,8 +74,7 @@ def facts_of(process: Process, name: str) -> HostFacts:
         containers=tuple(parse_container(name, one.inspect()) for one in machine.containers.values()) if engine else (),
         images=tuple(ImageFacts(one, (tag,), (), "amd64", ("l1",), 1) for one, tag in IMAGE_TAGS.items()),
         volumes=tuple(
-            VolumeFacts(one.name, "local", dict(one.labels), {}, f"/var/lib/docker/volumes/{one.name}/_data", 1000)
-            for one in machine.volumes.values()
+            VolumeFacts(one.name, "local", dict(one.labels), {}, f"/var/lib/docker/volumes/{one.name}/_data", 1000) for one in machine.volumes.values()  # noqa: E501
         ),
         networks=tuple(NetworkFacts(one["Id"], key, "bridge", (), dict(one.get("Labels") or {}), False) for key, one in machine.networks.items()),
         listening=(), file_systems=(FileSystem("/", "/dev/sda1", 1 << 41, free, 1000000, 900000),),

@@ -110,9 +110,7 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
         {
             "environment": "lab", "clean_tree": False,
             "hosts": {
-                name: {
-                    "address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True,
-                }
+                name: {"address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True}  # noqa: E501
                 for name, address in ADDRESSES.items()
             },
         }

@@ -558,8 +558,7 @@ def ended(code: int, said: str) -> str:
 def totals(volume: Volume, sent: int) -> str:
     """Return rsync's totals."""
     size = 1000 * sum(len(file.records) for file in volume.files.values())
-    files = f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\n"
-    return f"{files}Total file size: {size}\nTotal bytes sent: {sent}\n"
+    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"  # noqa: E501
 
 
 def manifest_of(volume: Volume) -> str:
