@@ -103,7 +103,7 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
     plan = Plan.model_validate(
         {
             "version": 1, "title": "Empty a", "approvals": [], "moves": moves,
-            "window": {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2200-01-01T00:00:00Z", "time_zone": "UTC"},
+            "window": {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2200-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"},
         }
     )  # fmt: skip
     environment = Environment.model_validate(
