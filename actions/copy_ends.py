@@ -39,7 +39,6 @@ RENEW_S: Final = 1800.0
 LONGEST_COPY_S: Final = 14 * 86400.0
 """The deadline of one pass: not a limit of what can be moved, only of a command that hangs."""
 START_S: Final = 60.0
-MAKE_S: Final = 30.0
 SINK: Final = "sink"
 """What a speed test asks the other end for: take everything and throw it away."""
 

@@ -17,7 +17,6 @@ from services.comparison import compare_fingerprints
 
 LOG_LINES: Final = 200
 LOG_DEADLINE_S: Final = 20.0
-DEPENDANT_DEADLINE_S: Final = 30.0
 POLICY_OF_SOURCE: Final = ("disable-restart",)
 POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 """The deeds whose notes hold the restart policy that a container must have again."""
@@ -72,11 +71,6 @@ def judge_smoke(world: World, service: str, host: str) -> Judgement:
 def judge_source_serves(world: World, service: str) -> Judgement:
     """Judge whether the service does its work on its old host: ready, and its function works."""
     return _judge_serves(world, service, world.move_of(service).source)
-
-
-def judge_target_serves(world: World, service: str) -> Judgement:
-    """Judge whether the service does its work on its new host: ready, and its function works."""
-    return _judge_serves(world, service, world.move_of(service).target)
 
 
 def _judge_serves(world: World, service: str, host: str) -> Judgement:

@@ -260,7 +260,8 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
     gates, scope = Gates(scope, journal, read_commit()), with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal)
-    with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as fleet:
+    with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as opened:
+        fleet = use_recorded_toolboxes(opened, journal, command)
         run = KeptRun(run_id, redactor)
         world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
         book = WorkerBook(run, command, tuple(move.service for move in scope.moves), folder)
