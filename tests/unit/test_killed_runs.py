@@ -435,7 +435,7 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
         see_source_down(route)
     target.silent = True
     with pytest.raises(NeedsPersonError, match="redis was not seen stopped") as unseen:
-        StartTarget(route, 10, commits=True).undo({})
+        StartTarget(route, 10, acts=True).undo({})
     for told in (of_target, of_source, unseen):
         assert "docker stop" not in str(told.value)
 
@@ -610,7 +610,7 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
 
     returning = by_key["bring-back"]
     assert isinstance(returning, BringBack)
-    with pytest.raises(RefusedError, match="redis exists already"):
+    with pytest.raises(RefusedError, match="redis is another container"):
         returning._refuse_under_container()
 
 
