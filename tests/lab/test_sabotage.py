@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -44,8 +47,12 @@ def _found(ran: Ran, service: str, key: str) -> str:
 
 
 def _sealed(name: str) -> str:
-    """Return how records call a name of data."""
-    return sealer_of(Journal.open(at_hand.JOURNAL, redactor=Redactor()))(name)
+    """Return how records call a name of data; asked of a copy, since other connections of this process may hold the journal (test_secrets: _rows)."""
+    with TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            if (part := at_hand.JOURNAL.with_name(at_hand.JOURNAL.name + suffix)).exists():
+                shutil.copyfile(part, Path(folder) / part.name)
+        return sealer_of(Journal.open(Path(folder) / at_hand.JOURNAL.name, redactor=Redactor()))(name)
 
 
 def _validate(service: str) -> Ran:
