@@ -41,6 +41,7 @@ MIRRORED: Final = frozenset(
 SENT_FIRST: Final = frozenset({"intent", "note"})
 """What is on disk on the hosts before the next change of one."""
 SENT_SOON: Final = frozenset({"undo_intent", "move_state"})
+STATE: Final = "move_state"
 LARGEST: Final = 1 << 20
 """A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to compare."""
 
@@ -70,6 +71,8 @@ class Mirror:
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
         with self._one:
+            if kind == STATE:  # a run that lost its lock is told so before it says where a move stands, in a journal that both may share
+                self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:
                 record = self.run.record(kind, service=service, key=key, body=body, at=at)
             except TakenError:

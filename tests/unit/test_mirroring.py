@@ -99,6 +99,17 @@ def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: Mirror, hosts: Hosts
         mirror.record("intent", service="redis", key="stop-source", body=DEED)
 
 
+def test_a_run_that_lost_its_lock_says_no_state(mirror: Mirror, hosts: Hosts) -> None:
+    """It slept while another one ended the move: the state in the journal that both share stays what that one wrote."""
+    mirror.record("intent", service="redis", key="written-since", body=QUESTION)
+    hosts.errors = {host: LockLostError(f"{host}: the lock of this run is gone") for host in HOSTS["redis"]}
+
+    with pytest.raises(LockLostError):
+        mirror.record("move_state", service="redis", body={"state": "done"})
+
+    assert mirror.run.journal.records(kind="move_state") == []
+
+
 def test_an_undo_goes_on_beside_a_dead_host(mirror: Mirror, hosts: Hosts) -> None:
     """It is tried once, not at every step; the other host has each record; later it gets what it missed."""
     mirror.record("intent", service="redis", key="start-target", body=DEED)
