@@ -215,7 +215,7 @@ class Run:
         return replace(record, seq=seq)
 
     def _insert(self, record: Record) -> int:
-        text = json.dumps(record.body, ensure_ascii=True, separators=(",", ":"))
+        text = json.dumps(record.body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return insert_record(self.journal.engine, {**record.as_json(), "body": text, "hash": record.hash})
 
     def _insert_into_reserve(self, record: Record, error: DatabaseError) -> int:

@@ -296,3 +296,10 @@ def test_no_run_that_changes_hosts_starts_without_room(journal: Journal, monkeyp
     with pytest.raises(JournalError, match="Expected: room for the records of an undo"):
         journal.start_run(command="migrate", environment="lab", apply=True)
     assert journal.records() == []
+
+
+def test_a_body_is_read_in_the_order_of_its_names(place: Place) -> None:
+    """What is drawn from the journal and from its lines in the evidence is the same, whatever order a body was made in."""
+    journal = Journal.open(place, redactor=Redactor())
+    journal.start_run(command="migrate").record("fingerprint", service="redis", body={"parts": {"b": 1, "a": 2}})
+    assert list(journal.records(kind="fingerprint")[0].body["parts"]) == ["a", "b"]
