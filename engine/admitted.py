@@ -75,11 +75,13 @@ def _unknown(arguments: Sequence[str], root: Path) -> Iterator[str]:
             if not equals and name not in {"--lf", "--last-failed", "--ff", "--failed-first"}:
                 next(waiting, None)
             continue
-        if argument[:2] in {"-p", "-o", "-n", "-W"} and not argument.startswith("--"):
+        if argument[:2] in {"-p", "-o", "-n", "-W", "-c"} and not argument.startswith("--"):
             value = argument[2:] or next(waiting, "")
             name = argument[:2]
         elif name == "--override-ini":
             name, value = "-o", value if equals else next(waiting, "")
+        elif name == "--config-file":
+            name, value = "-c", value if equals else next(waiting, "")
         if not _is_harmless(name, value, root):
             yield f"{argument} {value}" if value and value not in argument else argument
 
@@ -87,6 +89,8 @@ def _unknown(arguments: Sequence[str], root: Path) -> Iterator[str]:
 def _is_harmless(name: str, value: str, root: Path) -> bool:
     if name == "-p":
         return value in LEFT_OUT or _is_ours(value, root)
+    if name == "-c":
+        return Path(value).resolve() == (root / "pyproject.toml").resolve()  # the file that pytest reads without the option
     return (name == "-o" and bool(SETTINGS.fullmatch(value))) or name in {"-n", "-W"}
 
 
