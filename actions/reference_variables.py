@@ -165,7 +165,9 @@ class VariableReference:
         api.stop(name, timeout=self.grace_s)
         state = (self._inspect(name) or {"State": {}})["State"].get("Status")
         if state not in STOPPED_STATES:
-            raise ActionError(f"{self.route.source}: {name} is {state} after stop. Expected: exited. Try: ssh {self.route.source} docker stop {name}")
+            raise ActionError(
+                f"{self.route.source}: {name} is {state} after stop. Expected: exited. Read: ssh {self.route.source} docker logs --tail 50 {name}"
+            )
 
     def _create(self, api: Any, old: dict[str, Any] | None, wanted: Mapping[str, str | None]) -> None:
         if old is None:
