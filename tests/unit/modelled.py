@@ -259,8 +259,8 @@ class Model:
     def _replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let copies, proofs, relays and the probe be those of the model."""
         monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.open", lambda ends: self._open(ends))
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.remove", lambda ends: self._close(ends))
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.remove", lambda ends: self._close(ends))  # noqa: PLW0108
         monkeypatch.setattr("actions.copy_ends.CopyEnds.runs", lambda ends, _host: ends.name in self.ends)
         monkeypatch.setattr("actions.copy_ends.CopyEnds.renew", lambda *_, **__: None)
         monkeypatch.setattr("actions.live_copy.list_keys", lambda *_: [])
@@ -290,7 +290,7 @@ class Model:
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let a replica be a container that holds, once it is promoted, what its source held when that had stopped."""
         monkeypatch.setattr("actions.replica.Replica.why_not", lambda _replica: "")
-        monkeypatch.setattr("actions.replica.Replica.start", lambda replica: self._replicate(replica))
+        monkeypatch.setattr("actions.replica.Replica.start", lambda replica: self._replicate(replica))  # noqa: PLW0108
         monkeypatch.setattr("actions.replica.Replica.status", lambda replica: "follows" if replica.runs() else "")
         monkeypatch.setattr("actions.replica.Replica._end_of_source", lambda _replica: "0/1")
         monkeypatch.setattr("actions.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what))
