@@ -179,7 +179,7 @@ def parameters_of(place: Place) -> dict[str, Any]:
 
     A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
     """
-    in_url = {*place.url.query, *(name for name, value in place.url.translate_connect_args(username="user", database="dbname").items() if value)}
+    _, in_url = place.url.get_dialect()().create_connect_args(place.url)
     unset = {**unset_parameters(), "passfile": str(Path.home() / ".pgpass")}
     return {name: value for name, value in {**unset, **KEPT_ALIVE}.items() if name not in in_url}
 

@@ -246,6 +246,9 @@ def test_what_the_journals_url_says_counts(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert not {"sslmode", "sslrootcert", "host", "user", "dbname"} & set(given)
     assert given["sslcert"] == "/nonexistent/longshore"
+    elsewhere = parameters_of(place_of("production", Secret("postgresql:///state?host=db:5433")))
+    assert not {"host", "port"} & set(elsewhere), "a port behind a host's name is the URL's too"
+    assert elsewhere["user"] == ""
 
 
 def test_output_settings_are_set_once_more_after_the_login() -> None:
