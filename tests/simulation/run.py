@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 import engine.journal
+import engine.record
 import moves.holding
 import moves.session
 import moves.world
@@ -363,6 +364,14 @@ def _forget_token(_environment: str) -> None:
     stage().tokens[stage().process.machine] = ""
 
 
+def quick_json(value: Any) -> bytes:
+    """Return JSON as RFC 8785 has it, but for the form of rare numbers and the order of names outside the basic plane: five times as fast."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+QUICK_JSON: Final = SimpleNamespace(dumps=quick_json, CanonicalizationError=ValueError)
+
+
 def _hosts_with_token(_environment: str) -> tuple[str, ...]:
     return stage().carrying.get(stage().process.machine, ())
 
@@ -460,6 +469,7 @@ def borders() -> Iterator[None]:
     patch.setattr(moves.holding, "hosts_with_token", _hosts_with_token, raising=False)
     patch.setattr(moves.holding, "_remember", _remember, raising=False)
     patch.setattr(engine.journal.Run, "record", _record(engine.journal.Run.record))
+    patch.setattr(engine.record, "rfc8785", QUICK_JSON)
     patch.setattr(engine.journal, "insert_record", _insert(engine.journal.insert_record))
     products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():
