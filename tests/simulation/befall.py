@@ -50,7 +50,7 @@ def happen(event: Event, process: Process, what: str) -> None:
     elif event.kind == "person stops":
         _person_stops(process, event)
     elif event.kind == "journal":
-        process.journal_full = True
+        process.journal_full = event.say or "full"
     elif event.kind == "replan":
         stage().plans.replanned = True
 
@@ -116,8 +116,14 @@ FLOWS: Final = (
 )  # fmt: skip
 WEIGHTS: Final = {
     "kill": 30, "suspend": 7, "lose": 10, "cut": 10, "cut hosts": 3, "engine": 8, "reboot": 6, "power": 6, "full": 4, "clock": 4, "person starts": 8,
-    "person stops": 4,
+    "person stops": 4, "journal": 3,
 }  # fmt: skip
+IN_AN_UNDO: Final = {"kill": 6, "cut": 6, "lose": 3, "engine": 2, "reboot": 2, "power": 1, "full": 1, "suspend": 1, "journal": 1, "person starts": 1}
+UNDONE: Final = (
+    "start-probe", "start-probe", "start-probe", "record-source", "copy-live", "disable-restart", "stop-source", "copy-volumes", "create-target",
+    "start-target", "stop-moved", "set-aside", "bring-back", "switch-back", "start-returned", "return-probe",
+)  # fmt: skip
+"""What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the probe."""
 NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "engine", "clock", "power"})
 
 
@@ -139,6 +145,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
         if kind == "kill":
             if chance.random() < 0.3:
                 events.append(Event(Place(run, "decide", 0), "decide", say="rollback"))
+                events += _in_an_undo(chance, run + 1) if chance.random() < 0.4 else ()
             if chance.random() < 0.35:  # what happens before the next start
                 run += 1
                 added += 1
@@ -146,14 +153,29 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             else:
                 run += 1
                 added += 1
-        elif chance.random() < 0.4:
+            continue
+        events += _in_an_undo(chance, run) if chance.random() < 0.1 else ()
+        if chance.random() < 0.4:
             run += 1
             added += int(chance.random() < 0.5)
-    if scenario.replan:
+    if scenario.replan and chance.random() < 0.6:  # an undo that can't finish, and a person who mends it and changes the plan
+        late = [step for step in runs[0] if step.startswith("store ")]
+        step = chance.choice(late[late.index("store disable-restart") : late.index("store commit")])
+        events.append(Event(Place(1, step, chance.randint(1, 5), after=True), "full", "a", 200.0))
+        events.append(Event(Place(1, "close", 1), "replan"))
+        events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(1, 5)]
+    elif scenario.replan:
         first = chance.randint(2, 4)
         events.append(Event(Place(first, "open", 1), "replan"))
         events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
     return Draw(scenario, tuple(dict.fromkeys(events)))
+
+
+def _in_an_undo(chance: random.Random, run: int) -> list[Event]:
+    """Return what befalls an undo: no undisturbed run tells how many calls its steps make."""
+    kind = chance.choices(list(IN_AN_UNDO), list(IN_AN_UNDO.values()))[0]
+    place = Place(run, f"store undo {chance.choice(UNDONE)}", chance.randint(1, 15), after=chance.random() < 0.5)
+    return [_event(chance, kind, place)]
 
 
 def draw_scenario(chance: random.Random) -> Scenario:
@@ -190,8 +212,10 @@ def _place(chance: random.Random, phase: Points, run: int, before: Place | None)
 def _event(chance: random.Random, kind: str, place: Place) -> Event:
     host = chance.choice(("a", "b", "b", "a", "c"))
     seconds = chance.choice((1.0, 5.0, 30.0, 200.0))
-    if kind in {"kill", "lose", "journal"}:
+    if kind in {"kill", "lose"}:
         return Event(place, kind)
+    if kind == "journal":
+        return Event(place, kind, say=chance.choice(("full", "gone")))
     if kind == "suspend":
         return Event(place, kind, seconds=chance.choice((0.0, 30.0)), say=chance.choice(("migrate", "migrate", "rollback")))
     if kind == "cut hosts":

@@ -97,9 +97,10 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
                 stage.started_by_hand = stage.started_by_hand or what == "start"
                 stage.story.tell(f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}")
         if decided == "again":
-            if outcome.exit is not ExitCode.NEEDS_PERSON:
+            if outcome.exit is not ExitCode.NEEDS_PERSON or not person.mend(stage.world, goal.services[0], stage.scenario.policy):
                 command = person.next_command(outcome)
-            else:  # whoever mended it by hand begins a new attempt
+            else:
+                stage.story.tell(f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed")
                 command = Command("migrate", goal.services, again=goal.services)
         elif decided:
             command, turned = Command(decided, goal.services), True

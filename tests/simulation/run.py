@@ -147,12 +147,25 @@ class PlainRedactor(Redactor):
         """Learn nothing."""
 
 
+class SimReserve:
+    """The room that is kept for the journal: there is some, unless the disk is gone altogether."""
+
+    def keep(self) -> None:
+        """Keep it: whoever starts a run again has made room."""
+
+    def release(self) -> bool:
+        """Give it up; return whether that helps."""
+        process = stage().process
+        process.reserve_released = process.journal_full == "full"
+        return process.reserve_released
+
+
 class ListJournal(Journal):
     """A journal whose table is a list: the same records, chains and questions, without a database's time."""
 
     def __init__(self) -> None:
         """Start empty."""
-        super().__init__(None, PlainRedactor(), lambda: SimDatetime.now(UTC), "memory")  # type: ignore[arg-type]
+        super().__init__(None, PlainRedactor(), lambda: SimDatetime.now(UTC), "memory", SimReserve())  # type: ignore[arg-type]
         self.rows: list[Record] = []
         self._kinds: dict[str, list[Record]] = {}
 
@@ -206,7 +219,7 @@ def open_sim_journal(*, real: bool = False) -> Journal:
 def _insert(original: Callable[..., int]) -> Callable[..., int]:
     def insert(store: Any, values: dict[str, Any]) -> int:
         journal = stage().journal
-        if stage().process.journal_full:
+        if not stage().process.journal_takes:
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))
         return journal.keep(values) if isinstance(journal, ListJournal) else original(store, values)
 
@@ -292,6 +305,7 @@ def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> Exi
 
 
 def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[Row]) -> ExitCode:
+    unwritten = 0
     for subject in ("all", *(move.service for move in session.scope.moves)):
         for step in steps_of(command.phase):
             if ("move" in step.wants) != (subject != "all"):
@@ -303,16 +317,26 @@ def _steps(now: Stage, process: Process, command: Command, session: Any, rows: l
             if row.judgement.passed:
                 now.row_passed(now, process, session, row)
             rows.append(row)
-            session.book.add(row)
+            unwritten += _add(session.book, row)
     process.step = "end"
     session.beside.end()
-    code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows)
     try:
+        code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows) or (ExitCode.INCOMPLETE if unwritten else ExitCode.OK)
         session.book.close(code)
     except LongshoreError as error:
-        process.said.append(str(error))
-        code = exit_code(rows) or ExitCode.INCOMPLETE
+        session.book.tell_stand(str(error))
+        code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows) or ExitCode.INCOMPLETE
     return code
+
+
+def _add(book: Any, row: Row) -> int:
+    """Record a row as the plugin does; return 1 when the journal did not take it."""
+    try:
+        book.add(row)
+    except LongshoreError as error:
+        book.show_unwritten(row, str(error))
+        return 1
+    return 0
 
 
 def _step(command: Command, session: Any, subject: str, step: Any) -> Row:
