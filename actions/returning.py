@@ -44,13 +44,17 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 @dataclass(frozen=True)
 class StopMoved:
-    """Stop the moved container on its target, so that it can't start by itself either."""
+    """Stop the moved container on its target, so that it can't start by itself either.
+
+    With `keep` what it wrote stays there, and it does not matter whether it ran in between.
+    """
 
     route: Route
     grace_s: int
     clean_exit_codes: Collection[int]
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
+    keep: bool = False
     key: str = field(default="stop-moved", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -96,7 +100,7 @@ class StopMoved:
             return failed(f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no")
         read = f"ssh {route.target} docker logs --tail 50 {route.container}"
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
-        if not stopped.passed:
+        if not stopped.passed or self.keep:
             return stopped
         again = another_run(route, route.target, inspect)
         noted = note.get("started_at")
@@ -260,9 +264,13 @@ class SwitchBack:
 
 @dataclass(frozen=True)
 class StartReturned:
-    """Give the source's container its name back and start it: from now on clients reach it, so this commits the rollback."""
+    """Give the source's container its name back and start it: from now on clients reach it, so this commits the rollback.
+
+    With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped.
+    """
 
     route: Route
+    keep: bool = False
     key: str = field(default="start-returned", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=True, init=False)
@@ -295,14 +303,36 @@ class StartReturned:
                 api.start(str(inspect["Id"]))
             api.update_container(str(inspect["Id"]), restart_policy=need_recorded(route).restart_policy)
 
-    def _see_nothing_newer(self) -> None:
-        """Raise RefusedError when the moved container ran since this rollback stopped it."""
+    def _why_moved_is_newer(self) -> str:
+        """Return how the moved container runs, or ran since this rollback stopped it; empty when it is at rest, gone or given up."""
         route = self.route
+        if self.keep:
+            return ""
         try:
             moved = find_moved(route)
         except BuriedError:
-            return
-        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+            return ""
+        return why_not_at_rest(route, route.target, moved) if moved else ""
+
+    def why_committed(self) -> str:
+        """Return how the source's container runs or ran since the move; one that was never started holds nothing new."""
+        route = self.route
+        source = need_source(route)
+        reason = why_not_at_rest(route, route.source, source)
+        newer = self._why_moved_is_newer() if reason else ""
+        if newer:
+            name = name_of(source)
+            raise NeedsPersonError(
+                f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so neither was stopped or written "
+                f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs --tail 50 {route.container}. "
+                f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and kept with what it holds."
+            )
+        return reason
+
+    def _see_nothing_newer(self) -> None:
+        """Raise RefusedError when the moved container ran since this rollback stopped it."""
+        route = self.route
+        reason = self._why_moved_is_newer()
         if reason:
             raise RefusedError(
                 f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not brought back, so {route.source}'s was "
@@ -382,7 +412,7 @@ class RetireMoved:
         self.observe(note)
         moved = find_moved(route)
         self._see_source_runs()
-        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+        reason = why_not_at_rest(route, route.target, moved) if moved and not self.keep else ""
         if reason:
             raise RefusedError(
                 f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing was removed. Look: "

@@ -33,7 +33,15 @@ def read_command(phase: str, words: str) -> Command:
     at = 0
     while at < len(argv):
         word = argv[at]
-        if word in {"--service", "--again", "--break-lock", "--environment", "--target-is-dead", "--outside-window"} and at + 1 < len(argv):
+        if word in {
+            "--service",
+            "--again",
+            "--break-lock",
+            "--environment",
+            "--target-is-dead",
+            "--outside-window",
+            "--discard-target-writes",
+        } and at + 1 < len(argv):
             value = argv[at + 1]
             at += 1
             if word == "--service":
@@ -50,7 +58,7 @@ def read_command(phase: str, words: str) -> Command:
             plain_ended = True
         at += 1
     return Command(
-        phase, tuple(services), tuple(again), flags.get("--break-lock"), "--discard-target-writes" in flags, "--undo" in flags,
+        phase, tuple(services), tuple(again), flags.get("--break-lock"), flags.get("--discard-target-writes"), "--undo" in flags,
         flags.get("--target-is-dead"),
     )  # fmt: skip
 
@@ -100,7 +108,10 @@ def mend(world: World, service: str, policy: str) -> bool:
     volume = home.volumes.get(f"{service}_data")
     if here is None or volume is None or not all(world.engine_up(name) for name in ("a", "b", "c")):
         return False
-    if any(one.running for _, one in elsewhere) or (world.acknowledged(service) | (set(world.acted) if service == "store" else set())) - volume.records():
+    if (
+        any(one.running for _, one in elsewhere)
+        or (world.acknowledged(service) | (set(world.acted) if service == "store" else set())) - volume.records()
+    ):
         return False
     for machine, one in elsewhere:
         machine.containers.pop(one.id)
@@ -108,7 +119,9 @@ def mend(world: World, service: str, policy: str) -> bool:
         for one in [one for one in machine.containers.values() if one.labels.get("longshore.move", "").startswith(f"lab/{service}/")]:
             machine.containers.pop(one.id)
         machine.volumes = {
-            name: one for name, one in machine.volumes.items() if machine is home and name == f"{service}_data" or not name.startswith(f"{service}_data")
+            name: one
+            for name, one in machine.volumes.items()
+            if (machine is home and name == f"{service}_data") or not name.startswith(f"{service}_data")
         }
         machine.keys = [line for line in machine.keys if f"longshore:lab/{service}/" not in line]
         machine.run_files = {path: key for path, key in machine.run_files.items() if f"lab-{service}-" not in path}

@@ -17,8 +17,8 @@ import moves.begun
 import moves.session
 from actions import asides, identity, reconciling
 from actions.commit import Commit
-from actions.copy_ends import CopyEnds
 from actions.containers import DisableRestart, StopSource
+from actions.copy_ends import CopyEnds
 from actions.identity import find_source, name_of
 from actions.places import remove_place
 from actions.reconciling import refuse_outside

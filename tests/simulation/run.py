@@ -71,6 +71,7 @@ class Stage:
     kept: dict[str, dict[str, tuple[frozenset[Any], int]]] = field(default_factory=dict)  # what each source held when it was kept
     started_by_hand: bool = False
     beside_book: list[str] = field(default_factory=list)
+    given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begun(self, service: str | None, body: Any) -> None:
@@ -267,6 +268,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
     rows: list[Row] = []
+    now.given_up.update(command.services if command.discard else ())
     now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
         code = _run(now, process, command, rows)

@@ -29,7 +29,7 @@ class Command:
     services: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     break_lock: str | None = None
-    discard: bool = False
+    discard: str | None = None
     undo: bool = False
     target_is_dead: str | None = None
     apply: bool = True
@@ -43,7 +43,7 @@ class Command:
         for service in self.again:
             words += ["--again", service]
         words += ["--break-lock", self.break_lock] if self.break_lock else []
-        words += ["--discard-target-writes"] if self.discard else []
+        words += ["--discard-target-writes", self.discard] if self.discard else []
         words += ["--undo"] if self.undo else []
         words += ["--target-is-dead", self.target_is_dead] if self.target_is_dead else []
         return (*words, *(["--apply"] if self.apply else []))
