@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,14 +121,14 @@ def _is_stuck(stage: Stage, outcome: Outcome, turned: bool) -> bool:
     return bool(outcome.exit is ExitCode.REFUSED and "there is nothing to bring back" in said)
 
 
-def play_seed(seed: int, points: dict[object, list[Points]] | None = None) -> Played:
+def play_seed(seed: int, points: dict[object, list[Points]] | None = None, *, only: str = "") -> Played:
     """Play the story of a seed."""
     table = POINTS if points is None else points
-    scenario = draw_scenario(__import__("random").Random(seed))
+    scenario = draw_scenario(random.Random(seed), only)
     key = key_of(scenario)
     if key not in table:
         table[key] = play(Draw(replace(scenario, replan=False), ())).points
-    return play(draw(seed, table), seed)  # type: ignore[arg-type]
+    return play(draw(seed, table, only=only), seed)  # type: ignore[arg-type]
 
 
 POINTS: dict[object, list[Points]] = {}

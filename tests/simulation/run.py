@@ -43,10 +43,12 @@ from hosts.facts_parse import parse_container
 from moves.approving import SEEN, source_body
 from moves.gates import Gates
 from services.registry import PRODUCTS
+from services.replication import BY_PRODUCT
 from tests.simulation.clock import PLAYING, SimDatetime
 from tests.simulation.fleet import open_sim_hosts
 from tests.simulation.process import Killed, Process
 from tests.simulation.products import ASKING, Actor, Store
+from tests.simulation.replication import SimReplication
 from tests.simulation.scenario import Command, Plans, Scenario, scope_of
 from tests.simulation.shell import run_inside
 from tests.simulation.story import Story
@@ -500,6 +502,7 @@ def borders() -> Iterator[None]:
     products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():
         patch.setitem(PRODUCTS, name, product)
+        patch.setitem(BY_PRODUCT, name, SimReplication())
     try:
         yield
     finally:

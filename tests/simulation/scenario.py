@@ -12,6 +12,7 @@ from engine.inventory import Inventory
 from engine.plan import Plan
 from engine.scope import Scope, build_scope
 from tests.simulation.engine_api import create, network
+from tests.simulation.replication import follow
 from tests.simulation.world import NETWORK, Client, Container, File, Machine, Volume, World
 
 ADDRESSES: Final = {"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.3"}
@@ -135,6 +136,8 @@ def build_world(scenario: Scenario) -> World:
         volume.files["conf"].sync()
         made = home.containers[create(world, home, body_of(scenario, name, image), name)["Id"]]
         world.start(home, made)
+    if scenario.strategy == "replicate":
+        world.after_writes = follow
     if scenario.product == "sim-actor":
         world.acts.add(STORE_IMAGE)
     for name in ("a", "b", "c"):

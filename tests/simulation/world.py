@@ -232,6 +232,7 @@ class World:
     acted: dict[Record, float] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     by_hand: bool = False
+    after_writes: Callable[[World], None] = lambda _world: None
     mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
     def mend_all(self) -> None:
@@ -276,6 +277,7 @@ class World:
                 machine.up_at = 0.0
         for client in self.clients:
             self.write(client)
+        self.after_writes(self)
         for machine in self.machines.values():
             for container in machine.containers.values():
                 if container.probe is not None and container.running:
@@ -414,6 +416,7 @@ class World:
     def stop(self, machine: Machine, container: Container, *, code: int = 0, by_hand: bool = True) -> None:
         """Stop a container."""
         if container.status == "running":
+            self.after_writes(self)  # what was written is sent before the end
             container.status, container.exit_code, container.finished_at = "exited", code, self.now + machine.offset_s
         container.stopped_by_hand = by_hand or container.stopped_by_hand
         if container.auto_remove and container.status == "exited":
