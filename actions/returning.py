@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from actions.identity import (
     started_at,
     why_not_at_rest,
 )
+from actions.live_copy import ClearCopy
 from actions.places import DataPlace, volume_label
 from actions.probe import left_probe, probe_is_there, remove_probe
 from actions.reconciling import apply_forwarders, judge_forwarders
@@ -379,13 +380,15 @@ class StartReturned:
 class RetireMoved:
     """Remove from the target what the move created there; with `keep`, only give its container another name.
 
-    Removed is only what carries the move's label, and only after the source holds the same data and serves it.
+    Removed is only what carries the move's label, and only after the source holds the same data and serves it. `clearing` returns what
+    removes the helpers and keys of a copy or a replica, which are there when the move did not come to do so itself.
     """
 
     route: Route
     creating: CreateTarget
     copying: CopyVolumes
     keep: bool
+    clearing: Callable[[], ClearCopy] | None = field(default=None, repr=False, compare=False)
     key: str = field(default="retire-moved", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -419,6 +422,8 @@ class RetireMoved:
                 f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
             )
         remove_probe(route)
+        if self.clearing:
+            self.clearing().do({})
         if not self.keep:
             self.creating.undo(note)
             self.copying.undo(note)
@@ -448,6 +453,9 @@ class RetireMoved:
             return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
         if probe_is_there(route):
             return failed(f"{route.source}: {left_probe(route)}")
+        cleared = self.clearing().verify({}) if self.clearing else None
+        if cleared is not None and not cleared.passed:
+            return cleared
         if not self.keep:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:

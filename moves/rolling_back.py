@@ -24,7 +24,7 @@ from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
-from moves.carriage import peer_of, places_of
+from moves.carriage import carriage_of, peer_of, places_of
 from moves.past import read_past
 from moves.questions import RecordedOutage
 from moves.recipe import addresses_of, before_stop, recipe, route_of
@@ -169,7 +169,7 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: s
         _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: serving.judge_smoke(world, move.service, move.source)),
         *_dependants(world, move),
         *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        *([] if dead else [RetireMoved(route, creating, copying, keep=bool(discard))]),
+        *([] if dead else [RetireMoved(route, creating, copying, bool(discard), lambda: carriage_of(world, move, route).clear)]),
     )
 
 

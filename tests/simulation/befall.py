@@ -59,7 +59,8 @@ def _second_operator(event: Event, process: Process) -> None:
     """Let this process sleep while somebody else takes over and works to his end."""
     services = (process.step.partition(" ")[0],) if process.step.partition(" ")[0] in {"app", "store"} else ("store",)
     command = Command(event.say or "migrate", services, break_lock="the first one sleeps")
-    run_phase(command, machine="two")
+    if run_phase(command, machine="two").killed:
+        stage().abandoned.append(replace(command, break_lock=None))
     process.world.advance(event.seconds)
 
 
@@ -174,7 +175,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
 
 
 def _known_bad(chance: random.Random, phase: Points) -> list[Event]:
-    """Return, for some seeds, what chance alone puts together too rarely: an undo that is disturbed, and a source that runs between copy and start."""
+    """Return, for some seeds, what chance alone puts together too rarely: a disturbed undo, a source that runs between copy and start."""
     which = chance.random()
     if which > 0.3:
         return []

@@ -74,7 +74,12 @@ def _goals(stage: Stage) -> Outcome:
         if turned:
             goals = [goal for goal in goals if goal.services != outcome.command.services]
         if not goals or outcome.exit is not ExitCode.OK:
-            return outcome
+            break
+    for command in stage.abandoned:  # somebody has to go on with what a second operator's killed run had begun
+        unfinished = stage.journal.move_state(command.services[0]) in {"in_progress", "committed", "rolling_back", "returned"}
+        if unfinished and outcome.exit in {ExitCode.OK, ExitCode.REFUSED}:
+            outcome, _ = _reach(stage, command)
+    return outcome
 
 
 def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:

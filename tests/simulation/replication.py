@@ -20,23 +20,23 @@ class SimReplication:
     data_at = "/data"
     wants_owner = False
 
-    def conditions(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002
+    def conditions(self, user: str) -> tuple[list[str], bytes]:
         """Ask the source whether it can."""
         return ["replicate", "conditions"], b""
 
-    def why_not(self, output: str, inspect: Mapping[str, Any]) -> str:  # noqa: ARG002
+    def why_not(self, output: str, inspect: Mapping[str, Any]) -> str:
         """Return why not."""
         return "" if output.strip() == "ok" else "it can't"
 
-    def password_file(self, user: str, password: str) -> str:  # noqa: ARG002
+    def password_file(self, user: str, password: str) -> str:
         """Return a password's file."""
         return "password"
 
-    def base_copy(self, user: str, port: int) -> list[str]:  # noqa: ARG002
+    def base_copy(self, user: str, port: int) -> list[str]:
         """Return nothing: a replica fetches all by itself."""
         return []
 
-    def standby(self, command: list[str], user: str, port: int) -> tuple[list[str] | None, list[str]]:  # noqa: ARG002
+    def standby(self, command: list[str], user: str, port: int) -> tuple[list[str] | None, list[str]]:
         """Return the replica's command."""
         return None, [FOLLOWS, str(port)]
 
@@ -44,11 +44,11 @@ class SimReplication:
         """Return nothing."""
         return []
 
-    def connect(self, password: str, port: int) -> tuple[list[str], bytes]:  # noqa: ARG002
+    def connect(self, password: str, port: int) -> tuple[list[str], bytes]:
         """Return nothing: its command says whom it follows."""
         return [], b""
 
-    def status(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002
+    def status(self, user: str) -> tuple[list[str], bytes]:
         """Ask where it stands."""
         return ["replicate", "status"], b""
 
@@ -73,7 +73,7 @@ class SimReplication:
         seen = json.loads(output)["position"]
         return "" if seen == end else f"it is at {seen}"
 
-    def promote(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002
+    def promote(self, user: str) -> tuple[list[str], bytes]:
         """Make it a primary."""
         return ["replicate", "promote"], b""
 

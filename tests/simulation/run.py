@@ -74,6 +74,7 @@ class Stage:
     started_by_hand: bool = False
     beside_book: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
+    abandoned: list[Command] = field(default_factory=list)
     carrying: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def begun(self, service: str | None, body: Any) -> None:

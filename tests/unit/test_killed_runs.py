@@ -712,3 +712,25 @@ def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run
     assert [row.verdict for row in rows] == [Verdict.PASSED, Verdict.PASSED], rows
     assert move.state is MoveState.ROLLED_BACK
     assert (source.containers[0]["State"]["Status"], target.containers[0]["State"]["Status"]) == ("running", "exited")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
+    """Killed before clear-copy: the helpers and keys of the copy (or of the replica's tunnel) go with the rollback, and their absence is looked at."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    target.start("redis")
+    StopMoved(route, 10, {0, 143}).do({})
+    run_again(source, stops=False)
+    left = ["the tunnel's key"]
+    clear: Any = SimpleNamespace(
+        do=lambda _note: left.clear(), verify=lambda _note: failed(f"{left[0]} is still there") if left else passed("nothing is left")
+    )
+    copying: Any = SimpleNamespace(undo=lambda _note: None, places=())
+    retire = RetireMoved(route, CreateTarget(route), copying, keep, lambda: clear)
+
+    retire.do({})
+    assert not left
+    assert retire.verify({}).passed
+    left.append("the tunnel's key")
+    assert "the tunnel's key is still there" in retire.verify({}).text
