@@ -716,7 +716,7 @@ def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
-    """Killed before clear-copy: the helpers and keys of the copy (or of the replica's tunnel) go with the rollback, and their absence is looked at."""
+    """Killed before clear-copy: the helpers and keys of its copy, or of its replica's tunnel, go with the rollback, which looks whether they did."""
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     target.start("redis")
