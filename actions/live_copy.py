@@ -105,6 +105,7 @@ class ClearCopy:
     route: Route
     ends: CopyEnds
     more: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    more_left: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
     key: str = field(default="clear-copy", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -136,6 +137,8 @@ class ClearCopy:
             return failed(f"{route.source}: the copy's key is still there. Expected: removed. Run it again")
         if probe_is_there(route):
             return failed(f"{route.source}: {left_probe(route)}")
+        if more := self.more_left():
+            return failed(f"{more}. Expected: removed. Run it again")
         return passed(f"{route.source} and {route.target}: nothing of the copy but the data is left")
 
     def undo(self, note: Note) -> None:

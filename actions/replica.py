@@ -19,7 +19,7 @@ from actions.recorded import need_recorded
 from actions.route import Route, docker_api, inspect_container, look, remove_container, run_checked
 from actions.specification import specification_of
 from actions.toolbox import ToolboxMount, remove_helpers, toolbox_argv
-from actions.transfers import Peer, close_channel, key_directory, make_channel
+from actions.transfers import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.errors import ActionError, CouldNotLookError
 from engine.model import CommandResult
 from engine.product import LABEL_MOVE, LABEL_ROLE
@@ -144,6 +144,18 @@ class Replica:
             remove_helpers(route.fleet, host, route.move_label, ROLE)
         run_checked(route.fleet, route.target, ["rm", "-rf", "--", self._folder], doing="remove the replica's password")
         close_channel(route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
+
+    def left(self) -> str:
+        """Return what of the replica or its tunnel is still on either host, "" for nothing."""
+        route = self.route
+        for host in (route.target, route.source):
+            if inspect_container(route.fleet, host, self.name) is not None:
+                return f"{host}: {self.name} is still there"
+        if key_comment(route.move_label, PURPOSE) in list_keys(route.fleet, route.target):
+            return f"{route.target}: the tunnel's key is still there"
+        if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
+            return f"{route.source}: the tunnel's key is still there"
+        return ""
 
     def _open_tunnel(self) -> None:
         route = self.route

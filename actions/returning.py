@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from actions.identity import (
     started_at,
     why_not_at_rest,
 )
+from actions.live_copy import ClearCopy
 from actions.places import DataPlace, volume_label
 from actions.probe import left_probe, probe_is_there, remove_probe
 from actions.reconciling import apply_forwarders, judge_forwarders
@@ -44,13 +45,17 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 @dataclass(frozen=True)
 class StopMoved:
-    """Stop the moved container on its target, so that it can't start by itself either."""
+    """Stop the moved container on its target, so that it can't start by itself either.
+
+    With `keep` what it wrote stays there, and it does not matter whether it ran in between.
+    """
 
     route: Route
     grace_s: int
     clean_exit_codes: Collection[int]
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
+    keep: bool = False
     key: str = field(default="stop-moved", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -96,7 +101,7 @@ class StopMoved:
             return failed(f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no")
         read = f"ssh {route.target} docker logs --tail 50 {route.container}"
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
-        if not stopped.passed:
+        if not stopped.passed or self.keep:
             return stopped
         again = another_run(route, route.target, inspect)
         noted = note.get("started_at")
@@ -260,9 +265,13 @@ class SwitchBack:
 
 @dataclass(frozen=True)
 class StartReturned:
-    """Give the source's container its name back and start it: from now on clients reach it, so this commits the rollback."""
+    """Give the source's container its name back and start it: from now on clients reach it, so this commits the rollback.
+
+    With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped.
+    """
 
     route: Route
+    keep: bool = False
     key: str = field(default="start-returned", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=True, init=False)
@@ -295,14 +304,36 @@ class StartReturned:
                 api.start(str(inspect["Id"]))
             api.update_container(str(inspect["Id"]), restart_policy=need_recorded(route).restart_policy)
 
-    def _see_nothing_newer(self) -> None:
-        """Raise RefusedError when the moved container ran since this rollback stopped it."""
+    def _why_moved_is_newer(self) -> str:
+        """Return how the moved container runs, or ran since this rollback stopped it; empty when it is at rest, gone or given up."""
         route = self.route
+        if self.keep:
+            return ""
         try:
             moved = find_moved(route)
         except BuriedError:
-            return
-        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+            return ""
+        return why_not_at_rest(route, route.target, moved) if moved else ""
+
+    def why_committed(self) -> str:
+        """Return how the source's container runs or ran since the move; one that was never started holds nothing new."""
+        route = self.route
+        source = need_source(route)
+        reason = why_not_at_rest(route, route.source, source)
+        newer = self._why_moved_is_newer() if reason else ""
+        if newer:
+            name = name_of(source)
+            raise NeedsPersonError(
+                f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so neither was stopped or written "
+                f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs --tail 50 {route.container}. "
+                f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and kept with what it holds."
+            )
+        return reason
+
+    def _see_nothing_newer(self) -> None:
+        """Raise RefusedError when the moved container ran since this rollback stopped it."""
+        route = self.route
+        reason = self._why_moved_is_newer()
         if reason:
             raise RefusedError(
                 f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not brought back, so {route.source}'s was "
@@ -349,13 +380,15 @@ class StartReturned:
 class RetireMoved:
     """Remove from the target what the move created there; with `keep`, only give its container another name.
 
-    Removed is only what carries the move's label, and only after the source holds the same data and serves it.
+    Removed is only what carries the move's label, and only after the source holds the same data and serves it. `clearing` returns what
+    removes the helpers and keys of a copy or a replica, which are there when the move did not come to do so itself.
     """
 
     route: Route
     creating: CreateTarget
     copying: CopyVolumes
     keep: bool
+    clearing: Callable[[], ClearCopy] | None = field(default=None, repr=False, compare=False)
     key: str = field(default="retire-moved", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -382,13 +415,15 @@ class RetireMoved:
         self.observe(note)
         moved = find_moved(route)
         self._see_source_runs()
-        reason = why_not_at_rest(route, route.target, moved) if moved else ""
+        reason = why_not_at_rest(route, route.target, moved) if moved and not self.keep else ""
         if reason:
             raise RefusedError(
                 f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing was removed. Look: "
                 f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
             )
         remove_probe(route)
+        if self.clearing:
+            self.clearing().do({})
         if not self.keep:
             self.creating.undo(note)
             self.copying.undo(note)
@@ -418,6 +453,9 @@ class RetireMoved:
             return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
         if probe_is_there(route):
             return failed(f"{route.source}: {left_probe(route)}")
+        cleared = self.clearing().verify({}) if self.clearing else None
+        if cleared is not None and not cleared.passed:
+            return cleared
         if not self.keep:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:

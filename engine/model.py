@@ -405,6 +405,17 @@ class Observing(Protocol):
         """
 
 
+@runtime_checkable
+class Committing(Protocol):
+    """An action that commits, and can look on the hosts whether it did. Optional."""
+
+    def why_committed(self) -> str:
+        """Return what shows that it happened, or may have; empty when the hosts show that it did not, so that all before it may be undone.
+
+        Raises NeedsPersonError when both sides ran since, so that each may hold writes that the other lacks.
+        """
+
+
 class Host(Protocol):
     """A machine reached over ssh; implemented by `hosts.transport.SshHost`, faked in unit tests."""
 

@@ -23,7 +23,7 @@ from engine.errors import (
     NeedsPersonError,
     TakenError,
 )
-from engine.model import Action, DurableNote, Note, Observing
+from engine.model import Action, Committing, DurableNote, Note, Observing
 from engine.patience import Patience, had_no_answer
 from engine.states import FORWARD, MoveState, Past, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
@@ -99,6 +99,7 @@ class RunningMove:
     _notes: dict[str, Note] = field(default_factory=dict, init=False)
     _state: MoveState = field(default=MoveState.PLANNED, init=False)
     _switched: bool = field(default=False, init=False)
+    _drifted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Continue where the journal says that the move stands."""
@@ -262,6 +263,7 @@ class RunningMove:
         if self._rested_on(action) and action.key not in self.repeatable:
             told = f"drift since it was done: {judgement.text}. It is not done again: later deeds rest on it"
             self._record("drift", action, {"text": told})
+            self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
         self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
         return self._do(action)
@@ -378,10 +380,15 @@ class RunningMove:
         return f"The move stands half-way. To go on: {self.retry}{back}"
 
     def _undo_attempt(self, reason: str) -> str:
+        try:
+            begun = self._may_have_committed()
+        except NeedsPersonError as error:
+            self._set_state_down(MoveState.NEEDS_PERSON)
+            return f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
         if self.committed:
-            return f"{self.stages.serves}: nothing is undone after commit. Retry: {self.retry}"
-        if begun := ", ".join(action.key for action in self.recipe if action.key in self.past.committing):
-            return f"{NOT_UNDONE}: {begun} was begun, so clients may be there already. {self._ways_on()}"
+            return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
+        if begun:
+            return f"{NOT_UNDONE}: {', '.join(begun)} was begun, so clients may be there already. {self._ways_on()}"
         if not self.stages.undoes:
             return f"To go on with it: {self.retry}"
         try:
@@ -390,6 +397,31 @@ class RunningMove:
             self.stopped_because, self.lost_lock = str(error), True
             error.add_note(f"Nothing more is undone. What failed first: {reason}")
             raise
+
+    def _may_have_committed(self) -> list[str]:
+        """Return the actions that commit, were begun, and were not seen on the hosts to have done nothing; no answer counts as done."""
+        begun = []
+        for action in self.recipe:
+            if action.key not in self.past.committing and not (action.commits and self.committed):
+                continue
+            if not isinstance(action, Committing) or self._why_committed(action) or self.committed:
+                begun.append(action.key)
+        return begun
+
+    def _why_committed(self, action: Committing) -> str:
+        try:
+            return self.patience.repeat(action.why_committed)
+        except NeedsPersonError:
+            raise
+        except (CouldNotLookError, ActionError) as error:
+            return str(error)
+
+    def _after_commit(self) -> str:
+        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a retry alone."""
+        if not self._drifted:
+            return f"Retry: {self.retry}"
+        back = "" if self.go_back == self.retry else f". Or take the move back, with what was written: {self.go_back}"
+        return f"A retry alone does not mend a drift: look at what is named above and put it right. Then: {self.retry}{back}"
 
     def _undo_and_prove(self, reason: str) -> str:
         logs = self._collect(reason)

@@ -31,7 +31,7 @@ class Stages:
     `again` is the command that retries it, `back` the one that goes on with its undo, each without the service's name.
     `ends_clean`: what was begun is put away also when it could not be seen how it ended; nothing serves from it.
     `undoes` is False where the action is an undo itself: a second start goes on with it.
-    `must_end`: no measurement keeps it from its end.
+    `must_end`: no measurement keeps it from its end. `admitting` are the flags with which a person goes on who has compared both sides.
     """
 
     begun: MoveState
@@ -44,6 +44,7 @@ class Stages:
     ends_clean: bool = False
     undoes: bool = True
     must_end: bool = False
+    admitting: str = ""
 
     def retry(self, service: str, where: str = "") -> str:
         """Return the command that goes on, or starts again; `where` are the flags of the environment and its files."""
@@ -90,6 +91,7 @@ def backward(was: MoveState) -> Stages:
         serves="The source serves and keeps serving",
         again="nox -s rollback -- {service} --apply",
         must_end=True,
+        admitting="--discard-target-writes 'compared by hand'",
     )
 
 

@@ -32,7 +32,7 @@ class Carriage:
 
     before: tuple[Action, ...]
     after: tuple[Action, ...]
-    clear: Action
+    clear: ClearCopy
 
 
 def carriage_of(world: World, move: PlannedMove, route: Route) -> Carriage:
@@ -68,7 +68,7 @@ def _replicating(world: World, move: PlannedMove, copying: CopyVolumes, kind: Re
     live, other_live = CopyLive(copying, START_AND_READY_S), CopyLive(others, START_AND_READY_S)
     finish = FinishReplica(replica, others, copying, replicates)
     prove = ProveReplica(_proving(others), _proving(copying), replicates)
-    return Carriage((StartReplica(replica, other_live, live),), (finish, prove), ClearCopy(copying.route, copying.ends, replica.remove))
+    return Carriage((StartReplica(replica, other_live, live),), (finish, prove), ClearCopy(copying.route, copying.ends, replica.remove, replica.left))
 
 
 def is_replicated(world: World, move: PlannedMove) -> bool:

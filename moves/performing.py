@@ -118,7 +118,7 @@ class Moves:
             journal=world.run,
             apply=self.apply,
             past=past,
-            repeatable=rolling_back.REPEATABLE,
+            repeatable=rolling_back.REPEATABLE | ({rolling_back.STOPPED} if self.discard else set()),
             served_by=rolling_back.SERVED_BY,
             measures=rolling_back.MEASURES,
             patience=self.patience,

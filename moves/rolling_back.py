@@ -24,7 +24,7 @@ from engine.states import MoveState, Past
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from moves import preflighting, serving
 from moves.asking import Ask
-from moves.carriage import peer_of, places_of
+from moves.carriage import carriage_of, peer_of, places_of
 from moves.past import read_past
 from moves.questions import RecordedOutage
 from moves.recipe import addresses_of, before_stop, recipe, route_of
@@ -46,6 +46,8 @@ RETURN_STEPS = (
 )  # fmt: skip
 REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return-outage", "retire-moved"})
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
+STOPPED = "stop-moved"
+"""May be done again, too, where what the target holds is left there: nothing is brought back from it."""
 MEASURES = frozenset({"return-probe", "return-outage"})
 """Deeds that only measure: a rollback ends without them."""
 SERVED_BY = {"return-probe": "return-outage", "stop-moved": "retire-moved"}
@@ -146,6 +148,8 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: s
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
     returning = BringBack(route.turned(), places, peer_of(world, move.source), size)
+    saving = before_stop(world, move.service, move.target)
+    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SetAside(route, move.source, places, size),
         returning,
@@ -156,16 +160,16 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: s
         *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
         *([Under("return-probe", StartProbe(route, aim))] if aim else []),
-        *([] if dead else [StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.target))]),
+        *([] if dead else [stopping]),
         *(() if discard else data),
         SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
-        StartReturned(route),
+        StartReturned(route, keep=bool(discard)),
         _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: serving.judge_ready(world, move.service, move.source)),
         _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
         _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: serving.judge_smoke(world, move.service, move.source)),
         *_dependants(world, move),
         *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        *([] if dead else [RetireMoved(route, creating, copying, keep=bool(discard))]),
+        *([] if dead else [RetireMoved(route, creating, copying, bool(discard), lambda: carriage_of(world, move, route).clear)]),
     )
 
 

@@ -50,7 +50,7 @@ def happen(event: Event, process: Process, what: str) -> None:
     elif event.kind == "person stops":
         _person_stops(process, event)
     elif event.kind == "journal":
-        process.journal_full = True
+        process.journal_full = event.say or "full"
     elif event.kind == "replan":
         stage().plans.replanned = True
 
@@ -59,7 +59,8 @@ def _second_operator(event: Event, process: Process) -> None:
     """Let this process sleep while somebody else takes over and works to his end."""
     services = (process.step.partition(" ")[0],) if process.step.partition(" ")[0] in {"app", "store"} else ("store",)
     command = Command(event.say or "migrate", services, break_lock="the first one sleeps")
-    run_phase(command, machine="two")
+    if run_phase(command, machine="two").killed:
+        stage().abandoned.append(replace(command, break_lock=None))
     process.world.advance(event.seconds)
 
 
@@ -116,15 +117,23 @@ FLOWS: Final = (
 )  # fmt: skip
 WEIGHTS: Final = {
     "kill": 30, "suspend": 7, "lose": 10, "cut": 10, "cut hosts": 3, "engine": 8, "reboot": 6, "power": 6, "full": 4, "clock": 4, "person starts": 8,
-    "person stops": 4,
+    "person stops": 4, "journal": 3,
 }  # fmt: skip
+IN_AN_UNDO: Final = {"kill": 6, "cut": 6, "lose": 3, "engine": 2, "reboot": 2, "power": 1, "full": 1, "suspend": 1, "journal": 1, "person starts": 1}
+UNDONE: Final = (
+    "start-probe", "start-probe", "start-probe", "record-source", "copy-live", "disable-restart", "stop-source", "copy-volumes", "create-target",
+    "start-target", "stop-moved", "set-aside", "bring-back", "switch-back", "start-returned", "return-probe",
+)  # fmt: skip
+"""What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the probe."""
+ONLY: Final = {"acts-on-start": {"product": "sim-actor"}, "replicate": {"strategy": "replicate"}}
+"""What `--only` plays alone, so that it is counted by itself."""
 NEEDS_NO_RUN: Final = frozenset({"person starts", "person stops", "reboot", "engine", "clock", "power"})
 
 
-def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence[str] = ()) -> Draw:
+def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence[str] = (), only: str = "") -> Draw:
     """Return the story of a seed; `points` tells how many calls each step of an undisturbed run makes, by scenario."""
     chance = random.Random(seed)
-    scenario = draw_scenario(chance)
+    scenario = draw_scenario(chance, only)
     runs = points[key_of(scenario)]
     weights = {kind: weight for kind, weight in WEIGHTS.items() if not kinds or kind in kinds}
     count = chance.choices((1, 2, 3, 4), (30, 35, 25, 10))[0]
@@ -139,6 +148,7 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
         if kind == "kill":
             if chance.random() < 0.3:
                 events.append(Event(Place(run, "decide", 0), "decide", say="rollback"))
+                events += _in_an_undo(chance, run + 1) if chance.random() < 0.4 else ()
             if chance.random() < 0.35:  # what happens before the next start
                 run += 1
                 added += 1
@@ -146,18 +156,55 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             else:
                 run += 1
                 added += 1
-        elif chance.random() < 0.4:
+            continue
+        events += _in_an_undo(chance, run) if chance.random() < 0.1 else ()
+        if chance.random() < 0.4:
             run += 1
             added += int(chance.random() < 0.5)
-    if scenario.replan:
+    if scenario.replan and chance.random() < 0.6:  # an undo that can't finish, and a person who mends it and changes the plan
+        late = [step for step in runs[0] if step.startswith("store ")]
+        step = chance.choice(late[late.index("store disable-restart") : late.index("store commit")])
+        events.append(Event(Place(1, step, chance.randint(1, 5), after=True), "full", "a", 200.0))
+        events.append(Event(Place(1, "close", 1), "replan"))
+        events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(1, 5)]
+    elif scenario.replan:
         first = chance.randint(2, 4)
         events.append(Event(Place(first, "open", 1), "replan"))
         events += [Event(Place(one, "decide", 0), "decide", say="again") for one in range(first, first + 4)]
-    return Draw(scenario, tuple(dict.fromkeys(events)))
+    return Draw(scenario, tuple(dict.fromkeys([*_known_bad(random.Random(f"known bad {seed}"), runs[0]), *events])))
 
 
-def draw_scenario(chance: random.Random) -> Scenario:
-    """Return a scenario."""
+def _known_bad(chance: random.Random, phase: Points) -> list[Event]:
+    """Return, for some seeds, what chance alone puts together too rarely: a disturbed undo, a source that runs between copy and start."""
+    which = chance.random()
+    if which > 0.3:
+        return []
+    service = "app" if "app commit" in phase else "store"
+    mine = [step for step in phase if step.startswith(f"{service} ")]
+    first, last = f"{service} start-probe", f"{service} commit"
+    if which > 0.2:
+        first, last = f"{service} copy-volumes", f"{service} start-target"
+    step = chance.choice(mine[mine.index(first) : mine.index(last)])
+    events = [Event(Place(1, step, chance.randint(1, phase[step]), after=chance.random() < 0.5), "kill")]
+    if which > 0.2:
+        return [*events, Event(Place(2, "open", 1), "person starts", "a", chance.choice((0.0, 1.0, 1.0)), say=service)]
+    begun = [key for key in dict.fromkeys(UNDONE) if f"{service} {key}" in mine[: mine.index(step) + 1]]
+    undone = chance.choice([*begun, *["start-probe"] * len(begun)])
+    kind = chance.choices(list(IN_AN_UNDO), list(IN_AN_UNDO.values()))[0]
+    befalls = _event(chance, kind, Place(2, f"{service} undo {undone}", chance.randint(1, 15), after=chance.random() < 0.5))
+    befalls = replace(befalls, seconds=200.0) if befalls.seconds and chance.random() < 0.5 else befalls
+    return [*events, Event(Place(1, "decide", 0), "decide", say="rollback"), befalls]
+
+
+def _in_an_undo(chance: random.Random, run: int) -> list[Event]:
+    """Return what befalls an undo: no undisturbed run tells how many calls its steps make."""
+    kind = chance.choices(list(IN_AN_UNDO), list(IN_AN_UNDO.values()))[0]
+    place = Place(run, f"store undo {chance.choice(UNDONE)}", chance.randint(1, 15), after=chance.random() < 0.5)
+    return [_event(chance, kind, place)]
+
+
+def draw_scenario(chance: random.Random, only: str = "") -> Scenario:
+    """Return a scenario; `only` plays one kind of them alone, so that it is counted by itself."""
     topology = chance.choices(TOPOLOGIES, TOPOLOGY_WEIGHTS[: len(TOPOLOGIES)])[0]
     product = chance.choices(("sim-store", "sim-actor"), (80, 20))[0]
     policy = chance.choice(("unless-stopped", "always"))
@@ -168,12 +215,12 @@ def draw_scenario(chance: random.Random) -> Scenario:
     if topology == "pair":
         goals = (Command("migrate", ("app",)), *goals)
     replan = topology == "single" and chance.random() < 0.08
-    return Scenario(topology, goals, product, strategy, policy, replan)
+    return replace(Scenario(topology, goals, product, strategy, policy, replan), **ONLY.get(only, {}))
 
 
 def key_of(scenario: Scenario) -> tuple[Any, ...]:
     """Return what decides which calls an undisturbed run of a scenario makes."""
-    return scenario.topology, scenario.strategy, tuple((goal.phase, goal.services) for goal in scenario.goals)
+    return scenario.topology, scenario.product, scenario.strategy, tuple((goal.phase, goal.services) for goal in scenario.goals)
 
 
 def _place(chance: random.Random, phase: Points, run: int, before: Place | None) -> Place:
@@ -190,8 +237,10 @@ def _place(chance: random.Random, phase: Points, run: int, before: Place | None)
 def _event(chance: random.Random, kind: str, place: Place) -> Event:
     host = chance.choice(("a", "b", "b", "a", "c"))
     seconds = chance.choice((1.0, 5.0, 30.0, 200.0))
-    if kind in {"kill", "lose", "journal"}:
+    if kind in {"kill", "lose"}:
         return Event(place, kind)
+    if kind == "journal":
+        return Event(place, kind, say=chance.choice(("full", "gone")))
     if kind == "suspend":
         return Event(place, kind, seconds=chance.choice((0.0, 30.0)), say=chance.choice(("migrate", "migrate", "rollback")))
     if kind == "cut hosts":

@@ -295,7 +295,8 @@ def create(world: World, machine: Machine, body: dict[str, Any], name: str, *, a
     networking = (body.pop("NetworkingConfig", {}) or {}).get("EndpointsConfig") or {}
     networks = {one: endpoint(one, (given or {}).get("Aliases")) for one, given in networking.items()}
     mode = host_config.get("NetworkMode", "default")
-    if mode not in {"default", "bridge", "host", "none", ""} and mode not in machine.networks:
+    shared = machine.container(mode.removeprefix("container:")) is not None if mode.startswith("container:") else False
+    if mode not in {"default", "bridge", "host", "none", ""} and mode not in machine.networks and not shared:
         raise docker.errors.NotFound("404", explanation=f"network {mode} not found")
     mounts = []
     for bind in host_config.get("Binds") or []:

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine.verdict import ExitCode, Verdict
 from tests.simulation.run import Outcome
-from tests.simulation.scenario import Command
+from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, Command
 from tests.simulation.world import World
 
 NOX: Final = re.compile(r"nox -s (migrate|rollback|repoint)\b(?: -- ([^;\n,]*))?")
@@ -33,7 +33,15 @@ def read_command(phase: str, words: str) -> Command:
     at = 0
     while at < len(argv):
         word = argv[at]
-        if word in {"--service", "--again", "--break-lock", "--environment", "--target-is-dead", "--outside-window"} and at + 1 < len(argv):
+        if word in {
+            "--service",
+            "--again",
+            "--break-lock",
+            "--environment",
+            "--target-is-dead",
+            "--outside-window",
+            "--discard-target-writes",
+        } and at + 1 < len(argv):
             value = argv[at + 1]
             at += 1
             if word == "--service":
@@ -50,7 +58,7 @@ def read_command(phase: str, words: str) -> Command:
             plain_ended = True
         at += 1
     return Command(
-        phase, tuple(services), tuple(again), flags.get("--break-lock"), "--discard-target-writes" in flags, "--undo" in flags,
+        phase, tuple(services), tuple(again), flags.get("--break-lock"), flags.get("--discard-target-writes"), "--undo" in flags,
         flags.get("--target-is-dead"),
     )  # fmt: skip
 
@@ -90,6 +98,35 @@ def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
         if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
             for found in BY_HAND.finditer(row.judgement.text):
                 yield found[1], found[2], found[3].strip()
+
+
+def mend(world: World, service: str, policy: str) -> bool:
+    """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a write."""
+    home, mine = world.machines["a"], {"store": STORE_IMAGE, "app": APP_IMAGE}[service]
+    here = next((one for one in home.services() if one.image == mine), None)
+    elsewhere = [(machine, one) for machine in world.machines.values() if machine is not home for one in machine.services() if one.image == mine]
+    volume = home.volumes.get(f"{service}_data")
+    if here is None or volume is None or not all(world.engine_up(name) for name in ("a", "b", "c")):
+        return False
+    if (
+        any(one.running for _, one in elsewhere)
+        or (world.acknowledged(service) | (set(world.acted) if service == "store" else set())) - volume.records()
+    ):
+        return False
+    for machine, one in elsewhere:
+        machine.containers.pop(one.id)
+    for machine in world.machines.values():
+        for one in [one for one in machine.containers.values() if one.labels.get("longshore.move", "").startswith(f"lab/{service}/")]:
+            machine.containers.pop(one.id)
+        machine.volumes = {
+            name: one
+            for name, one in machine.volumes.items()
+            if (machine is home and name == f"{service}_data") or not name.startswith(f"{service}_data")
+        }
+        machine.keys = [line for line in machine.keys if f"longshore:lab/{service}/" not in line]
+        machine.run_files = {path: key for path, key in machine.run_files.items() if f"lab-{service}-" not in path}
+    here.name, here.host_config["RestartPolicy"] = service, {"Name": policy, "MaximumRetryCount": 0}
+    return not world.start(home, here)
 
 
 def carry_out(world: World, host: str, what: str, name: str) -> str:

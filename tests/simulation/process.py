@@ -32,10 +32,16 @@ class Process:
     step: str = "open"
     lose_next: bool = False
     unreachable: dict[str, float] = field(default_factory=dict)  # host: until when
-    journal_full: bool = False
+    journal_full: str = ""  # "full": there is room in the reserve; "gone": nothing can be written any more
+    reserve_released: bool = False
     said: list[str] = field(default_factory=list)
     disturbed: int = 0
     replanned: bool = False  # which plan it has read
+
+    @property
+    def journal_takes(self) -> bool:
+        """Return whether the journal's disk takes another record."""
+        return not self.journal_full or (self.journal_full == "full" and self.reserve_released)
 
     def must_live(self) -> None:
         """Raise Killed in a process that is gone."""

@@ -12,6 +12,7 @@ from engine.inventory import Inventory
 from engine.plan import Plan
 from engine.scope import Scope, build_scope
 from tests.simulation.engine_api import create, network
+from tests.simulation.replication import follow
 from tests.simulation.world import NETWORK, Client, Container, File, Machine, Volume, World
 
 ADDRESSES: Final = {"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.3"}
@@ -29,7 +30,7 @@ class Command:
     services: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     break_lock: str | None = None
-    discard: bool = False
+    discard: str | None = None
     undo: bool = False
     target_is_dead: str | None = None
     apply: bool = True
@@ -43,7 +44,7 @@ class Command:
         for service in self.again:
             words += ["--again", service]
         words += ["--break-lock", self.break_lock] if self.break_lock else []
-        words += ["--discard-target-writes"] if self.discard else []
+        words += ["--discard-target-writes", self.discard] if self.discard else []
         words += ["--undo"] if self.undo else []
         words += ["--target-is-dead", self.target_is_dead] if self.target_is_dead else []
         return (*words, *(["--apply"] if self.apply else []))
@@ -135,6 +136,8 @@ def build_world(scenario: Scenario) -> World:
         volume.files["conf"].sync()
         made = home.containers[create(world, home, body_of(scenario, name, image), name)["Id"]]
         world.start(home, made)
+    if scenario.strategy == "replicate":
+        world.after_writes = follow
     if scenario.product == "sim-actor":
         world.acts.add(STORE_IMAGE)
     for name in ("a", "b", "c"):

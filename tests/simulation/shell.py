@@ -13,13 +13,14 @@ from typing import IO, Any, Final
 
 import docker.errors
 
-from actions import asides, copy_ends, places, rsync, survey
+from actions import asides, copy_ends, places, replica, rsync, survey
 from checks import shared
 from engine.errors import CouldNotLookError
 from engine.model import CommandResult, Endpoint
 from hosts import audit, lock
 from tests.simulation.engine_api import all_labels, create, endpoint, image_id, remove_volume
 from tests.simulation.process import EngineAway, Process
+from tests.simulation.replication import said_by, source_of
 from tests.simulation.world import Broken, Container, File, Machine, Volume, World
 
 NO_ENGINE: Final = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
@@ -134,6 +135,9 @@ class SimHost:
             return self._in_container(words[1], words[2:], stdin)
         if script == shared.LOOK:
             return self._look_at_mounts(words[1:])
+        if words and words[0] == "save" and script.endswith(replica.KEEP_PRIVATE):
+            self.machine.run_files[words[2]] = stdin.decode()
+            return 0, "", ""
         if words and words[0] in self.programs:
             return self.programs[words[0]](words[1:], stdin)
         raise Broken(f"no model of the script {words[:1]}: {script[:120]}")
@@ -340,6 +344,7 @@ class SimHost:
         }  # fmt: skip
         if network not in {"host", "none"} and not network.startswith("container:"):
             body["NetworkingConfig"] = {"EndpointsConfig": {network: {"Aliases": flags.get("--network-alias")}}}
+        command = [*flags["--entrypoint"], *command] if flags.get("--entrypoint", [""])[0] == "replicate" else command
         name = flags.get("--name", [f"nameless-{self.world.ids}"])[0]
         try:
             made = self.machine.containers[create(self.world, self.machine, body, name, auto_remove="--rm" in flags)["Id"]]
@@ -417,6 +422,11 @@ class SimHost:
             return 0, "".join("no\n" for _ in words), ""
         if "/tmp/hash" in script:
             return 0, "", ""
+        if argv[0] == "replicate":
+            return 0, said_by(self.world, self.machine, container, argv[1]), ""
+        if argv[0] == "socat":
+            there = source_of(self.world, self.machine, argv[-1].rpartition(":")[2])
+            return (0, "", "") if there else (1, "", "socat: connect: Connection refused")
         if argv[0] in {"sync", "true"} or "syncfs" in script or script.strip().startswith("sync"):
             for mount in container.mounts:
                 self._sync(mount.get("Name"))

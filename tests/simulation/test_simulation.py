@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.befall import Draw
+from tests.simulation.befall import ONLY, Draw
 from tests.simulation.play import Played, play, play_seed, shorten, simulation, told
 from tests.simulation.putbacks import PUT_BACKS, put_back
 from tests.simulation.scenario import Command, Scenario, goals_of
 
-SEEDS = 150
+SEEDS = 500
 """As many as CI has time for; `nox -s simulate -- --seeds N` plays more."""
 CHUNK = 10
+FIRST = 20
 
 
 def _quiet(topology: str = "single", strategy: str = "precopy", product: str = "sim-store") -> Played:
@@ -22,7 +23,7 @@ def _quiet(topology: str = "single", strategy: str = "precopy", product: str = "
 
 
 @pytest.mark.parametrize("topology", ["single", "pair"])
-@pytest.mark.parametrize("strategy", ["precopy", "stop_copy"])
+@pytest.mark.parametrize("strategy", ["precopy", "stop_copy", "replicate"])
 @pytest.mark.parametrize("product", ["sim-store", "sim-actor"])
 def test_an_undisturbed_move_goes_there_and_back_and_there_again(topology: str, strategy: str, product: str) -> None:
     """Nothing befalls it: every run ends with 0, and every invariant holds."""
@@ -37,6 +38,14 @@ def test_nothing_is_lost_whatever_happens(first: int) -> None:
     """Each seed is a night on which something else goes wrong."""
     with simulation():
         wrong = [played for seed in range(first, first + CHUNK) if (played := play_seed(seed)).violations]
+        assert not wrong, told(shorten(wrong[0]))
+
+
+@pytest.mark.parametrize("kind", sorted(ONLY))
+def test_nothing_is_lost_by_what_is_counted_by_itself(kind: str) -> None:
+    """Products that act on the world when they start, and replication: the first seeds of each."""
+    with simulation():
+        wrong = [played for seed in range(FIRST) if (played := play_seed(seed, only=kind)).violations]
         assert not wrong, told(shorten(wrong[0]))
 
 
@@ -63,7 +72,7 @@ def test_a_failing_story_is_shortened_to_what_breaks_it() -> None:
     assert f"seed {played.seed}" in told(fewest)
 
 
-@pytest.mark.parametrize("number", [number for number, one in PUT_BACKS.items() if one.seeds])
+@pytest.mark.parametrize("number", sorted(PUT_BACKS))
 def test_a_defect_that_is_put_back_is_found(number: int) -> None:
     """The same seeds break nothing as the product is now."""
     seeds = PUT_BACKS[number].seeds

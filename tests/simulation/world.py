@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 
@@ -91,12 +92,12 @@ class Container:
         """Return whether it runs."""
         return self.status == "running"
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
-        """Return its labels."""
+        """Return its labels: like its command and its ports, they are those with which it was made."""
         return dict(self.config.get("Labels") or {})
 
-    @property
+    @cached_property
     def role(self) -> str:
         """Return what longshore made it for, "" for what is not longshore's."""
         return self.labels.get("longshore.role", "")
@@ -106,21 +107,22 @@ class Container:
         """Return its restart policy's name."""
         return (self.host_config.get("RestartPolicy") or {}).get("Name") or "no"
 
-    @property
+    @cached_property
     def is_service(self) -> bool:
         """Return whether it is one of the modelled services' (not a helper or a relay)."""
         return self.image.startswith(SERVICE_IMAGES) and self.role in {"", "service"}
 
-    def published(self) -> Iterator[tuple[int, int]]:
-        """Yield (host port, container port)."""
-        for inside, places in (self.host_config.get("PortBindings") or {}).items():
-            for place in places or ():
-                yield int(place["HostPort"]), int(inside.partition("/")[0])
+    @cached_property
+    def published(self) -> tuple[tuple[int, int], ...]:
+        """Return (host port, container port) of each."""
+        bindings = (self.host_config.get("PortBindings") or {}).items()
+        return tuple((int(place["HostPort"]), int(inside.partition("/")[0])) for inside, places in bindings for place in places or ())
 
     def volume_at(self, path: str) -> str | None:
         """Return the volume mounted at a path."""
         return next((mount["Name"] for mount in self.mounts if mount["Destination"] == path), None)
 
+    @cached_property
     def relays_to(self) -> tuple[str, int] | None:
         """Return where a relay leads."""
         for word in self.config.get("Cmd") or ():
@@ -130,6 +132,7 @@ class Container:
                 return address, int(port)
         return None
 
+    @cached_property
     def listens_on(self) -> int | None:
         """Return the port at which a relay listens."""
         for word in self.config.get("Cmd") or ():
@@ -229,6 +232,7 @@ class World:
     acted: dict[Record, float] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     by_hand: bool = False
+    after_writes: Callable[[World], None] = lambda _world: None
     mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
     def mend_all(self) -> None:
@@ -273,6 +277,7 @@ class World:
                 machine.up_at = 0.0
         for client in self.clients:
             self.write(client)
+        self.after_writes(self)
         for machine in self.machines.values():
             for container in machine.containers.values():
                 if container.probe is not None and container.running:
@@ -324,9 +329,8 @@ class World:
         if not network:  # a published port: of the host that is named, or of this address
             at = self.machines[alias].address if alias in self.machines else alias
             return self.published(at, port, host, depth)
-        for container in sorted(machine.containers.values(), key=lambda one: one.role == "forwarder"):
-            if not container.running or network not in container.networks:
-                continue
+        on = [one for one in machine.containers.values() if one.status == "running" and network in one.networks]
+        for container in sorted(on, key=lambda one: one.role == "forwarder") if len(on) > 1 else on:
             names = {container.name, *(container.networks[network].get("Aliases") or ())}
             if alias in names:
                 return self._through(machine, container, port, depth)
@@ -338,7 +342,7 @@ class World:
         if machine is None or not self.is_up(machine.name) or frozenset((asker, machine.name)) in self.cuts:
             return None
         for container in machine.containers.values():
-            for outside, inside in container.published() if container.running else ():
+            for outside, inside in container.published if container.status == "running" else ():
                 if outside == port:
                     return self._through(machine, container, inside, depth)
         return None
@@ -346,8 +350,8 @@ class World:
     def _through(self, machine: Machine, container: Container, port: int, depth: int) -> tuple[Machine, Container] | None:
         if container.role != "forwarder":
             return (machine, container) if container.is_service else None
-        to = container.relays_to()
-        if to is None or container.listens_on() != port:
+        to = container.relays_to
+        if to is None or container.listens_on != port:
             return None
         if all(one.address != to[0] for one in self.machines.values()):  # the far end, which uses a name
             return next((found for name in container.networks if (found := self.reach(machine.name, name, to[0], to[1], depth + 1))), None)
@@ -360,7 +364,7 @@ class World:
         """Return whether the far end at an address has the keys that a near end expects, and expects the near end's."""
         machine = next(one for one in self.machines.values() if one.address == to[0])
         wanted = ":".join(reversed(keys.split(":")))
-        ends = (one for one in machine.containers.values() if one.running and any(port == to[1] for port, _ in one.published()))
+        ends = (one for one in machine.containers.values() if one.running and any(port == to[1] for port, _ in one.published))
         return any(one.labels.get("longshore.relay.keys") == wanted for one in ends)
 
     def _ask(self, machine: Machine, container: Container, probe: dict[str, Any]) -> None:
@@ -382,9 +386,9 @@ class World:
         """Start a container; return why it can't, "" when it runs."""
         if container.running:
             return ""
-        mine = {outside for outside, _ in container.published()}
+        mine = {outside for outside, _ in container.published}
         for other in machine.containers.values():
-            if other.running and other is not container and mine & {outside for outside, _ in other.published()}:
+            if other.running and other is not container and mine & {outside for outside, _ in other.published}:
                 return f"driver failed programming external connectivity on endpoint {container.name}: port is already allocated"
         container.status, container.started_at, container.exit_code = "running", self.now + machine.offset_s, 0
         container.stopped_by_hand = False
@@ -412,6 +416,7 @@ class World:
     def stop(self, machine: Machine, container: Container, *, code: int = 0, by_hand: bool = True) -> None:
         """Stop a container."""
         if container.status == "running":
+            self.after_writes(self)  # what was written is sent before the end
             container.status, container.exit_code, container.finished_at = "exited", code, self.now + machine.offset_s
         container.stopped_by_hand = by_hand or container.stopped_by_hand
         if container.auto_remove and container.status == "exited":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -651,3 +652,94 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(monkeyp
 
     assert answer.verdict is Verdict.FAILED
     assert "volume redis_data is still there" in answer.text
+
+
+def resume_of_a_killed_return(
+    run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
+) -> tuple[RunningMove, list[Judgement]]:
+    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved container meanwhile."""
+    route, _ = stopped_route(source, target)
+    target.start("redis")
+    KeepSource(route).do({})
+    stop, start = StopMoved(route, 10, {0, 143}, keep=keep), StartReturned(route, keep=keep)
+    for state in ("done", "rolling_back"):
+        run.record("move_state", service="redis", body={"state": state})
+    run.record("intent", service="redis", key=stop.key, body={"note": {}, "effect": "changes_state"})
+    stop.do({})
+    run.record("outcome", service="redis", key=stop.key, body={"ok": True, "text": "stopped", "note": {}})
+    run.record("intent", service="redis", key=start.key, body={"note": {}, "effect": "changes_state", "commits": True})
+    run_again(target, stops=stops)
+    repeatable = frozenset({"stop-moved", "start-returned"} if keep else {"start-returned"})
+    again = RunningMove(
+        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE), repeatable=repeatable,
+        prove_source=lambda: passed("serves"), where="--lab",
+    )  # fmt: skip
+    rows = []
+    for action in again.recipe:
+        with suppress(NotRun):
+            rows.append(again.perform(action.key))
+    return again, rows
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_container_that_somebody_started(run: Run, *, stops: bool) -> None:
+    """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and rollback brings them back."""
+    source, target = Engine(inspected()), Engine(recreated())
+    move, rows = resume_of_a_killed_return(run, source, target, stops=stops)
+
+    assert move.state is MoveState.DONE
+    assert "Undone (start-returned, stop-moved)" in rows[0].text
+    assert "Retry: nox -s rollback -- redis --apply --lab" in rows[0].text
+    assert target.containers[0]["State"]["Status"] == "running"
+    assert source.containers[0]["State"]["Status"] == "exited"
+
+
+def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run: Run) -> None:
+    """The source was started and ended, then somebody started the moved container: each may hold writes that the other lacks."""
+    source, target = Engine(inspected()), Engine(recreated())
+    original = target.start
+
+    def after_the_source(name: str) -> None:
+        if len(run.journal.records(kind="intent", service="redis")) > 1:
+            run_again(source)
+        original(name)
+
+    target.start = after_the_source  # type: ignore[method-assign]
+    move, rows = resume_of_a_killed_return(run, source, target, stops=False)
+
+    assert move.state is MoveState.NEEDS_PERSON
+    assert "Each may hold writes that the other lacks" in rows[0].text
+    assert "nox -s rollback -- redis --apply --lab --discard-target-writes 'compared by hand'" in rows[0].text
+    assert (source.containers[0]["State"]["Status"], target.containers[0]["State"]["Status"]) == ("exited", "running")
+
+
+def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run) -> None:
+    """With --discard-target-writes the moved container is stopped once more, whoever started it, and the source serves."""
+    source, target = Engine(inspected()), Engine(recreated())
+    move, rows = resume_of_a_killed_return(run, source, target, keep=True, stops=False)
+
+    assert [row.verdict for row in rows] == [Verdict.PASSED, Verdict.PASSED], rows
+    assert move.state is MoveState.ROLLED_BACK
+    assert (source.containers[0]["State"]["Status"], target.containers[0]["State"]["Status"]) == ("running", "exited")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
+    """Killed before clear-copy: the helpers and keys of its copy, or of its replica's tunnel, go with the rollback, which looks whether they did."""
+    source, target = Engine(inspected()), Engine(recreated())
+    route, _ = stopped_route(source, target)
+    target.start("redis")
+    StopMoved(route, 10, {0, 143}).do({})
+    run_again(source, stops=False)
+    left = ["the tunnel's key"]
+    clear: Any = SimpleNamespace(
+        do=lambda _note: left.clear(), verify=lambda _note: failed(f"{left[0]} is still there") if left else passed("nothing is left")
+    )
+    copying: Any = SimpleNamespace(undo=lambda _note: None, places=())
+    retire = RetireMoved(route, CreateTarget(route), copying, keep, lambda: clear)
+
+    retire.do({})
+    assert not left
+    assert retire.verify({}).passed
+    left.append("the tunnel's key")
+    assert "the tunnel's key is still there" in retire.verify({}).text
