@@ -35,6 +35,7 @@ WRITER: Final = (Path(__file__).parent / "writer_program.py").read_text(encoding
 WRITER_NAME: Final = "longshore-writer"
 ASLEEP_S: Final = 5.0
 DEADLINE_S: Final = 600.0
+REFUSED: Final = 3
 FEWEST: Final = 100
 """So many writes are acknowledged at least in each case: it has been tried."""
 
@@ -68,7 +69,7 @@ class Case:
 
 
 def _cases() -> Iterator[Case]:
-    """Yield every kill with both ways on, each way with another engine asleep; what ends on the target comes before what begins there."""
+    """Yield every kill with both ways on, each way with another engine asleep. A killed rollback only goes on: once with either engine asleep."""
     boundaries = [(step, number) for step, kinds in RECORDS.items() for number in range(len(kinds))]
     for turn, (step, number) in enumerate(boundaries):
         asleep = (SOURCE, TARGET) if turn % 2 else (TARGET, SOURCE)
@@ -81,8 +82,9 @@ def _paired(cases: list[Case]) -> list[Case]:
     """Return them so that a move which is gone on with is the one that is taken back next: it need not be made twice."""
     forth = [case for case in cases if case.ends == ON_TARGET]
     back = [case for case in cases if case.step != "commit"]
+    back = [*back[::2], *back[1::2]]  # each boundary once before any is met again
     pairs = [case for pair in zip(forth, back, strict=False) for case in pair]
-    return [*pairs, *(case for case in cases if case not in pairs)]
+    return [*pairs, *(case for case in [*cases[::2], *cases[1::2]] if case not in pairs)]
 
 
 CASES: Final = _paired(list(_cases()))
@@ -179,6 +181,16 @@ def _kill(case: Case) -> None:
     assert written == RECORDS[case.step][: case.number + 1]
 
 
+def _refuse_to_turn_round(case: Case) -> None:
+    """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last record ends it."""
+    states = [seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)]
+    if case.step == "commit" or states[-1] == "rolled_back":
+        return
+    ran = at_hand.run_command(*AGAIN)
+    assert ran.code == REFUSED, ran.output[-3000:]
+    assert f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --apply" in ran.output
+
+
 def _let_sleep(host: str) -> None:
     """Let an engine answer nobody for a while: its containers run on."""
     at_hand.on_host(host, "pkill", "-STOP", "-x", "dockerd")
@@ -203,6 +215,7 @@ def test_nothing_is_lost_and_nobody_writes_twice(approved: None, tmp_path: Path,
     _start_writer()
     with never_on_both(tmp_path):
         _kill(case)
+        _refuse_to_turn_round(case)
         _go_on(case)
         until = max(_acknowledged())
         at_hand.wait_for("writes through the same name", lambda: max(_acknowledged()) > until)
