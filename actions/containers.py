@@ -20,6 +20,7 @@ from actions.identity import (
     save_run,
     see_moved_down,
     started_at,
+    which_serves,
 )  # fmt: skip
 from actions.recorded import Recorded, need_recorded
 from actions.route import Route, docker_api, inspect_container
@@ -27,7 +28,8 @@ from checks.source import kept_name
 from engine.errors import ActionError, NeedsPersonError, RefusedError
 from engine.model import ContainerCommand, Note
 from engine.verdict import Effect, Judgement, failed, passed
-from hosts.docker_exec import begun, run_inside
+from hosts.docker_exec import begun
+from hosts.fencing import change_inside
 
 __all__ = ["STOPPED_STATES", "DisableRestart", "KeepSource", "StopSource", "need_container", "need_source", "see_target_down"]
 
@@ -89,10 +91,9 @@ def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
 def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str) -> None:
     """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
     for command in commands:
-        doing = f"run {command.argv[0]} in {route.container} before its stop"
+        doing = f"{command.text} in {route.container} before its stop"
         route.audit(host, key, doing)
-        with docker_api(route.fleet, host, doing) as api:
-            answer = begun(partial(run_inside, api, host, str(inspect["Id"]), command))
+        answer = begun(partial(change_inside, route.fleet, host, str(inspect["Id"]), command))
         if answer.exit_code:
             raise ActionError(
                 f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. Expected: 0, "
@@ -185,7 +186,7 @@ class StopSource:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        saving = f"run {'; '.join(command.argv[0] for command in self.before)} in it, then " if self.before else ""
+        saving = f"{'; '.join(command.text for command in self.before)} in it, then " if self.before else ""
         return f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, or its own stop timeout"
 
     def estimate_s(self) -> float | None:
@@ -282,7 +283,9 @@ class KeepSource:
             )
         source = need_source(route)
         if is_running(source):
-            raise RefusedError(f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {_two_at_once(route)}")
+            raise RefusedError(
+                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {which_serves(route, name_of(source))}"
+            )
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
             api.rename(source_id, kept)
@@ -296,7 +299,7 @@ class KeepSource:
             return failed(f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a")
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
         if is_running(inspect):
-            return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {_two_at_once(route)}")
+            return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {which_serves(route, kept)}")
         if policy != "no":
             return failed(
                 f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: no. "
@@ -312,20 +315,12 @@ class KeepSource:
             return
         if is_running(inspect):
             raise NeedsPersonError(
-                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {_two_at_once(route)}"
+                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {which_serves(route, kept)}"
             )
         doing = f"{route.source}: rename {kept} back to {route.container}"
         route.audit(route.source, self.key, doing)
         with docker_api(route.fleet, route.source, doing) as api:
             api.rename(str(inspect["Id"]), route.container)
-
-
-def _two_at_once(route: Route) -> str:
-    """Return what a person does about a source that runs beside its target: look first, since either may hold the newer writes."""
-    return (
-        f"Look which of the two its clients use before you stop one: ssh {route.source} docker logs --tail 20 {kept_name(route.container)}; "
-        f"ssh {route.target} docker logs --tail 20 {route.container}"
-    )
 
 
 def _recorded(route: Route) -> Recorded | None:

@@ -250,10 +250,13 @@ def _see_down(route: Route, host: str, ask: Any, other: str) -> None:
             )
 
 
-def which_serves(route: Route) -> str:
-    """Return how a person finds out which of the two sides its clients use: no stop is advised, either side may hold the newer writes."""
+def which_serves(route: Route, source_name: str = "") -> str:
+    """Return how a person finds out which of the two sides its clients use: no stop is advised, either side may hold the newer writes.
+
+    `source_name` is what the source's container is called now, where that is another name than the service's.
+    """
     looks = (
-        f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {route.container}'; "
+        f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {source_name or route.container}'; "
         f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
     return (

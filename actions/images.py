@@ -16,7 +16,7 @@ import docker.errors
 
 from actions.route import Route, docker_api, flush_disks, inspect_container, run_checked, write_audit
 from actions.toolbox import remove_helpers, toolbox_argv
-from actions.transfers import Peer, close_channel, open_channel, shell_line
+from actions.transfers import Peer, close_channel, has_key, open_channel, shell_line
 from checks.images import compare_images
 from engine.errors import ActionError, UnreachableError
 from engine.model import Note
@@ -60,10 +60,12 @@ class ShipImage:
         if read_image(route.fleet, route.target, source["Id"]) is None:
             self._ship_missing(source, note)
             flush_disks(route.fleet, route.target)
+        elif has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
+            self._clear()  # of a run that was killed when the image had arrived
         self._tag(source["Id"], str(note["reference"]), note)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002 both engines are asked
-        """Judge whether the target's image is the same: id, layers, architecture."""
+        """Judge whether the target's image is the same (id, layers, architecture), and nothing of its way there is left."""
         route = self.route
         source = self._source_image()
         target = read_image(route.fleet, route.target, source["Id"])
@@ -72,10 +74,19 @@ class ShipImage:
                 f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. "
                 f"Try: nox -s prepare -- --service {route.service} --apply"
             )
+        if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
+            return failed(
+                f"{route.source}: the key for the image of {route.container} is still there. Expected: removed. "
+                f"Run it again: nox -s prepare -- --service {route.service} --apply"
+            )
         return compare_images(route.source, _facts(source), route.target, _facts(target))
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Leave the image: it changes nothing in service, and the next attempt needs it. Remove the temporary key."""
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove the helper and the temporary key."""
         route = self.route
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
         close_channel(route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)

@@ -141,6 +141,7 @@ class VariableReference:
                 if old is not None:  # the one of the two that was not made last: it was left when an earlier try was cut off
                     back = _has(old, wanted)
                     self._stop(api, name)
+                    self._rest(api, spare)
                     api.remove_container(name if back else spare)
                     if back:
                         api.rename(spare, name)
@@ -155,17 +156,27 @@ class VariableReference:
             if current is None:
                 self._create(api, old, wanted)
             api.update_container(name, restart_policy=dict(policy))
+            if old is not None:
+                self._rest(api, spare)
             api.start(name)
             if old is not None:
                 self._see_equal(old, wanted, policy)
                 api.remove_container(spare)
+
+    def _rest(self, api: Any, spare: str) -> None:
+        """Stop the spare when somebody started it beside the one that takes its place: both have the same data and ports."""
+        found = self._inspect(spare)
+        if found is not None and found["State"].get("Status") not in STOPPED_STATES:
+            self._stop(api, spare)
 
     def _stop(self, api: Any, name: str) -> None:
         api.update_container(name, restart_policy={"Name": "no"})
         api.stop(name, timeout=self.grace_s)
         state = (self._inspect(name) or {"State": {}})["State"].get("Status")
         if state not in STOPPED_STATES:
-            raise ActionError(f"{self.route.source}: {name} is {state} after stop. Expected: exited. Try: ssh {self.route.source} docker stop {name}")
+            raise ActionError(
+                f"{self.route.source}: {name} is {state} after stop. Expected: exited. Read: ssh {self.route.source} docker logs --tail 50 {name}"
+            )
 
     def _create(self, api: Any, old: dict[str, Any] | None, wanted: Mapping[str, str | None]) -> None:
         if old is None:

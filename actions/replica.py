@@ -112,6 +112,15 @@ class Replica:
         argv, stdin = self.kind.status(self.login.user)
         return self._ask(self.route.target, self.name, argv, stdin)
 
+    def standing(self) -> str:
+        """Return in words whether it runs and where it stands; raises CouldNotLookError when it runs and does not say."""
+        if not self.runs():
+            return "it does not run"
+        try:
+            return f"it says {' '.join(self.status().split())[:200]}"
+        except ActionError as error:
+            raise CouldNotLookError(f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}") from error
+
     def take_over(self) -> str:
         """Prove that the replica holds all that the stopped source held, make it a primary, stop it; return where that ended."""
         end = self._end_of_source()
@@ -228,23 +237,36 @@ class Replica:
         return f"{log.text}\n{log.error_text}\n"
 
     def _wait(self, what: str, why_not: Callable[[str], str], longest_s: float, *, connect: bool = False) -> None:
-        """Ask the replica until it is so; with `connect` it is told to follow as soon as it answers."""
+        """Ask the replica until it is so; with `connect` it is told to follow as soon as it answers.
+
+        Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer then.
+        """
         deadline, connected, reason = time.monotonic() + longest_s, not connect, "no answer"
         while True:
+            silent = False
             try:
                 if not connected:
                     argv, stdin = self.kind.connect(self._password, self.port)
                     connected = not argv or bool(self._ask(self.route.target, self.name, argv, stdin))
                 reason = why_not(self.status())
             except (ActionError, CouldNotLookError) as error:
-                reason = str(error)
-                if not self.runs():
+                reason, silent = str(error), True
+                if self._has_ended():
                     raise ActionError(f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}") from error
             if not reason:
                 return
             if time.monotonic() > deadline:
-                raise ActionError(f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time")
+                told = f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time. "
+                told += f"Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
+                raise CouldNotLookError(told) if silent else ActionError(told)
             time.sleep(WAIT_S)
+
+    def _has_ended(self) -> bool:
+        """Return whether the replica was seen not to run; nobody who answers is no end of it."""
+        try:
+            return not self.runs()
+        except CouldNotLookError:
+            return False
 
     def _last_words(self) -> str:
         log = look(self.route.fleet, self.route.target, ["docker", "logs", "--tail", "5", self.name])

@@ -120,10 +120,13 @@ class FinishReplica:
             return self.instead.verify(note)
         route = self.replica.route
         if not note.get("end"):
-            return failed(f"{route.target}: the replica of {route.service} has not taken over. Expected: it holds everything. Run the move again")
+            return failed(
+                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. Expected: it holds everything. "
+                f"Run the move again: nox -s migrate -- --service {route.service} --apply"
+            )
         return passed(
             f"{route.target}: the replica held everything that {route.service} held when it stopped ({note['end']}) and is a primary now",
-            seconds=note["seconds"],
+            seconds=note.get("seconds", 0.0),
         )
 
     def undo(self, note: Note) -> None:

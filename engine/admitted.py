@@ -41,6 +41,8 @@ SETTINGS: Final = re.compile(
     r"(filterwarnings|console_output_style|cache_dir|log_[a-z_]+|junit_[a-z_]+|render_collapsed|generate_report_on_test)=.*", re.DOTALL
 )
 LEFT_OUT: Final = frozenset(f"no:{name}" for name in ("cacheprovider", "randomly", "random_order", "warnings", "xdist", "doctest", "faulthandler"))
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
+"""Where this code lies. pytest's own root directory is no measure: `-c FILE` moves it to where that file is."""
 COLLECTED: Final = {"python_files": ["test_*.py", "*_test.py"], "python_classes": ["Test"], "python_functions": ["test"]}
 """What pytest takes for tests unless it is told otherwise. https://docs.pytest.org/en/stable/reference/reference.html#ini-options-ref"""
 
@@ -52,9 +54,9 @@ def refused_options(config: pytest.Config) -> Iterator[str]:
     """Yield each option, of the command line or of the shell, that a phase does not take, with what to do."""
     if is_worker(config):
         return  # the process that started it was asked
-    for argument in _unknown(list(map(str, config.invocation_params.args)), config.rootpath):
+    for argument in _unknown(list(map(str, config.invocation_params.args))):
         yield f"{argument}: not an option that a phase takes: it could leave out steps or load other code. Choose with --service or --wave"
-    for argument in _unknown(shlex.split(os.environ.get(ADDED, "")), config.rootpath):
+    for argument in _unknown(shlex.split(os.environ.get(ADDED, ""))):
         yield f"{ADDED}: {argument}: could leave out steps or load other code. Expected: nothing of the kind. Try: unset {ADDED}"
     if os.environ.get(LOADED):
         yield f"{LOADED}: {os.environ[LOADED]}: loads other code into a phase. Expected: not set. Try: unset {LOADED}"
@@ -64,7 +66,7 @@ def refused_options(config: pytest.Config) -> Iterator[str]:
             yield f"{name}: is {seen}. Expected: {' '.join(expected)}, so that every step is collected. Look: {config.inipath}"
 
 
-def _unknown(arguments: Sequence[str], root: Path) -> Iterator[str]:
+def _unknown(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the options that are not known to leave a phase as it is."""
     waiting = iter(arguments)
     for argument in waiting:
@@ -82,22 +84,22 @@ def _unknown(arguments: Sequence[str], root: Path) -> Iterator[str]:
             name, value = "-o", value if equals else next(waiting, "")
         elif name == "--config-file":
             name, value = "-c", value if equals else next(waiting, "")
-        if not _is_harmless(name, value, root):
+        if not _is_harmless(name, value):
             yield f"{argument} {value}" if value and value not in argument else argument
 
 
-def _is_harmless(name: str, value: str, root: Path) -> bool:
+def _is_harmless(name: str, value: str) -> bool:
     if name == "-p":
-        return value in LEFT_OUT or _is_ours(value, root)
+        return value in LEFT_OUT or _is_ours(value)
     if name == "-c":
-        return Path(value).resolve() == (root / "pyproject.toml").resolve()  # the file that pytest reads without the option
+        return Path(value).resolve() == CHECKOUT / "pyproject.toml"  # the file that pytest reads without the option
     return (name == "-o" and bool(SETTINGS.fullmatch(value))) or name in {"-n", "-W"}
 
 
-def _is_ours(plugin: str, root: Path) -> bool:
+def _is_ours(plugin: str) -> bool:
     """Return whether a plugin is a file of the checkout itself: what lies there is judged with the rest of the code."""
     try:
         found = find_spec(plugin)
     except (ImportError, ValueError):
         return False
-    return found is not None and bool(found.origin) and Path(str(found.origin)).resolve().is_relative_to(root.resolve())
+    return found is not None and bool(found.origin) and Path(str(found.origin)).resolve().is_relative_to(CHECKOUT)

@@ -124,13 +124,20 @@ class Fingerprint:
 class ContainerCommand:
     """A deed of a product as data: argv to run inside its container, run by actions, shown in dry runs.
 
-    `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes.
+    `env` may hold secrets, `argv` never. `saves_as` names the backup object that stdout becomes. `does` says in words what it does,
+    where the program's name does not.
     """
 
     argv: tuple[str, ...]
     timeout_s: float
     env: Mapping[str, Secret] = field(default_factory=dict)
     saves_as: str | None = None
+    does: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return what it does, for dry runs and messages."""
+        return self.does or f"run {self.argv[0]}"
 
 
 DRAWN: Final = secrets.token_bytes(32)

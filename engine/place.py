@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +51,7 @@ class Place:
             return []
         asked = [self.url.host, *_listed(self.url.query.get("host")), *_listed(self.url.query.get("hostaddr"))]
         named = [name.partition(":")[0] if name.count(":") == 1 else name for one in asked if one for name in one.split(",")]
-        return named or [os.environ.get("PGHOSTADDR") or os.environ.get("PGHOST") or "localhost"]
+        return named or ["localhost"]
 
 
 def _listed(value: str | tuple[str, ...] | None) -> Iterable[str]:

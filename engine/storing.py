@@ -6,6 +6,7 @@ this version is only read: Alembic is slow to import and not needed then.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from engine.errors import InputError, UnreachableError
+from engine.libpq import SERVICE, unset_parameters
 from engine.place import Place
 
 BUSY_MS: Final = 10_000
@@ -165,10 +167,21 @@ def _sqlite(place: Place) -> Engine:
 def _postgresql(place: Place) -> Engine:
     """Return an engine whose connections see the environment's schema alone and have each commit on disk."""
     settings = (f'SET search_path = "{place.schema}"', "SET synchronous_commit = on", f"SET lock_timeout = {BUSY_MS}", "SET client_encoding = 'UTF8'")
-    engine = create_engine(place.url, connect_args=KEPT_ALIVE, pool_pre_ping=True, hide_parameters=True)
+    os.environ.pop(SERVICE, None)
+    engine = create_engine(place.url, connect_args=parameters_of(place), pool_pre_ping=True, hide_parameters=True)
     event.listen(engine, "connect", lambda connection, _record: _say(connection, settings))
     weakref.finalize(engine, engine.pool.dispose)  # says goodbye to the server whoever forgets the journal
     return engine
+
+
+def parameters_of(place: Place) -> dict[str, Any]:
+    """Return the parameters of a connection beside its URL: what the URL does not say is libpq's default, whatever the operator's shell says.
+
+    A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
+    """
+    _, in_url = place.url.get_dialect()().create_connect_args(place.url)
+    unset = {**unset_parameters(), "passfile": str(Path.home() / ".pgpass")}
+    return {name: value for name, value in {**unset, **KEPT_ALIVE}.items() if name not in in_url}
 
 
 def _say(connection: Any, statements: tuple[str, ...]) -> None:

@@ -94,6 +94,16 @@ class Waiver(Strict):
         return ""
 
 
+def signed_at(text: str, where: str) -> datetime:
+    """Return when a signed text says that it was signed; raises InputError when it does not."""
+    told = read_statement(text, FORMAT, where, "waive").get("signed at", "")
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError as error:
+        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: nox -s waive') from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 class WaiverFile(Strict):
     """All waivers, of all environments."""
 

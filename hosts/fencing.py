@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import IO, Any, Final, Protocol
 
 from engine.errors import CouldNotLookError
-from engine.model import CommandResult
+from engine.model import CommandResult, ContainerCommand
 from engine.product import HOST_STATE_DIR
 from hosts.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 
@@ -76,6 +76,14 @@ def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", tim
     result: CommandResult = fleet[host].run(fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s)
     refuse_lost(host, result)
     return result
+
+
+def change_inside(fleet: Locked, host: str, container: str, command: ContainerCommand) -> CommandResult:
+    """Run a command that changes something inside a container, under the fence of its host's lock; its variables travel on standard input."""
+    variables = "".join(f"{name}={value.reveal()}\n" for name, value in command.env.items()).encode()
+    given = ("--env-file", "/dev/stdin") if variables else ()
+    argv = ["docker", "exec", *given, container, *command.argv]
+    return change(fleet, host, argv, stdin=variables, timeout_s=command.timeout_s)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Prometheus:
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
         ends, content = time.monotonic() + DEADLINE_S, bytearray()
         try:
-            with requests.post(
+            with _session() as session, session.post(
                 f"{self.url.rstrip('/')}/api/v1/query_range", data=asked, auth=_Header(self.authorization), timeout=(CONNECT_S, DEADLINE_S),
                 stream=True, allow_redirects=False,
             ) as answer:  # fmt: skip
@@ -86,8 +86,15 @@ class Prometheus:
         return f"Try: curl -sS '{self.url.rstrip('/')}/api/v1/query?query=up'"
 
 
+def _session() -> requests.Session:
+    """Return a session that goes through no proxy, and takes no credentials or roots, of the operator's shell (requests: `Session.trust_env`)."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 class _Header(AuthBase):
-    """Sets the header, and keeps requests from setting one of its own from ~/.netrc."""
+    """Sets the header."""
 
     def __init__(self, authorization: Secret | None) -> None:
         self.authorization = authorization

@@ -18,7 +18,7 @@ from engine.product import TOOLBOX_IMAGE
 from engine.scope import Scope
 from hosts.checkout import read_code_digest
 from hosts.facts import HostFacts
-from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
+from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement, signed_in_future
 
 SEEN = "source_seen"
 """The journal's record of a source container as preflight saw it."""
@@ -91,6 +91,7 @@ def _signed(path: Path, scope: Scope) -> Signed:
     problem = problem_of_signature(scope, path, Signer(NAMESPACE, statement.person, statement.role))
     if not problem and statement.signed_at.tzinfo is None:
         problem = f"its time {statement.signed_at} has no UTC offset"
+    problem = problem or signed_in_future(statement.signed_at, again=f"nox -s approve -- --role {statement.role}")
     return Signed(str(path), _in_utc(statement), problem)
 
 

@@ -16,7 +16,7 @@ from engine.options import LAB
 from engine.scope import Scope
 from engine.verdict import Judgement, passed, waiting
 from moves.manual import Asked
-from moves.signatures import Signer, folder_of, need_person, problem_of_signature, sign_statement
+from moves.signatures import Signer, folder_of, need_person, problem_of_signature, sign_statement, signed_in_future
 
 LARGEST_FILE: Final = 20 << 20
 """Bytes of a file that shows it: a screenshot, a mail, not an archive."""
@@ -81,7 +81,7 @@ def read_attested(scope: Scope, asked: Asked, since: datetime | None = None) -> 
             continue
         if (one.step, one.service) != (asked.step.step, asked.service):
             continue
-        problem = _problem(scope, asked, path, one) or _too_old(one, since)
+        problem = _problem(scope, asked, path, one) or _too_old(one, since) or signed_in_future(one.attested_at, again=_command(scope, asked))
         if problem:
             void.append(f"{path}: {problem}")
         else:

@@ -22,6 +22,7 @@ from moves.approving import code_digest, judge_plan_approved
 from moves.demanded import missing_rows, told
 from moves.past import read_past
 from moves.repointed import has_begun, in_the_way, links_to_rewrite, repoint_command
+from moves.signatures import CLOCKS_APART
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
@@ -33,8 +34,6 @@ ROLLBACK: Final = "rollback"
 REPOINT: Final = "repoint"
 NOTHING_DONE: Final = "refused, nothing was done"
 SHOWN_COMMIT: Final = 12
-CLOCKS_APART: Final = timedelta(minutes=2)
-"""So far apart are the clocks of two operators' machines at most."""
 
 
 def _now() -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,25 @@ from hosts.signing import sign_text, signature_problem
 
 LAB_KEYS: Final = Path("state") / "lab" / "approvers"
 """Private keys of the lab's throwaway people, one file per role."""
+
+
+CLOCKS_APART: Final = timedelta(minutes=2)
+"""So far apart are the clocks of two people's machines at most."""
+
+
+def now() -> datetime:
+    """Return the time by this machine's clock."""
+    return datetime.now(UTC)
+
+
+def signed_in_future(at: datetime, *, again: str) -> str:
+    """Return why a text that says it was signed later than now does not count, empty when it was not; `again` signs it anew."""
+    if at <= now() + CLOCKS_APART:
+        return ""
+    return (
+        f"it says it was signed at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, and it is {now():%Y-%m-%d %H:%M} here. Expected: not in the future; "
+        f"one of the two clocks is wrong. Set it, then sign again: {again}"
+    )
 
 
 def folder_of(environment: str) -> Path:

@@ -16,9 +16,9 @@ from engine.options import Options
 from engine.problems import Strict, refuse
 from engine.scope import Scope
 from engine.spread import KeptRun
-from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers
+from engine.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers, signed_at
 from moves.mirroring import Mirror
-from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement
+from moves.signatures import Signer, folder_of, problem_of_signature, sign_statement, signed_in_future
 
 NAMED: Final = 16
 """So many digits of a waiver's digest name its file."""
@@ -75,15 +75,17 @@ def _data(model: Strict) -> dict[str, Any]:
 
 def signing_problem(scope: Scope, waiver: Waiver) -> str:
     """Return why a waiver does not count, empty when its approver signed exactly this."""
-    path = file_of(waiver)
+    path, again = file_of(waiver), f"nox -s waive -- {_where(waiver)} --as {waiver.approver}"
     if not path.exists():
-        return f"not signed by {waiver.approver}, or changed since. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+        return f"not signed by {waiver.approver}, or changed since. Try: {again}"
     try:
-        if other := waiver.differs_from(path.read_text(encoding="utf-8"), str(path), rests_on(scope, waiver)):
-            return f"{path} {other}. Try: nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+        text = path.read_text(encoding="utf-8")
+        if other := waiver.differs_from(text, str(path), rests_on(scope, waiver)):
+            return f"{path} {other}. Try: {again}"
+        at = signed_at(text, str(path))
     except (InputError, OSError, UnicodeDecodeError) as error:
         return str(error)
-    return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role))
+    return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role)) or signed_in_future(at, again=again)
 
 
 def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: Path | None) -> Iterator[Path]:

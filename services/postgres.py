@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.errors import UnreachableError
+from engine.libpq import SERVICE, unset_parameters
 from engine.model import ContainerCommand, ContainerFacts, Fingerprint, LogPattern, Part, RestoreCommand, Target
 from engine.verdict import Judgement, failed, passed
 from services import postgres_fingerprint as prints
@@ -24,12 +25,6 @@ SETTINGS: Final = (
 """One set of output settings: another TimeZone alone changes the text, and so the digest, of a timestamptz."""
 OUTPUT: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'"
 """Once more after the login: libpq sends PGTZ and PGDATESTYLE with it, and they win over `options` (fe-protocol3.c, build_startup_packet)."""
-FILES: Final = frozenset({"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslcrldir"})
-NO_FILE: Final = "/nonexistent/longshore"
-NEVER_EMPTY: Final = {"sslcertmode": "allow", "require_auth": "!sspi", "min_protocol_version": "3.0", "max_protocol_version": "3.0"}
-"""Parameters that libpq takes no empty value for, at its own defaults (docs: "Parameter Key Words").
-
-An empty `require_auth` allows nothing; SSPI is of Windows."""
 PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
@@ -113,6 +108,12 @@ class Product:
         argv = ("pg_dumpall", "--username", user, "--no-password", "--clean", "--if-exists")
         return (ContainerCommand(argv, timeout_s=4 * 3600, saves_as="cluster.sql"),)
 
+    def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
+        """Return a checkpoint: what is dirty is written while it serves, and the one at its stop has little left (docs: "CHECKPOINT")."""
+        user = container.env.get("POSTGRES_USER", "postgres")
+        argv = ("psql", "-X", "-q", "--no-password", "--username", user, "--dbname", "postgres", "--command", "CHECKPOINT")
+        return (ContainerCommand(argv, timeout_s=3600, does="let postgres write a checkpoint"),)
+
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
         """Return how the dump comes back into a new cluster; the superuser it is restored as is there already.
 
@@ -147,7 +148,7 @@ def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connect
         "host": at.endpoint.host, "port": at.endpoint.port, "user": user, "dbname": database, "connect_timeout": CONNECT_S,
         "password": at.secrets["password"].reveal() if "password" in at.secrets else "", "options": SETTINGS, "application_name": "longshore",
     }  # fmt: skip
-    os.environ.pop("PGSERVICE", None)  # the one variable that no parameter can replace
+    os.environ.pop(SERVICE, None)
     try:
         connection = psycopg.connect(autocommit=True, **{**unset_parameters(), **ours})
         connection.execute(OUTPUT)
@@ -159,17 +160,6 @@ def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connect
     except psycopg.OperationalError as error:
         lines = str(error).splitlines()
         raise UnreachableError(f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}") from None
-
-
-def unset_parameters() -> dict[str, str]:
-    """Return every parameter of libpq that an environment variable or a file could set, at the default that libpq was built with.
-
-    https://www.postgresql.org/docs/17/libpq-envars.html: a variable counts only for a parameter that is not given; so does
-    ~/.pgpass for a password that is not given, and ~/.postgresql for certificates.
-    """
-    known = {option.keyword.decode(): (option.compiled or b"").decode() for option in psycopg.pq.Conninfo.get_defaults() if option.envvar}
-    given = {**dict.fromkeys(sorted(FILES), NO_FILE), **NEVER_EMPTY}
-    return {name: given.get(name, value) for name, value in known.items() if name != "service"}
 
 
 def _refused(where: str, user: str, said: str) -> Exception:

@@ -87,10 +87,11 @@ WHERE c.relkind IN ('r','m') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'i
 SUM_OF_ROWS: Final = """
 SELECT count(*), coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text,
   coalesce(sum(('x' || substr(h, 16, 15))::bit(60)::bigint::numeric), 0)::text, {highest}
-FROM (SELECT encode(sha256(convert_to({row}::text, 'UTF8')), 'hex') AS h, {key} AS k FROM ONLY {table} AS {row} {where}) AS counted
+FROM (SELECT encode(sha256(convert_to(ROW({row}.*)::text, 'UTF8')), 'hex') AS h, {key} AS k FROM ONLY {table} AS {row} {where}) AS counted
 """
 ROW: Final = "longshore: the whole row"
-"""What a row is called in the question: a column of that name would be taken instead of the row (docs: "SELECT", name resolution)."""
+"""What a row is called in the question. `ROW(name.*)` is the row whatever its columns are called; `name` alone would be a column of that
+name (docs: "Value Expressions", Row Constructors; "Composite Types", Using Composite Types in Queries)."""
 SEQUENCES: Final = "SELECT schemaname, sequencename, coalesce(last_value, start_value - increment_by), increment_by FROM pg_sequences ORDER BY 1, 2"
 LARGE_OBJECTS: Final = """
 SELECT count(*), coalesce(max(oid), 0)::bigint, coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text

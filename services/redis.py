@@ -38,6 +38,24 @@ READERS: Final[dict[bytes, tuple[Any, ...]]] = {
     b"hash": ("HGETALL",),
     b"stream": ("XRANGE", "-", "+"),
 }
+SAVE: Final = """\
+ask() { redis-cli --raw "$@" 2>&1 | tr -d '\\r'; }
+info=$(ask INFO persistence)
+case "$info" in *aof_enabled:1*) exit 0;; *aof_enabled:0*) ;; *) echo "INFO persistence: $info" >&2; exit 1;; esac
+case "$(ask CONFIG GET save)" in save) exit 0;; save*[0-9]*) ;; *) exit 0;; esac
+for try in $(seq 600); do
+    said=$(ask BGSAVE)
+    case "$said" in *started*) break;; *progress*|*"can't BGSAVE"*) sleep 1;; *) echo "BGSAVE: $said" >&2; exit 1;; esac
+done
+case "$said" in *started*) ;; *) echo "BGSAVE: $said" >&2; exit 1;; esac
+while info=$(ask INFO persistence); do
+    case "$info" in *rdb_bgsave_in_progress:1*) sleep 0.2;; *rdb_bgsave_in_progress:0*) break;; *) echo "INFO persistence: $info" >&2; exit 1;; esac
+done
+case "$info" in *rdb_last_bgsave_status:ok*) ;; *) echo "its snapshot failed; its log says why" >&2; exit 1;; esac
+"""
+"""A snapshot is written while it serves, by a process of its own (commands: BGSAVE). At SIGTERM a server with save points writes another,
+and stays when that fails (docs: "Signals handling"); a full disk is found before, and one that is killed over its last snapshot starts
+from this one. With an append-only file nothing is gained, and without save points nobody wants a file."""
 PLACE_SNAPSHOT: Final = """
 import os, shutil, sys
 folder = sys.argv[1]
@@ -161,6 +179,10 @@ class Product:
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return a snapshot as a replica would get it; the container's own REDISCLI_AUTH lets it in."""
         return (ContainerCommand(("sh", "-c", "redis-cli --rdb - 2>/dev/null"), timeout_s=3600, saves_as="dump.rdb"),)
+
+    def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
+        """Return how a store that lives by its snapshots writes one before it is stopped; the container's own REDISCLI_AUTH lets it in."""
+        return (ContainerCommand(("sh", "-c", SAVE), timeout_s=3600, does="let redis write a snapshot"),)
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
         """Return how the snapshot is put where the server looks for one when it starts, under the default file names."""

@@ -26,6 +26,7 @@ from engine.evidence.sums import sum_problems
 from engine.journal import Record, chain_problems
 from engine.product import NAME
 
+LISTED: Final = 8
 DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE, SUMMARY)
 
 
@@ -66,7 +67,19 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
     found.problems += _plan_problems(sealed, records)
     totals = Counter(str(row["verdict"]) for row in steps_of(records))
     told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
+    missing = steps_without_a_row(records)
+    if missing:
+        found.notes.append(
+            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so nothing is shown about them: "
+            f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
+        )
     found.notes.append(f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}")
+
+
+def steps_without_a_row(records: Sequence[Record]) -> list[str]:
+    """Return the keys of steps that the run's code has and that left no row: they were not looked at, or do not apply to what it was about."""
+    demanded = records[0].body.get("steps") or ()
+    return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)})
 
 
 def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:

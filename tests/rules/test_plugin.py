@@ -52,12 +52,21 @@ from engine.verdict import failed, passed, unknown
 """
 
 
-def _run(pytester: pytest.Pytester, body: str, *args: str) -> pytest.RunResult:
+OURS = 'pytest_plugins = ["engine.plugin"]'
+
+
+def _with(conftest: str, *plugins: str) -> str:
+    """Return a conftest that also loads these plugins: a phase is given none on its command line that lies elsewhere."""
+    assert OURS in conftest
+    return conftest.replace(OURS, f"pytest_plugins = {['engine.plugin', *plugins]}")
+
+
+def _run(pytester: pytest.Pytester, body: str, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
     pytester.makeini(
-        f"[pytest]\npythonpath = {ROOT}\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
+        f"[pytest]\npythonpath = {ROOT} .\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
         "  repoint: x\n  read_only: x\n  changes_state: x\n"
     )
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(_with(CONFTEST, *plugins))
     pytester.makepyfile(test_book=HEAD + body)
     # In a process of its own: an interrupted run in this one would interrupt the tests too.
     return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", *args)
@@ -198,7 +207,7 @@ def pytest_collection_modifyitems(config):
 def _run_with_waivers(pytester: pytest.Pytester, body: str, waivers: str, hours: int = 1) -> pytest.RunResult:
     """Run steps under waivers, as the composition root hands them over."""
     pytester.makepyfile(given=f"import pytest\n{WAIVED.replace('HOURS', str(hours))}{INSTALL.replace('ENTRIES', waivers)}")
-    return _run(pytester, body, "-p", "given")
+    return _run(pytester, body, plugins=("given",))
 
 
 @pytest.mark.parametrize("end", ['judge(failed("2 of 3"))', 'raise CouldNotLookError("2 of 3")'])
@@ -287,7 +296,7 @@ def record(pytestconfig):
 """
 
 
-def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "None") -> pytest.RunResult:
+def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "None", plugins: tuple[str, ...] = ()) -> pytest.RunResult:
     """Run steps with a share, as the composition root hands it over; its book prints what workers recorded."""
     conftest = CONFTEST.replace("    config.stash[BOOK] = Book()", '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()')
     take = "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} {redacted}\")\n    def redact("
@@ -296,9 +305,9 @@ def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "Non
         f"[pytest]\npythonpath = {ROOT} .\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
         "  read_only: x\n  changes_state: x\n  together: x\n  at_once: x\n"
     )
-    pytester.makeconftest(conftest.replace("    def redact(", take))
+    pytester.makeconftest(_with(conftest.replace("    def redact(", take), "split", *plugins))
     pytester.makepyfile(test_book=HEAD + body)
-    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "-p", "split", *args)
+    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", *args)
 
 
 def test_a_shard_asks_its_own_rows_only(pytester: pytest.Pytester) -> None:
@@ -371,7 +380,7 @@ def test_a_failed_row_of_a_worker_fails_the_run(pytester: pytest.Pytester) -> No
 
     waivers = INSTALL.replace("ENTRIES", 'waiver("preflight/look", service="n8n")')
     pytester.makepyfile(given=f"import pytest\n{WAIVED.replace('HOURS', '1')}{waivers}")
-    waived = _run_split(pytester, step, "-n", "2", "-p", "given")
+    waived = _run_split(pytester, step, "-n", "2", plugins=("given",))
     waived.stdout.fnmatch_lines(["*ROW n8n look WAIVED waived until *Seen: FAILED: 2 of 3*", "*CLOSED 0*"])
     assert waived.ret == 0
 

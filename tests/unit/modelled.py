@@ -11,14 +11,19 @@ import docker.errors
 import pytest
 import requests.exceptions
 
+from actions.copy_ends import CopyEnds
 from actions.forwarders import Forwarder
 from actions.identity import NEVER
+from actions.labels import labels
 from actions.places import DataPlace
+from actions.replica import ROLE as REPLICA
+from actions.replica import Replica
 from actions.route import Route
 from actions.rsync import CopyPass
-from engine.errors import ActionError
+from engine.errors import ActionError, UnreachableError
 from engine.journal import Run
 from engine.model import Action, CommandResult
+from engine.product import LABEL_ROLE
 from engine.scope import Scope, build_scope
 from engine.secret import Redactor
 from engine.verdict import Effect, passed
@@ -27,12 +32,13 @@ from hosts.facts_parse import parse_container
 from hosts.manifest import Drift
 from hosts.surroundings import Surroundings
 from moves.world import World
-from tests.unit.inspected import TARGET_ID, inspected
+from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.test_actions_containers import Engine
 
 SOURCE: Final = "wf005"
+REPLICA_ID: Final = "7" * 64
 TARGET: Final = "wf001"
 DATA: Final = "redis_data"
 POLICY: Final = "unless-stopped"
@@ -96,9 +102,11 @@ class ModelledEngine(Engine):
     def create_container_from_config(self, body: dict[str, Any], name: str) -> dict[str, Any]:
         """Make the container that is asked for."""
         self.model.step()
-        made = inspected()
+        made = recreated()
         made.update(Id=TARGET_ID, Name=f"/{name}", State={"Status": "created", "Running": False, "ExitCode": 0, "StartedAt": NEVER})
         made["Config"]["Labels"] = dict(body["Labels"])
+        made["Config"]["Env"] = list(body["Env"])
+        made["HostConfig"].pop("Mounts", None)
         made["HostConfig"]["RestartPolicy"] = dict(body["HostConfig"]["RestartPolicy"])
         made["Mounts"] = made["Mounts"][:1]
         self.containers.append(made)
@@ -151,6 +159,10 @@ class ModelledHost:
         elif argv[0] == "rm":
             self.model.step()
             self.files.pop(path, None)
+        elif argv[:3] == ["docker", "rm", "--force"]:
+            self.model.step()
+            kept = [item for item in self.model.engines[self.name].containers if path not in {item["Id"], item["Name"].lstrip("/")}]
+            self.model.engines[self.name].containers[:] = kept
         elif argv[:3] == ["docker", "volume", "rm"]:
             self.model.step()
             self.model.volumes.pop((self.name, path), None)
@@ -199,6 +211,7 @@ class Model:
         self.relays: dict[str, bool] = {}
         self.told = ["before"]
         self.steps, self.last_step = 0, 0
+        self.ends: set[str] = set()
         self.world = World(scope or SCOPE, self.fleet, run.journal, run, Redactor())
         self.move = self.world.move_of("redis")
         self._replace(monkeypatch)
@@ -216,7 +229,11 @@ class Model:
 
     def runs(self, host: str) -> bool:
         """Return whether a container over the data runs on a host."""
-        return any(item["State"]["Status"] == "running" for item in self.engines[host].containers)
+        return any(item["State"]["Status"] == "running" for item in self.services(host))
+
+    def services(self, host: str) -> list[dict[str, Any]]:
+        """Return the containers of a host that are no helpers of ours."""
+        return [item for item in self.engines[host].containers if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) != REPLICA]
 
     def write(self) -> None:
         """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does not run."""
@@ -237,15 +254,23 @@ class Model:
 
     def policy(self, host: str) -> str:
         """Return the restart policy of the host's container."""
-        return str(self.engines[host].containers[0]["HostConfig"]["RestartPolicy"]["Name"])
+        return str(self.services(host)[0]["HostConfig"]["RestartPolicy"]["Name"])
 
     def _replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let copies, proofs, relays and the probe be those of the model."""
         monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.open", lambda ends: [ends.make_place(place, {}) for place in ends.places] == [])
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.remove", lambda _ends: None)
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.runs", lambda _ends, _host: False)
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.remove", lambda ends: self._close(ends))  # noqa: PLW0108
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.runs", lambda ends, _host: ends.name in self.ends)
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.renew", lambda *_, **__: None)
         monkeypatch.setattr("actions.live_copy.list_keys", lambda *_: [])
+        monkeypatch.setattr("actions.live_copy.has_key", lambda *_, **__: bool(self.ends))
+        monkeypatch.setattr("actions.live_copy.probe_is_there", lambda _route: False)
+        monkeypatch.setattr("actions.live_copy.remove_probe", lambda _route: None)
+        monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda *_: "sha256")
+        monkeypatch.setattr("actions.copy_ends.CopyEnds.flush", lambda _ends: None)
+        monkeypatch.setattr("actions.proof.Proving.remember", lambda *_, **__: 0.1)
+        self._replace_replication(monkeypatch)
         monkeypatch.setattr("actions.volumes.CopyVolumes.begin", lambda _self, _note: None)
         monkeypatch.setattr("actions.volumes.CopyVolumes.copying", lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)))
         monkeypatch.setattr("actions.proof.Proving.compare", lambda proving: self._compare(proving.ends.route))
@@ -261,6 +286,65 @@ class Model:
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
         monkeypatch.setattr("actions.probe.wait_for_good", lambda *_: None)
         monkeypatch.setattr("actions.probe.read_probe", lambda *_: [])
+
+    def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a replica be a container that holds, once it is promoted, what its source held when that had stopped."""
+        monkeypatch.setattr("actions.replica.Replica.why_not", lambda _replica: "")
+        monkeypatch.setattr("actions.replica.Replica.start", lambda replica: self._replicate(replica))  # noqa: PLW0108
+        monkeypatch.setattr("actions.replica.Replica.status", lambda replica: "follows" if replica.runs() else "")
+        monkeypatch.setattr("actions.replica.Replica._end_of_source", lambda _replica: "0/1")
+        monkeypatch.setattr("actions.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what))
+        monkeypatch.setattr("actions.replica.Replica._ask", lambda *_: self._promote())
+        monkeypatch.setattr("actions.replica.Replica._toolbox", lambda *_, **__: None)
+        monkeypatch.setattr("actions.replica.remove_helpers", self._remove_replicas)
+        monkeypatch.setattr("actions.replica.close_channel", lambda *_, **__: None)
+        monkeypatch.setattr("services.redis_replication.RedisReplication.why_not_following", lambda *_: "")
+
+    def _open(self, ends: CopyEnds) -> bool:
+        if ends.name in self.ends:
+            return True
+        for place in ends.places:
+            ends.make_place(place, {})
+        self.step()
+        self.ends.add(ends.name)
+        return False
+
+    def _close(self, ends: CopyEnds) -> None:
+        if ends.name in self.ends:
+            self.step()
+            self.ends.discard(ends.name)
+
+    def _replicate(self, replica: Replica) -> None:
+        replica.remove()
+        replica.make_place()
+        self.step()
+        made = inspected()
+        state = {"Status": "running", "Running": True, "ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z"}
+        made.update(Id=REPLICA_ID, Name=f"/{replica.name}", State=state, Mounts=made["Mounts"][:1])
+        made["Config"]["Labels"] = labels(replica.route.move_label, REPLICA)
+        self.engines[TARGET].containers.append(made)
+        self.step()
+        self.content(TARGET)[:] = ["half of what there is"]
+
+    def _wait(self, replica: Replica, what: str) -> None:
+        if not replica.runs():
+            raise ActionError(f"{TARGET}: the replica ended while waiting for {what}")
+
+    def _promote(self) -> str:
+        self.step()
+        assert not self.runs(SOURCE), "a replica takes over only from a source that is stopped"
+        self.content(TARGET)[:] = list(self.content(SOURCE))
+        return ""
+
+    def _remove_replicas(self, _fleet: Any, host: str, _label: str, _role: str) -> int:
+        if self.engines[host].silent_for:
+            self.engines[host].silent_for -= 1
+            raise UnreachableError(f"{host}: docker ps: no answer")
+        found = [item for item in self.engines[host].containers if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) == REPLICA]
+        for item in found:
+            self.step()
+            self.engines[host].containers.remove(item)
+        return len(found)
 
     def _copy(self, route: Route) -> CopyPass:
         self.step()

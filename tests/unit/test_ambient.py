@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ import pytest
 
 from engine.errors import CouldNotLookError
 from engine.model import Endpoint
+from engine.place import place_of
+from engine.secret import Secret
+from engine.storing import open_store, parameters_of
+from hosts.prometheus import Prometheus, bearer
 from services import caddy_sites, minio_client, postgres, temporal_client
 from services.grafana import Product as Grafana
 from services.loki_client import send
@@ -25,6 +30,7 @@ from services.waha import Product as Waha
 from tests.unit.answering import target
 
 pytestmark = pytest.mark.usefixtures("loopback")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}"
 
 
@@ -98,6 +104,7 @@ ASKED: dict[str, Callable[[Any], Any]] = {
     "loki": lambda at: send(at, "GET", "/ready"),
     "rabbitmq's management": lambda at: ask_management(at, "GET", "/api/overview"),
     "minio": lambda at: minio_client.connect(at).list_buckets(),
+    "prometheus over days": lambda at: Prometheus(at.endpoint.url(), bearer(Secret("s3cr3t-key"))).ask_range("up", NOON, NOON, 60),
     "temporal": lambda at: temporal_client.ask(at, temporal_client.list_namespaces, deadline_s=1),
 }
 
@@ -124,6 +131,8 @@ def test_netrc_adds_no_credential(proxy: Server) -> None:
     """A question without a credential goes without one, one with its own goes with that."""
     with serving(_http) as server:
         endpoint = Endpoint("127.0.0.1", server.port)
+        with suppress(CouldNotLookError):
+            Prometheus(endpoint.url()).ask_range("up", NOON, NOON, 60)
         Waha().ready(replace(target("waha"), endpoint=endpoint))
         with suppress(AssertionError, KeyError, TypeError):
             Grafana().fingerprint(replace(target("grafana", {}, {"admin_password": "ours"}), endpoint=endpoint), None)
@@ -203,6 +212,43 @@ def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch,
     for ambient in ("from-", "ambient", "LATIN1", "work_mem", "other"):
         assert ambient not in server.text, ambient
     assert server.seen[1:] == ([b"pours\0"] if password else []), refused.value
+
+
+@pytest.mark.parametrize("password", ["ours", "from-pgpass"])
+def test_pg_variables_do_not_lead_the_journal_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str) -> None:
+    """What the URL does not say is libpq's default; a password that it does not hold may stand in ~/.pgpass, in no other file."""
+    for name, said in ((".pgpass", "from-pgpass"), ("other", "from-variable")):
+        (tmp_path / name).write_text(f"*:*:*:*:{said}\n")
+        (tmp_path / name).chmod(0o600)
+    with serving(_postgres) as elsewhere, serving(_postgres) as server:
+        for name, value in {
+            "HOME": str(tmp_path), "PGPASSFILE": str(tmp_path / "other"), "PGPASSWORD": "from-variable", "PGHOSTADDR": "127.0.0.2",
+            "PGPORT": str(elsewhere.port), "PGSERVICE": "no-such-service", "PGSSLMODE": "verify-full", "PGREQUIREAUTH": "scram-sha-256",
+            "PGUSER": "other", "PGDATABASE": "other", "PGOPTIONS": "-c work_mem=1", "PGTARGETSESSIONATTRS": "standby", "PGCHANNELBINDING": "require",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        given = ":ours" if password == "ours" else ""
+        place = place_of("production", Secret(f"postgresql://ops{given}@127.0.0.1:{server.port}/state"))
+        with pytest.raises(CouldNotLookError, match="password authentication failed"):
+            open_store(place)
+
+    assert elsewhere.seen == []
+    assert server.seen[1] == b"p" + password.encode() + b"\0"
+    for ours in ("user\0ops", "database\0state", "application_name\0longshore"):
+        assert ours in server.text
+    assert "work_mem" not in server.text
+
+
+def test_what_the_journals_url_says_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter of the URL is the operator's word, not the shell's."""
+    monkeypatch.setenv("PGSSLMODE", "disable")
+    given = parameters_of(place_of("production", Secret("postgresql://ops@db/state?sslmode=verify-full&sslrootcert=/etc/roots.pem")))
+
+    assert not {"sslmode", "sslrootcert", "host", "user", "dbname"} & set(given)
+    assert given["sslcert"] == "/nonexistent/longshore"
+    elsewhere = parameters_of(place_of("production", Secret("postgresql:///state?host=db:5433")))
+    assert not {"host", "port"} & set(elsewhere), "a port behind a host's name is the URL's too"
+    assert elsewhere["user"] == ""
 
 
 def test_output_settings_are_set_once_more_after_the_login() -> None:

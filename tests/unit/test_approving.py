@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,20 @@ def room(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     """Return a room."""
     monkeypatch.chdir(tmp_path)
     return Room(tmp_path, tmp_path_factory)
+
+
+def test_an_approval_of_the_future_does_not_count(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, with both times and the command that signs again; clocks that are a minute apart do no harm."""
+    room.sign(TESS)
+    room.sign(BEA)
+    monkeypatch.setattr("moves.signatures.now", lambda: datetime.now(UTC) - timedelta(minutes=1))
+    assert room.problems() == ""
+    monkeypatch.setattr("moves.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
+    told = room.problems()
+
+    assert "technical approval: 0 of 1 people signed this plan" in told
+    assert "it says it was signed at" in told
+    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s approve -- --role technical" in told
 
 
 def test_two_signatures_approve(room: Room) -> None:

@@ -57,6 +57,16 @@ def desk(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     return Desk(tmp_path, tmp_path_factory)
 
 
+def test_an_attestation_of_the_future_does_not_count(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step goes on waiting and says why."""
+    desk.attest()
+    monkeypatch.setattr("moves.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
+    judged = desk.judge()
+
+    assert judged.verdict is Verdict.WAITING
+    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-told" in judged.text
+
+
 def test_it_waits_until_somebody_signs(desk: Desk) -> None:
     """WAITING, not failed: the row says what to do, where the drafts are, and the command."""
     judged = desk.judge()

@@ -20,13 +20,14 @@ from engine.model import Action
 from engine.secret import Redactor
 from moves.asking import Ask
 from moves.pointing import pointing_of
-from moves.recipe import prepare_recipe, recipe
+from moves.recipe import REPEATABLE, prepare_recipe, recipe
 from moves.repointing import repoint_recipe
 from moves.rolling_back import rollback_recipe
 from tests.unit.inspected import inspected
-from tests.unit.modelled import HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, deeds, scope_of
+from tests.unit.modelled import DATA, HOOKS, POLICY, REWRITTEN, SOURCE, TARGET, Killed, Model, deeds, scope_of
 
 Meddling = Callable[[Model], None]
+Notes = dict[str, dict[str, Any]]
 MOST_STEPS: Final = 12
 STATES: Final[dict[str, list[tuple[int, int]]]] = {}
 WRAPPED: Final = ("action", "measuring", "taking")
@@ -41,9 +42,9 @@ def run(tmp_path: Path) -> Run:
 def _started_by_hand(host: str, *, stops: bool, writes: bool = True) -> Meddling:
     def meddle(model: Model) -> None:
         engine = model.engines[host]
-        if not engine.containers or model.runs(host):
+        if not model.services(host) or model.runs(host):
             return
-        name = engine.containers[0]["Id"]
+        name = model.services(host)[0]["Id"]
         engine.start(name)
         if writes:
             model.write_on(host)
@@ -156,6 +157,50 @@ def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Mo
     return make
 
 
+def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Callable[[], tuple[Model, list[Action]]]:
+    """Return a move whose data travels while its service runs, with how it is cleared away."""
+
+    def make() -> tuple[Model, list[Action]]:
+        model = Model(monkeypatch, run)
+        return model, deeds(recipe(model.world, model.move.model_copy(update={"strategy": strategy}), 1))
+
+    make.__qualname__ = f"travelling by {strategy}"
+    return make
+
+
+def _begun_on_record(model: Model, recipe_: list[Action], position: int, steps: int) -> Notes:
+    """Do as `_begun`, and return the notes on record: those of what came to its end, none of what was killed in the middle."""
+    notes: Notes = {}
+    for action in recipe_[:position]:
+        note: dict[str, Any] = {}
+        action.do(note)
+        assert action.verify(note).passed, f"{action.key}: {action.verify(note)}"
+        notes[action.key] = note
+        model.world.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
+        model.write()
+    _begun(model, [recipe_[position]], 0, steps)
+    return notes
+
+
+def _go_on(recipe_: list[Action], begun: int, notes: Notes, model: Model) -> tuple[str, list[Action]]:
+    """Go on as the saga does, with the notes on record; return why it stopped and what was begun by then."""
+    for position, action in enumerate(recipe_):
+        note = notes.setdefault(action.key, {})
+        try:
+            if position < begun:
+                if action.verify(note).passed:
+                    continue
+                if action.key in {one.key for one in recipe_[: begun - 1]} - REPEATABLE:
+                    return f"{action.key}: drift", recipe_[:begun]
+            action.do(note)
+            if not (seen := action.verify(note)).passed:
+                return f"{action.key}: {seen.text}", recipe_[: max(begun, position + 1)]
+        except LongshoreError as error:
+            return f"{action.key}: {error}", recipe_[: max(begun, position + 1)]
+        model.world.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
+    return "", recipe_
+
+
 def _backward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
         model, moved = _forward(monkeypatch, run)()
@@ -266,6 +311,58 @@ def test_a_killed_rollback_that_goes_on_loses_nothing(monkeypatch: pytest.Monkey
             assert model.runs(SOURCE), told
             assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
             assert model.policy(SOURCE) == POLICY, told
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "replicate"])
+@pytest.mark.parametrize("meddling", list(MEDDLING))
+def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str) -> None:
+    """Copied or replicated while the service runs: the source serves all that was written, alone, and nothing of ours is left; or a person."""
+    make = _travelling(monkeypatch, run, strategy)
+    for position, steps in _states(make):
+        model, moving = make()
+        _begun(model, moving, position, steps)
+        both = model.runs(SOURCE) and model.runs(TARGET)
+        MEDDLING[meddling](model)
+        both = both or (model.runs(SOURCE) and model.runs(TARGET))
+        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        stopped = _undo(moving[: position + 1])
+        told += f": {stopped or 'undone'}"
+        _check_kept(model, told)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        if not stopped:
+            assert model.runs(SOURCE), told
+            assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
+            assert (model.policy(SOURCE), model.engines[TARGET].containers, model.ends) == (POLICY, [], set()), told
+            assert (TARGET, DATA) not in model.volumes, told
+        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "clear-copy", "keep-source"}:
+            assert not stopped, told
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "replicate"])
+@pytest.mark.parametrize("meddling", list(MEDDLING))
+def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str) -> None:
+    """What was killed has an empty note, what came to its end has its own: the target serves all that was written; or it stops, and is undone."""
+    make, moved = _travelling(monkeypatch, run, strategy), 0
+    for position, steps in _states(make):
+        model, moving = make()
+        notes = _begun_on_record(model, moving, position, steps)
+        both = model.runs(SOURCE) and model.runs(TARGET)
+        MEDDLING[meddling](model)
+        both = both or (model.runs(SOURCE) and model.runs(TARGET))
+        told = f"{meddling}, killed in {moving[position].key} after {steps} changes"
+        stopped, begun = _go_on(moving, position + 1, notes, model)
+        moved += not stopped
+        told += f": {stopped or 'moved'}"
+        _check_kept(model, told)
+        assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
+        if stopped:
+            told += f"; {_undo(begun)}"
+            _check_kept(model, told)
+        else:
+            assert model.runs(TARGET), told
+            assert not model.lost(TARGET), f"{told}: {model.lost(TARGET)}"
+            assert (model.policy(TARGET), model.ends, len(model.engines[TARGET].containers)) == (POLICY, set(), 1), told
+    assert moved or "silent" in meddling or "by hand" in meddling, "it never went on to its end"
 
 
 def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,7 @@ from tests.unit.modelled import SOURCE, TARGET, Model, deeds
 from tests.unit.test_actions_containers import Engine, make_route, recorded_route, stopped_route
 
 RELAY = Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
+ROOT = Path(__file__).parents[2]
 PLACE = DataPlace("volume", "redis_data")
 
 
@@ -440,6 +442,13 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
         assert "docker stop" not in str(told.value)
 
 
+def test_no_text_of_ours_advises_to_stop_a_container() -> None:
+    """Whatever is printed, in whatever step: which container may be stopped is for a person to say who has looked."""
+    code = [path for room in ("actions", "checks", "commands", "engine", "hosts", "moves", "services") for path in (ROOT / room).rglob("*.py")]
+    advising = re.compile(r"(ssh |Try|Then|Look|Run)[^\n]*docker (stop|kill|pause)|docker (stop|kill) [{]")
+    assert [path.name for path in code if advising.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_a_moved_container_is_seen_under_any_name() -> None:
     """It carries the move's label: renamed by somebody it still may not run beside the source."""
     running = {**recreated(), "Name": "/redis-old", "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
@@ -466,7 +475,7 @@ def test_a_save_that_fails_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     """BGSAVE on a full disk: the stop would lose what is in memory, so it is found while the service runs."""
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
-    monkeypatch.setattr("actions.containers.run_inside", lambda *_: SimpleNamespace(exit_code=1, text="", error_text="No space left on device"))
+    monkeypatch.setattr("actions.containers.change_inside", lambda *_: SimpleNamespace(exit_code=1, text="", error_text="No space left on device"))
     saving = StopSource(route, 30, before=(ContainerCommand(("redis-cli", "save"), 60),))
     with pytest.raises(ActionError, match="No space left on device"):
         saving.do({})

@@ -120,11 +120,11 @@ def test_a_journal_on_a_host_of_the_inventory_is_refused(scope: Scope, url: str,
         refuse_moved_host(postgresql(url), scope)
 
 
-def test_libpqs_own_variables_count(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL without a server is completed by libpq from the environment."""
+def test_libpqs_own_variables_do_not_count(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL without a server is this machine's, whatever the operator's shell says."""
     monkeypatch.setenv("PGHOST", "wf005")
 
-    with pytest.raises(InputError, match="its server is wf005"):
+    with pytest.raises(InputError, match="its server is wf002, a host of the inventory"):
         refuse_moved_host(postgresql("postgresql:///state"), scope)
 
 

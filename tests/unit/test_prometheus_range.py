@@ -57,13 +57,13 @@ def post(monkeypatch: pytest.MonkeyPatch) -> Post:
     def answer(status: int = 200, *pieces: bytes, raises: Exception | None = None) -> list[dict[str, Any]]:
         asked: list[dict[str, Any]] = []
 
-        def fake(url: str, **more: Any) -> Answer:
+        def fake(_session: requests.Session, url: str, **more: Any) -> Answer:
             asked.append({"url": url, **more})
             if raises:
                 raise raises
             return Answer(status, list(pieces))
 
-        monkeypatch.setattr(requests, "post", fake)
+        monkeypatch.setattr(requests.Session, "post", fake)
         return asked
 
     return answer

@@ -148,6 +148,14 @@ def test_a_signed_waiver_counts(file: File) -> None:
     assert len(load_waivers(file.options, file.scope).waivers) == 1
 
 
+def test_a_waiver_signed_in_the_future_does_not_count(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two clocks was wrong; signed again it counts."""
+    file.write({})
+    file.sign(TESS)
+    monkeypatch.setattr("moves.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
+    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s waive -- --environment" in file.refusal()
+
+
 def test_without_a_file_nothing_is_waived(file: File) -> None:
     """But a file that is named must be there."""
     assert load_waivers(file.options, file.scope).waivers == ()
