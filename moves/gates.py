@@ -109,16 +109,17 @@ class Gates:
         stuck = []
         for service in (move.service for move in self.scope.moves):
             state = self.journal.move_state(service)
-            if state == MoveState.NEEDS_PERSON.value:
+            if state in GOING_BACK:  # --again does not help: clients may have written to either side
+                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
+            elif service in self.again:
+                continue
+            elif state == MoveState.NEEDS_PERSON.value:
                 stuck.append(
                     f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
                     f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --again {service}"
                 )
-            elif state in GOING_BACK:
-                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
             elif state == MoveState.ROLLED_BACK.value:
                 stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
-        stuck = [line for line in stuck if line.partition(":")[0] not in self.again]
         return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
 
     def preflight(self) -> Judgement:

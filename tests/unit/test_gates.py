@@ -352,6 +352,18 @@ def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
     assert "nox -s rollback -- redis --apply" in Gates(scope, past.journal, "abc").state().text
 
 
+@pytest.mark.parametrize("state", [MoveState.ROLLING_BACK, MoveState.RETURNED])
+def test_again_does_not_pass_over_a_rollback_that_is_not_finished(past: Past, state: MoveState) -> None:
+    """Clients may have written to either side: moved again now, their newest writes could be undone."""
+    scope = scope_of(services=("redis",))
+    past.preflight(scope, "redis")
+    past.state("redis", state)
+
+    said = refusal(past, scope, again=frozenset({"redis"}))
+
+    assert "  redis: is being rolled back. Finish that first: nox -s rollback -- redis --apply" in said
+
+
 def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
     """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
     run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())

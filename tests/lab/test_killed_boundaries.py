@@ -1,0 +1,231 @@
+"""Killed at each record of the deeds that decide where a service is, then gone on with or taken back while an engine sleeps.
+
+A client writes numbers through the service's name and port all the time and tells which were acknowledged: none may be lost,
+and the service never runs on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.lab import at_hand, killing
+from tests.lab.at_hand import ROOT, SOURCE, STATE, TARGETS
+
+pytestmark = [pytest.mark.lab, pytest.mark.full]
+SERVICE: Final = "redis"
+TARGET: Final = TARGETS[SERVICE]
+KEY: Final = "orders:ticks"
+MOVE: Final = ("migrate", "--lab", "--apply", "--service", SERVICE)
+AGAIN: Final = (*MOVE, "--again", SERVICE)
+BACK: Final = ("rollback", SERVICE, "--lab", "--apply")
+ON_SOURCE: Final = (True, False)
+ON_TARGET: Final = (False, True)
+PROGRAM: Final = Path(__file__).parent / "killed_program.py"
+WRITER: Final = (Path(__file__).parent / "writer_program.py").read_text(encoding="utf-8")
+WRITER_NAME: Final = "longshore-writer"
+ASLEEP_S: Final = 5.0
+DEADLINE_S: Final = 600.0
+REFUSED: Final = 3
+FEWEST: Final = 100
+"""So many writes are acknowledged at least in each case: it has been tried."""
+
+RECORDS: Final[dict[str, tuple[str, ...]]] = {
+    "commit": ("intent", "outcome", "move_state", "step"),
+    "bring-back": ("intent", "outcome", "step"),
+    "start-returned": ("intent", "outcome", "move_state", "step"),
+    "retire-moved": ("intent", "outcome", "move_state", "step"),
+}
+"""What a step writes, in this order: a kill after each of them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kill, after record `number` of a step, and what follows it while the engine of `asleep` does not answer for a while."""
+
+    step: str
+    number: int
+    then: tuple[str, ...]
+    asleep: str
+    ends: tuple[bool, bool]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Return the command that is killed."""
+        return AGAIN if self.step == "commit" else BACK
+
+    def __str__(self) -> str:
+        """Return its name among the tests."""
+        return f"{self.step}-{self.number}-{RECORDS[self.step][self.number]}-{self.then[0]}-{self.asleep}"
+
+
+def _cases() -> Iterator[Case]:
+    """Yield every kill with both ways on, each way with another engine asleep. A killed rollback only goes on: once with either engine asleep."""
+    boundaries = [(step, number) for step, kinds in RECORDS.items() for number in range(len(kinds))]
+    for turn, (step, number) in enumerate(boundaries):
+        asleep = (SOURCE, TARGET) if turn % 2 else (TARGET, SOURCE)
+        ways = ((MOVE, ON_TARGET), (BACK, ON_SOURCE)) if step == "commit" else ((BACK, ON_SOURCE), (BACK, ON_SOURCE))
+        for host, (then, ends) in zip(asleep, ways, strict=True):
+            yield Case(step, number, then, host, ends)
+
+
+def _paired(cases: list[Case]) -> list[Case]:
+    """Return them so that a move which is gone on with is the one that is taken back next: it need not be made twice."""
+    forth = [case for case in cases if case.ends == ON_TARGET]
+    back = [case for case in cases if case.step != "commit"]
+    back = [*back[::2], *back[1::2]]  # each boundary once before any is met again
+    pairs = [case for pair in zip(forth, back, strict=False) for case in pair]
+    return [*pairs, *(case for case in [*cases[::2], *cases[1::2]] if case not in pairs)]
+
+
+CASES: Final = _paired(list(_cases()))
+
+
+class Side:
+    """When the service's own container ran on one host, as its engine tells of starts and ends."""
+
+    def __init__(self, host: str, folder: Path, *, runs: bool) -> None:
+        """Listen from now on."""
+        self.host, self.runs, self.file = host, runs, folder / f"{host}.events"
+        words = ["docker", "events", "--filter", "type=container", "--filter", "event=start", "--filter", "event=die", "--format", "'{{json .}}'"]
+        ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, " ".join(words)]
+        with self.file.open("wb") as told:
+            self.listener = subprocess.Popen(ssh, stdout=told, stderr=subprocess.DEVNULL)
+
+    def end(self) -> None:
+        """Listen no longer; it must have listened until now."""
+        assert self.listener.poll() is None, f"{self.host}: docker events ended early"
+        self.listener.terminate()
+        self.listener.wait()
+
+    def changes(self) -> list[tuple[int, int, str]]:
+        """Return each moment, with 1 for a start and 0 for an end; the service's relays and others are left out."""
+        found = [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]
+        return [(int(event["timeNano"]), int(event["Action"] == "start"), self.host) for event in found if _is_service(event["Actor"]["Attributes"])]
+
+
+def _is_service(told: dict[str, str]) -> bool:
+    own = {SERVICE, f"{SERVICE}-moved"}
+    return told.get("longshore.role") != "forwarder" and (told["name"] in own or told["name"].startswith(f"{SERVICE}-longshore"))
+
+
+@contextmanager
+def never_on_both(folder: Path) -> Iterator[None]:
+    """Assert that no moment of all this saw the service run on both sides."""
+    sides = [Side(host, folder, runs=runs) for host, runs in zip((SOURCE, TARGET), killing.both_sides(SERVICE), strict=True)]
+    try:
+        yield
+        running = {side.host: side.runs for side in sides}
+        changes = sorted(change for side in sides for change in side.changes())
+    finally:
+        for side in sides:
+            side.end()
+    assert changes, "the service was started or ended at least once"
+    for at, starts, host in changes:
+        running[host] = bool(starts)
+        assert not all(running.values()), f"at {at}: both run; {changes}"
+
+
+@pytest.fixture(scope="module")
+def approved(raised_lab: None) -> None:
+    """Approve the move on the prepared lab; the writer comes after that, nobody declared it."""
+    at_hand.prepared_lab()
+    at_hand.preflight_and_approve("--service", SERVICE)
+
+
+def _put(ends: tuple[bool, bool]) -> None:
+    """Have the service run on one side, undisturbed, where it does not."""
+    if killing.both_sides(SERVICE) != ends:
+        ran = at_hand.run_command(*(AGAIN if ends == ON_TARGET else BACK), timeout_s=DEADLINE_S)
+        assert ran.code == 0, ran.output[-4000:]
+
+
+def _start_writer() -> None:
+    orders = at_hand.inspect(SOURCE, "orders")
+    env = [line for line in orders["Config"]["Env"] if line.startswith("ORDERS_")]
+    flags = [word for line in [*env, f"STORES={SERVICE}"] for word in ("--env", line)]
+    at_hand.on_host(SOURCE, "sh", "-c", f"docker rm --force {WRITER_NAME} >/dev/null 2>&1 || true")
+    at_hand.on_host(TARGET if killing.both_sides(SERVICE) == ON_TARGET else SOURCE, "docker", "exec", SERVICE, "redis-cli", "DEL", KEY)
+    start = ["docker", "run", "--detach", "--name", WRITER_NAME, "--network", "apps", *flags, "--entrypoint", "python3"]
+    at_hand.on_host(SOURCE, *start, orders["Image"], "-u", "-c", WRITER)
+    at_hand.wait_for("the writer's first writes", lambda: bool(_acknowledged()))
+
+
+def _acknowledged() -> set[int]:
+    return {int(line.split()[1]) for line in at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines() if line.startswith(SERVICE)}
+
+
+def _stored(ends: tuple[bool, bool]) -> list[int]:
+    return [int(line) for line in at_hand.redis_cli(SOURCE if ends == ON_SOURCE else TARGET, "LRANGE", KEY, "0", "-1").split()]
+
+
+def _kill(case: Case) -> None:
+    """Run the command until its record, and see in the journal that it was this one."""
+    last = at_hand.last_seq()
+    words = [sys.executable, str(PROGRAM), case.step, str(case.number), *case.argv]
+    env = {**at_hand.plain_environment(), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert ended.returncode == -9, f"{case}: ended by itself with {ended.returncode}: {(ended.stdout + ended.stderr)[-4000:]}"
+    told = [seen for seen in killing.records_after(last) if seen.service == SERVICE]
+    began = next(position for position, seen in enumerate(told) if (seen.kind, seen.key) == ("intent", case.step))
+    written = tuple(seen.kind for seen in told[began:] if seen.key == case.step or seen.kind == "move_state")
+    assert written == RECORDS[case.step][: case.number + 1]
+
+
+def _refuse_to_turn_round(case: Case) -> None:
+    """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last record ends it."""
+    states = [seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)]
+    if case.step == "commit" or states[-1] == "rolled_back":
+        return
+    ran = at_hand.run_command(*AGAIN)
+    assert ran.code == REFUSED, ran.output[-3000:]
+    assert f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --apply" in ran.output
+
+
+def _let_sleep(host: str) -> None:
+    """Let an engine answer nobody for a while: its containers run on."""
+    at_hand.on_host(host, "pkill", "-STOP", "-x", "dockerd")
+    time.sleep(ASLEEP_S)
+    at_hand.on_host(host, "pkill", "-CONT", "-x", "dockerd")
+
+
+def _go_on(case: Case) -> None:
+    """Run what follows to its end; an engine sleeps from the first thing that is recorded of the service."""
+    try:
+        ended = killing.run_through(lambda seen: seen.service == SERVICE, lambda: _let_sleep(case.asleep), *case.then, frozen=False)
+    finally:
+        at_hand.on_host(case.asleep, "pkill", "-CONT", "-x", "dockerd")
+    assert ended.killed_at is not None, f"{case}: nothing was recorded of {SERVICE}: {ended.output[-4000:]}"
+    assert ended.code == 0, f"{case}: {ended.output[-6000:]}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_is_lost_and_nobody_writes_twice(approved: None, tmp_path: Path, case: Case) -> None:
+    """Killed there, one command ends it: on the right side, with every acknowledged write, and never with both sides running."""
+    _put(ON_SOURCE if case.step == "commit" else ON_TARGET)
+    _start_writer()
+    with never_on_both(tmp_path):
+        _kill(case)
+        _refuse_to_turn_round(case)
+        _go_on(case)
+        until = max(_acknowledged())
+        at_hand.wait_for("writes through the same name", lambda: max(_acknowledged()) > until)
+    at_hand.on_host(SOURCE, "docker", "stop", "--time", "1", WRITER_NAME)
+    acknowledged, stored = _acknowledged(), _stored(case.ends)
+    at_hand.on_host(SOURCE, "docker", "rm", WRITER_NAME)
+    assert killing.both_sides(SERVICE) == case.ends
+    assert len(acknowledged) > FEWEST
+    assert sorted(acknowledged - set(stored))[:5] == [], f"{len(acknowledged - set(stored))} of {len(acknowledged)} acknowledged writes are lost"
+    assert len(stored) == len(set(stored))
+    at_hand.assert_data_flows()
+    assert killing.leftovers() == []
+    assert killing.broken_chains() == []
