@@ -1,3 +1,3 @@
 """Wire longshore's pytest plugin in."""
 
-pytest_plugins = ["engine.plugin"]
+pytest_plugins = ["engine.run.plugin"]

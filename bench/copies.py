@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from actions.places import DataPlace
-from actions.proof import choose_algorithm
-from actions.route import Route, run_checked
-from actions.transfers import Peer, close_channel, make_channel, shell_line
-from actions.volumes import CopyVolumes
+from actions.common.route import Route, run_checked
+from actions.copy.locations import DataPlace
+from actions.copy.ssh_channel import Peer, close_channel, make_channel, shell_line
+from actions.copy.verification import choose_algorithm
+from actions.copy.volumes import CopyVolumes
 from bench.row import Row, median_and_spread
-from engine.environment import load_environment
+from engine.config.environment import load_environment
 from hosts.fleet import Fleet, open_hosts
 
 SOURCE: Final = "wf005"

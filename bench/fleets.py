@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.row import Row, median_and_spread, seconds
-from checks.hosts import judge_clock, judge_docker, judge_reached, judge_versions
-from checks.machine import judge_synchronised
-from engine.environment import Environment
+from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
+from checks.hosts.system import judge_synchronised
+from engine.config.environment import Environment
 from engine.errors import ActionError, CouldNotLookError
-from hosts.facts import HostFacts
+from hosts.facts.model import HostFacts
 from hosts.fleet import open_hosts
-from hosts.transport import CONNECT_DEADLINE_S
-from lab.running import SOURCE
+from hosts.ssh.client import CONNECT_DEADLINE_S
+from lab.containers import SOURCE
 from lab.settings import HOST_IMAGE, LABEL, PREFIX, STATE
 
 COUNTS: Final = (1, 10, 50, 100)

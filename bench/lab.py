@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.row import Row, median_and_spread, seconds
-from engine.environment import load_environment
+from engine.config.environment import load_environment
 from engine.errors import ActionError
 
 REDIS: Final = 6379

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.row import Row, median_and_spread
-from engine.product import TOOLBOX_IMAGE
-from hosts.toolbox import PROGRAM, PROGRAM_AT, manifest_words
+from engine.constants import TOOLBOX_IMAGE
+from hosts.manifest.reader import PROGRAM, PROGRAM_AT, manifest_words
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NAME: Final = "longshore-bench-manifest"
@@ -36,7 +36,7 @@ for folder in range(500):
 TIMED: Final = 'began=$(date +%s%N); "$@" > /dev/null; ended=$(date +%s%N); echo $(((ended - began) / 1000000))'
 COMPARE: Final = """
 import json, resource, sys, time
-from hosts.manifest import Manifest, compare_manifests
+from hosts.manifest.manifest import Manifest, compare_manifests
 began = time.monotonic()
 with open(sys.argv[1], "rb") as one, open(sys.argv[2], "rb") as other:
     drift = compare_manifests(Manifest("source", "bench", one), Manifest("target", "bench", other))

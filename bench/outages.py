@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from actions.live_copy import CopyLive
-from actions.places import DataPlace
-from actions.route import Route, run_checked
-from actions.volumes import CopyVolumes, Limits, ProveVolumes
+from actions.common.route import Route, run_checked
+from actions.copy.locations import DataPlace
+from actions.copy.precopy import CopyLive
+from actions.copy.volumes import CopyVolumes, Limits, ProveVolumes
 from bench.copies import LABEL, LONGEST_S, SOURCE, TARGET, lab_hosts, peer_in_lab, plain_rsync
 from bench.row import Row, median_and_spread
+from engine.constants import TOOLBOX_IMAGE
 from engine.errors import ActionError
-from engine.product import TOOLBOX_IMAGE
 from hosts.fleet import Fleet
 
 VOLUME: Final = "bench_ballast"

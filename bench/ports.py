@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.row import Row, median_and_spread, seconds
-from checks.compose_search import scan_paths
-from checks.port_report import PortReport, report_of
+from checks.ports.local_scan import scan_paths
+from checks.ports.report import PortReport, report_of
 from engine.errors import ActionError
 
 FILES: Final = 5_000

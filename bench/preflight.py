@@ -20,9 +20,9 @@ from typing import Any, Final
 import testinfra
 
 from bench.row import Row, median_and_spread, seconds
-from engine.environment import load_environment
+from engine.config.environment import load_environment
 from engine.errors import ActionError
-from hosts.facts import HostFacts
+from hosts.facts.model import HostFacts
 from hosts.fleet import open_hosts
 from lab.settings import HOSTS, STATE
 

@@ -8,11 +8,11 @@ import subprocess
 from dataclasses import replace
 from typing import Final
 
-from actions.forwarders import FarEnd, Forwarder
-from actions.relay_ends import FAR, MAKE_KEYS, NEAR, common_name, socat_words
+from actions.relays.endpoints import FAR, MAKE_KEYS, NEAR, common_name, socat_words
+from actions.relays.planning import FarEnd, Forwarder
 from bench.row import Row, median_and_spread
+from engine.constants import TOOLBOX_IMAGE
 from engine.errors import ActionError
-from engine.product import TOOLBOX_IMAGE
 
 RUNS: Final = 5
 DEADLINE_S: Final = 300

@@ -13,9 +13,9 @@ from bench.copies import SOURCE, lab_hosts
 from bench.lab import run_command
 from bench.row import Row
 from engine.errors import ActionError
-from engine.options import read_options
+from engine.run.options import read_options
 from hosts.fleet import Fleet
-from moves.opening import read_journal
+from phases.context.open_journal import read_journal
 
 SERVICE: Final = "postgres"
 TARGET: Final = "wf002"

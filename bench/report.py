@@ -20,10 +20,10 @@ from sqlalchemy import event
 
 from bench.row import Row, median_and_spread, seconds
 from engine.errors import ActionError
-from engine.evidence.drawing import render
-from engine.evidence.view import view_of
-from engine.journal import Journal, Run
-from engine.secret import Redactor
+from engine.evidence.page.html import render
+from engine.evidence.page.page import view_of
+from engine.journal.journal import Journal, Run
+from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
 ROWS: Final = 10_000

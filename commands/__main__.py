@@ -9,10 +9,10 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from engine.console import guarded_console
+from engine.contracts.phase import PHASES
 from engine.errors import InputError, LongshoreError, NeedsPersonError, RefusedError
-from engine.phases import PHASES
-from engine.secret import Redactor
+from engine.redaction.guarded_console import guarded_console
+from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
 DEFECT: Final = 70

@@ -9,21 +9,21 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from engine.console import open_screen
+from engine.config.scope import Scope
+from engine.constants import VERSION
 from engine.errors import CouldNotLookError, InputError
-from engine.journal import Journal, Run
-from engine.options import LAB, Options, add_flags, read_options
-from engine.product import VERSION
-from engine.scope import Scope
-from engine.secret import Redactor
+from engine.journal.journal import Journal, Run
+from engine.redaction.guarded_console import open_screen
+from engine.redaction.redactor import Redactor
+from engine.run.options import LAB, Options, add_flags, read_options
 from engine.verdict import ExitCode
-from hosts.audit import read_audit
-from hosts.checkout import read_commit
+from hosts.coordination.audit_log import read_audit
+from hosts.coordination.lock import read_lock
 from hosts.fleet import Fleet, open_hosts
-from hosts.lock import read_lock
-from moves.adopting import Logs, adopt, differences, read_logs, uncertainties
-from moves.opening import open_journal, read_journal
-from moves.session import load_scope, ssh_config_of
+from hosts.local.git import read_commit
+from phases.context.open_journal import open_journal, read_journal
+from phases.context.scope_files import load_scope, ssh_config_of
+from phases.status.adopt import Logs, adopt, differences, read_logs, uncertainties
 
 
 def main(argv: list[str]) -> int:

@@ -9,18 +9,18 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.approval import Statement
+from engine.config.scope import Scope
 from engine.errors import InputError, RefusedError
-from engine.journal import Journal
-from engine.options import LAB, add_flags, read_options
-from engine.scope import Scope
-from engine.secret import Redactor
-from moves.approving import judge_plan_approved, privileges_seen, sign_approval, subject_of
-from moves.gates import preflight_problems
-from moves.opening import open_journal
-from moves.rendering import render_plan
-from moves.session import load_scope
-from moves.signatures import people_of_lab
+from engine.journal.journal import Journal
+from engine.redaction.redactor import Redactor
+from engine.run.options import LAB, add_flags, read_options
+from engine.signoff.approval import Statement
+from phases.context.open_journal import open_journal
+from phases.context.scope_files import load_scope
+from phases.gates.gates import preflight_problems
+from phases.signoff.approvals import judge_plan_approved, privileges_seen, sign_approval, subject_of
+from phases.signoff.plan_text import render_plan
+from phases.signoff.signatures import people_of_lab
 
 
 def main(argv: list[str]) -> int:

@@ -12,17 +12,17 @@ from typing import Final
 
 from rich.table import Table
 
-from engine.console import open_screen
+from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.journal import Journal
-from engine.options import add_flags, read_options
-from engine.scope import Scope
+from engine.journal.journal import Journal
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
-from moves.attesting import Attested, attest, new_attestation, read_attested
-from moves.manual import Asked, TooEarlyError, all_asked, asked, refuse_other, since_when
-from moves.opening import find_journal
-from moves.session import load_scope
-from moves.signatures import people_of_lab
+from phases.context.open_journal import find_journal
+from phases.context.scope_files import load_scope
+from phases.signoff.attestations import Attested, attest, new_attestation, read_attested
+from phases.signoff.manual_steps import Asked, TooEarlyError, all_asked, asked, refuse_other, since_when
+from phases.signoff.signatures import people_of_lab
 
 REHEARSED: Final = "a rehearsal: done by nobody"
 

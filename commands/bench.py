@@ -16,8 +16,8 @@ from bench.lab import demo_13_warm, demo_warm, forwarder, lab_reset, lab_up
 from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
-from engine.console import open_screen
 from engine.errors import InputError
+from engine.redaction.guarded_console import open_screen
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {
     "lab-up": lab_up,

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import InputError, RefusedError
-from engine.evidence.archive import SUFFIX, pack
-from engine.evidence.seal import seal, write_bytes
-from engine.evidence.sealed import Sealed, digest_of, read_folder
-from engine.evidence.verify import verify
-from engine.options import LAB, add_flags
-from hosts.signing import SignatureCheck
-from moves.signing import SIGN_KEY, signer_of
+from engine.evidence.seal.archive import SUFFIX, pack
+from engine.evidence.seal.seal import seal, write_bytes
+from engine.evidence.seal.sealed_folder import Sealed, digest_of, read_folder
+from engine.evidence.seal.verify import verify
+from engine.run.options import LAB, add_flags
+from hosts.local.ssh_signing import SignatureCheck
+from phases.signoff.signatures import SIGN_KEY, signer_of
 
 REPORTS: Final = Path("reports")
 SHOWN: Final = 5

@@ -12,14 +12,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from engine.constants import NAME, VERSION
 from engine.errors import InputError
-from engine.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
-from engine.product import NAME, VERSION
+from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "commands", "runbooks")
 KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
-"""The functions whose first texts are for people: see engine/language.py."""
+"""The functions whose first texts are for people: see engine/i18n/language.py."""
 
 METHODS: Final = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
 FORMS: Final = 2

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import lab
-from engine.console import open_screen
 from engine.errors import LongshoreError
-from engine.journal import Record
-from engine.options import read_options
-from moves.opening import read_journal
+from engine.journal.journal import Record
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import read_options
+from phases.context.open_journal import read_journal
 
 CHOICE = "--services"
 PHASES = (

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from checks.discovery import draft_inventory, draft_moves
-from engine.environment import load_environment
+from engine.config.environment import load_environment
+from engine.config.inventory import Inventory
+from engine.config.validation import parse_shape
 from engine.errors import InputError
-from engine.inventory import Inventory
-from engine.options import add_flags, read_options
-from engine.problems import parse_shape
+from engine.run.options import add_flags, read_options
 from hosts.fleet import open_hosts
+from phases.discover.draft_inventory import draft_inventory, draft_moves
 
 HEAD = "# A draft of what runs now. Compare each line, decide what the notes ask, then save it as inventory.yaml: nox -s plan checks it.\n"
 

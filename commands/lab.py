@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from engine.environment import Environment, write_environment
-from engine.place import VARIABLE, Place, place_of
-from engine.secret import Secret
-from engine.storing import archive_store
+from engine.config.environment import Environment, write_environment
+from engine.journal.database import archive_store
+from engine.journal.location import VARIABLE, Place, place_of
+from engine.redaction.redactor import Secret
 from lab.approvers import make_approvers
 from lab.settings import BACKUP_HOST
 

@@ -10,18 +10,18 @@ from typing import Final
 
 from rich.table import Table as Drawn
 
-from checks.references import References, merge_references, read_references
-from engine.console import open_screen
+from checks.dependencies.graph import References, merge_references, read_references
+from engine.config.scope import Scope
 from engine.errors import CouldNotLookError
-from engine.evidence.figure import figure_of, svg_of
-from engine.options import add_flags, read_options
-from engine.scope import Scope
+from engine.evidence.page.graph_svg import figure_of, svg_of
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
-from hosts.facts import HostFacts
+from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet, open_hosts
-from moves.opening import find_journal
-from moves.session import load_scope, ssh_config_of
-from moves.world import where_now
+from phases.context.open_journal import find_journal
+from phases.context.run_context import where_now
+from phases.context.scope_files import load_scope, ssh_config_of
 
 BETWEEN_S: Final = 5.0
 """Between two looks: many connections live no longer."""

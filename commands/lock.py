@@ -6,13 +6,13 @@ import argparse
 
 from rich.table import Table
 
-from engine.console import open_screen
 from engine.errors import CouldNotLookError, InputError
-from engine.options import add_flags, read_options
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
+from hosts.coordination.lock import read_lock, release_lock
 from hosts.fleet import open_hosts
-from hosts.lock import read_lock, release_lock
-from moves.session import load_scope, ssh_config_of
+from phases.context.scope_files import load_scope, ssh_config_of
 
 
 def main(argv: list[str]) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from engine.errors import InputError, LongshoreError
-from engine.options import add_flags
+from engine.run.options import add_flags
 from engine.verdict import ExitCode
 
 BY_SERVICE: Final = ("rollback", "repoint")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from engine.environment import Environment, Identity, load_environment, write_environment
+from engine.config.environment import Environment, Identity, load_environment, write_environment
+from engine.config.inventory import load_inventory
 from engine.errors import InputError
-from engine.inventory import load_inventory
-from engine.options import LAB, add_flags
-from hosts.pins import read_identity
+from engine.run.options import LAB, add_flags
+from hosts.ssh.identity import read_identity
 
 
 def main(argv: list[str]) -> int:

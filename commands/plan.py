@@ -6,9 +6,9 @@ import argparse
 
 from rich.table import Table
 
-from engine.console import open_screen
-from engine.options import add_flags, read_options
-from moves.session import load_scope
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import add_flags, read_options
+from phases.context.scope_files import load_scope
 
 
 def main(argv: list[str]) -> int:

@@ -11,22 +11,22 @@ from pathlib import Path
 
 from rich.table import Table as Drawn
 
-from checks.compose_search import scan_paths
-from checks.port_report import PortReport, as_json, report_of
-from checks.port_tables import tables_of
-from engine.console import open_screen
+from checks.ports.local_scan import scan_paths
+from checks.ports.report import PortReport, as_json, report_of
+from checks.ports.tables import tables_of
+from engine.config.loading import load_files
+from engine.config.plan_editing import with_remaps
+from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.files import load_files
-from engine.options import Options, add_flags, read_options
-from engine.plan_text import with_remaps
-from engine.scope import Scope
-from engine.tables import Table
+from engine.redaction.guarded_console import open_screen
+from engine.report_sections import Table
+from engine.run.options import Options, add_flags, read_options
 from engine.verdict import ExitCode
 from hosts.fleet import open_hosts
-from moves.opening import find_journal
-from moves.port_scanning import scan_ports, scanned_hosts
-from moves.session import load_scope, ssh_config_of
-from moves.world import where_now
+from phases.context.open_journal import find_journal
+from phases.context.run_context import where_now
+from phases.context.scope_files import load_scope, ssh_config_of
+from phases.preflight.port_scan import scan_ports, scanned_hosts
 
 
 def main(argv: list[str]) -> int:

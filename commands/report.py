@@ -13,13 +13,13 @@ from typing import Final
 
 from engine.errors import InputError
 from engine.evidence import BACKUP, folder_name, write_evidence
-from engine.joined import exit_code, is_joined, joined_of
-from engine.journal import Record
-from engine.language import language_of
-from engine.options import add_flags, read_options
+from engine.i18n.language import language_of
+from engine.journal.journal import Record
+from engine.run.options import add_flags, read_options
+from engine.sharding.merged_run import exit_code, is_joined, joined_of
 from engine.verdict import ExitCode
-from moves.opening import read_journal
-from moves.signing import SIGN_KEY, signer_of
+from phases.context.open_journal import read_journal
+from phases.signoff.signatures import SIGN_KEY, signer_of
 
 LATEST: Final = "latest"
 

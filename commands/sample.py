@@ -10,19 +10,19 @@ from typing import Final
 
 from rich.table import Table as Drawn
 
-from engine.console import open_screen
+from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.journal import Journal
-from engine.options import add_flags, read_options
-from engine.samples import forget_samples, read_samples, write_samples
-from engine.scope import Scope
-from engine.secret import Redactor
+from engine.journal.journal import Journal
+from engine.journal.samples import forget_samples, read_samples, write_samples
+from engine.redaction.guarded_console import open_screen
+from engine.redaction.redactor import Redactor
+from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
 from hosts.fleet import Fleet, open_hosts
-from moves.capacity import LOOK_BACK
-from moves.opening import find_journal, open_journal
-from moves.sampling import KEPT, baseline_table, take_samples
-from moves.session import load_scope, ssh_config_of
+from phases.context.open_journal import find_journal, open_journal
+from phases.context.scope_files import load_scope, ssh_config_of
+from phases.preflight.capacity import LOOK_BACK
+from phases.preflight.sampling import KEPT, baseline_table, take_samples
 
 USUAL_EVERY_S: Final = 60.0
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Final
 
-from engine.environment import Environment
+from engine.config.environment import Environment
+from engine.config.inventory import Inventory
+from engine.config.plan import Plan
+from engine.config.validation import Strict
 from engine.errors import InputError
-from engine.inventory import Inventory
-from engine.plan import Plan
-from engine.problems import Strict
-from engine.waiver import WaiverFile
+from engine.signoff.waiver import WaiverFile
 
 FOLDER: Final = Path("schemas")
 MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment, "waivers": WaiverFile}

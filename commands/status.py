@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.console import open_screen
-from engine.journal import Journal
-from engine.options import Options, add_flags, read_options
-from engine.scope import Scope
+from engine.config.scope import Scope
+from engine.journal.journal import Journal
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import Options, add_flags, read_options
 from engine.verdict import ExitCode
-from moves.messages import window_words
-from moves.opening import find_journal
-from moves.session import load_scope
-from moves.standing import MoveStanding, Standing, read_standing
+from phases.context.open_journal import find_journal
+from phases.context.scope_files import load_scope
+from phases.signoff.team_messages import window_words
+from phases.status.status import MoveStanding, Standing, read_standing
 
 COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow", "needs_person": "bold red", "undone": "magenta"}
 

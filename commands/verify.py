@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.evidence.archive import read_archive
-from engine.evidence.sealed import Sealed, read_folder
-from engine.evidence.text import visible
-from engine.evidence.verify import verify
+from engine.evidence.formatting import visible
+from engine.evidence.seal.archive import read_archive
+from engine.evidence.seal.sealed_folder import Sealed, read_folder
+from engine.evidence.seal.verify import verify
 from engine.verdict import ExitCode
-from hosts.signing import SignatureCheck
+from hosts.local.ssh_signing import SignatureCheck
 
 
 def main(argv: list[str]) -> int:

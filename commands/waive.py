@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rich.table import Table
 
-from engine.console import open_screen
+from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.options import add_flags, read_options
-from engine.scope import Scope
+from engine.redaction.guarded_console import open_screen
+from engine.run.options import add_flags, read_options
+from engine.signoff.waiver import DEFAULT, Waiver
 from engine.verdict import ExitCode
-from engine.waiver import DEFAULT, Waiver
-from moves.session import load_scope
-from moves.signatures import need_person, people_of_lab
-from moves.waiving import list_waivers, sign_waivers, signing_problem
+from phases.context.scope_files import load_scope
+from phases.signoff.signatures import need_person, people_of_lab
+from phases.signoff.waivers import list_waivers, sign_waivers, signing_problem
 
 
 def main(argv: list[str]) -> int:

@@ -6,15 +6,15 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.approval import Approvals
+from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.options import Options, add_flags, read_options
-from engine.scope import Scope
+from engine.run.options import Options, add_flags, read_options
+from engine.signoff.approval import Approvals
 from engine.verdict import ExitCode
-from moves.approving import judge_plan_approved
-from moves.inviting import describe_now, describe_window, invitation
-from moves.opening import find_journal
-from moves.session import load_scope
+from phases.context.open_journal import find_journal
+from phases.context.scope_files import load_scope
+from phases.signoff.approvals import judge_plan_approved
+from phases.signoff.calendar import describe_now, describe_window, invitation
 
 
 def main(argv: list[str]) -> int:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from engine.environment import Environment
+from engine.config.environment import Environment
+from engine.constants import LAB_MARKER
 from engine.errors import BuriedError, CouldNotLookError, RefusedError
-from engine.product import LAB_MARKER
-from hosts.docker_fence import fence_requests
-from hosts.docker_sdk import connect
-from hosts.facts import HostFacts, gather_facts
-from hosts.transport import SshHost, private_folder
+from hosts.docker.client import connect
+from hosts.docker.fence import fence_requests
+from hosts.facts.gather import gather_facts
+from hosts.facts.model import HostFacts
+from hosts.ssh.client import SshHost, private_folder
 
 MOST_AT_ONCE: Final = 16
 IDENTIFY_S: Final = 15.0

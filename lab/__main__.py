@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
-from lab import faults, golden, hosts, images, keeping, public, running, services
+from lab import containers, faults, hosts, images, pristine_disks, public_dns, services, snapshots
+from lab.docker_engine import alone, at_once, connect
 from lab.identity import known_choice, known_lab, make_identities
-from lab.machine import alone, at_once, connect
 from lab.settings import CACHE, HOSTS, NAMES, ROOT, STATE, VARIABLE, Choice, LabError, WrongWordsError
 
 WRONG_WORDS: Final = 4
@@ -57,10 +57,10 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
         say(f"{plan.name} answers at {addresses[plan.name]}")
     services.wait_for_services(choice if new else Choice.CORE)  # of a lab that is used some ports may have left their host for good
     if new:
-        public.point_names(addresses[running.SOURCE])
+        public_dns.point_names(addresses[containers.SOURCE])
         services.start_sessions()
         RAISING.unlink()
-    say(f"all services on {running.SOURCE} answer. Look: ssh -F state/lab/ssh_config {running.SOURCE}")
+    say(f"all services on {containers.SOURCE} answer. Look: ssh -F state/lab/ssh_config {containers.SOURCE}")
 
 
 def _is_incomplete(client: Any) -> bool:
@@ -70,18 +70,18 @@ def _is_incomplete(client: Any) -> bool:
 
 def _make_disks(client: Any, choice: Choice, addresses: dict[str, str], say: Callable[[str], None]) -> None:
     _remove_hosts(client)
-    key = golden.key_of(client, choice)
-    if golden.is_there(client, key):
+    key = pristine_disks.key_of(client, choice)
+    if pristine_disks.is_there(client, key):
         say("copying the hosts' disks")
-        golden.restore(client, key)
+        pristine_disks.restore(client, key)
     else:
         say("making the hosts' disks; this is kept for the next time")
-        golden.build(client, key, choice, addresses, say)
-    golden.hand_out_secrets(key)
+        pristine_disks.build(client, key, choice, addresses, say)
+    pristine_disks.hand_out_secrets(key)
 
 
 def _remove_hosts(client: Any) -> None:
-    golden.stop_copying(client)
+    pristine_disks.stop_copying(client)
     at_once(lambda plan: hosts.remove(client, plan), HOSTS)
 
 
@@ -96,11 +96,11 @@ def reset(client: Any, say: Callable[[str], None], choice: Choice | None = None)
 def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
     """Remove hosts, disks, network and keys; with `everything` also images and kept disks."""
     _remove_hosts(client)
-    keeping.forget(client)
+    snapshots.forget(client)
     hosts.remove_network(client)
     shutil.rmtree(STATE, ignore_errors=True)
     if everything:
-        golden.remove_all(client)
+        pristine_disks.remove_all(client)
         if others := hosts.other_labs(client):
             say(f"removed, with all kept disks; the images stay: {', '.join(others)} may use them")
             return
@@ -116,7 +116,7 @@ def status(client: Any) -> dict[str, Any]:
     known = known_lab()
     other = hosts.other_checkout(client)
     up_now = {plan.name: hosts.describe(client, plan, reachable=other is None) for plan in HOSTS}
-    look = up_now[running.SOURCE].startswith("running, Docker")
+    look = up_now[containers.SOURCE].startswith("running, Docker")
     own = {"raised at": known.get("raised_at"), "raised from": str(ROOT)} | ({"name": NAMES.name} if NAMES.name else {})
     own["services"] = known_choice().value
     raised = own if known.get("raised_at") else {"raised at": "not raised"}
@@ -192,16 +192,16 @@ def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None
         down(client, say, everything=options.all)
     elif options.command == "keep":
         hosts.need_all(client)
-        keeping.keep(client, options.name, say)
+        snapshots.keep(client, options.name, say)
     elif options.command == "back":
-        keeping.need(client, options.name)
+        snapshots.need(client, options.name)
         RAISING.touch()
-        keeping.bring_back(client, options.name, say)
-        public.point_names(hosts.ensure_network(client)[running.SOURCE])
+        snapshots.bring_back(client, options.name, say)
+        public_dns.point_names(hosts.ensure_network(client)[containers.SOURCE])
         RAISING.unlink()
     elif options.command == "names":
         hosts.need_all(client)
-        public.point_names(hosts.ensure_network(client)[options.host])
+        public_dns.point_names(hosts.ensure_network(client)[options.host])
         say(f"the public names lead to {options.host}")
     elif options.command == "break":
         hosts.need_all(client)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lab import hosts
-from lab.machine import run, wait_until
+from lab.docker_engine import run, wait_until
 from lab.settings import HOSTS, HostPlan, LabError
 
 BUSY_PORT: Final = 5432

@@ -8,8 +8,8 @@ from typing import Any, Final
 from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
+from lab.docker_engine import run, wait_until
 from lab.identity import identity_folder
-from lab.machine import run, wait_until
 from lab.settings import HOST_IMAGE, HOSTS, LABEL, NAMES, NETWORK, STATE, HostPlan, LabError
 
 NAME_LABEL: Final = f"{LABEL}.name"

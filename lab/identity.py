@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lab.machine import run
+from lab.docker_engine import run
 from lab.settings import HOSTS, NAMES, STAND_INS, STATE, Choice, services_of
 
 KEY: Final = "id_ed25519"

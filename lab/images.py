@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from docker.errors import APIError, ImageNotFound
 
-from lab.machine import at_once, run
+from lab.docker_engine import at_once, run
 from lab.registry import Registry
 from lab.settings import (
     CACHE,

@@ -9,7 +9,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
-from lab.machine import run
+from lab.docker_engine import run
 from lab.settings import LabError
 
 ASK_S: Final = 8

@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from lab import planted, seeds
+from lab import planted_secrets, seeds
+from lab.containers import NETWORK, READY_S, SOURCE, answers, run_container, wait_for_http, wait_for_port
+from lab.docker_engine import wait_until
 from lab.hosts import ssh
-from lab.machine import wait_until
-from lab.running import NETWORK, READY_S, SOURCE, answers, run_container, wait_for_http, wait_for_port
 from lab.settings import INNER_SUBNET, ORDERS, POSTGRES, PROMETHEUS, REDIS, Choice
 
 LOOK_S: Final = 10
@@ -189,7 +189,7 @@ def make_passwords(choice: Choice) -> dict[str, str]:
     """Return new passwords for the services."""
     names = (*CORE_PASSWORDS, *PASSWORDS) if choice is Choice.ALL else CORE_PASSWORDS
     made = {name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in names}
-    return made | planted.make_planted()
+    return made | planted_secrets.make_planted()
 
 
 def create_services(passwords: dict[str, str], say: Callable[[str], None], choice: Choice) -> None:
@@ -198,14 +198,14 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None], choic
     _write_configuration(passwords)
     say("postgres: making the shop's data")
     env = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"}
-    run_container(POSTGRES_RUN, env | planted.planted_env(passwords, "postgres"), "--label", planted.planted_label(passwords))
+    run_container(POSTGRES_RUN, env | planted_secrets.planted_env(passwords, "postgres"), "--label", planted_secrets.planted_label(passwords))
     wait_until("postgres", answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
     script = seeds.postgres_script(passwords["orders_app"], passwords["reporting"])
     ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=script)
-    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "shop", stdin=planted.planted_statement(passwords))
+    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "shop", stdin=planted_secrets.planted_statement(passwords))
     say("redis: making keys of every type")
-    check = planted.planted_check(passwords, "redis-cli ping | grep -q PONG")
-    run_container(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted.planted_env(passwords, "redis"), "--health-cmd", check)
+    check = planted_secrets.planted_check(passwords, "redis-cli ping | grep -q PONG")
+    run_container(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted_secrets.planted_env(passwords, "redis"), "--health-cmd", check)
     wait_until("redis", answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_commands())
     say("prometheus: making two weeks of history")
@@ -215,7 +215,7 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None], choic
         say(f"{name}: {told}")
         import_module(f"lab.products.{name}").create(passwords)  # with its client library, which the core does without
     env = {"ORDERS_DB_PASSWORD": passwords["orders_app"], "ORDERS_REDIS_PASSWORD": passwords["redis"]}
-    run_container(ORDERS_RUN, env | planted.planted_env(passwords, "orders"))
+    run_container(ORDERS_RUN, env | planted_secrets.planted_env(passwords, "orders"))
 
 
 def start_sessions() -> None:

@@ -10,39 +10,38 @@ from typing import Any, Final
 
 import pytest
 
-from checks.network import Matrix
-from checks.port_tables import tables_of
-from checks.references import References
+from checks.dependencies.graph import References
+from checks.hosts.network import Matrix
+from checks.ports.tables import tables_of
+from engine.config.scope import Scope
+from engine.contracts.phase import WRITING_PHASES
 from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
-from engine.evidence.appendix import move_appendix
-from engine.evidence.seal import seal
-from engine.evidence.sealed import APPENDIX, PRIVATE, RECORDS
-from engine.graph import GRAPH
-from engine.options import FLAGS, add_flags, read_options
-from engine.phases import WRITING_PHASES
-from engine.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
-from engine.saga import RunningMove
-from engine.scope import Scope
-from engine.spreading import is_spread, is_worker
-from engine.tables import TABLE
+from engine.evidence.formats.pytest_html import move_appendix
+from engine.evidence.seal.seal import seal
+from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
+from engine.report_sections import GRAPH, TABLE
+from engine.run.options import FLAGS, add_flags, read_options
+from engine.run.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
+from engine.run.xdist_scheduler import is_spread, is_worker
+from engine.saga.saga import RunningMove
 from engine.verdict import ExitCode, Judgement
-from hosts.facts import HostFacts
-from hosts.signing import KeySigner
-from moves.about import record_looked_at
-from moves.ahead import AskedAhead
-from moves.attesting import judge_manual
-from moves.capacity import Capacity, read_capacity, targets_of
-from moves.foreseeing import find_references
-from moves.gates import Gates
-from moves.keeping import backup_table
-from moves.manual import asked, since_when
-from moves.network import look_at_network
-from moves.port_scanning import PortScan, scan_ports, scanned_hosts
-from moves.session import Session, open_session, open_worker
-from moves.sharing import FIRST
-from moves.signing import signer_of
-from moves.validating import refuse_unmoved
-from moves.world import World
+from hosts.facts.model import HostFacts
+from hosts.local.ssh_signing import KeySigner
+from phases.context.run_context import World
+from phases.gates.gates import Gates
+from phases.preflight.capacity import Capacity, read_capacity, targets_of
+from phases.preflight.network import look_at_network
+from phases.preflight.port_scan import PortScan, scan_ports, scanned_hosts
+from phases.preflight.target_fitness import find_references
+from phases.prepare.host_configuration import backup_table
+from phases.session.prefetch import AskedAhead
+from phases.session.run_records import record_looked_at
+from phases.session.session import Session, open_session, open_worker
+from phases.session.work_split import FIRST
+from phases.signoff.attestations import judge_manual
+from phases.signoff.manual_steps import asked, since_when
+from phases.signoff.signatures import signer_of
+from phases.validate.service_checks import refuse_unmoved
 
 SESSION = pytest.StashKey[Session]()
 DESCRIBED = pytest.StashKey[set[str]]()

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
+from engine.contracts.product import Service
 from engine.errors import InputError
-from engine.model import Service
 
 
 def _of(name: str) -> Callable[[], Service]:
-    """Return how to make a product of `services/<name>.py`; its client library is loaded when it is made."""
+    """Return how to make a product of `services/<name>/product.py`; its client library is loaded when it is made."""
 
     def make() -> Service:
-        made: Service = import_module(f"services.{name}").Product()
+        made: Service = import_module(f"services.{name}.product").Product()
         return made
 
     return make
@@ -45,7 +45,7 @@ def product(name: str) -> Service:
     """Return what is known about a product; raises InputError for one that no file knows yet."""
     if name not in PRODUCTS:
         raise InputError(
-            f'inventory.yaml: product "{name}" has no file in services/; known: {", ".join(sorted(PRODUCTS))}. '
+            f'inventory.yaml: product "{name}" has no folder in services/; known: {", ".join(sorted(PRODUCTS))}. '
             "Select services that are known with --service"
         )
     return PRODUCTS[name]()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from engine.secret import Secret
-from services.postgres_replication import PostgresReplication
-from services.redis_replication import RedisReplication
+from engine.redaction.redactor import Secret
+from services.postgres.replication import PostgresReplication
+from services.redis.replication import RedisReplication
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lab.running import NETWORK, run_container, wait_for_port, write_file
+from lab.containers import NETWORK, run_container, wait_for_port, write_file
 from lab.settings import CADDY, SERVICES
 
 RUN: Final = (

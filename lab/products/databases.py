@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lab.containers import SOURCE
 from lab.hosts import ssh
-from lab.running import SOURCE
 
 
 def make_database(name: str, password: str) -> None:

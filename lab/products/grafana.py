@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.containers import NETWORK, address, run_container, wait_for_http, write_file
 from lab.products.grafana_seed import make_dashboards, provisioning
-from lab.running import NETWORK, address, run_container, wait_for_http, write_file
 from lab.settings import GRAFANA
 
 KINDS: Final = ("prometheus", "loki")

@@ -8,7 +8,7 @@ from typing import Final
 import requests
 
 from lab import seeds
-from lab.running import NETWORK, address, run_container, wait_for_http, write_file
+from lab.containers import NETWORK, address, run_container, wait_for_http, write_file
 from lab.settings import LOKI
 
 RUN: Final = (

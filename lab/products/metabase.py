@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.containers import NETWORK, address, run_container, wait_for_http
 from lab.products.databases import make_database
 from lab.products.metabase_seed import make_questions
-from lab.running import NETWORK, address, run_container, wait_for_http
 from lab.settings import METABASE
 
 RUN: Final = (

@@ -7,8 +7,8 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
+from lab.containers import NETWORK, SOURCE, address, run_container, wait_for_http
 from lab.hosts import ssh
-from lab.running import NETWORK, SOURCE, address, run_container, wait_for_http
 from lab.settings import MINIO
 
 RUN: Final = (

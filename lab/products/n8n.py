@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.containers import NETWORK, address, run_container, wait_for_http
 from lab.products.databases import make_database
 from lab.products.n8n_seed import make_workflows
-from lab.running import NETWORK, address, run_container, wait_for_http
 from lab.settings import N8N
 
 RUN: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from lab.running import NETWORK, run_container
+from lab.containers import NETWORK, run_container
 from lab.settings import PARCELS
 
 RUN: Final = ("--name", "parcels", "--network", NETWORK, "--publish", "8090:8090", "--restart", "unless-stopped", "--label", "team=shop", PARCELS)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pika
 import requests
 
-from lab.running import NETWORK, address, run_container, wait_for_http
+from lab.containers import NETWORK, address, run_container, wait_for_http
 from lab.settings import RABBITMQ
 
 RUN: Final = (

@@ -8,9 +8,9 @@ from typing import Final
 
 from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleIntervalSpec, ScheduleSpec, ScheduleState
 
+from lab.containers import NETWORK, READY_S, SOURCE, address, answers, run_container, wait_for_port
+from lab.docker_engine import wait_until
 from lab.hosts import ssh
-from lab.machine import wait_until
-from lab.running import NETWORK, READY_S, SOURCE, address, answers, run_container, wait_for_port
 from lab.settings import TEMPORAL
 
 RUN: Final = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.containers import NETWORK, address, run_container, wait_for_http
 from lab.products.waha_seed import make_sessions
-from lab.running import NETWORK, address, run_container, wait_for_http
 from lab.settings import WAHA
 
 RUN: Final = (

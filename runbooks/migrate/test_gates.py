@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.steps import Judge
-from moves.gates import Gates
+from engine.contracts.step import Judge
+from phases.gates.gates import Gates
 
 pytestmark = pytest.mark.migrate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from moves.ahead import AskedAhead
+from phases.session.prefetch import AskedAhead
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from checks.hosts import judge_clock, judge_docker, judge_reached, judge_versions
-from checks.machine import judge_synchronised
-from checks.port_judgements import judge_compose_understood
-from engine.steps import Judge
-from hosts.facts import HostFacts
-from moves.capacity import Capacity
-from moves.foreseeing import judge_engine
-from moves.keeping import judge_configuration
-from moves.port_scanning import PortScan
-from moves.world import World
+from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
+from checks.hosts.system import judge_synchronised
+from checks.ports.verdicts import judge_compose_understood
+from engine.contracts.step import Judge
+from hosts.facts.model import HostFacts
+from phases.context.run_context import World
+from phases.preflight.capacity import Capacity
+from phases.preflight.port_scan import PortScan
+from phases.preflight.target_fitness import judge_engine
+from phases.prepare.host_configuration import judge_configuration
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 

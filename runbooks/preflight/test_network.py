@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checks.network import Matrix, judge_paths, judge_proven, judge_reachable
-from engine.steps import Judge
+from checks.hosts.network import Matrix, judge_paths, judge_proven, judge_reachable
+from engine.contracts.step import Judge
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from actions.forwarders import judge_relays_encrypted
-from checks.port_judgements import judge_ports_after_moves
-from checks.references import References, judge_links_declared
-from engine.saga import RunningMove
-from engine.steps import Judge
-from moves import foreseeing, preflighting
-from moves.ahead import AskedAhead
-from moves.port_scanning import PortScan
-from moves.relaying import judge_relay_hosts
-from moves.world import World
+from actions.relays.planning import judge_relays_encrypted
+from checks.dependencies.graph import References, judge_links_declared
+from checks.ports.verdicts import judge_ports_after_moves
+from engine.contracts.step import Judge
+from engine.saga.saga import RunningMove
+from phases.assess import readiness
+from phases.context.relay_hosts import judge_relay_hosts
+from phases.context.run_context import World
+from phases.preflight import target_fitness
+from phases.preflight.port_scan import PortScan
+from phases.session.prefetch import AskedAhead
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
@@ -27,7 +28,7 @@ def test_service_works_on_its_old_host(move: RunningMove, ahead: AskedAhead, jud
 @pytest.mark.step("inventory-true")
 def test_inventory_tells_the_truth(move: RunningMove, world: World, judge: Judge) -> None:
     """The container is what the inventory says: image, mounts, ports and networks."""
-    judge(preflighting.judge_inventory(world, move.service))
+    judge(readiness.judge_inventory(world, move.service))
 
 
 @pytest.mark.step("state-on-mounts")
@@ -39,45 +40,45 @@ def test_state_is_on_mounts(move: RunningMove, ahead: AskedAhead, judge: Judge) 
 @pytest.mark.step("restart-guards")
 def test_nothing_else_starts_it(move: RunningMove, world: World, judge: Judge) -> None:
     """Nothing but Docker's restart policy could start the old container again."""
-    judge(*preflighting.judge_guards(world, move.service))
+    judge(*readiness.judge_guards(world, move.service))
 
 
 @pytest.mark.step("image-available")
 def test_image_is_available(move: RunningMove, world: World, judge: Judge) -> None:
     """The service's very image is on its new host."""
-    judge(preflighting.judge_image(world, move.service))
+    judge(readiness.judge_image(world, move.service))
 
 
 @pytest.mark.step("disk-fits")
 def test_data_fits(move: RunningMove, world: World, judge: Judge) -> None:
     """Its data fits on the new host's disk, bytes and inodes, with room to spare."""
-    judge(*preflighting.judge_disk(world, move.service))
+    judge(*readiness.judge_disk(world, move.service))
 
 
 @pytest.mark.step("disk-usable")
 def test_disk_can_be_used(move: RunningMove, world: World, judge: Judge) -> None:
     """The new host's disks can be written and have inodes left."""
-    judge(*foreseeing.judge_place(world, move.service))
+    judge(*target_fitness.judge_place(world, move.service))
 
 
 @pytest.mark.step("kernel-fits")
 @pytest.mark.severity("warning")
 def test_kernel_fits(move: RunningMove, world: World, judge: Judge) -> None:
     """The new host's kernel is set as the service needs it, and gives no less than the old one's."""
-    judge(foreseeing.judge_kernel(world, move.service))
+    judge(target_fitness.judge_kernel(world, move.service))
 
 
 @pytest.mark.step("owners-free")
 @pytest.mark.severity("warning")
 def test_owners_are_nobody_else(move: RunningMove, world: World, judge: Judge) -> None:
     """The users that own its files are nobody else on the new host."""
-    judge(foreseeing.judge_owners(world, move.service))
+    judge(target_fitness.judge_owners(world, move.service))
 
 
 @pytest.mark.step("ports-free")
 def test_ports_are_free(move: RunningMove, world: World, judge: Judge) -> None:
     """Its published ports are free on the new host."""
-    judge(preflighting.judge_ports(world, move.service))
+    judge(readiness.judge_ports(world, move.service))
 
 
 @pytest.mark.step("ports-together")
@@ -90,13 +91,13 @@ def test_ports_stay_free(move: RunningMove, port_scan: PortScan, judge: Judge) -
 @pytest.mark.step("names-free")
 def test_names_are_free(move: RunningMove, world: World, judge: Judge) -> None:
     """No container, volume, network or directory of somebody else stands in its place on the new host."""
-    judge(preflighting.judge_names(world, move.service))
+    judge(readiness.judge_names(world, move.service))
 
 
 @pytest.mark.step("links-relayable")
 def test_links_can_be_kept(move: RunningMove, world: World, judge: Judge) -> None:
     """Every application that depends on it can go on reaching it under the old name and port."""
-    judge(preflighting.judge_links(world, move.service))
+    judge(readiness.judge_links(world, move.service))
 
 
 @pytest.mark.step("relay-hosts")
@@ -124,4 +125,4 @@ def test_links_are_declared(move: RunningMove, world: World, references: Referen
 @pytest.mark.step("backup-present")
 def test_backup_is_present(move: RunningMove, world: World, judge: Judge) -> None:
     """A fresh, checked backup of its data lies away from the old host."""
-    judge(preflighting.judge_backup(world, move.service))
+    judge(readiness.judge_backup(world, move.service))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.steps import Judge
-from moves.foreseeing import judge_window
-from moves.world import World
+from engine.contracts.step import Judge
+from phases.context.run_context import World
+from phases.preflight.window import judge_window
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 

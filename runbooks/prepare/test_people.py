@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.saga import RunningMove
-from engine.steps import Judge
+from engine.contracts.step import Judge
+from engine.saga.saga import RunningMove
 from engine.verdict import Judgement
 
 pytestmark = [pytest.mark.prepare, pytest.mark.read_only]

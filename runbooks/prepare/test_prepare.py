@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from engine.saga import RunningMove
-from engine.steps import Judge
-from moves.keeping import keep_host
-from moves.network import try_with_listeners
-from moves.preparing import ship_toolbox
-from moves.session import Session
+from engine.contracts.step import Judge
+from engine.saga.saga import RunningMove
+from phases.preflight.network import try_with_listeners
+from phases.prepare.host_configuration import keep_host
+from phases.prepare.toolbox import ship_toolbox
+from phases.session.session import Session
 
 pytestmark = [pytest.mark.prepare, pytest.mark.changes_state]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.saga import RunningMove
-from engine.steps import Judge
+from engine.contracts.step import Judge
+from engine.saga.saga import RunningMove
 
 pytestmark = pytest.mark.repoint
 

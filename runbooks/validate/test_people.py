@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.steps import Judge
+from engine.contracts.step import Judge
 from engine.verdict import Judgement
 
 pytestmark = [pytest.mark.validate, pytest.mark.read_only]

@@ -12,9 +12,11 @@ from typing import Any
 
 import docker
 
+from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
+from engine.contracts.host import Endpoint
+from engine.contracts.product import Service, Target
 from engine.errors import CouldNotLookError
-from engine.model import CommandResult, ContainerCommand, ContainerFacts, Endpoint, Service, Target
-from engine.secret import Secret
+from engine.redaction.redactor import Secret
 from lab.settings import PREFIX, local_name
 from services.registry import product
 from tests.lab.at_hand import wait_for

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from bench.fleets import DOCKER
 from bench.fleets import SERVE as SERVE_SSH
-from engine.product import LAB_MARKER
+from engine.constants import LAB_MARKER
 from lab.settings import HOST_IMAGE, LABEL
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import sys
 from typing import Any, Final
 
 from commands.__main__ import main
-from engine.journal import Record, Run
+from engine.journal.journal import Record, Run
 
 STEP, NUMBER = sys.argv[1], int(sys.argv[2])
 WRITE: Final = Run.record

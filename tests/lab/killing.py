@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.journal import Journal, chain_problems
-from engine.secret import Redactor
+from engine.journal.journal import Journal, chain_problems
+from engine.redaction.redactor import Redactor
 from tests.lab import at_hand
 from tests.lab.at_hand import HOSTS, JOURNAL, ROOT, SOURCE, TARGETS
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import psycopg
 
-from hosts.transport import free_port
+from hosts.ssh.client import free_port
 from lab.settings import POSTGRES, local_name
 
 PASSWORD: Final = "Jour-nal%41/7"

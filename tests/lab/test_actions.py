@@ -10,26 +10,26 @@ from typing import Any, Final
 
 import pytest
 
-from actions.aims import choose_aim
-from actions.commit import Commit
-from actions.containers import DisableRestart, KeepSource, StopSource
-from actions.forwarders import wanted_forwarders
-from actions.images import ShipImage
-from actions.live_copy import CopyLive
-from actions.places import places_to_copy
-from actions.probe import MeasureOutage, StartProbe
-from actions.reconciling import apply_forwarders
-from actions.recorded import RecordSource
-from actions.route import Route, inspect_container
-from actions.targets import CreateTarget, StartTarget
-from actions.transfers import Peer, list_keys
-from actions.volumes import CopyVolumes, ProveVolumes
-from engine.environment import load_environment
+from actions.common.route import Route, inspect_container
+from actions.container.commit import Commit
+from actions.container.source import DisableRestart, KeepSource, StopSource
+from actions.container.target import CreateTarget, StartTarget
+from actions.container_spec.saved_spec import RecordSource
+from actions.copy.locations import places_to_copy
+from actions.copy.precopy import CopyLive
+from actions.copy.ssh_channel import Peer, list_keys
+from actions.copy.volumes import CopyVolumes, ProveVolumes
+from actions.images.ship import ShipImage
+from actions.outage.probe import MeasureOutage, StartProbe
+from actions.outage.vantage_point import choose_aim
+from actions.relays.planning import wanted_forwarders
+from actions.relays.reconcile import apply_forwarders
+from engine.config.environment import load_environment
+from engine.config.inventory import load_inventory
+from engine.config.plan import load_plan
+from engine.config.scope import Scope, build_scope
+from engine.contracts.action import Action, Note
 from engine.errors import NeedsPersonError
-from engine.inventory import load_inventory
-from engine.model import Action, Note
-from engine.plan import load_plan
-from engine.scope import Scope, build_scope
 from hosts.fleet import Fleet, open_hosts
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -179,7 +179,7 @@ def test_commit_switches_clients_and_is_not_undone_by_itself(scope: Scope, fleet
 
 def test_temporary_key_can_do_nothing_else(scope: Scope, fleet: Fleet) -> None:
     """The lab's own address is not the source's: the line for the source is refused from elsewhere (from=)."""
-    from actions.transfers import open_channel  # noqa: PLC0415
+    from actions.copy.ssh_channel import open_channel  # noqa: PLC0415
 
     route = route_of(fleet, scope)
     pin = scope.environment.hosts[route.target]

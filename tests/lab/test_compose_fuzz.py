@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.test_compose_fuzz import assert_answers
+from tests.unit.checks.compose.test_fuzz import assert_answers
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from lab.settings import HOST_IMAGE, PREFIX
-from tests.unit.test_compose_reference import CASES, ports_of, project_of
+from tests.unit.checks.compose.test_reference import CASES, ports_of, project_of
 
 NAME: Final = f"{PREFIX}-compose-{os.getpid()}"
 INSTALL: Final = "docker compose version || { apt-get -qq update && apt-get -qqy install --no-install-recommends docker-compose; }"

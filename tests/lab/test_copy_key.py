@@ -10,13 +10,13 @@ from typing import Final
 
 import pytest
 
-from actions.places import DataPlace
-from actions.route import Route
-from actions.transfers import Peer, shell_line
-from actions.volumes import CopyVolumes
-from engine.environment import load_environment
-from engine.model import Note
-from engine.product import TOOLBOX_IMAGE
+from actions.common.route import Route
+from actions.copy.locations import DataPlace
+from actions.copy.ssh_channel import Peer, shell_line
+from actions.copy.volumes import CopyVolumes
+from engine.config.environment import load_environment
+from engine.constants import TOOLBOX_IMAGE
+from engine.contracts.action import Note
 from hosts.fleet import Fleet, open_hosts
 from tests.lab import at_hand
 from tests.lab.at_hand import ROOT, SOURCE

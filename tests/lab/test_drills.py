@@ -12,13 +12,13 @@ from typing import Final
 
 import pytest
 
-from actions.drills import RestoreDrill
-from checks.backups import BackupObject
-from engine.environment import load_environment
-from engine.model import Note
-from engine.options import Options
+from actions.backup.restore_drill import RestoreDrill
+from checks.backups.backups import BackupObject
+from engine.config.environment import load_environment
+from engine.contracts.action import Note
+from engine.run.options import Options
 from engine.verdict import Judgement, Verdict
-from moves.session import open_session
+from phases.session.session import open_session
 from tests.lab import at_hand, killing
 from tests.lab.at_hand import ROOT, STATE, TARGETS
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.fidelity import compare_containers, judge_fidelity
+from checks.containers.recreated import compare_containers, judge_fidelity
 from engine.verdict import Verdict
 from tests.lab import at_hand
 from tests.lab.at_hand import SOURCE, TARGETS

@@ -16,17 +16,16 @@ from typing import Final
 
 import pytest
 
+from engine.config.scope import build_scope
 from engine.errors import InputError, UnreachableError
-from engine.journal import Journal, chain_problems
-from engine.place import Place, place_of
-from engine.scope import build_scope
-from engine.secret import Redactor, Secret
-from engine.storing import archive_store
-from moves.opening import refuse_moved_server
+from engine.journal.database import archive_store
+from engine.journal.journal import Journal, chain_problems
+from engine.journal.location import Place, place_of
+from engine.redaction.redactor import Redactor, Secret
+from phases.context.open_journal import refuse_moved_server
 from tests.lab import at_hand
 from tests.lab.server import PASSWORD, Server, journal_server
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.test_journal import (  # noqa: F401 the same facts
+from tests.unit.engine.journal.test_journal import (  # noqa: F401 the same facts
     journal,
     run,
     test_a_journal_of_another_version_is_refused_untouched,
@@ -46,15 +45,16 @@ from tests.unit.test_journal import (  # noqa: F401 the same facts
     test_values_are_kept_exactly,
     test_what_happened_earlier_keeps_its_time,
 )
+from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 pytestmark = pytest.mark.lab
 COUNT: Final = itertools.count(1)
 WRITER: Final = """
 import os, sys
 from pathlib import Path
-from engine.journal import Journal
-from engine.place import place_of
-from engine.secret import Redactor, Secret
+from engine.journal.journal import Journal
+from engine.journal.location import place_of
+from engine.redaction.redactor import Redactor, Secret
 run = Journal.open(place_of("lab", Secret(os.environ["LONGSHORE_STATE"])), redactor=Redactor()).start_run(command="write")
 print(run.id, flush=True)
 for number in range(100_000):

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from engine.language import ENGLISH
-from engine.scope import build_scope
+from engine.config.scope import build_scope
+from engine.i18n.language import ENGLISH
 from engine.verdict import ExitCode
-from hosts.notifying import VARIABLE
-from moves.telling import tell_people
+from hosts.local.notifications import VARIABLE
+from phases.session.notifications import tell_people
 from tests.unit.making_evidence import MOVES, Night
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 

@@ -12,15 +12,15 @@ from typing import Final
 
 import pytest
 
-from actions.live_copy import CopyLive
-from actions.places import DataPlace
-from actions.route import Route
-from actions.transfers import Peer, list_keys
-from actions.volumes import CopyVolumes, Limits
-from engine.environment import load_environment
+from actions.common.route import Route
+from actions.copy.locations import DataPlace
+from actions.copy.precopy import CopyLive
+from actions.copy.ssh_channel import Peer, list_keys
+from actions.copy.volumes import CopyVolumes, Limits
+from engine.config.environment import load_environment
+from engine.constants import TOOLBOX_IMAGE
+from engine.contracts.action import Note
 from engine.errors import ActionError
-from engine.model import Note
-from engine.product import TOOLBOX_IMAGE
 from hosts.fleet import Fleet, open_hosts
 from tests.lab import at_hand
 from tests.lab.at_hand import ROOT, SOURCE

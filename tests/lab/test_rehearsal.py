@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from engine.journal import Journal, chain_problems, hash_of
-from engine.secret import Redactor
+from engine.journal.journal import Journal, chain_problems, hash_of
+from engine.redaction.redactor import Redactor
 from lab.settings import KEPT
 from tests.lab import at_hand
 from tests.lab.at_hand import HOSTS, JOURNAL, REPORTS, SOURCE, STATE, TARGETS

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pytest
 
-from engine.journal import Journal
-from engine.salts import sealer_of
-from engine.secret import Redactor
+from engine.journal.journal import Journal
+from engine.journal.name_digests import sealer_of
+from engine.redaction.redactor import Redactor
 from tests.lab import at_hand
 from tests.lab.at_hand import SOURCE, TARGETS, Ran
 from tests.lab.conftest import Rehearsal

@@ -24,8 +24,8 @@ from lab.products.metabase_seed import make_questions
 from lab.products.n8n_seed import PROBE_PATH, make_workflows
 from lab.products.waha_seed import make_sessions
 from lab.settings import GRAFANA, KEYCLOAK, METABASE, N8N, POSTGRES, PREFIX, PROMETHEUS, REDIS, WAHA, local_name
-from services.comparison import compare_fingerprints
-from services.keycloak import admin_api
+from services.fingerprints.compare import compare_fingerprints
+from services.keycloak.product import admin_api
 from tests.lab.at_container import Subject
 from tests.lab.at_hand import wait_for
 

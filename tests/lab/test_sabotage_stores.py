@@ -23,13 +23,14 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from engine.model import Fingerprint
+from engine import polling
+from engine.contracts.fingerprint import Fingerprint
 from engine.verdict import Judgement
 from lab.settings import CADDY, LOKI, MINIO, PREFIX, RABBITMQ, TEMPORAL
-from services import temporal, waiting
-from services.comparison import compare_fingerprints
-from services.rabbitmq_client import ask_management, connect
-from services.temporal_probe import Probe, echo
+from services.fingerprints.compare import compare_fingerprints
+from services.rabbitmq.client import ask_management, connect
+from services.temporal import product as temporal
+from services.temporal.probe_workflow import Probe, echo
 from tests.lab.at_container import Subject, running
 
 NONCE: Final = "longshore-0815"
@@ -246,7 +247,7 @@ def test_files_that_it_may_not_write_are_found(loki: Subject) -> None:
 
 def test_silent_shipper_is_found(loki: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shipper that still sends to the old address is found: no line of the last minute."""
-    monkeypatch.setattr("services.loki.ARRIVAL_S", 1.0)
+    monkeypatch.setattr("services.loki.product.ARRIVAL_S", 1.0)
     loki.options = {"arriving": ['{job="shop"}']}
     judgement = _smoke(loki)
     loki.options = {}
@@ -268,7 +269,7 @@ def test_replaced_certificate_is_named(caddy: Subject, monkeypatch: pytest.Monke
     """A certificate of another issuer in its storage is named by the fingerprint, and by smoke since another one is served."""
     before = _prints(caddy)
     assert _smoke(caddy).passed
-    monkeypatch.setattr("services.caddy.SITES_DEADLINE_S", 1.0)
+    monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
     stored = "/data/caddy/certificates/local/good.shop.internal/good.shop.internal.crt"
     folder: Path = caddy.folder  # type: ignore[attr-defined]
     _make_certificate(folder, "other", "-x509 -days 30 -subj '/O=Somebody Else/CN=good.shop.internal'")
@@ -293,7 +294,7 @@ def test_readable_key_is_named(caddy: Subject) -> None:
 
 def test_expired_certificate_is_found(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A site whose certificate is over, by an authority that is trusted, is found by smoke; the other site is not named."""
-    monkeypatch.setattr("services.caddy.SITES_DEADLINE_S", 1.0)
+    monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
     folder: Path = caddy.folder  # type: ignore[attr-defined]
     caddy.shell("cp /data/caddy/pki/authorities/local/root.* /etc/caddy/")
     _make_certificate(folder, "expired", "-subj /CN=good.shop.internal", "subjectAltName=DNS:good.shop.internal")
@@ -309,7 +310,7 @@ def test_expired_certificate_is_found(caddy: Subject, monkeypatch: pytest.Monkey
 
 def test_other_upstream_is_found(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A site that answers, but not with what is declared to be behind it, is found."""
-    monkeypatch.setattr("services.caddy.SITES_DEADLINE_S", 1.0)
+    monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
     caddy.options = {"sites": {"good.shop.internal": {"contains": "this is good"}, "other.shop.internal": {"contains": "this is good"}}}
     judgement = _smoke(caddy)
     caddy.options = {}
@@ -380,7 +381,7 @@ def test_worker_on_another_address_is_found(temporal_server: Subject, monkeypatc
     worker = threading.Thread(target=lambda: asyncio.run(_work(temporal_server, ended)))
     worker.start()
     try:
-        judgement = waiting.repeat_until_passed(lambda: _smoke(temporal_server), 20.0)
+        judgement = polling.repeat_until_passed(lambda: _smoke(temporal_server), 20.0)
     finally:
         ended.set()
         worker.join(30)

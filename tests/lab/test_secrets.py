@@ -18,9 +18,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from lab import golden
-from lab.machine import connect
-from lab.planted import PREFIX
+from lab import pristine_disks
+from lab.docker_engine import connect
+from lab.planted_secrets import PREFIX
 from lab.settings import Choice
 from tests.lab import at_hand
 from tests.lab.at_hand import REPORTS, ROOT, SOURCE, STATE, TARGETS, Ran
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def secrets() -> dict[str, str]:
     """Return every secret of the lab's services: each password, each line of a key."""
-    found = golden.passwords_of(golden.key_of(connect(), Choice.CORE))
+    found = pristine_disks.passwords_of(pristine_disks.key_of(connect(), Choice.CORE))
     lines = {f"{name}, line {number}": line for name, value in found.items() for number, line in enumerate(value.split("\\n")) if "-----" not in line}
     backup = (STATE / "secrets" / "backup_password").read_text(encoding="utf-8").strip()
     assert sum(name.startswith(PREFIX) for name in found) == 8

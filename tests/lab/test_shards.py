@@ -16,10 +16,10 @@ from typing import Final
 import pytest
 
 from engine.errors import TakenError
-from engine.joined import STEP, counted, joined_of, run_id_of
-from engine.journal import Journal, Record, chain_problems
-from engine.place import place_of
-from engine.secret import Redactor, Secret
+from engine.journal.journal import Journal, Record, chain_problems
+from engine.journal.location import place_of
+from engine.redaction.redactor import Redactor, Secret
+from engine.sharding.merged_run import STEP, counted, joined_of, run_id_of
 from tests.lab import at_hand
 from tests.lab.canned import ENVIRONMENT, Canned, canned_hosts
 from tests.lab.server import PASSWORD, Server, journal_server
@@ -73,7 +73,7 @@ def _some_steps(runbook: str) -> str:
 def _start(canned: Canned, url: str, *flags: str) -> subprocess.Popen[str]:
     """Start a preflight with the real composition root over those steps."""
     given = {"LONGSHORE_STATE": url, "PYTHONPATH": str(at_hand.ROOT)}
-    root = [f"--rootdir={at_hand.ROOT}", "-c", str(at_hand.ROOT / "pyproject.toml"), f"--confcutdir={canned.folder}", "-p", "engine.plugin"]
+    root = [f"--rootdir={at_hand.ROOT}", "-c", str(at_hand.ROOT / "pyproject.toml"), f"--confcutdir={canned.folder}", "-p", "engine.run.plugin"]
     argv = [sys.executable, "-m", "pytest", str(canned.folder / "runbooks" / "preflight"), *root, "-q", "-p", "no:cacheprovider", "-W", "default"]
     argv += ["--environment", ENVIRONMENT, *flags]
     environment = {**at_hand.plain_environment(), **given}

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from checks.fidelity import compare_containers, judge_fidelity
+from checks.containers.recreated import compare_containers, judge_fidelity
 from engine.verdict import Verdict
 from tests.lab import at_hand
 from tests.lab.at_hand import ALL_TARGETS, HOSTS, JOURNAL, REPORTS, SOURCE, STATE

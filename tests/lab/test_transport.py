@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from engine.environment import Environment, load_environment
+from engine.config.environment import Environment, load_environment
 from engine.errors import DeadlineError, RefusedError
 from hosts.fleet import open_hosts
 
@@ -19,7 +19,7 @@ FILE: Final = Path("environments/lab.yaml")
 KILLED: Final = """
 import os, signal
 from pathlib import Path
-from engine.environment import load_environment
+from engine.config.environment import load_environment
 from hosts.fleet import open_hosts
 environment = load_environment(Path("environments/lab.yaml"))
 with open_hosts(["wf005"], environment, Path(environment.ssh_config)) as fleet:

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from actions.rsync import IN_PLACE, PassWords
-from engine.product import TOOLBOX_IMAGE
-from hosts.manifest import Drift, Manifest, compare_manifests
-from hosts.manifest_program import shown as shown_path
-from hosts.toolbox import PROGRAM, PROGRAM_AT
+from actions.copy.rsync import IN_PLACE, PassWords
+from engine.constants import TOOLBOX_IMAGE
+from hosts.manifest.manifest import Drift, Manifest, compare_manifests
+from hosts.manifest.program import shown as shown_path
+from hosts.manifest.reader import PROGRAM, PROGRAM_AT
 from lab.settings import PREFIX
 from tests.lab.at_hand import ROOT
 

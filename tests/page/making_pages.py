@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import event
 
-from engine.evidence.drawing import render
-from engine.evidence.view import view_of
-from engine.language import language_of
+from engine.evidence.page.html import render
+from engine.evidence.page.page import view_of
+from engine.i18n.language import language_of
 from engine.verdict import ExitCode
 from tests.unit.making_evidence import Night
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from engine.evidence.text import visible
+from engine.evidence.formatting import visible
 from engine.verdict import ExitCode
 from tests.page import making_pages
 from tests.page.conftest import PHONE, Open

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 CONFTEST = """
 import pytest
-from engine.plugin import BOOK
-pytest_plugins = ["engine.plugin"]
+from engine.run.plugin import BOOK
+pytest_plugins = ["engine.run.plugin"]
 
 class Book:
     subjects = ("n8n", "postgres")
@@ -47,18 +47,18 @@ def pytest_generate_tests(metafunc):
 HEAD = """
 import pytest
 from engine.errors import CouldNotLookError
-from engine.saga import NotRun, PlannedOnly
+from engine.saga.saga import NotRun, PlannedOnly
 from engine.verdict import failed, passed, unknown
 """
 
 
-OURS = 'pytest_plugins = ["engine.plugin"]'
+OURS = 'pytest_plugins = ["engine.run.plugin"]'
 
 
 def _with(conftest: str, *plugins: str) -> str:
     """Return a conftest that also loads these plugins: a phase is given none on its command line that lies elsewhere."""
     assert OURS in conftest
-    return conftest.replace(OURS, f"pytest_plugins = {['engine.plugin', *plugins]}")
+    return conftest.replace(OURS, f"pytest_plugins = {['engine.run.plugin', *plugins]}")
 
 
 def _run(pytester: pytest.Pytester, body: str, *args: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
@@ -190,8 +190,8 @@ def test_an_interrupted_run_shows_what_it_left_out(pytester: pytest.Pytester) ->
 
 WAIVED = """
 from datetime import datetime, timedelta, UTC
-from engine.plugin import WAIVERS
-from engine.waiver import Waiver, Waivers
+from engine.run.plugin import WAIVERS
+from engine.signoff.waiver import Waiver, Waivers
 
 def waiver(step, **more):
     return Waiver(environment="lab", step=step, reason="known", risk="small", approver="tess@lab.invalid",
@@ -281,11 +281,11 @@ class Share:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    from engine.plugin import SHARE
+    from engine.run.plugin import SHARE
     config.stash[SHARE] = Share()
     if hasattr(config, "workerinput"):
-        from engine.secret import Redactor
-        from engine.spread import KeptRun, WorkerBook
+        from engine.redaction.redactor import Redactor
+        from engine.run.xdist_worker import KeptRun, WorkerBook
         config.stash[BOOK] = WorkerBook(KeptRun("run", Redactor()), "preflight", ("n8n", "postgres"), None)
     elif config.option.dist != "no":
         config.option.dist = "loadscope"
@@ -300,7 +300,7 @@ def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "Non
     """Run steps with a share, as the composition root hands it over; its book prints what workers recorded."""
     conftest = CONFTEST.replace("    config.stash[BOOK] = Book()", '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()')
     take = "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} {redacted}\")\n    def redact("
-    pytester.makepyfile(split="import pytest\nfrom engine.plugin import BOOK\n" + SPLIT.replace("OWN", own))
+    pytester.makepyfile(split="import pytest\nfrom engine.run.plugin import BOOK\n" + SPLIT.replace("OWN", own))
     pytester.makeini(
         f"[pytest]\npythonpath = {ROOT} .\nmarkers =\n  step(key): x\n  severity(s): x\n  preflight: x\n  migrate: x\n"
         "  read_only: x\n  changes_state: x\n  together: x\n  at_once: x\n"
@@ -396,7 +396,7 @@ def test_a_writing_phase_is_not_given_to_workers(pytester: pytest.Pytester) -> N
 FULL = """
 import pytest
 from engine.errors import JournalError
-from engine.plugin import BOOK
+from engine.run.plugin import BOOK
 
 @pytest.fixture(autouse=True)
 def full(pytestconfig):
@@ -432,7 +432,7 @@ def test_an_end_that_cannot_be_written_still_tells_where_moves_stand(pytester: p
     error = """
 import pytest
 from engine.errors import JournalError
-from engine.plugin import BOOK
+from engine.run.plugin import BOOK
 
 @pytest.fixture(autouse=True)
 def full(pytestconfig):

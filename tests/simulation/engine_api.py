@@ -10,11 +10,11 @@ from typing import Any, Final
 import docker.errors
 import requests
 
-from hosts.lock import lost_lock
+from hosts.coordination.lock import lost_lock
 from tests.simulation.process import EngineAway, Process
 from tests.simulation.world import NETWORK, Broken, Container, Machine, World
 
-FENCED: Final = find_spec("hosts.docker_fence") is not None
+FENCED: Final = find_spec("hosts.docker.fence") is not None
 """Whether this version sends what changes an engine under the host's fence."""
 IMAGE_TAGS: Final = {
     "sha256:" + "5e" + "0" * 61 + "1": "store:1",

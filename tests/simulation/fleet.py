@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.errors import CouldNotLookError
-from hosts.facts import FileSystem, HostFacts, ImageFacts, NetworkFacts, VolumeFacts
-from hosts.facts_parse import parse_container
+from hosts.facts.model import FileSystem, HostFacts, ImageFacts, NetworkFacts, VolumeFacts
+from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
 from tests.simulation.engine_api import IMAGE_TAGS, Api
 from tests.simulation.process import Process

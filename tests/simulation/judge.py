@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from actions.forwarders import wanted_forwarders
-from engine.record import chain_problems
-from engine.states import MoveState
+from actions.relays.planning import wanted_forwarders
+from engine.journal.record import chain_problems
+from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode
-from moves.past import read_past
-from moves.rolling_back import UNDO_STEP
-from moves.world import where_now
+from phases.context.attempt import read_past
+from phases.context.run_context import where_now
+from phases.rollback.recipe import UNDO_STEP
 from tests.simulation.process import Process
 from tests.simulation.run import Outcome, Stage
 from tests.simulation.scenario import APP_IMAGE, STORE_IMAGE, scope_of

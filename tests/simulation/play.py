@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import hosts.docker_exec
+import hosts.docker.exec
 from engine.verdict import ExitCode
 from tests.simulation import judge, person
 from tests.simulation.befall import Draw, Points, draw, draw_scenario, happen, key_of
@@ -40,7 +40,7 @@ class Played:
 @contextmanager
 def simulation() -> Iterator[None]:
     """Let stories be played: time, threads, chance and borders are the model's."""
-    with replaced([(hosts.docker_exec.run_inside, run_inside)]), borders():
+    with replaced([(hosts.docker.exec.run_inside, run_inside)]), borders():
         yield
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
+from engine.contracts.fingerprint import Fingerprint, Part
+from engine.contracts.product import Target
 from engine.errors import UnreachableError
-from engine.model import Fingerprint, Part, Target
 from engine.verdict import Judgement, failed, passed
 from tests.simulation.process import Process
 from tests.simulation.world import Container, Machine

@@ -13,23 +13,25 @@ from typing import Any, Final
 
 import pytest
 
-import moves.begun
-import moves.session
-from actions import asides, identity, reconciling
-from actions.commit import Commit
-from actions.containers import DisableRestart, StopSource
-from actions.copy_ends import CopyEnds
-from actions.identity import find_source, name_of
-from actions.places import remove_place
-from actions.reconciling import refuse_outside
-from actions.returning import BringBack, StartReturned, StopMoved
-from actions.route import docker_api
-from actions.targets import CreateTarget, StartTarget
-from actions.toolbox import remove_helpers
-from checks.source import kept_name
-from engine.patience import Patience
-from engine.saga import RunningMove
-from engine.states import Past
+import phases.context.frozen_plan
+import phases.session.session
+from actions.common.route import docker_api
+from actions.common.toolbox import remove_helpers
+from actions.container.commit import Commit
+from actions.container.source import DisableRestart, StopSource
+from actions.container.target import CreateTarget, StartTarget
+from actions.container_spec import identity
+from actions.container_spec.identity import find_source, name_of
+from actions.copy import safety_copy
+from actions.copy.endpoints import CopyEnds
+from actions.copy.locations import remove_place
+from actions.relays import reconcile
+from actions.relays.reconcile import refuse_outside
+from actions.rollback.steps import BringBack, StartReturned, StopMoved
+from engine.container_names import kept_name
+from engine.saga.patience import Patience
+from engine.saga.saga import RunningMove
+from engine.saga.state import Past
 from engine.verdict import passed
 from tests.simulation import engine_api
 from tests.simulation.clock import ROOMS
@@ -85,24 +87,24 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
                 api.rename(str(inspect["Id"]), kept_name(self.route.container))
 
     patch.setattr(StartReturned, "undo", undo)
-    patch.setattr("actions.returning.see_source_down", lambda _route: None)
-    patch.setattr("actions.returning.why_not_at_rest", lambda *_: "")  # the later defence: each undo before it looks at the source, too
+    patch.setattr("actions.rollback.steps.see_source_down", lambda _route: None)
+    patch.setattr("actions.rollback.steps.why_not_at_rest", lambda *_: "")  # the later defence: each undo before it looks at the source, too
 
 
 def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
     _no_answer_undoes(patch)
 
-    def remove_aside(self: asides.SetAside, _note: Any) -> None:
-        remove_helpers(self.route.fleet, self.host, self.route.move_label, asides.ROLE)
+    def remove_aside(self: safety_copy.SetAside, _note: Any) -> None:
+        remove_helpers(self.route.fleet, self.host, self.route.move_label, safety_copy.ROLE)
         for place in self.places:
-            remove_place(self.route, self.host, asides.aside_of(place, self.route.move_label), self.key)
+            remove_place(self.route, self.host, safety_copy.aside_of(place, self.route.move_label), self.key)
 
     patch.setattr(BringBack, "undo", lambda self, _note: CopyEnds.remove(self.ends))
-    patch.setattr(asides.SetAside, "undo", remove_aside)
+    patch.setattr(safety_copy.SetAside, "undo", remove_aside)
 
 
 def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) -> None:
-    carried_out, with_hosts = moves.session._carried_out, moves.session.with_relay_hosts
+    carried_out, with_hosts = phases.session.session._carried_out, phases.session.session.with_relay_hosts
     command_now = [""]
 
     def remember(options: Any, command: str, *given: Any) -> Any:
@@ -112,10 +114,10 @@ def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) 
     def its_own(scope: Any, journal: Any) -> Any:
         return scope if command_now[0] in of else with_hosts(scope, journal)
 
-    patch.setattr(moves.session, "_carried_out", remember)
-    patch.setattr(moves.session, "with_relay_hosts", its_own)
+    patch.setattr(phases.session.session, "_carried_out", remember)
+    patch.setattr(phases.session.session, "with_relay_hosts", its_own)
     _everywhere(patch, refuse_outside, lambda *_, **__: None)  # the later defence: relays are refused on hosts that a run does not hold
-    list_all, fault_of, held = reconciling.list_all, reconciling._fault_of, [()]
+    list_all, fault_of, held = reconcile.list_all, reconcile._fault_of, [()]
 
     def list_and_remember(fleet: Any, hosts: Iterable[str], environment: str) -> Any:
         held[0] = tuple(hosts)
@@ -124,8 +126,8 @@ def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) 
     def fault_where_held(forwarder: Any, there: Iterable[Any]) -> str:
         return fault_of(forwarder, there) if set(forwarder.hosts) <= set(held[0]) else ""
 
-    patch.setattr(reconciling, "list_all", list_and_remember)
-    patch.setattr(reconciling, "_fault_of", fault_where_held)
+    patch.setattr(reconcile, "list_all", list_and_remember)
+    patch.setattr(reconcile, "_fault_of", fault_where_held)
 
 
 def _any_run_counts(patch: pytest.MonkeyPatch) -> None:
@@ -148,7 +150,7 @@ def _policy_only_in_the_outcome(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RunningMove, "_observe", observe_nothing)
     patch.setattr(DisableRestart, "do", do_and_tell)
     patch.setattr(DisableRestart, "undo", lambda self, note: undo(self, note) if note.get("told") else None)
-    patch.setattr("actions.containers.start_again", _start_again_as_it_is)
+    patch.setattr("actions.container.source.start_again", _start_again_as_it_is)
 
 
 def _start_again_as_it_is(route: Any, inspect: Any, _key: str) -> None:
@@ -174,9 +176,9 @@ def _lock_is_not_tested_with_the_change(patch: pytest.MonkeyPatch) -> None:
 
 
 def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
-    begun = moves.begun._begun
-    patch.setattr(moves.begun, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset()))
-    patch.setattr(moves.session, "refuse_other_than_approved", lambda *_: None)
+    begun = phases.context.frozen_plan._begun
+    patch.setattr(phases.context.frozen_plan, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset()))
+    patch.setattr(phases.session.session, "refuse_other_than_approved", lambda *_: None)
 
 
 PUT_BACKS: Final = {

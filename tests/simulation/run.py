@@ -19,29 +19,29 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-import engine.journal
-import engine.record
-import moves.holding
-import moves.session
-import moves.world
-from engine.book import JournalBook
+import engine.journal.journal
+import engine.journal.record
+import phases.context.locks
+import phases.context.run_context
+import phases.session.session
+from engine.contracts.product import Service
+from engine.contracts.step import Judge, Row
 from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
-from engine.journal import Journal
-from engine.model import Service
-from engine.options import Options
-from engine.plugin import JUDGE, _judgement, exit_code
-from engine.progress import Progress
-from engine.record import FIRST_PREVIOUS, Record
-from engine.saga import RunningMove
-from engine.salts import Sealer
-from engine.secret import Redactor
-from engine.steps import Judge, Row
-from engine.storing import METADATA
+from engine.journal.database import METADATA
+from engine.journal.journal import Journal
+from engine.journal.name_digests import Sealer
+from engine.journal.record import FIRST_PREVIOUS, Record
+from engine.redaction.redactor import Redactor
+from engine.run.options import Options
+from engine.run.plugin import JUDGE, _judgement, exit_code
+from engine.run.progress import Progress
+from engine.run.recorder import JournalBook
+from engine.saga.saga import RunningMove
+from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
-from engine.waiver import Waivers
-from hosts.facts_parse import parse_container
-from moves.approving import SEEN, source_body
-from moves.gates import Gates
+from hosts.facts.parse import parse_container
+from phases.gates.gates import Gates
+from phases.signoff.approvals import SEEN, source_body
 from services.registry import PRODUCTS
 from services.replication import BY_PRODUCT
 from tests.simulation.clock import PLAYING, SimDatetime
@@ -294,7 +294,7 @@ def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> Exi
     )  # fmt: skip
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(moves.session.open_session(options, command.phase))
+            session = stack.enter_context(phases.session.session.open_session(options, command.phase))
         except InputError as error:
             process.said.append(str(error))
             return ExitCode.WRONG_INPUT
@@ -476,7 +476,7 @@ def _approved(gates: Gates) -> Judgement:
 def borders() -> Iterator[None]:
     """Put the modelled borders in the place of the real ones."""
     patch = pytest.MonkeyPatch()
-    session = moves.session
+    session = phases.session.session
     patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())
@@ -484,22 +484,22 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
     patch.setattr(session, "hold_machine", _hold_machine)
     patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))
-    patch.setattr(moves.world, "sealer_of", lambda _journal: Sealer(b"model"))
-    patch.setattr(moves.world, "keep_names", lambda *_: None)
+    patch.setattr(phases.context.run_context, "sealer_of", lambda _journal: Sealer(b"model"))
+    patch.setattr(phases.context.run_context, "keep_names", lambda *_: None)
     patch.setattr(session, "open_console", NoConsole)
     patch.setattr(session, "Progress", QuietProgress)
     patch.setattr(session, "tell_people", _nobody_told)
     patch.setattr(session, "_record_files", lambda *_: None)
     patch.setattr(session, "JournalBook", SimBook)
     patch.setattr(session, "console_redactor", PlainRedactor)
-    patch.setattr(moves.holding, "forget_token", _forget_token)
+    patch.setattr(phases.context.locks, "forget_token", _forget_token)
     patch.setattr(Gates, "preflight", _approved)
     patch.setattr(Gates, "approved", _approved)
-    patch.setattr(moves.holding, "hosts_with_token", _hosts_with_token, raising=False)
-    patch.setattr(moves.holding, "_remember", _remember, raising=False)
-    patch.setattr(engine.journal.Run, "record", _record(engine.journal.Run.record))
-    patch.setattr(engine.record, "rfc8785", QUICK_JSON)
-    patch.setattr(engine.journal, "insert_record", _insert(engine.journal.insert_record))
+    patch.setattr(phases.context.locks, "hosts_with_token", _hosts_with_token, raising=False)
+    patch.setattr(phases.context.locks, "_remember", _remember, raising=False)
+    patch.setattr(engine.journal.journal.Run, "record", _record(engine.journal.journal.Run.record))
+    patch.setattr(engine.journal.record, "rfc8785", QUICK_JSON)
+    patch.setattr(engine.journal.journal, "insert_record", _insert(engine.journal.journal.insert_record))
     products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():
         patch.setitem(PRODUCTS, name, product)

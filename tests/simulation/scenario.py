@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from engine.environment import Environment
-from engine.inventory import Inventory
-from engine.plan import Plan
-from engine.scope import Scope, build_scope
+from engine.config.environment import Environment
+from engine.config.inventory import Inventory
+from engine.config.plan import Plan
+from engine.config.scope import Scope, build_scope
 from tests.simulation.engine_api import create, network
 from tests.simulation.replication import follow
 from tests.simulation.world import NETWORK, Client, Container, File, Machine, Volume, World

@@ -13,11 +13,13 @@ from typing import IO, Any, Final
 
 import docker.errors
 
-from actions import asides, copy_ends, places, replica, rsync, survey
-from checks import shared
+from actions.copy import endpoints, locations, rsync, safety_copy, survey
+from actions.replication import replica
+from checks.containers import shared_mounts
+from engine.contracts.container import CommandResult
+from engine.contracts.host import Endpoint
 from engine.errors import CouldNotLookError
-from engine.model import CommandResult, Endpoint
-from hosts import audit, lock
+from hosts.coordination import audit_log, lock
 from tests.simulation.engine_api import all_labels, create, endpoint, image_id, remove_volume
 from tests.simulation.process import EngineAway, Process
 from tests.simulation.replication import said_by, source_of
@@ -120,12 +122,12 @@ class SimHost:
         if script == lock.READ:
             held = self.machine.lock
             return 0, f"{json.dumps(held['holder'])}\n{held['token']}" if held else "", ""
-        if not words and audit.FILE in script:
+        if not words and audit_log.FILE in script:
             return 0, "".join(self.machine.audit), ""
         if "authorized_keys" in script and not words:
             found = [key.rsplit(" ", 1)[1] for key in self.machine.keys if " longshore:" in key]
             return 0, "\n".join(found), ""
-        if script in (places.MAKE_PATH, places.REMOVE_PATH):
+        if script in (locations.MAKE_PATH, locations.REMOVE_PATH):
             raise Broken("the model has no bind paths")
         if words and words[0] == "fenced":
             return self._fenced(words[1:], stdin)
@@ -133,7 +135,7 @@ class SimHost:
             return self._take([script, *words[1:]], stdin)
         if words and words[0] == "run" and "nsenter" in script:
             return self._in_container(words[1], words[2:], stdin)
-        if script == shared.LOOK:
+        if script == shared_mounts.LOOK:
             return self._look_at_mounts(words[1:])
         if words and words[0] == "save" and script.endswith(replica.KEEP_PRIVATE):
             self.machine.run_files[words[2]] = stdin.decode()
@@ -167,7 +169,7 @@ class SimHost:
         return 0, "", ""
 
     def _fenced(self, words: list[str], stdin: bytes) -> Said:
-        """Run a command while the lock is that of its token, as `hosts.fencing.FENCED` does."""
+        """Run a command while the lock is that of its token, as `hosts.coordination.fencing.FENCED` does."""
         held = self.machine.lock
         if not held or held["token"] != words[0]:
             return lock.LOST, "", f"the lock of this run is not here: {json.dumps(held['holder']) if held else ''}"
@@ -390,18 +392,18 @@ class SimHost:
         if argv[0] == "setpriv":
             argv = argv[next(at for at, word in enumerate(argv) if at and not word.startswith("--")) :]
         script, words = (argv[2], argv[4:]) if argv[:2] == ["sh", "-c"] else ("", [])
-        if copy_ends.END_STRAYS in script or script == getattr(copy_ends, "RENEW", None):
+        if endpoints.END_STRAYS in script or script == getattr(endpoints, "RENEW", None):
             return 0, "0\n", ""
         if "&& mv /tmp/manifest_program" in script:
             return 0, "", ""
         if argv[3:4] == ["keys"]:
             return self._make_relay_keys(words)
-        if script == getattr(asides, "AND_FLUSH", None):
+        if script == getattr(safety_copy, "AND_FLUSH", None):
             answer = self._copy_beside(container, ["rsync", *argv[5:]])
             if not answer[0]:
                 self._sync(container.volume_at(argv[4]))
             return answer
-        if argv[:3] == ["python3", "-c", getattr(copy_ends, "OWN_ATTRIBUTES", None)]:
+        if argv[:3] == ["python3", "-c", getattr(endpoints, "OWN_ATTRIBUTES", None)]:
             return 0, "no\n" * len(argv[3:]), ""
         if script == rsync.RUN:
             return self._rsync(container, argv[4:])
@@ -418,7 +420,7 @@ class SimHost:
             return 0, "0 100\n", ""
         if argv[:2] == ["python3", "-c"]:
             return 0, "100 50 0.01\n", ""
-        if script == copy_ends.LINKED:
+        if script == endpoints.LINKED:
             return 0, "".join("no\n" for _ in words), ""
         if "/tmp/hash" in script:
             return 0, "", ""
@@ -586,7 +588,7 @@ def manifest_of(volume: Volume) -> str:
 
 
 def run_inside(api: Any, host: str, container: str, command: Any) -> CommandResult:
-    """Run a command inside a container, as `hosts.docker_exec.run_inside` does over the engine's API."""
+    """Run a command inside a container, as `hosts.docker.exec.run_inside` does over the engine's API."""
     from engine.errors import UnreachableError  # noqa: PLC0415
 
     here = SimHost(api.process, host)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from engine.model import CommandResult, ContainerCommand, ContainerFacts, Endpoint, Target
-from engine.secret import Secret
+from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
+from engine.contracts.host import Endpoint
+from engine.contracts.product import Target
+from engine.redaction.redactor import Secret
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 Answer = tuple[int, Any]

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from engine.evidence.view import Page, view_of
-from engine.journal import Journal, Run
-from engine.secret import Redactor, Secret
+from engine.evidence.page.page import Page, view_of
+from engine.journal.journal import Journal, Run
+from engine.redaction.redactor import Redactor, Secret
 from engine.verdict import ExitCode
 
 PASSWORD = "Tr0ub4dor-and-3"

@@ -6,8 +6,8 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from engine.model import CommandResult, ContainerFacts, MountFacts
-from hosts.facts import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
+from engine.contracts.container import CommandResult, ContainerFacts, MountFacts
+from hosts.facts.model import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 
 GIB: Final = 1024**3
 LABEL: Final = "lab/redis/1"

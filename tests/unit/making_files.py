@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from engine.environment import Environment
-from engine.inventory import Inventory
-from engine.plan import Plan
+from engine.config.environment import Environment
+from engine.config.inventory import Inventory
+from engine.config.plan import Plan
 
 INVENTORY: Final[dict[str, Any]] = {
     "version": 1,

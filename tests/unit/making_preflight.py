@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from engine.journal import Run
-from engine.scope import Scope
-from moves.demanded import steps_of
+from engine.config.scope import Scope
+from engine.journal.journal import Run
+from phases.context.required_results import steps_of
 
 
 def rows_of(

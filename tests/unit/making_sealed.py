@@ -12,10 +12,10 @@ from typing import Any
 
 import rfc8785
 
-from engine.approval import NAMESPACE as APPROVAL
-from engine.approval import Statement, Subject
 from engine.evidence import write_evidence
-from engine.evidence.signed_texts import Signed
+from engine.evidence.seal.signed_files import Signed
+from engine.signoff.approval import NAMESPACE as APPROVAL
+from engine.signoff.approval import Statement, Subject
 from engine.verdict import ExitCode
 from tests.unit.making_evidence import Night
 

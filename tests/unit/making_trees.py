@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from hosts import manifest_program as program
-from hosts.manifest import Drift, Manifest, compare_manifests
+from hosts.manifest import program
+from hosts.manifest.manifest import Drift, Manifest, compare_manifests
 
 END: Final = b'{"end":true,"entries":7,"files":4,"bytes":0,"read":0,"reused":0}\n'
 

@@ -11,31 +11,32 @@ import docker.errors
 import pytest
 import requests.exceptions
 
-from actions.copy_ends import CopyEnds
-from actions.forwarders import Forwarder
-from actions.identity import NEVER
-from actions.labels import labels
-from actions.places import DataPlace
-from actions.replica import ROLE as REPLICA
-from actions.replica import Replica
-from actions.route import Route
-from actions.rsync import CopyPass
+from actions.common.labels import labels
+from actions.common.route import Route
+from actions.container_spec.identity import NEVER
+from actions.copy.endpoints import CopyEnds
+from actions.copy.locations import DataPlace
+from actions.copy.rsync import CopyPass
+from actions.relays.planning import Forwarder
+from actions.replication.replica import ROLE as REPLICA
+from actions.replication.replica import Replica
+from engine.config.scope import Scope, build_scope
+from engine.constants import LABEL_ROLE
+from engine.contracts.action import Action
+from engine.contracts.container import CommandResult
 from engine.errors import ActionError, UnreachableError
-from engine.journal import Run
-from engine.model import Action, CommandResult
-from engine.product import LABEL_ROLE
-from engine.scope import Scope, build_scope
-from engine.secret import Redactor
+from engine.journal.journal import Run
+from engine.redaction.redactor import Redactor
 from engine.verdict import Effect, passed
-from hosts.facts import HostFacts
-from hosts.facts_parse import parse_container
-from hosts.manifest import Drift
-from hosts.surroundings import Surroundings
-from moves.world import World
+from hosts.facts.model import HostFacts
+from hosts.facts.parse import parse_container
+from hosts.facts.system import Surroundings
+from hosts.manifest.manifest import Drift
+from phases.context.run_context import World
+from tests.unit.actions.container.test_source import Engine
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
 from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.test_actions_containers import Engine
 
 SOURCE: Final = "wf005"
 REPLICA_ID: Final = "7" * 64
@@ -258,47 +259,49 @@ class Model:
 
     def _replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let copies, proofs, relays and the probe be those of the model."""
-        monkeypatch.setattr("actions.route.append_audit", lambda *_, **__: None)
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.remove", lambda ends: self._close(ends))  # noqa: PLW0108
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.runs", lambda ends, _host: ends.name in self.ends)
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.renew", lambda *_, **__: None)
-        monkeypatch.setattr("actions.live_copy.list_keys", lambda *_: [])
-        monkeypatch.setattr("actions.live_copy.has_key", lambda *_, **__: bool(self.ends))
-        monkeypatch.setattr("actions.live_copy.probe_is_there", lambda _route: False)
-        monkeypatch.setattr("actions.live_copy.remove_probe", lambda _route: None)
-        monkeypatch.setattr("actions.live_copy.choose_algorithm", lambda *_: "sha256")
-        monkeypatch.setattr("actions.copy_ends.CopyEnds.flush", lambda _ends: None)
-        monkeypatch.setattr("actions.proof.Proving.remember", lambda *_, **__: 0.1)
+        monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
+        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
+        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.remove", lambda ends: self._close(ends))  # noqa: PLW0108
+        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.runs", lambda ends, _host: ends.name in self.ends)
+        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.renew", lambda *_, **__: None)
+        monkeypatch.setattr("actions.copy.precopy.list_keys", lambda *_: [])
+        monkeypatch.setattr("actions.copy.precopy.has_key", lambda *_, **__: bool(self.ends))
+        monkeypatch.setattr("actions.copy.precopy.probe_is_there", lambda _route: False)
+        monkeypatch.setattr("actions.copy.precopy.remove_probe", lambda _route: None)
+        monkeypatch.setattr("actions.copy.precopy.choose_algorithm", lambda *_: "sha256")
+        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.flush", lambda _ends: None)
+        monkeypatch.setattr("actions.copy.verification.Proving.remember", lambda *_, **__: 0.1)
         self._replace_replication(monkeypatch)
-        monkeypatch.setattr("actions.volumes.CopyVolumes.begin", lambda _self, _note: None)
-        monkeypatch.setattr("actions.volumes.CopyVolumes.copying", lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)))
-        monkeypatch.setattr("actions.proof.Proving.compare", lambda proving: self._compare(proving.ends.route))
-        for room in ("actions.asides", "actions.returning"):
+        monkeypatch.setattr("actions.copy.volumes.CopyVolumes.begin", lambda _self, _note: None)
+        monkeypatch.setattr("actions.copy.volumes.CopyVolumes.copying", lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)))
+        monkeypatch.setattr("actions.copy.verification.Proving.compare", lambda proving: self._compare(proving.ends.route))
+        for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
-        monkeypatch.setattr("actions.commit.list_relays", self._list)
-        monkeypatch.setattr("moves.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
-        monkeypatch.setattr("actions.links.list_all", lambda *_: [])
-        monkeypatch.setattr("actions.links.faults_of", lambda wanted, _there: [one.text() for one in wanted if not self.relays.get(one.text())])
-        for room in ("actions.commit", "actions.returning", "actions.links", "actions.references"):
+        monkeypatch.setattr("actions.container.commit.list_relays", self._list)
+        monkeypatch.setattr("phases.migrate.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
+        monkeypatch.setattr("actions.relays.before_start.list_all", lambda *_: [])
+        monkeypatch.setattr(
+            "actions.relays.before_start.faults_of", lambda wanted, _there: [one.text() for one in wanted if not self.relays.get(one.text())]
+        )
+        for room in ("actions.container.commit", "actions.rollback.steps", "actions.relays.before_start", "actions.references.steps"):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
-        monkeypatch.setattr("actions.probe.wait_for_good", lambda *_: None)
-        monkeypatch.setattr("actions.probe.read_probe", lambda *_: [])
+        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
+        monkeypatch.setattr("actions.outage.probe.read_probe", lambda *_: [])
 
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let a replica be a container that holds, once it is promoted, what its source held when that had stopped."""
-        monkeypatch.setattr("actions.replica.Replica.why_not", lambda _replica: "")
-        monkeypatch.setattr("actions.replica.Replica.start", lambda replica: self._replicate(replica))  # noqa: PLW0108
-        monkeypatch.setattr("actions.replica.Replica.status", lambda replica: "follows" if replica.runs() else "")
-        monkeypatch.setattr("actions.replica.Replica._end_of_source", lambda _replica: "0/1")
-        monkeypatch.setattr("actions.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what))
-        monkeypatch.setattr("actions.replica.Replica._ask", lambda *_: self._promote())
-        monkeypatch.setattr("actions.replica.Replica._toolbox", lambda *_, **__: None)
-        monkeypatch.setattr("actions.replica.remove_helpers", self._remove_replicas)
-        monkeypatch.setattr("actions.replica.close_channel", lambda *_, **__: None)
-        monkeypatch.setattr("services.redis_replication.RedisReplication.why_not_following", lambda *_: "")
+        monkeypatch.setattr("actions.replication.replica.Replica.why_not", lambda _replica: "")
+        monkeypatch.setattr("actions.replication.replica.Replica.start", lambda replica: self._replicate(replica))  # noqa: PLW0108
+        monkeypatch.setattr("actions.replication.replica.Replica.status", lambda replica: "follows" if replica.runs() else "")
+        monkeypatch.setattr("actions.replication.replica.Replica._end_of_source", lambda _replica: "0/1")
+        monkeypatch.setattr("actions.replication.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what))
+        monkeypatch.setattr("actions.replication.replica.Replica._ask", lambda *_: self._promote())
+        monkeypatch.setattr("actions.replication.replica.Replica._toolbox", lambda *_, **__: None)
+        monkeypatch.setattr("actions.replication.replica.remove_helpers", self._remove_replicas)
+        monkeypatch.setattr("actions.replication.replica.close_channel", lambda *_, **__: None)
+        monkeypatch.setattr("services.redis.replication.RedisReplication.why_not_following", lambda *_: "")
 
     def _open(self, ends: CopyEnds) -> bool:
         if ends.name in self.ends:

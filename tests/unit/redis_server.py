@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.model import ContainerFacts, Endpoint, Target
+from engine.contracts.container import ContainerFacts
+from engine.contracts.host import Endpoint
+from engine.contracts.product import Target
 from tests.unit.answering import target
 
 CONFIG = {

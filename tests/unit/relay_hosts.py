@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from actions.relay_ends import KEYS_ROLE
-from engine.model import CommandResult
-from engine.product import LABEL_ROLE
+from actions.relays.endpoints import KEYS_ROLE
+from engine.constants import LABEL_ROLE
+from engine.contracts.container import CommandResult
 from tests.unit.making_facts import make_host
 
 

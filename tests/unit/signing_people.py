@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.environment import Environment
-from engine.scope import Scope, build_scope
+from engine.config.environment import Environment
+from engine.config.scope import Scope, build_scope
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 TESS, BEA, EVE = "tess@example.org", "bea@example.org", "eve@example.org"

@@ -1,0 +1,75 @@
+"""Hooks: a command of the operator's own, run on a host at a fixed place of a move, with a deadline."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from actions.common.route import Route
+from engine.config.inventory import Hook
+from engine.contracts.action import Note
+from engine.contracts.container import CommandResult
+from engine.errors import ActionError, NeedsPersonError
+from engine.verdict import Effect, Judgement, failed, passed
+from hosts.coordination.fencing import change
+
+LONGEST_TAIL: Final = 2000
+"""So many characters of what it said are kept, with secrets replaced as everywhere."""
+
+
+@dataclass(frozen=True)
+class RunHook:
+    """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is not on record."""
+
+    route: Route
+    key: str
+    host: str
+    hook: Hook
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.host}: run {shlex.join(self.hook.argv)}, within {self.hook.timeout_s:g} s"
+
+    def estimate_s(self) -> float | None:
+        """Return its deadline: nobody knows better."""
+        return self.hook.timeout_s
+
+    def do(self, note: Note) -> None:
+        """Run it; raise ActionError when it does not end with 0."""
+        answer = self._run(self.hook.argv, self.describe())
+        note.update({"exit_code": answer.exit_code, "said": _tail(answer)})
+        if answer.exit_code:
+            raise ActionError(
+                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: {_tail(answer) or 'it said nothing'}. Expected: 0. "
+                f"Try: ssh {self.host} {shlex.join(self.hook.argv)}"
+            )
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it ended with 0; what it did only its owner can judge."""
+        told = f"{self.host}: {shlex.join(self.hook.argv)}"
+        if note.get("exit_code") != 0:
+            return failed(f"{told} is not known to have ended with 0")
+        said: Any = note.get("said")
+        return passed(f"{told} ended with 0" + (f": {said}" if said else ""))
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the contract of Action
+        """Run what undoes it, if the inventory names that."""
+        argv = self.hook.undo_argv
+        if not argv:
+            return
+        answer = self._run(argv, f"{self.host}: undo it: {shlex.join(argv)}")
+        if answer.exit_code:
+            raise NeedsPersonError(
+                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by hand: ssh {self.host} {shlex.join(argv)}"
+            )
+
+    def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:
+        self.route.audit(self.host, self.key, doing)
+        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s)
+
+
+def _tail(answer: CommandResult) -> str:
+    return f"{answer.text.strip()}\n{answer.error_text}".strip()[-LONGEST_TAIL:]

@@ -1,0 +1,341 @@
+"""Deeds on the source's container: it can't start by itself, is stopped, and is kept under another name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from actions.common.route import Route, docker_api, inspect_container
+from actions.container_spec.identity import (
+    STOPPED_STATES,
+    another_run,
+    find_source,
+    is_running,
+    name_of,
+    need_source,
+    policy_of,
+    policy_word,
+    same_policy,
+    save_run,
+    see_moved_down,
+    started_at,
+    which_serves,
+)
+from actions.container_spec.saved_spec import Recorded, need_recorded
+from engine.container_names import kept_name
+from engine.contracts.action import Note
+from engine.contracts.container import ContainerCommand
+from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.verdict import Effect, Judgement, failed, passed
+from hosts.coordination.fencing import change_inside
+from hosts.docker.exec import begun
+
+__all__ = ["STOPPED_STATES", "DisableRestart", "KeepSource", "StopSource", "need_container", "need_source", "see_target_down"]
+
+KILLED: Final = 137
+"""128 + SIGKILL: the grace was over, or the kernel killed it; never a clean stop (services.md 0.4)."""
+
+SAVED_BYTES_PER_S: Final = 50e6
+"""What a store writes out at its stop, on a slow disk: so much time more before it is killed."""
+
+
+def need_container(route: Route, host: str, name: str) -> dict[str, Any]:
+    """Return the inspect answer of a container that must be there."""
+    inspect = inspect_container(route.fleet, host, name)
+    if inspect is None:
+        raise ActionError(f"{host}: no container {name}. Expected: there. Try: ssh {host} docker ps -a")
+    return inspect
+
+
+see_target_down = see_moved_down
+
+
+def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0) -> int:
+    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`) and its size ask for."""
+    own = (inspect.get("Config") or {}).get("StopTimeout")
+    return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
+
+
+def judge_stop(where: str, inspect: Mapping[str, Any], clean: Collection[int], read: str, grace_s: int | None = None) -> Judgement:
+    """Judge whether a container is stopped, and by a clean end of its process."""
+    state = inspect["State"]
+    code = int(state.get("ExitCode", -1))
+    if state.get("Running") or is_running(inspect):
+        return failed(f"{where} is {state.get('Status')}. Expected: stopped. Read: {read}")
+    if code in clean and code != KILLED and not state.get("OOMKilled"):
+        return passed(f"{where} stopped with exit code {code}", exit_code=code)
+    why = ", killed for lack of memory" if state.get("OOMKilled") else ""
+    why = why or (f", killed after {grace_s} s" if code == KILLED and grace_s else "")
+    return failed(
+        f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed process are not copied. Read: {read}",
+        exit_code=code,
+    )
+
+
+def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent (review 8).
+
+    Without a record it is taken for granted that it ran, as what is moved runs.
+    """
+    recorded = _recorded(route)
+    if recorded is not None and not recorded.inspect["State"].get("Running"):
+        return
+    see_moved_down(route)
+    doing = f"{route.source}: start {route.container} again"
+    route.audit(route.source, key, doing)
+    with docker_api(route.fleet, route.source, doing) as api:
+        api.start(str(inspect["Id"]))
+
+
+def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str) -> None:
+    """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
+    for command in commands:
+        doing = f"{command.text} in {route.container} before its stop"
+        route.audit(host, key, doing)
+        answer = begun(partial(change_inside, route.fleet, host, str(inspect["Id"]), command))
+        if answer.exit_code:
+            raise ActionError(
+                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. Expected: 0, "
+                f"so that the stop loses nothing. Read: ssh {host} docker logs --tail 50 {route.container}"
+            )
+
+
+@dataclass(frozen=True)
+class DisableRestart:
+    """Set the source's restart policy to `no`, so that no reboot during the move starts it again (review 3)."""
+
+    route: Route
+    key: str = field(default="disable-restart", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: set the restart policy of {self.route.container} to no"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 1.0
+
+    def observe(self, note: Note) -> None:
+        """Note which container it is and the policy that record-source saved."""
+        recorded = need_recorded(self.route)
+        note["container_id"], note["restart_policy"] = str(recorded.inspect["Id"]), recorded.restart_policy
+
+    def do(self, note: Note) -> None:
+        """Change it; the old value is what record-source saved."""
+        self.observe(note)
+        self._set(str(note["container_id"]), {"Name": "no"}, self.describe())
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002 the hosts are asked
+        """Judge whether it is `no`."""
+        route = self.route
+        seen = policy_word(policy_of(need_source(route)))
+        if seen != "no":
+            return failed(
+                f"{route.source}: restart policy of {route.container} is {seen}. Expected: no. "
+                f"Try: ssh {route.source} docker update --restart no {route.container}"
+            )
+        before = policy_word(need_recorded(route).restart_policy)
+        return passed(f"{route.source}: {route.container} will not start by itself (was: {before})")
+
+    def undo(self, note: Note) -> None:
+        """Give it the policy that was recorded on its host; the note counts only where the record is gone."""
+        route = self.route
+        inspect = find_source(route)
+        if inspect is None:
+            raise NeedsPersonError(
+                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. Expected: the container to move. "
+                f"Look: ssh {route.source} docker ps -a"
+            )
+        policy = _recorded_policy(route) or note.get("restart_policy")
+        if policy is None:
+            raise NeedsPersonError(
+                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the journal; it is "
+                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update --restart POLICY {route.container}"
+            )
+        if not same_policy(policy_of(inspect), policy):
+            self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
+        if policy_word(policy) != "no" and not is_running(inspect):
+            start_again(route, inspect, self.key)  # a reboot in between left it stopped: with its own policy it would run
+
+    def _set(self, container: str, policy: Mapping[str, Any], doing: str) -> None:
+        route = self.route
+        route.audit(route.source, self.key, doing)
+        with docker_api(route.fleet, route.source, doing) as api:
+            api.update_container(container, restart_policy=policy)
+
+
+@dataclass(frozen=True)
+class StopSource:
+    """Stop the service on its source with its own grace; a killed process is not a clean stop.
+
+    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is how much it may
+    write at its stop.
+    """
+
+    route: Route
+    grace_s: int
+    clean_exit_codes: Collection[int] = frozenset({0, 143})
+    before: tuple[ContainerCommand, ...] = ()
+    held_bytes: float = 0.0
+    key: str = field(default="stop-source", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        saving = f"{'; '.join(command.text for command in self.before)} in it, then " if self.before else ""
+        return f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, or its own stop timeout"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds, without knowing how much of the grace it needs."""
+        return 5.0
+
+    def observe(self, note: Note) -> None:
+        """Note which container it is, in which run, and whether it ran."""
+        inspect = need_source(self.route)
+        note["container_id"], note["started_at"] = str(inspect["Id"]), started_at(inspect)
+        note["was_running"] = bool(need_recorded(self.route).inspect["State"].get("Running"))
+
+    def do(self, note: Note) -> None:
+        """Let it save what it holds, save on its host which run is stopped, stop it."""
+        route = self.route
+        self.observe(note)
+        inspect = need_source(route)
+        if is_running(inspect):
+            run_before_stop(route, route.source, inspect, self.before, self.key)
+        route.audit(route.source, self.key, self.describe())
+        save_run(route, route.source, inspect, need_recorded(route).restart_policy)
+        with docker_api(route.fleet, route.source, self.describe()) as api:
+            api.stop(str(inspect["Id"]), timeout=self._grace(inspect))
+        note["finished_at"] = str(need_source(route)["State"].get("FinishedAt") or "")
+
+    def _grace(self, inspect: Mapping[str, Any]) -> int:
+        return grace_of(self.grace_s, inspect, self.held_bytes)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold newer writes."""
+        route = self.route
+        inspect = need_source(route)
+        where, read = f"{route.source}: {route.container}", f"ssh {route.source} docker logs --tail 50 {route.container}"
+        stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
+        if not stopped.passed:
+            return stopped
+        again = another_run(route, route.source, inspect)
+        noted = note.get("started_at")
+        if not again and noted is not None and noted != started_at(inspect):
+            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        if again:
+            return failed(
+                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before may lack newer writes. "
+                f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
+            )
+        return stopped
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
+        """Start it again, only after the target's container has been seen stopped or absent (review 8)."""
+        route = self.route
+        inspect = find_source(route)
+        if inspect is None:
+            raise NeedsPersonError(
+                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
+            )
+        if not is_running(inspect):
+            start_again(route, inspect, self.key)
+
+
+@dataclass(frozen=True)
+class KeepSource:
+    """Rename the stopped source container, so that nobody takes it for the live one."""
+
+    route: Route
+    key: str = field(default="keep-source", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: keep the stopped {self.route.container} as {kept_name(self.route.container)}"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 1.0
+
+    def observe(self, note: Note) -> None:
+        """Note which container is kept, and under which name."""
+        note["container_id"], note["kept_as"] = str(need_recorded(self.route).inspect["Id"]), kept_name(self.route.container)
+
+    def do(self, note: Note) -> None:
+        """Rename it; refuses when it runs, and when another container has the kept name."""
+        route, kept = self.route, kept_name(self.route.container)
+        self.observe(note)
+        source_id = str(note["container_id"])
+        holder = inspect_container(route.fleet, route.source, kept)
+        if holder is not None and holder["Id"] == source_id:
+            return
+        if holder is not None:
+            raise RefusedError(
+                f"{route.source}: {kept} is another container ({holder['Id'][:12]}). Expected: free. "
+                f"Rename it first: ssh {route.source} docker rename {kept} {kept}-older"
+            )
+        source = need_source(route)
+        if is_running(source):
+            raise RefusedError(
+                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {which_serves(route, name_of(source))}"
+            )
+        route.audit(route.source, self.key, self.describe())
+        with docker_api(route.fleet, route.source, self.describe()) as api:
+            api.rename(source_id, kept)
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002
+        """Judge whether it is there under its kept name, stopped, and can't start by itself."""
+        route, kept = self.route, kept_name(self.route.container)
+        inspect = find_source(route)
+        if inspect is None or name_of(inspect) != kept:
+            seen = "gone" if inspect is None else f"named {name_of(inspect)}"
+            return failed(f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a")
+        status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
+        if is_running(inspect):
+            return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {which_serves(route, kept)}")
+        if policy != "no":
+            return failed(
+                f"{route.source}: {kept} is {status} with restart policy {policy}. Expected: no. "
+                f"Try: ssh {route.source} docker update --restart no {kept}"
+            )
+        return passed(f"{route.source}: {kept} is kept, stopped, restart policy no")
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002
+        """Give it its name back; one that runs is left as it is, and so is somebody else's under the kept name."""
+        route, kept = self.route, kept_name(self.route.container)
+        inspect = find_source(route)
+        if inspect is None or name_of(inspect) != kept:
+            return
+        if is_running(inspect):
+            raise NeedsPersonError(
+                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {which_serves(route, kept)}"
+            )
+        doing = f"{route.source}: rename {kept} back to {route.container}"
+        route.audit(route.source, self.key, doing)
+        with docker_api(route.fleet, route.source, doing) as api:
+            api.rename(str(inspect["Id"]), route.container)
+
+
+def _recorded(route: Route) -> Recorded | None:
+    """Return what this move recorded of its source, None when it is not there."""
+    try:
+        return need_recorded(route)
+    except ActionError:
+        return None
+
+
+def _recorded_policy(route: Route) -> dict[str, Any] | None:
+    recorded = _recorded(route)
+    return recorded.restart_policy if recorded else None
+
+
+def _codes(codes: Collection[int]) -> str:
+    return ", ".join(str(code) for code in sorted(codes))

@@ -1,0 +1,190 @@
+"""Set a service's data aside on its own host before anything is written over it, prove the copy, and put it back.
+
+Rolling back writes into the only pristine copy of the data (review 5): it is kept beside itself until decommission.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from actions.common.labels import labels
+from actions.common.route import Route, docker_api, run_checked
+from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
+from actions.container_spec.identity import need_source_at_rest
+from actions.container_spec.saved_spec import read_privately, save_privately
+from actions.copy.locations import MAKE_PATH, DataPlace, check_depth, remove_place, volume_label
+from actions.copy.volumes import LONGEST_COPY_S, RSYNC
+from checks.containers.name_conflicts import read_paths
+from engine.constants import HOST_STATE_DIR, NAME
+from engine.contracts.action import Note
+from engine.errors import ActionError, RefusedError
+from engine.verdict import Effect, Judgement, failed, passed
+from hosts.manifest.manifest import compare_manifests
+from hosts.manifest.reader import read_manifest
+
+DIRECTORY: Final = f"{HOST_STATE_DIR}/asides"
+ROLE: Final = "aside"
+COPY_BYTES_PER_S: Final = 100e6
+START_S: Final = 3.0
+AND_FLUSH: Final = 'at=$1; shift; "$0" "$@" && exec sync --file-system -- "$at"'
+"""The other copy is removed or written over next: this one must be on the disk by then, or fail. sync(1), syncfs(2)"""
+
+
+def aside_of(place: DataPlace, move_label: str) -> DataPlace:
+    """Return where a place is set aside: a volume or path beside it, named after the attempt."""
+    attempt = move_label.rsplit("/", 1)[1]
+    between = "-" if place.kind == "volume" else "."
+    return DataPlace(place.kind, f"{place.source}{between}{NAME}-aside-{attempt}")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Copy each place beside itself on `host` and prove the copy; nothing set aside is removed before decommission."""
+
+    route: Route
+    host: str
+    places: tuple[DataPlace, ...]
+    size_bytes: int | None = None
+    key: str = field(default="set-aside", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        places = ", ".join(f"{place.text()} as {aside_of(place, self.route.move_label).source}" for place in self.places)
+        return f"{self.host}: set aside {places or 'nothing'}, and prove the copy"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds at a disk's rate, None when the size is not known."""
+        return None if self.size_bytes is None else START_S + self.size_bytes / COPY_BYTES_PER_S
+
+    def observe(self, note: Note) -> None:
+        """Note where the places are set aside."""
+        note["aside"] = [aside_of(place, self.route.move_label).source for place in self.places]
+
+    def do(self, note: Note) -> None:
+        """Copy, prove the copies and write that down on the host; what was proven once is never written to again."""
+        self.observe(note)
+        if self._missing() == []:
+            return
+        need_source_at_rest(self.route)
+        remove_helpers(self.route.fleet, self.host, self.route.move_label, ROLE)
+        for position, place in enumerate(self.places):
+            aside = aside_of(place, self.route.move_label)
+            self._make(aside, place)
+            copy_beside(self.route, self.host, f"{self.key}-{position}", place=place, to=aside)
+        note["entries"] = prove_beside(self.route, self.host, self.places)
+        note["proven"] = True
+        content = {"move": self.route.move_label, "places": [place.text() for place in self.places]}
+        doing = "write down that what was set aside is whole"
+        save_privately(self.route.fleet, self.host, proof_path(self.route.service), json.dumps(content).encode(), doing=doing)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether each copy is there and was proven, as its host tells."""
+        missing = self._missing()
+        if missing:
+            return failed(
+                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept until decommission. Run it again"
+            )
+        entries = note.get("entries")
+        told = f", {entries:,} entries identical" if entries is not None else ", proven when they were"
+        measured = {"entries_compared": entries} if entries is not None else {}
+        return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
+
+    def undo(self, note: Note) -> None:
+        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it may be the only one left.
+
+        Nothing is brought back over data whose copy is not whole, so the data itself is untouched then.
+        """
+        route = self.route
+        remove_helpers(route.fleet, self.host, route.move_label, ROLE)
+        for place in self.places:
+            if not note.get("proven") and is_there(route, self.host, place) and not is_set_aside(route, self.host, place):
+                remove_place(route, self.host, aside_of(place, route.move_label), self.key)
+
+    def _missing(self) -> list[str]:
+        return [place.text() for place in self.places if not is_set_aside(self.route, self.host, place)]
+
+    def _make(self, aside: DataPlace, place: DataPlace) -> None:
+        route = self.route
+        if is_there(route, self.host, place):
+            return
+        route.audit(self.host, self.key, f"create {aside.text()}")
+        if aside.kind == "volume":
+            if volume_label(route, self.host, aside.source) is not None:
+                raise RefusedError(f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: none. Rename or remove it")
+            with docker_api(route.fleet, self.host, f"create volume {aside.source}") as api:
+                api.create_volume(aside.source, labels=labels(route.move_label, ROLE))
+            return
+        paths = read_paths(route.fleet[self.host], [aside.source, place.source])
+        check_depth(self.host, aside.source)
+        if not paths[aside.source].free:
+            raise RefusedError(f"{self.host}: {aside.source} exists and is not of {route.move_label}. Expected: missing. Move it away")
+        argv = ["sh", "-c", MAKE_PATH, "make", aside.source, paths[place.source].kind, route.move_label]
+        run_checked(route.fleet, self.host, argv, doing=f"create {aside.source}")
+
+
+def proof_path(service: str) -> str:
+    """Return where the host of a service keeps which of its places were set aside whole."""
+    return f"{DIRECTORY}/{service}.json"
+
+
+def is_there(route: Route, host: str, place: DataPlace) -> bool:
+    """Return whether this attempt has begun to set a place aside."""
+    aside = aside_of(place, route.move_label)
+    if aside.kind == "volume":
+        return volume_label(route, host, aside.source) == route.move_label
+    return read_paths(route.fleet[host], [aside.source])[aside.source].marker == route.move_label
+
+
+def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
+    """Return whether this attempt's copy of a place is there and was proven whole."""
+    proof = read_privately(route.fleet, host, proof_path(route.service), expected="which places were set aside")
+    proven = isinstance(proof, dict) and proof.get("move") == route.move_label and place.text() in (proof.get("places") or ())
+    return proven and is_there(route, host, place)
+
+
+def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
+    """Return how many entries of places and their copies are identical; raises ActionError when one differs."""
+    compared = 0
+    for place in places:
+        aside = aside_of(place, route.move_label)
+        here, there = (read_manifest(route.fleet, host, one.source, route.move_label) for one in (place, aside))
+        drift = compare_manifests(here, there, ())
+        compared += drift.compared
+        if drift.count or not drift.compared:
+            first = drift.differences[0] if drift.differences else "nothing compared"
+            raise ActionError(
+                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: {first}. Expected: identical. "
+                f"Find out who writes there: ssh {host} docker ps -a"
+            )
+    return compared
+
+
+def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: DataPlace) -> None:
+    """Make `to` equal to `place` on one host, with all that rsync can carry; what is only in `to` is deleted."""
+    argv, mounts = _words(route, host, place, to)
+    argv = ["sh", "-c", AND_FLUSH, argv[0], "/to" if place.kind == "volume" else "/at", *argv[1:]]
+    name = route.slug(step)
+    command = toolbox_argv(argv, name=name, move_label=route.move_label, role=ROLE, mounts=mounts)
+    doing = f"copy {place.source} to {to.source}"
+    route.audit(host, step, doing)
+    run_checked(route.fleet, host, command, doing=doing, timeout_s=LONGEST_COPY_S)
+
+
+def _words(route: Route, host: str, place: DataPlace, to: DataPlace) -> tuple[list[str], Sequence[ToolboxMount]]:
+    """Return rsync's words and mounts; of a path its parent is mounted, because a single file is renamed into place."""
+    if place.kind == "volume":
+        return [*RSYNC, "--delete", "/from/", "/to/"], (
+            ToolboxMount("volume", place.source, "/from", read_only=True),
+            ToolboxMount("volume", to.source, "/to"),
+        )
+    here, there = PurePosixPath(place.source), PurePosixPath(to.source)
+    one_file = read_paths(route.fleet[host], [place.source])[place.source].kind == "file"
+    end = "" if one_file else "/"
+    flags = [] if one_file else ["--delete"]
+    return [*RSYNC, *flags, f"/at/{here.name}{end}", f"/at/{there.name}{end}"], (ToolboxMount("bind", str(here.parent), "/at"),)

@@ -1,0 +1,186 @@
+"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without us.
+
+It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead (review 30).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from actions.common.labels import label_flags, labels
+from actions.common.route import Route, inspect_container, look, run_checked
+from actions.common.toolbox import remove_helpers
+from actions.outage.measurement import Outage, measure_outage
+from actions.outage.probe_program import PROBE_PROGRAM
+from actions.outage.vantage_point import ProbeAim
+from engine.constants import TOOLBOX_IMAGE
+from engine.contracts.action import Note
+from engine.errors import ActionError
+from engine.verdict import Effect, Judgement, failed, passed, unknown
+
+ROLE: Final = "probe"
+PERIOD_S: Final = 0.1
+FIRST_ANSWER_S: Final = 15.0
+LAST_ANSWER_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class StartProbe:
+    """Start the probe and see its first good answer: a probe that never saw the service can't tell an outage."""
+
+    route: Route
+    aim: ProbeAim
+    key: str = field(default="start-probe", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every {PERIOD_S * 1000:.0f} ms"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 2.0
+
+    def do(self, note: Note) -> None:
+        """Start it, unless this attempt's probe runs already: it has seen what we have not."""
+        route, name = self.route, self.route.slug(ROLE)
+        note["viewpoint"] = self.aim.viewpoint(route.source)
+        running = inspect_container(route.fleet, route.source, name)
+        if running is not None and running["State"]["Running"]:
+            return
+        remove_helpers(route.fleet, route.source, route.move_label, ROLE)
+        route.audit(route.source, self.key, self.describe())
+        argv = [
+            "docker", "run", "--detach", "--name", name, "--network", self.aim.network, "--restart", "unless-stopped",
+            "--log-driver", "json-file", "--log-opt", "max-size=20m", "--env", "RES_OPTIONS=timeout:1 attempts:1",
+            *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
+            self.aim.question, self.aim.name, str(self.aim.port), str(PERIOD_S), self.aim.path,
+        ]  # fmt: skip
+        run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
+        wait_for_good(route, FIRST_ANSWER_S)
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002
+        """Judge whether it runs and has had a good answer."""
+        route, name = self.route, self.route.slug(ROLE)
+        running = inspect_container(route.fleet, route.source, name)
+        if running is None or not running["State"]["Running"]:
+            return failed(f"{route.source}: probe {name} does not run. Expected: running. Run the move again")
+        lines = read_probe(route)
+        if not any(json.loads(line).get("good") for line in lines):
+            return failed(
+                f"{route.source}: {self.aim.viewpoint(route.source)}: no good answer in {len(lines)} lines"
+                f" (last: {lines[-1] if lines else 'none'}). Expected: the service answers before its move"
+            )
+        return passed(f"{route.source}: probe runs: {self.aim.viewpoint(route.source)}", period_s=PERIOD_S)
+
+    def undo(self, note: Note) -> None:
+        """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
+        if inspect_container(self.route.fleet, self.route.source, self.route.slug(ROLE)) is not None:
+            with suppress(ActionError):
+                wait_for_good(self.route, FIRST_ANSWER_S)
+            seen = measure_outage(read_probe(self.route), self.aim.viewpoint(self.route.source), PERIOD_S)
+            note["outage"] = seen.record() if seen else None
+        remove_helpers(self.route.fleet, self.route.source, self.route.move_label, ROLE)
+
+
+@dataclass(frozen=True)
+class MeasureOutage:
+    """Read what the probe saw, once the service answers again, and remove it."""
+
+    route: Route
+    aim: ProbeAim
+    key: str = field(default="measure-outage", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: read the outage from the probe and remove it"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 1.0
+
+    def do(self, note: Note) -> None:
+        """Wait for the first good answer after the move, read the log into the note, remove the probe.
+
+        One that is gone or does not run has not seen the end: what it saw is no measurement.
+        """
+        route = self.route
+        if not (note.get("outage") or {}).get("to_at"):
+            note["outage"] = None  # none yet, or one that was not over when it was read
+        probe = None if note["outage"] else inspect_container(route.fleet, route.source, route.slug(ROLE))
+        if probe is not None and probe["State"]["Running"]:
+            wait_for_good(route, LAST_ANSWER_S)
+            seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
+            note["outage"] = seen.record() if seen else None
+        route.audit(route.source, self.key, self.describe())
+        remove_helpers(route.fleet, route.source, route.move_label, ROLE)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether the probe is removed, and an outage was measured and is over."""
+        if probe_is_there(self.route):
+            return unknown(f"{self.route.source}: {left_probe(self.route)}")
+        if not note.get("outage"):
+            return unknown(
+                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. The service itself is not affected"
+            )
+        outage = Outage.from_record(note["outage"])
+        if outage.to_at is None:
+            return failed(
+                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: answers again. "
+                f"Look at the forwarder: ssh {self.route.source} docker ps --filter label=longshore.role=forwarder"
+            )
+        return passed(
+            f"{self.route.service}: outage {outage.seconds:.1f} s (± {outage.error_bar_s:.1f} s), {outage.viewpoint}",
+            outage_s=outage.seconds,
+            error_bar_s=outage.error_bar_s,
+        )
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: a measurement stays."""
+
+
+def probe_is_there(route: Route) -> bool:
+    """Return whether this attempt's probe is on the source, running or not."""
+    return inspect_container(route.fleet, route.source, route.slug(ROLE)) is not None
+
+
+def left_probe(route: Route) -> str:
+    """Return what to say of a probe that is still there."""
+    return f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f {route.slug(ROLE)}"
+
+
+def remove_probe(route: Route) -> None:
+    """Remove this attempt's probe from the source, whatever kept its measurement from doing so."""
+    remove_helpers(route.fleet, route.source, route.move_label, ROLE)
+
+
+def read_probe(route: Route) -> list[str]:
+    """Return the probe's lines, oldest first; empty when there is no probe."""
+    result = look(route.fleet, route.source, ["docker", "logs", route.slug(ROLE)])
+    if result.exit_code != 0:
+        return []
+    return [line for line in result.text.splitlines() if line.startswith("{")]
+
+
+def wait_for_good(route: Route, deadline_s: float) -> None:
+    """Return when the probe's last line is good; ActionError with the last line after `deadline_s`."""
+    until, sleep_s = time.monotonic() + deadline_s, 0.2
+    while True:
+        lines = read_probe(route)
+        if lines and json.loads(lines[-1]).get("good"):
+            return
+        if time.monotonic() > until:
+            raise ActionError(
+                f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
+                f"{lines[-1] if lines else 'no line'}). Expected: the service answers. "
+                f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
+            )
+        time.sleep(sleep_s)
+        sleep_s = min(sleep_s * 1.5, 2.0)

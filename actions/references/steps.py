@@ -1,0 +1,217 @@
+"""Rewrite the references of a service's dependants to its new address for good, and let go of the relays that nobody needs then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from actions.common.route import Route
+from actions.relays.planning import Forwarder
+from actions.relays.reconcile import apply_forwarders, judge_forwarders
+from engine.config.inventory import LinkKey
+from engine.contracts.action import Note
+from engine.errors import BuriedError, CouldNotLookError, LongshoreError
+from engine.verdict import Effect, Judgement, failed, passed
+
+CONNECT_S: Final = 5.0
+
+
+class Reference(Protocol):
+    """One place of one dependant that says where a service is; each method may be called again at any time."""
+
+    @property
+    def name(self) -> str:
+        """Return how messages call it."""
+
+    @property
+    def route(self) -> Route:
+        """Return the dependant's container: its host is both source and target."""
+
+    def describe(self) -> str:
+        """Return the dry run's words."""
+
+    def foresee(self) -> tuple[str, ...]:
+        """Return what would change, as lines; raises ActionError when it can't be done."""
+
+    def is_done(self) -> bool:
+        """Return whether it says the new address and the dependant has read it."""
+
+    def is_undone(self) -> bool:
+        """Return whether it says what it said before and the dependant has read it."""
+
+    def write(self) -> tuple[str, ...]:
+        """Rewrite it; return the difference as lines."""
+
+    def put_back(self) -> None:
+        """Put back exactly what was there; raise NeedsPersonError when somebody has changed it since."""
+
+
+@dataclass(frozen=True)
+class RewriteReferences:
+    """Rewrite each reference, one after the other; each dependant must be ready again before the next."""
+
+    route: Route  # of the service that the references are to, whose label the deeds carry
+    references: tuple[Reference, ...]
+    ready: Callable[[str], Judgement] = field(repr=False)
+    key: str = field(default="rewrite-references", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return "; ".join(reference.describe() for reference in self.references)
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 10.0 * len(self.references)
+
+    def do(self, note: Note) -> None:
+        """Rewrite, and measure how long each dependant was not ready."""
+        if "changed" not in note or not any(reference.is_done() for reference in self.references):
+            note["changed"], note["out_s"] = [], {}
+        for reference in self.references:
+            if reference.is_done():
+                continue
+            dependant = reference.route
+            dependant.audit(dependant.source, self.key, reference.describe())
+            started = time.monotonic()
+            note["changed"] += list(reference.write())
+            answer = self.ready(dependant.service)
+            took = round(time.monotonic() - started, 1)
+            note["out_s"][dependant.service] = max(took, note["out_s"].get(dependant.service, 0.0))
+            if not answer.passed:
+                raise CouldNotLookError(f"{reference.name}: rewritten, and then {dependant.service} was not ready: {answer.text}")
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether each says the new address and was read by its dependant."""
+        wrong = [reference.name for reference in self.references if not reference.is_done()]
+        if wrong:
+            return failed(f"{wrong[0]}: does not say the new address, or was not read again. Expected: all {len(self.references)} do")
+        out = note.get("out_s") or {}
+        told = "; ".join(f"{name} was ready again within {seconds:.1f} s" for name, seconds in out.items())
+        measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
+        return passed(
+            f"{len(self.references)} of {len(self.references)} references say the new address{f'; {told}' if told else ''}",
+            tuple(note.get("changed") or ()),
+            **measured,
+        )
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts have what was there before
+        """Put back each, the last one first."""
+        for reference in reversed(self.references):
+            if not reference.is_undone():
+                dependant = reference.route
+                dependant.audit(dependant.source, self.key, f"put back {reference.name}")
+                reference.put_back()
+
+
+@dataclass(frozen=True)
+class ReleaseRelays:
+    """Take away the relays under names that no dependant uses any more; those of other links and of published ports stay.
+
+    `users` lists who still has a connection through a relay that would go; `is_recorded` and `record` keep in the journal
+    which links are re-pointed, so that every later reconciliation knows it.
+    """
+
+    route: Route
+    links: frozenset[LinkKey]
+    wanted: frozenset[Forwarder]
+    before: frozenset[Forwarder]
+    hosts: tuple[str, ...]
+    users: Callable[[frozenset[Forwarder]], Judgement] = field(repr=False)
+    is_recorded: Callable[[LinkKey], bool] = field(repr=False)
+    record: Callable[[LinkKey, bool], None] = field(repr=False)
+    key: str = field(default="release-relays", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        gone, new = (sorted(one.text() for one in some) for some in (self.before - self.wanted, self.wanted - self.before))
+        changes = "; ".join([*(f"remove {text}" for text in gone), *(f"add {text}" for text in new)]) or "no relay changes"
+        return f"let go of what {self.route.service}'s dependants do not need any more: {changes}"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 1.0 + len(self.wanted ^ self.before)
+
+    def do(self, note: Note) -> None:
+        """See nobody connected through them, then reconcile, then write down that the links need none."""
+        answer = self.users(self.before - self.wanted)
+        if not answer.passed:
+            raise CouldNotLookError(answer.text)
+        done = apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.wanted)
+        note["created"], note["removed"] = list(done.created), list(done.removed)
+        for link in sorted(self.links):
+            self.record(link, True)
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002
+        """Judge whether exactly the wanted relays run and the journal knows why."""
+        unknown_links = [link for link in sorted(self.links) if not self.is_recorded(link)]
+        if unknown_links:
+            first = unknown_links[0]
+            return failed(f"{first[0]} to {first[1]}: not yet written down as re-pointed. Expected: in the journal")
+        return judge_forwarders(self.route.fleet, self.route.environment, self.hosts, self.wanted)
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002
+        """Put the relays back first: what is put back after them needs them."""
+        for link in sorted(self.links):
+            if self.is_recorded(link):
+                self.record(link, False)
+        apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.before)
+
+
+def _is_undone(reference: Reference) -> bool:
+    """Return whether it is put back, or lies on a host that is said to be dead."""
+    try:
+        return reference.is_undone()
+    except BuriedError:
+        return True
+
+
+@dataclass(frozen=True)
+class UndoReferences:
+    """Put back all references of a service, in reverse, with the relays first; the hosts are asked whether it is so."""
+
+    references: tuple[Reference, ...]
+    relays: ReleaseRelays
+    take_back: Callable[[], str] = field(repr=False)
+    works: Callable[[], Judgement] = field(repr=False)
+    key: str = field(default="undo-references", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        names = "; ".join(reference.name for reference in self.references)
+        return f"put the relays back, then let say what it said before: {names}"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 10.0 * len(self.references)
+
+    def do(self, note: Note) -> None:
+        """Undo; the note says how it ended."""
+        note["ended"] = self.take_back()
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether each reference is what it was, the relays are there, and the dependants work."""
+        told = str(note.get("ended") or "not undone yet")
+        try:
+            wrong = [reference.name for reference in self.references if not _is_undone(reference)]
+        except LongshoreError as error:
+            return failed(f"{error} {told}")
+        if wrong:
+            return failed(f"{wrong[0]}: is not what it was. Expected: all {len(self.references)} references put back. {told}")
+        recorded = [link for link in sorted(self.relays.links) if self.relays.is_recorded(link)]
+        relays = judge_forwarders(self.relays.route.fleet, self.relays.route.environment, self.relays.hosts, self.relays.before)
+        if recorded or not relays.passed:
+            return failed(f"{relays.text}. {told}", relays.details)
+        works = self.works()
+        text = f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; {works.text}"
+        return Judgement(works.verdict, text, works.measured, works.details)
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: going on with an undo is never taken back."""

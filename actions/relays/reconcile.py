@@ -1,0 +1,256 @@
+"""Make the hosts' relays match what is wanted: at commit, at rollback, on demand. Only labelled relays are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from actions.common.route import run_checked, write_audit
+from actions.relays.endpoints import (
+    FAR,
+    LABEL_END,
+    LABEL_KEYS,
+    LABEL_RELAY,
+    NEAR,
+    End,
+    Pair,
+    end_argv,
+    host_of,
+    make_keys,
+    network_of,
+    pairs_of,
+    relay_label,
+    relay_name,
+    remove_unused_keys,
+)
+from actions.relays.planning import PUBLISHED_ONLY, ROLE, Forwarder, holder_of, wanted_forwarders
+from engine.config.scope import Scope
+from engine.constants import LABEL_MOVE, LABEL_ROLE
+from engine.errors import ActionError, RefusedError
+from engine.verdict import Judgement, failed, passed
+from hosts.coordination.fencing import change
+from hosts.fleet import Fleet
+
+LIST_FORMAT: Final = "\t".join(
+    ("{{.Names}}", "{{.State}}", *(f'{{{{.Label "{label}"}}}}' for label in (LABEL_RELAY, LABEL_MOVE, LABEL_END, LABEL_KEYS)))
+)
+DOCKER_S: Final = 60.0
+MOST_AT_ONCE: Final = 16
+LOOK: Final = f"docker ps -a --filter label={LABEL_ROLE}={ROLE}"
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Relay:
+    """One container of a relay that is there: its near or its far end; `keys` names its certificate and the one it demands."""
+
+    host: str
+    name: str
+    running: bool
+    made_for: str
+    end: str = NEAR
+    keys: str = ""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was changed, as lines."""
+
+    created: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def reconcile(fleet: Fleet, scope: Scope, where: Mapping[str, str]) -> Reconciled:
+    """Make all hosts of the scope have exactly the relays that `where` asks for."""
+    return apply_forwarders(fleet, scope.environment.environment, scope.hosts, wanted_forwarders(scope, where))
+
+
+def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Forwarder]) -> Reconciled:
+    """Create what is missing, then remove what is not wanted, then start the new ones: the gap is one start long.
+
+    A relay is made anew with both its ends and new keys when one of them is missing, stopped, or has other keys than its
+    peer demands. Raises RefusedError for a relay on a host that this run does not hold, and ActionError before anything was
+    switched when a relay could not be created.
+    """
+    hosts = tuple(dict.fromkeys(hosts))
+    refuse_outside(hosts, wanted)
+    there = list_all(fleet, hosts, environment)
+    missing = [forwarder for forwarder in sorted(wanted) if _fault_of(forwarder, there)]
+    kept_texts = {forwarder.text() for forwarder in wanted} - {forwarder.text() for forwarder in missing}
+    kept = [relay for relay in there if relay.made_for in kept_texts]
+    stale = [relay for relay in there if relay not in kept]
+    _look_anew(fleet, sorted({host for forwarder in missing for host in forwarder.hosts}))
+    for forwarder in missing:
+        _refuse_beside_real_one(fleet, forwarder)
+    ends: list[tuple[Forwarder, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
+    change = _Change(fleet, environment, tuple(ends), _make_pairs(fleet, environment, hosts, missing), tuple(stale))
+    for step in (change.make, change.clear, lambda host: change.start(host, FAR), lambda host: change.start(host, NEAR)):
+        _on_each(hosts, step)
+    _on_each(hosts, lambda host: remove_unused_keys(fleet, environment, host))  # also what a killed run left
+    return Reconciled(
+        tuple(forwarder.text() for forwarder in missing),
+        tuple(dict.fromkeys(relay.made_for for relay in stale)),
+        tuple(dict.fromkeys(relay.made_for for relay in kept)),
+    )
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is made and taken away, host by host."""
+
+    fleet: Fleet
+    environment: str
+    ends: tuple[tuple[Forwarder, End], ...]
+    pairs: Mapping[Forwarder, Pair | None]
+    stale: tuple[Relay, ...]
+
+    def make(self, host: str) -> None:
+        """Create the new ends on a host; one that is there under the same name goes first."""
+        for relay in self.stale:
+            if relay.host == host and self._is_in_the_way(relay):
+                _remove(self.fleet, self.environment, relay)
+        for forwarder, end in self._ends_on(host):
+            _create(self.fleet, self.environment, forwarder, end, self.pairs[forwarder])
+
+    def clear(self, host: str) -> None:
+        """Remove what is not wanted on a host."""
+        for relay in self.stale:
+            if relay.host == host and not self._is_in_the_way(relay):
+                _remove(self.fleet, self.environment, relay)
+
+    def start(self, host: str, which: End) -> None:
+        """Start the new ends of one kind on a host: the far ones first, so that a near one finds somebody."""
+        for forwarder, end in self._ends_on(host):
+            if end == which:
+                _start(self.fleet, self.environment, forwarder, end)
+
+    def _ends_on(self, host: str) -> list[tuple[Forwarder, End]]:
+        return [one for one in self.ends if host_of(*one) == host]
+
+    def _is_in_the_way(self, relay: Relay) -> bool:
+        return any(relay_name(*one) == relay.name for one in self._ends_on(relay.host))
+
+
+def _look_anew(fleet: Fleet, hosts: Collection[str]) -> None:
+    """Gather the facts of some hosts, all at once and once each: clients wait meanwhile."""
+    for host in hosts:
+        fleet.forget_facts(host)
+    _on_each(hosts, fleet.facts)
+
+
+def refuse_outside(hosts: Collection[str], wanted: Iterable[Forwarder]) -> None:
+    """Raise RefusedError when an end of a relay is wanted on a host that a run does not hold."""
+    for forwarder in sorted(wanted):
+        outside = [host for host in forwarder.hosts if host not in hosts]
+        if outside:
+            raise RefusedError(
+                f"{outside[0]}: {forwarder.text()}: this run does not hold {outside[0]}, it holds {', '.join(hosts)}. "
+                "Expected: every host of every relay. Nothing was changed. Look: nox -s status"
+            )
+
+
+def _make_pairs(fleet: Fleet, environment: str, hosts: Collection[str], missing: Collection[Forwarder]) -> dict[Forwarder, Pair | None]:
+    ends: list[tuple[Forwarder, End]] = [(forwarder, end) for forwarder in missing if forwarder.encrypted for end in (NEAR, FAR)]
+    made = _on_each(hosts, lambda host: make_keys(fleet, environment, host, [one for one in ends if host_of(*one) == host]))
+    return pairs_of({end: certificate for some in made for end, certificate in some.items()}, missing)
+
+
+def _on_each(hosts: Iterable[str], do: Callable[[str], Answer]) -> list[Answer]:
+    """Do the same on all hosts at once; raises the first error when all have ended."""
+    hosts = tuple(hosts)
+    with ThreadPoolExecutor(max_workers=max(1, min(MOST_AT_ONCE, len(hosts)))) as pool:
+        return [job.result() for job in [pool.submit(do, host) for host in hosts]]
+
+
+def list_all(fleet: Fleet, hosts: Iterable[str], environment: str) -> list[Relay]:
+    """Return both ends of our relays of this environment on some hosts."""
+    return [relay for found in _on_each(hosts, lambda host: list_relays(fleet, host, environment)) for relay in found]
+
+
+def list_relays(fleet: Fleet, host: str, environment: str) -> list[Relay]:
+    """Return the ends of our relays of this environment on a host, whatever their state."""
+    argv = ["docker", "ps", "--all", "--filter", f"label={LABEL_ROLE}={ROLE}", "--format", LIST_FORMAT]
+    relays = []
+    for line in run_checked(fleet, host, argv, doing="list relays").text.splitlines():
+        name, state, made_for, label, end, keys = (line.split("\t") + [""] * 6)[:6]
+        if label.split("/", 1)[0] == environment:
+            relays.append(Relay(host, name, state == "running", made_for, end, keys))
+    return relays
+
+
+def _fault_of(forwarder: Forwarder, there: Iterable[Relay]) -> str:
+    """Return what is wrong with a relay, "" when both ends run and each demands the certificate that the other has."""
+    mine = {relay.end: relay for relay in there if relay.made_for == forwarder.text() and relay.host in forwarder.hosts}
+    for end in (NEAR, FAR):
+        host, relay = host_of(forwarder, end), mine.get(end)
+        if relay is None or relay.host != host:
+            return f"missing: the {end} end on {host} of {forwarder.text()}"
+        if not relay.running:
+            return f"does not run: the {end} end on {host} of {forwarder.text()}"
+    near, far = mine[NEAR].keys, mine[FAR].keys
+    crosswise = ":".join(reversed(far.split(":")))
+    if near != crosswise or bool(near) != forwarder.encrypted:
+        return f"has other keys than its two ends expect of each other: {forwarder.text()}"
+    return ""
+
+
+def faults_of(wanted: Iterable[Forwarder], there: Iterable[Relay]) -> list[str]:
+    """Return a line for each wanted relay that is not there, does not run, or whose ends would refuse each other."""
+    there = tuple(there)
+    return [fault for forwarder in sorted(wanted) if (fault := _fault_of(forwarder, there))]
+
+
+def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Forwarder]) -> Judgement:
+    """Judge whether exactly the wanted relays run."""
+    hosts = tuple(dict.fromkeys(hosts))
+    refuse_outside(hosts, wanted)
+    there = list_all(fleet, hosts, environment)
+    missing = faults_of(wanted, there)
+    asked = {forwarder.text() for forwarder in wanted}
+    too_many = sorted({f"{relay.made_for} ({relay.name} on {relay.host})" for relay in there if relay.made_for not in asked})
+    if missing or too_many:
+        details = (*missing, *(f"not wanted: {text}" for text in too_many))
+        return failed(
+            f"{', '.join(hosts)}: {len(missing)} of {len(asked)} relays missing, {len(too_many)} not wanted: {details[0]}. "
+            f"Expected: exactly the wanted ones. Try: {LOOK}",
+            details,
+        )
+    return passed(f"all {len(asked)} relays run on {len(hosts)} hosts", tuple(sorted(asked)), relays=len(asked))
+
+
+def _refuse_beside_real_one(fleet: Fleet, forwarder: Forwarder) -> None:
+    holder = holder_of(forwarder, fleet.facts(forwarder.host))
+    if holder:
+        raise RefusedError(
+            f"{forwarder.text()}: container {holder} runs there under this name. Expected: no other holder of the name. "
+            f"Look: ssh {forwarder.host} docker inspect {holder}"
+        )
+
+
+def _create(fleet: Fleet, environment: str, forwarder: Forwarder, end: End, pair: Pair | None) -> None:
+    host, network = host_of(forwarder, end), network_of(forwarder, end)
+    doing = f"create the {end} end of relay {forwarder.text()}"
+    write_audit(fleet, host, relay_label(environment), "forward", doing)
+    run_checked(fleet, host, end_argv(environment, forwarder, end, pair), doing=doing, timeout_s=DOCKER_S)
+    networks = {network.name: network for network in fleet.facts(host).networks}
+    if network in networks and networks[network].internal:
+        out = ["docker", "network", "connect", PUBLISHED_ONLY, relay_name(forwarder, end)]
+        run_checked(fleet, host, out, doing=f"give the {end} end of relay {forwarder.text()} a way out of its internal network")
+
+
+def _start(fleet: Fleet, environment: str, forwarder: Forwarder, end: End) -> None:
+    host, doing = host_of(forwarder, end), f"start the {end} end of relay {forwarder.text()}"
+    write_audit(fleet, host, relay_label(environment), "forward", doing)
+    run_checked(fleet, host, ["docker", "start", relay_name(forwarder, end)], doing=doing, timeout_s=DOCKER_S)
+
+
+def _remove(fleet: Fleet, environment: str, relay: Relay) -> None:
+    write_audit(fleet, relay.host, relay_label(environment), "forward", f"remove relay {relay.made_for}")
+    result = change(fleet, relay.host, ["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
+    if result.exit_code != 0 and "No such container" not in result.error_text:
+        raise ActionError(
+            f"{relay.host}: could not remove relay {relay.name}: {result.error_text}. Expected: gone. Try: ssh {relay.host} docker rm -f {relay.name}"
+        )

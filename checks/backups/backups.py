@@ -1,0 +1,99 @@
+"""Is there a fresh, non-empty backup of every object of a service; judged from what prepare recorded (review 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from checks.backups.restore_drills import Drill, drill_problems, drill_told
+from engine.verdict import Judgement, failed, passed, unknown
+
+
+@dataclass(frozen=True)
+class BackupObject:
+    """One snapshot in the backup repository: what it holds, its id there, how much and when (aware UTC)."""
+
+    name: str  # "volume shop_data", "export cluster.sql"
+    snapshot: str
+    size_bytes: int
+    taken_at: datetime
+    duration_s: float = 0.0
+    nothing_there: bool = False  # the place that it was taken of held no byte either
+
+    @property
+    def lacks_content(self) -> bool:
+        """Return whether it holds nothing where something should be."""
+        return self.size_bytes <= 0 and not self.nothing_there
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON-able values for a note."""
+        return {**asdict(self), "taken_at": self.taken_at.astimezone(UTC).isoformat()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> BackupObject:
+        """Read it back from a note."""
+        return cls(
+            str(record["name"]),
+            str(record["snapshot"]),
+            int(record["size_bytes"]),
+            datetime.fromisoformat(str(record["taken_at"])),
+            float(record.get("duration_s", 0.0)),
+            bool(record.get("nothing_there", False)),
+        )
+
+
+def check_backup(
+    service: str,
+    expected: Iterable[str],
+    taken: Iterable[BackupObject],
+    *,
+    repository_ok: bool | None,
+    drill: Drill | None,
+    target: str,
+    now: datetime,
+    oldest_hours: float,
+) -> Judgement:
+    """Judge whether each expected object has a snapshot: young enough, not empty, restored by a drill on the move's target.
+
+    `repository_ok` is the outcome of `restic check` that prepare recorded, None when it was never run.
+    """
+    wanted = tuple(expected)
+    newest: dict[str, BackupObject] = {}
+    for item in taken:
+        if item.name not in newest or item.taken_at > newest[item.name].taken_at:
+            newest[item.name] = item
+    again = f"Take it: nox -s prepare -- --service {service} --apply"
+    if not wanted:
+        return unknown(f"{service}: nothing to look for in the backup. Expected: at least 1 object. {again}")
+    problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]
+    if repository_ok is not True:
+        problems.append("restic check was never run" if repository_ok is None else "restic check found the repository damaged")
+    if not problems:
+        problems = drill_problems(drill, {name: newest[name].snapshot for name in wanted}, target)
+    if problems or drill is None:
+        return failed(
+            f"{service}: {len(problems)} problems with the backup of {len(wanted)} objects: {problems[0]}. Expected: a "
+            f"non-empty snapshot of each, at most {oldest_hours:g} h old, in a sound repository, restored by a drill. {again}",
+            tuple(problems),
+        )
+    oldest = max((now - newest[name].taken_at).total_seconds() / 3600 for name in wanted)
+    total = sum(newest[name].size_bytes for name in wanted)
+    return passed(
+        f"{service}: all {len(wanted)} objects backed up ({total:,} bytes, oldest {oldest:.1f} h, restic check passed); {drill_told(drill)}",
+        tuple(f"{name}: snapshot {newest[name].snapshot[:8]}, {newest[name].size_bytes:,} bytes" for name in wanted),
+        backup_bytes=total,
+        oldest_hours=round(oldest, 2),
+    )
+
+
+def _problem(name: str, item: BackupObject | None, now: datetime, oldest_hours: float) -> str | None:
+    if item is None:
+        return f"{name}: no snapshot"
+    age_hours = (now - item.taken_at).total_seconds() / 3600
+    if age_hours > oldest_hours:
+        return f"{name}: {age_hours:.1f} h old"
+    if item.lacks_content:
+        return f"{name}: snapshot {item.snapshot[:8]} is empty"
+    return None

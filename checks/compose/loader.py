@@ -1,0 +1,169 @@
+"""From the files of a project to one merged tree: interpolation, extends, include and overrides, in Compose's order."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from checks.compose.dotenv import parse_dotenv
+from checks.compose.interpolation import Filling, interpolate
+from checks.compose.merge import merge, settle
+from checks.compose.sources import Sources
+from checks.compose.yaml_nodes import Block, Place, Series, parse_documents
+from engine.errors import NotUnderstoodError
+
+ELSEWHERE: Final = re.compile(r"^(?:oci:|git@|git:|ssh:|https?:|github\.com/)")
+DEEPEST_INCLUDE: Final = 10
+
+
+@dataclass
+class Loading:
+    """The reading of one project: its folder, its variables, and every file that was read on the way."""
+
+    sources: Sources
+    folder: str
+    filling: Filling
+    read: list[str] = field(default_factory=list)
+    depth: int = 0
+    _documents: dict[str, list[Block]] = field(default_factory=dict)
+
+    def model(self, files: Iterable[str], asked: Place | None = None) -> Block:
+        """Return the merged tree of some files, the later over the earlier; raises NotUnderstoodError.
+
+        `asked` is where the files are named, when a file names them.
+        """
+        merged: Block | None = None
+        for file in files:
+            for document in self.documents(file, asked or Place(file, 0)):
+                whole = self._whole(document, file)
+                merged = settle(whole) if merged is None else merge(merged, whole)
+        return Block(Place("", 0)) if merged is None else merged
+
+    def documents(self, file: str, asked: Place) -> list[Block]:
+        """Return a file's documents with their variables filled in; `asked` is where the file is named."""
+        if file not in self._documents:
+            content = self.content(file)
+            if content is None:
+                raise NotUnderstoodError(asked.file, asked.line, "is not there" if asked.file == file else f"names {file}, which is not there")
+            found = parse_documents(content, file)
+            if b"$" in content:
+                for document in found:
+                    interpolate(document, self.filling, document.place)
+            self._documents[file] = found
+        return self._documents[file]
+
+    def content(self, file: str) -> bytes | None:
+        """Return a file's content and remember that it was read."""
+        content = self.sources.read(file)
+        if content is not None and file not in self.read:
+            self.read.append(file)
+        return content
+
+    def _whole(self, document: Block, file: str) -> Block:
+        """Return a document with what its services extend and what it includes."""
+        services = block_at(document, "services")
+        if services is not None:
+            extended = services.copied()
+            for name in services:
+                extended[name] = self._extended(services, file, name, ())
+            document = document.copied()
+            document["services"] = extended
+        return self._with_included(document) if "include" in document else document
+
+    def _extended(self, services: Block, file: str, name: str, way: tuple[tuple[str, str], ...]) -> Any:
+        """Return a service laid over what it extends; `way` are the files and services that led to it."""
+        service = services[name]
+        if not isinstance(service, Block) or service.get("extends") is None:
+            return service
+        place = service.places["extends"]
+        base, other = _extends(service["extends"], place)
+        there = self._path(other, posixpath.dirname(file), place) if other else file
+        if (there, base) in way or (there, base) == (file, name):
+            raise NotUnderstoodError(place.file, place.line, f"extends {base}, which in the end extends itself")
+        below = self._extended(self._services_with(base, there, services if there == file else None, place), there, base, (*way, (file, name)))
+        laid = merge(below, service) if isinstance(below, Block) else service.copied()
+        laid.pop("extends", None)
+        return laid
+
+    def _services_with(self, base: str, file: str, here: Block | None, place: Place) -> Block:
+        """Return the services of a file that have one of that name."""
+        blocks = [block_at(document, "services") for document in self.documents(file, place)] if here is None else [here]
+        for block in blocks:
+            if block is not None and base in block:
+                return block
+        raise NotUnderstoodError(place.file, place.line, f"extends {base}, which {file} does not have")
+
+    def _with_included(self, document: Block) -> Block:
+        """Return a document with the services of the files that it includes; two of one name must be the same."""
+        joined = document.copied()
+        services = block_at(document, "services") or Block(document.places["include"])
+        together = services.copied()
+        for paths, folder, environment, place in self._includes(document):
+            included = self._included(folder, environment).model(paths, place)
+            for name, service in (block_at(included, "services") or {}).items():
+                if name in together and together[name] != service:
+                    raise NotUnderstoodError(place.file, place.line, f"includes a service {name}, which is there already; expected another name")
+                together.put(name, service, included["services"].places[name])
+        joined.put("services", together, services.place)
+        return joined
+
+    def _included(self, folder: str, environment: list[str]) -> Loading:
+        """Return the reading of an included project: its own variables count where this one has none of that name."""
+        values: dict[str, str] = {}
+        for file in environment:
+            values |= parse_dotenv(self.content(file) or b"", file, self.filling.values)
+        below = Loading(self.sources, folder, Filling({**values, **self.filling.values}, self.filling.unset), self.read, self.depth + 1)
+        if below.depth > DEEPEST_INCLUDE:
+            raise NotUnderstoodError(folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle")
+        return below
+
+    def _includes(self, document: Block) -> Iterator[tuple[list[str], str, list[str], Place]]:
+        """Yield for each include its files, its project's folder, its files of variables, and its place."""
+        includes, whole = document["include"], document.places["include"]
+        if includes is None:
+            return
+        if not isinstance(includes, Series):
+            raise NotUnderstoodError(whole.file, whole.line, "include is no list; expected a list of files")
+        for item, place in includes.placed():
+            given = item if isinstance(item, Block) else Block(place)
+            paths = [self._path(path, self.folder, place) for path in texts(given.get("path") if isinstance(item, Block) else item, "path", place)]
+            if not paths:
+                raise NotUnderstoodError(place.file, place.line, "an include without path; expected the file to include")
+            named = given.get("project_directory")
+            folder = self._path(str(named), self.folder, place) if named else posixpath.dirname(paths[0])
+            asked = texts(given.get("env_file"), "env_file", place)
+            yield paths, folder, [self._path(file, self.folder, place) for file in asked] or [posixpath.join(folder, ".env")], place
+
+    def _path(self, path: str, folder: str, place: Place) -> str:
+        if ELSEWHERE.match(path):
+            raise NotUnderstoodError(place.file, place.line, "names a file on another machine, which is not fetched; expected a path")
+        return posixpath.normpath(posixpath.join(folder, path))
+
+
+def block_at(block: Block, key: str) -> Block | None:
+    """Return the mapping at a key, None when the key is absent or empty; raises NotUnderstoodError for anything else."""
+    value = block.get(key)
+    if value is None or isinstance(value, Block):
+        return value
+    place = block.places[key]
+    raise NotUnderstoodError(place.file, place.line, f"{key} is no mapping; expected names and what they stand for")
+
+
+def texts(value: Any, what: str, place: Place) -> list[str]:
+    """Return one text or a list of them as a list; raises NotUnderstoodError."""
+    found = [] if value is None else list(value) if isinstance(value, Series) else [value]
+    if not all(isinstance(item, str) for item in found):
+        raise NotUnderstoodError(place.file, place.line, f"{what} is no text; expected one, or a list of them")
+    return found
+
+
+def _extends(value: Any, place: Place) -> tuple[str, str]:
+    """Return the service and the file ("" for the same one) that `extends` names."""
+    if isinstance(value, str):
+        return value, ""
+    if isinstance(value, Block) and isinstance(value.get("service"), str) and isinstance(value.get("file", ""), str):
+        return value["service"], value.get("file", "")
+    raise NotUnderstoodError(place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file")

@@ -1,0 +1,81 @@
+"""Can a host be used at all: it answers, Docker answers, versions, architecture and clock fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from engine.errors import CouldNotLookError
+from engine.verdict import Judgement, failed, passed, unknown
+from hosts.facts.model import HostFacts
+
+MINIMUM_DOCKER: Final = (20, 10)
+"""First engine whose API (1.41) the recreated containers rely on; also Debian 12's."""
+
+CLOCK_LIMIT_S: Final = 1.0
+"""services.md 0.9: tokens, TOTP and key expiry are wall-clock; Temporal tolerates about 5 s."""
+
+
+def judge_reached(facts: HostFacts | CouldNotLookError) -> Judgement:
+    """Judge whether ssh reached a host and its facts could be read; being pinned is checked before any command."""
+    if isinstance(facts, CouldNotLookError):
+        return unknown(str(facts))
+    return passed(f"{facts.host}: ssh answers ({facts.os_name}, kernel {facts.kernel}, {facts.architecture})")
+
+
+def judge_docker(facts: HostFacts) -> Judgement:
+    """Judge whether the host's Docker Engine answered; without an answer nothing on it can be known."""
+    if not facts.docker_version:
+        seen = facts.docker_error or "no answer"
+        return unknown(f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} docker version")
+    return passed(f"{facts.host}: Docker {facts.docker_version} answers, {len(facts.containers)} containers")
+
+
+def judge_versions(facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER) -> Judgement:
+    """Judge whether the engine is new enough and all hosts have one architecture; `architectures` maps hosts to theirs."""
+    engine = _judge_engine(facts, minimum)
+    if not engine.passed:
+        return engine
+    others = {host: architecture for host, architecture in architectures.items() if architecture != facts.architecture}
+    if not facts.architecture:
+        return unknown(f"{facts.host}: architecture not known. Expected: an answer. Try: ssh {facts.host} uname -m")
+    if others:
+        seen = ", ".join(f"{host} {architecture or 'not known'}" for host, architecture in sorted(others.items()))
+        return failed(
+            f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} hosts, "
+            "images are moved unchanged. Choose another target in migration_plan.json"
+        )
+    return passed(f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version)
+
+
+def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
+    wanted = ".".join(str(number) for number in minimum)
+    match = re.match(r"(\d+)\.(\d+)", facts.docker_version)
+    if not match:
+        return unknown(
+            f'{facts.host}: Docker version not understood: "{facts.docker_version}". Expected: {wanted} or newer. '
+            f"Try: ssh {facts.host} docker version"
+        )
+    if (int(match[1]), int(match[2])) < minimum:
+        return failed(
+            f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on this host before the window",
+            docker_version=facts.docker_version,
+        )
+    return passed(f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version)
+
+
+def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
+    """Judge whether the host's clock agrees with this machine's, in seconds; UNKNOWN when the measurement is too coarse to tell."""
+    offset_s, give_or_take_s = facts.clock_offset_s, facts.clock_uncertainty_s
+    look = f"Try: ssh {facts.host} timedatectl status"
+    if offset_s is None:
+        return unknown(f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {facts.host} date +%s.%N")
+    seen = f"{offset_s:+.2f} s ± {give_or_take_s:.2f} s"
+    words, judge = f"{facts.host}: clock within {limit_s:g} s of this machine's ({seen})", passed
+    if abs(offset_s) - give_or_take_s > limit_s:
+        words, judge = f"{facts.host}: clock is {seen} off this machine's. Expected: within {limit_s:g} s. {look}", failed
+    elif abs(offset_s) + give_or_take_s > limit_s:
+        words = f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} s for sure. {look}"
+        judge = unknown
+    return judge(words, clock_offset_s=offset_s, clock_uncertainty_s=give_or_take_s)

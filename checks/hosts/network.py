@@ -1,0 +1,271 @@
+"""Can each host reach what it will need on the others: every port of a copy, a relay or a link, tried from the host that will use it.
+
+A port on which nothing listens yet refuses, and that shows only that packets pass both ways; so does a firewall that
+rejects. Which of the two it is, is said by what listens there and by the firewall's rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.i18n.language import term
+from engine.report_sections import Table
+from engine.verdict import Judgement, failed, passed, unknown
+from hosts.facts.model import HostFacts
+from hosts.facts.system import FirewallRule, FirewallVerdict
+from hosts.network.reachability import Outcome, PathSize, Reached, Tried
+
+INWARD: Final = ("INPUT", "DOCKER-USER", "FORWARD", "input", "forward")
+OUTWARD: Final = ("OUTPUT", "output")
+WHO_DOES: Final[Mapping[Outcome, FirewallVerdict | None]] = {
+    Outcome.FILTERED: FirewallVerdict.DROP,
+    Outcome.REFUSED: FirewallVerdict.REJECT,
+    Outcome.NO_ROUTE: FirewallVerdict.REJECT,
+    Outcome.NO_NAME: None,
+    Outcome.NOT_TRIED: None,
+    Outcome.OPEN: None,
+}
+"""A dropped packet is never answered; a rejected one is answered as if nothing listened, or as if there were no way."""
+SMALLEST_TRIED: Final = 1199
+SMALLEST_BYTES: Final = 1280
+"""IPv6's least (RFC 8200); below it something is wrong whatever says so."""
+
+
+@dataclass(frozen=True, order=True)
+class Need:
+    """A host will connect to a port of another one; `why` names each use."""
+
+    host: str
+    to: str
+    address: str
+    port: int
+    why: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return it as one line."""
+        return f"{self.host} → {self.to}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A need with all that is known of it."""
+
+    need: Need
+    tried: Tried
+    listens: bool | None  # whether something listens there; None: not known
+    rule: str = ""  # of a firewall, that explains it
+    proven: str = ""  # when a listener of ours was reached there
+    is_blind: bool = False  # nothing is known of the other host: it may be down, which is no fault of the network
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong, "" when nothing is."""
+        tried, rule = self.tried, f"; {self.rule}" if self.rule else ""
+        if tried.outcome is Outcome.OPEN or self.waits or self.undecided:
+            return ""
+        about = "although something listens there" if tried.outcome is Outcome.REFUSED and self.listens else tried.words[:120]
+        told = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
+        return f"{self.need.text()} {told}{rule}, needed for {self.need.why[0]}"
+
+    @property
+    def undecided(self) -> str:
+        """Return why nothing follows from the try, "" when something does."""
+        if self.tried.outcome is Outcome.NOT_TRIED:
+            return self.tried.words or "it was not tried"
+        return f"{self.need.to} itself does not answer" if self.is_blind and self.tried.outcome is not Outcome.OPEN else ""
+
+    @property
+    def waits(self) -> bool:
+        """Return whether packets pass both ways, and nothing is known to listen there yet: neither right nor wrong."""
+        return self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule and not self.is_blind
+
+    @property
+    def reason(self) -> str:
+        """Return what the try said, "" where it came through or nothing listens yet; a shell says it twice, with its own words around."""
+        if self.tried.outcome is Outcome.OPEN or self.waits:
+            return ""
+        return self.tried.words.rpartition(": ")[2][:120]
+
+    @property
+    def text(self) -> str:
+        """Return how it stands, for a table."""
+        if self.tried.outcome is Outcome.OPEN:
+            return "open"
+        if self.waits:
+            return f"proven with a listener, {self.proven}" if self.proven else "passable, nothing listens yet"
+        return str(self.tried.outcome.value)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All needs as they stand, and the paths between the hosts, by host and address."""
+
+    lines: tuple[Line, ...]
+    paths: Mapping[tuple[str, str], PathSize]
+    blind: Mapping[str, str]  # host: why nothing was tried from it
+    names: Mapping[str, str]  # host by address
+    rates: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by host and host: bytes per second of a sample
+
+    def of(self, host: str) -> list[Line]:
+        """Return what a host needs."""
+        return [line for line in self.lines if line.need.host == host]
+
+    def table(self) -> Table:
+        """Return the network's requirements, one row for each need: who must reach whom, for what, and how it stands."""
+        rows = [
+            (
+                line.need.host, f"{line.need.to} ({line.need.address})", f"{line.need.port}/tcp", "; ".join(line.need.why), line.text,
+                "–" if line.tried.milliseconds is None else f"{line.tried.milliseconds:.1f} ms", line.rule or line.reason or "–",
+            )
+            for line in sorted(self.lines, key=lambda one: one.need)
+        ]  # fmt: skip
+        rows += [(host, "–", "–", "–", "UNKNOWN", "–", reason) for host, reason in sorted(self.blind.items())]
+        return Table(term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
+
+
+def join_matrix(
+    needs: Iterable[Need],
+    reached: Mapping[str, Reached | str],
+    facts: Mapping[str, HostFacts],
+    proven: Mapping[Need, str],
+    rates: Mapping[tuple[str, str], float] | None = None,
+) -> Matrix:
+    """Join needs with what was tried; a text in `reached` is why nothing could be tried from a host."""
+    lines, paths = [], {}
+    needs = tuple(needs)
+    for need in needs:
+        found = reached.get(need.host, "was not asked")
+        if isinstance(found, str):
+            continue
+        tried = found.tries.get((need.address, need.port), Tried(Outcome.NOT_TRIED, words="no answer about it"))
+        rule = explaining_rule(need, tried.outcome, facts)
+        there = facts.get(need.to)
+        lines.append(Line(need, tried, listens_at(there, need.port), rule, proven.get(need, ""), is_blind=there is None))
+        if need.address in found.paths:
+            paths[need.host, need.address] = found.paths[need.address]
+    blind = {host: found for host, found in reached.items() if isinstance(found, str)}
+    return Matrix(tuple(lines), paths, blind, {need.address: need.to for need in needs}, rates or {})
+
+
+def listens_at(facts: HostFacts | None, port: int) -> bool | None:
+    """Return whether a process or a container's published port listens there, beyond loopback; None: not known."""
+    if facts is None or facts.listening_error:
+        return None
+    by_process = any(one.protocol == "tcp" and one.port == port and not one.address.startswith(("127.", "::1")) for one in facts.listening)
+    return by_process or any(
+        one.running and any(published == port for _, published, _, kind in one.published if kind == "tcp") for one in facts.containers
+    )
+
+
+def explaining_rule(need: Need, outcome: Outcome, facts: Mapping[str, HostFacts]) -> str:
+    """Return the firewall's rule that explains why a need is not met, "" when none is known."""
+    there, here = facts.get(need.to), facts.get(need.host)
+    for side, chains in ((there, INWARD), (here, OUTWARD)):
+        found = _rule(side.around.firewall, chains, need.port, WHO_DOES[outcome]) if side else None
+        if found and side:
+            return f"{side.host}: {found.text}"
+    return ""
+
+
+def _rule(rules: Iterable[FirewallRule], chains: tuple[str, ...], port: int, verdict: FirewallVerdict | None) -> FirewallRule | None:
+    """Return the rule that does it, chain by chain: the first that is for this port, or for all; a policy comes last.
+
+    One that holds for some peers only counts when it names the port.
+    """
+    for chain in chains:
+        mine = [rule for rule in rules if rule.chain == chain and rule.protocol in {"", "tcp", "all", "6"}]
+        for rule in sorted(mine, key=lambda one: one.text.startswith("policy")):
+            if port in rule.ports or not (rule.ports or rule.is_narrow):
+                if rule.verdict is verdict:
+                    return rule
+                break
+    return None
+
+
+def judge_reachable(matrix: Matrix, host: str) -> Judgement:
+    """Judge whether nothing keeps a host from what it will need: each port answers, or packets pass and nothing listens yet."""
+    if host in matrix.blind:
+        return unknown(matrix.blind[host])
+    lines = matrix.of(host)
+    if not lines:
+        return passed(f"{host}: needs no port of another host")
+    wrong = [*(line.problem for line in lines if line.problem), *_holes(matrix, host)]
+    untried = [line for line in lines if line.undecided]
+    if wrong:
+        return failed(
+            f"{host}: {len(wrong)} of {len(lines)} ways are blocked: {wrong[0]}. Expected: each open. Let the network team open it; the table "
+            f"Network requirements lists all. Look: ssh {host} nc -zv ADDRESS PORT",
+            tuple(wrong),
+            blocked=len(wrong),
+        )
+    if untried:
+        return unknown(
+            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided}). Expected: an answer of "
+            f"both hosts, and bash or nc on {host}. Mend that, then run this again",
+            tuple(f"{line.need.text()}: {line.undecided}" for line in untried),
+        )
+    is_open = sum(line.tried.outcome is Outcome.OPEN for line in lines)
+    told = f"{is_open} of {len(lines)} ways are open, {len(lines) - is_open} passable with nothing that listens yet"
+    return passed(f"{host}: {told}", tuple(f"{line.need.text()}: {line.text}" for line in lines), ways=len(lines), open=is_open)
+
+
+def _holes(matrix: Matrix, host: str) -> list[str]:
+    """Return the paths that swallow large packets without a word: a connection opens, and hangs with the first full packet."""
+    silent = {address: path for (here, address), path in matrix.paths.items() if here == host and path.is_silent}
+    return [
+        f"{host} → {matrix.names.get(address, address)}: packets above {path.packet_bytes or SMALLEST_TRIED} bytes vanish without a word (MTU black "
+        'hole); let ICMP "fragmentation needed" through, or lower the MTU of the interface'
+        for address, path in silent.items()
+    ]
+
+
+def judge_proven(matrix: Matrix, host: str) -> Judgement:
+    """Judge whether each way was tried to its end: where nothing listens yet, with a listener of ours."""
+    if host in matrix.blind:
+        return unknown(matrix.blind[host])
+    lines = matrix.of(host)
+    untried = [line for line in lines if line.undecided]
+    if untried:
+        return unknown(f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided})")
+    waiting = [line for line in lines if line.waits and not line.proven]
+    if waiting:
+        return unknown(
+            f"{host}: nothing listens yet at {len(waiting)} of {len(lines)} ports: {waiting[0].need.text()} ({waiting[0].need.why[0]}). Expected: "
+            "each tried with something that listens there. Packets pass both ways, and no known firewall rule stops them. "
+            "Run: nox -s prepare -- --apply",
+            tuple(line.need.text() for line in waiting),
+            waiting=len(waiting),
+        )
+    return passed(f"{host}: all {len(lines)} ways were tried to something that listens", ways=len(lines))
+
+
+def judge_paths(matrix: Matrix, host: str) -> Judgement:
+    """Judge the paths from a host: how large packets may be and how long a connection takes; one that was not measured is UNKNOWN."""
+    if host in matrix.blind:
+        return unknown(matrix.blind[host])
+    paths = {matrix.names.get(address, address): path for (here, address), path in matrix.paths.items() if here == host}
+    times = [line.tried.milliseconds for line in matrix.of(host) if line.tried.milliseconds is not None]
+    slowest = f"slowest of {len(times)} connections {max(times):.1f} ms" if times else "no connection was timed"
+    blind = {name: path.reason for name, path in paths.items() if path.packet_bytes is None}
+    if blind:
+        name, reason = next(iter(blind.items()))
+        return unknown(
+            f"{host}: the largest packet to {len(blind)} of {len(paths)} hosts was not measured ({name}: {reason}); {slowest}. Expected: ping "
+            f"with -M do. Install iputils-ping on {host}, or let ICMP through"
+        )
+    small = {name: path.packet_bytes for name, path in paths.items() if (path.packet_bytes or 0) < SMALLEST_BYTES}
+    if small:
+        name, size = next(iter(small.items()))
+        return failed(
+            f"{host}: packets to {name} may have {size} bytes at most. Expected: {SMALLEST_BYTES} or more. Look: ssh {host} ip link; tracepath {name}"
+        )
+    rates = {name: matrix.rates[host, name] for name in paths if (host, name) in matrix.rates}
+    sizes = tuple(
+        f"{name}: {path.packet_bytes} bytes, " + (f"{rates[name] / 1e6:,.0f} MB/s in a sample" if name in rates else "no sample of its throughput")
+        for name, path in paths.items()
+    )
+    carried = f"; {min(rates.values()) / 1e6:,.0f} MB/s in the slowest of {len(rates)} samples" if rates else ""
+    smallest = min((path.packet_bytes or 0 for path in paths.values()), default=0)
+    return passed(f"{host}: {len(paths)} paths carry packets of {smallest} bytes; {slowest}{carried}", sizes)

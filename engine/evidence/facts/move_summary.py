@@ -1,0 +1,47 @@
+"""Where a service's move stood at the end of a run: its state, its measured outage, what was copied; from any run until then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.evidence.facts.record_reader import Reader
+from engine.journal.journal import Record
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a move stood; `runs` are those whose records say so."""
+
+    state: str = "planned"
+    outage: Mapping[str, Any] | None = None
+    copied_bytes: int | None = None
+    runs: frozenset[str] = frozenset()
+
+
+KINDS: Final = ("move_state", "outage", "outcome")
+"""What tells where a move stands: a service may have thousands of other records."""
+
+
+def standing_of(journal: Reader, service: str, until: int) -> Standing:
+    """Return where a service's move stood when record `until` was written; what an undone attempt copied is gone."""
+    state, outage, copied, runs = "planned", None, None, set()
+    for record in _telling(journal, service, until):
+        body, note = record.body, record.body.get("note") or {}
+        if record.kind == "move_state":
+            state = str(body["state"])
+            copied = None if state == "undone" else copied
+        elif record.kind == "outage":
+            outage = body
+        elif record.kind == "outcome" and body["ok"] and "copied" in note:
+            copied = int(note["size_bytes"])
+        else:
+            continue
+        runs.add(record.run_id)
+    return Standing(state.replace("_", " "), outage, copied, frozenset(runs))
+
+
+def _telling(journal: Reader, service: str, until: int) -> list[Record]:
+    found = [record for kind in KINDS for record in journal.records(kind=kind, service=service, until=until)]
+    return sorted(found, key=lambda record: record.seq)

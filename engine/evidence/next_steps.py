@@ -1,0 +1,118 @@
+"""What to do next: the command to paste after a run, or after one of its steps that did not pass."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from engine.contracts.phase import NEXT_PHASE
+from engine.i18n.language import Language, term
+from engine.journal.journal import Record
+from engine.redaction.redactor import MARK
+from engine.verdict import Verdict
+
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
+APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
+"""Changing phases that are simply started again once the cause of a failure is mended."""
+SELECTION: Final = ("--service", "--wave")
+BEGUN: Final = ("in progress", "committed", "done")
+"""States in which migrate goes on where it stopped, without a new preflight."""
+
+STANDS: Final = {
+    "undone": term("was undone; its old host has it"),
+    "in_progress": term("is half-way, and not undone"),
+    "committed": term("is committed: its new host serves, some steps are left"),
+    "needs_person": term("needs a person: its undo could not finish"),
+    "rolling_back": term("is on its way back, and not there yet"),
+    "returned": term("is back: its old host serves, some steps are left"),
+}
+"""Where a move stands that did not come to its end."""
+
+ENDED: Final = frozenset({"done", "rolled_back"})
+RETURNING: Final = frozenset({"rolling_back", "returned"})
+
+
+def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *, dry_run: bool) -> str:
+    """Return the command that follows a FAILED or UNKNOWN step, once its cause is mended; "" for other steps."""
+    if row["verdict"] not in {Verdict.FAILED.value, Verdict.UNKNOWN.value}:
+        return ""
+    command, service = str(about["command"]), row["service"]
+    if command != "migrate":
+        return command_line(about, command, service, apply=command in APPLIED_AGAIN and not dry_run)
+    if state == "needs person":
+        return command_line(about, "status")
+    look = command_line(about, "preflight", service)
+    if dry_run:
+        return look
+    again = command_line(about, "migrate", service, apply=True)
+    return again if state in BEGUN else f"{look} && {again}"
+
+
+def following_command(about: Mapping[str, Any], verdict: str) -> str:
+    """Return the command that follows a run as a whole: the deed after its dry run, the next phase after a pass, else ""."""
+    command = str(about["command"])
+    if verdict == Verdict.PLANNED.value:
+        return command_line(about, command, apply=True)
+    following = NEXT_PHASE.get(command)
+    return command_line(about, following) if following and verdict == Verdict.PASSED.value else ""
+
+
+def command_line(about: Mapping[str, Any], command: str, service: str | None = None, *, apply: bool = False) -> str:
+    """Return a command in the environment of a run and with its files; for one service, or for those that the run chose."""
+    argv = [str(argument) for argument in about.get("argv") or ()]
+    chosen = ["--service", service] if service else _kept(argv, SELECTION)
+    words = [*_environment(str(about["environment"])), *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
+    return f"nox -s {command} -- {shlex.join(words)}"
+
+
+def where_words(environment: str, argv: Sequence[str]) -> str:
+    """Return the flags that each command about a run needs: its environment, and the files it was given."""
+    return shlex.join([*_environment(environment), *_kept(argv, FILES)])
+
+
+def _environment(environment: str) -> list[str]:
+    return ["--lab"] if environment == "lab" else ["--environment", environment]
+
+
+def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
+    for position, argument in enumerate(argv):
+        flag, equals, value = argument.partition("=")
+        if flag in flags and (equals or position + 1 < len(argv)):
+            kept = value if equals else argv[position + 1]
+            yield from (flag, kept) if MARK not in kept else ()
+
+
+def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
+    """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
+    about, say = records[0].body, language.say
+    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == "move_state"}
+    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == "source_proof"}
+    is_open = any(state not in ENDED for state in states.values())
+    yield say("interrupted: nothing more is done.") if is_open else say("interrupted: nothing more is done, and no move was left half-way.")
+    yield from stands_of(about, states, language, proofs)
+    yield say("to go on where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
+
+
+def stands_of(about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield where each move that did not come to its end stands, and the commands that go on or take it back."""
+    for service, state in states.items():
+        if state in STANDS:
+            told = (proofs or {}).get(service, "")
+            yield f"  {service}: {language.say(STANDS[state])}" + (f" ({told})" if told else "")
+            yield from (f"    {line}" for line in _ways_of(about, service, state, language))
+
+
+def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Language) -> Iterator[str]:
+    say = language.say
+    forward, back = (command_line(about, command, service, apply=True) for command in ("migrate", "rollback"))
+    if state == "undone":
+        yield say("to move it again: {command}", command=forward)
+    elif state == "needs_person":
+        yield say("to see what is left to do: {command}", command=command_line(about, "status"))
+        yield say("to go on with its undo: {command}", command=back)
+    elif state in RETURNING:
+        yield say("to go on: {command}", command=back)
+    else:
+        yield say("to go on: {command}", command=forward)
+        yield say("to take it back: {command}", command=back)

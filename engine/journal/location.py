@@ -1,0 +1,81 @@
+"""Where an environment's journal is kept: a SQLite file of its own, or a schema of its own in a PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from engine.constants import ENVIRONMENT_PREFIX, NAME
+from engine.errors import InputError
+from engine.redaction.redactor import Secret
+
+VARIABLE: Final = f"{ENVIRONMENT_PREFIX}STATE"
+FOLDER: Final = Path("state")
+POSTGRESQL: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+SECRET_WORDS: Final = frozenset({"password", "sslpassword"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """One environment's journal; `schema` is where it lies in PostgreSQL. The URL may hold a password: show `text` only."""
+
+    url: URL = field(repr=False)
+    schema: str = ""
+
+    @property
+    def file(self) -> Path | None:
+        """Return the SQLite file, None for PostgreSQL."""
+        return None if self.schema else Path(str(self.url.database))
+
+    @property
+    def text(self) -> str:
+        """Return where it is, without its password."""
+        if not self.schema:
+            return str(self.url.database)
+        shown = URL.create("postgresql", self.url.username, host=",".join(self.servers()), port=self.url.port, database=self.url.database)
+        return f"{shown.render_as_string()} (schema {self.schema})"
+
+    def secrets(self) -> list[Secret]:
+        """Return what in the URL must never be shown."""
+        given = [self.url.password, *(value for word in SECRET_WORDS for value in _listed(self.url.query.get(word)))]
+        return [Secret(str(value)) for value in given if value]
+
+    def servers(self) -> list[str]:
+        """Return the names and addresses that a client of this place connects to, as libpq would; none for a file."""
+        if not self.schema:
+            return []
+        asked = [self.url.host, *_listed(self.url.query.get("host")), *_listed(self.url.query.get("hostaddr"))]
+        named = [name.partition(":")[0] if name.count(":") == 1 else name for one in asked if one for name in one.split(",")]
+        return named or ["localhost"]
+
+
+def _listed(value: str | tuple[str, ...] | None) -> Iterable[str]:
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
+def place_of(environment: str, state: Secret | None) -> Place:
+    """Return where an environment's journal is, given what `--state` or LONGSHORE_STATE says; raises InputError."""
+    if state is None:
+        return file_place(FOLDER / f"{environment}.sqlite")
+    try:
+        url = make_url(state.reveal())
+    except (ArgumentError, ValueError):
+        raise InputError(f"--state: is no URL; it is not shown, it may hold a password. {_EXPECTED}") from None
+    if url.drivername == "sqlite" and url.database:
+        return file_place(Path(url.database))
+    if url.drivername not in POSTGRESQL:
+        raise InputError(f"--state: a URL of {url.drivername}. {_EXPECTED}")
+    return Place(url.set(drivername="postgresql+psycopg"), f"{NAME}_{environment}")
+
+
+def file_place(path: Path) -> Place:
+    """Return the place of a SQLite file."""
+    return Place(URL.create("sqlite", database=str(path)))
+
+
+_EXPECTED: Final = f"Expected: postgresql://USER@HOST/DATABASE (also as {VARIABLE}), or nothing for {FOLDER}/ENVIRONMENT.sqlite"

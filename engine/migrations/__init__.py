@@ -1,1 +1,0 @@
-"""Migrations of the journal's tables; each is one step of `engine.storing.REVISIONS`."""

@@ -1,0 +1,225 @@
+"""The book of a run: takes rows of evidence, writes them into the journal, shows them and draws the evidence at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from engine.contracts.phase import NEXT_PHASE
+from engine.contracts.step import Row
+from engine.errors import CouldNotLookError
+from engine.evidence import BACKUP, Paths, command_line, write_evidence
+from engine.evidence.facts.run_diff_text import differences
+from engine.evidence.headline import BADGES
+from engine.evidence.next_steps import stands_of, ways_on
+from engine.i18n.language import ENGLISH, Language
+from engine.journal.journal import Journal, Record, Run
+from engine.redaction.guarded_console import open_screen
+from engine.redaction.visible_text import visible
+from engine.run.progress import Progress
+from engine.saga.state import MoveState
+from engine.verdict import ExitCode, Verdict
+
+COLOURS: Final = {
+    Verdict.PASSED: "green",
+    Verdict.FAILED: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+    Verdict.WAIVED: "yellow",
+    Verdict.WAITING: "yellow",
+    Verdict.NOT_RUN: "yellow",
+    Verdict.PLANNED: "cyan",
+}
+INDENT: Final = 11
+
+
+@dataclass
+class JournalBook:
+    """Rows go to the journal first, then to the console."""
+
+    journal: Journal
+    run: Run
+    command: str
+    environment: str
+    subjects: tuple[str, ...]
+    apply: bool
+    folder: Path
+    stand_ins: frozenset[str] = frozenset()
+    console: Console = field(default_factory=lambda: open_screen(soft_wrap=True))
+    language: Language = ENGLISH
+    progress: Progress | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """The body of the run's first record."""
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    standing: Callable[[], Mapping[str, MoveState]] = dict
+    """Where each move that this run has begun stands, from memory: the journal may not answer."""
+    _heading: str = field(default="", init=False)
+    _current: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        """Show the run's deeds as they are recorded."""
+        self.run.watchers.append(self._watch)
+
+    def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
+        """Show that a step begins."""
+        self._current = subject
+        if self.progress:
+            self.progress.begin(self.redact(subject), sentence, number, total)
+
+    def _watch(self, record: Record) -> None:
+        if record.kind == "intent" and self.progress and record.service in {None, self._current}:  # others go on beside it
+            self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
+
+    def add(self, row: Row) -> None:
+        """Record a row durably and show it; one about a service that another program plays here says so."""
+        if row.service in self.stand_ins:
+            row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
+        self.run.record("step", service=row.service, key=row.key, body=row.body())
+        self._count(row)
+
+    def _count(self, row: Row) -> None:
+        self.counts[row.judgement.verdict] += 1
+        if row.subject != self._heading:
+            self._heading = row.subject
+            self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
+        self._show(row)
+
+    def show_unwritten(self, row: Row, why: str) -> None:
+        """Show a row that could not be recorded, and why."""
+        self._count(row)
+        told = self.language.say("not on record: {why}", why=self.redact(why))
+        self._say(Text(f"{' ' * INDENT}{told}", style="bold red"))
+
+    def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
+        """Record what a worker recorded, and count what it redacted."""
+        for one in records:
+            self.run.record(one["kind"], service=one["service"], key=one["key"], body=one["body"], at=datetime.fromisoformat(one["at"]))
+        self.journal.redactor.count_removed(redacted)
+
+    def needs_person(self) -> bool:
+        """Return whether this run left a move in a state that only a person can go on from."""
+        if MoveState.NEEDS_PERSON in self.standing().values():
+            return True
+        try:
+            states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
+        except CouldNotLookError:
+            return False  # what this run did is in memory
+        return MoveState.NEEDS_PERSON.value in states.values()
+
+    def redact(self, text: str) -> str:
+        """Return text without secrets."""
+        return self.journal.redactor.text(text)
+
+    def tell(self, text: str) -> None:
+        """Print what came after the end."""
+        self._say(Text(self.redact(text)))
+
+    def _say(self, text: Text | str) -> None:
+        """Print, and go on when the screen is gone (a closed pipe, a lost terminal): what counts is in the journal.
+
+        A host's text is shown as what it is: nothing in it colours, erases or names anything on the screen.
+        """
+        with suppress(OSError):
+            self.console.print(_visible(text))
+
+    def _show(self, row: Row) -> None:
+        verdict = row.judgement.verdict
+        line = Text(f"  {self._word(verdict):<{INDENT - 3}} ", style=COLOURS[verdict])
+        line.append(self.redact(self.language.say(row.sentence)), style="default")
+        self._say(line)
+        details = () if row.judgement.passed else row.judgement.details[:5]
+        for text in (row.judgement.text, *details):
+            if text:
+                self._say(Text(f"{' ' * INDENT}{self.redact(text)}", style="dim" if row.judgement.passed else ""))
+
+    def _word(self, verdict: Verdict) -> str:
+        """Return a verdict as people read it; in English as it stands in records."""
+        return verdict.value if self.language == ENGLISH else self.language.say(BADGES[verdict.value])
+
+    def tell_stand(self, why: str) -> None:
+        """Print why the run could not be ended as it should, where each move that was begun stands, and the commands that go on."""
+        if self.progress:
+            self.progress.end()
+        self._say(Text(f"\n{self.redact(why)}", style="bold red"))
+        for line in self._stand():
+            self._say(line)
+
+    def _stand(self) -> Iterator[str]:
+        states = {service: state.value for service, state in self.standing().items()}
+        yield from stands_of(self.about or {"command": self.command, "environment": self.environment}, states, self.language)
+
+    def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
+        """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError or JournalError.
+
+        That is for an altered journal, one that can't be written, and for evidence that could not be written.
+        """
+        if self.progress:
+            self.progress.end()
+        counts = {verdict.value: count for verdict, count in self.counts.items()}
+        self.run.finish(counts, exit_code)
+        for difference in self._differences():
+            self._say(difference)
+        paths = self._draw()
+        say = self.language.say
+        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no step was run")
+        words = {"command": self.command, "environment": self.environment, "told": told}
+        self._say(Text("\n" + say("{command} in environment {environment}: {told}", **words), style="bold"))
+        self._say(say("evidence: {file}", file=paths.report))
+        for line in self._next(exit_code, interrupted=interrupted):
+            self._say(line)
+        if paths.altered:
+            raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
+
+    def _draw(self) -> Paths:
+        try:
+            return write_evidence(self.journal, self.run.id, self.folder)
+        except OSError as error:
+            where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
+            raise CouldNotLookError(
+                f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
+                f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
+            ) from error
+
+    def _differences(self) -> Iterator[Text]:
+        """Yield what changed since the last validation, before anything else: every night but one it is nothing."""
+        if self.command == "validate":
+            for number, line in enumerate(differences(self.journal, self.run.id, self.language)):
+                yield Text(f"\n{line}" if not number else f"  {line}", style="bold" if not number else "")
+
+    def _next(self, exit_code: ExitCode, *, interrupted: bool) -> Iterator[str]:
+        records = self.journal.records(run_id=self.run.id)
+        about, say = records[0].body, self.language.say
+        if interrupted:
+            yield from ways_on(records, self.language)
+            return
+        yield from self._stand()
+        if exit_code is not ExitCode.OK:
+            again = command_line(about, self.command, apply=self.apply)
+            status = {"status": exit_code.value, "name": exit_code.name, "command": again}
+            yield say("exit status {status} ({name}). Mend what is named above, then: {command}", **status)
+        elif Verdict.PLANNED in self.counts:
+            yield say("dry run: no host was changed. To do it: {command}", command=command_line(about, self.command, apply=True))
+        elif following := NEXT_PHASE.get(self.command):
+            yield say("next: {command}", command=command_line(about, following))
+        else:
+            yield say("all that was asked holds")
+
+
+def _visible(text: Text | str) -> Text:
+    """Return a text that holds nothing that a terminal obeys; its own style stays, part by part."""
+    if isinstance(text, str):
+        return Text(visible(text))
+    if visible(text.plain) == text.plain:
+        return text
+    parts = text.divide(sorted({end for span in text.spans for end in (span.start, span.end)}))
+    whole = Text(style=text.style)
+    for part in parts:
+        whole.append(visible(part.plain), style=part.spans[-1].style if part.spans else None)
+    return whole

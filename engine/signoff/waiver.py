@@ -1,0 +1,187 @@
+"""Waivers: a failed or unknown step that a named person takes the risk of, for a while; it stays visible with its reason.
+
+`waivers.yaml` says what is waived; each is signed by its approver like an approval. A waiver is for one row: one step
+about one service, one host, or all. Deeds are not waived: what failed there was undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import rfc8785
+from pydantic import AwareDatetime, Field
+
+from engine.config.environment import Person
+from engine.config.inventory import Name
+from engine.config.partial_model import Draft, read_draft
+from engine.config.plan import Role
+from engine.config.validation import Strict
+from engine.constants import NAME, VERSION
+from engine.contracts.phase import PHASES, WRITING_PHASES
+from engine.contracts.step import Row
+from engine.errors import InputError
+from engine.signoff.signed_text import one_line, read_statement, statement_text
+from engine.verdict import Effect, Judgement, Severity, Verdict, failed
+
+FORMAT: Final = f"{NAME} waiver 1"
+NAMESPACE: Final = f"{NAME}-waiver"
+DEFAULT: Final = Path("waivers.yaml")
+WAIVABLE: Final = tuple(phase for phase in PHASES if phase not in WRITING_PHASES)
+RESTS_ON: Final = "rests on"
+COVERED: Final = frozenset({Verdict.FAILED, Verdict.UNKNOWN})
+
+
+class Waiver(Strict):
+    """One step that may fail for a while."""
+
+    environment: str = Field(description="the one environment that it is for", examples=["production"])
+    step: str = Field(pattern=r"^[a-z]+/[a-z0-9][a-z0-9-]*$", description="phase and key of the step", examples=["preflight/clock"])
+    service: Name | None = Field(None, description="the service that the step is about, if it is about one")
+    host: Name | None = Field(None, description="the host that the step is about, if it is about one")
+    reason: str = Field(min_length=1, description="why it may fail")
+    risk: str = Field(min_length=1, description="what may go wrong because of it")
+    approver: Person = Field(description="who takes the risk; one of the environment's approvers")
+    role: Role = Field("technical", description="in which role")
+    expires_at: AwareDatetime = Field(description="until when, with its UTC offset", examples=["2026-12-06T04:00:00-03:00"])
+
+    @property
+    def phase(self) -> str:
+        """Return the phase of the step."""
+        return self.step.partition("/")[0]
+
+    @property
+    def about(self) -> str:
+        """Return the row that it is for, in words."""
+        return f"{self.step} of {self.service or self.host or 'all'}"
+
+    def fields(self) -> dict[str, str]:
+        """Return what is signed, apart from the time."""
+        given = self.model_dump(mode="json", exclude={"expires_at"})
+        return {**{name: one_line(str(value or "")) for name, value in given.items()}, "expires at": self.expires_at.astimezone(UTC).isoformat()}
+
+    def kept(self) -> dict[str, str]:
+        """Return what a row of evidence keeps of it."""
+        return {
+            "reason": self.reason, "risk": self.risk, "approver": self.approver, "role": self.role, "expires_at": self.expires_at.isoformat(),
+        }  # fmt: skip
+
+    @property
+    def digest(self) -> str:
+        """Return what names its signature's file: another word in it is another waiver."""
+        return hashlib.sha256(rfc8785.dumps(dict(self.fields()))).hexdigest()
+
+    def text(self, signed_at: datetime, rests_on: str) -> str:
+        """Return the text that its approver signs; `rests_on` is the digest of the plan's part that its row is about."""
+        told = f"{self.approver} takes this risk in environment {self.environment} until {self.expires_at.isoformat()}:\n{self.about} may fail."
+        return statement_text(
+            FORMAT,
+            {**self.fields(), RESTS_ON: rests_on, "signed at": signed_at.isoformat(timespec="seconds"), "written by": f"{NAME} {VERSION}"},
+            told,
+        )
+
+    def differs_from(self, text: str, where: str, rests_on: str) -> str:
+        """Return what a signed text says that is not so now, "" when it is this very waiver; raises InputError for one that is no waiver."""
+        signed = read_statement(text, FORMAT, where, "waive")
+        if any(signed.get(name) != value for name, value in self.fields().items()):
+            return "says something else"
+        if signed.get(RESTS_ON) != rests_on:
+            return "was signed for another plan: the part of it that this row is about (move, service, hosts) has changed since"
+        return ""
+
+
+def signed_at(text: str, where: str) -> datetime:
+    """Return when a signed text says that it was signed; raises InputError when it does not."""
+    told = read_statement(text, FORMAT, where, "waive").get("signed at", "")
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError as error:
+        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: nox -s waive') from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+class WaiverFile(Strict):
+    """All waivers, of all environments."""
+
+    version: Literal[1] = Field(description="version of this format")
+    waivers: tuple[Waiver, ...] = Field((), description="each for one row of evidence")
+
+
+def read_waivers(path: Path) -> Draft[WaiverFile]:
+    """Return the waivers of a file as far as they can be judged; raises InputError when it can't be read."""
+    return read_draft(WaiverFile, path, {"version": 1})
+
+
+def problems_of(draft: Draft[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]) -> Iterator[str]:
+    """Yield what can never match, or is no waiver, although the shape is right; those of other environments are left alone."""
+    seen: set[tuple[str, str | None, str | None]] = set()
+    for position, waiver in enumerate(draft.rough.waivers if draft.rough else ()):
+        if waiver.environment != environment:
+            continue
+        path, row = f"waivers/{position}", (waiver.step, waiver.service, waiver.host)
+        if waiver.phase not in WAIVABLE:
+            why = "a deed that failed is undone, not waived" if waiver.phase in WRITING_PHASES else "no such phase"
+            yield f"{path}/step: {waiver.step}: {why}; expected a step of {' or '.join(WAIVABLE)}"
+        if waiver.service and waiver.host:
+            yield f"{path}: names a service and a host; a row is about one of them"
+        if waiver.service and waiver.service not in services:
+            yield f"{path}/service: {waiver.service} is not moved in environment {environment}; known: {', '.join(sorted(services))}"
+        if waiver.host and waiver.host not in hosts:
+            yield f"{path}/host: {waiver.host} is not a host of environment {environment}; known: {', '.join(sorted(hosts))}"
+        if row in seen:
+            yield f"{path}: {waiver.about} is waived twice; expected once"
+        seen.add(row)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Waivers:
+    """The signed waivers of one run's environment."""
+
+    file: str = str(DEFAULT)
+    waivers: tuple[Waiver, ...] = ()
+    clock: Callable[[], datetime] = _now
+    _needless: list[Waiver] = field(default_factory=list, init=False)
+
+    def judge(self, row: Row) -> Row:
+        """Return a row as it counts: failed or unknown under a waiver that still holds, it is WAIVED, and says why."""
+        waiver = next((one for one in self.waivers if (one.step, one.service, one.host) == (f"{row.phase}/{row.key}", row.service, row.host)), None)
+        seen = row.judgement
+        if waiver is None or seen.verdict not in COVERED:
+            self._needless += [waiver] if waiver and seen.passed else []
+            return row
+        until, by = f"{waiver.expires_at:%Y-%m-%d %H:%M %z}", f"{waiver.approver} ({waiver.role})"
+        if waiver.expires_at <= self.clock():
+            late = f"{seen.text}. Its waiver by {by} expired at {until}"
+            return replace(row, judgement=Judgement(seen.verdict, late, seen.measured, seen.details))
+        told = f"waived until {until} by {by}: {waiver.reason}. Risk: {waiver.risk}. Seen: {seen.verdict.value}: {seen.text}"
+        return replace(row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept())
+
+    def refuse_unknown(self, phase: str, rows: Collection[tuple[str, str | None, str | None]], subjects: Collection[str]) -> None:
+        """Raise InputError for a waiver that no step of this phase can match; `rows` are key, service and host of all steps.
+
+        A service that this run does not look at (`--service`) is none of its business.
+        """
+        wrong = [
+            f"  {one.about}: no such step; known here: {', '.join(sorted({row[0] for row in rows if row[1:] == (one.service, one.host)})) or 'none'}"
+            for one in self.waivers
+            if one.phase == phase and (one.service is None or one.service in subjects)
+            if (one.step.partition("/")[2], one.service, one.host) not in rows
+        ]
+        if wrong:
+            raise InputError("\n".join([f"{self.file}: waivers that match nothing in {phase}", *wrong, "Correct or remove them"]))
+
+    def needless_row(self, phase: str) -> Row | None:
+        """Return the row that names waivers whose step passed, None when there are none: nothing is waived in advance."""
+        if not self._needless:
+            return None
+        named = ", ".join(one.about for one in self._needless)
+        told = failed(f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase again")
+        return Row(phase, "waivers-needed", "Every waiver was needed.", "all", None, None, None, Effect.READ_ONLY, Severity.BLOCKER, told, 0.0)

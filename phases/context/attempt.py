@@ -1,0 +1,158 @@
+"""What the journal knows about a move's current attempt: where it stands, what was done, what was noted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from engine.journal.journal import Journal, Record
+from engine.saga.state import MoveState, Past
+from engine.verdict import Verdict
+
+ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
+ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
+AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
+"""A move that needed a person is begun again only with `--again`, as a new attempt."""
+
+
+COMMITS: Final = frozenset({"commit", "start-returned"})
+"""What commits, where the intent of an older version does not say so."""
+ATTEMPT: Final = ("move_state", "intent", "note", "outcome", "undo_outcome")
+"""The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
+
+
+def settled_states(journal: Journal) -> dict[str, MoveState]:
+    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun counts."""
+    states: dict[str, list[MoveState]] = {}
+    for record in journal.records(kind="move_state"):
+        states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
+    return {service: _counting(journal, service, Past(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
+
+
+def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
+    """Return a state, or COMMITTED for a move whose commit was begun: relays may lead to its target, and must stay."""
+    begun = state is MoveState.IN_PROGRESS and read_past(journal, service).may_have_committed
+    return MoveState.COMMITTED if begun else state
+
+
+def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
+    """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
+    state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
+    seen = _Seen()
+    for record in journal.records(kind=ATTEMPT, service=service):
+        if record.kind == "move_state":
+            state, before = MoveState(record.body["state"]), state
+            if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+                attempt += 1
+                seen = _Seen()
+        else:
+            seen.add(record)
+    if again and state is MoveState.NEEDS_PERSON:
+        return Past(state=MoveState.UNDONE, attempt=attempt + 1)
+    if again and state is MoveState.ROLLED_BACK:
+        return Past(state=MoveState.UNDONE, attempt=attempt)
+    return seen.past(state, attempt, before)
+
+
+def committed_at(journal: Journal, service: str) -> datetime | None:
+    """Return when a service's newest commit was, None when there was none."""
+    committed = [record for record in journal.records(kind="move_state", service=service) if record.body["state"] == MoveState.COMMITTED]
+    return datetime.fromisoformat(str(committed[-1].at)) if committed else None
+
+
+def attempt_began(journal: Journal, service: str) -> int:
+    """Return the seq of the record after which the current attempt's records come, 0 for a first attempt."""
+    state, began = MoveState.PLANNED, 0
+    for record in journal.records(kind="move_state", service=service):
+        before, state = state, MoveState(record.body["state"])
+        if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+            began = record.seq
+    return began
+
+
+def return_began(journal: Journal, service: str) -> int | None:
+    """Return the seq of the record with which the rollback in progress began, None when there is none."""
+    last, began = MoveState.PLANNED, None
+    for record in journal.records(kind="move_state", service=service):
+        state = MoveState(record.body["state"])
+        if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
+            began = record.seq
+        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON}:
+            began = None
+        last = state
+    return began
+
+
+def read_return(journal: Journal, service: str) -> Past:
+    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
+
+    `before` is the state that it was rolled back from.
+    """
+    forward = read_past(journal, service)
+    seen, before, last = _Seen(), forward.state, MoveState.PLANNED
+    for record in journal.records(kind=ATTEMPT, service=service):
+        if record.kind == "move_state":
+            state = MoveState(record.body["state"])
+            if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
+                seen, before = _Seen(), last
+            last = state
+        else:
+            seen.add(record)
+    if forward.settled not in ROLLBACK_STATES:
+        return Past(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
+    ended = forward.state is MoveState.ROLLED_BACK
+    return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
+
+
+@dataclass
+class _Seen:
+    """What the records of one attempt say."""
+
+    notes: dict[str, dict[str, object]] = field(default_factory=dict)
+    done: dict[str, str] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    committing: set[str] = field(default_factory=set)
+
+    def add(self, record: Record) -> None:
+        key, body = record.key or "", record.body
+        if record.kind == "undo_outcome" and body["ok"]:
+            self.done.pop(key, None)
+            self.begun.discard(key)
+            self.failed.discard(key)
+            self.committing.discard(key)
+            self.notes.pop(key, None)  # what comes after it begins anew
+        elif record.kind == "intent":
+            self.begun.add(key)
+            if body.get("commits", key in COMMITS):
+                self.committing.add(key)
+            self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == "note":
+            self.notes[key] = dict(body.get("note") or {})
+        elif record.kind == "outcome" and body.get("verdict") == Verdict.UNKNOWN.value:
+            self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}  # nobody saw how it ended: begun it stays
+        elif record.kind == "outcome":
+            self.begun.discard(key)
+            self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
+            if body["ok"]:
+                self.done[key] = str(body["text"])
+                self.failed.discard(key)
+            else:
+                self.done.pop(key, None)
+                self.failed.add(key)
+
+    def past(self, state: MoveState, attempt: int, before: MoveState) -> Past:
+        done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
+        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
+
+
+BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
+
+
+def must_be_undone(past: Past) -> bool:
+    """Return whether a rollback of this move is the undo of what it did before its commit.
+
+    A move whose commit was begun counts as committed: clients may have written to its target.
+    """
+    return past.settled in BEFORE_COMMIT and not past.may_have_committed

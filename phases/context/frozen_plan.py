@@ -1,0 +1,88 @@
+"""A move that has begun goes on with the plan and the inventory as they were when it began, not with the files as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from engine.config.inventory import ServiceEntry
+from engine.config.scope import PlannedMove, Scope
+from engine.errors import RefusedError
+from engine.journal.journal import Journal, Record
+from engine.saga.state import MoveState
+from phases.context.attempt import read_past
+from phases.context.run_context import World
+
+BEGUN_WITH: Final = "begun_with"
+"""The journal's record of a move and its service as the files had them when it began; holds references, never secrets."""
+
+GOES_ON: Final = {
+    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON,
+}  # fmt: skip
+
+
+def record_begun(world: World, move: PlannedMove) -> None:
+    """Write down what a move is begun with."""
+    entry = world.entry(move.service)
+    body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
+    world.run.record(BEGUN_WITH, service=move.service, body=body)
+
+
+def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:
+    """Return the scope with each move that has begun, and its service, as they were then; a move that begins `again` is a new one."""
+    begun = {move.service: (move, entry) for move, entry in _begun(scope, journal, again)}
+    if not begun:
+        return scope
+    moves = tuple(begun[move.service][0] if move.service in begun else move for move in scope.moves)
+    planned = tuple(begun[move.service][0] if move.service in begun else move for move in scope.plan.moves)
+    services = {**scope.services, **{name: entry for name, (_, entry) in begun.items()}}
+    hosts = tuple(dict.fromkeys((*scope.hosts, *(host for move in moves for host in (move.source, move.target)))))
+    return replace(scope, moves=moves, services=services, plan=scope.plan.model_copy(update={"moves": planned}), hosts=hosts)
+
+
+def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterable[str]) -> None:
+    """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of the files."""
+    planned = {move.service: move for move in approved.moves}
+    doing = {move.service: move for move in carried_out.moves}
+    others = [name for name in new if (doing[name], carried_out.services[name]) != (planned[name], approved.services[name])]
+    if others:
+        raise RefusedError(
+            f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people approved. "
+            "Expected: the same. Nothing was done; look: nox -s status"
+        )
+
+
+def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> list[str]:
+    """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
+    here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
+    return [move.service for move, entry in _begun(scope, journal, again) if here.get(move.service, (move, entry)) != (move, entry)]
+
+
+def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
+    for move in scope.plan.moves:
+        record = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
+        if record is not None and read_past(journal, move.service, again=move.service in again).state in GOES_ON:
+            yield _as_told(record, move, scope.services[move.service])
+
+
+def _as_told(record: Record, move: PlannedMove, entry: ServiceEntry) -> tuple[PlannedMove, ServiceEntry]:
+    """Return what a move was begun with; `move` and `entry` are those of the files as they are here.
+
+    What only a host told (adopt) is its word: it counts when source and target told the same record, and never gives a command, a
+    reference to a file or a hook. These are always those of the files here.
+    """
+    told = tell_same(record, move)
+    if told is False:
+        return move, entry
+    seen = PlannedMove.model_validate(record.body["move"]), ServiceEntry.model_validate(record.body["service"])
+    if told is None:
+        return seen
+    return seen[0], seen[1].model_copy(update={"secrets": entry.secrets, "hooks": entry.hooks})
+
+
+def tell_same(record: Record, move: PlannedMove) -> bool | None:
+    """Return whether both hosts of a move told an adopted record; None for one that this journal wrote itself."""
+    if "adopted" not in record.body:
+        return None
+    return {move.source, move.target} <= set(record.body["adopted"].get("hosts") or ())

@@ -1,0 +1,54 @@
+"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from actions.relays.planning import hosts_of_relays
+from engine.config.scope import Scope
+from engine.errors import CouldNotLookError
+from engine.journal.journal import Journal
+from engine.verdict import Judgement, failed, passed, unknown
+from phases.context.run_context import World, where_now
+
+
+def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
+    """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward or back.
+
+    One without identity can't be opened: preflight tells it, and no relay is planned there.
+    """
+    found = hosts_of_relays(scope, where_now(scope, journal), {move.service for move in scope.moves})
+    hosts = dict.fromkeys((*scope.hosts, *(host for host in found if host in scope.environment.hosts)))
+    return replace(scope, hosts=tuple(hosts))
+
+
+def judge_relay_hosts(world: World, service: str) -> Judgement:
+    """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and answers."""
+    name, scope = world.scope.environment.environment, world.scope
+    hosts = hosts_of_relays(scope, world.where(), {service})
+    strangers = [host for host in hosts if host not in scope.environment.hosts]
+    if strangers:
+        whose = {host: ", ".join(sorted(one for one, where in world.where().items() if where == host)) for host in strangers}
+        told = tuple(f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml" for host in strangers)
+        return failed(
+            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each is pinned, for relays are "
+            f"set and taken away there. Try: nox -s pin -- --environment {name}",
+            told,
+        )
+    silent = {host: error for host in hosts if (error := _silence_of(world, host))}
+    if silent:
+        first = next(iter(silent))
+        return unknown(
+            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an answer, for relays are set and "
+            f"taken away there. Try: ssh {first} docker version",
+            tuple(silent.values()),
+        )
+    return passed(f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts))
+
+
+def _silence_of(world: World, host: str) -> str:
+    try:
+        world.facts(host).need_docker()
+    except CouldNotLookError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,135 @@
+"""A target that is gone for good: a person says so, its services go back without it, and it is stopped should it rise again."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from actions.common.labels import move_label
+from actions.common.route import run_checked, write_audit
+from engine.config.scope import PlannedMove, Scope
+from engine.constants import LABEL_MOVE
+from engine.errors import CouldNotLookError, InputError, RefusedError, UnreachableError
+from engine.journal.journal import Journal, Run
+from engine.run.options import Options
+from engine.saga.state import MoveState
+from engine.signoff.signed_text import one_line
+from hosts.fleet import Fleet
+from phases.context.attempt import must_be_undone, read_return
+
+DEAD: Final = "target_dead"
+"""The journal's record of a host that a person said to be dead: its name, the reason, and the labels of what ran there."""
+DISCARDED: Final = "target_writes_discarded"
+"""The journal's record of the services whose writes since the cutover a person gives up, and why."""
+RISEN: Final = "risen_stopped"
+FLAG: Final = "--target-is-dead"
+KNOCK_S: Final = 15.0
+KNOCK_FOR_S: Final = 60.0
+PAUSE_S: Final = 5.0
+SSH_SAID: Final = "ssh failed: "
+NO_CONNECTION: Final = re.compile(r"connect to host \S+ port \d+: (Connection timed out|Operation timed out|No route to host|Host is down)\b")
+"""What ssh says when no TCP connection came about; "Connection refused" is an answer, and "Network is unreachable" is this machine's."""
+STOP_S: Final = 180.0
+STOP: Final = """\
+ids=$(docker ps -q --filter "label=$1") || exit 1
+[ -z "$ids" ] || { docker update --restart no $ids >/dev/null && docker stop $ids >/dev/null && printf '%s\\n' $ids; }
+"""
+
+
+def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options, command: str) -> frozenset[str]:
+    """Have the new hosts of the chosen services asked nothing any more, and return them.
+
+    Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
+    its cutover would be lost without anybody having said so.
+    """
+    undoes = command == "repoint" and options.undo
+    if (command != "rollback" and not undoes) or not options.services:
+        raise InputError(
+            f"{FLAG}: goes with a rollback (or repoint --undo) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
+        )
+    reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
+    for host in sorted(hosts):
+        alive = sign_of_life(fleet, host)
+        if alive:
+            raise RefusedError(
+                f"{host}: {alive}, so it is not dead. Expected: no connection at all for {KNOCK_FOR_S:.0f} s. Leave {FLAG} out; "
+                f"look: ssh {host} docker ps -a; or switch it off for good, so that it can't serve beside the old one, and try again"
+            )
+    asked = () if undoes else scope.moves
+    lost = [move for move in asked if not options.discard and not must_be_undone(read_return(journal, move.service))]
+    if lost:
+        names = ", ".join(f"{move.service} on {move.target}" for move in lost)
+        raise RefusedError(
+            f"{names}: what was written there since the cutover can't be brought back from a dead host. To go back to the data as it was before "
+            "the move, add --discard-target-writes REASON"
+        )
+    for host in hosts:
+        fleet.bury(host, reason)
+    return frozenset(hosts)
+
+
+def sign_of_life(fleet: Fleet, host: str) -> str:
+    """Return what tells that a host may live, empty when no connection to it came about in a minute.
+
+    Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may serve.
+    """
+    until = time.monotonic() + KNOCK_FOR_S
+    while True:
+        try:
+            fleet[host].run(["true"], timeout_s=KNOCK_S)
+        except UnreachableError as error:
+            said = str(error).partition(SSH_SAID)[2]
+            if said and not NO_CONNECTION.search(said):
+                return f"answers, though not as it should ({one_line(said)})"
+        except (CouldNotLookError, RefusedError) as error:
+            return f"answers, though not as it should ({one_line(str(error))})"
+        else:
+            return "answers through ssh"
+        left = until - time.monotonic()
+        if left <= 0:
+            return ""
+        time.sleep(min(PAUSE_S, left))
+
+
+def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
+    """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise.
+
+    What a person gives up of the target's writes is recorded beside it, with the reason.
+    """
+    if options.discard:
+        run.record(DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
+    for host in sorted(hosts):
+        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.undo else []
+        run.record(DEAD, body={"host": host, "reason": options.target_is_dead, "labels": labels})
+
+
+def _label(scope: Scope, journal: Journal, move: PlannedMove) -> str:
+    return move_label(scope.environment.environment, move.service, read_return(journal, move.service).attempt)
+
+
+def _still_serves(journal: Journal, label: str) -> bool:
+    """Return whether a move's target is, on record, where its service serves now."""
+    service, attempt = label.split("/")[1:]
+    past = read_return(journal, service)
+    return past.settled in {MoveState.COMMITTED, MoveState.DONE} and attempt == str(past.attempt)
+
+
+def stop_risen(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
+    """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits.
+
+    What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
+    """
+    stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RISEN)}
+    for record in journal.records(kind=DEAD):
+        host = str(record.body["host"])
+        for label in record.body["labels"]:
+            if host not in scope.hosts or (host, label) in stopped or _still_serves(journal, label):
+                continue
+            try:
+                write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was said to be dead")
+                argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
+                found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
+            except CouldNotLookError:
+                continue
+            run.record(RISEN, body={"host": host, "label": label, "stopped": len(found)})

@@ -1,0 +1,279 @@
+"""Gates: what must hold before a move that has not begun may begin. They guard the way in, never the way out.
+
+A move that has begun, its undo and a rollback need only the lock: what a gate would have said is shown and recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from engine.config.scope import Scope
+from engine.contracts.phase import WRITING_PHASES
+from engine.errors import RefusedError
+from engine.journal.journal import Journal, Record
+from engine.saga.state import MoveState
+from engine.sharding.merged_run import STEP, counted
+from engine.verdict import Judgement, Severity, Verdict, failed, passed
+from hosts.local.git import is_committed
+from phases.context.attempt import read_past
+from phases.context.link_state import has_begun, in_the_way, links_to_rewrite, repoint_command
+from phases.context.required_results import missing_rows, told
+from phases.signoff.approvals import code_digest, judge_plan_approved
+from phases.signoff.signatures import CLOCKS_APART
+
+GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
+BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
+BEGUN: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.DONE.value}
+GOING_BACK: Final = {MoveState.ROLLING_BACK.value, MoveState.RETURNED.value}
+UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
+GUARDED: Final = "migrate"
+ROLLBACK: Final = "rollback"
+REPOINT: Final = "repoint"
+NOTHING_DONE: Final = "refused, nothing was done"
+SHOWN_COMMIT: Final = 12
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The gates of one run over what the journal and the files say; hosts are not asked.
+
+    `outside_window` is the operator's reason, `again` the services that may start after a rollback, `commit` the checkout's
+    (with "+changes" when it is not what was committed).
+    """
+
+    scope: Scope
+    journal: Journal
+    commit: str
+    outside_window: str | None = None
+    again: frozenset[str] = frozenset()
+    undo: bool = False
+    clock: Callable[[], datetime] = _now
+
+    def check(self, command: str) -> None:
+        """Raise RefusedError when `command` must not change hosts now; nothing was done then."""
+        if command == ROLLBACK:
+            self._check_rollback()
+        if command == REPOINT and not self.undo:
+            self._check_repoint()
+        if command != GUARDED:
+            return
+        answers = [ask() for ask in (self.state, self.preflight, self.approved, self.window, self.tree)]
+        wrong = [line for answer in answers if not answer.passed for line in answer.details or (answer.text,)]
+        if wrong:
+            raise RefusedError("\n".join([f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]))
+
+    def _check_rollback(self) -> None:
+        states = {move.service: read_past(self.journal, move.service).settled for move in self.scope.moves}
+        wrong = [
+            f"{service}: is {state.value.replace('_', ' ')}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED
+        ]
+        if wrong:
+            told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
+            raise RefusedError(f"{told}\nTry: nox -s status -- {self._where()}")
+        self._refuse_repointed(states)
+
+    def _refuse_repointed(self, services: Iterable[str]) -> None:
+        """Raise RefusedError when dependants use the addresses that a rollback would take from them."""
+        pointed = {name: owners for name in services if (owners := in_the_way(self.scope, self.journal, name))}
+        if pointed:
+            told = [f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere" for name, owners in pointed.items()]
+            ways = dict.fromkeys(repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners)
+            advice = f"Put them back first (of a dead host with the same --target-is-dead): {' && '.join(ways)}"
+            raise RefusedError("\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *told, advice]))
+
+    def _check_repoint(self) -> None:
+        """Raise RefusedError when references must not begin to be rewritten; what has begun goes on."""
+        new = tuple(move.service for move in self.scope.moves if not has_begun(self.journal, move.service))
+        if not new:
+            return
+        approvals = judge_plan_approved(self.scope, self.journal, new)
+        moved = [name for name in new if read_past(self.journal, name).state is not MoveState.DONE and links_to_rewrite(self.scope, name)]
+        wrong = [
+            *(f"{name}: is not moved yet. Expected: done. Move it: nox -s migrate -- {self._where()} --service {name} --apply" for name in moved),
+            *approvals.problems,
+            *self._window_problems(),
+            *self._tree_problems(),
+        ]
+        if wrong:
+            raise RefusedError("\n".join([f"{REPOINT}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: nox -s status -- {self._where()}"]))
+
+    def state(self) -> Judgement:
+        """Judge whether each move is in a state that it can start from."""
+        stuck = []
+        for service in (move.service for move in self.scope.moves):
+            state = self.journal.move_state(service)
+            if state in GOING_BACK:  # --again does not help: clients may have written to either side
+                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
+            elif service in self.again:
+                continue
+            elif state == MoveState.NEEDS_PERSON.value:
+                stuck.append(
+                    f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
+                    f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --again {service}"
+                )
+            elif state == MoveState.ROLLED_BACK.value:
+                stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
+        return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
+
+    def preflight(self) -> Judgement:
+        """Judge whether each move that has not begun has a preflight of this very plan that passed, lately."""
+        return self._of_new_moves(
+            "a preflight passed",
+            lambda new: [line for service in new for line in preflight_problems(service, self.scope, self.journal, self.clock())],
+        )
+
+    def approved(self) -> Judgement:
+        """Judge whether the people whom the plan names signed it as everything is now."""
+        new = self.new_moves()
+        if not new:
+            return self._of_new_moves("", lambda _: [])
+        approvals = judge_plan_approved(self.scope, self.journal, new)
+        return _judged(approvals.problems, f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab")
+
+    def window(self) -> Judgement:
+        """Judge whether it is time."""
+        problems = self._window_problems()
+        if self.outside_window and not self._is_inside():
+            return passed(f'outside the window of {self._told_window()}, because "{self.outside_window}"')
+        return self._of_new_moves(f"inside the window of {self._told_window()}", lambda _: problems)
+
+    def _window_problems(self) -> list[str]:
+        window, now = self.scope.window, self.clock()
+        if self.outside_window or self._is_inside():
+            return []
+        if window.status != "agreed":
+            return [f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so']
+        what = "has not begun" if now < window.starts_at else "is over"
+        at = now.astimezone(window.starts_at.tzinfo)
+        return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
+
+    def _is_inside(self) -> bool:
+        window = self.scope.window
+        return window.status == "agreed" and window.starts_at <= self.clock() < window.ends_at
+
+    def _told_window(self) -> str:
+        return f"{self.scope.window.starts_at:%Y-%m-%d %H:%M} to {self.scope.window.ends_at:%Y-%m-%d %H:%M %z}"
+
+    def tree(self) -> Judgement:
+        """Judge whether the runbooks that run are those that were committed; approvals may be newer."""
+        return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
+
+    def _tree_problems(self) -> list[str]:
+        if not self.scope.environment.clean_tree or is_committed(self.commit):
+            return []
+        if self.commit.endswith("+changes"):
+            return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status --ignored"]
+        return [f"checkout: git did not tell whether it is what was committed ({self.commit}). Expected: a clean checkout. Look: git status"]
+
+    def new_moves(self) -> tuple[str, ...]:
+        """Return the services whose move has not begun."""
+        return tuple(move.service for move in self.scope.moves if self.journal.move_state(move.service) not in BEGUN)
+
+    def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
+        new = self.new_moves()
+        if not new:
+            begun = ", ".join(move.service for move in self.scope.moves)
+            return passed(f"not asked: {begun} has begun, and gates guard the way in only")
+        return _judged(problems(new), told)
+
+    def _where(self) -> str:
+        name = self.scope.environment.environment
+        return "--lab" if name == "lab" else f"--environment {name}"
+
+    def _next(self, answers: list[Judgement]) -> str:
+        where = self._where()
+        if not answers[1].passed:
+            return f"nox -s preflight -- {where}"
+        return f"nox -s approve -- {where}" if not answers[2].passed else f"nox -s status -- {where}"
+
+
+def _judged(problems: list[str], told: str) -> Judgement:
+    return failed(f"{'; '.join(problems)}", tuple(problems)) if problems else passed(told)
+
+
+def preflight_problems(service: str, scope: Scope, journal: Journal, now: datetime) -> list[str]:
+    """Return why the preflight on record is not enough for a move.
+
+    That is: none, cut off, another plan's, of other runbooks, too old or of the future, without a row that the runbooks have, or not
+    passed. So is one after a preparation that failed: what it should have made ready is not. So is a journal that lost records: the
+    preflight that failed may be among them.
+    """
+    if lost := journal.lost_records():
+        return [f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, or run preflight with a new one"]
+    run, ended = _last_run(service, journal, "preflight")
+    if not run:
+        return [f"{service}: no preflight on record. Expected: one that PASSED"]
+    about, rows = run[0], _rows_about(service, run)
+    if lacking := [row.body["text"] for row in rows if row.key == STEP]:
+        return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
+    if not ended:
+        return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
+    if unfit := _unfit(about, scope, now):
+        return [f"{service}: {unfit}"]
+    missing = missing_rows("preflight", service, scope, run)
+    lines = [f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every step. Run it again"] if missing else []
+    blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
+    lines += [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
+    failed_before = _failed_preparation(service, journal)
+    return lines + [f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in failed_before]
+
+
+def _unfit(about: Record, scope: Scope, now: datetime) -> str:
+    """Return why a preflight is not one of this plan, by these runbooks, of the last hours."""
+    age = now - datetime.fromisoformat(about.at)
+    if about.body["plan_digest"] != scope.digest:
+        return f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
+    if age < -CLOCKS_APART:
+        return (
+            f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: not of the future; a clock was wrong"
+        )
+    if age > timedelta(hours=scope.plan.evidence_max_age_h):
+        return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
+    if scope.environment.clean_tree and about.body.get("code") != code_digest():
+        seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
+        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest()[:SHOWN_COMMIT]}, the code that runs now"
+    return ""
+
+
+def _failed_preparation(service: str, journal: Journal) -> list[Record]:
+    """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested yet is no failure."""
+    run, _ = _last_run(service, journal, "prepare")
+    return [row for row in _rows_about(service, run) if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD]
+
+
+def _not_good(row: Record, now: datetime) -> str:
+    """Return why a row closes the gate, also one that was good only because of a waiver that no longer holds."""
+    waiver = row.body.get("waiver") or {}
+    if row.body["verdict"] not in GOOD:
+        return f"is {row.body['verdict']}: {row.body['text'][:160]}"
+    return f"is WAIVED, but only until {waiver['expires_at']}" if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now else ""
+
+
+def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
+    """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
+    planned = Verdict.PLANNED.value
+    steps = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
+    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind="scope") if _is_about(record, service)}
+    starts = [run for run in journal.records(kind="run_started") if run.body.get("command") == phase and run.run_id in asked]
+    looked = [run for run in starts if phase not in WRITING_PHASES or run.body.get("apply") is not False]
+    newest = max(looked, key=lambda run: run.seq, default=None)
+    if newest is None:
+        return [], False
+    run = counted(journal.records(run_id=newest.run_id))
+    return run, run[-1].kind == "run_ended"
+
+
+def _is_about(scope: Record, service: str) -> bool:
+    return any(move.get("service") == service for move in scope.body.get("moves") or ())
+
+
+def _rows_about(service: str, run: Iterable[Record]) -> list[Record]:
+    """Return the rows of a service, and those of hosts and of all together."""
+    return [row for row in run if row.kind == "step" and row.service in {service, None}]

@@ -1,0 +1,132 @@
+"""The order of a move, once: the list of actions that migrate, dry run and resume share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from actions.common.route import Route
+from actions.container.commit import Commit
+from actions.container.hooks import RunHook
+from actions.container.source import DisableRestart, KeepSource, StopSource
+from actions.container.target import CreateTarget, StartTarget
+from actions.container_spec.saved_spec import RecordSource
+from actions.outage.probe import MeasureOutage, StartProbe
+from actions.outage.vantage_point import ProbeAim, choose_aim
+from actions.relays.before_start import LinkTarget, own_links
+from actions.relays.planning import wanted_forwarders
+from actions.relays.reconcile import refuse_outside
+from engine.config.inventory import Hook
+from engine.config.scope import PlannedMove, Scope
+from engine.contracts.action import Action
+from engine.contracts.container import ContainerCommand
+from engine.contracts.product import SavesFirst
+from phases.assess import readiness
+from phases.assess.shared_mounts import judge_mounts_there
+from phases.context import outage_record, service_facts
+from phases.context.readonly_step import Ask
+from phases.context.routes import addresses_of, route_of
+from phases.context.run_context import World
+from phases.migrate import readonly_steps as migrate
+from phases.migrate.data_strategy import are_writers_held, carriage_of
+
+BEFORE_HOLD: Final = "hook-before-hold"
+AFTER_COMMIT: Final = "hook-after-commit"
+
+
+REPEATABLE: Final = frozenset({"start-probe", "disable-restart", "link-target", "commit", "measure-outage", "clear-copy", "keep-source"})
+"""Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
+MEASURES: Final = frozenset({"start-probe", "measure-outage"})
+"""Deeds that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
+LATER: Final = frozenset({"record-baseline", "clear-copy"})
+"""What follows a commit and can be made up for: the line goes on without it, and the move is done when it is."""
+PREPARED: Final = frozenset({"image-shipped", "backup-taken"})
+"""What a preparation that failed keeps: an image and a backup harm nobody, and are used by the next one."""
+SERVED_BY: Final = {"start-probe": "measure-outage", "copy-live": "copy-volumes"}
+"""With which deed another has served its purpose: what it left behind is taken away on purpose."""
+
+
+def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+    """Return the actions of a move by its strategy, in order."""
+    route, product = route_of(world, move, attempt), world.product(move.service)
+    data = carriage_of(world, move, route)
+    aim, dropped = choose_aim(world.scope, move.service, world.where()), service_facts.dropped_mounts(world, move.service)
+    approved = readiness.approved_digest(world, move.service)
+    return (
+        migrate.confirm_source(world, move),
+        *([StartProbe(route, aim)] if aim else []),
+        RecordSource(route, dropped, approved),
+        *data.before,
+        *_hold_and_read(world, move, route),
+        DisableRestart(route),
+        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)),
+        *data.after,
+        CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved),
+        *_links(world, move, route),
+        StartTarget(route, product.stop_grace_s, acts=product.acts_on_start, reached_by=reached_on_start(world.scope, move, world.where())),
+        migrate.ready_target(world, move),
+        migrate.fingerprint_target(world, move),
+        _commit(world, move, route),
+        *_hook(route, AFTER_COMMIT, move.target, world.entry(move.service).hooks.after_commit),
+        migrate.smoke_target(world, move),
+        *_dependants(world, move),
+        migrate.record_baseline(world, move),
+        *([_measure(world, move, route, aim)] if aim else []),
+        data.clear,
+        KeepSource(route),
+    )
+
+
+def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as it runs.
+
+    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any more.
+    """
+    return tuple(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
+
+
+def _hold_and_read(world: World, move: PlannedMove, route: Route) -> tuple[Action, ...]:
+    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held, to be compared whole."""
+    reading: tuple[Action, ...] = (migrate.fingerprint_source(world, move),)
+    holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
+    return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
+
+
+def before_stop(world: World, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in memory."""
+    product, facts = world.product(service), world.facts(host)
+    container = facts.container(world.entry(service).container)
+    if container is None:
+        return (), 0.0
+    usage = facts.around.usage.get(container.id)
+    commands = product.save_commands(container) if isinstance(product, SavesFirst) else ()
+    return commands, float(usage.memory_bytes or 0) if usage else 0.0
+
+
+def _links(world: World, move: PlannedMove, route: Route) -> tuple[LinkTarget, ...]:
+    """Return the deed that keeps the names which the service uses; no deed when it uses none."""
+    if not world.scope.providers_of(move.service):
+        return ()
+    scope, before = world.scope, world.where()
+    wanted, now = own_links(scope, move.service, {**before, move.service: move.target}), wanted_forwarders(scope, before)
+    refuse_outside(scope.hosts, wanted | now)
+    return (LinkTarget(route, wanted, now, scope.hosts),)
+
+
+def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
+    scope, before = world.scope, {**world.where(), move.service: move.source}  # also once it was begun: the undo looks for what is new
+    wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
+    refuse_outside(scope.hosts, wanted | now)  # found before the move begins, not when its service is down
+    return Commit(route, wanted, now, scope.hosts)
+
+
+def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook, ...]:
+    return (RunHook(route, key, host, hook),) if hook else ()
+
+
+def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+    return (migrate.dependants_work(world, move),) if world.scope.dependants_of(move.service) else ()
+
+
+def _measure(world: World, move: PlannedMove, route: Route, aim: ProbeAim) -> outage_record.RecordedOutage:
+    return outage_record.RecordedOutage(MeasureOutage(route, aim), world, move)

@@ -1,0 +1,151 @@
+"""What the targets will carry once all moves are done, from the samples on record and from the facts of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from checks.capacity.baseline import Load, container_load_now, load_now, load_of
+from checks.capacity.prometheus_samples import Key
+from checks.capacity.target_load import (
+    Arriving,
+    TargetLoad,
+    chosen_load,
+    judge_baseline,
+    judge_disk_after_all,
+    judge_disks_busy_after,
+    judge_memory_after,
+    judge_processors_after,
+)
+from engine.config.scope import PlannedMove, Scope
+from engine.errors import CouldNotLookError
+from engine.i18n.language import term
+from engine.journal.samples import HOST
+from engine.report_sections import Table
+from engine.verdict import Judgement
+from phases.context.run_context import World
+from phases.context.service_facts import space_needs
+from phases.preflight.sample_source import Baselines, read_baselines
+
+LOOK_BACK: Final = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Targets of a run, with all samples of the last two weeks, and where they are from."""
+
+    world: World
+    baselines: Baselines
+    targets: tuple[str, ...]
+    _loads: dict[tuple[str, str], Load] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def judge_baseline(self, host: str) -> Judgement:
+        """Judge whether there are enough samples of a target and of what comes to it."""
+        loads = {host: self._sampled_load(host), **self._sampled(host)}
+        found = self.baselines
+        return judge_baseline(host, loads, self.world.scope.plan.baseline_at_least_h, found.origin, self._named(host, found.looks))
+
+    def judge_memory(self, host: str) -> Judgement:
+        """Judge a target's memory after all moves."""
+        return judge_memory_after(self.load(host), self.world.scope.thresholds(host).memory_percent)
+
+    def judge_processors(self, host: str) -> Judgement:
+        """Judge a target's processors after all moves."""
+        return judge_processors_after(self.load(host), self.world.scope.thresholds(host).cpu_percent)
+
+    def judge_disk(self, host: str) -> Judgement:
+        """Judge a target's disks after all moves."""
+        needs = [need for move in self._arriving(host) for need in space_needs(self.world, move.service)]
+        return judge_disk_after_all(self.world.facts(host), needs, self.world.scope.thresholds(host).disk_percent)
+
+    def judge_disks_busy(self, host: str) -> Judgement:
+        """Judge how busy a target's disks are after all moves."""
+        return judge_disks_busy_after(
+            self._sampled_target(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_at_least_h
+        )
+
+    def load(self, host: str) -> TargetLoad:
+        """Return what a target needs now, and what comes to it."""
+        sampled = self._sampled_load(host), self._sampled(host)
+        now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
+        chosen = chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_at_least_h)
+        return self._with_origin(chosen)
+
+    def table(self) -> Table:
+        """Return one row per target: what it carries now, and after all moves."""
+        rows = [row for host in self.targets for row in self._told(host)]
+        return Table(term("Capacity of the targets"), ("host", "what", "now", "after all moves", "at most", "drawn from"), tuple(rows))
+
+    def _told(self, host: str) -> list[tuple[str, ...]]:
+        """Return a target's rows; one that does not answer has one row that says so."""
+        try:
+            return list(self._rows(host))
+        except CouldNotLookError as error:
+            return [(host, "–", "–", "–", "–", f"UNKNOWN: {error}")]
+
+    def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
+        load, thresholds = self.load(host), self.world.scope.thresholds(host)
+        for what, now, after, limit in (
+            ("memory", _share(load.host.memory_bytes, load.facts.memory_total_bytes), self.judge_memory(host), thresholds.memory_percent),
+            ("processors", _share(load.host.processors, load.facts.cpus), self.judge_processors(host), thresholds.cpu_percent),
+            ("busiest disk", _share(self._sampled_load(host).disk.busy_percent, 100.0), self.judge_disks_busy(host), thresholds.io_percent),
+        ):
+            percent = after.measured.get("used_percent")
+            yield host, what, now, f"{percent} %" if percent is not None else "not enough data", f"{limit:g} %", load.text
+
+    def _arriving(self, host: str) -> list[PlannedMove]:
+        where = self.world.where()
+        return [move for move in self.world.scope.moves if move.target == host and where[move.service] != host]
+
+    def _sampled(self, host: str) -> Mapping[str, Load]:
+        return {move.service: self._sampled_load(*_key(self.world, move)) for move in self._arriving(host)}
+
+    def _sampled_load(self, host: str, container: str = HOST) -> Load:
+        """Return what the samples tell, counted once: a fleet has hundreds of thousands of them."""
+        if (host, container) not in self._loads:
+            self._loads[host, container] = load_of(self.baselines.samples, host, container)
+        return self._loads[host, container]
+
+    def _sampled_target(self, host: str) -> TargetLoad:
+        """Return what samples tell of a target and of what comes to it, however few they are."""
+        arriving = tuple(Arriving(name, load) for name, load in self._sampled(host).items())
+        return self._with_origin(TargetLoad(self.world.facts(host), self._sampled_load(host), arriving))
+
+    def _with_origin(self, load: TargetLoad) -> TargetLoad:
+        found, host = self.baselines, load.facts.host
+        return replace(load, origin=found.origin, looks=self._named(host, found.looks), disk_looks=self._named(host, found.disk_looks))
+
+    def _named(self, host: str, looks: Mapping[Key, str]) -> dict[str, str]:
+        """Return what to look at by the names that messages use: the target's, and those of the services that come to it."""
+        keys = {host: (host, HOST), **{move.service: _key(self.world, move) for move in self._arriving(host)}}
+        return {name: looks[key] for name, key in keys.items() if key in looks}
+
+    def _now(self, move: PlannedMove) -> Load:
+        return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)
+
+
+def read_capacity(world: World, hosts: Collection[str]) -> Capacity:
+    """Return the capacity of the run's targets among these hosts; raises what reading the journal raises."""
+    targets, now = tuple(host for host in targets_of(world.scope) if host in hosts), datetime.now(UTC)
+    wanted = [*((host, HOST) for host in targets)]
+    for move in world.scope.moves:
+        if move.target in targets:
+            wanted += [(move.source, HOST), _key(world, move)]
+    place = world.scope.environment.prometheus
+    return Capacity(world, read_baselines(world.journal, place, world.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)), targets)
+
+
+def _key(world: World, move: PlannedMove) -> Key:
+    """Return where what a service needs was measured: its container, where it comes from."""
+    return move.source, world.scope.services[move.service].container
+
+
+def targets_of(scope: Scope) -> tuple[str, ...]:
+    """Return the hosts that services go to, in the plan's order."""
+    return tuple(dict.fromkeys(move.target for move in scope.moves))
+
+
+def _share(part: float | None, whole: float) -> str:
+    return "not known" if part is None or not whole else f"{100.0 * part / whole:.0f} %"

@@ -1,0 +1,159 @@
+"""What the hosts of a run must reach on each other, from the plan: copies, backups, drills, and relays after each move."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from actions.common.labels import move_label
+from actions.common.test_listener import listening
+from actions.relays.planning import wanted_forwarders
+from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, listens_at
+from engine.config.scope import Scope
+from engine.errors import CouldNotLookError
+from engine.saga.saga import PlannedOnly
+from engine.verdict import Judgement, failed, passed, unknown
+from hosts.facts.model import HostFacts
+from hosts.network.reachability import Outcome, Reached, try_connections
+from hosts.network.throughput import send_sample
+from phases.context.path_rates import THROUGHPUT, measured_rates
+from phases.context.run_context import World
+
+SSH: Final = 22
+MOST_AT_ONCE: Final = 16
+TRIAL: Final = "network_trial"
+"""The kind of the record of a try with a listener of ours."""
+
+
+def list_needs(scope: Scope, where: Mapping[str, str]) -> tuple[Need, ...]:
+    """Return who must reach whom in the nights that are planned; `where` is each service's host now."""
+    why: dict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for host, to, port, text in (*_transfers(scope, where), *_relays(scope, where)):
+        if host != to and text not in why[host, to, port]:
+            why[host, to, port].append(text)
+    addresses = {name: identity.address for name, identity in scope.environment.hosts.items()}
+    return tuple(sorted(Need(host, to, addresses[to], port, tuple(texts)) for (host, to, port), texts in why.items() if to in addresses))
+
+
+def _transfers(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, int, str]]:
+    """Yield the ssh connections between hosts: data, rollback, backups, drills."""
+    for move in scope.moves:
+        if where[move.service] != move.target:
+            yield move.source, move.target, SSH, f"copy of {move.service}"
+        yield move.target, move.source, SSH, f"copy back of {move.service}"
+        if scope.environment.backup:
+            yield move.source, scope.environment.backup.host, SSH, f"backup of {move.service}"
+            yield move.target, scope.environment.backup.host, SSH, f"restore drill of {move.service}"
+
+
+def _relays(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, int, str]]:
+    """Yield the relays that are wanted now and after each move, with where they lead."""
+    hosts = {identity.address: name for name, identity in scope.environment.hosts.items()}
+    places = dict(where)
+    states = [dict(places)]
+    for move in scope.moves:
+        places[move.service] = move.target
+        states.append(dict(places))
+    for state in states:
+        for relay in sorted(wanted_forwarders(scope, state)):
+            if relay.to_address in hosts:
+                yield relay.host, hosts[relay.to_address], relay.to_port, f"relay {relay.alias}:{relay.port}"
+
+
+def look_at_network(world: World, of: Collection[str]) -> Matrix:
+    """Try every need of these hosts from its host, one command for each, all hosts at once."""
+    needs = tuple(need for need in list_needs(world.scope, world.where()) if need.host in of)
+    hosts = tuple(dict.fromkeys(need.host for need in needs))
+    with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
+        answers = pool.map(lambda host: _try(world, host, [need for need in needs if need.host == host]), hosts)
+        reached = dict(zip(hosts, answers, strict=True))
+    facts = _facts(world, {*hosts, *(need.to for need in needs)})
+    return join_matrix(needs, reached, facts, proven_needs(world, needs), measured_rates(world.journal))
+
+
+def _try(world: World, host: str, needs: Iterable[Need]) -> Reached | str:
+    try:
+        return try_connections(world.fleet[host], [(need.address, need.port) for need in needs])
+    except CouldNotLookError as error:
+        return str(error)
+
+
+def _facts(world: World, hosts: Iterable[str]) -> dict[str, HostFacts]:
+    found = {}
+    for host in sorted(hosts):
+        try:
+            found[host] = world.facts(host)
+        except CouldNotLookError:
+            continue
+    return found
+
+
+def try_with_listeners(world: World, host: str, *, apply: bool) -> Judgement:
+    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
+    facts = world.facts(host)
+    facts.need_sockets()
+    needs = [need for need in list_needs(world.scope, world.where()) if need.to == host and listens_at(facts, need.port) is False]
+    if not apply:
+        ports = ", ".join(str(port) for port in sorted({need.port for need in needs}))
+        raise PlannedOnly(f"{host}: listen on {ports or 'no port'} for some seconds, and connect from the hosts that will need them")
+    if not needs:
+        return passed(f"{host}: something listens already at every port that others need there")
+    with listening(world.fleet, host, {need.port for need in needs}, move_label=move_label(world.scope.environment.environment, "network", 1)):
+        tried = {need: _try_one(world, need) for need in needs}
+        _sample(world, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
+    for need, (outcome, _) in tried.items():
+        world.run.record(TRIAL, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value})
+    return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
+
+
+def _sample(world: World, needs: Iterable[Need]) -> None:
+    """Send zeros from each host over one of its ways, and record how fast they went."""
+    for need in {need.host: need for need in needs}.values():
+        try:
+            rate = send_sample(world.fleet[need.host], need.address, need.port)
+        except CouldNotLookError:
+            continue  # its ways have rows of their own
+        if rate is not None:
+            world.run.record(THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
+
+
+def _try_one(world: World, need: Need) -> tuple[Outcome, str]:
+    """Return how a try ended, and the host's words; a host that does not answer has not tried."""
+    found = _try(world, need.host, [need])
+    if isinstance(found, str):
+        return Outcome.NOT_TRIED, found
+    tried = found.tries.get((need.address, need.port))
+    return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, "no answer about it")
+
+
+def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts]) -> Judgement:
+    """Judge whether each host reached the listener; a firewall's rule that explains why not is told."""
+    wrong = []
+    for need, (outcome, words) in tried.items():
+        rule = explaining_rule(need, outcome, facts)
+        if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
+            wrong.append(f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}")
+    untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
+    if wrong:
+        return failed(
+            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. Open it in the firewalls between "
+            f"and on {host}, then: nox -s prepare -- --apply",
+            tuple(wrong),
+        )
+    if untried:
+        return unknown(f"{host}: {len(untried)} of {len(tried)} ways could not be tried: {untried[0]}. Expected: bash or nc there", tuple(untried))
+    return passed(f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried))
+
+
+def proven_needs(world: World, needs: Iterable[Need]) -> dict[Need, str]:
+    """Return the needs that were tried with a listener of ours, with the time of the newest try that went through."""
+    seen: dict[tuple[str, str, int], str] = {}
+    for record in world.journal.records(kind=TRIAL):
+        key = (str(record.body["host"]), str(record.body["address"]), int(record.body["port"]))
+        if record.body["outcome"] == "open":
+            seen[key] = record.at[:16].replace("T", " ")
+        else:
+            seen.pop(key, None)
+    return {need: seen[need.host, need.address, need.port] for need in needs if (need.host, need.address, need.port) in seen}

@@ -1,0 +1,127 @@
+"""Keeping the configuration of the hosts that services leave, and one table of all backups for the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from actions.backup.backup import expected_objects, recorded_backup
+from actions.backup.host_configuration import FOLDER, archive_of, configuration_files, keep_configuration
+from actions.backup.restic import Repository
+from actions.backup.restore_drill import recorded_drill
+from actions.common.labels import move_label
+from actions.common.route import Route
+from checks.backups.backups import BackupObject
+from checks.backups.restore_drills import Drill
+from engine.errors import CouldNotLookError, InputError
+from engine.i18n.language import term
+from engine.report_sections import Table
+from engine.saga.saga import PlannedOnly
+from engine.verdict import Judgement, failed, passed
+from hosts.facts.compose_files import fetch_files
+from hosts.local.secret_references import resolve_secret
+from phases.assess.host_projects import read_host_projects
+from phases.context.run_context import World
+from phases.context.service_facts import mount_rules, peer_of
+
+KEPT: Final = "configuration_kept"
+"""The kind of the record."""
+ENGINE_FILES: Final = ("/etc/docker/daemon.json",)
+
+
+def keep_host(world: World, host: str, *, apply: bool) -> Judgement:
+    """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say so."""
+    backup, environment = world.scope.environment.backup, world.scope.environment.environment
+    if backup is None:
+        raise InputError(f"environments/{environment}.yaml: backup: missing; expected host, path and password")
+    facts = world.facts(host)
+    facts.need_docker()
+    if not apply:
+        count = len(facts.containers)
+        raise PlannedOnly(f"{host}: keep the configuration of {count} containers and the compose files in {backup.host}:{backup.path}")
+    found, _ = read_host_projects(world.fleet, facts)
+    texts = {**found.contents, **fetch_files(world.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
+    files = configuration_files(facts, texts)
+    route = Route(world.fleet, KEPT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
+    repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
+    item, is_same = keep_configuration(route, repository, archive_of(files, datetime.now(UTC).timestamp()))
+    compose = len(found.compose)
+    counts = {"containers": sum(name.startswith(f"{FOLDER}/") for name in files), "files": len(files), "compose_files": compose}
+    world.run.record(KEPT, body={"host": host, "object": item.record(), "read_back": is_same, **counts})
+    return judge_kept(host, {"object": item.record(), "read_back": is_same, **counts}, datetime.now(UTC), world.scope.plan.evidence_max_age_h)
+
+
+def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float) -> Judgement:
+    """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back as it went."""
+    again = "Keep it: nox -s prepare -- --apply"
+    if record is None:
+        return failed(f"{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. {again}")
+    item = BackupObject.from_record(record["object"])
+    age_hours = (now - item.taken_at).total_seconds() / 3600
+    problems = [
+        *(["what was read back is not what was stored"] if not record["read_back"] else []),
+        *(["it holds no container"] if not record["containers"] else []),
+        *([f"it is {age_hours:.1f} h old"] if age_hours > oldest_hours else []),
+    ]
+    if problems:
+        return failed(
+            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most {oldest_hours:g} h old, and "
+            f"the same when it is read. {again}",
+            tuple(problems),
+        )
+    told = f"{record['containers']} containers and {record['files'] - record['containers']} files ({record['compose_files']} of them compose files)"
+    return passed(f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored", size_bytes=item.size_bytes)
+
+
+def recorded_configuration(world: World, host: str) -> Mapping[str, Any] | None:
+    """Return the newest record of a host's kept configuration, None when there is none."""
+    return next((record.body for record in reversed(world.journal.records(kind=KEPT)) if record.body["host"] == host), None)
+
+
+def judge_configuration(world: World, host: str) -> Judgement:
+    """Judge the configuration that prepare kept of a host."""
+    return judge_kept(host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h)
+
+
+def backup_table(world: World, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
+    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was restored."""
+    rows = [row for move in world.scope.moves if move.service in services for row in _rows(world, move.service, now)]
+    for host in (host for host in world.sources() if host in hosts):
+        record = recorded_configuration(world, host)
+        item = BackupObject.from_record(record["object"]) if record else None
+        rows.append(_row(host, f"configuration {host}", item, now, "read back as stored" if record and record["read_back"] else "NO"))
+    return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
+
+
+def _rows(world: World, service: str, now: datetime) -> Iterator[tuple[str, ...]]:
+    taken, _ = recorded_backup(world.journal, service)
+    newest = {item.name: item for item in sorted(taken, key=lambda one: one.taken_at)}
+    drill = recorded_drill(world.journal, service)
+    for name in dict.fromkeys((*_expected(world, service), *newest)):
+        item = newest.get(name)
+        yield _row(service, name, item, now, _drilled(drill, item) if item else "–")
+
+
+def _expected(world: World, service: str) -> tuple[str, ...]:
+    """Return what the backup must hold, nothing when the source does not answer: its own row tells that."""
+    try:
+        container = world.container(service, world.move_of(service).source)
+        return expected_objects(world.product(service), container, mount_rules(world, service))
+    except CouldNotLookError:
+        return ()
+
+
+def _drilled(drill: Drill | None, item: BackupObject) -> str:
+    if drill is None or drill.snapshots.get(item.name) != item.snapshot:
+        return "NO: this snapshot was never restored"
+    if drill.problem:
+        return f"NO: {drill.problem}"
+    return "not drilled, read to its end" if drill.not_drilled else f"on {drill.target}"
+
+
+def _row(who: str, name: str, item: BackupObject | None, now: datetime, restored: str) -> tuple[str, ...]:
+    if item is None:
+        return who, name, "none", "–", "–", "–"
+    hours = (now - item.taken_at).total_seconds() / 3600
+    return who, name, item.snapshot[:8], f"{item.size_bytes:,} bytes", f"{hours:.1f} h", restored

@@ -1,0 +1,40 @@
+"""Recipe."""
+
+from __future__ import annotations
+
+from actions.backup.backup import TakeBackup
+from actions.backup.restic import Repository
+from actions.backup.restore_drill import DRILLED, READ
+from actions.images.ship import ShipImage
+from engine.config.scope import PlannedMove
+from engine.contracts.action import Action
+from engine.errors import InputError
+from hosts.local.secret_references import resolve_secret
+from phases.context.routes import route_of
+from phases.context.run_context import World
+from phases.context.service_facts import peer_of, places_of
+from phases.prepare import backup_drill
+
+
+def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
+    """Return what is done for a move before the window."""
+    route = route_of(world, move, 1)
+    backup = world.scope.environment.backup
+    if backup is None:
+        raise InputError(
+            f"environments/{world.scope.environment.environment}.yaml: backup: missing; expected host, path and password: "
+            "no move starts without a backup away from its source"
+        )
+    container = world.container(move.service, move.source)
+    repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
+    commands = world.product(move.service).export_commands(container)
+    before = (
+        ShipImage(route, peer_of(world, move.target)),
+        backup_drill.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
+    )
+    return before if backup_drill.keeps_nothing(world, move.service) else (*before, backup_drill.drill_of(world, move, route, repository))
+
+
+def carrier_of(move: PlannedMove, key: str) -> str:
+    """Return the host that carries a deed before the window: a drill is its target's, all else reads from the source."""
+    return move.target if key in {DRILLED, READ} else move.source

@@ -1,0 +1,133 @@
+"""What a moved dependant held at its cutover, before and after its own references are rewritten: nothing else may change with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.contracts.action import Note
+from engine.contracts.fingerprint import Fingerprint, Holds
+from engine.verdict import Effect, Judgement, failed, passed
+from phases.context.link_state import BEGUN
+from phases.repoint.subject import Pointing
+from services.fingerprints.compare import compare_fingerprints
+
+READ: Final = "references_baseline"
+"""The journal's record of the parts of dependants' baselines that became others with their references."""
+
+
+@dataclass(frozen=True)
+class BaselineHeld:
+    """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read again then."""
+
+    pointing: Pointing
+    key: str = field(default="baseline-held", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"compare what {', '.join(self.pointing.dependants)} hold with what they held at their cutover"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 5.0
+
+    def do(self, note: Note) -> None:
+        """Compare."""
+        note.pop("held", None)  # of an earlier attempt, which was undone
+        told = []
+        for dependant, before in _baselines(self.pointing).items():
+            now = _read(self.pointing, dependant, before)
+            answer = compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+            if not answer.passed:
+                note["wrong"] = answer.text
+                return
+            told.append(answer.text)
+        note.pop("wrong", None)
+        note["held"] = "; ".join(told) or "no dependant has a baseline that lasts"
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge by what was compared then: afterwards the references differ on purpose."""
+        return passed(str(note["held"])) if "held" in note else failed(str(note.get("wrong") or "not compared yet"))
+
+    def undo(self, note: Note) -> None:  # noqa: ARG002
+        """Read again the parts that became others with the references, now that these are put back; nothing else."""
+        journal, service = self.pointing.world.journal, self.pointing.move.service
+        record, begun = journal.last(READ, service=service), journal.last(BEGUN, service=service)
+        if record is not None and begun is not None and record.seq > begun.seq:
+            _read_anew(self.pointing, frozenset(map(str, record.body["parts"])))
+
+
+@dataclass(frozen=True)
+class BaselineRead:
+    """What the new references changed in a dependant's own configuration is what every later night is compared with."""
+
+    pointing: Pointing
+    key: str = field(default="references-baseline", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"read again what {', '.join(self.pointing.dependants)} hold, for the nights to come"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 5.0
+
+    def do(self, note: Note) -> None:
+        """Read, and note what became another."""
+        note["parts"] = _read_anew(self.pointing)
+        note["read"] = True
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether it was read; the parts that became others are told."""
+        parts = tuple(note.get("parts") or ())
+        if not note.get("read"):
+            return failed("not read again yet")
+        return passed(f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts))
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing here: it is read again once the references are put back."""
+
+
+def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
+    """Return what each dependant that moved held at its cutover, of those of which something lasts."""
+    found = {dependant: pointing.world.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants}
+    return {name: seen for name, seen in found.items() if seen and any(part.holds is Holds.SINCE_CUTOVER for part in seen.parts.values())}
+
+
+def _read(pointing: Pointing, dependant: str, before: Fingerprint) -> Fingerprint:
+    world, host = pointing.world, pointing.host_of(dependant)
+    return world.product(dependant).fingerprint(world.target(dependant, host), since=before)
+
+
+def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[str]:
+    """Record the parts of each baseline that are others now (of `only` some, where given) and return their names.
+
+    What is gone stays in the baseline, so that it is missed. Which parts became others is on record before they do.
+    """
+    world, changed = pointing.world, {}
+    for dependant, before in _baselines(pointing).items():
+        seen = others(before, _read(pointing, dependant, before))
+        parts = {name: part for name, part in seen.parts.items() if only is None or f"{dependant}: {name}" in only}
+        if parts:
+            changed[dependant] = (before, parts)
+    told = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
+    if only is None:
+        earlier = world.journal.last(READ, service=pointing.move.service)
+        world.run.record(READ, service=pointing.move.service, body={"parts": told or (earlier.body["parts"] if earlier else [])})
+    for dependant, (before, parts) in changed.items():
+        merged = Fingerprint(dependant, {**before.parts, **parts})
+        world.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
+    return told
+
+
+def others(before: Fingerprint, now: Fingerprint) -> Fingerprint:
+    """Return the lasting parts that were there before and have other content now."""
+    lasting = {name: part for name, part in before.parts.items() if part.holds is Holds.SINCE_CUTOVER and name in now.parts}
+    changed = {
+        name: now.parts[name] for name, part in lasting.items() if (part.count, part.digest) != (now.parts[name].count, now.parts[name].digest)
+    }
+    return Fingerprint(before.service, changed)

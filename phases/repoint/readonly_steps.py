@@ -1,0 +1,174 @@
+"""Questions about references: can they be rewritten, are they used, and does anybody still use the relays?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actions.references.variable import VariableReference
+from actions.relays.planning import PUBLISHED_ONLY, Forwarder, link_name
+from checks.containers.state_paths import judge_writable_layer
+from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
+from engine.config.inventory import Link
+from engine.errors import CouldNotLookError, LongshoreError
+from engine.i18n.language import term
+from engine.report_sections import TABLE, Table
+from engine.saga.state import MoveState
+from engine.verdict import Judgement, failed, passed, unknown
+from hosts.network.connection_watch import watch_openings
+from hosts.network.reachability import Outcome, try_connections
+from phases.assess import health
+from phases.context.attempt import read_past
+from phases.context.link_state import Address, places_planned
+from phases.context.run_context import World
+from phases.context.service_facts import read_changes
+from phases.repoint.subject import Pointing
+
+USED_S: Final = 60.0
+"""Within so many seconds a dependant opens a connection: scrapes and pools take seconds, not minutes."""
+UNUSED_S: Final = 15.0
+"""So long a relay that is to go is watched for clients whose connections live too short to be listed."""
+
+
+def words_of(pointing: Pointing) -> str:
+    """Return what is asked before anything is rewritten."""
+    names = "; ".join(f"{link_name(link)} at {address.text()}" for link, address in pointing.links)
+    return f"look whether both ends are where the plan puts them and each reference can be rewritten: {names}"
+
+
+def confirm(pointing: Pointing) -> Judgement:
+    """Judge whether all can be rewritten; what would change goes into the evidence as a table."""
+    world = pointing.world
+    problems = [text for link, address in pointing.links for text in _link_problems(world, link, address)]
+    if problems:
+        return failed(f"{len(problems)} of {len(pointing.links)} links are not ready: {problems[0]}", tuple(problems))
+    try:
+        changes = [(reference.route.service, reference.foresee()) for reference in pointing.references]
+    except CouldNotLookError as error:
+        return unknown(str(error))
+    except LongshoreError as error:
+        return failed(str(error))
+    rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
+    world.run.record(TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
+    answers = [answer for dependant in pointing.dependants for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))]
+    for answer in answers:
+        if not answer.passed:
+            return answer
+    count = f"{len(pointing.references)} references of {', '.join(pointing.dependants)}"
+    told = ", ".join(address.text() for _, address in pointing.links)
+    return passed(f"{count} can be rewritten; {told} answers from there", tuple(line for _, lines in changes for line in lines))
+
+
+def _said(lines: tuple[str, ...], sign: str) -> str:
+    return "; ".join(line[2:] for line in lines[1:] if line.startswith(sign))
+
+
+def _link_problems(world: World, link: Link, address: Address) -> list[str]:
+    where, planned = world.where(), places_planned(world.scope)
+    moved = {move.service for move in world.scope.plan.moves}
+    for end in (link.from_, link.to):
+        state = read_past(world.journal, end).state
+        if end in moved and (state is not MoveState.DONE or where[end] != planned[end]):
+            told = state.value.replace("_", " ")
+            return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: nox -s migrate -- --service {end}"]
+    here = planned[link.from_]
+    if here not in world.scope.environment.hosts:
+        name = world.scope.environment.environment
+        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: nox -s pin -- --environment {name}"]
+    tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get((address.address, address.port))
+    if tried is None or tried.outcome is not Outcome.OPEN:
+        outcome = tried.outcome.value if tried else "not tried"
+        return [f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc -vz {address.address} {address.port}"]
+    return []
+
+
+def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
+    """Judge whether a container that is made anew loses nothing: what was changed in it outside its mounts would go."""
+    world, host = pointing.world, pointing.host_of(dependant)
+    if not any(isinstance(reference, VariableReference) and reference.route.service == dependant for reference in pointing.references):
+        return passed(f"{dependant}: its container stays")
+    container = world.container(dependant, host)
+    try:
+        changes = read_changes(world, host, container.name)
+    except CouldNotLookError as error:
+        return unknown(str(error))
+    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).writable_layer)
+
+
+def ready(pointing: Pointing, dependant: str) -> Judgement:
+    """Wait until a dependant is ready."""
+    host = pointing.host_of(dependant)
+    pointing.world.fleet.forget_facts(host)
+    return health.judge_ready(pointing.world, dependant, host)
+
+
+def works(pointing: Pointing) -> Judgement:
+    """Judge whether each dependant is ready; without its provider, whose host is said to be dead, none can be."""
+    buried = pointing.world.scope.dead
+    dead = [address.host for _, address in pointing.links if address.host in buried]
+    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in buried]
+    if dead:
+        return passed(f"whether the dependants work was not asked: {dead[0]} is said to be dead")
+    answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}
+    wrong = [f"{name}: {answer.text}" for name, answer in answers.items() if not answer.passed]
+    return failed("; ".join(wrong)) if wrong else passed(f"{len(answers)} of {len(answers)} dependants are ready: {', '.join(answers)}")
+
+
+def used(pointing: Pointing) -> Judgement:
+    """Judge whether each dependant works and is connected to the new address."""
+    world, told = pointing.world, []
+    for dependant in pointing.dependants:
+        host = pointing.host_of(dependant)
+        for answer in (ready(pointing, dependant), health.judge_smoke(world, dependant, host)):
+            if not answer.passed:
+                return Judgement(answer.verdict, f"{dependant} on {host}: {answer.text}", details=answer.details)
+        told.append(f"{dependant} works")
+    for link, address in pointing.links:
+        seen = _connected(pointing, link, address)
+        if not seen.passed:
+            return seen
+        told.append(seen.text)
+    return passed("; ".join(told), links=len(pointing.links))
+
+
+def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
+    """Judge whether a dependant is connected to the new address, or connects to it while we look."""
+    world, host, name = pointing.world, pointing.host_of(link.from_), pointing.world.entry(link.from_).container
+    world.fleet.forget_facts(host)
+    count = connections_to(world.facts(host), name, address.address, address.port)
+    if count:
+        return passed(f"{link_name(link)}: {count} connections to {address.text()}")
+    world.waits(f"{link.from_} connects to {address.text()}", USED_S)
+    opened = [
+        one for one in watch_openings(world.fleet, host, name, address.port, seconds=USED_S, until=address.address) if one.target == address.address
+    ]
+    if opened:
+        return passed(f"{link_name(link)}: connected to {address.text()} while it was watched")
+    return unknown(
+        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is rewritten may not be what "
+        f"{link.from_} uses, or it was idle: use it, then try again"
+    )
+
+
+def unused(world: World, relays: frozenset[Forwarder]) -> Judgement:
+    """Judge whether no container connects through these relays: who uses a name that is not declared would lose it."""
+    named = sorted(relay for relay in relays if relay.network != PUBLISHED_ONLY)
+    users: list[str] = []
+    for host in sorted({relay.host for relay in named}):
+        world.fleet.forget_facts(host)
+        users += users_of(world.facts(host), [(relay.network, relay.alias, relay.port) for relay in named if relay.host == host])
+    users = users or [user for relay in named for user in _users_while_watched(world, relay)]
+    if users:
+        return failed(f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by hand", tuple(users))
+    return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")
+
+
+def _users_while_watched(world: World, relay: Forwarder) -> list[str]:
+    facts = world.facts(relay.host)
+    container = relay_named(facts, relay.network, relay.alias)
+    if container is None:
+        return []
+    world.waits(f"nobody uses {relay.alias}:{relay.port} on {relay.host}", UNUSED_S)
+    opened = watch_openings(world.fleet, relay.host, container.name, relay.port, seconds=UNUSED_S)
+    return [
+        f"{name} on {relay.host}: connects to {relay.alias}:{relay.port}" for name in names_of(facts, relay.network, [one.source for one in opened])
+    ]

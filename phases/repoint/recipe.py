@@ -1,0 +1,66 @@
+"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays let go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from actions.common.labels import move_label
+from actions.common.route import Route
+from actions.references.steps import ReleaseRelays, RewriteReferences
+from actions.relays.planning import Forwarder, wanted_forwarders
+from engine.config.inventory import LinkKey
+from engine.contracts.action import Action
+from phases.context.attempt import read_past
+from phases.context.link_state import REPOINT_STEPS, REPOINTED, read_repointed
+from phases.context.readonly_step import Ask
+from phases.context.run_context import World
+from phases.repoint.baselines import BaselineHeld, BaselineRead
+from phases.repoint.readonly_steps import confirm, ready, unused, used, words_of
+from phases.repoint.subject import Pointing
+
+REPEATABLE: Final = frozenset(REPOINT_STEPS)
+"""All of them look first and change only what is not yet so."""
+
+
+def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
+    """Return the actions in order."""
+    return (
+        Ask("confirm-references", words_of(pointing), lambda: confirm(pointing)),
+        BaselineHeld(pointing),
+        RewriteReferences(_service_route(pointing), pointing.references, lambda dependant: ready(pointing, dependant)),
+        Ask("references-used", "see each dependant work and connected to the new address", lambda: used(pointing)),
+        BaselineRead(pointing),
+        release_of(pointing),
+        Ask("dependants-follow", "see each dependant work without the relays", lambda: used(pointing)),
+    )
+
+
+def release_of(pointing: Pointing) -> ReleaseRelays:
+    """Return the deed that takes the relays away which nobody needs then."""
+    world = pointing.world
+    others = read_repointed(world.journal) - pointing.keys
+    return ReleaseRelays(
+        route=_service_route(pointing),
+        links=pointing.keys,
+        wanted=_relays(world, others | pointing.keys),
+        before=_relays(world, others),
+        hosts=world.scope.hosts,
+        users=lambda relays: unused(world, relays),
+        is_recorded=lambda key: key in read_repointed(world.journal),
+        record=lambda key, value: _record(pointing, key, is_repointed=value),
+    )
+
+
+def _service_route(pointing: Pointing) -> Route:
+    world, move = pointing.world, pointing.move
+    label = move_label(world.scope.environment.environment, move.service, read_past(world.journal, move.service).attempt)
+    return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
+
+
+def _relays(world: World, repointed: frozenset[LinkKey]) -> frozenset[Forwarder]:
+    return wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
+
+
+def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:
+    pointing.world.run.record(REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed})

@@ -1,0 +1,85 @@
+"""One service whose dependants are re-pointed: its links, where each leads, and the places that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actions.common.labels import move_label
+from actions.common.route import Route
+from actions.references.api import ApiReference
+from actions.references.file import DIRECTORY, FileReference
+from actions.references.steps import Reference
+from actions.references.variable import VariableReference
+from engine.config.inventory import Link, LinkKey
+from engine.config.reference_rules import filled
+from engine.config.scope import PlannedMove
+from engine.contracts.product import Target
+from phases.context.attempt import read_past
+from phases.context.link_state import Address, links_of, need_address, places_planned, repointable
+from phases.context.run_context import World
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """One service whose dependants are re-pointed: its links, where each leads, and the places that say so."""
+
+    world: World
+    move: PlannedMove
+    links: tuple[tuple[Link, Address], ...]
+    references: tuple[Reference, ...]
+
+    @property
+    def keys(self) -> frozenset[LinkKey]:
+        """Return the links by their keys."""
+        return frozenset(link.key for link, _ in self.links)
+
+    @property
+    def dependants(self) -> tuple[str, ...]:
+        """Return who has references, each once."""
+        return tuple(dict.fromkeys(link.from_ for link, _ in self.links))
+
+    def host_of(self, dependant: str) -> str:
+        """Return where a dependant is once all moves are done; that it is there now is asked first."""
+        return places_planned(self.world.scope)[dependant]
+
+
+def pointing_of(world: World, move: PlannedMove) -> Pointing:
+    """Return what is re-pointed with a move; raises InputError for what can't be."""
+    where = places_planned(world.scope)
+    links = [(link, need_address(world.scope, link, where)) for link in links_of(world.scope, world.journal, move.service)]
+    return Pointing(world, move, tuple(links), tuple(_references(world, move, links, where)))
+
+
+def _references(world: World, move: PlannedMove, links: list[tuple[Link, Address]], where: dict[str, str]) -> list[Reference]:
+    """Return every file, then the variables of each dependant together: one outage of it, not one for each."""
+    environment = world.scope.environment.environment
+    label = move_label(environment, move.service, read_past(world.journal, move.service).attempt)
+    found: list[Reference] = []
+    variables: dict[str, dict[str, str]] = {}
+    for link, address in links:
+        for number, rewrite in enumerate(link.rewrite):
+            value = filled(rewrite.value, address.address, address.port)
+            if rewrite.kind == "environment":
+                variables.setdefault(link.from_, {})[rewrite.variable] = value
+                continue
+            kept = f"{DIRECTORY}/{environment}-{move.service}-{link.from_}-{link.name}-{link.port}-{number}"
+            route = _route(world, link.from_, where, label)
+            if rewrite.kind == "api":
+                found.append(ApiReference(route, repointable(world.scope, link), rewrite.object, value, kept, _asking(world, route)))
+            else:
+                found.append(FileReference(route, rewrite, value, kept, world.product(link.from_).stop_grace_s))
+    for dependant, values in variables.items():
+        kept = f"{DIRECTORY}/{environment}-{move.service}-{dependant}-variables.json"
+        route, grace_s = _route(world, dependant, where, label), world.product(dependant).stop_grace_s
+        found.append(VariableReference(route, values, kept, grace_s, world.redactor.register_environment))
+    return found
+
+
+def _asking(world: World, route: Route) -> Callable[[], Target]:
+    return lambda: world.target(route.service, route.source)
+
+
+def _route(world: World, dependant: str, where: dict[str, str], label: str) -> Route:
+    host = where[dependant]
+    return Route(world.fleet, dependant, world.entry(dependant).container, host, host, label)

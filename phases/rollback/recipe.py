@@ -1,0 +1,336 @@
+"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from actions.container.commit import Commit
+from actions.container.target import CreateTarget, StartTarget
+from actions.copy.safety_copy import SetAside
+from actions.copy.volumes import CopyVolumes, ProveVolumes
+from actions.outage.probe import MeasureOutage, StartProbe
+from actions.outage.vantage_point import choose_aim
+from actions.relays.planning import plan_forwarders, wanted_forwarders
+from actions.relays.reconcile import refuse_outside
+from actions.rollback.steps import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
+from checks.capacity.disk_space import SpaceNeed, judge_space
+from engine.config.scope import PlannedMove
+from engine.container_names import kept_name
+from engine.contracts.action import Action, Note
+from engine.contracts.fingerprint import Fingerprint, Holds
+from engine.contracts.product import Observing
+from engine.errors import ActionError, CouldNotLookError
+from engine.saga.state import MoveState
+from engine.verdict import Effect, Judgement, failed, passed, unknown
+from phases.assess import health
+from phases.context import service_facts
+from phases.context.attempt import read_past
+from phases.context.outage_record import RecordedOutage
+from phases.context.readonly_step import Ask
+from phases.context.routes import addresses_of, route_of
+from phases.context.run_context import World
+from phases.context.service_facts import peer_of, places_of
+from phases.migrate.data_strategy import carriage_of
+from phases.migrate.recipe import before_stop, recipe
+from services.fingerprints.compare import compare_fingerprints
+
+BEFORE_RETURN = "return"
+"""The moment of the fingerprint that is taken on the target just before it is stopped for a rollback."""
+
+ASIDE_FACTOR = 1.1
+NO_DATA = "nothing beyond its files is known to compare"
+
+DEAD_STEPS = ("written-since", "return-probe", "stop-moved", "return-outage", "retire-moved")
+"""What is asked of the new host, or done there; the outage began when it died, before any probe."""
+DATA_STEPS = ("set-aside", "bring-back", "prove-return")
+RETURN_STEPS = (
+    "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
+    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "retire-moved",
+)  # fmt: skip
+REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return-outage", "retire-moved"})
+"""Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
+STOPPED = "stop-moved"
+"""May be done again, too, where what the target holds is left there: nothing is brought back from it."""
+MEASURES = frozenset({"return-probe", "return-outage"})
+"""Deeds that only measure: a rollback ends without them."""
+SERVED_BY = {"return-probe": "return-outage", "stop-moved": "retire-moved"}
+"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
+UNDO_STEP = "finish-undo"
+CREATED = "create-target"
+RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
+
+
+def found_on_hosts(world: World, move: PlannedMove) -> str:
+    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
+
+    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
+    look, the undo looks again, and refuses to put anything back unseen.
+    """
+    past = read_past(world.journal, move.service)
+    known = past.done | past.begun | past.failed
+    for action in recipe(world, move, past.attempt):
+        if isinstance(action, Commit) and action.key not in known:
+            continue
+        if isinstance(action, StartTarget) and CREATED not in known:
+            continue
+        if isinstance(action, Commit | StartTarget):
+            with suppress(CouldNotLookError, ActionError):
+                reason = action.why_not_undone()
+                if reason:
+                    return reason
+    return ""
+
+
+@dataclass(frozen=True)
+class Under:
+    """An action under another key, where a recipe holds it for another purpose."""
+
+    key: str
+    action: Action
+
+    @property
+    def effect(self) -> Effect:
+        """Return what it does to the hosts."""
+        return self.action.effect
+
+    @property
+    def commits(self) -> bool:
+        """Return whether nothing is undone automatically after it."""
+        return self.action.commits
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return self.action.describe()
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return self.action.estimate_s()
+
+    def observe(self, note: Note) -> None:
+        """Look at what it will need, where it needs anything."""
+        if isinstance(self.action, Observing):
+            self.action.observe(note)
+
+    def do(self, note: Note) -> None:
+        """Do it."""
+        self.action.do(note)
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge it."""
+        return self.action.verify(note)
+
+    def undo(self, note: Note) -> None:
+        """Undo it."""
+        self.action.undo(note)
+
+
+def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
+    """Return the actions that bring a committed move back.
+
+    With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
+
+    With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
+    """
+    route, product = route_of(world, move, attempt), world.product(move.service)
+    places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
+    moved = {**world.where(), move.service: move.target}
+    back = {**moved, move.service: move.source}
+    way_back = move.model_copy(update={"source": move.target, "target": move.source})
+    scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
+    refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved))
+    aim = None if dead else choose_aim(scope, move.service, moved)
+    creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
+    copying = CopyVolumes(route, places, peer_of(world, move.target), size)
+    returning = BringBack(route.turned(), places, peer_of(world, move.source), size)
+    saving = before_stop(world, move.service, move.target)
+    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
+    data: tuple[Action, ...] = (
+        SetAside(route, move.source, places, size),
+        returning,
+        Under("prove-return", ProveVolumes(route.turned(), places, size, returning.proving())),
+    )
+    return (
+        _confirm_kept(world, move, discard or "") if dead else _confirm(world, move, needs_space=not discard),
+        *([] if dead else [_written_since(world, move, discard=discard)]),
+        _links(world, move, back),
+        *([Under("return-probe", StartProbe(route, aim))] if aim else []),
+        *([] if dead else [stopping]),
+        *(() if discard else data),
+        SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
+        StartReturned(route, keep=bool(discard)),
+        _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: health.judge_ready(world, move.service, move.source)),
+        _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
+        _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: health.judge_smoke(world, move.service, move.source)),
+        *_dependants(world, move),
+        *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
+        *([] if dead else [RetireMoved(route, creating, copying, bool(discard), lambda: carriage_of(world, move, route).clear)]),
+    )
+
+
+def _ask(key: str, words: str, question: Callable[[], Judgement]) -> Ask:
+    return Ask(key, words, question)
+
+
+def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
+    """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
+
+    def ask() -> Judgement:
+        name = world.entry(move.service).container
+        source = world.facts(move.source)
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+        moved = world.facts(move.target).container(name)
+        if moved is None:
+            return failed(f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a")
+        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, service_facts.bytes_to_copy(world, move.service))]
+        room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
+        if not room.passed:
+            return room
+        return passed(f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}")
+
+    return Ask("confirm-return", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
+
+
+def _confirm_kept(world: World, move: PlannedMove, reason: str) -> Ask:
+    """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
+
+    def ask() -> Judgement:
+        name = world.entry(move.service).container
+        source = world.facts(move.source)
+        kept = source.container(kept_name(name)) or source.container(name)
+        if kept is None or kept.running:
+            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+        return passed(
+            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
+        )
+
+    return Ask("confirm-return", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
+
+
+def _written_since(world: World, move: PlannedMove, *, discard: str | None) -> Ask:
+    """Return the reading of what the target holds now, and what of it was written since the cutover."""
+
+    def ask() -> Judgement:
+        container = world.container(move.service, move.target)
+        if not container.running:
+            return _last_reading(world, move, container.state, discard=discard)
+        now = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
+        if not now.parts:
+            return passed(f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}")
+        world.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
+        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
+        return passed(
+            f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}", tuple(lines), parts_written=len(lines)
+        )
+
+    return Ask("written-since", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask)
+
+
+def _last_reading(world: World, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+    """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
+    now = world.recorded_fingerprint(move.service, BEFORE_RETURN)
+    if now is not None:
+        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
+        fate = _fate(move, discard=discard)
+        return passed(f"{move.service} on {move.target}: was read before this rollback stopped it: {told}. This {fate}", tuple(lines))
+    if discard:
+        return unknown(f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand")
+    return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
+
+
+def _fate(move: PlannedMove, *, discard: str | bool | None) -> str:
+    return f"is NOT brought back: it stays on {move.target} (the reason given: {discard})" if discard else f"is brought back to {move.source}"
+
+
+def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
+    """Return a line for each part that is new or differs from the cutover's reading, with both counts."""
+    then = before.parts if before else {}
+    lines = []
+    for name, part in now.parts.items():
+        old = then.get(name)
+        if old is None:
+            lines.append(f"{name}: new, {part.count:,}")
+        elif (old.count, old.digest) != (part.count, part.digest):
+            lines.append(f"{name}: {old.count:,} → {part.count:,}" if old.count != part.count else f"{name}: content changed ({part.count:,})")
+    gone = [f"{name}: gone, was {part.count:,}" for name, part in then.items() if name not in now.parts]
+    return lines + gone
+
+
+def _links(world: World, move: PlannedMove, back: dict[str, str]) -> Ask:
+    """Return the question whether each link can be kept once the service is back; services that moved later reach it by relays."""
+
+    def ask() -> Judgement:
+        wanted = plan_forwarders(world.scope, back)
+        mine = [text for text in wanted.problems if move.service in text]
+        if mine:
+            return failed(
+                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first", tuple(mine)
+            )
+        relays = sorted(one.text() for one in wanted.forwarders)
+        return passed(f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then", tuple(relays))
+
+    return Ask("links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask)
+
+
+def _fingerprint(world: World, move: PlannedMove, moment: str) -> Ask:
+    def ask() -> Judgement:
+        before = world.recorded_fingerprint(move.service, moment)
+        if before is None:
+            files = "those that it left behind, not compared with anything" if moment == "source" else "compared when they were brought back"
+            return passed(f"{move.service}: {NO_DATA}; its files are {files}")
+        now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
+        world.record_fingerprint(move.service, move.source, "returned", now)
+        return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+
+    then = "there before the move" if moment == "source" else f"on {move.target}"
+    words = f"compare what {move.service} holds on {move.source} with what it held {then}"
+    return Ask("fingerprint-returned", words, ask)
+
+
+def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+    if not world.scope.dependants_of(move.service):
+        return ()
+    names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
+    return (Ask("dependants-returned", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service)),)
+
+
+@dataclass(frozen=True)
+class FinishUndo:
+    """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
+
+    world: World
+    move: PlannedMove
+    take_back: Callable[[], str]
+    state: Callable[[], MoveState]
+    proof: Callable[[], Judgement | None] = lambda: None
+    key: str = "finish-undo"
+    effect: Effect = Effect.CHANGES_STATE
+    commits: bool = False
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
+
+    def estimate_s(self) -> float | None:
+        """Return None: it depends on how far the move came."""
+        return None
+
+    def do(self, note: Note) -> None:
+        """Undo; the note says how it ended."""
+        note["ended"] = self.take_back()
+
+    def verify(self, note: Note) -> Judgement:
+        """Judge whether the move is undone and the source serves."""
+        ended = str(note.get("ended", "")) or "not undone yet"
+        if self.state() is not MoveState.UNDONE:
+            return failed(ended)
+        proof = self.proof()
+        return passed(ended) if proof is None or proof.passed else Judgement(proof.verdict, ended)
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: going on with an undo is never taken back."""

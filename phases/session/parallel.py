@@ -1,0 +1,126 @@
+"""Deeds of several services side by side, told one by one: what changes nothing in service need not wait for its turn.
+
+Each host carries one such deed at a time: a source that serves others is not to feel more than one backup, a target restores
+one of them while the next is taken. Rows of evidence stay in the plan's order.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread, current_thread
+from typing import Final
+
+from engine.errors import CouldNotLookError
+from engine.saga.saga import RunningMove
+from engine.verdict import Judgement
+from phases.session.moves import Moves
+
+LOOK_UP_S: Final = 0.2
+"""A waiting main thread looks up so often."""
+STOPPED: Final = "the run was interrupted"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One deed that waits for the host that carries it."""
+
+    move: RunningMove
+    position: int
+
+    @property
+    def key(self) -> str:
+        """Return which deed it is."""
+        return self.move.recipe[self.position].key
+
+    def next(self) -> Turn | None:
+        """Return the service's next deed, None after its last."""
+        return Turn(self.move, self.position + 1) if self.position + 1 < len(self.move.recipe) else None
+
+
+@dataclass
+class Beside:
+    """The deeds of all moves of a run. `carrier_of(service, key)` names the host whose turn a deed waits for.
+
+    A service's own deeds keep their order. `cut` ends the commands that run on hosts now: so an interruption reaches them.
+    """
+
+    moves: Moves
+    carrier_of: Callable[[str, str], str]
+    cut: Callable[[], None]
+    _answers: dict[tuple[str, str], Future[Judgement]] = field(default_factory=dict, init=False)
+    _carriers: dict[str, SimpleQueue[Turn | None]] = field(default_factory=dict, init=False)
+    _threads: list[Thread] = field(default_factory=list, init=False)
+    _at_work: set[Thread] = field(default_factory=set, init=False)
+
+    def perform(self, service: str, key: str) -> Judgement:
+        """Return the judgement of a deed once it is there; the first question starts all. Raises what the deed raised, PlannedOnly in a dry run."""
+        if not self.moves.apply:
+            return self.moves[service].perform(key)
+        if not self._threads:
+            self._start()
+        answer = self._answers.get((service, key))
+        if answer is None:
+            return self.moves[service].perform(key)
+        while not answer.done():  # in short waits: a signal is seen between two
+            wait((answer,), timeout=LOOK_UP_S)
+        return answer.result()
+
+    def end(self) -> None:
+        """Leave nothing running: after the last answer there is nothing to do, before it what goes on is interrupted and undone."""
+        if not all(answer.done() for answer in self._answers.values()):
+            self._interrupt()
+        for turns in self._carriers.values():
+            turns.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self) -> None:
+        """Give each service's first deed its turn, in the plan's order; a service that can't be looked at tells so in its own row."""
+        for move in self.moves.world.scope.moves:
+            try:
+                running = self.moves[move.service]
+            except CouldNotLookError:
+                continue
+            for action in running.recipe:
+                self._answers[move.service, action.key] = Future()
+                self._carriers.setdefault(self.carrier_of(move.service, action.key), SimpleQueue())
+            self._give(Turn(running, 0))
+        self._threads = [Thread(target=self._carry, args=(turns,), name=name, daemon=True) for name, turns in self._carriers.items()]
+        for thread in self._threads:
+            thread.start()
+
+    def _give(self, turn: Turn) -> None:
+        self._carriers[self.carrier_of(turn.move.service, turn.key)].put(turn)
+
+    def _carry(self, turns: SimpleQueue[Turn | None]) -> None:
+        """Perform the deeds that wait for one host, one after the other."""
+        while (turn := turns.get()) is not None:
+            self._at_work.add(current_thread())
+            answer = self._answers[turn.move.service, turn.key]
+            try:
+                answer.set_result(turn.move.perform(turn.key))
+            except BaseException as error:  # noqa: BLE001 raised where the answer is asked for
+                answer.set_exception(error)
+            self._at_work.discard(current_thread())
+            if following := turn.next():
+                self._give(following)
+
+    def _interrupt(self) -> None:
+        """Do in each working thread what Ctrl-C does in the main one: its deed ends, is recorded and undone; no other begins."""
+        for running in self.moves.started.values():
+            running.stopped_because = running.stopped_because or STOPPED
+        for thread in tuple(self._at_work):
+            raise_in(thread, KeyboardInterrupt)
+        self.cut()
+
+
+def raise_in(thread: Thread, error: type[BaseException]) -> None:
+    """Raise an exception in another thread at its next step; one that waits for a command sees it when that has ended.
+
+    https://docs.python.org/3/c-api/init.html#c.PyThreadState_SetAsyncExc
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(error))

@@ -1,0 +1,100 @@
+"""Any container: health by HTTP, by TCP or by its own health check; no fingerprint but what its files give.
+
+Without any health check only Docker is asked: a program that ends and is started again is no service, so it must have run for a while.
+"""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from typing import Final
+
+from engine.contracts.container import ContainerCommand, ContainerFacts
+from engine.contracts.fingerprint import Fingerprint
+from engine.contracts.product import LogPattern, Target
+from engine.verdict import Judgement, failed, passed
+from services.clients.http import judge_http
+
+CONNECT_S: Final = 5.0
+SILENT_S: Final = 10.0
+"""Through a forward a connection that nobody takes is closed only after the far host was tried; one that stays open for so long is taken."""
+RUNS_S: Final = 30.0
+STEADY_S: Final = 3600.0
+"""So long a container without a health check must have run: without a restart, or since its last one."""
+
+
+class Product:
+    """A container of which only its health is known."""
+
+    name = "generic"
+    acts_on_start = False
+    stop_grace_s = 30
+    clean_exit_codes = frozenset({0, 143})
+    ready_deadline_s = 60.0
+    state_paths: tuple[str, ...] = ()
+    writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*", "/var/log/*")  # noqa: S108 paths in the container
+    trouble: tuple[LogPattern, ...] = (LogPattern(r"\b(FATAL|PANIC)\b", "the program itself calls it fatal"),)
+    noise: tuple[LogPattern, ...] = ()
+
+    def ready(self, at: Target) -> Judgement:
+        """Ask once whether the health endpoint of the inventory answers."""
+        health = at.options.get("health") or {"kind": "container"}
+        if health["kind"] == "http":
+            return judge_http(at, str(health["path"]))
+        if health["kind"] == "tcp":
+            return _judge_tcp(at)
+        return _judge_container(at)
+
+    def smoke(self, at: Target, nonce: str) -> Judgement:  # noqa: ARG002 nothing is known that it could do
+        """Ask its health once more, through the published port."""
+        return self.ready(at)
+
+    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:  # noqa: ARG002
+        """Return no parts: only its files can be compared, and they are."""
+        return Fingerprint(at.service, {})
+
+    def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
+        """Return no export: its volumes are archived."""
+        return ()
+
+
+def _judge_container(at: Target) -> Judgement:
+    """Judge by what Docker says: its health check, and without one that it has run for a while and was not restarted."""
+    container, state = at.container, at.container.raw.get("State") or {}
+    restarts = int(container.raw.get("RestartCount") or 0)
+    told = f"{at.where}: {container.state}, health {container.health}, {restarts} restarts"
+    if not container.running or container.health not in {"healthy", "none"}:
+        return failed(f"{told}. Expected: running and healthy")
+    if container.health == "healthy":
+        return passed(told)
+    started = str(state.get("StartedAt") or "")
+    runs_s = (_now() - datetime.fromisoformat(started[:19]).replace(tzinfo=UTC)).total_seconds() if started else 0.0
+    if runs_s < (STEADY_S if restarts else RUNS_S):
+        wanted = f"{RUNS_S:.0f} s without a restart, or {STEADY_S / 60:.0f} minutes since the last one"
+        return failed(f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that it works")
+    return passed(f"{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _judge_tcp(at: Target) -> Judgement:
+    """Judge by a connection that stays open: an ssh forward takes every connection, and closes it when the far end refuses.
+
+    ssh(1) opens the channel after it has accepted; a refusal comes back a round trip later (RFC 4254, 7.2: SSH_MSG_CHANNEL_OPEN_FAILURE).
+    """
+    try:
+        with socket.create_connection((at.endpoint.host, at.endpoint.port), timeout=CONNECT_S) as connection:
+            connection.settimeout(SILENT_S)
+            if connection.recv(1) == b"":
+                return failed(f"{at.where}: the connection is closed. Expected: open. {_look(at)}")
+    except TimeoutError:
+        return passed(f"{at.where}: a TCP connection stays open for {SILENT_S:.0f} s; what it serves is not known here")
+    except OSError as error:
+        return failed(f"{at.where}: {error.strerror or error}. Expected: a TCP connection. {_look(at)}")
+    return passed(f"{at.where}: accepts TCP connections and speaks first")
+
+
+def _look(at: Target) -> str:
+    return f"Try: ssh {at.container.host} docker logs --tail 50 {at.container.name}"

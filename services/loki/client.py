@@ -1,0 +1,71 @@
+"""Loki's HTTP API with requests: times in nanoseconds, the tenant's header, "no answer" told apart from "refused"."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import requests
+
+from engine.contracts.product import Target
+from engine.errors import UnreachableError
+from services.clients import http
+
+TIMEOUT_S: Final = 60.0
+NS: Final = 1_000_000_000
+SERVER_ERROR: Final = 500
+PAGE: Final = 1000
+"""Lines of one answer; the server's own limit is 5,000 (max_entries_limit_per_query)."""
+
+Stream = dict[str, str]
+
+
+def send(at: Target, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None) -> requests.Response:
+    """Return an answer, whatever its status; raises UnreachableError without one."""
+    headers = {"X-Scope-OrgID": str(at.options["tenant"])} if at.options.get("tenant") else {}
+    try:
+        return http.request(method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        raise UnreachableError(f"{at.where}: {method} {path}: no answer ({type(error).__name__})") from None
+
+
+def read(at: Target, path: str, params: dict[str, Any]) -> Any:
+    """Return `data` of a question; raises UnreachableError for an error of the server, AssertionError for a refused question."""
+    answer = send(at, "GET", path, params=params)
+    if answer.status_code == requests.codes.ok:
+        return answer.json().get("data") or []
+    told = f"{at.where}: GET {path}: {answer.status_code} {answer.text.strip()[:200]}"
+    if answer.status_code >= SERVER_ERROR:
+        raise UnreachableError(told)
+    raise AssertionError(f"{told}. Expected: 200")
+
+
+def selector_of(stream: Stream) -> str:
+    """Return the selector of exactly one stream's labels."""
+    return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(stream.items())) + "}"
+
+
+def list_streams(at: Target, start_ns: int, end_ns: int) -> list[Stream]:
+    """Return the streams that have lines in a time, but our own."""
+    limits = {"start": start_ns, "end": end_ns}
+    labels = read(at, "/loki/api/v1/labels", limits)
+    if not labels:
+        return []
+    matchers = [f'{{{label}=~".+"}}' for label in labels if not label.startswith("__")]
+    found = read(at, "/loki/api/v1/series", {**limits, "match[]": matchers})
+    return sorted((stream for stream in found if stream.get("job") != "longshore"), key=selector_of)
+
+
+def count_lines(at: Target, stream: Stream, start_ns: int, end_ns: int) -> int:
+    """Return how many lines a stream has in a time."""
+    seconds = (end_ns - start_ns) // NS
+    query = f"sum(count_over_time({selector_of(stream)}[{seconds}s]))"
+    result = read(at, "/loki/api/v1/query", {"query": query, "time": end_ns})["result"]
+    return int(float(result[0]["value"][1])) if result else 0
+
+
+def read_lines(at: Target, selector: str, start_ns: int, end_ns: int, *, direction: str = "forward", limit: int = PAGE) -> list[tuple[int, str]]:
+    """Return the first or last lines of a query in a time, as (nanoseconds, line)."""
+    params = {"query": selector, "start": start_ns, "end": end_ns, "limit": limit, "direction": direction}
+    result = read(at, "/loki/api/v1/query_range", params)["result"]
+    return sorted((int(moment), line) for stream in result for moment, line in ((value[0], value[1]) for value in stream["values"]))

@@ -1,0 +1,172 @@
+"""PostgreSQL: ready over TCP, works for a client, and holds the same roles, schemas, rows, sequences and large objects."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from engine.contracts.container import ContainerCommand, ContainerFacts
+from engine.contracts.fingerprint import Fingerprint, Part
+from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.errors import UnreachableError
+from engine.journal.libpq import SERVICE, unset_parameters
+from engine.verdict import Judgement, failed, passed
+from services.postgres import fingerprint as prints
+
+CONNECT_S: Final = 5
+STATEMENT_MS: Final = 120_000
+SETTINGS: Final = (
+    f"-c statement_timeout={STATEMENT_MS} -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 "
+    "-c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off"
+)
+"""One set of output settings: another TimeZone alone changes the text, and so the digest, of a timestamptz."""
+OUTPUT: Final = "SET timezone = 'UTC'; SET datestyle = 'ISO'"
+"""Once more after the login: libpq sends PGTZ and PGDATESTYLE with it, and they win over `options` (fe-protocol3.c, build_startup_packet)."""
+PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
+"""So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
+
+
+class Product:
+    """The database server."""
+
+    name = "postgres"
+    acts_on_start = False
+    stop_grace_s = 300
+    clean_exit_codes: frozenset[int] = frozenset({0})
+    ready_deadline_s = 120.0
+    state_paths: tuple[str, ...] = ("/var/lib/postgresql/data",)
+    writable_noise: tuple[str, ...] = ("/run/postgresql/*", "/var/run/postgresql/*", "/tmp/*", "/run/*")  # noqa: S108
+    trouble: tuple[LogPattern, ...] = (
+        LogPattern(r"\bPANIC:", "the server gave up"),
+        LogPattern(r"could not locate a valid checkpoint record", "the data directory is damaged or incomplete"),
+        LogPattern(r"not properly shut down; automatic recovery", "the files were copied while the server ran or after a kill"),
+        LogPattern(r"collation version mismatch", "another C library sorts differently: text indexes may be wrong"),
+        LogPattern(r"no pg_hba\.conf entry", "a client is not let in from where it is now"),
+        LogPattern(r"password authentication failed", "a client's password does not fit"),
+        LogPattern(r"invalid page in block|page verification failed", "a data page is damaged"),
+        LogPattern(r"remaining connection slots are reserved", "too many connections"),
+        LogPattern(r"PostgreSQL init process complete", "an empty cluster was made: the volume was not mounted where it should be"),
+        LogPattern(r"No space left on device", "the disk is full"),
+    )
+    noise: tuple[LogPattern, ...] = (
+        LogPattern(r"the database system is (starting up|shutting down)", "clients that come during seconds of the cutover"),
+        LogPattern(r"terminating connection due to administrator command", "the clean stop itself"),
+        LogPattern(r"incomplete startup packet", "a TCP probe that says nothing"),
+    )
+
+    def ready(self, at: Target) -> Judgement:
+        """Ask over TCP for an answer of a server that is not in recovery."""
+        where = f"{at.service} on {at.container.host}"
+        try:
+            with _connect(at) as connection:
+                recovering = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+        except UnreachableError as error:
+            return failed(str(error))
+        if recovering and recovering[0]:
+            return failed(f"{where}: is in recovery. Expected: a primary that takes writes")
+        return passed(f"{where}: answers queries and takes writes")
+
+    def smoke(self, at: Target, nonce: str) -> Judgement:
+        """Write, read and roll back in every database, through its own client protocol."""
+        name = f"smoke_{nonce.replace('-', '_')}"
+        databases = _databases(at)
+        for database in databases:
+            with _connect(at, database) as connection, connection.transaction(force_rollback=True):
+                connection.execute(f"CREATE TEMP TABLE {name} (id int PRIMARY KEY, said text)")
+                connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))  # noqa: S608 our own nonce
+                row = connection.execute(f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)).fetchone()  # noqa: S608
+            if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
+                return failed(f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 rows just written")
+        return passed(
+            f"{at.service} on {at.container.host}: 100 rows written, read and rolled back in each of {len(databases)} databases "
+            f"({', '.join(databases)})",
+            databases=len(databases),
+        )
+
+    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+        """Read roles, settings and, of every database, schema, rows, sequences and large objects."""
+        parts: dict[str, Part] = {}
+        bounds = since.parts if since else {}
+        changing = frozenset(map(str, at.options.get("changing_tables") or ()))
+        with _connect(at) as connection:
+            parts |= prints.cluster_parts(connection)
+        for database in _databases(at):
+            with _connect(at, database) as connection:
+                parts |= prints.database_parts(connection, database, bounds, changing)
+        return Fingerprint(at.service, parts)
+
+    def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
+        """Return its data directory; the image of 18 sets another one than those before (docker-library/postgres, Dockerfile)."""
+        return (container.env.get("PGDATA") or self.state_paths[0],)
+
+    def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
+        """Return a dump of the whole cluster, roles and passwords included, over the local socket."""
+        user = container.env.get("POSTGRES_USER", "postgres")
+        argv = ("pg_dumpall", "--username", user, "--no-password", "--clean", "--if-exists")
+        return (ContainerCommand(argv, timeout_s=4 * 3600, saves_as="cluster.sql"),)
+
+    def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
+        """Return a checkpoint: what is dirty is written while it serves, and the one at its stop has little left (docs: "CHECKPOINT")."""
+        user = container.env.get("POSTGRES_USER", "postgres")
+        argv = ("psql", "-X", "-q", "--no-password", "--username", user, "--dbname", "postgres", "--command", "CHECKPOINT")
+        return (ContainerCommand(argv, timeout_s=3600, does="let postgres write a checkpoint"),)
+
+    def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
+        """Return how the dump comes back into a new cluster; the superuser it is restored as is there already.
+
+        With --clean a dump wants to begin in the database postgres, and errors about that one role are normal (pg_dumpall, Notes).
+        """
+        user = container.env.get("POSTGRES_USER", "postgres")
+        return (
+            RestoreCommand(
+                export="cluster.sql",
+                replaces=container.env.get("PGDATA", self.state_paths[0]),
+                argv=("env", "LC_ALL=C", PLAIN_WORDS, "psql", "-X", "-q", "-o", "/dev/null", "-U", user, "-d", "postgres"),
+                timeout_s=4 * 3600,
+                trouble=r"\b(ERROR|FATAL|PANIC):|server closed the connection",
+                tolerated=(r"ERROR:  current user cannot be dropped", rf'ERROR:  role "{re.escape(user)}" already exists'),
+                not_kept=(prints.IDENTITY, prints.SLOTS_PART),
+            ),
+        )
+
+
+def _databases(at: Target) -> list[str]:
+    with _connect(at) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1").fetchall()
+    return [str(row[0]) for row in rows]
+
+
+@contextmanager
+def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
+    where = f"{at.service} on {at.container.host}"
+    user = str(at.options.get("user", "postgres"))
+    ours: dict[str, Any] = {
+        "host": at.endpoint.host, "port": at.endpoint.port, "user": user, "dbname": database, "connect_timeout": CONNECT_S,
+        "password": at.secrets["password"].reveal() if "password" in at.secrets else "", "options": SETTINGS, "application_name": "longshore",
+    }  # fmt: skip
+    os.environ.pop(SERVICE, None)
+    try:
+        connection = psycopg.connect(autocommit=True, **{**unset_parameters(), **ours})
+        connection.execute(OUTPUT)
+    except psycopg.OperationalError as error:
+        raise _refused(where, user, str(error)) from None  # its text may hold the connection's parameters
+    try:
+        with connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        lines = str(error).splitlines()
+        raise UnreachableError(f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}") from None
+
+
+def _refused(where: str, user: str, said: str) -> Exception:
+    line = next((line for line in said.splitlines() if "FATAL" in line or "refused" in line), said.splitlines()[0] if said else "no reason")
+    reason = line.rpartition("failed: ")[2][:200]
+    if "password authentication failed" in said or "no pg_hba.conf entry" in said:
+        return AssertionError(f"{where}: user {user} is not let in: {reason}. Expected: the password of the inventory's reference works")
+    return UnreachableError(f"{where}: no connection: {reason}")

@@ -1,0 +1,33 @@
+"""A worker of a run that is spread over processes looks with the same tools as the run itself."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.journal.journal import Journal
+from engine.redaction.redactor import Redactor
+from phases.session import session
+from tests.unit.modelled import SCOPE
+
+
+def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its id, as the process that started the worker does: the tag may name another image by now."""
+    used: dict[str, str] = {}
+    fleet = SimpleNamespace(names=("wf001", "wf005"), cut=lambda *_: None, use_toolbox=used.__setitem__)
+    journal = Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor())
+    monkeypatch.setattr(session, "read_commit", lambda: "0" * 40)
+    monkeypatch.setattr(session, "load_scope", lambda _options: SCOPE)
+    monkeypatch.setattr(session, "open_journal", lambda *_: journal)
+    monkeypatch.setattr(session, "open_hosts", lambda *_: nullcontext(fleet))
+    monkeypatch.setattr("phases.prepare.toolbox.recorded_toolboxes", lambda _journal: {"wf005": "sha256:c0ffee"})
+    options: Any = SimpleNamespace(
+        environment="production", ssh_config=None, shard=None, outside_window="a test", again=(), discard=None, undo=False, apply=False, argv=()
+    )
+
+    with session.open_worker(options, "validate", "a-run", tmp_path):
+        assert used == {"wf005": "sha256:c0ffee"}

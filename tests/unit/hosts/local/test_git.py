@@ -1,0 +1,169 @@
+"""The checkout that runs is the one that was committed: whatever hides a difference, or keeps git from answering, closes the gate."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hosts.local.git import is_committed, read_code_digest, read_commit
+from phases.gates.gates import Gates
+from tests.unit.making_files import make_environment
+from tests.unit.phases.gates.test_gates import OPEN, Past, scope_of
+
+
+def git(root: Path, *argv: str) -> None:
+    """Run git as a person does."""
+    identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+    subprocess.run(["git", "-C", str(root), *argv], check=True, capture_output=True, timeout=30, env={**os.environ, **identity})
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, local_program: None) -> Path:
+    """Return a committed checkout with one runbook, ignored state, and approvals that were signed later."""
+    root = tmp_path / "checkout"
+    for name in ("runbooks/migrate/test_move.py", "engine/saga/saga.py", "pyproject.toml", "inventory.yaml", "notes.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"# {name}\n")
+    (root / ".gitignore").write_text("__pycache__/\n*.pyc\n/state/\nignored.py\n")
+    git(root, "init", "-q")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "all")
+    return root
+
+
+def test_what_was_committed_is_told_by_its_commit(checkout: Path) -> None:
+    """Twelve digits; caches, state, notes and what people sign later are no change."""
+    for name in ("approvals/production/x.txt", "state/production.sqlite", "engine/__pycache__/saga.pyc", "todo.txt", "waivers.yaml"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("later")
+
+    assert is_committed(read_commit(checkout))
+    assert len(read_commit(checkout)) == 12
+
+
+@pytest.mark.parametrize("name", ["engine/saga/saga.py", "runbooks/migrate/test_move.py", "inventory.yaml"])
+def test_a_changed_file_is_a_change(checkout: Path, name: str) -> None:
+    """In the work tree, or already added to the index."""
+    (checkout / name).write_text("changed")
+    assert read_commit(checkout).endswith("+changes")
+
+    git(checkout, "add", name)
+    assert read_commit(checkout).endswith("+changes")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runbooks/migrate/conftest.py",
+        "runbooks/migrate/ignored.py",
+        "engine/ignored.py",
+        "conftest.py",
+        "pytest.ini",
+        "yaml.py",
+        "jinja2/__init__.py",
+    ],
+)
+def test_a_file_that_git_does_not_know_is_a_change_where_it_is_loaded(checkout: Path, name: str) -> None:
+    """Pytest loads every conftest.py, Python every module of the top folder: untracked or ignored, they run too."""
+    (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / name).write_text("print('loaded')")
+
+    assert read_commit(checkout).endswith("+changes")
+
+
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_a_file_that_git_was_told_not_to_look_at_is_a_change(checkout: Path, flag: str) -> None:
+    """Git status hides its difference; the flag itself is reason enough."""
+    git(checkout, "update-index", flag, "engine/saga/saga.py")
+    (checkout / "engine/saga/saga.py").write_text("changed")
+
+    assert read_commit(checkout).endswith("+changes")
+
+
+def test_variables_of_the_shell_lead_git_nowhere_else(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIT_DIR, GIT_WORK_TREE and GIT_INDEX_FILE of another, clean checkout."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    (checkout / "engine/saga/saga.py").write_text("changed")
+    for name, value in (("GIT_DIR", other / ".git"), ("GIT_WORK_TREE", other), ("GIT_INDEX_FILE", other / ".git" / "index")):
+        monkeypatch.setenv(name, str(value))
+
+    assert read_commit(checkout).endswith("+changes")
+
+
+def test_a_folder_inside_another_checkout_has_no_commit(checkout: Path) -> None:
+    """The commit would be that of something else."""
+    inner = checkout / "state" / "copy"
+    inner.mkdir(parents=True)
+
+    assert read_commit(inner) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("exit 128", "unknown"),
+        ('case "$*" in *status*) exit 128;; *) exec GIT "$@";; esac', "+unknown"),
+        ('case "$*" in *ls-files*) exit 1;; *) exec GIT "$@";; esac', "+unknown"),
+    ],
+)
+def test_a_git_that_fails_does_not_say_clean(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, told: str) -> None:
+    """Dubious ownership, a lock, a missing index: no answer is no clean checkout."""
+    real = subprocess.run(["sh", "-c", "command -v git"], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(f"#!/bin/sh\n{answer.replace('GIT', real)}\n")
+    (folder / "git").chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    assert read_commit(checkout).endswith(told)
+    assert not is_committed(read_commit(checkout))
+
+
+def test_a_git_that_is_slow_does_not_say_clean(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its deadline is an answer too: none."""
+    monkeypatch.setattr("hosts.local.git.GIT_S", 0.0001)
+
+    assert not is_committed(read_commit(checkout))
+
+
+@pytest.mark.parametrize("commit", ["unknown", "1234567890ab+unknown", "", "1234567890ab+changes"])
+def test_the_gate_is_closed_by_every_answer_but_a_clean_commit(tmp_path: Path, commit: str) -> None:
+    """Unknown, an error and a timeout close it as changes do; an environment may say that it does not matter."""
+    journal = Past(tmp_path).journal
+
+    assert not Gates(scope_of(), journal, commit).tree().passed
+    assert Gates(scope_of(make_environment(OPEN, ("clean_tree", False))), journal, commit).tree().passed
+
+
+def test_the_code_has_a_digest_of_its_own(checkout: Path) -> None:
+    """It is that of the files as they lie there: a commit that only adds an approval leaves it as it was."""
+    before = read_code_digest(checkout)
+    (checkout / "approvals").mkdir()
+    (checkout / "approvals" / "one.txt").write_text("signed")
+    (checkout / "engine" / "__pycache__").mkdir()
+    (checkout / "engine" / "__pycache__" / "saga.pyc").write_bytes(b"\0")
+    assert read_code_digest(checkout) == before
+
+    (checkout / "engine" / "saga.py").write_text("changed")
+    assert read_code_digest(checkout) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("clean_tree", False),
+        ("ssh_config", "/tmp/other_config"),
+        ("backup", {"host": "wf002", "path": "/b", "password": "command:touch /tmp/x", "reason": "r"}),
+    ],
+)
+def test_what_an_environment_allows_is_signed(change: tuple[str, object]) -> None:
+    """Whether only committed runbooks may run, how hosts are reached, and each command that gives a secret are part of what people approve."""
+    base = ("backup", {"host": "wf002", "path": "/b", "password": "env:ONE", "reason": "r"})
+
+    assert scope_of(make_environment(OPEN, base)).digest != scope_of(make_environment(OPEN, base, change)).digest

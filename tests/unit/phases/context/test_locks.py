@@ -1,0 +1,94 @@
+"""Locks of a machine's token are given back by the run that ends the last unfinished move, on whatever hosts they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from engine.errors import CouldNotLookError
+from phases.context import locks as locks_module
+from phases.context.locks import hold_hosts, hold_machine, hosts_with_token
+
+HOSTS: Final = ("wf001", "wf002", "wf005")
+
+
+class Locks:
+    """Which host carries which token; hosts in `silent` do not answer."""
+
+    def __init__(self) -> None:
+        """Begin with no lock."""
+        self.held: dict[str, str] = {}
+        self.silent: set[str] = set()
+        self.unfinished: list[str] = []
+
+    def take(self, host: str, holder: Any, **_: bool) -> None:
+        """Take a lock, or enter one of the same token."""
+        assert self.held.get(host, holder.token) == holder.token, f"{host} is locked by another token"
+        self.held[host] = holder.token
+
+    def release(self, host: str, token: str) -> bool:
+        """Give a lock back when it is of that token."""
+        if host in self.silent:
+            raise CouldNotLookError(f"{host}: no answer")
+        return self.held.pop(host, None) == token if self.held.get(host) == token else False
+
+    def run(self, *hosts: str, left: list[str] | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Run something with the locks of some hosts; `left` is what is unfinished at its end."""
+        fleet: Any = type("F", (dict,), {"names": HOSTS, "token": None})({host: host for host in HOSTS})
+        scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"))
+        journal: Any = None
+        with hold_machine("lab") as token, hold_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
+            self.unfinished = left or []
+
+
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Locks:
+    """Return hosts with locks, and a folder of its own for this machine's."""
+    made = Locks()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(locks_module, "take_lock", made.take)
+    monkeypatch.setattr(locks_module, "release_lock", made.release)
+    monkeypatch.setattr(locks_module, "unfinished", lambda *_: made.unfinished)
+    return made
+
+
+def test_a_finished_run_leaves_no_lock_and_no_token(locks: Locks) -> None:
+    """The next one has a token of its own."""
+    locks.run("wf001", "wf005")
+    assert locks.held == {}
+    assert hosts_with_token("lab") == ()
+
+
+def test_locks_of_another_service_s_run_are_given_back_with_the_last_unfinished_move(locks: Locks) -> None:
+    """Postgres stopped half way; n8n ran meanwhile on another host; when postgres ends, no lock stays anywhere."""
+    locks.run("wf002", "wf005", left=["postgres"])
+    locks.run("wf001", "wf005", left=["postgres"])
+    assert set(locks.held) == set(HOSTS)
+    locks.run("wf002", "wf005")
+    assert locks.held == {}
+
+
+def test_a_host_that_does_not_answer_at_the_end_is_entered_again_by_the_next_run(locks: Locks) -> None:
+    """Its lock has this machine's token, so the token is kept until the lock is given back."""
+    locks.silent = {"wf001"}
+    locks.run("wf001", "wf005")
+    assert set(locks.held) == {"wf001"}
+    assert hosts_with_token("lab") == ("wf001",)
+    locks.silent = set()
+    locks.run("wf001", "wf002")
+    assert locks.held == {}
+
+
+def test_a_lock_that_stays_on_a_silent_host_is_said_with_the_command_that_gives_it_free(locks: Locks) -> None:
+    """Nobody else can work there meanwhile, so whoever ran this must know."""
+    said: list[str] = []
+    locks.silent = {"wf001"}
+    locks.run("wf001", "wf005", tell=said.append)
+    token = locks.held["wf001"]
+    assert len(said) == 1
+    assert said[0].startswith("wf001: did not answer, so its lock is still there.")
+    assert said[0].endswith(f"nox -s lock -- release --token {token} --lab")

@@ -1,0 +1,181 @@
+"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from engine.contracts.action import Note
+from engine.errors import ActionError, CouldNotLookError
+from engine.saga.saga import NotRun, RunningMove
+from engine.verdict import Effect, Judgement, passed
+from phases.session.moves import Moves
+from phases.session.parallel import Beside
+
+PLACES = {"redis": ("wf005", "wf001"), "postgres": ("wf005", "wf002"), "n8n": ("wf005", "wf001")}
+
+
+@dataclass
+class Deed:
+    """A deed that tells what happened to it."""
+
+    key: str
+    service: str
+    told: list[str]
+    does: Callable[[], None] = lambda: None
+    effect: Effect = Effect.CHANGES_STATE
+    commits: bool = False
+
+    def describe(self) -> str:
+        """Return what it is."""
+        return f"{self.key} of {self.service}"
+
+    def estimate_s(self) -> float | None:
+        """Return nothing."""
+        return None
+
+    def do(self, note: Note) -> None:
+        """Do it, and tell."""
+        self.told.append(f"begin {self.describe()}")
+        self.does()
+        self.told.append(f"end {self.describe()}")
+
+    def verify(self, note: Note) -> Judgement:
+        """Pass."""
+        return passed(self.describe())
+
+    def undo(self, note: Note) -> None:
+        """Tell."""
+        self.told.append(f"undo {self.describe()}")
+
+
+@dataclass
+class Journal:
+    """Takes records."""
+
+    kinds: list[tuple[str, str | None, Any]] = field(default_factory=list)
+
+    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> None:
+        """Take one."""
+        self.kinds.append((kind, service, body))
+
+
+class Started(dict[str, RunningMove]):
+    """Moves that are there; what `missing` names can't be looked at."""
+
+    apply = True
+    missing = ""
+
+    def __init__(self, told: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
+        super().__init__()
+        self.world = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
+        self.journal = journal
+        for service in PLACES:
+            recipe = tuple(Deed(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill"))
+            self[service] = RunningMove(service, recipe, journal, apply=True, tracks_state=False)
+
+    @property
+    def started(self) -> dict[str, RunningMove]:
+        """Return all of them."""
+        return dict(self.items())
+
+    def __getitem__(self, service: str) -> RunningMove:
+        if service == self.missing:
+            raise CouldNotLookError(f"wf005: no container {service}")
+        return super().__getitem__(service)
+
+
+def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None) -> tuple[Beside, Started]:
+    """Return deeds side by side that tell what they do, and their moves."""
+    moves = Started(told, does or {}, Journal())
+    return Beside(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"], cut), moves
+
+
+def test_each_host_carries_one_deed_at_a_time_in_the_plans_order() -> None:
+    """Two backups never read from the source at the same time, two drills never burden one target."""
+    told: list[str] = []
+    both, _ = beside(told)
+    texts = [both.perform(service, key).text for service in PLACES for key in ("backup", "drill")]
+    both.end()
+    assert texts == [f"{key} of {service}" for service in PLACES for key in ("backup", "drill")]
+    backups = [line for line in told if "backup" in line]
+    assert backups == [f"{word} backup of {service}" for service in PLACES for word in ("begin", "end")]
+    on_wf001 = [line for line in told if line.endswith(("drill of redis", "drill of n8n"))]
+    assert on_wf001 == [f"{word} drill of {service}" for service in ("redis", "n8n") for word in ("begin", "end")]
+
+
+def test_a_drill_runs_while_the_next_backup_is_taken() -> None:
+    """The target restores one while the source gives the next."""
+    together = threading.Barrier(2, timeout=10)
+    both, _ = beside([], {"drill of redis": lambda: cast("None", together.wait()), "backup of postgres": lambda: cast("None", together.wait())})
+    assert both.perform("postgres", "backup").passed
+    assert both.perform("redis", "drill").passed
+    both.end()
+
+
+def test_what_one_service_raises_is_told_in_its_row_and_stops_only_itself() -> None:
+    """The others go on, as if they had been asked one after the other."""
+
+    def breaks() -> None:
+        raise ActionError("wf005: no room")
+
+    told: list[str] = []
+    both, _ = beside(told, {"backup of redis": breaks})
+    with pytest.raises(ActionError, match="no room"):
+        both.perform("redis", "backup")
+    with pytest.raises(NotRun, match="no room"):
+        both.perform("redis", "drill")
+    assert both.perform("n8n", "drill").passed
+    both.end()
+    assert "undo backup of redis" in told
+
+
+def test_a_service_that_can_not_be_looked_at_tells_so_itself() -> None:
+    """It is left out of the turns, and its own row asks again."""
+    both, moves = beside([])
+    moves.missing = "postgres"
+    assert both.perform("n8n", "drill").passed
+    with pytest.raises(CouldNotLookError, match="no container postgres"):
+        both.perform("postgres", "backup")
+    both.end()
+
+
+def test_an_interruption_ends_what_goes_on_and_undoes_it() -> None:
+    """Commands on hosts are cut, the deed is recorded and undone, no other begins."""
+    goes_on, was_cut = threading.Event(), threading.Event()
+
+    def takes_long() -> None:
+        goes_on.set()
+        while True:
+            time.sleep(0.01)
+
+    told: list[str] = []
+    both, moves = beside(told, {"backup of postgres": takes_long}, was_cut.set)
+    assert both.perform("redis", "backup").passed
+    assert goes_on.wait(10)
+    both.end()
+    assert was_cut.is_set()
+    assert "undo backup of postgres" in told
+    assert not [line for line in told if "n8n" in line]
+    ended = [body for kind, service, body in moves.journal.kinds if (kind, service) == ("outcome", "postgres")]
+    assert [body["ok"] for body in ended] == [False]
+    with pytest.raises(KeyboardInterrupt):
+        both.perform("postgres", "backup")
+    with pytest.raises(NotRun, match="interrupted"):
+        both.perform("n8n", "backup")
+
+
+def test_a_dry_run_begins_nothing_beside() -> None:
+    """What is asked for is described; nothing else is touched."""
+    told: list[str] = []
+    both, moves = beside(told)
+    moves.apply = False
+    assert both.perform("redis", "backup").passed
+    both.end()
+    assert [line for line in told if "postgres" in line] == []

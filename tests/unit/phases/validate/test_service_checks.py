@@ -1,0 +1,40 @@
+"""What was not moved is not validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from engine.journal.journal import Journal
+from engine.redaction.redactor import Redactor
+from engine.saga.saga import NotRun
+from phases.context.run_context import World
+from phases.validate.service_checks import refuse_unmoved
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (None, "redis was not moved"),
+        ("undone", "redis is undone, not moved"),
+        ("in_progress", "redis is in progress, not moved"),
+        ("rolled_back", "redis is rolled back, not moved"),
+        ("committed", None),
+        ("done", None),
+    ],
+)
+def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, told: str | None) -> None:
+    """The steps of any other service are NOT_RUN: they would take its live container for one that runs again."""
+    journal = Journal.open(tmp_path / "p.sqlite", redactor=Redactor())
+    if state:
+        journal.start_run(command="migrate", environment="production").record("move_state", service="redis", body={"state": state})
+    world = cast("World", cast("Any", SimpleNamespace(journal=journal)))
+
+    if told is None:
+        refuse_unmoved(world, "redis")
+    else:
+        with pytest.raises(NotRun, match=f"not run: {told}"):
+            refuse_unmoved(world, "redis")
