@@ -1,1 +1,1 @@
-"""DEEDS: the only room whose code changes a host; each deed does, verifies and undoes."""
+"""Actions: the only code that changes a host; each does, verifies and undoes one thing."""

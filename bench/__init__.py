@@ -1,1 +1,1 @@
-"""BENCH: each figure in the docs, measured by a command, beside its peer in the same run."""
+"""Each figure in the docs, measured by a command, beside its peer in the same run."""

@@ -23,7 +23,7 @@ from bench.row import Row, median_and_spread, seconds
 from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
 from checks.hosts.system import judge_synchronised
 from engine.config.environment import Environment
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from hosts.facts.model import HostFacts
 from hosts.fleet import open_hosts
 from hosts.ssh.client import CONNECT_DEADLINE_S
@@ -196,7 +196,7 @@ def look(folder: Path, count: int, kind: str) -> Looked:
     """Gather and judge the facts of the first `count` hosts."""
     environment = Environment.model_validate_json((folder / f"{kind}.json").read_text(encoding="utf-8"))
     names = tuple(environment.hosts)[:count]
-    found: list[HostFacts | CouldNotLookError] = []
+    found: list[HostFacts | NotObservedError] = []
 
     def work() -> None:
         with open_hosts(names, environment, folder / f"{kind}.ssh_config") as fleet:

@@ -16,8 +16,8 @@ from typing import Final
 
 from actions.common.route import Route, run_checked
 from actions.copy.locations import DataPlace
-from actions.copy.precopy import CopyLive
-from actions.copy.volumes import CopyVolumes, Limits, ProveVolumes
+from actions.copy.precopy import Precopy
+from actions.copy.volumes import CopyVolumes, Limits, VerifyVolumes
 from bench.copies import LABEL, LONGEST_S, SOURCE, TARGET, lab_hosts, peer_in_lab, plain_rsync
 from bench.row import Row, median_and_spread
 from engine.constants import TOOLBOX_IMAGE
@@ -107,16 +107,16 @@ def _precopied(fleet: Fleet) -> float:
             _change(fleet)
 
     copying, note = _copy(fleet, passed), dict[str, object]()
-    proving = ProveVolumes(copying.route, copying.places, None, copying.proving(), copying.copying("copy"), tidy=False)
+    proving = VerifyVolumes(copying.route, copying.places, None, copying.proving(), copying.copying("copy"), tidy=False)
     try:
-        CopyLive(copying, others_s=2.0).do(note)
+        Precopy(copying, others_s=2.0).do(note)
         taken = _outage(fleet, lambda: _last_copy(copying, proving, note))
     finally:
         _return(fleet, copying)
     return taken
 
 
-def _last_copy(copying: CopyVolumes, proving: ProveVolumes, note: dict[str, object]) -> None:
+def _last_copy(copying: CopyVolumes, proving: VerifyVolumes, note: dict[str, object]) -> None:
     copying.do(note)
     proving.do(note)
     judgement = proving.verify(note)

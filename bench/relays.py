@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from actions.relays.endpoints import FAR, MAKE_KEYS, NEAR, common_name, socat_words
-from actions.relays.planning import FarEnd, Forwarder
+from actions.relays.planning import FarEnd, Relay
 from bench.row import Row, median_and_spread
 from engine.constants import TOOLBOX_IMAGE
 from engine.errors import ActionError
@@ -18,7 +18,7 @@ RUNS: Final = 5
 DEADLINE_S: Final = 300
 SERVICE: Final = 5000
 LOCAL: Final = "127.0.0.1"
-TLS: Final = Forwarder(
+TLS: Final = Relay(
     "here", "bench", "service", 7000, LOCAL, 6000, far=FarEnd("there", "bench", LOCAL, SERVICE), from_address=LOCAL, encrypted=True
 )  # fmt: skip
 PLAIN: Final = replace(TLS, port=7001, to_port=6001, encrypted=False)

@@ -1,1 +1,1 @@
-"""QUESTIONS: judgements over facts; read-only."""
+"""Judgements over facts; they change nothing."""

@@ -1,1 +1,1 @@
-"""COMMANDS: one file per command that a person types."""
+"""One file for each command that a person types."""

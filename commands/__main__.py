@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.phase import PHASES
-from engine.errors import InputError, LongshoreError, NeedsPersonError, RefusedError
+from engine.errors import InputError, LongshoreError, ManualInterventionError, RefusedError
 from engine.redaction.guarded_console import guarded_console
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     if name not in command_names():
         known = ", ".join(command_names())
         print(f'command "{name}": not known; known: {known}. Try: nox -l', file=sys.stderr)
-        return ExitCode.WRONG_INPUT
+        return ExitCode.INVALID_INPUT
     with guarded_console(Redactor()):
         return _run(name, argv)
 
@@ -53,7 +53,7 @@ def _run(name: str, argv: list[str]) -> int:
 
 
 def _exit_code(error: LongshoreError) -> int:
-    for kind, code in ((InputError, ExitCode.WRONG_INPUT), (RefusedError, ExitCode.REFUSED), (NeedsPersonError, ExitCode.NEEDS_PERSON)):
+    for kind, code in ((InputError, ExitCode.INVALID_INPUT), (RefusedError, ExitCode.REFUSED), (ManualInterventionError, ExitCode.NEEDS_OPERATOR)):
         if isinstance(error, kind):
             return code
     return ExitCode.INCOMPLETE

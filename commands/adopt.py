@@ -11,7 +11,7 @@ from rich.console import Console
 
 from engine.config.scope import Scope
 from engine.constants import VERSION
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.guarded_console import open_screen
 from engine.redaction.redactor import Redactor
@@ -23,7 +23,7 @@ from hosts.fleet import Fleet, open_hosts
 from hosts.local.git import read_commit
 from phases.context.open_journal import open_journal, read_journal
 from phases.context.scope_files import load_scope, ssh_config_of
-from phases.status.adopt import Logs, adopt, differences, read_logs, uncertainties
+from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncertainties
 
 
 def main(argv: list[str]) -> int:
@@ -61,10 +61,10 @@ def _lines(fleet: Fleet) -> Mapping[str, list[str]]:
     for name in fleet.names:
         try:
             found[name] = read_audit(fleet[name])
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             silent.append(str(error))
     if silent:
-        raise CouldNotLookError("\n".join(["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]))
+        raise NotObservedError("\n".join(["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]))
     return found
 
 
@@ -86,7 +86,7 @@ def _start(journal: Journal, options: Options, scope: Scope) -> Run:
     )  # fmt: skip
 
 
-def _say(console: Console, journal: Journal, scope: Scope, logs: Logs, uncertain: list[str]) -> None:
+def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, uncertain: list[str]) -> None:
     console.print(f"{journal.where}: {len(logs.told)} records adopted from {', '.join(scope.hosts)}")
     for move in scope.plan.moves:
         if move.service in scope.services:
@@ -108,7 +108,7 @@ def _say_locks(console: Console, fleet: Fleet, options: Options) -> None:
         console.print(f"next: nox -s status -- {where}")
 
 
-def _compare(journal: Journal, logs: Logs, console: Console) -> int:
+def _compare(journal: Journal, logs: AuditLogs, console: Console) -> int:
     found = list(differences(journal, logs))
     for line in found:
         console.print(line)

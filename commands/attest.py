@@ -21,7 +21,7 @@ from engine.verdict import ExitCode
 from phases.context.open_journal import find_journal
 from phases.context.scope_files import load_scope
 from phases.signoff.attestations import Attested, attest, new_attestation, read_attested
-from phases.signoff.manual_steps import Asked, TooEarlyError, all_asked, asked, refuse_other, since_when
+from phases.signoff.manual_steps import ManualRequest, TooEarlyError, asked, manual_requests, refuse_other, since_when
 from phases.signoff.signatures import people_of_lab
 
 REHEARSED: Final = "a rehearsal: done by nobody"
@@ -30,7 +30,7 @@ REHEARSED: Final = "a rehearsal: done by nobody"
 def main(argv: list[str]) -> int:
     """Attest one step, or list all; exit 2 while one of those listed waits."""
     parser = argparse.ArgumentParser(prog="attest", description=__doc__)
-    parser.add_argument("step", nargs="?", help="phase/key, e.g. prepare/teams-told")
+    parser.add_argument("step", nargs="?", help="phase/key, e.g. prepare/teams-notified")
     parser.add_argument("--service", help="the service that it was done for, where the step is about one")
     parser.add_argument("--as", dest="person", metavar="EMAIL", help="who did it and signs; one of the environment's approvers")
     parser.add_argument("--note", default="", help="what was done")
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
 def _all(scope: Scope, journal: Journal | None) -> int:
     """List every manual step; in the lab its people attest what waits."""
     table, waits = Table("step", "of", "attested"), 0
-    for one in all_asked(scope):
+    for one in manual_requests(scope):
         try:
             since = since_when(one, journal, scope.services)
         except TooEarlyError:
@@ -74,7 +74,7 @@ def _all(scope: Scope, journal: Journal | None) -> int:
     return ExitCode.INCOMPLETE if waits else ExitCode.OK
 
 
-def _rehearsed(scope: Scope, one: Asked, since: datetime | None) -> Attested:
+def _rehearsed(scope: Scope, one: ManualRequest, since: datetime | None) -> Attested:
     """Return what is on record about a step, once the lab's people attested it where this is the lab."""
     found = read_attested(scope, one, since)
     willing = [(person, key) for person, role, key in people_of_lab(scope) if one.step.role in {None, role}]

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from engine.config.environment import Environment, write_environment
 from engine.journal.database import archive_store
-from engine.journal.location import VARIABLE, Place, place_of
+from engine.journal.location import VARIABLE, JournalLocation, place_of
 from engine.redaction.redactor import Secret
 from lab.approvers import make_approvers
 from lab.settings import BACKUP_HOST
@@ -109,7 +109,7 @@ def _identities() -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def _place() -> Place:
+def _place() -> JournalLocation:
     state = os.environ.get(VARIABLE)
     return place_of("lab", Secret(state) if state else None)
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from rich.table import Table as Drawn
 
-from checks.dependencies.graph import References, merge_references, read_references
+from checks.dependencies.graph import DependencyGraph, merge_references, read_references
 from engine.config.scope import Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.evidence.page.graph_svg import figure_of, svg_of
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import add_flags, read_options
@@ -50,17 +50,17 @@ def main(argv: list[str]) -> int:
     return ExitCode.INCOMPLETE if found.blind else ExitCode.OK
 
 
-def look(fleet: Fleet, scope: Scope, where: dict[str, str], seconds: float) -> References:
+def look(fleet: Fleet, scope: Scope, where: dict[str, str], seconds: float) -> DependencyGraph:
     """Look once, or again and again for some seconds, and return all that was seen in any look."""
     services = {(where[name], entry.container): name for name, entry in scope.services.items()}
     addresses = {identity.address: host for host, identity in scope.environment.hosts.items()}
-    looks: list[References] = []
+    looks: list[DependencyGraph] = []
     deadline = time.monotonic() + seconds
     while True:
         answers = fleet.gather(scope.hosts)
         seen = [one for one in answers.values() if isinstance(one, HostFacts)]
-        blind = {host: str(error) for host, error in answers.items() if isinstance(error, CouldNotLookError)}
-        looks.append(read_references(seen, scope.links, services, addresses).but_blind_on(blind))
+        blind = {host: str(error) for host, error in answers.items() if isinstance(error, NotObservedError)}
+        looks.append(read_references(seen, scope.links, services, addresses).with_unreachable(blind))
         if time.monotonic() + BETWEEN_S > deadline:
             return merge_references(looks)
         time.sleep(BETWEEN_S)
@@ -68,7 +68,7 @@ def look(fleet: Fleet, scope: Scope, where: dict[str, str], seconds: float) -> R
             fleet.forget_facts(host)
 
 
-def _text(found: References, where: dict[str, str], *, dot: bool, as_json: bool) -> str:
+def _text(found: DependencyGraph, where: dict[str, str], *, dot: bool, as_json: bool) -> str:
     if as_json:
         return json.dumps({**found.graph(where).body(), "table": found.table().body()}, indent=1, ensure_ascii=False) + "\n"
     if dot:
@@ -83,7 +83,7 @@ def _text(found: References, where: dict[str, str], *, dot: bool, as_json: bool)
     return captured.get()
 
 
-def dot_of(found: References) -> str:
+def dot_of(found: DependencyGraph) -> str:
     """Return the graph in Graphviz' language: dashed where it was not seen, bold where it is not declared."""
     lines = ["digraph links {", "  rankdir=LR; node [shape=box];"]
     for edge in found.edges:

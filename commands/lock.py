@@ -6,7 +6,7 @@ import argparse
 
 from rich.table import Table
 
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import add_flags, read_options
 from engine.verdict import ExitCode
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
                     table.add_row(name, "released now", parsed.token)
                     continue
                 holder = read_lock(fleet[name])
-            except CouldNotLookError as error:
+            except NotObservedError as error:
                 unseen += 1
                 table.add_row(name, f"could not look: {error}", "")
                 continue

@@ -70,7 +70,7 @@ def run_phase(phase: str, argv: list[str]) -> int:
             raise
         print(f"{phase}: its steps have ended; closing it failed: {error}", file=sys.stderr)
         return watch.status or ExitCode.INCOMPLETE
-    return int(ExitCode.NEEDS_PERSON if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
+    return int(ExitCode.NEEDS_OPERATOR if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
 
 
 def _pytest_argv(phase: str, argv: list[str]) -> list[str]:

@@ -21,9 +21,9 @@ from engine.verdict import ExitCode
 from phases.context.open_journal import find_journal
 from phases.context.scope_files import load_scope
 from phases.signoff.team_messages import window_words
-from phases.status.status import MoveStanding, Standing, read_standing
+from phases.status.status import MoveStatus, PlanStatus, read_standing
 
-COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow", "needs_person": "bold red", "undone": "magenta"}
+COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow", "needs_operator": "bold red", "undone": "magenta"}
 
 
 def main(argv: list[str]) -> int:
@@ -49,13 +49,13 @@ def main(argv: list[str]) -> int:
     return ExitCode.OK
 
 
-def as_json(options: Options, journal: Journal, scope: Scope, standing: Standing) -> dict[str, object]:
+def as_json(options: Options, journal: Journal, scope: Scope, standing: PlanStatus) -> dict[str, object]:
     """Return the standing for programs; keys are only ever added."""
     window = {"starts_at": scope.window.starts_at.isoformat(), "ends_at": scope.window.ends_at.isoformat(), "status": scope.window.status}
     return {"environment": options.environment, "journal": journal.where, "window": window, **asdict(standing)}
 
 
-def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> None:
+def draw(console: Console, scope: Scope, standing: PlanStatus, now: datetime) -> None:
     """Draw the standing for people."""
     console.print(f"environment {scope.environment.environment}; window: {window_words(scope)}")
     table = Table("service", "from → to", "state", "try", "since (UTC)", "last step", "by", "outage")
@@ -69,7 +69,7 @@ def draw(console: Console, scope: Scope, standing: Standing, now: datetime) -> N
         console.print(f"next for {move.service}: {move.next}")
 
 
-def _cells(move: MoveStanding) -> Iterator[str | Text]:
+def _cells(move: MoveStatus) -> Iterator[str | Text]:
     yield from (move.service, f"{move.source} → {move.target}")
     colour = COLOURS.get(move.state, "default")
     yield Text(move.state.replace("_", " "), style=colour)
@@ -77,7 +77,7 @@ def _cells(move: MoveStanding) -> Iterator[str | Text]:
     yield f"{move.outage_s:.1f} s" if move.outage_s is not None else "–"
 
 
-def _run_lines(standing: Standing, now: datetime) -> Iterator[str]:
+def _run_lines(standing: PlanStatus, now: datetime) -> Iterator[str]:
     for run in standing.runs:
         quiet_s = max(0.0, (now - datetime.fromisoformat(run.last_at)).total_seconds())
         how = "" if run.apply else ", a dry run or a reading one"

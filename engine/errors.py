@@ -28,7 +28,7 @@ class InputError(LongshoreError):
     """A file or flag is wrong; nothing was started."""
 
 
-class NotUnderstoodError(InputError):
+class UnsupportedSyntaxError(InputError):
     """A place in a file can't be read as what it should be; `reason` quotes nothing that may be a secret."""
 
     def __init__(self, file: str, line: int, reason: str) -> None:
@@ -45,19 +45,19 @@ class LockLostError(RefusedError):
     """Somebody else holds the lock now: this process must not change anything any more, not even undo."""
 
 
-class CouldNotLookError(LongshoreError):
+class NotObservedError(LongshoreError):
     """The question could not be asked, so there is no verdict on the thing itself."""
 
 
-class UnreachableError(CouldNotLookError):
+class UnreachableError(NotObservedError):
     """A host, its Docker Engine or a service did not answer."""
 
 
-class BuriedError(UnreachableError):
+class HostLostError(UnreachableError):
     """A person said that this host is dead: it is not asked, and what was to be undone there is not waited for."""
 
 
-class DeadlineError(CouldNotLookError):
+class DeadlineError(NotObservedError):
     """The answer did not come before the deadline; the text has the last state seen and the wait in seconds."""
 
 
@@ -65,7 +65,7 @@ class JournalError(LongshoreError):
     """A record is not on disk, so what comes after it must not be done."""
 
 
-class TakenError(JournalError):
+class ChainConflictError(JournalError):
     """Another process wrote a record at this very place of the chain: it goes on, this one does not."""
 
 
@@ -73,5 +73,5 @@ class ActionError(LongshoreError):
     """A deed that changes a host failed."""
 
 
-class NeedsPersonError(ActionError):
+class ManualInterventionError(ActionError):
     """The tool can't finish alone; the text lists the exact commands left."""

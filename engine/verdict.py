@@ -14,7 +14,7 @@ class Verdict(str, Enum):
     FAILED = "FAILED"  # looked, it is wrong
     UNKNOWN = "UNKNOWN"  # could not look
     WAIVED = "WAIVED"  # failed or unknown, covered by a signed, unexpired waiver
-    WAITING = "WAITING"  # a person has not attested yet
+    PENDING = "PENDING"  # a person has not attested yet
     NOT_RUN = "NOT_RUN"  # because of an earlier step
     PLANNED = "PLANNED"  # dry run of a changing step
 
@@ -39,10 +39,10 @@ class ExitCode(int, Enum):
 
     OK = 0
     FAILED = 1
-    INCOMPLETE = 2  # UNKNOWN, WAITING or NOT_RUN
+    INCOMPLETE = 2  # UNKNOWN, PENDING or NOT_RUN
     REFUSED = 3
-    WRONG_INPUT = 4
-    NEEDS_PERSON = 5
+    INVALID_INPUT = 4
+    NEEDS_OPERATOR = 5
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def unknown(text: str, details: tuple[str, ...] = (), **measured: float | str) -
 
 
 def waiting(text: str, details: tuple[str, ...] = (), **measured: float | str) -> Judgement:
-    """Return a WAITING judgement: a person has to do it and attest it."""
-    return Judgement(Verdict.WAITING, text, dict(measured), details)
+    """Return a PENDING judgement: a person has to do it and attest it."""
+    return Judgement(Verdict.PENDING, text, dict(measured), details)
 
 
 def exit_code_of(verdicts: Iterable[tuple[Verdict, Severity]]) -> ExitCode:
@@ -90,6 +90,6 @@ def exit_code_of(verdicts: Iterable[tuple[Verdict, Severity]]) -> ExitCode:
     blocking = {verdict for verdict, severity in rows if severity is Severity.BLOCKER}
     if Verdict.FAILED in blocking:
         return ExitCode.FAILED
-    if not rows or blocking & {Verdict.UNKNOWN, Verdict.WAITING, Verdict.NOT_RUN}:
+    if not rows or blocking & {Verdict.UNKNOWN, Verdict.PENDING, Verdict.NOT_RUN}:
         return ExitCode.INCOMPLETE
     return ExitCode.OK

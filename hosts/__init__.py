@@ -1,1 +1,1 @@
-"""HOSTS: the only room that starts a process, opens an ssh connection or talks to a Docker Engine."""
+"""Hosts: the only code that starts a process, opens an ssh connection or talks to a Docker Engine."""

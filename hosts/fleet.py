@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from engine.config.environment import Environment
 from engine.constants import LAB_MARKER
-from engine.errors import BuriedError, CouldNotLookError, RefusedError
+from engine.errors import HostLostError, NotObservedError, RefusedError
 from hosts.docker.client import connect
 from hosts.docker.fence import fence_requests
 from hosts.facts.gather import gather_facts
@@ -41,7 +41,7 @@ class Fleet:
         self._hosts = {name: self._host(name, ssh_config) for name in self.names}
         self._identified: dict[str, RefusedError | None] = {}
         self._docker: dict[str, Any] = {}
-        self._facts: dict[str, HostFacts | CouldNotLookError] = {}
+        self._facts: dict[str, HostFacts | NotObservedError] = {}
         self._buried: dict[str, str] = {}
         self._answers: dict[str, dict[str, Any]] = {}
         self._connecting = threading.Lock()
@@ -70,7 +70,7 @@ class Fleet:
     def __getitem__(self, name: str) -> SshHost:
         """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
         if name in self._buried:
-            raise BuriedError(f"{name}: not asked: said to be dead ({self._buried[name]})")
+            raise HostLostError(f"{name}: not asked: said to be dead ({self._buried[name]})")
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)
@@ -120,20 +120,20 @@ class Fleet:
         found = self._facts.get(name)  # once: another thread may forget them
         if found is None:
             found = self._facts[name] = self._gather(name)
-        if isinstance(found, CouldNotLookError):
+        if isinstance(found, NotObservedError):
             raise found
         return found
 
-    def _gather(self, name: str) -> HostFacts | CouldNotLookError:
+    def _gather(self, name: str) -> HostFacts | NotObservedError:
         try:
             found = gather_facts(self[name])
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             return error
         if found.engine_id:
             refuse_other_engine(self._environment, name, found.engine_id)
         return found
 
-    def gather(self, names: Iterable[str]) -> Mapping[str, HostFacts | CouldNotLookError]:
+    def gather(self, names: Iterable[str]) -> Mapping[str, HostFacts | NotObservedError]:
         """Gather the facts of several hosts at once; a dead one costs its deadline once and yields its error."""
         wanted = [name for name in names if name not in self._facts]
         with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
@@ -141,7 +141,7 @@ class Fleet:
                 self._facts[name] = found
         return {name: self._facts[name] for name in names}
 
-    def remembered(self, name: str, what: str, ask: Callable[[], Answer]) -> Answer:
+    def cached(self, name: str, what: str, ask: Callable[[], Answer]) -> Answer:
         """Return an answer about a host that is asked for once, until its facts are forgotten; what `ask` raises is raised anew each time."""
         answers = self._answers.setdefault(name, {})
         if what not in answers:
@@ -171,12 +171,12 @@ def _algorithms(host_key: str) -> str:
 def _become_root(host: SshHost, docker: str) -> None:
     answer = host.run(["sudo", "-n", "true"], timeout_s=IDENTIFY_S)
     if answer.exit_code:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: sudo asks for a password ({answer.error_text}). Expected: root, or sudo without one. "
             "Add a sudoers line: USER ALL=(root) NOPASSWD: ALL"
         )
     if docker == "closed":
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: the ssh user can't open {DOCKER_SOCKET}. Expected: a member of the group docker. "
             f"Try: ssh {host.name} 'sudo usermod -aG docker $(id -un)'"
         )

@@ -1,1 +1,1 @@
-"""LAB: three Docker hosts with real services and realistic data on one machine, and ways to break them."""
+"""Three Docker hosts with real services and realistic data on one machine, and ways to break them."""

@@ -1,1 +1,1 @@
-"""ORDER: the one list of actions that migrate, dry run, resume and rollback use."""
+"""One folder for each phase of a migration, and what phases share."""

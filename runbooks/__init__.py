@@ -1,1 +1,1 @@
-"""THE STORY: pytest modules that read like the checklist. No ssh, no Docker, no parsing here."""
+"""The runbooks: pytest modules that read like the checklist. No ssh, no Docker, no parsing here."""

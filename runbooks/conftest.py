@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pytest
 
-from checks.dependencies.graph import References
+from checks.dependencies.graph import DependencyGraph
 from checks.hosts.network import Matrix
 from checks.ports.tables import tables_of
 from engine.config.scope import Scope
 from engine.contracts.phase import WRITING_PHASES
-from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
+from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
@@ -27,14 +27,14 @@ from engine.saga.saga import RunningMove
 from engine.verdict import ExitCode, Judgement
 from hosts.facts.model import HostFacts
 from hosts.local.ssh_signing import KeySigner
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.gates.gates import Gates
 from phases.preflight.capacity import Capacity, read_capacity, targets_of
 from phases.preflight.network import look_at_network
 from phases.preflight.port_scan import PortScan, scan_ports, scanned_hosts
 from phases.preflight.target_fitness import find_references
 from phases.prepare.host_configuration import backup_table
-from phases.session.prefetch import AskedAhead
+from phases.session.prefetch import Prefetch
 from phases.session.run_records import record_looked_at
 from phases.session.session import Session, open_session, open_worker
 from phases.session.work_split import FIRST
@@ -73,10 +73,10 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         session = stack.enter_context(opening)
     except InputError as error:
-        pytest.exit(str(error), returncode=ExitCode.WRONG_INPUT)
+        pytest.exit(str(error), returncode=ExitCode.INVALID_INPUT)
     except RefusedError as error:
         pytest.exit(str(error), returncode=ExitCode.REFUSED)
-    except (CouldNotLookError, JournalError) as error:
+    except (NotObservedError, JournalError) as error:
         pytest.exit(f"{command}: not started, nothing was done\n  {error}", returncode=ExitCode.INCOMPLETE)
     config.stash[SESSION] = session
     config.stash[BOOK] = session.book
@@ -204,7 +204,7 @@ def session(pytestconfig: pytest.Config) -> Session:
 
 
 @pytest.fixture
-def world(session: Session) -> World:
+def world(session: Session) -> RunContext:
     """Return the hosts, services and journal of this run."""
     return session.world
 
@@ -237,7 +237,7 @@ def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
 
 
 @pytest.fixture
-def facts(machine: str, world: World) -> HostFacts:
+def facts(machine: str, world: RunContext) -> HostFacts:
     """Return the facts of the host that this step is about."""
     return world.facts(machine)
 
@@ -256,10 +256,10 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 
 
 @pytest.fixture(scope="session")
-def ahead(request: pytest.FixtureRequest) -> Iterator[AskedAhead]:
+def ahead(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
     """Ask about the services that rows ask for side by side, from the first row on: they take longest."""
     session, share = request.config.stash[SESSION], request.config.stash[SESSION].share
-    found = AskedAhead(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
+    found = Prefetch(session.world, lambda service: share.split.services_of((share.group_of(service, None),)))
     if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
         asking = [item for item in request.session.items if "ahead" in getattr(item, "fixturenames", ())]
         params = [getattr(getattr(item, "callspec", None), "params", {}) for item in asking]
@@ -278,7 +278,7 @@ def capacity(pytestconfig: pytest.Config) -> Capacity:
 
 
 @pytest.fixture(scope="session")
-def references(pytestconfig: pytest.Config) -> References:
+def references(pytestconfig: pytest.Config) -> DependencyGraph:
     """Find who depends on whom once, and write the table into the evidence."""
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)

@@ -1,1 +1,1 @@
-"""PRODUCTS: one file per product, everything known about it."""
+"""One folder for each product, with everything that is known about it."""

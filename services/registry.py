@@ -6,21 +6,21 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
-from engine.contracts.product import Service
+from engine.contracts.product import Product
 from engine.errors import InputError
 
 
-def _of(name: str) -> Callable[[], Service]:
+def _of(name: str) -> Callable[[], Product]:
     """Return how to make a product of `services/<name>/product.py`; its client library is loaded when it is made."""
 
-    def make() -> Service:
-        made: Service = import_module(f"services.{name}.product").Product()
+    def make() -> Product:
+        made: Product = import_module(f"services.{name}.product").Product()
         return made
 
     return make
 
 
-PRODUCTS: Final[dict[str, Callable[[], Service]]] = {
+PRODUCTS: Final[dict[str, Callable[[], Product]]] = {
     name: _of(name)
     for name in (
         "caddy",
@@ -41,7 +41,7 @@ PRODUCTS: Final[dict[str, Callable[[], Service]]] = {
 }
 
 
-def product(name: str) -> Service:
+def product(name: str) -> Product:
     """Return what is known about a product; raises InputError for one that no file knows yet."""
     if name not in PRODUCTS:
         raise InputError(

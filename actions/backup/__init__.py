@@ -1,1 +1,1 @@
-"""Backup."""
+"""Backups with restic: taken, restored for a drill, and the host's own configuration kept beside them."""

@@ -31,7 +31,7 @@ from actions.copy.ssh_channel import close_channel, shell_line
 from checks.backups.backups import BackupObject
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
-from engine.contracts.product import Service
+from engine.contracts.product import Product
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.verdict import Effect, Judgement, failed, passed, unknown
@@ -208,7 +208,7 @@ def export_name(command: ContainerCommand) -> str:
     return f"export {command.saves_as}"
 
 
-def expected_objects(product: Service, container: ContainerFacts, rules: Mapping[str, str]) -> tuple[str, ...]:
+def expected_objects(product: Product, container: ContainerFacts, rules: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of all objects that a service's backup must hold."""
     exports = [export_name(command) for command in product.export_commands(container) if command.saves_as]
     return (*exports, *(place.text() for place in places_to_copy(container.mounts, rules)))

@@ -22,7 +22,7 @@ from actions.common.toolbox import ToolboxMount, toolbox_argv
 from actions.copy.ssh_channel import KEY_AT, Channel, Peer, open_channel, shell_line
 from engine.constants import LABEL_MOVE, NAME
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.redaction.redactor import Secret
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
@@ -177,7 +177,7 @@ def parse_lock(identity: str, text: str) -> RepositoryLock:
         since = datetime.fromisoformat(re.sub(r"\.\d+", "", str(told["time"]))).astimezone(UTC)
         return RepositoryLock(identity, str(told["hostname"]), int(told["pid"]), since, bool(told.get("exclusive")))
     except (ValueError, KeyError, TypeError) as error:
-        raise CouldNotLookError(f"lock {identity[:8]} of the backup's repository can't be read: {text[:80]!r}") from error
+        raise NotObservedError(f"lock {identity[:8]} of the backup's repository can't be read: {text[:80]!r}") from error
 
 
 def read_locks(opened: OpenRepository) -> list[RepositoryLock]:
@@ -208,7 +208,7 @@ def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
         if host not in writing:
             answer = look(opened.route.fleet, host, ["sh", "-c", WHO_WRITES])
             if answer.exit_code:
-                raise CouldNotLookError(f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: ssh {host} docker ps")
+                raise NotObservedError(f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: ssh {host} docker ps")
             writing[host] = set(answer.text.split())
         if lock.host not in writing[host]:
             _remove(opened, "locks", lock.id, key, f"remove the lock of {lock.host}, whose container is gone")
@@ -233,6 +233,6 @@ def say_locks(opened: OpenRepository, said: str) -> str:
         return said
     try:
         locks = "; ".join(lock.text(opened.repository) for lock in read_locks(opened))
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         locks = str(error)
     return f"{said} ({locks or 'the lock is gone by now: give the same command again'})"

@@ -34,13 +34,13 @@ from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill, drill_told
 from engine.contracts.action import Note
 from engine.contracts.container import MountFacts
-from engine.contracts.product import Restorable, RestoreCommand, Service
+from engine.contracts.product import Product, Restorable, RestoreCommand
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 
 DRILLED: Final = "restore-drilled"
-READ: Final = "backup-read"
+READ: Final = "backup-readable"
 """Two steps, of which each service has one: restored and compared, or only read to its end."""
 AT_ONCE: Final = 3
 LAST_WORDS: Final = 12
@@ -229,10 +229,10 @@ def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], st
             steps[item.name] = text
 
 
-def why_not(product: Service, inspect: Mapping[str, Any]) -> str:
+def why_not(product: Product, inspect: Mapping[str, Any]) -> str:
     """Return why a service can't be drilled, "" when it can: its file has to say how its data comes back."""
     if not isinstance(product, Restorable):
-        return str(getattr(product, "why_not_drilled", "") or f"services/{product.name}.py does not say how its data comes back")
+        return str(getattr(product, "why_not_drilled", "") or f"services/{product.name}/product.py does not say how its data comes back")
     return reaches_out(inspect)
 
 

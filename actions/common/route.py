@@ -13,7 +13,7 @@ import requests.exceptions
 
 from engine.constants import NAME
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, CouldNotLookError, DeadlineError, RefusedError, UnreachableError
+from engine.errors import ActionError, DeadlineError, NotObservedError, RefusedError, UnreachableError
 from hosts.coordination.audit_log import append_audit
 from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
@@ -84,7 +84,7 @@ def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | No
         except docker.errors.NotFound:
             return None
         except docker.errors.APIError as error:  # says nothing of the container
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{host}: inspect {name}: Docker could not tell: {error.explanation}. Expected: what there is. Try: ssh {host} docker inspect {name}"
             ) from error
         return answer
@@ -132,4 +132,4 @@ def remove_container(fleet: Fleet, host: str, name: str) -> bool:
         return True
     if "No such container" in result.error_text:
         return False
-    raise CouldNotLookError(f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}")
+    raise NotObservedError(f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}")

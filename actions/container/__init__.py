@@ -1,1 +1,1 @@
-"""Container."""
+"""A service's container on the source and on the target: stopped, renamed, created, started, committed."""

@@ -20,10 +20,10 @@ from actions.container_spec.identity import (
     started_at,
 )
 from actions.container_spec.saved_spec import need_recorded
-from actions.relays.planning import Forwarder
-from actions.relays.reconcile import Relay, apply_forwarders, judge_forwarders, list_relays
+from actions.relays.planning import Relay
+from actions.relays.reconcile import RunningRelay, apply_forwarders, judge_forwarders, list_relays
 from engine.contracts.action import Note
-from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError
 from engine.verdict import Effect, Judgement, failed, passed
 
 NEAR: Final = "near"
@@ -35,8 +35,8 @@ class Commit:
     """Set the recorded restart policy on the target, then switch the links; after it nothing is undone by itself."""
 
     route: Route
-    wanted: frozenset[Forwarder]
-    before: frozenset[Forwarder]
+    wanted: frozenset[Relay]
+    before: frozenset[Relay]
     hosts: tuple[str, ...]
     key: str = field(default="commit", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -124,10 +124,10 @@ class Commit:
         """Return the moved container; none on a host that is said to be dead."""
         try:
             return find_moved(self.route)
-        except BuriedError:
+        except HostLostError:
             return None
 
-    def _has_run(self, relay: Relay) -> bool:
+    def _has_run(self, relay: RunningRelay) -> bool:
         """Return whether a relay that does not run now did once."""
         inspect = inspect_container(self.route.fleet, relay.host, relay.name)
         return inspect is not None and bool(started_at(inspect))
@@ -137,10 +137,10 @@ class Commit:
         route = self.route
         try:
             reason = self.why_not_undone()
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             reason = f"whether clients were switched could not be looked at ({error})"
         if reason:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. Finish: nox -s migrate -- --service "
                 f"{route.service} --apply, or bring back what was written there: nox -s rollback -- {route.service} --apply. "
                 f"Look first: ssh {route.target} docker logs --tail 50 {route.container}"

@@ -10,7 +10,7 @@ from actions.common.route import Route
 from engine.config.inventory import Hook
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, NeedsPersonError
+from engine.errors import ActionError, ManualInterventionError
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.coordination.fencing import change
 
@@ -62,7 +62,7 @@ class RunHook:
             return
         answer = self._run(argv, f"{self.host}: undo it: {shlex.join(argv)}")
         if answer.exit_code:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by hand: ssh {self.host} {shlex.join(argv)}"
             )
 

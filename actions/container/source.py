@@ -27,12 +27,12 @@ from actions.container_spec.saved_spec import Recorded, need_recorded
 from engine.container_names import kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
-from engine.errors import ActionError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, ManualInterventionError, RefusedError
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.coordination.fencing import change_inside
 from hosts.docker.exec import begun
 
-__all__ = ["STOPPED_STATES", "DisableRestart", "KeepSource", "StopSource", "need_container", "need_source", "see_target_down"]
+__all__ = ["STOPPED_STATES", "DisableRestart", "RenameSource", "StopSource", "need_container", "need_source", "see_target_down"]
 
 KILLED: Final = 137
 """128 + SIGKILL: the grace was over, or the kernel killed it; never a clean stop (services.md 0.4)."""
@@ -120,12 +120,12 @@ class DisableRestart:
         return 1.0
 
     def observe(self, note: Note) -> None:
-        """Note which container it is and the policy that record-source saved."""
+        """Note which container it is and the policy that save-source-spec saved."""
         recorded = need_recorded(self.route)
         note["container_id"], note["restart_policy"] = str(recorded.inspect["Id"]), recorded.restart_policy
 
     def do(self, note: Note) -> None:
-        """Change it; the old value is what record-source saved."""
+        """Change it; the old value is what save-source-spec saved."""
         self.observe(note)
         self._set(str(note["container_id"]), {"Name": "no"}, self.describe())
 
@@ -146,13 +146,13 @@ class DisableRestart:
         route = self.route
         inspect = find_source(route)
         if inspect is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.source}: {route.container} is not there, so its restart policy could not be put back. Expected: the container to move. "
                 f"Look: ssh {route.source} docker ps -a"
             )
         policy = _recorded_policy(route) or note.get("restart_policy")
         if policy is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the journal; it is "
                 f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update --restart POLICY {route.container}"
             )
@@ -240,7 +240,7 @@ class StopSource:
         route = self.route
         inspect = find_source(route)
         if inspect is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
@@ -249,11 +249,11 @@ class StopSource:
 
 
 @dataclass(frozen=True)
-class KeepSource:
+class RenameSource:
     """Rename the stopped source container, so that nobody takes it for the live one."""
 
     route: Route
-    key: str = field(default="keep-source", init=False)
+    key: str = field(default="rename-source", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -315,7 +315,7 @@ class KeepSource:
         if inspect is None or name_of(inspect) != kept:
             return
         if is_running(inspect):
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {which_serves(route, kept)}"
             )
         doing = f"{route.source}: rename {kept} back to {route.container}"

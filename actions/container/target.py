@@ -30,13 +30,13 @@ from checks.containers.name_conflicts import belongs_to_environment
 from checks.containers.recreated import judge_fidelity
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
-from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
 from engine.verdict import Effect, Judgement, failed, passed
 
 
 @dataclass(frozen=True)
 class CreateTarget:
-    """Create the container on the target from what record-source saved, with restart policy `no` until commit.
+    """Create the container on the target from what save-source-spec saved, with restart policy `no` until commit.
 
     `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed meanwhile.
     """
@@ -127,7 +127,7 @@ class CreateTarget:
         else:
             return
         if reason:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, so that nothing newer is in "
                 f"its data. {_either_way(route, name)}"
             )
@@ -224,7 +224,7 @@ class StartTarget:
     def _refuse_newer(self, inspect: Mapping[str, Any]) -> None:
         reason = self.why_not_undone(inspect)
         if reason:
-            raise NeedsPersonError(f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}")
+            raise ManualInterventionError(f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}")
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
         """Stop it and see it stopped; one that may hold what its source does not is left to a person, as it is."""
@@ -241,12 +241,12 @@ class StartTarget:
             with docker_api(route.fleet, route.target, doing) as api:
                 api.stop(str(existing["Id"]), timeout=grace_of(self.grace_s, existing))
             status = need_container(route, route.target, str(existing["Id"]))["State"].get("Status")
-        except (BuriedError, NeedsPersonError):
+        except (HostLostError, ManualInterventionError):
             raise
-        except (CouldNotLookError, ActionError) as error:
-            raise NeedsPersonError(f"{route.target}: {route.container} was not seen stopped: {error}. {ways}") from error
+        except (NotObservedError, ActionError) as error:
+            raise ManualInterventionError(f"{route.target}: {route.container} was not seen stopped: {error}. {ways}") from error
         if status not in STOPPED_STATES:
-            raise NeedsPersonError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}")
+            raise ManualInterventionError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}")
 
 
 def _either_way(route: Route, container: str) -> str:

@@ -1,1 +1,1 @@
-"""Container spec."""
+"""What a container is: its identity in a move, its saved configuration, and the request that creates it again."""

@@ -16,7 +16,7 @@ from actions.common.route import Route, docker_api, inspect_container, run_check
 from actions.container_spec.saved_spec import damaged, read_privately, read_recorded, save_privately
 from engine.constants import HOST_STATE_DIR, LABEL_MOVE, LABEL_ROLE
 from engine.container_names import kept_name
-from engine.errors import ActionError, BuriedError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/runs"
 STOPPED_STATES: Final = frozenset({"exited", "created", "dead"})
@@ -235,16 +235,16 @@ def see_source_down(route: Route) -> None:
 def _see_down(route: Route, host: str, ask: Any, other: str) -> None:
     try:
         found = ask()
-    except BuriedError:
+    except HostLostError:
         return
-    except (CouldNotLookError, ActionError) as error:
-        raise NeedsPersonError(
+    except (NotObservedError, ActionError) as error:
+        raise ManualInterventionError(
             f"{host}: {route.container} could not be seen stopped ({error}), so {other}'s was not started: "
             f"two at once would lose data. {which_serves(route)}"
         ) from error
     for inspect in found:
         if is_running(inspect):
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{host}: {name_of(inspect)} is {inspect['State'].get('Status')}, so {other}'s was not started: "
                 f"two at once would lose data. {which_serves(route)}"
             )
@@ -290,7 +290,7 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
         ]
         if used:
             name = str((item.get("Names") or [str(item.get("Id", ""))[:12]])[0]).lstrip("/")
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{host}: {used[0]} is mounted by container {name} ({item.get('State', 'state not told')}). Expected: by none, before it is "
                 f"removed. Look who needs it: ssh {host} docker inspect {name}. To go on once it is not needed: ssh {host} docker rm {name}"
             )

@@ -15,7 +15,7 @@ from actions.container_spec.create_body import notes_of, specification_of
 from checks.containers.configuration import configuration_digest
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.action import Note
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.verdict import Effect, Judgement, failed, passed
 from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
@@ -65,21 +65,21 @@ def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
     if answer.exit_code != 0:
         if "No such file" in answer.error_text:
             return None
-        raise CouldNotLookError(f"{host}: could not read {path}: {answer.error_text}. Try: ssh {host} ls -l {path}")
+        raise NotObservedError(f"{host}: could not read {path}: {answer.error_text}. Try: ssh {host} ls -l {path}")
     try:
         return json.loads(answer.text)
     except ValueError as error:
         raise damaged(host, path, error, expected) from error
 
 
-def damaged(host: str, path: str, error: Exception, expected: str) -> CouldNotLookError:
+def damaged(host: str, path: str, error: Exception, expected: str) -> NotObservedError:
     """Return the error of a file of ours that does not hold what it should."""
-    return CouldNotLookError(f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}")
+    return NotObservedError(f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}")
 
 
 def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
     """Return what was recorded for a service on its source host, None when nothing was."""
-    path, expected = path_of(service), "what record-source wrote"
+    path, expected = path_of(service), "what save-source-spec wrote"
     content = read_privately(fleet, host, path, expected=expected)
     if content is None:
         return None
@@ -113,13 +113,13 @@ def refuse_other_configuration(host: str, inspect: Mapping[str, Any], approved: 
 
 
 @dataclass(frozen=True)
-class RecordSource:
+class SaveSourceSpec:
     """Save the container's full inspect answer and its recreation on the source host, once per attempt; `approved` is the signed digest."""
 
     route: Route
     dropped: Collection[str] = ()
     approved: str = ""
-    key: str = field(default="record-source", init=False)
+    key: str = field(default="save-source-spec", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 

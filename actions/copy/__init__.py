@@ -1,1 +1,1 @@
-"""Copy."""
+"""Data copied between hosts: passes of rsync, safety copies, and the verification file by file."""

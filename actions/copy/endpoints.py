@@ -27,9 +27,9 @@ from actions.copy.ssh_channel import Channel, Peer, channel_of, close_channel, e
 from checks.containers.name_conflicts import PathFacts, read_paths
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import CommandResult, ContainerCommand
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from hosts.coordination.fencing import change, changing
-from hosts.docker.exec import begun, run_inside
+from hosts.docker.exec import begun, exec_in_container
 
 ROLE: Final = "copy"
 PURPOSE: Final = "copy"
@@ -123,7 +123,7 @@ def taking_end(name: str, *, own_attributes: bool = False) -> list[str]:
 
 
 @dataclass(frozen=True)
-class CopyEnds:
+class CopyEndpoints:
     """Both ends of one move's copy."""
 
     route: Route
@@ -214,7 +214,7 @@ class CopyEnds:
         while left:
             _, left = wait(left, timeout=RENEW_S)
             if left:
-                with suppress(CouldNotLookError, ActionError):  # there is time for several tries; a lost lock is neither
+                with suppress(NotObservedError, ActionError):  # there is time for several tries; a lost lock is neither
                     self.renew()
 
     def check_lock(self, doing: str) -> None:
@@ -278,7 +278,7 @@ class CopyEnds:
     def _run(self, host: str, argv: list[str], timeout_s: float) -> CommandResult:
         """Ask an end by argv, which changes nothing: over the engine's socket, past the fence."""
         with docker_api(self.route.fleet, host, f"run {argv[0]} in {self.name}") as api:
-            return run_inside(api, host, self.name, ContainerCommand(tuple(argv), timeout_s))
+            return exec_in_container(api, host, self.name, ContainerCommand(tuple(argv), timeout_s))
 
     def runs(self, host: str) -> bool:
         """Return whether this move's end on a host runs."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import IO, Final
 
-from actions.copy.endpoints import CopyEnds
-from actions.copy.rsync import PIPE_BYTES, RUN, CopyPass, PassWords, Said, progress_of, said_of, summed
+from actions.copy.endpoints import CopyEndpoints
+from actions.copy.rsync import PIPE_BYTES, RUN, CopyPass, RsyncOptions, RsyncResult, parse_rsync, progress_of, summed
 from actions.copy.ssh_channel import shell_line
 from actions.copy.survey import missing_room
-from engine.errors import ActionError, CouldNotLookError, UnreachableError
+from engine.errors import ActionError, NotObservedError, UnreachableError
 
 AT_ONCE: Final = 3
 MOST_CUTS: Final = 30
@@ -55,11 +55,11 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Copying:
+class PassRunner:
     """How this move's passes are run."""
 
-    ends: CopyEnds
-    words: PassWords
+    ends: CopyEndpoints
+    words: RsyncOptions
     total_bytes: int = 0
     tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
     doing: str = "copy"
@@ -81,14 +81,14 @@ class Copying:
             self.ends.linked.update({position: position in linked for position in positions})
         return summed(time.monotonic() - started, (said for said, _ in answers), sum(cuts for _, cuts in answers))
 
-    def _shared(self, places: int) -> Copying:
+    def _shared(self, places: int) -> PassRunner:
         """Return the same with each stream's part of the bandwidth."""
         limit = self.words.limit_mb_s
         return replace(self, words=replace(self.words, limit_mb_s=limit / min(AT_ONCE, places))) if limit and places else self
 
     def copy_place(
         self, position: int, progress: Progress, *, reuse_way: bool = False, listed: bytes = b"", patience_s: float = PATIENCE_IN_OUTAGE_S
-    ) -> tuple[Said, int]:
+    ) -> tuple[RsyncResult, int]:
         """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke.
 
         Raises UnreachableError when it broke too often, or when nothing got through for `patience_s`; LockLostError when somebody
@@ -123,7 +123,7 @@ class Copying:
         while True:
             try:
                 self.ends.check_lock(doing)
-            except CouldNotLookError:
+            except NotObservedError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(LONGEST_PAUSE_S)
@@ -137,10 +137,10 @@ class Copying:
             return known
         try:
             return bool(self.ends.with_links([position]))
-        except CouldNotLookError:
+        except NotObservedError:
             return True
 
-    def _run(self, position: int, progress: Progress, *, reuse_way: bool, listed: bytes, in_place: bool) -> Said:
+    def _run(self, position: int, progress: Progress, *, reuse_way: bool, listed: bytes, in_place: bool) -> RsyncResult:
         ends, source = self.ends, self.ends.route.source
         one_file = ends.is_file(position)
         words = replace(self.words, delete=not one_file, only_listed=bool(listed), in_place=in_place).words()
@@ -150,13 +150,13 @@ class Copying:
         argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/data/{position}/"]
         try:
             with ends.streaming(source, argv, stdin=listed) as output:
-                return said_of("".join(_told(output, lambda done, sent: progress.seen(position, done, sent))))
-        except CouldNotLookError:
+                return parse_rsync("".join(_told(output, lambda done, sent: progress.seen(position, done, sent))))
+        except NotObservedError:
             if not ends.runs(source):
                 raise
-            return Said(255, {}, ("the command's own connection broke",))
+            return RsyncResult(255, {}, ("the command's own connection broke",))
 
-    def _judge(self, said: Said, position: int, *, live: bool) -> None:
+    def _judge(self, said: RsyncResult, position: int, *, live: bool) -> None:
         place = self.ends.places[position].text()
         trouble = said.trouble(live=live)
         room = missing_room(self.ends) if said.no_space or said.is_file_trouble else ""

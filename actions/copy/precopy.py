@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from actions.common.route import Route, refuse_under_container
-from actions.copy.endpoints import PURPOSE, CopyEnds
+from actions.copy.endpoints import PURPOSE, CopyEndpoints
 from actions.copy.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
 from actions.copy.ssh_channel import has_key, key_comment, list_keys
 from actions.copy.verification import LITTLE_BYTES, SOON_READ_BYTES, choose_algorithm
@@ -18,7 +18,7 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class CopyLive:
+class Precopy:
     """Copy while the service runs, again and again, until the rest is predicted to fit the outage that the plan allows.
 
     `others_s` is what the rest of the outage takes: stopping, creating, starting, becoming ready.
@@ -26,7 +26,7 @@ class CopyLive:
 
     last: CopyVolumes
     others_s: float
-    key: str = field(default="copy-live", init=False)
+    key: str = field(default="precopy", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -99,14 +99,14 @@ class CopyLive:
 
 
 @dataclass(frozen=True)
-class ClearCopy:
+class RemoveCopyHelpers:
     """Remove what the copy needed on both hosts: its containers and its key; the data stays."""
 
     route: Route
-    ends: CopyEnds
+    ends: CopyEndpoints
     more: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     more_left: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
-    key: str = field(default="clear-copy", init=False)
+    key: str = field(default="remove-copy-helpers", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 

@@ -65,7 +65,7 @@ rsync's own progress is a line per file: with 100,000 small files it cost as muc
 
 
 @dataclass(frozen=True)
-class PassWords:
+class RsyncOptions:
     """How one pass is run."""
 
     delete: bool = True
@@ -91,7 +91,7 @@ class PassWords:
 
 
 @dataclass(frozen=True)
-class Said:
+class RsyncResult:
     """What a finished rsync said: its exit code, its totals, its complaints."""
 
     code: int
@@ -128,13 +128,13 @@ class Said:
         return sum("has vanished" in line for line in self.complaints)
 
 
-def said_of(output: str) -> Said:
+def parse_rsync(output: str) -> RsyncResult:
     """Return what an rsync run by RUN said; without its last line it was cut off."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", output)]
     ended = ENDED.search(output.replace("\r", "\n"))
     totals = {name: int(found[1]) for name, pattern in TOTALS.items() if (found := pattern.search(output.replace("\r", "\n")))}
     complaints = tuple(line for line in lines if ERROR_LINE.match(line) and not ENDED.match(line))
-    return Said(int(ended[1]) if ended else 255, totals, complaints)
+    return RsyncResult(int(ended[1]) if ended else 255, totals, complaints)
 
 
 def progress_of(text: str) -> tuple[str, tuple[int, int] | None, str]:
@@ -198,7 +198,7 @@ def why_no_more(passes: Sequence[float], budget_s: float) -> str:
     return f"{MOST_PASSES} passes were made" if len(passes) >= MOST_PASSES else ""
 
 
-def summed(seconds: float, copied: Iterable[Said], retries: int) -> CopyPass:
+def summed(seconds: float, copied: Iterable[RsyncResult], retries: int) -> CopyPass:
     """Return one pass over several places."""
     items = list(copied)
     totals = {name: sum(item.totals.get(name, 0) for item in items) for name in ("size_bytes", "sent_bytes", "files_sent")}

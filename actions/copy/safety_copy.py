@@ -42,14 +42,14 @@ def aside_of(place: DataPlace, move_label: str) -> DataPlace:
 
 
 @dataclass(frozen=True)
-class SetAside:
+class SafetyCopy:
     """Copy each place beside itself on `host` and prove the copy; nothing set aside is removed before decommission."""
 
     route: Route
     host: str
     places: tuple[DataPlace, ...]
     size_bytes: int | None = None
-    key: str = field(default="set-aside", init=False)
+    key: str = field(default="safety-copy", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 

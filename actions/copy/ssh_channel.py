@@ -19,7 +19,7 @@ from typing import Final
 from actions.common.route import look, run_checked, write_audit
 from actions.common.toolbox import ToolboxMount
 from engine.constants import NAME, TOOLBOX_IMAGE
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from hosts.fleet import Fleet
 from hosts.ssh.atomic_write import taking
 
@@ -182,7 +182,7 @@ def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool
     directory = key_directory(move_label, purpose)
     answer = look(fleet, source, ["ls", "-d", "--", directory])
     if answer.exit_code and "No such file" not in answer.error_text:
-        raise CouldNotLookError(f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}")
+        raise NotObservedError(f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}")
     return answer.exit_code == 0
 
 
@@ -224,7 +224,7 @@ def _authorized_line(  # noqa: PLR0917
     result = look(fleet, peer.host, argv)
     lines = result.text.splitlines()
     if not lines:
-        raise CouldNotLookError(f"{peer.host}: date did not answer: {result.error_text}. Try: ssh {peer.host} date")
+        raise NotObservedError(f"{peer.host}: date did not answer: {result.error_text}. Try: ssh {peer.host} date")
     seen_as = address if _is_address(address) else (lines[1].split()[0] if len(lines) > 1 else address)
     return authorized_line(public_key, forced_command, seen_as, expiry_of(lines[0], valid_s))
 

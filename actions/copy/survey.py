@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from actions.copy.endpoints import SINK, CopyEnds
+from actions.copy.endpoints import SINK, CopyEndpoints
 from actions.copy.rsync import worth_compressing
 from actions.copy.ssh_channel import shell_line
 
@@ -55,7 +55,7 @@ print(len(plain), len(packed), time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
-class Room:
+class TargetSpace:
     """What a copy needs on one file system of the target, and what is free there; bytes and inodes."""
 
     mount: str
@@ -76,7 +76,7 @@ class Room:
         return ""
 
 
-def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
+def read_room(ends: CopyEndpoints) -> tuple[list[TargetSpace], int]:
     """Return what the rest of the copy needs on each file system of the target, and how much data there is in all."""
     places = [ends.at(position) for position in range(len(ends.places))]
     source, target = ends.route.source, ends.route.target
@@ -84,12 +84,12 @@ def read_room(ends: CopyEnds) -> tuple[list[Room], int]:
         have, there = pool.map(
             lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text), (source, target)
         )
-    rooms: dict[str, Room] = {}
+    rooms: dict[str, TargetSpace] = {}
     lines = ends.inside(target, ["sh", "-c", FREE, "free", *places]).text.splitlines()
     for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):
         free, free_inodes, all_inodes, device = line.split(maxsplit=3)
         disk = device if "/" in device else place.text()  # tmpfs and overlay are only kinds
-        old = rooms.get(disk, Room(f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None))
+        old = rooms.get(disk, TargetSpace(f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None))
         rooms[disk] = replace(
             old, needed_bytes=old.needed_bytes + max(0, size - is_there), needed_inodes=old.needed_inodes + max(0, inodes - are_there)
         )
@@ -100,14 +100,14 @@ def _numbers(text: str) -> list[tuple[int, int]]:
     return [(int(first), int(second)) for first, second in (line.split() for line in text.splitlines())]
 
 
-def missing_room(ends: CopyEnds) -> str:
+def missing_room(ends: CopyEndpoints) -> str:
     """Return what the target's file systems lack for the rest of the copy, empty when it fits."""
     rooms, _ = read_room(ends)
     return "; ".join(text for room in rooms if (text := room.missing()))
 
 
 @dataclass(frozen=True)
-class Link:
+class PathProbe:
     """What the link carries and whether this data had better be compressed on it; None: too little data to measure."""
 
     mb_s: float | None
@@ -119,30 +119,30 @@ class Link:
         return not self.compress and largest_bytes <= SMALL_BYTES and (self.mb_s or 0.0) >= FAST_MB_S
 
 
-def look_at_files(ends: CopyEnds) -> tuple[bool, int]:
+def look_at_files(ends: CopyEndpoints) -> tuple[bool, int]:
     """Return whether a file of the source has holes or is stored in less room than it is long, and the size of the largest."""
     places = [ends.at(position) for position in range(len(ends.places))]
     holes, largest = ends.inside(ends.route.source, ["sh", "-c", FILES, "files", *places], timeout_s=MEASURE_S).text.split()
     return holes == "1", int(largest)
 
 
-def measure_link(ends: CopyEnds, limit_mb_s: float | None) -> Link:
+def measure_link(ends: CopyEndpoints, limit_mb_s: float | None) -> PathProbe:
     """Measure what the link carries, and how far and how fast this data shrinks."""
     route = ends.route
     places = [ends.at(position) for position in range(len(ends.places))]
     plain, packed, seconds = ends.inside(route.source, ["python3", "-c", SAMPLE, *places]).text.split()
     if int(plain) < MIB:
-        return Link(None, compress=False, text="too little data to compress")
+        return PathProbe(None, compress=False, text="too little data to compress")
     way = shell_line([*ends.channel.ssh(), ends.channel.destination(), SINK])
     nothing, some = (_timed(ends, f"head -c {count} /dev/zero | {way}") for count in (0, SPEED_TEST_BYTES))
     link = min(SPEED_TEST_BYTES / 1e6 / max(some - nothing, 0.01), limit_mb_s or float("inf"))
     ratio, speed = int(packed) / int(plain), int(plain) / 1e6 / float(seconds)
     worth = worth_compressing(link_mb_s=link, ratio=ratio, compress_mb_s=speed)
     told = f"{'compressed' if worth else 'not compressed'}: {link:,.0f} MB/s, data shrinks to {ratio:.0%} at {speed:,.0f} MB/s"
-    return Link(link, worth, told)
+    return PathProbe(link, worth, told)
 
 
-def _timed(ends: CopyEnds, line: str) -> float:
+def _timed(ends: CopyEndpoints, line: str) -> float:
     started = time.monotonic()
     ends.inside(ends.route.source, ["sh", "-c", line])
     return time.monotonic() - started

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from actions.common.route import Route, inspect_container, refuse_under_container
-from actions.copy.endpoints import CopyEnds
+from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
-from actions.copy.passes import Copying
+from actions.copy.passes import PassRunner
 from actions.copy.ssh_channel import shell_line
 from engine.contracts.action import Note
 from engine.errors import ActionError
@@ -48,10 +48,10 @@ READ: Final = {"metadata": "no content", "sampled": "three parts of each file's 
 
 
 @dataclass(frozen=True)
-class Proving:
+class Verifier:
     """How the places of one copy are read and compared."""
 
-    ends: CopyEnds
+    ends: CopyEndpoints
     level: Level = "full"
 
     def remember(self, *, rest: bool = True) -> float:
@@ -106,7 +106,7 @@ def _memory(position: int) -> str:
     return f"/tmp/read-{position}"  # noqa: S108 in the container, which is ours alone
 
 
-def choose_algorithm(ends: CopyEnds, size_bytes: int | None) -> str:
+def choose_algorithm(ends: CopyEndpoints, size_bytes: int | None) -> str:
     """Have both ends hash with what the slower of both hosts computes fastest, measured now; return its name.
 
     Little data is read before the measuring would end.
@@ -132,7 +132,7 @@ def _speeds(text: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class ProveVolumes:
+class VerifyVolumes:
     """Read a manifest of each place on both hosts and compare them entry by entry.
 
     With `mending`, what differs is copied once more whatever its size and time say, and proven again: a second difference
@@ -142,10 +142,10 @@ class ProveVolumes:
     route: Route
     places: tuple[DataPlace, ...]
     size_bytes: int | None
-    proving: Proving
-    mending: Copying | None = None
+    proving: Verifier
+    mending: PassRunner | None = None
     tidy: bool = True
-    key: str = field(default="prove-volumes", init=False)
+    key: str = field(default="verify-volumes", init=False)
     _fresh: list[dict[int, Drift]] = field(default_factory=list, init=False, repr=False, compare=False)
     commits: bool = field(default=False, init=False)
 

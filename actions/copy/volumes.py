@@ -11,20 +11,20 @@ from typing import Final
 from actions.common.labels import labels
 from actions.common.route import Route, docker_api, refuse_under_container, run_checked
 from actions.container_spec.identity import refuse_used_places
-from actions.copy.endpoints import LONGEST_COPY_S, PURPOSE, CopyEnds
+from actions.copy.endpoints import LONGEST_COPY_S, PURPOSE, CopyEndpoints
 from actions.copy.locations import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
-from actions.copy.passes import Copying
-from actions.copy.rsync import KEEP, SPARSE, TO_THE_NANOSECOND, CopyPass, PassWords
+from actions.copy.passes import PassRunner
+from actions.copy.rsync import KEEP, SPARSE, TO_THE_NANOSECOND, CopyPass, RsyncOptions
 from actions.copy.ssh_channel import Peer
 from actions.copy.survey import look_at_files, measure_link, read_room
-from actions.copy.verification import Level, ProveVolumes, Proving
+from actions.copy.verification import Level, Verifier, VerifyVolumes
 from checks.containers.name_conflicts import MARKER_SUFFIX, PathFacts, read_paths
 from engine.constants import LABEL_MOVE
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
 from engine.verdict import Effect, Judgement, failed, passed
 
-__all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "ProveVolumes"]
+__all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "VerifyVolumes"]
 
 ANONYMOUS: Final = "com.docker.volume.anonymous"
 """What Docker labels a volume with that it may prune as soon as no container uses it; moved data is never that."""
@@ -66,22 +66,22 @@ class CopyVolumes:
     commits: bool = field(default=False, init=False)
 
     @cached_property
-    def ends(self) -> CopyEnds:
+    def ends(self) -> CopyEndpoints:
         """Return the two ends of this copy."""
-        return CopyEnds(self.route, self.places, self.peer, self._make_place)
+        return CopyEndpoints(self.route, self.places, self.peer, self._make_place)
 
-    def copying(self, doing: str) -> Copying:
+    def copying(self, doing: str) -> PassRunner:
         """Return how the passes are run, with what was measured about the link."""
         learnt = self._learnt
-        words = PassWords(
+        words = RsyncOptions(
             compress=bool(learnt.get("compress")), sparse=bool(learnt.get("sparse", True)), whole_files=bool(learnt.get("whole_files")),
             limit_mb_s=self.limits.bandwidth_mb_s,
         )  # fmt: skip
-        return Copying(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
+        return PassRunner(self.ends, words, int(learnt.get("total_bytes", 0)), self.tell, doing)
 
-    def proving(self) -> Proving:
+    def proving(self) -> Verifier:
         """Return how both sides are read."""
-        return Proving(self.ends, self.limits.proof)
+        return Verifier(self.ends, self.limits.proof)
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -125,7 +125,7 @@ class CopyVolumes:
         )
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether each place was copied to its end; whether it is the same is prove-volumes' question."""
+        """Judge whether each place was copied to its end; whether it is the same is verify-volumes' question."""
         copied = note.get("copied")
         if copied is None:
             return failed(

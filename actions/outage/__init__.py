@@ -1,1 +1,1 @@
-"""Outage."""
+"""The outage of a move, measured from where a client asks."""

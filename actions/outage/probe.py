@@ -16,7 +16,7 @@ from actions.common.route import Route, inspect_container, look, run_checked
 from actions.common.toolbox import remove_helpers
 from actions.outage.measurement import Outage, measure_outage
 from actions.outage.probe_program import PROBE_PROGRAM
-from actions.outage.vantage_point import ProbeAim
+from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
@@ -33,7 +33,7 @@ class StartProbe:
     """Start the probe and see its first good answer: a probe that never saw the service can't tell an outage."""
 
     route: Route
-    aim: ProbeAim
+    aim: ProbeTarget
     key: str = field(default="start-probe", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -93,7 +93,7 @@ class MeasureOutage:
     """Read what the probe saw, once the service answers again, and remove it."""
 
     route: Route
-    aim: ProbeAim
+    aim: ProbeTarget
     key: str = field(default="measure-outage", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)

@@ -15,7 +15,7 @@ HOST_NETWORK: Final = "host"
 
 
 @dataclass(frozen=True)
-class ProbeAim:
+class ProbeTarget:
     """What the probe asks: from which network of the source, under which name and port, with which question."""
 
     network: str  # a dependant's network, or "host"
@@ -29,7 +29,7 @@ class ProbeAim:
         return f"{self.question} at {self.name}:{self.port} from network {self.network} on {host}"
 
 
-def choose_aim(scope: Scope, service: str, where: Mapping[str, str]) -> ProbeAim | None:
+def choose_probe_target(scope: Scope, service: str, where: Mapping[str, str]) -> ProbeTarget | None:
     """Return where to look at a service from its source host; None when nobody there can reach it.
 
     A dependant's view comes first: it is the one that the relay under the old name must keep. `where` is before the move.
@@ -40,11 +40,11 @@ def choose_aim(scope: Scope, service: str, where: Mapping[str, str]) -> ProbeAim
             continue
         shared = [network for network in scope.services[link.from_].networks if network in entry.networks]
         if shared:
-            return ProbeAim(shared[0], link.name, link.port, *_question(entry, link.port))
+            return ProbeTarget(shared[0], link.name, link.port, *_question(entry, link.port))
     for port in entry.ports:
         if port.protocol == "tcp" and (port.address or "") not in LOOPBACK:
             address = scope.environment.hosts[entry.host].address
-            return ProbeAim(HOST_NETWORK, address, port.host, *_question(entry, port.container))
+            return ProbeTarget(HOST_NETWORK, address, port.host, *_question(entry, port.container))
     return None
 
 

@@ -1,1 +1,1 @@
-"""References."""
+"""References of dependants rewritten in files, variables and APIs."""

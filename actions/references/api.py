@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from actions.common.route import Route, run_checked
 from actions.container_spec.saved_spec import damaged, read_privately, save_privately
-from actions.references.text_edit import Standing
-from engine.contracts.product import Repointable, Target
-from engine.errors import ActionError, NeedsPersonError
+from actions.references.text_edit import ReferenceState
+from engine.contracts.product import Repointable, ServiceInstance
+from engine.errors import ActionError, ManualInterventionError
 from services.clients.json_api import JsonApi
 
 
@@ -23,7 +23,7 @@ class ApiReference:
     thing: str
     value: str
     kept: str
-    at: Callable[[], Target] = field(repr=False)
+    at: Callable[[], ServiceInstance] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -39,16 +39,16 @@ class ApiReference:
         kept = self._kept()
         return self._lines(self._address() if kept is None else kept)
 
-    def standing(self) -> Standing:
+    def standing(self) -> ReferenceState:
         """Return what it says now."""
         seen, kept = self._address(), self._kept()
         if seen == self.value:
-            return Standing.NEW
-        return Standing.OLD if kept is None or seen == kept else Standing.OTHER
+            return ReferenceState.NEW
+        return ReferenceState.OLD if kept is None or seen == kept else ReferenceState.OTHER
 
     def is_done(self) -> bool:
         """Return whether it has the new address."""
-        return self.standing() is Standing.NEW
+        return self.standing() is ReferenceState.NEW
 
     def is_undone(self) -> bool:
         """Return whether nothing of ours is left to put back: what was kept goes only once it has its old address again."""
@@ -72,11 +72,13 @@ class ApiReference:
             return
         seen = self._address()
         if seen not in {kept, self.value}:
-            raise NeedsPersonError(f"{self.name}: says {seen}. Expected: {self.value}, as it was given. Somebody edited it; it was {kept} before")
+            raise ManualInterventionError(
+                f"{self.name}: says {seen}. Expected: {self.value}, as it was given. Somebody edited it; it was {kept} before"
+            )
         if seen != kept:
             self._send(kept)
         if self._address() != kept:
-            raise NeedsPersonError(f"{self.name}: does not say {kept} again. Give it that address by hand")
+            raise ManualInterventionError(f"{self.name}: does not say {kept} again. Give it that address by hand")
         run_checked(self.route.fleet, self.route.source, ["rm", "-f", "--", self.kept], doing=f"remove {self.kept}")
 
     def _lines(self, before: str) -> tuple[str, ...]:

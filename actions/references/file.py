@@ -10,10 +10,10 @@ from typing import Final
 
 from actions.common.route import Route, docker_api, look, run_checked
 from actions.container.source import need_container
-from actions.references.text_edit import Replaced, Standing, put_back, replace_group, standing_of
+from actions.references.text_edit import ReferenceState, Replaced, put_back, replace_group, standing_of
 from engine.config.reference_rules import Rewrite
 from engine.constants import HOST_STATE_DIR
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, ManualInterventionError, NotObservedError
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/references"
 LARGEST_BYTES: Final = 4_000_000
@@ -82,17 +82,17 @@ class FileReference:
         """Return what would change, as lines; raises ActionError when the pattern does not fit exactly once."""
         return self._replaced(self._kept() or self._text()).lines(self.rewrite.path)
 
-    def standing(self) -> Standing:
+    def standing(self) -> ReferenceState:
         """Return what the file says now."""
         current, kept = self._text(), self._kept()
         if kept is None:
             replaced = self._replaced(current)
-            return Standing.NEW if replaced.text == current else Standing.OLD
+            return ReferenceState.NEW if replaced.text == current else ReferenceState.OLD
         return standing_of(current, kept, self._replaced(kept), writing=self._is_there(f"{self.kept}.new"))
 
     def is_done(self) -> bool:
         """Return whether the file says it and was read again since."""
-        return self.standing() is Standing.NEW and (self._kept() is None or self._is_there(f"{self.kept}.loaded"))
+        return self.standing() is ReferenceState.NEW and (self._kept() is None or self._is_there(f"{self.kept}.loaded"))
 
     def is_undone(self) -> bool:
         """Return whether nothing of ours is left to put back: what was kept goes only once the file says it again."""
@@ -103,10 +103,10 @@ class FileReference:
         current, kept = self._text(), self._kept()
         replaced = self._replaced(kept if kept is not None else current)
         standing = self.standing()
-        if standing is Standing.OTHER:
+        if standing is ReferenceState.OTHER:
             raise ActionError(f"{self.name}: says neither the old nor the new. Expected: one of them. Compare: {self._compare()}")
-        if standing is not Standing.NEW:
-            base = kept if kept is not None and standing is Standing.TORN else current
+        if standing is not ReferenceState.NEW:
+            base = kept if kept is not None and standing is ReferenceState.TORN else current
             self._write(current, self._replaced(base).text)
         if self._kept() is not None:
             self._reload()
@@ -122,10 +122,10 @@ class FileReference:
         try:
             self._write(current, put_back(current, kept, self._replaced(kept), writing=self._is_there(f"{self.kept}.new")))
         except ActionError as error:
-            raise NeedsPersonError(f"{self.name}: {error}. What it was: {self.kept}. Compare: {self._compare()}") from error
+            raise ManualInterventionError(f"{self.name}: {error}. What it was: {self.kept}. Compare: {self._compare()}") from error
         self._reload()
-        if self.standing() is not Standing.OLD:
-            raise NeedsPersonError(f"{self.name}: does not say again what it said. What it was: {self.kept}. Compare: {self._compare()}")
+        if self.standing() is not ReferenceState.OLD:
+            raise ManualInterventionError(f"{self.name}: does not say again what it said. What it was: {self.kept}. Compare: {self._compare()}")
         argv = ["rm", "-f", "--", f"{self.kept}.loaded", f"{self.kept}.new", f"{self.kept}.part", self.kept]
         run_checked(self.route.fleet, self.route.source, argv, doing=f"remove {self.kept}")
 
@@ -144,7 +144,7 @@ class FileReference:
         mounts = need_container(self.route, self.route.source, self.route.container).get("Mounts") or []
         holding = [mount for mount in mounts if mount.get("Source") and wanted.is_relative_to(mount["Destination"])]
         if not holding:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self.name}: lies on no mount of container {self.route.container}. Expected: on a volume or bind mount: "
                 "what is in the container itself is lost with it"
             )
@@ -161,7 +161,7 @@ class FileReference:
         root, path = self._located()
         text = self._read(path, root)
         if text is None:
-            raise CouldNotLookError(f"{self.name}: {path} is not there. Expected: the file that holds the reference")
+            raise NotObservedError(f"{self.name}: {path} is not there. Expected: the file that holds the reference")
         return text
 
     def _kept(self) -> str | None:
@@ -176,7 +176,7 @@ class FileReference:
         if answer.exit_code == NOT_THERE:
             return None
         if answer.exit_code:
-            raise CouldNotLookError(f"{self.name}: {path} could not be read: {answer.error_text}. Expected: an ordinary file")
+            raise NotObservedError(f"{self.name}: {path} could not be read: {answer.error_text}. Expected: an ordinary file")
         return answer.stdout.decode("utf-8", "surrogateescape")
 
     def _write(self, current: str, text: str) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from actions.common.route import Route
-from actions.relays.planning import Forwarder
+from actions.relays.planning import Relay
 from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Note
-from engine.errors import BuriedError, CouldNotLookError, LongshoreError
+from engine.errors import HostLostError, LongshoreError, NotObservedError
 from engine.verdict import Effect, Judgement, failed, passed
 
 CONNECT_S: Final = 5.0
@@ -82,7 +82,7 @@ class RewriteReferences:
             took = round(time.monotonic() - started, 1)
             note["out_s"][dependant.service] = max(took, note["out_s"].get(dependant.service, 0.0))
             if not answer.passed:
-                raise CouldNotLookError(f"{reference.name}: rewritten, and then {dependant.service} was not ready: {answer.text}")
+                raise NotObservedError(f"{reference.name}: rewritten, and then {dependant.service} was not ready: {answer.text}")
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each says the new address and was read by its dependant."""
@@ -117,13 +117,13 @@ class ReleaseRelays:
 
     route: Route
     links: frozenset[LinkKey]
-    wanted: frozenset[Forwarder]
-    before: frozenset[Forwarder]
+    wanted: frozenset[Relay]
+    before: frozenset[Relay]
     hosts: tuple[str, ...]
-    users: Callable[[frozenset[Forwarder]], Judgement] = field(repr=False)
+    users: Callable[[frozenset[Relay]], Judgement] = field(repr=False)
     is_recorded: Callable[[LinkKey], bool] = field(repr=False)
     record: Callable[[LinkKey, bool], None] = field(repr=False)
-    key: str = field(default="release-relays", init=False)
+    key: str = field(default="remove-relays", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -141,7 +141,7 @@ class ReleaseRelays:
         """See nobody connected through them, then reconcile, then write down that the links need none."""
         answer = self.users(self.before - self.wanted)
         if not answer.passed:
-            raise CouldNotLookError(answer.text)
+            raise NotObservedError(answer.text)
         done = apply_forwarders(self.route.fleet, self.route.environment, self.hosts, self.wanted)
         note["created"], note["removed"] = list(done.created), list(done.removed)
         for link in sorted(self.links):
@@ -167,7 +167,7 @@ def _is_undone(reference: Reference) -> bool:
     """Return whether it is put back, or lies on a host that is said to be dead."""
     try:
         return reference.is_undone()
-    except BuriedError:
+    except HostLostError:
         return True
 
 
@@ -177,7 +177,7 @@ class UndoReferences:
 
     references: tuple[Reference, ...]
     relays: ReleaseRelays
-    take_back: Callable[[], str] = field(repr=False)
+    undo_attempt: Callable[[], str] = field(repr=False)
     works: Callable[[], Judgement] = field(repr=False)
     key: str = field(default="undo-references", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -194,7 +194,7 @@ class UndoReferences:
 
     def do(self, note: Note) -> None:
         """Undo; the note says how it ended."""
-        note["ended"] = self.take_back()
+        note["ended"] = self.undo_attempt()
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each reference is what it was, the relays are there, and the dependants work."""

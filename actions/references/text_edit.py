@@ -10,7 +10,7 @@ from enum import Enum
 from engine.errors import ActionError
 
 
-class Standing(str, Enum):
+class ReferenceState(str, Enum):
     """What a place that is to be rewritten says now."""
 
     OLD = "old"
@@ -44,29 +44,29 @@ def replace_group(text: str, pattern: str, value: str) -> Replaced:
     return Replaced(f"{text[: fit.start()]}{after}{text[fit.end() :]}", whole, after, text.count("\n", 0, fit.start()) + 1)
 
 
-def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> Standing:
+def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> ReferenceState:
     """Return what a file says now, given the text that was kept and what it became; other edits of it in between do not matter.
 
     `writing`: a write was begun and its end was not seen, so that a beginning of either text is half of it.
     """
     if current in {kept, replaced.text}:
-        return Standing.OLD if current == kept else Standing.NEW
+        return ReferenceState.OLD if current == kept else ReferenceState.NEW
     if writing and (replaced.text.startswith(current) or kept.startswith(current)):
-        return Standing.TORN
+        return ReferenceState.TORN
     old, new = (_count(current, fragment) for fragment in (replaced.before, replaced.after))
     if (old, new) in {(0, 1), (1, 0)}:
-        return Standing.NEW if new else Standing.OLD
-    return Standing.OTHER
+        return ReferenceState.NEW if new else ReferenceState.OLD
+    return ReferenceState.OTHER
 
 
 def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> str:
     """Return the current text with the reference as it was; raises ActionError when what was written stands there not exactly once."""
     standing = standing_of(current, kept, replaced, writing=writing)
-    if standing is Standing.OLD:
+    if standing is ReferenceState.OLD:
         return current
-    if standing is Standing.TORN or current == replaced.text:
+    if standing is ReferenceState.TORN or current == replaced.text:
         return kept
-    if standing is Standing.OTHER:
+    if standing is ReferenceState.OTHER:
         raise ActionError(f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; somebody edited it since")
     return current.replace(replaced.after, replaced.before, 1)
 

@@ -14,10 +14,10 @@ from actions.container.source import STOPPED_STATES
 from actions.container.target import first_network_only
 from actions.container_spec.create_body import Specification, specification_of
 from actions.container_spec.saved_spec import read_privately, save_privately
-from actions.references.text_edit import Standing, variables_of, with_variables
+from actions.references.text_edit import ReferenceState, variables_of, with_variables
 from checks.containers.recreated import judge_fidelity
 from engine.constants import NAME
-from engine.errors import ActionError, NeedsPersonError
+from engine.errors import ActionError, ManualInterventionError
 
 SPARE: Final = f"{NAME}-replaced"
 
@@ -57,17 +57,17 @@ class VariableReference:
             raise ActionError(f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. Expected: running")
         return self._lines(self._before(container))
 
-    def standing(self) -> Standing:
+    def standing(self) -> ReferenceState:
         """Return what the container's environment says now."""
         seen = variables_of(self._need()["Config"].get("Env") or [], self.values)
         if seen == dict(self.values):
-            return Standing.NEW
+            return ReferenceState.NEW
         kept = self._kept()
-        return Standing.OLD if kept is None or seen == kept["variables"] else Standing.OTHER
+        return ReferenceState.OLD if kept is None or seen == kept["variables"] else ReferenceState.OTHER
 
     def is_done(self) -> bool:
         """Return whether the container has the new values, runs, and nothing is left of making it."""
-        return self.standing() is Standing.NEW and self._is_settled()
+        return self.standing() is ReferenceState.NEW and self._is_settled()
 
     def is_undone(self) -> bool:
         """Return whether nothing of ours is left to put back: what was kept goes only once the container has it again and runs."""
@@ -93,8 +93,10 @@ class VariableReference:
         if kept is None:
             return
         self._make_anew(kept["variables"], kept["restart_policy"])
-        if self.standing() is not Standing.OLD or not self._is_settled():
-            raise NeedsPersonError(f"{self.name}: container {self.route.container} is not as it was. What it had: {self.kept} on {self.route.source}")
+        if self.standing() is not ReferenceState.OLD or not self._is_settled():
+            raise ManualInterventionError(
+                f"{self.name}: container {self.route.container} is not as it was. What it had: {self.kept} on {self.route.source}"
+            )
         run_checked(self.route.fleet, self.route.source, ["rm", "-f", "--", self.kept], doing=f"remove {self.kept}")
 
     def _lines(self, before: Mapping[str, str | None]) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Relays."""
+"""Relays that keep old addresses working: planned, started, reconciled, removed."""

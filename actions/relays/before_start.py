@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actions.common.route import Route
-from actions.relays.planning import Forwarder, wanted_forwarders
+from actions.relays.planning import Relay, wanted_forwarders
 from actions.relays.reconcile import LOOK, apply_forwarders, faults_of, list_all
 from engine.config.scope import Scope
 from engine.contracts.action import Note
 from engine.verdict import Effect, Judgement, failed, passed
 
 
-def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset[Forwarder]:
+def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset[Relay]:
     """Return the relays on the service's host of `after` that keep the names which the service itself uses."""
     names = {(link.name, link.port) for link in scope.links if link.from_ == service}
     host = after[service]
@@ -21,14 +21,14 @@ def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset
 
 
 @dataclass(frozen=True)
-class LinkTarget:
+class RelayDependencies:
     """Relay on the target what the service needs by name; no client of the service itself is switched, so nothing is committed."""
 
     route: Route
-    wanted: frozenset[Forwarder]
-    before: frozenset[Forwarder]
+    wanted: frozenset[Relay]
+    before: frozenset[Relay]
     hosts: tuple[str, ...]
-    key: str = field(default="link-target", init=False)
+    key: str = field(default="relay-dependencies", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from actions.common.labels import label_flags, labels
 from actions.common.route import helper_name, run_checked
-from actions.relays.planning import PUBLISHED_ONLY, ROLE, Forwarder, bracketed
+from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, bracketed
 from engine.constants import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from engine.errors import ActionError
 from hosts.fleet import Fleet
@@ -90,22 +90,22 @@ class Pair:
         return f"{own.fingerprint}:{peer.fingerprint}"
 
 
-def host_of(forwarder: Forwarder, end: End) -> str:
+def host_of(forwarder: Relay, end: End) -> str:
     """Return the host of an end."""
     return forwarder.host if end == NEAR else forwarder.far.host
 
 
-def network_of(forwarder: Forwarder, end: End) -> str:
+def network_of(forwarder: Relay, end: End) -> str:
     """Return the network of an end."""
     return forwarder.network if end == NEAR else forwarder.far.network
 
 
-def common_name(forwarder: Forwarder, end: End) -> str:
+def common_name(forwarder: Relay, end: End) -> str:
     """Return the name in an end's certificate; the other end takes no other."""
     return f"{end}-{hashlib.sha256(forwarder.text().encode()).hexdigest()[:16]}"
 
 
-def relay_name(forwarder: Forwarder, end: End = NEAR) -> str:
+def relay_name(forwarder: Relay, end: End = NEAR) -> str:
     """Return the name of an end's container: one relay per network, alias and port, or per published port."""
     if end == FAR:
         return helper_name("forward", "from", forwarder.host, forwarder.alias, str(forwarder.to_port))
@@ -120,7 +120,7 @@ def relay_label(environment: str) -> str:
     return f"{environment}/{ROLE}/1"
 
 
-def end_argv(environment: str, forwarder: Forwarder, end: End, pair: Pair | None) -> list[str]:
+def end_argv(environment: str, forwarder: Relay, end: End, pair: Pair | None) -> list[str]:
     """Return `docker create` for one end; no private key is in it."""
     mine = {**labels(relay_label(environment), ROLE), LABEL_RELAY: forwarder.text(), LABEL_END: end, LABEL_KEYS: pair.label(end) if pair else ""}
     argv = [
@@ -141,7 +141,7 @@ def end_argv(environment: str, forwarder: Forwarder, end: End, pair: Pair | None
     return [*argv, *label_flags(mine), TOOLBOX_IMAGE, "sh", "-c", RUN, "relay", *socat_words(forwarder, end)]
 
 
-def socat_words(forwarder: Forwarder, end: End) -> list[str]:
+def socat_words(forwarder: Relay, end: End) -> list[str]:
     """Return socat's arguments for one end (man page of socat 1.8, chapter ADDRESS OPTIONS)."""
     listens = f"fork,reuseaddr,nodelay,{KEEPALIVE},backlog=256,max-children={MOST_CONNECTIONS}"
     connects = f"nodelay,{KEEPALIVE},connect-timeout=5"
@@ -154,7 +154,7 @@ def socat_words(forwarder: Forwarder, end: End) -> list[str]:
     return ["-t", str(AFTER_EOF_S), f"{listen},{only},{listens}", f"TCP:{bracketed(forwarder.far.name)}:{forwarder.far.port},{connects}"]
 
 
-def _tls(forwarder: Forwarder, peer: End) -> str:
+def _tls(forwarder: Relay, peer: End) -> str:
     return (
         "cert=/certificates/own.pem,key=/keys/key.pem,cafile=/certificates/peer.pem,verify=1,"
         f"commonname={common_name(forwarder, peer)},openssl-min-proto-version=TLS1.3"
@@ -165,7 +165,7 @@ def _only(address: str) -> str:
     return f"[{address}/128]" if ":" in address else f"{address}/32"
 
 
-def make_keys(fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Forwarder, End]]) -> dict[tuple[Forwarder, End], Certificate]:
+def make_keys(fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Relay, End]]) -> dict[tuple[Relay, End], Certificate]:
     """Make a new pair of keys for each end that is to stand on a host, all in one container; return the certificates."""
     if not ends:
         return {}
@@ -186,7 +186,7 @@ def make_keys(fleet: Fleet, environment: str, host: str, ends: Collection[tuple[
     return {names[name]: Certificate(pem, volumes[name]) for name, pem in found.items()}
 
 
-def pairs_of(certificates: Mapping[tuple[Forwarder, End], Certificate], forwarders: Collection[Forwarder]) -> dict[Forwarder, Pair | None]:
+def pairs_of(certificates: Mapping[tuple[Relay, End], Certificate], forwarders: Collection[Relay]) -> dict[Relay, Pair | None]:
     """Return the certificates of each relay; None for one that is not encrypted."""
     return {one: Pair(certificates[one, NEAR], certificates[one, FAR]) if one.encrypted else None for one in forwarders}
 

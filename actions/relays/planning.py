@@ -40,7 +40,7 @@ class FarEnd:
 
 
 @dataclass(frozen=True, order=True)
-class Forwarder:
+class Relay:
     """One relay. Its near end on `host` listens as `alias:port` on `network`, and on the host's `publish` port where there is one.
 
     It leads to `to_address:to_port`, where the far end listens for `from_address` alone.
@@ -83,26 +83,26 @@ ROLE: Final = "forwarder"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RelayPlan:
     """The relays to have, and the links that no relay can keep, each with its reason and the way out."""
 
-    forwarders: frozenset[Forwarder]
+    forwarders: frozenset[Relay]
     problems: tuple[str, ...] = ()
 
 
-def wanted_forwarders(scope: Scope, where: Mapping[str, str]) -> frozenset[Forwarder]:
+def wanted_forwarders(scope: Scope, where: Mapping[str, str]) -> frozenset[Relay]:
     """Return the relays that keep every link and every published port; `where` maps each service to its host now."""
     return plan_forwarders(scope, where).forwarders
 
 
-def plan_forwarders(scope: Scope, where: Mapping[str, str]) -> Wanted:
+def plan_forwarders(scope: Scope, where: Mapping[str, str]) -> RelayPlan:
     """Return the wanted relays and the problems; a link that was re-pointed needs none."""
     problems: list[str] = []
     links = [link for link in scope.links if link.key not in scope.repointed]
     for_links = {relay for link in links for relay in _for_link(scope, where, link, problems)}
     for_links |= {relay for link in links for relay in _left_behind(scope, where, link)}
     published = {relay for name in scope.services for relay in _for_ports(scope, where, name, problems)}
-    return Wanted(_merged(for_links, published), tuple(dict.fromkeys(problems)))
+    return RelayPlan(_merged(for_links, published), tuple(dict.fromkeys(problems)))
 
 
 def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[str]) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def listener_at(facts: HostFacts | None, port: int) -> str | None:
     return (heard.process or "a process") if heard else None
 
 
-def holder_of(relay: Forwarder, facts: HostFacts | None) -> str | None:
+def holder_of(relay: Relay, facts: HostFacts | None) -> str | None:
     """Return the running container that has the relay's alias on its network, except relays of ours."""
     if facts is None or relay.network == PUBLISHED_ONLY:
         return None
@@ -208,7 +208,7 @@ def link_name(link: Link) -> str:
     return f"{link.from_} to {link.to}"
 
 
-def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list[str]) -> Iterable[Forwarder]:
+def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list[str]) -> Iterable[Relay]:
     """Yield the relays on the dependant's networks, when its provider is on another host."""
     if link.from_ not in scope.services or link.to not in scope.services:
         return
@@ -240,10 +240,10 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
         if holder:
             problems.append(f"{told}: on {here} {holder} has the name {link.name} on network {network}")
         else:
-            yield _relay(scope, Forwarder(here, network, link.name, link.port, "", 0, far=far), _key_of(link, here, network))
+            yield _relay(scope, Relay(here, network, link.name, link.port, "", 0, far=far), _key_of(link, here, network))
 
 
-def _relay(scope: Scope, relay: Forwarder, key: str) -> Forwarder:
+def _relay(scope: Scope, relay: Relay, key: str) -> Relay:
     """Return a relay with the addresses of its ends and the port that is kept for it."""
     hosts = scope.environment.hosts
     ports = far_ports(scope)
@@ -304,7 +304,7 @@ def _published_key(service: str, port: PortEntry) -> str:
     return f"{service} {port.container} published {port.address or ''} {port.host}/{port.protocol}"
 
 
-def _left_behind(scope: Scope, where: Mapping[str, str], link: Link) -> Iterable[Forwarder]:
+def _left_behind(scope: Scope, where: Mapping[str, str], link: Link) -> Iterable[Relay]:
     """Yield the relays that a provider leaves under its old name when a dependant of its old host has left too.
 
     A relay of the source stays as it was made when dependants follow: making it anew would cut its other clients off for the
@@ -325,7 +325,7 @@ def _same_name(scope: Scope, where: Mapping[str, str], host: str, network: str, 
     return None
 
 
-def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list[str]) -> Iterable[Forwarder]:
+def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list[str]) -> Iterable[Relay]:
     """Yield the relays on the source's own published ports of a service that has left it."""
     entry, there = scope.services[name], where[name]
     if there == entry.host or {there, entry.host} & scope.dead:
@@ -348,7 +348,7 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
             problems.append(f"{told} is published on loopback only and on no network of its own, so {there}'s can't be reached")
         else:
             publish = f"{bracketed(port.address or '0.0.0.0')}:{port.host}"  # noqa: S104 as the service itself published it
-            relay = Forwarder(entry.host, PUBLISHED_ONLY, name, port.container, "", 0, publish, far)
+            relay = Relay(entry.host, PUBLISHED_ONLY, name, port.container, "", 0, publish, far)
             yield _relay(scope, relay, _published_key(name, port))
 
 
@@ -365,7 +365,7 @@ def reachable_port(provider: ServiceEntry, container_port: int, remaps: Mapping[
     return None
 
 
-def _merged(for_links: set[Forwarder], published: set[Forwarder]) -> frozenset[Forwarder]:
+def _merged(for_links: set[Relay], published: set[Relay]) -> frozenset[Relay]:
     """Let one relay keep both a name and a published port, where host, port and destination are the same."""
     wanted = set(for_links)
     for relay in sorted(published):
@@ -378,5 +378,5 @@ def _merged(for_links: set[Forwarder], published: set[Forwarder]) -> frozenset[F
     return frozenset(wanted)
 
 
-def _serves(relay: Forwarder, other: Forwarder) -> bool:
+def _serves(relay: Relay, other: Relay) -> bool:
     return (relay.host, relay.port, relay.far) == (other.host, other.port, other.far)

@@ -25,7 +25,7 @@ from actions.relays.endpoints import (
     relay_name,
     remove_unused_keys,
 )
-from actions.relays.planning import PUBLISHED_ONLY, ROLE, Forwarder, holder_of, wanted_forwarders
+from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, holder_of, wanted_forwarders
 from engine.config.scope import Scope
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import ActionError, RefusedError
@@ -43,7 +43,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Relay:
+class RunningRelay:
     """One container of a relay that is there: its near or its far end; `keys` names its certificate and the one it demands."""
 
     host: str
@@ -55,7 +55,7 @@ class Relay:
 
 
 @dataclass(frozen=True)
-class Reconciled:
+class RelayChanges:
     """What was changed, as lines."""
 
     created: tuple[str, ...]
@@ -63,12 +63,12 @@ class Reconciled:
     kept: tuple[str, ...]
 
 
-def reconcile(fleet: Fleet, scope: Scope, where: Mapping[str, str]) -> Reconciled:
+def reconcile(fleet: Fleet, scope: Scope, where: Mapping[str, str]) -> RelayChanges:
     """Make all hosts of the scope have exactly the relays that `where` asks for."""
     return apply_forwarders(fleet, scope.environment.environment, scope.hosts, wanted_forwarders(scope, where))
 
 
-def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Forwarder]) -> Reconciled:
+def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Relay]) -> RelayChanges:
     """Create what is missing, then remove what is not wanted, then start the new ones: the gap is one start long.
 
     A relay is made anew with both its ends and new keys when one of them is missing, stopped, or has other keys than its
@@ -85,12 +85,12 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     _look_anew(fleet, sorted({host for forwarder in missing for host in forwarder.hosts}))
     for forwarder in missing:
         _refuse_beside_real_one(fleet, forwarder)
-    ends: list[tuple[Forwarder, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
+    ends: list[tuple[Relay, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
     change = _Change(fleet, environment, tuple(ends), _make_pairs(fleet, environment, hosts, missing), tuple(stale))
     for step in (change.make, change.clear, lambda host: change.start(host, FAR), lambda host: change.start(host, NEAR)):
         _on_each(hosts, step)
     _on_each(hosts, lambda host: remove_unused_keys(fleet, environment, host))  # also what a killed run left
-    return Reconciled(
+    return RelayChanges(
         tuple(forwarder.text() for forwarder in missing),
         tuple(dict.fromkeys(relay.made_for for relay in stale)),
         tuple(dict.fromkeys(relay.made_for for relay in kept)),
@@ -103,9 +103,9 @@ class _Change:
 
     fleet: Fleet
     environment: str
-    ends: tuple[tuple[Forwarder, End], ...]
-    pairs: Mapping[Forwarder, Pair | None]
-    stale: tuple[Relay, ...]
+    ends: tuple[tuple[Relay, End], ...]
+    pairs: Mapping[Relay, Pair | None]
+    stale: tuple[RunningRelay, ...]
 
     def make(self, host: str) -> None:
         """Create the new ends on a host; one that is there under the same name goes first."""
@@ -127,10 +127,10 @@ class _Change:
             if end == which:
                 _start(self.fleet, self.environment, forwarder, end)
 
-    def _ends_on(self, host: str) -> list[tuple[Forwarder, End]]:
+    def _ends_on(self, host: str) -> list[tuple[Relay, End]]:
         return [one for one in self.ends if host_of(*one) == host]
 
-    def _is_in_the_way(self, relay: Relay) -> bool:
+    def _is_in_the_way(self, relay: RunningRelay) -> bool:
         return any(relay_name(*one) == relay.name for one in self._ends_on(relay.host))
 
 
@@ -141,7 +141,7 @@ def _look_anew(fleet: Fleet, hosts: Collection[str]) -> None:
     _on_each(hosts, fleet.facts)
 
 
-def refuse_outside(hosts: Collection[str], wanted: Iterable[Forwarder]) -> None:
+def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay]) -> None:
     """Raise RefusedError when an end of a relay is wanted on a host that a run does not hold."""
     for forwarder in sorted(wanted):
         outside = [host for host in forwarder.hosts if host not in hosts]
@@ -152,8 +152,8 @@ def refuse_outside(hosts: Collection[str], wanted: Iterable[Forwarder]) -> None:
             )
 
 
-def _make_pairs(fleet: Fleet, environment: str, hosts: Collection[str], missing: Collection[Forwarder]) -> dict[Forwarder, Pair | None]:
-    ends: list[tuple[Forwarder, End]] = [(forwarder, end) for forwarder in missing if forwarder.encrypted for end in (NEAR, FAR)]
+def _make_pairs(fleet: Fleet, environment: str, hosts: Collection[str], missing: Collection[Relay]) -> dict[Relay, Pair | None]:
+    ends: list[tuple[Relay, End]] = [(forwarder, end) for forwarder in missing if forwarder.encrypted for end in (NEAR, FAR)]
     made = _on_each(hosts, lambda host: make_keys(fleet, environment, host, [one for one in ends if host_of(*one) == host]))
     return pairs_of({end: certificate for some in made for end, certificate in some.items()}, missing)
 
@@ -165,23 +165,23 @@ def _on_each(hosts: Iterable[str], do: Callable[[str], Answer]) -> list[Answer]:
         return [job.result() for job in [pool.submit(do, host) for host in hosts]]
 
 
-def list_all(fleet: Fleet, hosts: Iterable[str], environment: str) -> list[Relay]:
+def list_all(fleet: Fleet, hosts: Iterable[str], environment: str) -> list[RunningRelay]:
     """Return both ends of our relays of this environment on some hosts."""
     return [relay for found in _on_each(hosts, lambda host: list_relays(fleet, host, environment)) for relay in found]
 
 
-def list_relays(fleet: Fleet, host: str, environment: str) -> list[Relay]:
+def list_relays(fleet: Fleet, host: str, environment: str) -> list[RunningRelay]:
     """Return the ends of our relays of this environment on a host, whatever their state."""
     argv = ["docker", "ps", "--all", "--filter", f"label={LABEL_ROLE}={ROLE}", "--format", LIST_FORMAT]
     relays = []
     for line in run_checked(fleet, host, argv, doing="list relays").text.splitlines():
         name, state, made_for, label, end, keys = (line.split("\t") + [""] * 6)[:6]
         if label.split("/", 1)[0] == environment:
-            relays.append(Relay(host, name, state == "running", made_for, end, keys))
+            relays.append(RunningRelay(host, name, state == "running", made_for, end, keys))
     return relays
 
 
-def _fault_of(forwarder: Forwarder, there: Iterable[Relay]) -> str:
+def _fault_of(forwarder: Relay, there: Iterable[RunningRelay]) -> str:
     """Return what is wrong with a relay, "" when both ends run and each demands the certificate that the other has."""
     mine = {relay.end: relay for relay in there if relay.made_for == forwarder.text() and relay.host in forwarder.hosts}
     for end in (NEAR, FAR):
@@ -197,13 +197,13 @@ def _fault_of(forwarder: Forwarder, there: Iterable[Relay]) -> str:
     return ""
 
 
-def faults_of(wanted: Iterable[Forwarder], there: Iterable[Relay]) -> list[str]:
+def faults_of(wanted: Iterable[Relay], there: Iterable[RunningRelay]) -> list[str]:
     """Return a line for each wanted relay that is not there, does not run, or whose ends would refuse each other."""
     there = tuple(there)
     return [fault for forwarder in sorted(wanted) if (fault := _fault_of(forwarder, there))]
 
 
-def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Forwarder]) -> Judgement:
+def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Relay]) -> Judgement:
     """Judge whether exactly the wanted relays run."""
     hosts = tuple(dict.fromkeys(hosts))
     refuse_outside(hosts, wanted)
@@ -221,7 +221,7 @@ def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     return passed(f"all {len(asked)} relays run on {len(hosts)} hosts", tuple(sorted(asked)), relays=len(asked))
 
 
-def _refuse_beside_real_one(fleet: Fleet, forwarder: Forwarder) -> None:
+def _refuse_beside_real_one(fleet: Fleet, forwarder: Relay) -> None:
     holder = holder_of(forwarder, fleet.facts(forwarder.host))
     if holder:
         raise RefusedError(
@@ -230,7 +230,7 @@ def _refuse_beside_real_one(fleet: Fleet, forwarder: Forwarder) -> None:
         )
 
 
-def _create(fleet: Fleet, environment: str, forwarder: Forwarder, end: End, pair: Pair | None) -> None:
+def _create(fleet: Fleet, environment: str, forwarder: Relay, end: End, pair: Pair | None) -> None:
     host, network = host_of(forwarder, end), network_of(forwarder, end)
     doing = f"create the {end} end of relay {forwarder.text()}"
     write_audit(fleet, host, relay_label(environment), "forward", doing)
@@ -241,13 +241,13 @@ def _create(fleet: Fleet, environment: str, forwarder: Forwarder, end: End, pair
         run_checked(fleet, host, out, doing=f"give the {end} end of relay {forwarder.text()} a way out of its internal network")
 
 
-def _start(fleet: Fleet, environment: str, forwarder: Forwarder, end: End) -> None:
+def _start(fleet: Fleet, environment: str, forwarder: Relay, end: End) -> None:
     host, doing = host_of(forwarder, end), f"start the {end} end of relay {forwarder.text()}"
     write_audit(fleet, host, relay_label(environment), "forward", doing)
     run_checked(fleet, host, ["docker", "start", relay_name(forwarder, end)], doing=doing, timeout_s=DOCKER_S)
 
 
-def _remove(fleet: Fleet, environment: str, relay: Relay) -> None:
+def _remove(fleet: Fleet, environment: str, relay: RunningRelay) -> None:
     write_audit(fleet, relay.host, relay_label(environment), "forward", f"remove relay {relay.made_for}")
     result = change(fleet, relay.host, ["docker", "rm", "--force", relay.name], timeout_s=DOCKER_S)
     if result.exit_code != 0 and "No such container" not in result.error_text:

@@ -1,1 +1,1 @@
-"""Replication."""
+"""Data moved by a product's own replication."""

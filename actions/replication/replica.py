@@ -22,7 +22,7 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
 from services.replication import Login, Replication
@@ -119,7 +119,7 @@ class Replica:
         try:
             return f"it says {' '.join(self.status().split())[:200]}"
         except ActionError as error:
-            raise CouldNotLookError(f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}") from error
+            raise NotObservedError(f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}") from error
 
     def take_over(self) -> str:
         """Prove that the replica holds all that the stopped source held, make it a primary, stop it; return where that ended."""
@@ -261,7 +261,7 @@ class Replica:
                     argv, stdin = self.kind.connect(self._password, self.port)
                     connected = not argv or bool(self._ask(self.route.target, self.name, argv, stdin))
                 reason = why_not(self.status())
-            except (ActionError, CouldNotLookError) as error:
+            except (ActionError, NotObservedError) as error:
                 reason, silent = str(error), True
                 if self._has_ended():
                     raise ActionError(f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}") from error
@@ -270,14 +270,14 @@ class Replica:
             if time.monotonic() > deadline:
                 told = f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within that time. "
                 told += f"Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
-                raise CouldNotLookError(told) if silent else ActionError(told)
+                raise NotObservedError(told) if silent else ActionError(told)
             time.sleep(WAIT_S)
 
     def _has_ended(self) -> bool:
         """Return whether the replica was seen not to run; nobody who answers is no end of it."""
         try:
             return not self.runs()
-        except CouldNotLookError:
+        except NotObservedError:
             return False
 
     def _last_words(self) -> str:

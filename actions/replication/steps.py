@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actions.copy.precopy import CopyLive
-from actions.copy.verification import ProveVolumes
+from actions.copy.precopy import Precopy
+from actions.copy.verification import VerifyVolumes
 from actions.copy.volumes import CopyVolumes
 from actions.replication.replica import Replica
 from engine.contracts.action import Note
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.verdict import Effect, Judgement, failed, passed
 
 
@@ -20,9 +20,9 @@ class StartReplica:
     """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say why."""
 
     replica: Replica
-    others: CopyLive  # the places beside the store's own data
-    instead: CopyLive
-    key: str = field(default="copy-live", init=False)
+    others: Precopy  # the places beside the store's own data
+    instead: Precopy
+    key: str = field(default="precopy", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -57,7 +57,7 @@ class StartReplica:
             if not reason:
                 self.others.do(note)
                 self.replica.start()
-        except (ActionError, CouldNotLookError) as error:
+        except (ActionError, NotObservedError) as error:
             return str(error)
         return reason
 
@@ -139,10 +139,10 @@ class FinishReplica:
 class ProveReplica:
     """What was copied as files is compared as files; what was replicated is complete by its end position, and no file of it is compared."""
 
-    others: ProveVolumes
-    instead: ProveVolumes
+    others: VerifyVolumes
+    instead: VerifyVolumes
     replicates: Callable[[], bool] = field(repr=False, compare=False)
-    key: str = field(default="prove-volumes", init=False)
+    key: str = field(default="verify-volumes", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -169,5 +169,5 @@ class ProveReplica:
     def undo(self, note: Note) -> None:
         """Undo nothing."""
 
-    def _chosen(self) -> ProveVolumes:
+    def _chosen(self) -> VerifyVolumes:
         return self.others if self.replicates() else self.instead

@@ -30,17 +30,17 @@ from actions.container_spec.identity import (
 )
 from actions.container_spec.saved_spec import need_recorded, read_recorded
 from actions.copy.locations import DataPlace, volume_label
-from actions.copy.precopy import ClearCopy
+from actions.copy.precopy import RemoveCopyHelpers
 from actions.copy.safety_copy import aside_of, copy_beside, is_set_aside, is_there, prove_beside
 from actions.copy.volumes import CopyVolumes
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
-from actions.relays.planning import Forwarder
+from actions.relays.planning import Relay
 from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from checks.containers.name_conflicts import PathFacts, read_paths
 from engine.container_names import discarded_name, kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
-from engine.errors import ActionError, BuriedError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, HostLostError, ManualInterventionError, RefusedError
 from engine.verdict import Effect, Judgement, failed, passed
 
 
@@ -122,13 +122,13 @@ class StopMoved:
         source = find_source(route)
         newer = why_not_at_rest(route, route.source, source) if source else ""
         if newer:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped since the move. "
                 f"Look at both before you start one: ssh {route.source} docker ps -a; ssh {route.target} docker ps -a"
             )
         inspect = find_moved(route)
         if inspect is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.target}: the moved {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
                 f"Find out who removed it: ssh {route.target} docker events --since 24h --until 0s"
             )
@@ -141,7 +141,7 @@ class StopMoved:
             if not is_running(inspect):
                 api.start(str(inspect["Id"]))
         if policy is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.target}: {route.container} runs again, but the restart policy that it had is on record nowhere. "
                 f"Give it the right one: ssh {route.target} docker update --restart POLICY {route.container}"
             )
@@ -160,13 +160,13 @@ class StopMoved:
 
 
 @dataclass(frozen=True)
-class BringBack(CopyVolumes):
+class CopyBack(CopyVolumes):
     """Copy what was written on the target back over the source's places, each of which has been set aside before.
 
     `route` leads from the target to the source: the same engine in the other direction.
     """
 
-    key: str = field(default="bring-back", init=False)
+    key: str = field(default="copy-back", init=False)
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -189,7 +189,7 @@ class BringBack(CopyVolumes):
         there = [place for place in self.places if is_set_aside(self.route, host, place)]
         begun = [place for place in self.places if place not in there and is_there(self.route, host, place)]
         if begun:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{host}: {aside_of(begun[0], label).source} is there, but nothing says that it is a whole copy of {begun[0].text()}, so it was not "
                 f"put back. Expected: proven when it was made. Compare both by hand: ssh {host} docker volume ls"
             )
@@ -207,7 +207,7 @@ class BringBack(CopyVolumes):
         inspect = find_source(back)
         reason = why_not_at_rest(back, back.source, inspect) if inspect else ""
         if reason:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was written over it. What it held before is "
                 f"kept beside it. Look: ssh {back.source} docker ps -a; docker volume ls"
             )
@@ -229,12 +229,12 @@ class BringBack(CopyVolumes):
 
 
 @dataclass(frozen=True)
-class SwitchBack:
+class SwitchClientsBack:
     """Make the relays those that are wanted with the service on its source; it holds its old names itself."""
 
     route: Route
-    wanted: frozenset[Forwarder]
-    before: frozenset[Forwarder]
+    wanted: frozenset[Relay]
+    before: frozenset[Relay]
     hosts: tuple[str, ...]
     key: str = field(default="switch-back", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -312,7 +312,7 @@ class StartReturned:
             return ""
         try:
             moved = find_moved(route)
-        except BuriedError:
+        except HostLostError:
             return ""
         return why_not_at_rest(route, route.target, moved) if moved else ""
 
@@ -324,7 +324,7 @@ class StartReturned:
         newer = self._why_moved_is_newer() if reason else ""
         if newer:
             name = name_of(source)
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so neither was stopped or written "
                 f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs --tail 50 {route.container}. "
                 f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and kept with what it holds."
@@ -359,13 +359,13 @@ class StartReturned:
         route = self.route
         inspect = find_source(route)
         if inspect is None:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.source}: {route.container} is not there any more. Expected: kept until decommission. "
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
         reason = why_not_at_rest(route, route.source, inspect)
         if reason:
-            raise NeedsPersonError(
+            raise ManualInterventionError(
                 f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put back. "
                 f"Finish: nox -s rollback -- {route.service} --apply, or look first: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
             )
@@ -378,7 +378,7 @@ class StartReturned:
 
 
 @dataclass(frozen=True)
-class RetireMoved:
+class CleanTarget:
     """Remove from the target what the move created there; with `keep`, only give its container another name.
 
     Removed is only what carries the move's label, and only after the source holds the same data and serves it. `clearing` returns what
@@ -389,8 +389,8 @@ class RetireMoved:
     creating: CreateTarget
     copying: CopyVolumes
     keep: bool
-    clearing: Callable[[], ClearCopy] | None = field(default=None, repr=False, compare=False)
-    key: str = field(default="retire-moved", init=False)
+    clearing: Callable[[], RemoveCopyHelpers] | None = field(default=None, repr=False, compare=False)
+    key: str = field(default="clean-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 

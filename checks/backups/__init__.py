@@ -1,1 +1,1 @@
-"""Backups."""
+"""Are backups there, readable and tried."""

@@ -32,21 +32,21 @@ class DiskLoad:
         return self.busy_percent is not None and self.samples >= FEWEST and self.hours >= at_least_h
 
 
-class Turn(NamedTuple):
+class DiskInterval(NamedTuple):
     """What one disk did between two samples."""
 
     busy: float  # 0 to 1
     moved_bytes: int
 
 
-Turns = Mapping[tuple[datetime, datetime], Mapping[str, Turn]]
+Turns = Mapping[tuple[datetime, datetime], Mapping[str, DiskInterval]]
 
 
 def host_disks(samples: Sequence[Sample]) -> DiskLoad:
     """Return how busy a host's busiest disk is: of each disk, 95 of 100 times it was no busier; samples in order of time."""
     busy: dict[str, list[float]] = defaultdict(list)
     rates: list[float] = []
-    for (start, end), disks in turns_of(samples).items():
+    for (start, end), disks in disk_intervals(samples).items():
         rates.append(sum(turn.moved_bytes for turn in disks.values()) / (end - start).total_seconds())
         for name, turn in disks.items():
             busy[name].append(100.0 * turn.busy)
@@ -72,18 +72,18 @@ def _load(samples: Iterable[Sample], busy: Sequence[float], rates: Sequence[floa
     return DiskLoad(max(busy, default=None), high(rates), len(told), seen_hours(told))
 
 
-def turns_of(samples: Sequence[Sample]) -> Turns:
+def disk_intervals(samples: Sequence[Sample]) -> Turns:
     """Return what a host's disks did between each two samples; a disk whose counters began again, or that is new, is left out."""
     return {(one.at, other.at): turns for one, other in seen_pairs(samples) if (turns := dict(_turns(one, other)))}
 
 
-def _turns(one: Sample, other: Sample) -> Iterator[tuple[str, Turn]]:
+def _turns(one: Sample, other: Sample) -> Iterator[tuple[str, DiskInterval]]:
     seconds = (other.at - one.at).total_seconds()
     before = one.disks or {}
     for name, use in (other.disks or {}).items():
         busy_s, moved = _less(use.busy_s, before[name].busy_s) if name in before else None, _added(before.get(name, NOTHING), use)
         if busy_s is not None and busy_s >= 0 and moved is not None:
-            yield name, Turn(min(1.0, busy_s / seconds), moved)
+            yield name, DiskInterval(min(1.0, busy_s / seconds), moved)
 
 
 def _moved(one: Mapping[str, DiskUse] | None, other: Mapping[str, DiskUse] | None) -> dict[str, int] | None:
@@ -95,7 +95,7 @@ def _moved(one: Mapping[str, DiskUse] | None, other: Mapping[str, DiskUse] | Non
     return known if len(known) == len(added) else None
 
 
-def _part(moved: Mapping[str, int], disks: Mapping[str, Turn]) -> float | None:
+def _part(moved: Mapping[str, int], disks: Mapping[str, DiskInterval]) -> float | None:
     """Return the part of the time in which disks worked for these bytes; None when they all went where nobody looked."""
     known = {name: size for name, size in moved.items() if name in disks}
     if not any(known.values()):
@@ -103,7 +103,7 @@ def _part(moved: Mapping[str, int], disks: Mapping[str, Turn]) -> float | None:
     return min(1.0, sum(_share(size, disks[name]) for name, size in known.items()))
 
 
-def _share(moved: int, turn: Turn) -> float:
+def _share(moved: int, turn: DiskInterval) -> float:
     return turn.busy * min(1.0, moved / turn.moved_bytes) if turn.moved_bytes else (turn.busy if moved else 0.0)
 
 

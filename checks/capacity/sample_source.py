@@ -9,7 +9,7 @@ SAMPLE: Final = "Take samples for some days: nox -s sample (docs/sampling.md has
 
 
 @dataclass(frozen=True)
-class Origin:
+class SampleSource:
     """Our own samples (`name` is ""), or those of a named server; `trouble` says why they are not from the one that was wanted."""
 
     name: str = ""
@@ -24,4 +24,4 @@ class Origin:
         return f"Look what {self.name} has: {look or 'up'}" if self.name else SAMPLE
 
 
-OWN: Final = Origin()
+OWN: Final = SampleSource()

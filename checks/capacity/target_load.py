@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from checks.capacity.baseline import Load
 from checks.capacity.disk_space import SpaceNeed, judge_disk_after
 from checks.capacity.disk_utilisation import DiskLoad
-from checks.capacity.sample_source import OWN, Origin
+from checks.capacity.sample_source import OWN, SampleSource
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 
 
 @dataclass(frozen=True)
-class Arriving:
+class IncomingService:
     """A container that comes to a target, and what it needs where it is."""
 
     service: str
@@ -22,13 +22,13 @@ class Arriving:
 
 
 @dataclass(frozen=True)
-class TargetLoad:
+class TargetUsage:
     """What a target needs now and what comes to it; from samples when all of them are enough, else from this moment."""
 
     facts: HostFacts
     host: Load
-    arriving: tuple[Arriving, ...]
-    origin: Origin = OWN
+    arriving: tuple[IncomingService, ...]
+    origin: SampleSource = OWN
     looks: Mapping[str, str] = field(default_factory=dict)
     """The query to look at when there is not enough of a host or service."""
     disk_looks: Mapping[str, str] = field(default_factory=dict)
@@ -50,16 +50,16 @@ class TargetLoad:
         return self.origin.told(weakest.text) if weakest.samples or not self.origin.name else weakest.text
 
 
-def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float) -> TargetLoad:
+def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float) -> TargetUsage:
     """Return a target's load from samples where the host and all that arrives have enough of them, else from this moment."""
     host, services = sampled
     is_enough = host.is_enough(at_least_h) and all(load.is_enough(at_least_h) for load in services.values())
     chosen_host, chosen = sampled if is_enough else now
-    return TargetLoad(facts, chosen_host, tuple(Arriving(name, load) for name, load in chosen.items()))
+    return TargetUsage(facts, chosen_host, tuple(IncomingService(name, load) for name, load in chosen.items()))
 
 
 def judge_baseline(
-    host: str, loads: Mapping[str, Load], at_least_h: float, origin: Origin = OWN, looks: Mapping[str, str] | None = None
+    host: str, loads: Mapping[str, Load], at_least_h: float, origin: SampleSource = OWN, looks: Mapping[str, str] | None = None
 ) -> Judgement:
     """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not known."""
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
@@ -75,7 +75,7 @@ def judge_baseline(
     return passed(origin.told(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h"), hours=round(hours, 1))
 
 
-def judge_memory_after(target: TargetLoad, threshold_percent: float) -> Judgement:
+def judge_memory_after(target: TargetUsage, threshold_percent: float) -> Judgement:
     """Judge whether the target's memory stays below its threshold once all is there."""
     total = target.facts.memory_total_bytes
     blind = _blind(target, {one.service: one.load.memory_bytes for one in target.arriving}, target.host.memory_bytes if total else None)
@@ -86,7 +86,7 @@ def judge_memory_after(target: TargetLoad, threshold_percent: float) -> Judgemen
     return _judged(target, "memory", 100.0 * needed / total, threshold_percent, told=(f"{_mib(needed)} of {_mib(total)}", parts))
 
 
-def judge_processors_after(target: TargetLoad, threshold_percent: float) -> Judgement:
+def judge_processors_after(target: TargetUsage, threshold_percent: float) -> Judgement:
     """Judge whether the target's processors stay below their threshold once all is there."""
     total = target.facts.cpus
     blind = _blind(target, {one.service: one.load.processors for one in target.arriving}, target.host.processors if total else None)
@@ -97,7 +97,7 @@ def judge_processors_after(target: TargetLoad, threshold_percent: float) -> Judg
     return _judged(target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts))
 
 
-def judge_disks_busy_after(target: TargetLoad, threshold_percent: float, at_least_h: float) -> Judgement:
+def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_least_h: float) -> Judgement:
     """Judge whether the target's disks have time left once all is there; one moment tells nothing of that, only samples do."""
     arriving = {one.service: one.load.disk for one in target.arriving}
     parts = {target.facts.host: target.host.disk, **arriving}
@@ -127,7 +127,7 @@ def _busy(load: DiskLoad) -> str:
     return f"{share}; {load.samples:,} samples over {load.hours:.0f} h"
 
 
-def _judged(target: TargetLoad, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]) -> Judgement:
+def _judged(target: TargetUsage, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]) -> Judgement:
     host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
     if percent > threshold:
         return failed(
@@ -144,11 +144,11 @@ def _judged(target: TargetLoad, what: str, percent: float, threshold: float, *, 
     )
 
 
-def _blind(target: TargetLoad, needs: Mapping[str, float | None], host: float | None) -> list[str]:
+def _blind(target: TargetUsage, needs: Mapping[str, float | None], host: float | None) -> list[str]:
     return [name for name, value in {target.facts.host: host, **needs}.items() if value is None]
 
 
-def _unknown(target: TargetLoad, what: str, blind: Sequence[str]) -> Judgement:
+def _unknown(target: TargetUsage, what: str, blind: Sequence[str]) -> Judgement:
     return unknown(
         f"{target.facts.host}: not enough data: the {what} that {', '.join(blind)} needs is not known. Expected: a measurement of each. "
         f"Is it running? Look: docker stats --no-stream on its host. {target.origin.advice(target.looks.get(blind[0], ''))}",

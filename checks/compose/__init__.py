@@ -1,1 +1,1 @@
-"""Compose."""
+"""Compose files, read as Docker Compose reads them."""

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from checks.compose.interpolation import Filling, TemplateError
-from engine.errors import NotUnderstoodError
+from checks.compose.interpolation import Interpolation, TemplateError
+from engine.errors import UnsupportedSyntaxError
 
 KEY: Final = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\[\]-]*)[ \t]*(?:(?P<sign>[=:])[ \t]*|(?=[#\n]|$))")
 INLINE_COMMENT: Final = re.compile(r"(?:^|[ \t]+)#.*")
@@ -22,7 +22,7 @@ def parse_dotenv(content: bytes | str, file: str, outer: Mapping[str, str] | Non
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
-        raise NotUnderstoodError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
+        raise UnsupportedSyntaxError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
     position = 0
@@ -52,7 +52,7 @@ def _entry(text: str, position: int, file: str, found: dict[str, str], outer: Ma
         value = INLINE_COMMENT.sub("", text[key.end() : end]).strip()
     if quote != "'":
         try:
-            value = Filling({**found, **outer}).text(value)
+            value = Interpolation({**found, **outer}).text(value)
         except TemplateError as error:
             raise _wrong(text, position, file, str(error)) from None
     found[key["key"]] = value
@@ -77,5 +77,5 @@ def _quoted(text: str, opening: int, quote: str, file: str) -> tuple[str, int]:
     raise _wrong(text, opening, file, "a quote that is not closed; expected the same quote at the value's end")
 
 
-def _wrong(text: str, position: int, file: str, reason: str) -> NotUnderstoodError:
-    return NotUnderstoodError(file, text.count("\n", 0, position) + 1, reason)
+def _wrong(text: str, position: int, file: str, reason: str) -> UnsupportedSyntaxError:
+    return UnsupportedSyntaxError(file, text.count("\n", 0, position) + 1, reason)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from checks.compose.yaml_nodes import Block, Place, Series
-from engine.errors import NotUnderstoodError
+from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence
+from engine.errors import UnsupportedSyntaxError
 
 NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 OPERATOR: Final = re.compile(r":?[-?+]")
@@ -24,7 +24,7 @@ class TemplateError(ValueError):
 
 
 @dataclass
-class Filling:
+class Interpolation:
     """What variables stand for, and the names of those that were asked for and are not set."""
 
     values: Mapping[str, str]
@@ -96,7 +96,7 @@ def _closing(text: str, opening: int) -> int:
     raise TemplateError("a ${ that is not closed; expected a }")
 
 
-def interpolate(value: Any, filling: Filling, place: Place) -> Any:
+def interpolate(value: Any, filling: Interpolation, place: SourceLine) -> Any:
     """Fill in the variables of every text, in place; raises NotUnderstoodError."""
     if isinstance(value, str):
         if "$" not in value:
@@ -104,11 +104,11 @@ def interpolate(value: Any, filling: Filling, place: Place) -> Any:
         try:
             return filling.text(value)
         except TemplateError as error:
-            raise NotUnderstoodError(place.file, place.line, str(error)) from None
-    if isinstance(value, Block):
+            raise UnsupportedSyntaxError(place.file, place.line, str(error)) from None
+    if isinstance(value, YamlMapping):
         for key, item in value.items():
             value[key] = interpolate(item, filling, value.places[key])
-    elif isinstance(value, Series):
+    elif isinstance(value, YamlSequence):
         for position, (item, where) in enumerate(value.placed()):
             value[position] = interpolate(item, filling, where)
     return value

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from checks.compose.dotenv import parse_dotenv
-from checks.compose.interpolation import Filling, interpolate
+from checks.compose.interpolation import Interpolation, interpolate
 from checks.compose.merge import merge, settle
 from checks.compose.sources import Sources
-from checks.compose.yaml_nodes import Block, Place, Series, parse_documents
-from engine.errors import NotUnderstoodError
+from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence, parse_documents
+from engine.errors import UnsupportedSyntaxError
 
 ELSEWHERE: Final = re.compile(r"^(?:oci:|git@|git:|ssh:|https?:|github\.com/)")
 DEEPEST_INCLUDE: Final = 10
@@ -25,29 +25,29 @@ class Loading:
 
     sources: Sources
     folder: str
-    filling: Filling
+    filling: Interpolation
     read: list[str] = field(default_factory=list)
     depth: int = 0
-    _documents: dict[str, list[Block]] = field(default_factory=dict)
+    _documents: dict[str, list[YamlMapping]] = field(default_factory=dict)
 
-    def model(self, files: Iterable[str], asked: Place | None = None) -> Block:
+    def model(self, files: Iterable[str], asked: SourceLine | None = None) -> YamlMapping:
         """Return the merged tree of some files, the later over the earlier; raises NotUnderstoodError.
 
         `asked` is where the files are named, when a file names them.
         """
-        merged: Block | None = None
+        merged: YamlMapping | None = None
         for file in files:
-            for document in self.documents(file, asked or Place(file, 0)):
+            for document in self.documents(file, asked or SourceLine(file, 0)):
                 whole = self._whole(document, file)
                 merged = settle(whole) if merged is None else merge(merged, whole)
-        return Block(Place("", 0)) if merged is None else merged
+        return YamlMapping(SourceLine("", 0)) if merged is None else merged
 
-    def documents(self, file: str, asked: Place) -> list[Block]:
+    def documents(self, file: str, asked: SourceLine) -> list[YamlMapping]:
         """Return a file's documents with their variables filled in; `asked` is where the file is named."""
         if file not in self._documents:
             content = self.content(file)
             if content is None:
-                raise NotUnderstoodError(asked.file, asked.line, "is not there" if asked.file == file else f"names {file}, which is not there")
+                raise UnsupportedSyntaxError(asked.file, asked.line, "is not there" if asked.file == file else f"names {file}, which is not there")
             found = parse_documents(content, file)
             if b"$" in content:
                 for document in found:
@@ -62,7 +62,7 @@ class Loading:
             self.read.append(file)
         return content
 
-    def _whole(self, document: Block, file: str) -> Block:
+    def _whole(self, document: YamlMapping, file: str) -> YamlMapping:
         """Return a document with what its services extend and what it includes."""
         services = block_at(document, "services")
         if services is not None:
@@ -73,39 +73,39 @@ class Loading:
             document["services"] = extended
         return self._with_included(document) if "include" in document else document
 
-    def _extended(self, services: Block, file: str, name: str, way: tuple[tuple[str, str], ...]) -> Any:
+    def _extended(self, services: YamlMapping, file: str, name: str, way: tuple[tuple[str, str], ...]) -> Any:
         """Return a service laid over what it extends; `way` are the files and services that led to it."""
         service = services[name]
-        if not isinstance(service, Block) or service.get("extends") is None:
+        if not isinstance(service, YamlMapping) or service.get("extends") is None:
             return service
         place = service.places["extends"]
         base, other = _extends(service["extends"], place)
         there = self._path(other, posixpath.dirname(file), place) if other else file
         if (there, base) in way or (there, base) == (file, name):
-            raise NotUnderstoodError(place.file, place.line, f"extends {base}, which in the end extends itself")
+            raise UnsupportedSyntaxError(place.file, place.line, f"extends {base}, which in the end extends itself")
         below = self._extended(self._services_with(base, there, services if there == file else None, place), there, base, (*way, (file, name)))
-        laid = merge(below, service) if isinstance(below, Block) else service.copied()
+        laid = merge(below, service) if isinstance(below, YamlMapping) else service.copied()
         laid.pop("extends", None)
         return laid
 
-    def _services_with(self, base: str, file: str, here: Block | None, place: Place) -> Block:
+    def _services_with(self, base: str, file: str, here: YamlMapping | None, place: SourceLine) -> YamlMapping:
         """Return the services of a file that have one of that name."""
         blocks = [block_at(document, "services") for document in self.documents(file, place)] if here is None else [here]
         for block in blocks:
             if block is not None and base in block:
                 return block
-        raise NotUnderstoodError(place.file, place.line, f"extends {base}, which {file} does not have")
+        raise UnsupportedSyntaxError(place.file, place.line, f"extends {base}, which {file} does not have")
 
-    def _with_included(self, document: Block) -> Block:
+    def _with_included(self, document: YamlMapping) -> YamlMapping:
         """Return a document with the services of the files that it includes; two of one name must be the same."""
         joined = document.copied()
-        services = block_at(document, "services") or Block(document.places["include"])
+        services = block_at(document, "services") or YamlMapping(document.places["include"])
         together = services.copied()
         for paths, folder, environment, place in self._includes(document):
             included = self._included(folder, environment).model(paths, place)
             for name, service in (block_at(included, "services") or {}).items():
                 if name in together and together[name] != service:
-                    raise NotUnderstoodError(place.file, place.line, f"includes a service {name}, which is there already; expected another name")
+                    raise UnsupportedSyntaxError(place.file, place.line, f"includes a service {name}, which is there already; expected another name")
                 together.put(name, service, included["services"].places[name])
         joined.put("services", together, services.place)
         return joined
@@ -115,55 +115,57 @@ class Loading:
         values: dict[str, str] = {}
         for file in environment:
             values |= parse_dotenv(self.content(file) or b"", file, self.filling.values)
-        below = Loading(self.sources, folder, Filling({**values, **self.filling.values}, self.filling.unset), self.read, self.depth + 1)
+        below = Loading(self.sources, folder, Interpolation({**values, **self.filling.values}, self.filling.unset), self.read, self.depth + 1)
         if below.depth > DEEPEST_INCLUDE:
-            raise NotUnderstoodError(folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle")
+            raise UnsupportedSyntaxError(folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle")
         return below
 
-    def _includes(self, document: Block) -> Iterator[tuple[list[str], str, list[str], Place]]:
+    def _includes(self, document: YamlMapping) -> Iterator[tuple[list[str], str, list[str], SourceLine]]:
         """Yield for each include its files, its project's folder, its files of variables, and its place."""
         includes, whole = document["include"], document.places["include"]
         if includes is None:
             return
-        if not isinstance(includes, Series):
-            raise NotUnderstoodError(whole.file, whole.line, "include is no list; expected a list of files")
+        if not isinstance(includes, YamlSequence):
+            raise UnsupportedSyntaxError(whole.file, whole.line, "include is no list; expected a list of files")
         for item, place in includes.placed():
-            given = item if isinstance(item, Block) else Block(place)
-            paths = [self._path(path, self.folder, place) for path in texts(given.get("path") if isinstance(item, Block) else item, "path", place)]
+            given = item if isinstance(item, YamlMapping) else YamlMapping(place)
+            paths = [
+                self._path(path, self.folder, place) for path in texts(given.get("path") if isinstance(item, YamlMapping) else item, "path", place)
+            ]
             if not paths:
-                raise NotUnderstoodError(place.file, place.line, "an include without path; expected the file to include")
+                raise UnsupportedSyntaxError(place.file, place.line, "an include without path; expected the file to include")
             named = given.get("project_directory")
             folder = self._path(str(named), self.folder, place) if named else posixpath.dirname(paths[0])
             asked = texts(given.get("env_file"), "env_file", place)
             yield paths, folder, [self._path(file, self.folder, place) for file in asked] or [posixpath.join(folder, ".env")], place
 
-    def _path(self, path: str, folder: str, place: Place) -> str:
+    def _path(self, path: str, folder: str, place: SourceLine) -> str:
         if ELSEWHERE.match(path):
-            raise NotUnderstoodError(place.file, place.line, "names a file on another machine, which is not fetched; expected a path")
+            raise UnsupportedSyntaxError(place.file, place.line, "names a file on another machine, which is not fetched; expected a path")
         return posixpath.normpath(posixpath.join(folder, path))
 
 
-def block_at(block: Block, key: str) -> Block | None:
+def block_at(block: YamlMapping, key: str) -> YamlMapping | None:
     """Return the mapping at a key, None when the key is absent or empty; raises NotUnderstoodError for anything else."""
     value = block.get(key)
-    if value is None or isinstance(value, Block):
+    if value is None or isinstance(value, YamlMapping):
         return value
     place = block.places[key]
-    raise NotUnderstoodError(place.file, place.line, f"{key} is no mapping; expected names and what they stand for")
+    raise UnsupportedSyntaxError(place.file, place.line, f"{key} is no mapping; expected names and what they stand for")
 
 
-def texts(value: Any, what: str, place: Place) -> list[str]:
+def texts(value: Any, what: str, place: SourceLine) -> list[str]:
     """Return one text or a list of them as a list; raises NotUnderstoodError."""
-    found = [] if value is None else list(value) if isinstance(value, Series) else [value]
+    found = [] if value is None else list(value) if isinstance(value, YamlSequence) else [value]
     if not all(isinstance(item, str) for item in found):
-        raise NotUnderstoodError(place.file, place.line, f"{what} is no text; expected one, or a list of them")
+        raise UnsupportedSyntaxError(place.file, place.line, f"{what} is no text; expected one, or a list of them")
     return found
 
 
-def _extends(value: Any, place: Place) -> tuple[str, str]:
+def _extends(value: Any, place: SourceLine) -> tuple[str, str]:
     """Return the service and the file ("" for the same one) that `extends` names."""
     if isinstance(value, str):
         return value, ""
-    if isinstance(value, Block) and isinstance(value.get("service"), str) and isinstance(value.get("file", ""), str):
+    if isinstance(value, YamlMapping) and isinstance(value.get("service"), str) and isinstance(value.get("file", ""), str):
         return value["service"], value.get("file", "")
-    raise NotUnderstoodError(place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file")
+    raise UnsupportedSyntaxError(place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from checks.compose.yaml_nodes import OVERRIDE, RESET, Block, Place, Series
-from engine.errors import NotUnderstoodError
+from checks.compose.yaml_nodes import OVERRIDE, RESET, SourceLine, YamlMapping, YamlSequence
+from engine.errors import UnsupportedSyntaxError
 
 REPLACED: Final = frozenset({"command", "entrypoint", "test", "extends", "include"})
 LISTS: Final = frozenset({"ports", "expose", "profiles"})
 """Whose type has to be the same on both sides, because what is made of them depends on it."""
 
 
-def merge(base: Block, over: Block) -> Block:
+def merge(base: YamlMapping, over: YamlMapping) -> YamlMapping:
     """Return `base` with `over` laid on it; neither is changed. Raises NotUnderstoodError where the types differ."""
     merged = base.copied()
     for key, value in over.items():
@@ -29,29 +29,29 @@ def merge(base: Block, over: Block) -> Block:
     return merged
 
 
-def settle(block: Block) -> Block:
+def settle(block: YamlMapping) -> YamlMapping:
     """Return a block without what its own `!reset` tags take away, which Compose does for a single file too."""
-    return merge(Block(block.place), block)
+    return merge(YamlMapping(block.place), block)
 
 
 def _settled(value: Any) -> Any:
-    return settle(value) if isinstance(value, Block) else value
+    return settle(value) if isinstance(value, YamlMapping) else value
 
 
-def _merged(key: str, base: Any, over: Any, place: Place) -> Any:
-    if isinstance(base, Block) and isinstance(over, Block):
+def _merged(key: str, base: Any, over: Any, place: SourceLine) -> Any:
+    if isinstance(base, YamlMapping) and isinstance(over, YamlMapping):
         return merge(base, over)
-    if isinstance(base, Series) and isinstance(over, Series):
+    if isinstance(base, YamlSequence) and isinstance(over, YamlSequence):
         return _appended(base, over)
-    if over is None and isinstance(base, Block | Series):
+    if over is None and isinstance(base, YamlMapping | YamlSequence):
         return base
-    if key in LISTS and base is not None and isinstance(base, Series) is not isinstance(over, Series):
-        raise NotUnderstoodError(place.file, place.line, f"{key} overrides a value of another kind; expected a list on both sides")
+    if key in LISTS and base is not None and isinstance(base, YamlSequence) is not isinstance(over, YamlSequence):
+        raise UnsupportedSyntaxError(place.file, place.line, f"{key} overrides a value of another kind; expected a list on both sides")
     return _settled(over)
 
 
-def _appended(base: Series, over: Series) -> Series:
-    joined = Series(base.place)
+def _appended(base: YamlSequence, over: YamlSequence) -> YamlSequence:
+    joined = YamlSequence(base.place)
     for item, place in (*base.placed(), *over.placed()):
         joined.put(item, place)
     return joined

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checks.compose.ports import Published
-from checks.compose.yaml_nodes import Place
+from checks.compose.yaml_nodes import SourceLine
 
 HOST_NETWORK = "host"
 
 
 @dataclass(frozen=True, order=True)
-class Trouble:
+class ComposeProblem:
     """A place that was not understood; line 0 is the file as a whole."""
 
     file: str
@@ -28,7 +28,7 @@ class DeclaredPort:
     """Ports that a service publishes, and the place that says so."""
 
     published: Published
-    place: Place
+    place: SourceLine
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ComposeService:
     """One service of a project, after overrides, extends and interpolation."""
 
     name: str
-    place: Place
+    place: SourceLine
     ports: tuple[DeclaredPort, ...]
     exposed: tuple[DeclaredPort, ...]
     network_mode: str
@@ -65,6 +65,6 @@ class ComposeProject:
     files: tuple[str, ...]
     read: tuple[str, ...]  # all files that were read for it: included, extended and .env files too
     services: tuple[ComposeService, ...]
-    troubles: tuple[Trouble, ...]
+    troubles: tuple[ComposeProblem, ...]
     is_default: bool  # `docker compose up` in its folder reads it, or containers were started from it
     unset: tuple[str, ...]  # variables without a value, which become empty texts

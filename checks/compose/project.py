@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from checks.compose.dotenv import parse_dotenv
-from checks.compose.interpolation import Filling
+from checks.compose.interpolation import Interpolation
 from checks.compose.loader import Loading, block_at, texts
-from checks.compose.model import ComposeProject, ComposeService, DeclaredPort, Trouble
+from checks.compose.model import ComposeProblem, ComposeProject, ComposeService, DeclaredPort
 from checks.compose.ports import PortError, Published, parse_port, parse_short
 from checks.compose.sources import Sources
-from checks.compose.yaml_nodes import Block, Place, Series
-from engine.errors import NotUnderstoodError
+from checks.compose.yaml_nodes import SourceLine, YamlMapping, YamlSequence
+from engine.errors import UnsupportedSyntaxError
 
 NOT_IN_NAME: Final = re.compile(r"[^a-z0-9_-]")
 ALL_PROFILES: Final = "*"
@@ -26,18 +26,18 @@ def read_project(sources: Sources, folder: str, files: Iterable[str], *, is_defa
     Variables come from the folder's .env alone: the shell that starts the project on its host is not known here.
     """
     files = tuple(files)
-    troubles: list[Trouble] = []
-    loading = Loading(sources, folder, Filling({}))
-    model = Block(Place("", 0))
+    troubles: list[ComposeProblem] = []
+    loading = Loading(sources, folder, Interpolation({}))
+    model = YamlMapping(SourceLine("", 0))
     try:
-        loading.filling = Filling(_variables(loading, troubles))
+        loading.filling = Interpolation(_variables(loading, troubles))
         model = loading.model(files)
         services = tuple(_services(model, loading.filling.values, troubles))
-    except NotUnderstoodError as error:
+    except UnsupportedSyntaxError as error:
         troubles.append(_trouble(error))
         services = ()
     except RecursionError:
-        troubles.append(Trouble(files[0] if files else folder, 0, "nested too deep; expected a compose file"))
+        troubles.append(ComposeProblem(files[0] if files else folder, 0, "nested too deep; expected a compose file"))
         services = ()
     called = name or str(model.get("name") or "") or loading.filling.values.get("COMPOSE_PROJECT_NAME") or posixpath.basename(folder)
     return ComposeProject(
@@ -54,38 +54,38 @@ def read_project(sources: Sources, folder: str, files: Iterable[str], *, is_defa
 
 def read_variables(sources: Sources, folder: str) -> Mapping[str, str]:
     """Return the variables of a folder's .env, none when there is none or it can't be understood."""
-    return _variables(Loading(sources, folder, Filling({})), [])
+    return _variables(Loading(sources, folder, Interpolation({})), [])
 
 
-def _variables(loading: Loading, troubles: list[Trouble]) -> dict[str, str]:
+def _variables(loading: Loading, troubles: list[ComposeProblem]) -> dict[str, str]:
     file = posixpath.join(loading.folder, ".env")
     try:
         content = loading.content(file)
         return {} if content is None else parse_dotenv(content, file)
-    except NotUnderstoodError as error:
+    except UnsupportedSyntaxError as error:
         troubles.append(_trouble(error))
         return {}
 
 
-def _trouble(error: NotUnderstoodError) -> Trouble:
-    return Trouble(error.file, error.line, error.reason)
+def _trouble(error: UnsupportedSyntaxError) -> ComposeProblem:
+    return ComposeProblem(error.file, error.line, error.reason)
 
 
-def _services(model: Block, values: Mapping[str, str], troubles: list[Trouble]) -> Iterator[ComposeService]:
+def _services(model: YamlMapping, values: Mapping[str, str], troubles: list[ComposeProblem]) -> Iterator[ComposeService]:
     active = frozenset(name for name in values.get("COMPOSE_PROFILES", "").split(",") if name)
     services = block_at(model, "services")
     for name, service in (services or {}).items():
         place = services.places[name] if services is not None else model.place
-        if not isinstance(service, Block):
-            troubles.append(Trouble(place.file, place.line, "a service that is no mapping; expected its settings"))
+        if not isinstance(service, YamlMapping):
+            troubles.append(ComposeProblem(place.file, place.line, "a service that is no mapping; expected its settings"))
             continue
         try:
             yield _service(name, service, place, active, troubles)
-        except NotUnderstoodError as error:
+        except UnsupportedSyntaxError as error:
             troubles.append(_trouble(error))
 
 
-def _service(name: str, service: Block, place: Place, active: frozenset[str], troubles: list[Trouble]) -> ComposeService:
+def _service(name: str, service: YamlMapping, place: SourceLine, active: frozenset[str], troubles: list[ComposeProblem]) -> ComposeService:
     profiles = tuple(texts(service.get("profiles"), "profiles", service.places.get("profiles", place)))
     return ComposeService(
         name=name,
@@ -100,20 +100,20 @@ def _service(name: str, service: Block, place: Place, active: frozenset[str], tr
     )
 
 
-def _declared(service: Block, key: str, parse: Any, troubles: list[Trouble]) -> Iterator[DeclaredPort]:
+def _declared(service: YamlMapping, key: str, parse: Any, troubles: list[ComposeProblem]) -> Iterator[DeclaredPort]:
     """Yield the ports of a list, each once; what is no port is a trouble of its own, and the others count."""
     items = service.get(key)
     if items is None:
         return
-    if not isinstance(items, Series):
+    if not isinstance(items, YamlSequence):
         place = service.places[key]
-        raise NotUnderstoodError(place.file, place.line, f"{key} is no list; expected a list of ports")
+        raise UnsupportedSyntaxError(place.file, place.line, f"{key} is no list; expected a list of ports")
     seen: set[Published] = set()
     for item, place in items.placed():
         try:
             published = parse(item)
         except PortError as error:
-            troubles.append(Trouble(place.file, place.line, str(error)))
+            troubles.append(ComposeProblem(place.file, place.line, str(error)))
             continue
         if published not in seen:
             seen.add(published)
@@ -128,9 +128,9 @@ def _exposed(item: Any) -> Published:
     return Published("", port.container, port.container, port.protocol)
 
 
-def _replicas(service: Block) -> int:
+def _replicas(service: YamlMapping) -> int:
     deploy = service.get("deploy")
-    asked = deploy.get("replicas") if isinstance(deploy, Block) else None
+    asked = deploy.get("replicas") if isinstance(deploy, YamlMapping) else None
     asked = service.get("scale") if asked is None else asked
     text = str(asked)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004 nobody starts 100,000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from engine.errors import NotUnderstoodError
+from engine.errors import UnsupportedSyntaxError
 
 LARGEST_BYTES: Final = 1024 * 1024
 TOO_LARGE: Final = f"larger than {LARGEST_BYTES // 1024} KiB; expected a compose file"
@@ -33,14 +33,14 @@ class LocalSources:
             return None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "no file's name"
-            raise NotUnderstoodError(path, 0, f"can't be read: {reason}; expected a text file") from None
+            raise UnsupportedSyntaxError(path, 0, f"can't be read: {reason}; expected a text file") from None
         if len(content) > LARGEST_BYTES:
-            raise NotUnderstoodError(path, 0, TOO_LARGE)
+            raise UnsupportedSyntaxError(path, 0, TOO_LARGE)
         return content
 
 
 @dataclass(frozen=True)
-class HeldSources:
+class FetchedSources:
     """Files fetched from a host; what is asked for and was not fetched is remembered, so that it can be."""
 
     files: Mapping[str, bytes | None]  # None: known not to be there
@@ -50,7 +50,7 @@ class HeldSources:
     def read(self, path: str) -> bytes | None:
         """Return a file's content, None when it is not there or not fetched yet."""
         if path in self.unreadable:
-            raise NotUnderstoodError(path, 0, self.unreadable[path])
+            raise UnsupportedSyntaxError(path, 0, self.unreadable[path])
         if path not in self.files:
             self.missing.add(path)
         return self.files.get(path)

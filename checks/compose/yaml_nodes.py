@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from engine.errors import NotUnderstoodError
+from engine.errors import UnsupportedSyntaxError
 
 MOST_VALUES: Final = 50_000
 """More, once its aliases are followed, is no compose file but an attack on who reads it."""
@@ -30,7 +30,7 @@ PLAIN: Final = frozenset({None, ""})
 LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """Where something stands: a file and a line of it, counted from 1."""
 
     file: str
@@ -41,74 +41,74 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class Block(dict[str, Any]):
+class YamlMapping(dict[str, Any]):
     """A mapping, the place of each of its keys, and which keys carry `!reset` or `!override`."""
 
     __slots__ = ("place", "places", "tags")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SourceLine) -> None:
         """Start empty."""
         super().__init__()
-        self.place, self.places = place, dict[str, Place]()
+        self.place, self.places = place, dict[str, SourceLine]()
         self.tags: dict[str, str] = {}
 
-    def put(self, key: str, value: Any, place: Place) -> None:
+    def put(self, key: str, value: Any, place: SourceLine) -> None:
         """Set a key together with its place."""
         self[key], self.places[key] = value, place
 
-    def copied(self) -> Block:
+    def copied(self) -> YamlMapping:
         """Return a copy with the same values."""
-        copy = Block(self.place)
+        copy = YamlMapping(self.place)
         copy.update(self)
         copy.places, copy.tags = dict(self.places), dict(self.tags)
         return copy
 
 
-class Series(list[Any]):
+class YamlSequence(list[Any]):
     """A list and the place of each of its items."""
 
     __slots__ = ("place", "places")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: SourceLine) -> None:
         """Start empty."""
         super().__init__()
-        self.place, self.places = place, list[Place]()
+        self.place, self.places = place, list[SourceLine]()
 
-    def put(self, value: Any, place: Place) -> None:
+    def put(self, value: Any, place: SourceLine) -> None:
         """Append an item together with its place."""
         self.append(value)
         self.places.append(place)
 
-    def placed(self) -> Iterator[tuple[Any, Place]]:
+    def placed(self) -> Iterator[tuple[Any, SourceLine]]:
         """Yield each item with its place."""
         return zip(self, self.places, strict=True)
 
 
-def parse_documents(content: bytes | str, file: str) -> list[Block]:
+def parse_documents(content: bytes | str, file: str) -> list[YamlMapping]:
     """Return the documents of a compose file; an empty one is left out. Raises NotUnderstoodError."""
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         nodes = [node for node in yaml.compose_all(text, Loader=LOADER) if node is not None]
-        return [_document(_Building(file).value(node), file) for node in nodes if not _is_empty(node)]
+        return [_document(_NodeBuilder(file).value(node), file) for node in nodes if not _is_empty(node)]
     except UnicodeDecodeError as error:
-        raise NotUnderstoodError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
+        raise UnsupportedSyntaxError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # No cause: its text quotes the file, where a password may stand.
-        raise NotUnderstoodError(file, mark.line + 1 if mark else 0, f"not YAML: {error.problem or 'no reason given'}") from None
+        raise UnsupportedSyntaxError(file, mark.line + 1 if mark else 0, f"not YAML: {error.problem or 'no reason given'}") from None
     except (yaml.YAMLError, ValueError):
-        raise NotUnderstoodError(file, 0, "not YAML: a character that no text file has; show it with: cat -A") from None
+        raise UnsupportedSyntaxError(file, 0, "not YAML: a character that no text file has; show it with: cat -A") from None
     except RecursionError:
-        raise NotUnderstoodError(file, 0, f"nested deeper than {DEEPEST} levels; expected a compose file") from None
+        raise UnsupportedSyntaxError(file, 0, f"nested deeper than {DEEPEST} levels; expected a compose file") from None
 
 
 def _is_empty(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style in PLAIN and node.value in {"", "~", "null"}
 
 
-def _document(value: Any, file: str) -> Block:
-    if not isinstance(value, Block):
-        raise NotUnderstoodError(file, 1, "expected a mapping at the top, with services in it")
+def _document(value: Any, file: str) -> YamlMapping:
+    if not isinstance(value, YamlMapping):
+        raise UnsupportedSyntaxError(file, 1, "expected a mapping at the top, with services in it")
     return value
 
 
@@ -129,7 +129,7 @@ def _integer(text: str) -> int:
     return sign * (int(digits, 8) if is_octal else int(digits, 0))
 
 
-class _Building:
+class _NodeBuilder:
     """Values out of one document's nodes; an alias is followed each time it stands somewhere, up to a limit."""
 
     def __init__(self, file: str) -> None:
@@ -157,14 +157,14 @@ class _Building:
             return scalar(node.value)
         return scalar(node.value) if node.style in PLAIN and node.tag != "!" else node.value
 
-    def _series(self, node: yaml.Node) -> Series:
-        made = Series(self._place(node))
+    def _series(self, node: yaml.Node) -> YamlSequence:
+        made = YamlSequence(self._place(node))
         for item in node.value:
             made.put(self.value(item), self._place(item))
         return made
 
-    def _block(self, node: yaml.MappingNode) -> Block:
-        made, inherited = Block(self._place(node)), []
+    def _block(self, node: yaml.MappingNode) -> YamlMapping:
+        made, inherited = YamlMapping(self._place(node)), []
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._wrong(key, "a list or mapping as a key; expected a name")
@@ -182,16 +182,16 @@ class _Building:
                     made.put(key, value, block.places[key])
         return made
 
-    def _merged(self, node: yaml.Node) -> list[Block]:
+    def _merged(self, node: yaml.Node) -> list[YamlMapping]:
         """Return the mappings of a merge key, the first one first: it wins."""
         value = self.value(node)
-        blocks = list(value) if isinstance(value, Series) else [value]
-        if not all(isinstance(block, Block) for block in blocks):
+        blocks = list(value) if isinstance(value, YamlSequence) else [value]
+        if not all(isinstance(block, YamlMapping) for block in blocks):
             raise self._wrong(node, "a merge key (<<) of something that is no mapping; expected an alias of a mapping")
         return blocks
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(self.file, node.start_mark.line + 1)
+    def _place(self, node: yaml.Node) -> SourceLine:
+        return SourceLine(self.file, node.start_mark.line + 1)
 
-    def _wrong(self, node: yaml.Node, reason: str) -> NotUnderstoodError:
-        return NotUnderstoodError(self.file, node.start_mark.line + 1, reason)
+    def _wrong(self, node: yaml.Node, reason: str) -> UnsupportedSyntaxError:
+        return UnsupportedSyntaxError(self.file, node.start_mark.line + 1, reason)

@@ -11,7 +11,7 @@ from typing import Final
 from engine.contracts.container import ContainerFacts
 from engine.contracts.host import Host
 from engine.contracts.product import LogPattern
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed, unknown
 
 LOG_S: Final = 60.0
@@ -39,7 +39,7 @@ def read_since_start(host: Host, container: ContainerFacts) -> LogLines:
     """
     started = str((container.raw.get("State") or {}).get("StartedAt") or "")
     if not started or started.startswith("0001-"):
-        raise CouldNotLookError(f"{container.host}: {container.name} was never started. Try: ssh {container.host} docker ps -a")
+        raise NotObservedError(f"{container.host}: {container.name} was never started. Try: ssh {container.host} docker ps -a")
     newest = _lines(host, container.name, ["docker", "logs", "--tail", str(LINES_AT_MOST), "--since", started, container.name])
     if len(newest) < LINES_AT_MOST:
         return LogLines(newest, _rotation(container))
@@ -59,7 +59,7 @@ def _rotation(container: ContainerFacts) -> str:
 def _lines(host: Host, container: str, argv: list[str]) -> tuple[str, ...]:
     result = host.run(argv, timeout_s=LOG_S)
     if result.exit_code != 0:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: no log of {container}: {result.error_text}. Expected: docker logs answers (json-file, local or "
             f"journald). Try: ssh {host.name} docker logs --tail 5 {container}"
         )

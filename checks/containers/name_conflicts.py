@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.constants import LABEL_MOVE
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import HostFacts
 
@@ -62,7 +62,7 @@ def read_paths(host: Host, paths: Iterable[str]) -> dict[str, PathFacts]:
     result = host.run(["sh", "-c", LOOK_AT_PATHS, "look", *wanted], timeout_s=LOOK_S)
     lines = result.text.splitlines()
     if result.exit_code != 0 or len(lines) != len(wanted):
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: could not look at {len(wanted)} paths: {result.error_text or f'exit {result.exit_code}'}. "
             f"Try: ssh {host.name} ls -ld {wanted[0]}"
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.contracts.container import MountFacts
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed
 
 LOOK_S: Final = 60.0
@@ -91,7 +91,7 @@ def read_places(host: Host, mounts: Iterable[MountFacts]) -> tuple[Place, ...]:
     answer = host.run(["sh", "-c", LOOK, "look", *wanted], timeout_s=LOOK_S)
     lines = answer.text.splitlines()
     if answer.exit_code or len(lines) != len(wanted) or any(line.count("\t") != 4 for line in lines):  # noqa: PLR2004 five fields
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: could not look at {len(wanted)} mounts: {answer.error_text[-200:] or f'{len(lines)} answers'}. "
             f"Try: ssh {host.name} ls -ld {wanted[0].partition(':')[2]}"
         )

@@ -22,7 +22,7 @@ COUNTED: Final = re.compile(r"\d+ connections")
 
 
 @dataclass(frozen=True, order=True)
-class Edge:
+class Dependency:
     """`from_` reaches `to` at a port of its container; both are services by name, or containers as `container@host`."""
 
     from_: str
@@ -35,25 +35,25 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class References:
+class DependencyGraph:
     """All edges: how each was seen, and by which links it is declared."""
 
-    seen: Mapping[Edge, tuple[str, ...]] = field(default_factory=dict)
-    declared: frozenset[Edge] = frozenset()
+    seen: Mapping[Dependency, tuple[str, ...]] = field(default_factory=dict)
+    declared: frozenset[Dependency] = frozenset()
     outside: Mapping[tuple[str, str, int], int] = field(default_factory=dict)  # service, address of no host of ours, port: connections
     blind: Mapping[str, str] = field(default_factory=dict)  # host: why its connections are not known
 
     @property
-    def edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[Dependency, ...]:
         """Return all, declared or seen."""
         return tuple(sorted({*self.seen, *self.declared}))
 
     @property
-    def undeclared(self) -> tuple[Edge, ...]:
+    def undeclared(self) -> tuple[Dependency, ...]:
         """Return what was seen and is not declared."""
         return tuple(sorted(set(self.seen) - self.declared))
 
-    def but_blind_on(self, hosts: Mapping[str, str]) -> References:
+    def with_unreachable(self, hosts: Mapping[str, str]) -> DependencyGraph:
         """Return the same, with hosts of which nothing is known, each with its reason."""
         return replace(self, blind={**self.blind, **hosts})
 
@@ -64,7 +64,7 @@ class References:
         lines = [Line(edge.from_, edge.to, f"{edge.port}, {self._kind(edge)}", self._kind(edge)) for edge in self.edges]
         return Graph(term("Who depends on whom, drawn"), tuple(sorted(nodes, key=lambda node: (node.column, node.name))), tuple(lines))
 
-    def _kind(self, edge: Edge) -> Kind:
+    def _kind(self, edge: Dependency) -> Kind:
         if edge not in self.declared:
             return "undeclared"
         return "declared" if edge in self.seen else "unseen"
@@ -82,7 +82,7 @@ class References:
 
 def read_references(
     hosts: Iterable[HostFacts], links: Iterable[Link], services: Mapping[tuple[str, str], str], addresses: Mapping[str, str]
-) -> References:
+) -> DependencyGraph:
     """Return the references between the containers of some hosts.
 
     `services` names a service by host and container name, `addresses` a host by its address.
@@ -90,7 +90,7 @@ def read_references(
     A relay of ours is left out: what it carries is a declared link.
     """
     hosts = tuple(hosts)
-    seen: dict[Edge, list[str]] = defaultdict(list)
+    seen: dict[Dependency, list[str]] = defaultdict(list)
     outside: dict[tuple[str, str, int], int] = defaultdict(int)
     places = _Places(hosts, services, addresses)
     for facts in hosts:
@@ -98,17 +98,17 @@ def read_references(
             seen[edge].append(how)
         for edge, count in _by_connections(facts, places, outside).items():
             seen[edge].append(f"{count} connections")
-    declared = frozenset(Edge(link.from_, link.to, link.port) for link in links)
+    declared = frozenset(Dependency(link.from_, link.to, link.port) for link in links)
     blind = {facts.host: facts.around.errors["namespaces"] for facts in hosts if "namespaces" in facts.around.errors}
-    return References({edge: tuple(dict.fromkeys(how)) for edge, how in seen.items()}, declared, outside, blind)
+    return DependencyGraph({edge: tuple(dict.fromkeys(how)) for edge, how in seen.items()}, declared, outside, blind)
 
 
-def merge_references(looks: Iterable[References]) -> References:
+def merge_references(looks: Iterable[DependencyGraph]) -> DependencyGraph:
     """Return what was seen in any of several looks at the same hosts; of connections the most that were open at once."""
-    seen: dict[Edge, dict[str, None]] = defaultdict(dict)
+    seen: dict[Dependency, dict[str, None]] = defaultdict(dict)
     outside: dict[tuple[str, str, int], int] = {}
     blind: dict[str, str] = {}
-    declared: frozenset[Edge] = frozenset()
+    declared: frozenset[Dependency] = frozenset()
     for look in looks:
         declared |= look.declared
         blind |= look.blind
@@ -116,7 +116,7 @@ def merge_references(looks: Iterable[References]) -> References:
             seen[edge] |= dict.fromkeys(how)
         for end, count in look.outside.items():
             outside[end] = max(count, outside.get(end, 0))
-    return References({edge: _most(how) for edge, how in seen.items()}, declared, outside, blind)
+    return DependencyGraph({edge: _most(how) for edge, how in seen.items()}, declared, outside, blind)
 
 
 def _most(how: Iterable[str]) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def _most(how: Iterable[str]) -> tuple[str, ...]:
     return (*(one for one in how if not COUNTED.fullmatch(one)), *([f"{max(counts)} connections"] if counts else []))
 
 
-def judge_links_declared(references: References, service: str, host: str) -> Judgement:
+def judge_links_declared(references: DependencyGraph, service: str, host: str) -> Judgement:
     """Judge whether every connection of a service with another container is a link of the inventory: only those are tested and kept.
 
     `host` is where the service is: without an answer about its connections nothing is proven.
@@ -187,19 +187,19 @@ class _Places:
         return self.published.get((there, connection.peer_port)) if there else None
 
 
-def _by_settings(facts: HostFacts, places: _Places) -> Iterator[tuple[Edge, str]]:
+def _by_settings(facts: HostFacts, places: _Places) -> Iterator[tuple[Dependency, str]]:
     """Yield what environments say of containers of the same host: `name:port`, and pairs of …HOST and …PORT."""
     ours = [container for container in facts.containers if LABEL_ROLE not in container.labels and container.running]
     entries = {container.name: {"container": container.name} for container in ours}
     by_name = {container.name: container for container in ours}
     for link in draft_links(ours, entries):
         dependant, provider = by_name[link["from"]], by_name[link["to"]]
-        yield Edge(places.name(dependant), places.name(provider), int(link["port"])), f"settings of {dependant.name}"
+        yield Dependency(places.name(dependant), places.name(provider), int(link["port"])), f"settings of {dependant.name}"
 
 
-def _by_connections(facts: HostFacts, places: _Places, outside: dict[tuple[str, str, int], int]) -> dict[Edge, int]:
+def _by_connections(facts: HostFacts, places: _Places, outside: dict[tuple[str, str, int], int]) -> dict[Dependency, int]:
     """Count the connections that containers of a host opened, by where they lead; one at a port that it listens on was opened by the other end."""
-    counted: dict[Edge, int] = defaultdict(int)
+    counted: dict[Dependency, int] = defaultdict(int)
     for container in facts.containers:
         sockets = facts.around.container_sockets.get((container.raw.get("State") or {}).get("Pid") or 0)
         if not container.running or sockets is None or LABEL_ROLE in container.labels or _is_on_host(container):
@@ -211,7 +211,7 @@ def _by_connections(facts: HostFacts, places: _Places, outside: dict[tuple[str, 
             if found is None:
                 outside[here, connection.peer_address, connection.peer_port] += 1
             elif LABEL_ROLE not in found[0].labels and found[0].id != container.id:
-                counted[Edge(here, places.name(found[0]), found[1])] += 1
+                counted[Dependency(here, places.name(found[0]), found[1])] += 1
     return counted
 
 

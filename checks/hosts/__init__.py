@@ -1,1 +1,1 @@
-"""Hosts."""
+"""Is a host fit: ssh, Docker, clock, DNS, network, kernel and users."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 
@@ -17,9 +17,9 @@ CLOCK_LIMIT_S: Final = 1.0
 """services.md 0.9: tokens, TOTP and key expiry are wall-clock; Temporal tolerates about 5 s."""
 
 
-def judge_reached(facts: HostFacts | CouldNotLookError) -> Judgement:
+def judge_reached(facts: HostFacts | NotObservedError) -> Judgement:
     """Judge whether ssh reached a host and its facts could be read; being pinned is checked before any command."""
-    if isinstance(facts, CouldNotLookError):
+    if isinstance(facts, NotObservedError):
         return unknown(str(facts))
     return passed(f"{facts.host}: ssh answers ({facts.os_name}, kernel {facts.kernel}, {facts.architecture})")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, passed, waiting
 
 LOOK_S: Final = 30.0
@@ -24,7 +24,7 @@ def read_addresses(host: Host, names: Iterable[str]) -> dict[str, tuple[str, ...
     result = host.run(["sh", "-c", RESOLVE, "resolve", *wanted], timeout_s=LOOK_S)
     lines = [line.partition("\t") for line in result.text.splitlines()]
     if result.exit_code or [name for name, _, _ in lines] != wanted:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: could not resolve {len(wanted)} names: exit {result.exit_code}. Try: ssh {host.name} getent ahosts {wanted[0]}"
         )
     return {name: tuple(addresses.split()) for name, _, addresses in lines}

@@ -15,7 +15,7 @@ from engine.report_sections import Table
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 from hosts.facts.system import FirewallRule, FirewallVerdict
-from hosts.network.reachability import Outcome, PathSize, Reached, Tried
+from hosts.network.reachability import Attempt, Outcome, PathSize, Reachability
 
 INWARD: Final = ("INPUT", "DOCKER-USER", "FORWARD", "input", "forward")
 OUTWARD: Final = ("OUTPUT", "output")
@@ -53,7 +53,7 @@ class Line:
     """A need with all that is known of it."""
 
     need: Need
-    tried: Tried
+    tried: Attempt
     listens: bool | None  # whether something listens there; None: not known
     rule: str = ""  # of a firewall, that explains it
     proven: str = ""  # when a listener of ours was reached there
@@ -127,7 +127,7 @@ class Matrix:
 
 def join_matrix(
     needs: Iterable[Need],
-    reached: Mapping[str, Reached | str],
+    reached: Mapping[str, Reachability | str],
     facts: Mapping[str, HostFacts],
     proven: Mapping[Need, str],
     rates: Mapping[tuple[str, str], float] | None = None,
@@ -139,7 +139,7 @@ def join_matrix(
         found = reached.get(need.host, "was not asked")
         if isinstance(found, str):
             continue
-        tried = found.tries.get((need.address, need.port), Tried(Outcome.NOT_TRIED, words="no answer about it"))
+        tried = found.tries.get((need.address, need.port), Attempt(Outcome.NOT_TRIED, words="no answer about it"))
         rule = explaining_rule(need, tried.outcome, facts)
         there = facts.get(need.to)
         lines.append(Line(need, tried, listens_at(there, need.port), rule, proven.get(need, ""), is_blind=there is None))

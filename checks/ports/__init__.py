@@ -1,1 +1,1 @@
-"""Ports."""
+"""Port conflicts, found and solved for all moves together."""

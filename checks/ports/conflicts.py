@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from checks.ports.addresses import EVERY, overlap
 from checks.ports.claims import Claim, Level
-from checks.ports.planned_ports import Arrival, claims_of_arrivals, claims_that_stay
+from checks.ports.planned_ports import PlannedPorts, claims_that_stay, planned_claims
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def conflicts_among(claims: Iterable[Claim]) -> list[Conflict]:
     return list(_joined(found))
 
 
-def conflicts_after(claims: Iterable[Claim], arrivals: Iterable[Arrival]) -> list[Conflict]:
+def conflicts_after(claims: Iterable[Claim], arrivals: Iterable[PlannedPorts]) -> list[Conflict]:
     """Return the conflicts that the moves make, all of them done: each has a move or a relay in it."""
     arrivals = tuple(arrivals)
-    together = [*claims_that_stay(claims, arrivals), *claims_of_arrivals(arrivals)]
+    together = [*claims_that_stay(claims, arrivals), *planned_claims(arrivals)]
     return [conflict for conflict in conflicts_among(together) if any(claim.kind in {"move", "relay"} for claim in conflict.claims)]
 
 

@@ -25,7 +25,7 @@ class PublishedPort:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class PlannedPorts:
     """One planned move as far as ports go; `identity` is what its container is called among the claims of its source."""
 
     service: str
@@ -50,7 +50,7 @@ class Arrival:
         return (port for port in self.ports if port.protocol == "tcp")
 
 
-def claims_of_arrivals(arrivals: Iterable[Arrival]) -> Iterator[Claim]:
+def planned_claims(arrivals: Iterable[PlannedPorts]) -> Iterator[Claim]:
     """Yield what each move that is not done wants on its target, and its relays on its source."""
     for arrival in arrivals:
         if arrival.done:
@@ -67,7 +67,7 @@ def claims_of_arrivals(arrivals: Iterable[Arrival]) -> Iterator[Claim]:
             yield Claim(arrival.source, port.port, port.port, "tcp", bound_of(port.address), Level.CLAIMED, "relay", who, identity, port.address)
 
 
-def claims_that_stay(claims: Iterable[Claim], arrivals: Iterable[Arrival]) -> Iterator[Claim]:
+def claims_that_stay(claims: Iterable[Claim], arrivals: Iterable[PlannedPorts]) -> Iterator[Claim]:
     """Yield the claims that remain when every service has left its source; what is left of it there is kept stopped."""
     leaving = {(arrival.source, arrival.identity) for arrival in arrivals}
     return (claim for claim in claims if (claim.host, claim.identity) not in leaving)

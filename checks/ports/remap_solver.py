@@ -12,7 +12,7 @@ from typing import Final
 
 from checks.ports.claims import Claim, Level
 from checks.ports.conflicts import collide
-from checks.ports.planned_ports import Arrival, PublishedPort, claims_of_arrivals, claims_that_stay
+from checks.ports.planned_ports import PlannedPorts, PublishedPort, claims_that_stay, planned_claims
 
 WELL_KNOWN: Final = 1024
 FIRST_STEP: Final = 10_000
@@ -43,11 +43,11 @@ class Remap:
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _PortRequest:
     """One published port of one arrival, and its claim on the target."""
 
     position: int
-    arrival: Arrival
+    arrival: PlannedPorts
     port: PublishedPort
     claim: Claim
 
@@ -59,7 +59,7 @@ class _Wish:
 
 
 def plan_remaps(
-    claims: Iterable[Claim], arrivals: Iterable[Arrival], ephemeral: Iterable[tuple[int, int]], declared: Iterable[int] = ()
+    claims: Iterable[Claim], arrivals: Iterable[PlannedPorts], ephemeral: Iterable[tuple[int, int]], declared: Iterable[int] = ()
 ) -> list[Remap]:
     """Return the smallest set of remaps; `ephemeral` are the hosts' ranges for connections, `declared` ports to keep clear of too.
 
@@ -68,12 +68,12 @@ def plan_remaps(
     claims, arrivals = tuple(claims), tuple(arrivals)
     wishes = list(_wishes(arrivals))
     fixed = [claim for claim in claims_that_stay(claims, arrivals) if claim.level > Level.DECLARED]
-    fixed += [claim for claim in claims_of_arrivals(arrivals) if claim.kind == "relay"]
+    fixed += [claim for claim in planned_claims(arrivals) if claim.kind == "relay"]
     given_way = [(wish, taken) for wish in wishes if (taken := _holder(wish, fixed))]
     kept = [wish for wish in wishes if not _holder(wish, fixed)]
     yielding = _cover(kept)
     given_way += [(wish, next(other.claim for other in kept if collide(wish.claim, other.claim))) for wish in yielding]
-    numbers = _Numbers(_taken([*claims, *claims_of_arrivals(arrivals)], declared), tuple(ephemeral))
+    numbers = _Numbers(_taken([*claims, *planned_claims(arrivals)], declared), tuple(ephemeral))
     given_way.sort(key=lambda pair: (pair[0].position, pair[0].port.port, pair[0].port.protocol))
     return [
         Remap(wish.arrival.service, wish.arrival.source, wish.arrival.target, wish.port, numbers.choose(wish.port.port), holder.who)
@@ -81,7 +81,7 @@ def plan_remaps(
     ]
 
 
-def with_remaps(arrivals: Iterable[Arrival], remaps: Iterable[Remap]) -> tuple[Arrival, ...]:
+def with_remaps(arrivals: Iterable[PlannedPorts], remaps: Iterable[Remap]) -> tuple[PlannedPorts, ...]:
     """Return the moves as they would be with these remaps."""
     more: dict[str, dict[str, int]] = {}
     for remap in remaps:
@@ -89,18 +89,18 @@ def with_remaps(arrivals: Iterable[Arrival], remaps: Iterable[Remap]) -> tuple[A
     return tuple(replace(arrival, remaps={**arrival.remaps, **more.get(arrival.service, {})}) for arrival in arrivals)
 
 
-def _wishes(arrivals: Iterable[Arrival]) -> Iterator[_Wish]:
+def _wishes(arrivals: Iterable[PlannedPorts]) -> Iterator[_PortRequest]:
     for position, arrival in enumerate(arrivals):
-        claims = [claim for claim in claims_of_arrivals([arrival]) if claim.kind == "move"]
+        claims = [claim for claim in planned_claims([arrival]) if claim.kind == "move"]
         for port, claim in zip(arrival.ports, claims, strict=False):
-            yield _Wish(position, arrival, port, claim)
+            yield _PortRequest(position, arrival, port, claim)
 
 
-def _holder(wish: _Wish, fixed: Iterable[Claim]) -> Claim | None:
+def _holder(wish: _PortRequest, fixed: Iterable[Claim]) -> Claim | None:
     return next((claim for claim in fixed if collide(wish.claim, claim)), None)
 
 
-def _cover(wishes: list[_Wish]) -> list[_Wish]:
+def _cover(wishes: list[_PortRequest]) -> list[_PortRequest]:
     """Return the fewest and cheapest wishes without which no two collide (an exact minimum vertex cover)."""
     rivals = {position: {other for other, its in enumerate(wishes) if collide(wish.claim, its.claim)} for position, wish in enumerate(wishes)}
     chosen: set[int] = set()
@@ -121,7 +121,7 @@ def _parts(rivals: Mapping[int, set[int]]) -> Iterator[set[int]]:
         yield part
 
 
-def _smallest(part: set[int], rivals: Mapping[int, set[int]], wishes: list[_Wish]) -> set[int]:
+def _smallest(part: set[int], rivals: Mapping[int, set[int]], wishes: list[_PortRequest]) -> set[int]:
     """Return the best cover of one group: of two that collide one gives way, tried both ways."""
     best: set[int] = set(part)
 

@@ -10,9 +10,9 @@ from checks.compose.model import ComposeProject
 from checks.ports.claims import Claim, claims_of_host, claims_of_projects
 from checks.ports.conflicts import Conflict, conflicts_after, conflicts_among
 from checks.ports.consumers import Consumer
-from checks.ports.planned_ports import Arrival
+from checks.ports.planned_ports import PlannedPorts
 from checks.ports.remap_solver import Remap, plan_remaps, with_remaps
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.compose_files import USUAL_EPHEMERAL
 from hosts.facts.model import HostFacts
 
@@ -56,7 +56,7 @@ class PortReport:
         return tuple(conflict for conflict in self.after if conflict.blocks)
 
 
-def report_of(scans: Iterable[HostScan], arrivals: Iterable[Arrival] = (), declared: Iterable[int] = ()) -> PortReport:
+def report_of(scans: Iterable[HostScan], arrivals: Iterable[PlannedPorts] = (), declared: Iterable[int] = ()) -> PortReport:
     """Join what was seen with what is planned; `declared` are more ports that no remap may take."""
     scans, arrivals = tuple(scans), tuple(arrivals)
     claims: list[Claim] = []
@@ -64,7 +64,7 @@ def report_of(scans: Iterable[HostScan], arrivals: Iterable[Arrival] = (), decla
     for scan in scans:
         try:
             claims += scan.claims()
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             unseen[scan.host] = str(error)
         if scan.facts is None and scan.error:
             unseen[scan.host] = scan.error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.ports.conflicts import Conflict
-from checks.ports.planned_ports import Arrival
+from checks.ports.planned_ports import PlannedPorts
 from checks.ports.report import HostScan, PortReport
 from engine.verdict import Judgement, failed, passed, unknown
 
@@ -32,7 +32,7 @@ def judge_compose_understood(scan: HostScan) -> Judgement:
     )
 
 
-def judge_ports_after_moves(report: PortReport, arrival: Arrival) -> Judgement:
+def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts) -> Judgement:
     """Judge whether a service has its ports on its target, and its relays theirs on its source, once all moves are done."""
     unseen = [report.unseen[host] for host in (arrival.target, arrival.source) if host in report.unseen]
     if unseen:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
 
 from engine.config.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
-from engine.config.partial_model import Draft, read_draft
+from engine.config.partial_model import PartialModel, read_draft
 from engine.config.plan import Role, Window
 from engine.config.public_keys import key_material
 from engine.config.validation import Strict, unknown_name
@@ -130,7 +130,7 @@ def instead_problems(environment: Environment, services: dict[str, ServiceEntry]
             yield from (f"instead/{name}/{'/'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
 
 
-def read_environment(path: Path) -> Draft[Environment]:
+def read_environment(path: Path) -> PartialModel[Environment]:
     """Return the environment of a file as far as it can be judged; raises InputError when it can't be read."""
     return read_draft(Environment, path, {"environment": path.stem, "hosts": {}})
 
@@ -141,7 +141,7 @@ def load_environment(path: Path) -> Environment:
     return draft.judged(problems_of(draft))
 
 
-def problems_of(draft: Draft[Environment]) -> Iterator[str]:
+def problems_of(draft: PartialModel[Environment]) -> Iterator[str]:
     """Yield what is wrong although the shape is right, as far as the file shows it by itself."""
     environment, hosts = draft.rough, draft.names("hosts")
     if environment and environment.environment != draft.path.stem:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from engine.config.partial_model import Draft, read_draft
+from engine.config.partial_model import PartialModel, read_draft
 from engine.config.reference_rules import Rewrite, rewrite_problems
 from engine.config.validation import SECRET_FORMAT, Strict, unknown_name
 
@@ -197,12 +197,12 @@ class Known:
             yield unknown_name(path, "service", service, self.services)
 
 
-def read_inventory(path: Path) -> Draft[Inventory]:
+def read_inventory(path: Path) -> PartialModel[Inventory]:
     """Return the inventory of a file as far as it can be judged; raises InputError when it can't be read."""
     return read_draft(Inventory, path, {"version": 1, "hosts": {}, "services": {}})
 
 
-def known_in(draft: Draft[Inventory]) -> Known:
+def known_in(draft: PartialModel[Inventory]) -> Known:
     """Return the names of a file, those of wrong entries too: they are there, only their entries are not right."""
     return Known(draft.names("hosts"), draft.names("services"))
 
@@ -218,7 +218,7 @@ def load_inventory(path: Path) -> Inventory:
     return draft.judged(problems_of(draft))
 
 
-def problems_of(draft: Draft[Inventory]) -> Iterator[str]:
+def problems_of(draft: PartialModel[Inventory]) -> Iterator[str]:
     """Yield what is wrong although the shape is right: unknown names, one port for two, circles of links."""
     inventory, known = draft.rough, known_in(draft)
     if inventory is None:

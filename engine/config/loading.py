@@ -11,7 +11,7 @@ from engine.config import inventory as inventories
 from engine.config import plan as plans
 from engine.config.environment import Environment
 from engine.config.inventory import Inventory, Known, ServiceEntry
-from engine.config.partial_model import Draft
+from engine.config.partial_model import PartialModel
 from engine.config.plan import Plan
 from engine.config.validation import Model, refusal_of
 from engine.errors import InputError
@@ -30,9 +30,9 @@ class Files:
 
 @dataclass(frozen=True)
 class _Drafts:
-    inventory: Draft[Inventory] | None
-    plan: Draft[Plan] | None
-    environment: Draft[Environment] | None
+    inventory: PartialModel[Inventory] | None
+    plan: PartialModel[Plan] | None
+    environment: PartialModel[Environment] | None
 
     @property
     def known(self) -> Known:
@@ -63,13 +63,13 @@ def load_files(inventory: Path, plan: Path, environment: Path, *, ports_taken: b
     return Files(_whole(drafts.inventory), _whole(drafts.plan), _whole(drafts.environment))
 
 
-def _whole(draft: Draft[Model] | None) -> Model:
+def _whole(draft: PartialModel[Model] | None) -> Model:
     assert draft is not None
     assert draft.whole is not None
     return draft.whole
 
 
-def _read(read: Callable[[Path], Draft[Model]], path: Path, refusals: list[str]) -> Draft[Model] | None:
+def _read(read: Callable[[Path], PartialModel[Model]], path: Path, refusals: list[str]) -> PartialModel[Model] | None:
     try:
         return read(path)
     except InputError as error:
@@ -77,12 +77,12 @@ def _read(read: Callable[[Path], Draft[Model]], path: Path, refusals: list[str])
         return None
 
 
-def _judge(draft: Draft[Model] | None, problems_of: Callable[[Draft[Model]], Iterator[str]], refusals: list[str]) -> None:
+def _judge(draft: PartialModel[Model] | None, problems_of: Callable[[PartialModel[Model]], Iterator[str]], refusals: list[str]) -> None:
     if draft and (problems := draft.problems(problems_of(draft))):
         refusals.append(refusal_of(draft.path, problems))
 
 
-def _environment_problems(draft: Draft[Environment], drafts: _Drafts, *, ports_taken: bool) -> Iterator[str]:
+def _environment_problems(draft: PartialModel[Environment], drafts: _Drafts, *, ports_taken: bool) -> Iterator[str]:
     """Yield what is wrong with an environment, by itself and beside the inventory and the plan."""
     yield from environments.problems_of(draft)
     environment = draft.rough

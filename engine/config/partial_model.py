@@ -22,7 +22,7 @@ MOST_ROUNDS: Final = 100
 
 
 @dataclass(frozen=True)
-class Draft(Generic[Model]):
+class PartialModel(Generic[Model]):
     """One file: `whole` when its shape is right; `rough` is what is left of it otherwise, None when nothing is."""
 
     path: Path
@@ -65,7 +65,7 @@ class Draft(Generic[Model]):
         return self.whole
 
 
-def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> Draft[Model]:
+def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> PartialModel[Model]:
     """Return a file as far as it can be judged; `fillers` stand in for top keys that are missing or wrong.
 
     Raises InputError when it can't be read at all.
@@ -74,11 +74,11 @@ def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> Dr
     whole, shape = parse_shape(model, data)
     shape = [*wrong, *(problem for problem in shape if _path_of(problem) not in {_path_of(told) for told in wrong})]
     if whole is not None or not isinstance(data, Mapping):
-        return Draft(path, data, whole, whole, tuple(shape))
+        return PartialModel(path, data, whole, whole, tuple(shape))
     rest, kept = {**fillers, **copy.deepcopy(dict(data))}, dict[Place, list[int]]()
     for _ in range(MOST_ROUNDS):
         try:
-            return Draft(path, data, None, model.model_validate(rest), tuple(shape), kept)
+            return PartialModel(path, data, None, model.model_validate(rest), tuple(shape), kept)
         except ValidationError as error:
             cuts = {_cut_of(rest, problem) for problem in error.errors()}
         if cuts == {()}:
@@ -86,7 +86,7 @@ def read_draft(model: type[Model], path: Path, fillers: Mapping[str, Any]) -> Dr
         for cut in sorted(cuts, key=lambda place: [str(part).zfill(9) for part in place], reverse=True):
             _cut_out(rest, cut, kept)
         rest = {**fillers, **rest}
-    return Draft(path, data, None, None, tuple(shape))
+    return PartialModel(path, data, None, None, tuple(shape))
 
 
 def _cut_of(data: Any, problem: Any) -> Place:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
 from engine.config.inventory import KEYS, Inventory, KeyName, Known, Name, Port, PortEntry, ServiceEntry, Wave, names_of, taken_by
-from engine.config.partial_model import Draft, read_draft
+from engine.config.partial_model import PartialModel, read_draft
 from engine.config.validation import Strict
 
 Hours = Annotated[float, Field(gt=0)]
@@ -116,7 +116,7 @@ class Plan(Strict):
     external: tuple[str, ...] = Field((), description="what depends on other people")
 
 
-def read_plan(path: Path) -> Draft[Plan]:
+def read_plan(path: Path) -> PartialModel[Plan]:
     """Return the plan of a file as far as it can be judged; raises InputError when it can't be read."""
     window = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-01T06:00:00Z", "time_zone": "UTC"}
     return read_draft(Plan, path, {"version": 1, "title": "", "window": window, "approvals": [], "moves": []})
@@ -128,7 +128,7 @@ def load_plan(path: Path, inventory: Inventory) -> Plan:
     return draft.judged(problems_of(draft, inventory, names_of(inventory)))
 
 
-def problems_of(draft: Draft[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True) -> Iterator[str]:
+def problems_of(draft: PartialModel[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True) -> Iterator[str]:
     """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself.
 
     Without `ports_taken` a port that is taken on a target is no problem: who plans a remap has to read such a plan.

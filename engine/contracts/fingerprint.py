@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Holds(str, Enum):
+class Validity(str, Enum):
     """How long a part of a fingerprint stays comparable."""
 
     AT_CUTOVER = "at_cutover"  # equal only while no client writes; judged once, before commit
@@ -15,7 +15,7 @@ class Holds(str, Enum):
 
 
 @dataclass(frozen=True)
-class Part:
+class FingerprintPart:
     """One named part of a fingerprint: how many things, and a digest over them in a defined order.
 
     `bound` is the JSON-able limit within which count and digest were taken (`{"id_max": 5021}`): the same
@@ -24,7 +24,7 @@ class Part:
 
     count: int
     digest: str
-    holds: Holds = Holds.SINCE_CUTOVER
+    holds: Validity = Validity.SINCE_CUTOVER
     bound: Mapping[str, float | int | str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -37,4 +37,4 @@ class Fingerprint:
     """
 
     service: str
-    parts: Mapping[str, Part]
+    parts: Mapping[str, FingerprintPart]

@@ -36,7 +36,7 @@ def _nothing_inside(command: ContainerCommand) -> CommandResult:
 
 
 @dataclass(frozen=True)
-class Target:
+class ServiceInstance:
     """One running service to ask: its container, where to connect, its options and its resolved credentials.
 
     `options` is the service's `options:` of the inventory; `secrets` maps names of its `secrets:` to values.
@@ -113,7 +113,7 @@ class RestoreCommand:
     not_kept: tuple[str, ...] = ()
 
 
-class Service(Protocol):
+class Product(Protocol):
     """One product: everything known about it. Implemented by `services/<product>.py`, class `Product`."""
 
     name: str
@@ -126,13 +126,13 @@ class Service(Protocol):
     trouble: tuple[LogPattern, ...]
     noise: tuple[LogPattern, ...]
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask once whether the service can do its work now (the caller repeats until the deadline)."""
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Use the service's function through its real client, with objects named after `nonce`, removed afterwards."""
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read the fingerprint; with `since`, read the same parts within the same bounds, plus parts that are new."""
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
@@ -172,10 +172,10 @@ class ApiRequest:
 class Repointable(Protocol):
     """A product that holds addresses of other services in its own store, and tells how one is changed through its API. Optional."""
 
-    def read_address(self, at: Target, name: str) -> str:
+    def read_address(self, at: ServiceInstance, name: str) -> str:
         """Return the address that the named thing has; raises AssertionError when there is no such thing, or it can't be changed."""
 
-    def address_request(self, at: Target, name: str, value: str) -> ApiRequest:
+    def address_request(self, at: ServiceInstance, name: str, value: str) -> ApiRequest:
         """Return the request that gives the named thing another address and changes nothing else of it."""
 
 
@@ -190,7 +190,7 @@ class NeedsKernel(Protocol):
 class MayForget(Protocol):
     """A product that can run in a way in which a stop loses what it holds. Optional."""
 
-    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return what a stop would lose, each with the settings that say so; empty when it keeps all. Raises CouldNotLookError."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Effect, Judgement, Severity, Verdict
 
 
@@ -24,7 +24,7 @@ class Judge:
         assert not wrong, "\n".join(_lines(wrong))
         unseen = [judgement for judgement in judgements if not judgement.passed]
         if unseen:
-            raise CouldNotLookError("\n".join(_lines(unseen)))
+            raise NotObservedError("\n".join(_lines(unseen)))
 
     def ask(self, question: Callable[[], Judgement]) -> None:
         """Ask a question and take its answer; a host that does not answer makes it UNKNOWN."""
@@ -33,7 +33,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Row:
+class StepResult:
     """One row of evidence: one step, one sentence, one verdict."""
 
     phase: str
@@ -69,7 +69,7 @@ class Row:
         }
 
     @classmethod
-    def of_body(cls, key: str, body: Mapping[str, Any]) -> Row:
+    def of_body(cls, key: str, body: Mapping[str, Any]) -> StepResult:
         """Return the row of a record's key and body."""
         judgement = Judgement(Verdict(body["verdict"]), str(body["text"]), dict(body["measured"]), tuple(body["details"]))
         told = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}

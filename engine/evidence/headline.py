@@ -24,7 +24,7 @@ OTHER: Final = terms("{command} of {number} service", "{command} of {number} ser
 TOLD: Final = {
     Verdict.FAILED: terms("{number} failed", "{number} failed"),
     Verdict.UNKNOWN: terms("{number} unknown", "{number} unknown"),
-    Verdict.WAITING: terms("{number} waiting", "{number} waiting"),
+    Verdict.PENDING: terms("{number} waiting", "{number} waiting"),
     Verdict.NOT_RUN: terms("{number} not run", "{number} not run"),
     Verdict.WAIVED: terms("{number} waived", "{number} waived"),
     Verdict.PLANNED: terms("{number} planned", "{number} planned"),
@@ -36,7 +36,7 @@ BADGES: Final = {
     "FAILED": term("FAILED"),
     "UNKNOWN": term("UNKNOWN"),
     "WAIVED": term("WAIVED"),
-    "WAITING": term("WAITING"),
+    "PENDING": term("PENDING"),
     "NOT_RUN": term("NOT RUN"),
     "PLANNED": term("PLANNED"),
 }
@@ -49,7 +49,7 @@ FINE: Final = frozenset({Verdict.PASSED.value, Verdict.WAIVED.value, Verdict.PLA
 def verdict_of(rows: Sequence[Mapping[str, Any]], *, finished: bool) -> str:
     """Return the worst verdict that counts; a run that was killed is UNKNOWN at best."""
     blocking = Counter(str(row["verdict"]) for row in rows if row["severity"] == Severity.BLOCKER.value)
-    for worst in (Verdict.FAILED, Verdict.UNKNOWN, Verdict.WAITING, Verdict.NOT_RUN):
+    for worst in (Verdict.FAILED, Verdict.UNKNOWN, Verdict.PENDING, Verdict.NOT_RUN):
         if blocking[worst.value]:
             return str(worst.value)
     if not finished or not rows:

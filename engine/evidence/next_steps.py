@@ -23,7 +23,7 @@ STANDS: Final = {
     "undone": term("was undone; its old host has it"),
     "in_progress": term("is half-way, and not undone"),
     "committed": term("is committed: its new host serves, some steps are left"),
-    "needs_person": term("needs a person: its undo could not finish"),
+    "needs_operator": term("needs a person: its undo could not finish"),
     "rolling_back": term("is on its way back, and not there yet"),
     "returned": term("is back: its old host serves, some steps are left"),
 }
@@ -40,7 +40,7 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
     command, service = str(about["command"]), row["service"]
     if command != "migrate":
         return command_line(about, command, service, apply=command in APPLIED_AGAIN and not dry_run)
-    if state == "needs person":
+    if state == "needs operator":
         return command_line(about, "status")
     look = command_line(about, "preflight", service)
     if dry_run:
@@ -108,7 +108,7 @@ def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Langu
     forward, back = (command_line(about, command, service, apply=True) for command in ("migrate", "rollback"))
     if state == "undone":
         yield say("to move it again: {command}", command=forward)
-    elif state == "needs_person":
+    elif state == "needs_operator":
         yield say("to see what is left to do: {command}", command=command_line(about, "status"))
         yield say("to go on with its undo: {command}", command=back)
     elif state in RETURNING:

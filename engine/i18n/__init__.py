@@ -1,1 +1,1 @@
-"""I18n."""
+"""Translations of what people read."""

@@ -1,1 +1,1 @@
-"""Journal."""
+"""The journal: an append-only chain of records in SQLite or PostgreSQL."""

@@ -36,7 +36,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from engine.errors import InputError, UnreachableError
 from engine.journal.libpq import SERVICE, unset_parameters
-from engine.journal.location import Place
+from engine.journal.location import JournalLocation
 
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
@@ -91,7 +91,7 @@ KEPT_ALIVE: Final = {
 """A server that vanished is noticed within seconds, not after the kernel's two hours. https://www.postgresql.org/docs/17/libpq-connect.html"""
 
 
-def open_store(place: Place) -> Engine:
+def open_store(place: JournalLocation) -> Engine:
     """Return the engine of a place, its tables there and at this version.
 
     Raises InputError, before anything is changed, for a newer journal or another program's database, and UnreachableError
@@ -149,12 +149,12 @@ def _lost(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and (error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None)
 
 
-def _no_journal(place: Place, error: DatabaseError) -> InputError:
+def _no_journal(place: JournalLocation, error: DatabaseError) -> InputError:
     kind = "a database that we may write to" if place.schema else "a SQLite file"
     return InputError(f"{place.text}: is not a journal: {error.orig}. Expected: {kind}. Move it away and try again")
 
 
-def _sqlite(place: Place) -> Engine:
+def _sqlite(place: JournalLocation) -> Engine:
     assert place.file is not None
     if not place.file.exists():
         place.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _sqlite(place: Place) -> Engine:
     return engine
 
 
-def _postgresql(place: Place) -> Engine:
+def _postgresql(place: JournalLocation) -> Engine:
     """Return an engine whose connections see the environment's schema alone and have each commit on disk."""
     settings = (f'SET search_path = "{place.schema}"', "SET synchronous_commit = on", f"SET lock_timeout = {BUSY_MS}", "SET client_encoding = 'UTF8'")
     os.environ.pop(SERVICE, None)
@@ -174,7 +174,7 @@ def _postgresql(place: Place) -> Engine:
     return engine
 
 
-def parameters_of(place: Place) -> dict[str, Any]:
+def parameters_of(place: JournalLocation) -> dict[str, Any]:
     """Return the parameters of a connection beside its URL: what the URL does not say is libpq's default, whatever the operator's shell says.
 
     A password that the URL does not hold may stand in ~/.pgpass; no variable names another file.
@@ -192,7 +192,7 @@ def _say(connection: Any, statements: tuple[str, ...]) -> None:
     connection.commit()
 
 
-def _alone(connection: Connection, place: Place) -> None:
+def _alone(connection: Connection, place: JournalLocation) -> None:
     """Keep others from opening a new journal at the same moment, until this transaction ends."""
     if not place.schema:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -203,13 +203,13 @@ def _alone(connection: Connection, place: Place) -> None:
         connection.exec_driver_sql(f'CREATE SCHEMA "{place.schema}"')
 
 
-def _is_current(engine: Engine, place: Place) -> bool:
+def _is_current(engine: Engine, place: JournalLocation) -> bool:
     """Look without a lock: a reader beside a run that writes waits for nobody."""
     with engine.connect() as connection:
         return _revision(connection, set(inspect(connection).get_table_names(schema=place.schema or None))) == REVISIONS[-1]
 
 
-def _upgrade(connection: Connection, place: Place) -> None:
+def _upgrade(connection: Connection, place: JournalLocation) -> None:
     there = set(inspect(connection).get_table_names(schema=place.schema or None))
     current = _revision(connection, there)
     if current == REVISIONS[-1]:
@@ -247,7 +247,7 @@ def _migrate(connection: Connection, current: str) -> None:
     command.upgrade(config, "head")
 
 
-def archive_store(place: Place, stamp: str) -> str:
+def archive_store(place: JournalLocation, stamp: str) -> str:
     """Put the journal of a world that is gone aside under another name, and return that name; "" when there is none."""
     if place.file is not None:
         return _archive_file(place.file, stamp)

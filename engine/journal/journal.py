@@ -21,9 +21,9 @@ from uuid import uuid4
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from engine.errors import JournalError, TakenError
+from engine.errors import ChainConflictError, JournalError
 from engine.journal.database import RECORDS, WRITTEN, insert_record, open_store, unreachable
-from engine.journal.location import Place, file_place
+from engine.journal.location import JournalLocation, file_place
 from engine.journal.record import FIRST_PREVIOUS, Record, chain_problems, exact, hash_of
 from engine.journal.reserved_space import Reserve
 from engine.redaction.redactor import Redactor
@@ -56,7 +56,7 @@ class Journal:
     reserve: Reserve | None = None
 
     @classmethod
-    def open(cls, place: Path | Place, *, redactor: Redactor, clock: Callable[[], datetime] = _now) -> Journal:
+    def open(cls, place: Path | JournalLocation, *, redactor: Redactor, clock: Callable[[], datetime] = _now) -> Journal:
         """Open or create the journal of a place (a path: a SQLite file); its password becomes a secret everywhere.
 
         Raises InputError for what is no journal, or a newer one, and UnreachableError for a server that does not answer.
@@ -225,7 +225,7 @@ class Run:
             "Expected: room on the disk, and no other program that keeps the file locked. Mend that, then start the same command again."
         )
         if isinstance(error, IntegrityError):
-            raise TakenError(told) from error
+            raise ChainConflictError(told) from error
         self.broken = self.broken or told
         reserve = self.journal.reserve
         if reserve and reserve.release() and record.kind != INTENT:

@@ -21,7 +21,7 @@ SECRET_WORDS: Final = frozenset({"password", "sslpassword"})
 
 
 @dataclass(frozen=True)
-class Place:
+class JournalLocation:
     """One environment's journal; `schema` is where it lies in PostgreSQL. The URL may hold a password: show `text` only."""
 
     url: URL = field(repr=False)
@@ -58,7 +58,7 @@ def _listed(value: str | tuple[str, ...] | None) -> Iterable[str]:
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
-def place_of(environment: str, state: Secret | None) -> Place:
+def place_of(environment: str, state: Secret | None) -> JournalLocation:
     """Return where an environment's journal is, given what `--state` or LONGSHORE_STATE says; raises InputError."""
     if state is None:
         return file_place(FOLDER / f"{environment}.sqlite")
@@ -70,12 +70,12 @@ def place_of(environment: str, state: Secret | None) -> Place:
         return file_place(Path(url.database))
     if url.drivername not in POSTGRESQL:
         raise InputError(f"--state: a URL of {url.drivername}. {_EXPECTED}")
-    return Place(url.set(drivername="postgresql+psycopg"), f"{NAME}_{environment}")
+    return JournalLocation(url.set(drivername="postgresql+psycopg"), f"{NAME}_{environment}")
 
 
-def file_place(path: Path) -> Place:
+def file_place(path: Path) -> JournalLocation:
     """Return the place of a SQLite file."""
-    return Place(URL.create("sqlite", database=str(path)))
+    return JournalLocation(URL.create("sqlite", database=str(path)))
 
 
 _EXPECTED: Final = f"Expected: postgresql://USER@HOST/DATABASE (also as {VARIABLE}), or nothing for {FOLDER}/ENVIRONMENT.sqlite"

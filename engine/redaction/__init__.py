@@ -1,1 +1,1 @@
-"""Redaction."""
+"""Secrets kept out of all output, and control characters made visible."""

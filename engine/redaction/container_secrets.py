@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-from engine.redaction.secret_patterns import ASSIGNMENT, BEARER, FLAG, MARK, PRIVATE_KEY, SENTENCE, URL_PASSWORD, tells, tokens_in
+from engine.redaction.secret_patterns import ASSIGNMENT, BEARER, FLAG, MARK, PRIVATE_KEY, SENTENCE, URL_PASSWORD, is_secret, tokens_in
 
 FLAG_ALONE: Final = re.compile(r"(?i)--?[\w-]*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|(?:api|access|private|encryption)-?_?key)")
 FLAG_WITH_VALUE: Final = re.compile(rf"{FLAG_ALONE.pattern}=(.+)", re.DOTALL)
@@ -42,7 +42,7 @@ def secrets_of(inspect: Mapping[str, Any], marked: Collection[str] = ()) -> Iter
 
 
 def _of_pair(name: str, value: str, marked: Collection[str]) -> Iterator[str]:
-    if (name in marked or tells(name, value)) and value.lower() not in NOT_VALUES and not REFERS.match(value):
+    if (name in marked or is_secret(name, value)) and value.lower() not in NOT_VALUES and not REFERS.match(value):
         yield value
     yield from secrets_in_text(value)
 

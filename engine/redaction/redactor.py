@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 from engine.redaction.container_secrets import secrets_of
-from engine.redaction.secret_patterns import DIGEST, MARK, TELLING_NAME, URL_PASSWORD, looks_random, tells, without_lookalikes
+from engine.redaction.secret_patterns import DIGEST, MARK, TELLING_NAME, URL_PASSWORD, is_high_entropy, is_secret, redact_lookalikes
 
 __all__ = ["MARK", "TELLING_NAME", "Redactor", "Secret"]
 
@@ -90,14 +90,14 @@ class Redactor:
             new = {part for part in parts if len(part) >= SHORTEST_REDACTED} - self._values
             if new:
                 self._values |= new
-                self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and looks_random(part))]
+                self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and is_high_entropy(part))]
                 self._longest_first = sorted({*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True)
         return secret
 
     def register_environment(self, env: Mapping[str, str], marked: Collection[str] = ()) -> None:
         """Remember the values of a container's environment whose names tell that they are secret, or are among `marked`."""
         for name, value in env.items():
-            if name in marked or tells(name, value):
+            if name in marked or is_secret(name, value):
                 self.register(Secret(value))
             for match in URL_PASSWORD.finditer(value):
                 self.register(Secret(match["password"]))
@@ -123,7 +123,7 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return `text` without secrets; counts what it removed: known values, and what only looked like one."""
         text = self.known(text)
-        text, found = without_lookalikes(text)
+        text, found = redact_lookalikes(text)
         if found:
             self.counts["looked like one"] += found
         return text
@@ -137,7 +137,7 @@ class Redactor:
 
     def shown(self, text: str) -> str:
         """Return text for the screen without secrets; not counted: what counts is on record."""
-        return without_lookalikes(self._without_known(text)[0])[0]
+        return redact_lookalikes(self._without_known(text)[0])[0]
 
     def _without_known(self, text: str) -> tuple[str, int]:
         text, found = self._without_whole(text)
@@ -169,7 +169,7 @@ class Redactor:
     def _is_clean(self, text: str) -> bool:
         """Return whether there is nothing to remove: most records are told by one look over all their texts."""
         known = any(value in text for value in self._longest_first) or any(value[:CUT] in text for value in self._drawn)
-        return not known and not without_lookalikes(text)[1]
+        return not known and not redact_lookalikes(text)[1]
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -91,7 +91,7 @@ REMEMBERED: Final = 300
 EDGES: Final = " \t\n=:'\","
 
 
-def looks_random(value: str) -> bool:
+def is_high_entropy(value: str) -> bool:
     """Return whether a value looks as if it had been drawn: long, of many different characters, letters and digits in turn."""
     if len(value) < RANDOM_LENGTH or DIGEST.fullmatch(value) or bits_of(value) < RANDOM_BITS:
         return False
@@ -106,14 +106,14 @@ def bits_of(value: str) -> float:
     return -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values()) if value else 0.0
 
 
-def tells(name: str, value: str) -> bool:
+def is_secret(name: str, value: str) -> bool:
     """Return whether a named value is a secret: by its name, or by a name that may tell beside a value that looks random."""
     if TELLING_NAME.search(name):
-        return not SETTING.search(name) or looks_random(value) or "?" in value or "@" in value
-    return tells_weakly(name, value)
+        return not SETTING.search(name) or is_high_entropy(value) or "?" in value or "@" in value
+    return is_weak_secret(name, value)
 
 
-def without_lookalikes(text: str) -> tuple[str, int]:
+def redact_lookalikes(text: str) -> tuple[str, int]:
     """Return text without what looks like a secret, and how many were replaced."""
     return _remembered(text) if len(text) <= REMEMBERED else _without_lookalikes(text)
 
@@ -155,7 +155,7 @@ def _without_weak(text: str) -> tuple[str, int]:
 
     def replaced(match: re.Match[str]) -> str:
         nonlocal removed
-        if not tells_weakly(match["name"], match["value"]):
+        if not is_weak_secret(match["name"], match["value"]):
             return match[0]
         removed += 1
         return match["head"] + MARK
@@ -163,9 +163,9 @@ def _without_weak(text: str) -> tuple[str, int]:
     return WEAK.sub(replaced, text), removed
 
 
-def tells_weakly(name: str, value: str) -> bool:
+def is_weak_secret(name: str, value: str) -> bool:
     """Return whether a name that may tell stands beside a value that looks random."""
-    return bool(MAYBE_TELLING.search(name.replace("_", " ").replace(".", " "))) and looks_random(value)
+    return bool(MAYBE_TELLING.search(name.replace("_", " ").replace(".", " "))) and is_high_entropy(value)
 
 
 def _without_tokens(text: str) -> tuple[str, int]:

@@ -1,1 +1,1 @@
-"""Run."""
+"""A pytest run as a phase: options, plugin, recorder, progress, workers."""

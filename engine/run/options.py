@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from engine.errors import InputError
 from engine.i18n.language import ORIGINAL, language_of
-from engine.journal.location import VARIABLE, Place, place_of
+from engine.journal.location import VARIABLE, JournalLocation, place_of
 from engine.redaction.redactor import Secret
 from engine.sharding.shard import PIPELINE, Shard, read_shard
 
@@ -85,7 +85,7 @@ class Options:
     shard: Shard | None = None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> JournalLocation:
         """Return where the environment's journal is kept; raises InputError for a URL that is none."""
         return place_of(self.environment, self.state)
 

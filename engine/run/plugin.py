@@ -13,17 +13,17 @@ from typing import Any, Final, Protocol, TypeVar
 import pytest
 
 from engine.contracts.phase import PHASES, WRITING_PHASES
-from engine.contracts.step import Judge, Row
+from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
 from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
 from engine.run.xdist_scheduler import ByHost, is_spread, is_worker
-from engine.run.xdist_worker import WorkerBook
+from engine.run.xdist_worker import WorkerRecorder
 from engine.saga.saga import judgement_of_error
 from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 
-SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.WAITING: "failed"}
+SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.PENDING: "failed"}
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -38,7 +38,7 @@ class Book(Protocol):
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show that a step begins."""
 
-    def add(self, row: Row) -> None:
+    def add(self, row: StepResult) -> None:
         """Record a row durably and show it."""
 
     def redact(self, text: str) -> str:
@@ -47,10 +47,10 @@ class Book(Protocol):
     def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
         """Record what a worker recorded on the way to a row."""
 
-    def needs_person(self) -> bool:
+    def needs_operator(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
 
-    def show_unwritten(self, row: Row, why: str) -> None:
+    def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show a row that could not be recorded."""
 
     def tell_stand(self, why: str) -> None:
@@ -73,7 +73,7 @@ class Share(Protocol):
 BOOK: Final = pytest.StashKey[Book]()
 WAIVERS: Final = pytest.StashKey[Waivers]()
 JUDGE: Final = pytest.StashKey[Judge]()
-ROWS: Final = pytest.StashKey[list[Row]]()
+ROWS: Final = pytest.StashKey[list[StepResult]]()
 SHARE: Final = pytest.StashKey[Share]()
 ELSEWHERE: Final = pytest.StashKey[int]()
 """How many rows the other shards ask."""
@@ -113,7 +113,7 @@ class Gathering:
             return
         if carried is not None:
             book.take(carried["records"], carried["redacted"])
-            row = Row.of_body(carried["row"]["key"], carried["row"]["body"])
+            row = StepResult.of_body(carried["row"]["key"], carried["row"]["body"])
         elif report.when not in {"setup", "call", "teardown"}:  # xdist's own report of a worker that is gone
             row = _row(item, unknown("the process that looked died before it had an answer. Run it again"), 0.0)
         else:
@@ -258,7 +258,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     item.config.stash[ROWS].append(row)
     item.stash[VERDICT] = judgement.verdict
     _add(item.config, book, row)
-    if isinstance(book, WorkerBook):
+    if isinstance(book, WorkerRecorder):
         report.longshore = book.hand_over()  # type: ignore[attr-defined]
     report.outcome = SHOWN_AS.get(judgement.verdict, "skipped")  # type: ignore[assignment]
     text = visible(book.redact(f"{judgement.verdict.value}: {judgement.text}"))
@@ -297,8 +297,8 @@ def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
     text = ended.text.removeprefix("assert False").strip()
     if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
         wrong = [one for one in given if not one.passed] or given
-        waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.WAITING for one in wrong)
-        return _joined(given, Verdict.WAITING if waits else ended.verdict, "; ".join(one.text for one in wrong))
+        waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.PENDING for one in wrong)
+        return _joined(given, Verdict.PENDING if waits else ended.verdict, "; ".join(one.text for one in wrong))
     return Judgement(ended.verdict, text)
 
 
@@ -307,10 +307,10 @@ def _joined(given: list[Judgement], verdict: Verdict, text: str) -> Judgement:
     return Judgement(verdict, text, measured, tuple(line for one in given for line in one.details))
 
 
-def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> Row:
+def _row(item: pytest.Item, judgement: Judgement, duration_s: float) -> StepResult:
     service, host = _param(item, "move"), _param(item, "machine")
     severity = item.get_closest_marker("severity")
-    return Row(
+    return StepResult(
         phase=next(phase for phase in PHASES if item.get_closest_marker(phase)),
         key=_marker_argument(item, "step"),
         sentence=_sentence(item),
@@ -347,12 +347,12 @@ def _shown(item: pytest.Item, text: str, verdict: Verdict) -> Any:
     return text
 
 
-def exit_code(rows: list[Row]) -> ExitCode:
+def exit_code(rows: list[StepResult]) -> ExitCode:
     """Return the exit status of these rows; a dry run whose deeds are all PLANNED and whose reads PASSED is OK."""
     return exit_code_of((row.judgement.verdict, row.severity) for row in rows)
 
 
-def _add(config: pytest.Config, book: Book, row: Row) -> None:
+def _add(config: pytest.Config, book: Book, row: StepResult) -> None:
     """Record a row and show it; one that the journal does not take is shown, and the run is not whole: a hook must not end it half-way."""
     try:
         book.add(row)
@@ -378,13 +378,13 @@ def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
     try:
         _add_missing_rows(session, book)
         _add_needless_waivers(session, book)
-        code = ExitCode.NEEDS_PERSON if broke or book.needs_person() else _code_of(config)
+        code = ExitCode.NEEDS_OPERATOR if broke or book.needs_operator() else _code_of(config)
         book.close(code, interrupted=interrupted)
         if broke:
             book.tell_stand("the tool itself failed, see above: nothing more was done, and nothing undone")
     except LongshoreError as error:
         book.tell_stand(str(error))
-        return ExitCode.NEEDS_PERSON if broke or book.needs_person() else exit_code(config.stash[ROWS]) or ExitCode.INCOMPLETE
+        return ExitCode.NEEDS_OPERATOR if broke or book.needs_operator() else exit_code(config.stash[ROWS]) or ExitCode.INCOMPLETE
     return code
 
 

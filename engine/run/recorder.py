@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from engine.contracts.phase import NEXT_PHASE
-from engine.contracts.step import Row
-from engine.errors import CouldNotLookError
+from engine.contracts.step import StepResult
+from engine.errors import NotObservedError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
 from engine.evidence.facts.run_diff_text import differences
 from engine.evidence.headline import BADGES
@@ -33,7 +33,7 @@ COLOURS: Final = {
     Verdict.FAILED: "bold red",
     Verdict.UNKNOWN: "bold magenta",
     Verdict.WAIVED: "yellow",
-    Verdict.WAITING: "yellow",
+    Verdict.PENDING: "yellow",
     Verdict.NOT_RUN: "yellow",
     Verdict.PLANNED: "cyan",
 }
@@ -41,7 +41,7 @@ INDENT: Final = 11
 
 
 @dataclass
-class JournalBook:
+class RunRecorder:
     """Rows go to the journal first, then to the console."""
 
     journal: Journal
@@ -77,21 +77,21 @@ class JournalBook:
         if record.kind == "intent" and self.progress and record.service in {None, self._current}:  # others go on beside it
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: StepResult) -> None:
         """Record a row durably and show it; one about a service that another program plays here says so."""
         if row.service in self.stand_ins:
             row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
         self.run.record("step", service=row.service, key=row.key, body=row.body())
         self._count(row)
 
-    def _count(self, row: Row) -> None:
+    def _count(self, row: StepResult) -> None:
         self.counts[row.judgement.verdict] += 1
         if row.subject != self._heading:
             self._heading = row.subject
             self._say(Text(f"\n{self.redact(row.subject)}", style="bold"))
         self._show(row)
 
-    def show_unwritten(self, row: Row, why: str) -> None:
+    def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show a row that could not be recorded, and why."""
         self._count(row)
         told = self.language.say("not on record: {why}", why=self.redact(why))
@@ -103,15 +103,15 @@ class JournalBook:
             self.run.record(one["kind"], service=one["service"], key=one["key"], body=one["body"], at=datetime.fromisoformat(one["at"]))
         self.journal.redactor.count_removed(redacted)
 
-    def needs_person(self) -> bool:
+    def needs_operator(self) -> bool:
         """Return whether this run left a move in a state that only a person can go on from."""
-        if MoveState.NEEDS_PERSON in self.standing().values():
+        if MoveState.NEEDS_OPERATOR in self.standing().values():
             return True
         try:
             states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
-        except CouldNotLookError:
+        except NotObservedError:
             return False  # what this run did is in memory
-        return MoveState.NEEDS_PERSON.value in states.values()
+        return MoveState.NEEDS_OPERATOR.value in states.values()
 
     def redact(self, text: str) -> str:
         """Return text without secrets."""
@@ -129,7 +129,7 @@ class JournalBook:
         with suppress(OSError):
             self.console.print(_visible(text))
 
-    def _show(self, row: Row) -> None:
+    def _show(self, row: StepResult) -> None:
         verdict = row.judgement.verdict
         line = Text(f"  {self._word(verdict):<{INDENT - 3}} ", style=COLOURS[verdict])
         line.append(self.redact(self.language.say(row.sentence)), style="default")
@@ -175,14 +175,14 @@ class JournalBook:
         for line in self._next(exit_code, interrupted=interrupted):
             self._say(line)
         if paths.altered:
-            raise CouldNotLookError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
+            raise NotObservedError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
 
     def _draw(self) -> Paths:
         try:
             return write_evidence(self.journal, self.run.id, self.folder)
         except OSError as error:
             where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
                 f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
             ) from error

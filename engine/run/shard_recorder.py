@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text
 
 from engine.evidence import command_line
-from engine.run.recorder import JournalBook
+from engine.run.recorder import RunRecorder
 from engine.sharding.merged_run import Joined, end_shard
 from engine.sharding.shard import Shard
 from engine.verdict import ExitCode
@@ -18,7 +18,7 @@ SHOWN: Final = 8
 
 
 @dataclass
-class ShardBook(JournalBook):
+class ShardRecorder(RunRecorder):
     """Rows of one shard; `argv` is how it was called."""
 
     shard: Shard = field(kw_only=True)

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.step import Row
+from engine.contracts.step import StepResult
 from engine.journal.record import Record, exact
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
 
 @dataclass
-class KeptRun:
+class BufferedRun:
     """A run as a worker sees it: what it records is kept until the next row carries it away."""
 
     id: str
@@ -35,10 +35,10 @@ class KeptRun:
 
 
 @dataclass
-class WorkerBook:
+class WorkerRecorder:
     """The book of a worker: it shows and writes nothing."""
 
-    run: KeptRun
+    run: BufferedRun
     command: str
     subjects: tuple[str, ...]
     folder: Path
@@ -49,7 +49,7 @@ class WorkerBook:
     def begin(self, subject: str, sentence: str, number: int, total: int) -> None:
         """Show nothing."""
 
-    def add(self, row: Row) -> None:
+    def add(self, row: StepResult) -> None:
         """Keep a row for the report of its step."""
         self._row = {"key": row.key, "body": self.run.redactor.value(exact(row.body()))}
 
@@ -67,11 +67,11 @@ class WorkerBook:
     def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
         """Take nothing: a worker has none of its own."""
 
-    def needs_person(self) -> bool:
+    def needs_operator(self) -> bool:
         """Return False: a phase that reads leaves no move half-way."""
         return False
 
-    def show_unwritten(self, row: Row, why: str) -> None:
+    def show_unwritten(self, row: StepResult, why: str) -> None:
         """Show nothing."""
 
     def tell_stand(self, why: str) -> None:

@@ -1,1 +1,1 @@
-"""Saga."""
+"""Actions carried out in order, verified, resumed and undone."""

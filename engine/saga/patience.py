@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from engine.errors import BuriedError, CouldNotLookError, LongshoreError
+from engine.errors import HostLostError, LongshoreError, NotObservedError
 from engine.verdict import Judgement, Verdict, unknown
 
 LOOK_AGAIN_S: Final = 60.0
@@ -36,9 +36,9 @@ class Patience:
             asked += 1
             try:
                 answer = question()
-            except BuriedError as error:
+            except HostLostError as error:
                 return unknown(str(error))
-            except CouldNotLookError as error:
+            except NotObservedError as error:
                 answer = unknown(str(error))
             if answer.passed or not (until_passed or answer.verdict is Verdict.UNKNOWN):
                 return answer
@@ -68,6 +68,6 @@ class Patience:
 
 def had_no_answer(error: BaseException | None) -> bool:
     """Return whether an error says that somebody did not answer, or was raised because of that; not for a host that is said to be dead."""
-    if isinstance(error, BuriedError) or error is None:
+    if isinstance(error, HostLostError) or error is None:
         return False
-    return isinstance(error, CouldNotLookError) or (isinstance(error, LongshoreError) and had_no_answer(error.__cause__))
+    return isinstance(error, NotObservedError) or (isinstance(error, LongshoreError) and had_no_answer(error.__cause__))

@@ -17,16 +17,16 @@ from engine.contracts.action import Action, Note
 from engine.contracts.product import Committing, DurableNote, Observing
 from engine.errors import (
     ActionError,
-    BuriedError,
-    CouldNotLookError,
+    ChainConflictError,
+    HostLostError,
     JournalError,
     LockLostError,
     LongshoreError,
-    NeedsPersonError,
-    TakenError,
+    ManualInterventionError,
+    NotObservedError,
 )
 from engine.saga.patience import Patience, had_no_answer
-from engine.saga.state import FORWARD, MoveState, Past, Stages
+from engine.saga.state import FORWARD, AttemptState, MoveState, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160
@@ -73,7 +73,7 @@ class RunningMove:
     recipe: tuple[Action, ...]
     journal: Recorder
     apply: bool
-    past: Past = field(default_factory=Past)
+    past: AttemptState = field(default_factory=AttemptState)
     stages: Stages = FORWARD
     on_change: Callable[[], None] = lambda: None
     before_undo: Callable[[str], None] = lambda _reason: None
@@ -81,7 +81,7 @@ class RunningMove:
     prove_done: Callable[[], Judgement] | None = None
     tracks_state: bool = True
     repeatable: frozenset[str] = frozenset()
-    served_by: Mapping[str, str] = field(default_factory=dict)
+    superseded_by: Mapping[str, str] = field(default_factory=dict)
     measures: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
@@ -221,7 +221,7 @@ class RunningMove:
         """Measure; before the commit what was lost is UNKNOWN, whatever became of its tools, and they are put away."""
         try:
             judgement = self._attempt(action)
-        except NeedsPersonError:
+        except ManualInterventionError:
             raise
         except ActionError as error:
             judgement = failed(str(error))
@@ -229,7 +229,7 @@ class RunningMove:
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
-            with suppress(CouldNotLookError, ActionError):
+            with suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured)
 
@@ -238,7 +238,7 @@ class RunningMove:
         return action.effect is Effect.READ_ONLY and action.key in self.past.done and self._rested_on(action)
 
     def _has_served(self, action: Action) -> bool:
-        return action.key in self.past.done and self.served_by.get(action.key) in self.past.touched
+        return action.key in self.past.done and self.superseded_by.get(action.key) in self.past.touched
 
     def _rested_on(self, action: Action) -> bool:
         """Return whether an earlier run has begun later deeds."""
@@ -255,7 +255,7 @@ class RunningMove:
             self._switched = self._switched or action.commits
             self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)})
             return judgement
-        if self._only_measures(action) and action.key in self.served_by.values():
+        if self._only_measures(action) and action.key in self.superseded_by.values():
             return self._do(action)  # whatever ends a measurement also puts its tools away
         if judgement.verdict is Verdict.UNKNOWN or (self._only_measures(action) and self._rested_on(action)):
             return judgement
@@ -318,7 +318,7 @@ class RunningMove:
         """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to say."""
         try:
             action.do(note)
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             return str(error)
         return ""
 
@@ -331,7 +331,7 @@ class RunningMove:
         """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours is no answer."""
         try:
             return action.verify(self._notes.setdefault(action.key, {}))
-        except NeedsPersonError:
+        except ManualInterventionError:
             raise
         except (ActionError, AssertionError) as error:
             return unknown(str(error)) if had_no_answer(error) else failed(str(error))
@@ -349,7 +349,7 @@ class RunningMove:
         """
         try:
             yield
-        except (LockLostError, TakenError) as error:
+        except (LockLostError, ChainConflictError) as error:
             self.stopped_because, self.lost_lock = str(error), True
             raise
         except BaseException as error:
@@ -360,7 +360,7 @@ class RunningMove:
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
 
-    def take_back(self, reason: str) -> str:
+    def undo_attempt(self, reason: str) -> str:
         """Undo all that this attempt has begun, as after a failure, and return what a person should know now."""
         return self._undo_attempt(reason)
 
@@ -383,8 +383,8 @@ class RunningMove:
     def _undo_attempt(self, reason: str) -> str:
         try:
             begun = self._may_have_committed()
-        except NeedsPersonError as error:
-            self._set_state_down(MoveState.NEEDS_PERSON)
+        except ManualInterventionError as error:
+            self._set_state_down(MoveState.NEEDS_OPERATOR)
             return f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
         if self.committed:
             return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
@@ -394,7 +394,7 @@ class RunningMove:
             return f"To go on with it: {self.retry}"
         try:
             return self._undo_and_prove(reason)
-        except (LockLostError, TakenError) as error:
+        except (LockLostError, ChainConflictError) as error:
             self.stopped_because, self.lost_lock = str(error), True
             error.add_note(f"Nothing more is undone. What failed first: {reason}")
             raise
@@ -412,9 +412,9 @@ class RunningMove:
     def _why_committed(self, action: Committing) -> str:
         try:
             return self.patience.repeat(action.why_committed)
-        except NeedsPersonError:
+        except ManualInterventionError:
             raise
-        except (CouldNotLookError, ActionError) as error:
+        except (NotObservedError, ActionError) as error:
             return str(error)
 
     def _after_commit(self) -> str:
@@ -428,15 +428,15 @@ class RunningMove:
         logs = self._collect(reason)
         try:
             undone = self._undo(self._to_undo())
-        except NeedsPersonError as error:
-            self._set_state_down(MoveState.NEEDS_PERSON)
+        except ManualInterventionError as error:
+            self._set_state_down(MoveState.NEEDS_OPERATOR)
             return f"The undo could not finish. {error} To go on with it: {self.go_back}{logs}{self._told_unwritten()}"
         put_back = [key for key in undone if key not in self.kept]
         left = [action.key for action in reversed(self._done) if action.key in self.kept]
         told = f"Undone ({', '.join(put_back) or 'nothing had been changed'})"
         proof = self._prove() if put_back else None
         if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
-            self._set_state_down(MoveState.NEEDS_PERSON)
+            self._set_state_down(MoveState.NEEDS_OPERATOR)
             return f"{told}, but it does not serve again: {proof.text}. Once it does: {self.go_back}{logs}{self._told_unwritten()}"
         self._set_state_down(self.stages.undone)
         if proof is not None and not proof.passed:
@@ -450,7 +450,7 @@ class RunningMove:
         """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
         try:
             self.before_undo(reason)
-        except (LockLostError, TakenError):
+        except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, what was begun must be undone
             return f" (the logs of both sides could not be kept: {error})"
@@ -462,7 +462,7 @@ class RunningMove:
             return None
         try:
             proof = self.patience.ask(self.prove_source, before_again=self.on_change)
-        except (LockLostError, TakenError):
+        except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
             proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
@@ -479,10 +479,10 @@ class RunningMove:
         for position, action in enumerate(deeds):
             try:
                 self._undo_one(action)
-            except (LockLostError, TakenError):
+            except (LockLostError, ChainConflictError):
                 raise
             except Exception as error:
-                raise NeedsPersonError(_left_to_undo(error, deeds[position:])) from error
+                raise ManualInterventionError(_left_to_undo(error, deeds[position:])) from error
         return [action.key for action in deeds]
 
     def _undo_one(self, action: Action) -> None:
@@ -491,9 +491,9 @@ class RunningMove:
         self._note_down("undo_intent", action, {})
         try:
             self.patience.repeat(partial(action.undo, self._notes.get(action.key, {})))
-        except (LockLostError, TakenError):
+        except (LockLostError, ChainConflictError):
             raise
-        except BuriedError as error:
+        except HostLostError as error:
             told = str(error)
         except Exception as error:
             self._note_down("undo_outcome", action, {"ok": False, "text": str(error) or type(error).__name__})
@@ -524,7 +524,7 @@ class RunningMove:
         key = {"key": action.key} if action else {}
         try:
             self.journal.record(kind, service=self.service, body=body, **key)
-        except TakenError:
+        except ChainConflictError:
             raise
         except JournalError as error:
             self.unwritten = str(error)

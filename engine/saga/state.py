@@ -21,7 +21,7 @@ class MoveState(str, Enum):
     ROLLING_BACK = "rolling_back"  # before the source was started again
     RETURNED = "returned"  # the source serves again, the rollback is not at its end
     ROLLED_BACK = "rolled_back"
-    NEEDS_PERSON = "needs_person"
+    NEEDS_OPERATOR = "needs_operator"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def backward(was: MoveState) -> Stages:
 
 
 @dataclass(frozen=True)
-class Past:
+class AttemptState:
     """What the journal knows of a move's current attempt: notes and outcomes by action key."""
 
     state: MoveState = MoveState.PLANNED
@@ -127,4 +127,4 @@ class Past:
     @property
     def settled(self) -> MoveState:
         """Return the state, or the one in which it came to need a person."""
-        return self.before if self.state is MoveState.NEEDS_PERSON else self.state
+        return self.before if self.state is MoveState.NEEDS_OPERATOR else self.state

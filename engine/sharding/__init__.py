@@ -1,1 +1,1 @@
-"""Sharding."""
+"""One run split over several processes or machines, and merged again."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from engine.constants import NAME
-from engine.contracts.step import Row
-from engine.errors import InputError, TakenError
+from engine.contracts.step import StepResult
+from engine.errors import ChainConflictError, InputError
 from engine.i18n.language import term
 from engine.journal.journal import Journal, Run
 from engine.journal.record import Record
@@ -121,14 +121,14 @@ def join_run(journal: Journal, shard: Shard, about: Mapping[str, Any]) -> Run:
         run = Run(journal, run_id, writer=f"shard {shard.text}{again}")
         try:
             run.record(STARTED, body={**body, "attempt": attempt})
-        except TakenError:  # another process began this very attempt a moment ago
+        except ChainConflictError:  # another process began this very attempt a moment ago
             attempt += 1
             continue
         return run
 
 
 def _start(journal: Journal, run_id: str, shard: Shard, about: Mapping[str, Any]) -> list[Record]:
-    with suppress(TakenError):  # another shard was faster
+    with suppress(ChainConflictError):  # another shard was faster
         journal.start_run(run_id=run_id, **about, run_name=shard.run_name, shards=shard.of)
     return journal.records(run_id=run_id)
 
@@ -170,7 +170,7 @@ def _close(journal: Journal, records: Sequence[Record], joined: Joined) -> None:
     rows = [record for record in _of_newest(records, joined) if record.kind == "step"]
     counts = Counter(str(record.body["verdict"]) for record in rows)
     redacted = sum(int(one.ended.body["redacted"]) for one in joined.attempts.values() if one.ended)
-    with suppress(TakenError):
+    with suppress(ChainConflictError):
         whole.finish(counts, _code_of(rows), redacted=redacted)
 
 
@@ -232,7 +232,7 @@ def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> 
 
 def _row(phase: str, subject: str, text: str) -> Mapping[str, Any]:
     sentence = term("The shard of this run ended, so that all that was asked was looked at.")
-    return Row(phase, STEP, sentence, subject, None, None, None, Effect.READ_ONLY, Severity.BLOCKER, unknown(text), 0.0).body()
+    return StepResult(phase, STEP, sentence, subject, None, None, None, Effect.READ_ONLY, Severity.BLOCKER, unknown(text), 0.0).body()
 
 
 def _table(joined: Joined) -> Table:

@@ -1,1 +1,1 @@
-"""Signoff."""
+"""Approvals, attestations and waivers: the signed texts and what they hold."""

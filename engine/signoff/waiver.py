@@ -18,12 +18,12 @@ from pydantic import AwareDatetime, Field
 
 from engine.config.environment import Person
 from engine.config.inventory import Name
-from engine.config.partial_model import Draft, read_draft
+from engine.config.partial_model import PartialModel, read_draft
 from engine.config.plan import Role
 from engine.config.validation import Strict
 from engine.constants import NAME, VERSION
 from engine.contracts.phase import PHASES, WRITING_PHASES
-from engine.contracts.step import Row
+from engine.contracts.step import StepResult
 from engine.errors import InputError
 from engine.signoff.signed_text import one_line, read_statement, statement_text
 from engine.verdict import Effect, Judgement, Severity, Verdict, failed
@@ -111,12 +111,12 @@ class WaiverFile(Strict):
     waivers: tuple[Waiver, ...] = Field((), description="each for one row of evidence")
 
 
-def read_waivers(path: Path) -> Draft[WaiverFile]:
+def read_waivers(path: Path) -> PartialModel[WaiverFile]:
     """Return the waivers of a file as far as they can be judged; raises InputError when it can't be read."""
     return read_draft(WaiverFile, path, {"version": 1})
 
 
-def problems_of(draft: Draft[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]) -> Iterator[str]:
+def problems_of(draft: PartialModel[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]) -> Iterator[str]:
     """Yield what can never match, or is no waiver, although the shape is right; those of other environments are left alone."""
     seen: set[tuple[str, str | None, str | None]] = set()
     for position, waiver in enumerate(draft.rough.waivers if draft.rough else ()):
@@ -150,7 +150,7 @@ class Waivers:
     clock: Callable[[], datetime] = _now
     _needless: list[Waiver] = field(default_factory=list, init=False)
 
-    def judge(self, row: Row) -> Row:
+    def judge(self, row: StepResult) -> StepResult:
         """Return a row as it counts: failed or unknown under a waiver that still holds, it is WAIVED, and says why."""
         waiver = next((one for one in self.waivers if (one.step, one.service, one.host) == (f"{row.phase}/{row.key}", row.service, row.host)), None)
         seen = row.judgement
@@ -178,10 +178,10 @@ class Waivers:
         if wrong:
             raise InputError("\n".join([f"{self.file}: waivers that match nothing in {phase}", *wrong, "Correct or remove them"]))
 
-    def needless_row(self, phase: str) -> Row | None:
+    def needless_row(self, phase: str) -> StepResult | None:
         """Return the row that names waivers whose step passed, None when there are none: nothing is waived in advance."""
         if not self._needless:
             return None
         named = ", ".join(one.about for one in self._needless)
         told = failed(f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase again")
-        return Row(phase, "waivers-needed", "Every waiver was needed.", "all", None, None, None, Effect.READ_ONLY, Severity.BLOCKER, told, 0.0)
+        return StepResult(phase, "waivers-needed", "Every waiver was needed.", "all", None, None, None, Effect.READ_ONLY, Severity.BLOCKER, told, 0.0)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.coordination.lock import FENCE, LOST, TOKEN_TEST, lost_lock
 
 FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
@@ -50,7 +50,7 @@ def append_lines(host: Host, records: Iterable[Mapping[str, Any]], *, token: str
     if answer.exit_code == LOST:
         raise lost_lock(host.name, answer.text)
     if answer.exit_code:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: could not write {FILE}: {answer.error_text}. Expected: every deed is written down first. "
             f"Try: ssh {host.name} df -h {HOST_STATE_DIR}"
         )
@@ -60,7 +60,5 @@ def read_audit(host: Host) -> list[str]:
     """Return the lines of a host's audit log, oldest first; none when no run ever touched it. Raises CouldNotLookError."""
     answer = host.run(["sh", "-c", f"[ ! -e {FILE} ] || cat {FILE}"], timeout_s=READ_S)
     if answer.exit_code:
-        raise CouldNotLookError(
-            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}"
-        )
+        raise NotObservedError(f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}")
     return [line for line in answer.text.splitlines() if line.strip()]

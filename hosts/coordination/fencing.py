@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Protocol
 
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult, ContainerCommand
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.coordination.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 
 HELD_S: Final = 120.0
@@ -93,7 +93,7 @@ def changing(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", t
     try:
         with fleet[host].stream(words, stdin=stdin, timeout_s=timeout_s) as output:
             yield output
-    except CouldNotLookError:
+    except NotObservedError:
         see_ours(fleet, host)
         raise
 
@@ -109,4 +109,4 @@ def refuse_lost(host: str, result: CommandResult) -> None:
     if result.exit_code == LOST and result.error_text.startswith(NOT_OURS):
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
-        raise CouldNotLookError(f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux")
+        raise NotObservedError(f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux")

@@ -15,7 +15,7 @@ from typing import Final
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError, LockLostError, RefusedError
+from engine.errors import LockLostError, NotObservedError, RefusedError
 
 DIRECTORY: Final = f"{HOST_STATE_DIR}/lock"
 FENCE: Final = f"{HOST_STATE_DIR}/fence"
@@ -101,7 +101,7 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
         return None
     held = read_lock(host)
     if held is None:
-        raise CouldNotLookError(f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again")
+        raise NotObservedError(f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again")
     ours = held.token == holder.token
     if not ours and not break_it:
         raise RefusedError(
@@ -121,7 +121,7 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
 def _refuse_busy(host: Host, answer: CommandResult) -> None:
     """Raise when changes of the run that holds the lock go on, or the host can't keep them apart."""
     if answer.exit_code == NO_FLOCK:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: has no flock. Expected: flock of util-linux or busybox; without it a run that lost its lock can't be kept out. "
             f"Try: ssh {host.name} sudo apt-get install util-linux"
         )
@@ -143,7 +143,7 @@ def read_lock(host: Host) -> Holder | None:
         data = json.loads(answer.text.splitlines()[0])
         return Holder(**{field.name: str(data[field.name]) for field in fields(Holder)})
     except (ValueError, KeyError, TypeError) as error:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: {DIRECTORY}/holder can't be read. Expected: who holds it. Look: ssh {host.name} ls -l {DIRECTORY}"
         ) from error
 

@@ -1,1 +1,1 @@
-"""Docker."""
+"""Docker's API over ssh, and commands inside containers."""

@@ -17,7 +17,7 @@ import requests
 from urllib3.exceptions import ReadTimeoutError
 
 from engine.contracts.container import CommandResult, ContainerCommand
-from engine.errors import CouldNotLookError, DeadlineError, UnreachableError
+from engine.errors import DeadlineError, NotObservedError, UnreachableError
 
 HEADER: Final = struct.Struct(">BxxxL")
 """Of each frame: 1 for standard output or 2 for standard error, then its length (ibid., #tag/Container/operation/ContainerAttach)."""
@@ -41,7 +41,7 @@ def begun(run: Callable[[], CommandResult]) -> CommandResult:
     return run()
 
 
-def run_inside(api: Any, host: str, container: str, command: ContainerCommand) -> CommandResult:
+def exec_in_container(api: Any, host: str, container: str, command: ContainerCommand) -> CommandResult:
     """Run a command inside a container with its variables, and return its result; `api` is the low-level Docker client of `host`.
 
     What the engine refuses (no such container, it does not run, no such program) is a result with exit code 126 and its reason.
@@ -67,7 +67,7 @@ def run_inside(api: Any, host: str, container: str, command: ContainerCommand) -
             f"{host}: {shlex.join(argv[:4])[:120]} inside {container} did not end within {timeout_s:.0f} s. Look: ssh {host} docker top {container}"
         ) from None
     if code is None:
-        raise CouldNotLookError(f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh {host} docker ps")
+        raise NotObservedError(f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh {host} docker ps")
     return CommandResult(argv, int(code), out, error, time.monotonic() - started)
 
 

@@ -18,7 +18,7 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from engine.errors import CouldNotLookError, DeadlineError
+from engine.errors import DeadlineError, NotObservedError
 from hosts.coordination.fencing import Locked, changing, token_of
 
 SOCKET: Final = "/var/run/docker.sock"
@@ -64,7 +64,7 @@ class FencedAdapter(BaseAdapter):
             return response_of(request, said)
         except DeadlineError as error:
             raise requests.exceptions.ReadTimeout(str(error), request=request) from error
-        except (CouldNotLookError, HTTPException) as error:
+        except (NotObservedError, HTTPException) as error:
             raise requests.exceptions.ConnectionError(str(error) or type(error).__name__, request=request) from error
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Facts."""
+"""Facts of a host, read in one command."""

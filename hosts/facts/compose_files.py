@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 
 SCRIPT: Final = (Path(__file__).parent / "compose_files.sh").read_bytes()
 DEEPEST: Final = 7
@@ -66,15 +66,15 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
     argv = ["sh", "-s", "--", str(SEARCH_S), "/", str(depth), str(LARGEST_BYTES), docker_root or "/var/lib/docker", *paths]
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: its compose files could not be read: {answer.error_text or f'exit status {answer.exit_code}'}. "
             f"Try: ssh {host.name} find / -maxdepth {DEEPEST} -name '*compose*.yml'"
         )
     found, status = parse_found(host.name, answer.stdout)
     if depth and status is None:
-        raise CouldNotLookError(f"{host.name}: its answer on compose files is cut off. Expected: the whole of it. Run this again")
+        raise NotObservedError(f"{host.name}: its answer on compose files is cut off. Expected: the whole of it. Run this again")
     if status == TIMED_OUT:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: the search for compose files did not end within {SEARCH_S} s ({len(found.compose)} seen by then). "
             f"Expected: all of its disks searched. Look which disk is slow: ssh {host.name} df"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.model import HostFacts
 
 SCRIPT: Final = (Path(__file__).parent / "gather.sh").read_bytes()
@@ -26,7 +26,7 @@ def gather_facts(host: Host) -> HostFacts:
     answer = host.run(["sh", "-s", "--", mark, str(SECTION_S)], stdin=SCRIPT, timeout_s=TRIP_S)
     ended = time.time()
     if answer.exit_code or mark not in answer.text:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: facts could not be gathered: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
         )
     now = datetime.now(UTC)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from engine.contracts.container import ContainerFacts
-from engine.errors import CouldNotLookError
-from hosts.facts.system import Surroundings
+from engine.errors import NotObservedError
+from hosts.facts.system import SystemFacts
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class HostFacts:
     path_sizes: Mapping[str, int] = field(default_factory=dict)
     listening_error: str = ""
     clock_uncertainty_s: float = 0.0
-    around: Surroundings = field(default_factory=Surroundings)
+    around: SystemFacts = field(default_factory=SystemFacts)
 
     def container(self, name: str) -> ContainerFacts | None:
         """Return a container by name; raises CouldNotLookError when the engine did not answer."""
@@ -138,14 +138,14 @@ class HostFacts:
     def need_docker(self) -> None:
         """Raise CouldNotLookError when the engine did not answer: nothing is known about containers then."""
         if not self.docker_version:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self.host}: its Docker Engine does not answer ({self.docker_error or 'no reason given'}). Try: ssh {self.host} docker version"
             )
 
     def need_sockets(self) -> None:
         """Raise CouldNotLookError when the listening sockets could not be read."""
         if self.listening_error:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self.host}: its listening sockets could not be read ({self.listening_error}). Expected: an answer of ss (package iproute2). "
                 f"Try: ssh {self.host} ss -Hltnup"
             )

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from engine.contracts.container import ContainerFacts, MountFacts
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.model import FileSystem, HostFacts, ImageFacts, ListeningSocket, NetworkFacts, VolumeFacts
 from hosts.facts.system_parse import Answer, parse_surroundings
 
@@ -137,7 +137,7 @@ def _json(host: str, section: Section) -> Any:
     try:
         return json.loads(section.text)
     except ValueError as error:
-        raise CouldNotLookError(f"{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info") from error
+        raise NotObservedError(f"{host}: Docker's answer is not JSON ({error}). Try: ssh {host} docker info") from error
 
 
 def parse_clock(first: str, last: str, our_clock: tuple[float, float]) -> tuple[float | None, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.journal.samples import DiskUse
 
 LOOK_WITH: Final[Mapping[str, str]] = {
@@ -108,7 +108,7 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SystemFacts:
     """All of it; what was not read is empty here and stands in `errors`."""
 
     host: str = ""
@@ -135,7 +135,7 @@ class Surroundings:
     def need(self, section: str) -> None:
         """Raise CouldNotLookError when a section could not be read."""
         if section in self.errors:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self.host}: its {section} could not be read ({self.errors[section]}). Expected: an answer. "
                 f"Try: ssh {self.host} {LOOK_WITH[section]}"
             )

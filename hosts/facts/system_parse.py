@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
-from hosts.facts.system import Connection, ContainerSockets, EngineSettings, FirewallRule, FirewallVerdict, Surroundings, Usage
+from hosts.facts.system import Connection, ContainerSockets, EngineSettings, FirewallRule, FirewallVerdict, SystemFacts, Usage
 
 SECTIONS: Final = (
     "connections", "namespaces", "firewall", "mounts", "pressure", "settings", "users", "synchronised",
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
     reason: str
 
 
-def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str, Any]) -> Surroundings:
+def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str, Any]) -> SystemFacts:
     """Return what the sections tell; one with a status is an error, and so is one that never came."""
     errors = {name: _error(found.get(name)) for name in SECTIONS}
     texts = {name: found[name].text if name in found and (not errors[name] or name in HALVES) else "" for name in SECTIONS}
@@ -53,7 +53,7 @@ def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str
     errors |= {name: "" for name in HALVES if texts[name].strip()}
     if not errors["synchronised"] and synchronised is None:
         errors["synchronised"] = "its answer was not understood"
-    return Surroundings(
+    return SystemFacts(
         host=host,
         connections=tuple(parse_connections(texts["connections"])),
         container_sockets=parse_namespaces(texts["namespaces"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.disks import parse_blocks, parse_disks
 from hosts.facts.parse import parse_memory
 from hosts.facts.system import Usage
@@ -28,7 +28,7 @@ def read_load(host: Host) -> dict[str, Usage]:
     mark = f"=={secrets.token_hex(8)}=="
     answer = host.run(["sh", "-s", "--", mark], stdin=SCRIPT, timeout_s=LOOK_S)
     if answer.exit_code or f"{mark} end" not in answer.text:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: what it uses could not be read: {answer.error_text or f'exit status {answer.exit_code}'}. Try: ssh {host.name} docker ps"
         )
     return parse_load(answer.text, mark)

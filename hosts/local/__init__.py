@@ -1,1 +1,1 @@
-"""Local."""
+"""The operator's own machine: git, ssh signing, notifications, Prometheus, secret references."""

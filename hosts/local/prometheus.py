@@ -14,7 +14,7 @@ from typing import Any, Final
 import requests
 from requests.auth import AuthBase
 
-from engine.errors import CouldNotLookError, DeadlineError, UnreachableError
+from engine.errors import DeadlineError, NotObservedError, UnreachableError
 from engine.redaction.redactor import Secret
 
 CONNECT_S: Final = 5.0
@@ -50,13 +50,13 @@ class Prometheus:
         asked = {"query": query, "start": f"{start.timestamp():.0f}", "end": f"{end.timestamp():.0f}", "step": f"{step_s:.0f}"}
         status, content = self._post({**asked, "timeout": f"{DEADLINE_S:.0f}s"})
         if status in REFUSED:
-            raise CouldNotLookError(f"{self._where}: {status}, it does not let us in. Expected: 200. Set its secrets in environments/*.yaml")
+            raise NotObservedError(f"{self._where}: {status}, it does not let us in. Expected: 200. Set its secrets in environments/*.yaml")
         if status != requests.codes.ok:
-            raise CouldNotLookError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
+            raise NotObservedError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
         try:
             return parse_matrix(content)
         except ValueError as error:
-            raise CouldNotLookError(f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}") from None
+            raise NotObservedError(f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}") from None
 
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
         ends, content = time.monotonic() + DEADLINE_S, bytearray()
@@ -70,7 +70,7 @@ class Prometheus:
                     if time.monotonic() > ends:
                         raise DeadlineError(f"{self._where}: {len(content):,} bytes and no end within {DEADLINE_S:g} s. {self._advice}")
                     if len(content) > MOST_BYTES:
-                        raise CouldNotLookError(f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4")
+                        raise NotObservedError(f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4")
                 return answer.status_code, bytes(content)
         except requests.Timeout:
             raise DeadlineError(f"{self._where}: no answer within {DEADLINE_S:g} s. {self._advice}") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.evidence.seal.signed_files import Signed
 
 SIGN_S: Final = 120.0
@@ -130,7 +130,7 @@ def _keygen(argv: list[str], stdin: bytes, timeout_s: float) -> subprocess.Compl
     try:
         return subprocess.run(["ssh-keygen", *argv], input=stdin, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CouldNotLookError(f"ssh-keygen {' '.join(argv[:2])}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V") from error
+        raise NotObservedError(f"ssh-keygen {' '.join(argv[:2])}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V") from error
 
 
 def _said(answer: subprocess.CompletedProcess[bytes]) -> str:

@@ -1,1 +1,1 @@
-"""Manifest."""
+"""Manifests of data: each file with its content, owner, times and attributes."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 
 SHOWN: Final = 20
 KEPT: Final = 1000
@@ -61,13 +61,13 @@ class Manifest:
                     break
                 count += 1
                 if not line.startswith(BEGIN) or TYPE not in line:
-                    raise CouldNotLookError(f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again")
+                    raise NotObservedError(f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again")
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{self._where()} was damaged on its way: {error}. Expected: a last line that says it is whole. Try again"
             ) from error
-        raise CouldNotLookError(f"{self._where()} ends in the middle. Expected: a last line that says so. Try again")
+        raise NotObservedError(f"{self._where()} ends in the middle. Expected: a last line that says so. Try again")
 
     def _stream(self) -> IO[bytes]:
         plain: Any = io.BytesIO(self.lines) if isinstance(self.lines, bytes) else self.lines
@@ -80,7 +80,7 @@ class Manifest:
     def _end(self, line: bytes, count: int) -> None:
         said = {name: int(value) for name, value in self.parsed(line).items()}
         if count and said.get("entries") != count:
-            raise CouldNotLookError(f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again")
+            raise NotObservedError(f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again")
         self.said = said
 
     def parsed(self, line: bytes) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Manifest:
         try:
             entry: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            raise CouldNotLookError(f"{self._where()} has a line that can't be read ({error}): {line[:80]!r}. Expected: JSON. Try again") from error
+            raise NotObservedError(f"{self._where()} has a line that can't be read ({error}): {line[:80]!r}. Expected: JSON. Try again") from error
         return entry
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -105,7 +105,7 @@ class Manifest:
             if entry["type"] == "file":
                 digest = entry.get("content") or known.get(entry.get("linked_to", ""))
                 if digest is None:
-                    raise CouldNotLookError(f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again")
+                    raise NotObservedError(f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again")
                 if "linked_to" in entry:
                     known[entry["path"]] = digest
                 yield entry["path"], digest
@@ -210,7 +210,7 @@ def _order(source: Manifest, one: bytes | None, target: Manifest, other: bytes |
 def _first(manifest: Manifest, lines: Iterator[bytes]) -> bytes:
     first = next(lines, None)
     if first is None:
-        raise CouldNotLookError(f"{manifest.host}: the manifest of {manifest.place} is empty. Expected: at least the place itself")
+        raise NotObservedError(f"{manifest.host}: the manifest of {manifest.place} is empty. Expected: at least the place itself")
     return first
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.constants import LABEL_MOVE, LABEL_ROLE, NAME, TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError, DeadlineError
+from engine.errors import DeadlineError, NotObservedError
 from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
 from hosts.manifest.manifest import Manifest
@@ -30,12 +30,12 @@ def run_helper(fleet: Fleet, host: str, name: str, argv: list[str], program: byt
     try:
         answer = change(fleet, host, argv, stdin=program, timeout_s=timeout_s)
     except DeadlineError:
-        with suppress(CouldNotLookError):
+        with suppress(NotObservedError):
             change(fleet, host, ["docker", "rm", "--force", name], timeout_s=REMOVE_S)
         raise
     if answer.exit_code:
         look = shlex.join(["docker", "image", "inspect", TOOLBOX_IMAGE])
-        raise CouldNotLookError(f"{host}: {lacking}: {answer.error_text[-300:]}. Try: ssh {host} {look}")
+        raise NotObservedError(f"{host}: {lacking}: {answer.error_text[-300:]}. Try: ssh {host} {look}")
     return answer
 
 

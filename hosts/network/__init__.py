@@ -1,1 +1,1 @@
-"""Network."""
+"""Who reaches whom, how fast, and which connections are opened."""

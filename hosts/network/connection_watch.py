@@ -16,7 +16,7 @@ START_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpenedConnection:
     """So many connections that were opened from one address to another, at the port that was looked at."""
 
     source: str
@@ -24,7 +24,7 @@ class Opening:
     count: int
 
 
-def watch_openings(fleet: Fleet, host: str, container: str, port: int, *, seconds: float, until: str = "") -> tuple[Opening, ...]:
+def watch_openings(fleet: Fleet, host: str, container: str, port: int, *, seconds: float, until: str = "") -> tuple[OpenedConnection, ...]:
     """Return the connections at a port that are opened in a container's network within some seconds; with `until` it ends at one to that address.
 
     Packets are seen by a helper container in that network (packet(7)); raises CouldNotLookError when it can't be run.
@@ -40,7 +40,7 @@ def watch_openings(fleet: Fleet, host: str, container: str, port: int, *, second
     return parse_openings(answer.text)
 
 
-def parse_openings(text: str) -> tuple[Opening, ...]:
+def parse_openings(text: str) -> tuple[OpenedConnection, ...]:
     """Parse the program's lines."""
     rows = (line.split() for line in text.splitlines())
-    return tuple(Opening(source, target, int(count)) for source, target, count in rows)
+    return tuple(OpenedConnection(source, target, int(count)) for source, target, count in rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.host import Host
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 
 SCRIPT: Final = (Path(__file__).parent / "reachability.sh").read_bytes()
 TRY_S: Final = 3
@@ -47,7 +47,7 @@ WORDS: Final = (
 
 
 @dataclass(frozen=True)
-class Tried:
+class Attempt:
     """One try; `milliseconds` is how long the connection took, None when that was not measured."""
 
     outcome: Outcome
@@ -65,29 +65,29 @@ class PathSize:
 
 
 @dataclass(frozen=True)
-class Reached:
+class Reachability:
     """All tries of one host, by address and port, and its paths by address."""
 
-    tries: Mapping[tuple[str, int], Tried] = field(default_factory=dict)
+    tries: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
     paths: Mapping[str, PathSize] = field(default_factory=dict)
 
 
-def try_connections(host: Host, ends: Iterable[tuple[str, int]]) -> Reached:
+def try_connections(host: Host, ends: Iterable[tuple[str, int]]) -> Reachability:
     """Try to connect from a host to each address and port; raises CouldNotLookError when the host does not answer."""
     wanted = sorted(set(ends))
     if not wanted:
-        return Reached()
+        return Reachability()
     argv = ["sh", "-s", "--", str(TRY_S), *(f"{address}:{port}" for address, port in wanted)]
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{host.name}: connections could not be tried from it: {answer.error_text or f'exit status {answer.exit_code}'}. "
             f"Try: ssh {host.name} bash -c 'exec 3<>/dev/tcp/{wanted[0][0]}/{wanted[0][1]}'"
         )
     return parse_reached(answer.text)
 
 
-def parse_reached(text: str) -> Reached:
+def parse_reached(text: str) -> Reachability:
     """Parse the rows of the script."""
     tries, paths = {}, {}
     for row in (line.split("\t") for line in text.splitlines()):
@@ -95,18 +95,18 @@ def parse_reached(text: str) -> Reached:
             tries[row[1], int(row[2])] = _tried(int(row[3]), row[4].strip())
         elif row[0] == "mtu" and len(row) == 4:  # noqa: PLR2004 the same
             paths[row[1]] = _path(int(row[2]), row[3].strip())
-    return Reached(tries, paths)
+    return Reachability(tries, paths)
 
 
-def _tried(status: int, words: str) -> Tried:
+def _tried(status: int, words: str) -> Attempt:
     took = TOOK.search(words)
     if status == 0:
-        return Tried(Outcome.OPEN, round((float(took[2]) - float(took[1])) * 1000, 2) if took else None)
+        return Attempt(Outcome.OPEN, round((float(took[2]) - float(took[1])) * 1000, 2) if took else None)
     if status == TIMED_OUT:
-        return Tried(Outcome.FILTERED, words=f"no answer within {TRY_S} s")
+        return Attempt(Outcome.FILTERED, words=f"no answer within {TRY_S} s")
     if status == NOT_THERE:
-        return Tried(Outcome.NOT_TRIED, words=words)
-    return Tried(next((outcome for word, outcome in WORDS if word in words), Outcome.NOT_TRIED), words=words)
+        return Attempt(Outcome.NOT_TRIED, words=words)
+    return Attempt(next((outcome for word, outcome in WORDS if word in words), Outcome.NOT_TRIED), words=words)
 
 
 def _path(status: int, words: str) -> PathSize:

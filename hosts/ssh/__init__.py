@@ -1,1 +1,1 @@
-"""Ssh."""
+"""OpenSSH: connections, addresses, pinned identities, files written atomically."""

@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
-from engine.errors import CouldNotLookError, DeadlineError, LongshoreError, RefusedError, UnreachableError
+from engine.errors import DeadlineError, LongshoreError, NotObservedError, RefusedError, UnreachableError
 
 CONNECT_DEADLINE_S: Final = 10
 SSH_FAILED: Final = 255
@@ -116,7 +116,7 @@ class SshHost:
             try:
                 yield output
                 _refuse_ending(self.name, argv, child.wait(), said, timeout_s)
-            except CouldNotLookError:
+            except NotObservedError:
                 with suppress(subprocess.TimeoutExpired):
                     _refuse_ending(self.name, argv, child.wait(timeout=LAST_WORD_S), said, timeout_s)
                 raise
@@ -192,7 +192,7 @@ class SshHost:
         """
         try:
             self._control_command("forward", "-L", _forward(local, remote))
-        except CouldNotLookError:
+        except NotObservedError:
             self._ports.pop(remote, None)
             self._sockets.pop(remote, None)
 
@@ -258,7 +258,7 @@ def _refuse_ending(name: str, argv: list[str], code: int, said: IO[bytes], timeo
     if code:
         said.seek(0)
         lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"]
-        raise CouldNotLookError(f"{what} ended with {code}: {lines[-1][-300:]}. Expected: 0")
+        raise NotObservedError(f"{what} ended with {code}: {lines[-1][-300:]}. Expected: 0")
 
 
 def _forward(local: Endpoint | Path, remote: str) -> str:

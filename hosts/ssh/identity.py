@@ -14,7 +14,7 @@ from typing import Final
 from engine.config.environment import Identity
 from engine.constants import LAB_MARKER
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError, DeadlineError, InputError, RefusedError, UnreachableError
+from engine.errors import DeadlineError, InputError, NotObservedError, RefusedError, UnreachableError
 from hosts.ssh.client import SshHost
 
 ASK_S: Final = 20.0
@@ -108,7 +108,7 @@ def _known_keys(name: str, config: dict[str, str]) -> list[str]:
     for file in files:
         keys += parse_known_keys(_run_here(["ssh-keygen", "-F", wanted, "-f", str(Path(file).expanduser())]).stdout)
     if not keys:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{name}: no host key of {wanted} in known_hosts. Expected: one (a certificate authority alone can't be pinned). "
             f"Connect once by hand and compare it: ssh {name} true"
         )

@@ -1,1 +1,1 @@
-"""Assess."""
+"""What several phases check of a service: health, readiness, shared mounts."""

@@ -7,12 +7,12 @@ from typing import Final
 from actions.common.route import inspect_container
 from actions.container_spec.identity import policy_of, policy_word
 from engine.container_names import kept_name
-from engine.contracts.fingerprint import Holds
-from engine.errors import BuriedError, CouldNotLookError
+from engine.contracts.fingerprint import Validity
+from engine.errors import HostLostError, NotObservedError
 from engine.polling import wait_until_passed
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from phases.context.attempt import attempt_began
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from services.fingerprints.compare import compare_fingerprints
 
 LOG_LINES: Final = 200
@@ -22,24 +22,24 @@ POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 """The deeds whose notes hold the restart policy that a container must have again."""
 
 
-def judge_ready(world: World, service: str, host: str) -> Judgement:
+def judge_ready(world: RunContext, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
     product = world.product(service)
     world.waits(f"{service} on {host}", product.ready_deadline_s)
     try:
         answer = wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
-    except BuriedError as error:
+    except HostLostError as error:
         return unknown(str(error))  # no waiting brings it back
     return _seen(world, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer
 
 
-def _seen(world: World, service: str, host: str, answer: Judgement) -> Judgement:
+def _seen(world: RunContext, service: str, host: str, answer: Judgement) -> Judgement:
     """Return the answer of a service that said nothing: its host answers, so it was looked at and is not ready; else nobody could look."""
     world.fleet.forget_facts(host)
     try:
         facts = world.facts(host)
         container = facts.container(world.entry(service).container) if facts.docker_version else None
-    except CouldNotLookError:
+    except NotObservedError:
         return answer
     if not facts.docker_version:
         return answer
@@ -49,12 +49,12 @@ def _seen(world: World, service: str, host: str, answer: Judgement) -> Judgement
     )
 
 
-def _ready_once(world: World, service: str, host: str) -> Judgement:
+def _ready_once(world: RunContext, service: str, host: str) -> Judgement:
     try:
         answer = world.product(service).ready(world.target(service, host))
-    except BuriedError:
+    except HostLostError:
         raise
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         world.fleet.forget_facts(host)
         return unknown(str(error))
     if not answer.passed:
@@ -62,18 +62,18 @@ def _ready_once(world: World, service: str, host: str) -> Judgement:
     return answer
 
 
-def judge_smoke(world: World, service: str, host: str) -> Judgement:
+def judge_smoke(world: RunContext, service: str, host: str) -> Judgement:
     """Use the service's function through its published port."""
     nonce = f"longshore-{world.run.id[:8]}"
     return world.product(service).smoke(world.target(service, host, published=True), nonce)
 
 
-def judge_source_serves(world: World, service: str) -> Judgement:
+def judge_source_serves(world: RunContext, service: str) -> Judgement:
     """Judge whether the service does its work on its old host: ready, and its function works."""
     return _judge_serves(world, service, world.move_of(service).source)
 
 
-def _judge_serves(world: World, service: str, host: str) -> Judgement:
+def _judge_serves(world: RunContext, service: str, host: str) -> Judgement:
     ready = judge_ready(world, service, host)
     if not ready.passed:
         return Judgement(ready.verdict, f"{service} on {host}: {ready.text}", details=ready.details)
@@ -82,7 +82,7 @@ def _judge_serves(world: World, service: str, host: str) -> Judgement:
     return Judgement(smoke.verdict, text, smoke.measured, smoke.details)
 
 
-def judge_serves_again(world: World, service: str, host: str, moment: str, policies: tuple[str, ...]) -> Judgement:
+def judge_serves_again(world: RunContext, service: str, host: str, moment: str, policies: tuple[str, ...]) -> Judgement:
     """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself, and it holds what it held.
 
     `moment` is the reading that was made of it before its stop, `policies` are the deeds that noted its restart policy.
@@ -97,7 +97,7 @@ def judge_serves_again(world: World, service: str, host: str, moment: str, polic
     return Judgement(holds.verdict, f"{serves.text}; {policy.text}; {holds.text}", {**serves.measured, **holds.measured}, holds.details)
 
 
-def _judge_policy(world: World, service: str, host: str, keys: tuple[str, ...]) -> Judgement:
+def _judge_policy(world: RunContext, service: str, host: str, keys: tuple[str, ...]) -> Judgement:
     """Judge whether its container has the restart policy that was noted before a deed changed it."""
     began = attempt_began(world.journal, service)
     records = [one for one in world.journal.records(kind=("intent", "note", "outcome"), service=service) if one.key in keys and one.seq > began]
@@ -115,7 +115,7 @@ def _judge_policy(world: World, service: str, host: str, keys: tuple[str, ...]) 
     return passed(f"restart policy {seen}")
 
 
-def _judge_holds(world: World, service: str, host: str, moment: str) -> Judgement:
+def _judge_holds(world: RunContext, service: str, host: str, moment: str) -> Judgement:
     """Judge whether it holds what was read of it before it was stopped; clients write again, so what lasts is compared, and nothing is empty."""
     before = world.recorded_fingerprint(service, moment)
     if before is None:
@@ -132,12 +132,12 @@ def _judge_holds(world: World, service: str, host: str, moment: str) -> Judgemen
             f"Restore its newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 {world.entry(service).container}",
             tuple(emptied),
         )
-    if not any(part.holds is Holds.SINCE_CUTOVER for part in before.parts.values()):
+    if not any(part.holds is Validity.SINCE_CUTOVER for part in before.parts.values()):
         return passed(f"none of its {len(before.parts)} parts is empty; their content is not compared, clients write to it")
-    return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+    return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
 
-def judge_dependants(world: World, service: str) -> Judgement:
+def judge_dependants(world: RunContext, service: str) -> Judgement:
     """Judge whether each dependant does its work, wherever it is now."""
     links = world.scope.dependants_of(service)
     where = world.where()
@@ -152,7 +152,7 @@ def judge_dependants(world: World, service: str) -> Judgement:
     return passed(f"{len(answers)} of {len(answers)} dependants answer: {told}", dependants=len(answers))
 
 
-def judge_done(world: World, service: str) -> Judgement:
+def judge_done(world: RunContext, service: str) -> Judgement:
     """Judge whether a move that the journal calls done still holds: target runs, source is kept and stopped."""
     move, name = world.move_of(service), world.entry(service).container
     silent = [host for host in (move.target, move.source) if not world.facts(host).docker_version]
@@ -167,14 +167,14 @@ def judge_done(world: World, service: str) -> Judgement:
     return passed(f"{name} runs on {move.target}; {kept_name(name)} is kept and stopped on {move.source}")
 
 
-def collect_logs(world: World, service: str, reason: str) -> None:
+def collect_logs(world: RunContext, service: str, reason: str) -> None:
     """Write the last log lines of the service's containers on both sides into the journal."""
     move, name = world.move_of(service), world.entry(service).container
     for host in (move.target, move.source):
         try:
             answer = world.fleet[host].run(["docker", "logs", "--tail", str(LOG_LINES), name], timeout_s=LOG_DEADLINE_S)
             lines = (answer.text + answer.error_text).splitlines()
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             lines = [f"could not read: {error}"]
         body = {"service": service, "host": host, "title": f"{name} on {host}, before the undo: {reason[:200]}", "lines": lines}
         world.run.record("log", service=service, body=body)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from checks.compose.grouping import is_compose_name, launch_of, read_projects
-from checks.compose.sources import HeldSources
+from checks.compose.sources import FetchedSources
 from checks.ports.report import HostScan
 from hosts.facts.compose_files import FoundFiles, fetch_files, search_compose_files
 from hosts.facts.model import HostFacts
@@ -26,7 +26,7 @@ def read_host_projects(fleet: Fleet, facts: HostFacts) -> tuple[FoundFiles, Host
     found = search_compose_files(fleet[facts.host], facts.docker_root, sorted({*_bound_paths(facts), *started_from}))
     fetched: set[str] = set()
     for _ in range(MOST_TRIPS):
-        sources = HeldSources(found.contents, found.unreadable)
+        sources = FetchedSources(found.contents, found.unreadable)
         projects = read_projects(sources, (path for path in found.compose if is_compose_name(path)), launches)
         wanted = sources.missing - fetched
         if not wanted:

@@ -14,29 +14,29 @@ from checks.containers import images, name_conflicts, restart_guards, state_path
 from checks.containers.declared import judge_container_as_declared
 from checks.ports import free_ports
 from engine.contracts.container import ContainerFacts
-from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Service
-from engine.errors import CouldNotLookError
+from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Product
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess.shared_mounts import judge_shared_places
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import _target, label, mount_rules, read_changes, source_of, space_needs
 from phases.signoff.approvals import SEEN, container_digest, toolbox_of, toolboxes_seen
 
 
-def judge_inventory(world: World, service: str) -> Judgement:
+def judge_inventory(world: RunContext, service: str) -> Judgement:
     """Judge whether the container is what the inventory says."""
     _, container = source_of(world, service)
     return judge_container_as_declared(world.entry(service), container)
 
 
-def approved_digest(world: World, service: str) -> str:
+def approved_digest(world: RunContext, service: str) -> str:
     """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
     began = world.journal.records(run_id=world.run.id, kind="run_started")
     seen = world.journal.last(SEEN, service=service, until=began[0].seq if began else None)
     return str(seen.body["digest"]) if seen else ""
 
 
-def judge_as_approved(world: World, service: str) -> Judgement:
+def judge_as_approved(world: RunContext, service: str) -> Judgement:
     """Judge whether the container, and the toolbox on both hosts, are those that preflight saw and people approved."""
     move, (facts, container) = world.move_of(service), source_of(world, service)
     where, seen = f"{facts.host}: {container.name}", approved_digest(world, service)
@@ -55,7 +55,7 @@ def judge_as_approved(world: World, service: str) -> Judgement:
     return passed(f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too")
 
 
-def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
+def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge where the container's state lies; one answer per rule, so that all problems show."""
     facts, container = source_of(world, service)
     product, rules = world.product(service), mount_rules(world, service)
@@ -72,19 +72,19 @@ def judge_state(world: World, service: str) -> tuple[Judgement, ...]:
     )
 
 
-def state_paths_of(product: Service, container: ContainerFacts) -> tuple[str, ...]:
+def state_paths_of(product: Product, container: ContainerFacts) -> tuple[str, ...]:
     """Return the container paths where a product keeps state: those that its settings name, else its usual ones."""
     return product.state_paths_of(container) if isinstance(product, PlacesItsState) else product.state_paths
 
 
-def outside_of(product: Service, container: ContainerFacts) -> state_paths.Outside:
+def outside_of(product: Product, container: ContainerFacts) -> state_paths.Outside:
     """Return what a product says of paths outside its mounts."""
     if isinstance(product, KnowsItsLayer):
         return state_paths.Outside(product.writable_noise, product.layer_doubts(container), product.layer_state)
     return state_paths.Outside(product.writable_noise)
 
 
-def judge_kept_by_stop(world: World, service: str) -> tuple[Judgement, ...]:
+def judge_kept_by_stop(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge whether a stop loses nothing that the service holds; no answer of products that always keep it."""
     product = world.product(service)
     if not isinstance(product, MayForget):
@@ -95,18 +95,18 @@ def judge_kept_by_stop(world: World, service: str) -> tuple[Judgement, ...]:
         return (passed(f"{where}: is {container.state}: what a stop would lose is lost already"),)
     try:
         lost = product.lost_by_stop(world.target(service, facts.host))
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return (unknown(str(error)),)
     return (state_paths.judge_kept_by_stop(where, lost),)
 
 
-def judge_writers(world: World, service: str) -> Judgement:
+def judge_writers(world: RunContext, service: str) -> Judgement:
     """Judge whether no other container can write to what will be copied."""
     facts, container = source_of(world, service)
     return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).guards)
 
 
-def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
+def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
     facts, container = source_of(world, service)
     mentions = facts.around.mentioning(container.name)
@@ -114,19 +114,19 @@ def judge_guards(world: World, service: str) -> tuple[Judgement, ...]:
     return restart_guards.judge_movable(container), restart_guards.judge_guards(facts, container, mentions, held)
 
 
-def judge_image(world: World, service: str) -> Judgement:
+def judge_image(world: RunContext, service: str) -> Judgement:
     """Judge whether the very image is on the target."""
     facts, container = source_of(world, service)
     return images.judge_image_on_target(facts, _target(world, service), container)
 
 
-def judge_disk(world: World, service: str) -> tuple[Judgement, ...]:
+def judge_disk(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge whether the data fits on the target, and whether the disk stays below its threshold afterwards."""
     target, needs = _target(world, service), space_needs(world, service)
     return judge_space(target, needs), judge_disk_after(target, needs, world.scope.thresholds(target.host).disk_percent)
 
 
-def judge_ports(world: World, service: str) -> Judgement:
+def judge_ports(world: RunContext, service: str) -> Judgement:
     """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps them."""
     _, container = source_of(world, service)
     remaps = world.move_of(service).ports
@@ -136,7 +136,7 @@ def judge_ports(world: World, service: str) -> Judgement:
     return free_ports.judge_ports_free(_target(world, service), needs, label(world, service))
 
 
-def judge_names(world: World, service: str) -> Judgement:
+def judge_names(world: RunContext, service: str) -> Judgement:
     """Judge whether the names that the move will create are free on the target."""
     _, container = source_of(world, service)
     target, rules = _target(world, service), mount_rules(world, service)
@@ -151,19 +151,19 @@ def judge_names(world: World, service: str) -> Judgement:
     return name_conflicts.judge_names_free(target, needed, paths, label(world, service))
 
 
-def _paths(world: World, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
+def _paths(world: RunContext, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
     """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
     coming = [mount.source for move in world.scope.moves if move.target == host for mount in world.entry(move.service).mounts if mount.kind == "bind"]
-    read = world.fleet.remembered(host, "paths", lambda: name_conflicts.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming))))
+    read = world.fleet.cached(host, "paths", lambda: name_conflicts.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming))))
     return read if set(paths) <= set(read) else name_conflicts.read_paths(world.fleet[host], paths)
 
 
-def judge_links(world: World, service: str) -> Judgement:
+def judge_links(world: RunContext, service: str) -> Judgement:
     """Judge whether a relay can keep every link of the service once it is on its target."""
     return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts}, world.where())
 
 
-def judge_backup(world: World, service: str) -> Judgement:
+def judge_backup(world: RunContext, service: str) -> Judgement:
     """Judge the backup that prepare took, and how it came back in the drill; what keeps everything in others has none of its own."""
     _, container = source_of(world, service)
     taken, sound = recorded_backup(world.journal, service)

@@ -9,28 +9,28 @@ from checks.containers.shared_mounts import judge_shared, judge_there, read_plac
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.container import ContainerFacts, MountFacts
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, passed
 from hosts.manifest.reader import read_manifest
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 
-def mounts_of(world: World, move: PlannedMove) -> tuple[MountFacts, ...]:
+def mounts_of(world: RunContext, move: PlannedMove) -> tuple[MountFacts, ...]:
     """Return the mounts that the target's container will have, by the source's container; raises CouldNotLookError without one."""
     facts, entry = world.facts(move.source), world.entry(move.service)
     container: ContainerFacts | None = facts.container(entry.container) or facts.container(kept_name(entry.container))
     if container is None:
-        raise CouldNotLookError(f"{move.source}: no container {entry.container}. Look: ssh {move.source} docker ps -a")
+        raise NotObservedError(f"{move.source}: no container {entry.container}. Look: ssh {move.source} docker ps -a")
     rules = rules_of(world, move)
     return tuple(mount for mount in container.mounts if mount.kind in {"volume", "bind"} and rules.get(mount.destination) != "drop")
 
 
-def rules_of(world: World, move: PlannedMove) -> dict[str, str]:
+def rules_of(world: RunContext, move: PlannedMove) -> dict[str, str]:
     """Return each mount's rule by its path in the container."""
     return {mount.at: mount.rule for mount in world.entry(move.service).mounts if mount.kind != "tmpfs"}
 
 
-def judge_shared_places(world: World, move: PlannedMove, *, stopped: bool = False) -> Judgement:
+def judge_shared_places(world: RunContext, move: PlannedMove, *, stopped: bool = False) -> Judgement:
     """Judge whether what has rule same_on_target is on the target what it is on the source; once it is `stopped` also whether all is listed alike."""
     rules = rules_of(world, move)
     shared = tuple(mount for mount in mounts_of(world, move) if rules.get(mount.destination) == "same_on_target")
@@ -43,7 +43,7 @@ def judge_shared_places(world: World, move: PlannedMove, *, stopped: bool = Fals
     return judge_shared(hosts, shared, (here, there), listings if stopped else None)
 
 
-def judge_mounts_there(world: World, move: PlannedMove) -> Judgement:
+def judge_mounts_there(world: RunContext, move: PlannedMove) -> Judgement:
     """Judge, just before the target's container is made, whether every mount of it is there and what is shared is the same."""
     mounts = mounts_of(world, move)
     there = judge_there(move.target, mounts, read_places(world.fleet[move.target], mounts))
@@ -53,7 +53,7 @@ def judge_mounts_there(world: World, move: PlannedMove) -> Judgement:
     return passed(f"{there.text}; {shared.text}", shared.details) if shared.passed else shared
 
 
-def _listing(world: World, host: str, mount: MountFacts) -> str:
+def _listing(world: RunContext, host: str, mount: MountFacts) -> str:
     """Return a digest over names, kinds and sizes of all that lies at a mount's source."""
     taken = hashlib.sha256()
     for entry in read_manifest(world.fleet, host, mount.source, level="metadata").entries():

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from engine.journal.journal import Journal, Record
-from engine.saga.state import MoveState, Past
+from engine.saga.state import AttemptState, MoveState
 from engine.verdict import Verdict
 
 ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
 ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
-AGAIN: Final = (MoveState.NEEDS_PERSON, MoveState.IN_PROGRESS)
+AGAIN: Final = (MoveState.NEEDS_OPERATOR, MoveState.IN_PROGRESS)
 """A move that needed a person is begun again only with `--again`, as a new attempt."""
 
 
@@ -27,7 +27,7 @@ def settled_states(journal: Journal) -> dict[str, MoveState]:
     states: dict[str, list[MoveState]] = {}
     for record in journal.records(kind="move_state"):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
-    return {service: _counting(journal, service, Past(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
+    return {service: _counting(journal, service, AttemptState(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
 
 
 def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
@@ -36,22 +36,22 @@ def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
     return MoveState.COMMITTED if begun else state
 
 
-def read_past(journal: Journal, service: str, *, again: bool = False) -> Past:
+def read_past(journal: Journal, service: str, *, again: bool = False) -> AttemptState:
     """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
     state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
-    seen = _Seen()
+    seen = _AttemptFold()
     for record in journal.records(kind=ATTEMPT, service=service):
         if record.kind == "move_state":
             state, before = MoveState(record.body["state"]), state
             if state in ENDS_ATTEMPT or (before, state) == AGAIN:
                 attempt += 1
-                seen = _Seen()
+                seen = _AttemptFold()
         else:
             seen.add(record)
-    if again and state is MoveState.NEEDS_PERSON:
-        return Past(state=MoveState.UNDONE, attempt=attempt + 1)
+    if again and state is MoveState.NEEDS_OPERATOR:
+        return AttemptState(state=MoveState.UNDONE, attempt=attempt + 1)
     if again and state is MoveState.ROLLED_BACK:
-        return Past(state=MoveState.UNDONE, attempt=attempt)
+        return AttemptState(state=MoveState.UNDONE, attempt=attempt)
     return seen.past(state, attempt, before)
 
 
@@ -76,37 +76,37 @@ def return_began(journal: Journal, service: str) -> int | None:
     last, began = MoveState.PLANNED, None
     for record in journal.records(kind="move_state", service=service):
         state = MoveState(record.body["state"])
-        if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
+        if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:
             began = record.seq
-        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON}:
+        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR}:
             began = None
         last = state
     return began
 
 
-def read_return(journal: Journal, service: str) -> Past:
+def read_return(journal: Journal, service: str) -> AttemptState:
     """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
 
     `before` is the state that it was rolled back from.
     """
     forward = read_past(journal, service)
-    seen, before, last = _Seen(), forward.state, MoveState.PLANNED
+    seen, before, last = _AttemptFold(), forward.state, MoveState.PLANNED
     for record in journal.records(kind=ATTEMPT, service=service):
         if record.kind == "move_state":
             state = MoveState(record.body["state"])
-            if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_PERSON:
-                seen, before = _Seen(), last
+            if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:
+                seen, before = _AttemptFold(), last
             last = state
         else:
             seen.add(record)
     if forward.settled not in ROLLBACK_STATES:
-        return Past(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
+        return AttemptState(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
     ended = forward.state is MoveState.ROLLED_BACK
     return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
 
 
 @dataclass
-class _Seen:
+class _AttemptFold:
     """What the records of one attempt say."""
 
     notes: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -142,15 +142,15 @@ class _Seen:
                 self.done.pop(key, None)
                 self.failed.add(key)
 
-    def past(self, state: MoveState, attempt: int, before: MoveState) -> Past:
+    def past(self, state: MoveState, attempt: int, before: MoveState) -> AttemptState:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
-        return Past(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
+        return AttemptState(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
 
 
 BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
 
 
-def must_be_undone(past: Past) -> bool:
+def must_be_undone(past: AttemptState) -> bool:
     """Return whether a rollback of this move is the undo of what it did before its commit.
 
     A move whose commit was begun counts as committed: clients may have written to its target.

@@ -17,7 +17,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from engine.errors import ActionError, CouldNotLookError, DeadlineError, JournalError, LockLostError, LongshoreError, TakenError, UnreachableError
+from engine.errors import (
+    ActionError,
+    ChainConflictError,
+    DeadlineError,
+    JournalError,
+    LockLostError,
+    LongshoreError,
+    NotObservedError,
+    UnreachableError,
+)
 from engine.journal.journal import Record, Run
 from engine.saga.patience import Patience
 from engine.verdict import Effect
@@ -50,7 +59,7 @@ Append = Callable[[str, Sequence[Line]], None]
 
 
 @dataclass
-class Mirror:
+class AuditMirror:
     """A run that writes records of a move to its hosts too. `append` writes lines durably into a host's audit log."""
 
     run: Run
@@ -75,7 +84,7 @@ class Mirror:
                 self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:
                 record = self.run.record(kind, service=service, key=key, body=body, at=at)
-            except TakenError:
+            except ChainConflictError:
                 raise
             except JournalError:
                 self._keep_on_hosts(self.run.draft(kind, service=service, key=key, body=body, at=at))
@@ -119,7 +128,7 @@ class Mirror:
     def _send_once(self, hosts: Iterable[str]) -> None:
         failed = self._attempt(hosts)
         for error in sorted(failed.values(), key=lambda one: not isinstance(one, LockLostError)):
-            answered = isinstance(error, CouldNotLookError) and not isinstance(error, UnreachableError | DeadlineError)
+            answered = isinstance(error, NotObservedError) and not isinstance(error, UnreachableError | DeadlineError)
             if answered:  # a full disk is seen: the action fails, and is undone
                 raise ActionError(str(error)) from None
             raise error
@@ -128,7 +137,7 @@ class Mirror:
         failed = self._attempt(hosts)
         self._silent |= set(failed)
         for error in failed.values():
-            if not isinstance(error, CouldNotLookError):
+            if not isinstance(error, NotObservedError):
                 raise error
 
     def _attempt(self, hosts: Iterable[str]) -> dict[str, LongshoreError]:

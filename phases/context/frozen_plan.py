@@ -12,17 +12,17 @@ from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.saga.state import MoveState
 from phases.context.attempt import read_past
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 BEGUN_WITH: Final = "begun_with"
 """The journal's record of a move and its service as the files had them when it began; holds references, never secrets."""
 
 GOES_ON: Final = {
-    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_PERSON,
+    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR,
 }  # fmt: skip
 
 
-def record_begun(world: World, move: PlannedMove) -> None:
+def record_begun(world: RunContext, move: PlannedMove) -> None:
     """Write down what a move is begun with."""
     entry = world.entry(move.service)
     body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}

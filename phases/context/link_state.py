@@ -13,7 +13,7 @@ from engine.config.scope import Scope
 from engine.contracts.product import Repointable
 from engine.errors import InputError
 from engine.journal.journal import Journal
-from engine.saga.state import Past
+from engine.saga.state import AttemptState
 from phases.context.attempt import read_past
 from services.registry import product
 
@@ -22,10 +22,11 @@ REPOINTED: Final = "repointed"
 BEGUN: Final = "repoint_begun"
 """The journal's record of the links of a service as the files had them when their references were begun to be rewritten."""
 REPOINT_STEPS: Final = (
-    "confirm-references", "baseline-held", "rewrite-references", "references-used", "references-baseline", "release-relays", "dependants-follow",
+    "confirm-references", "baseline-unchanged", "rewrite-references",
+    "references-used", "references-baseline", "remove-relays", "dependants-without-relays",
 )  # fmt: skip
 UNDO_STEP: Final = "undo-references"
-CHANGING: Final = frozenset({"rewrite-references", "release-relays"})
+CHANGING: Final = frozenset({"rewrite-references", "remove-relays"})
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ def links_to_rewrite(scope: Scope, service: str) -> tuple[Link, ...]:
     return tuple(link for link in scope.links if link.rewrite and owner_of(scope, link) == service and where[link.from_] != where[link.to])
 
 
-def past_of(journal: Journal, service: str) -> Past:
+def past_of(journal: Journal, service: str) -> AttemptState:
     """Return what was done to a service's references and not undone; whatever its move did is left out, it is done."""
     past = read_past(journal, service)
     steps = frozenset(REPOINT_STEPS)
-    return Past(
+    return AttemptState(
         notes={key: note for key, note in past.notes.items() if key in steps},
         done=past.done & steps,
         begun=past.begun & steps,
@@ -139,7 +140,8 @@ def repointable(scope: Scope, link: Link) -> Repointable:
     known = product(scope.services[link.from_].product)
     if not isinstance(known, Repointable):
         raise InputError(
-            f"{link_name(link)}: rewrite: kind api: services/{scope.services[link.from_].product}.py does not tell how. Expected: environment or file"
+            f"{link_name(link)}: rewrite: kind api: "
+            f"services/{scope.services[link.from_].product}/product.py does not tell how. Expected: environment or file"
         )
     return known
 

@@ -15,7 +15,7 @@ from typing import IO, Final
 from uuid import uuid4
 
 from engine.config.scope import Scope
-from engine.errors import BuriedError, CouldNotLookError, RefusedError
+from engine.errors import HostLostError, NotObservedError, RefusedError
 from engine.evidence.next_steps import where_words
 from engine.journal.journal import Journal
 from engine.saga.state import MoveState
@@ -23,13 +23,13 @@ from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
 
 UNFINISHED: Final = {
-    MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.ROLLING_BACK.value, MoveState.RETURNED.value, MoveState.NEEDS_PERSON.value,
+    MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.ROLLING_BACK.value, MoveState.RETURNED.value, MoveState.NEEDS_OPERATOR.value,
 }  # fmt: skip
 LOCKS: Final = "state"
 
 
 @contextmanager
-def hold_machine(environment: str) -> Iterator[str]:
+def lock_environment(environment: str) -> Iterator[str]:
     """Keep other runs of this environment on this machine out and yield the token that its host locks carry.
 
     The token stays in the file while host locks stay: a run that was killed enters its own locks again. The kernel
@@ -46,7 +46,7 @@ def hold_machine(environment: str) -> Iterator[str]:
         yield token
 
 
-def forget_token(environment: str) -> None:
+def drop_token(environment: str) -> None:
     """Start with a new token next time: no host carries this one any more."""
     (Path(LOCKS) / f"{environment}.lock").write_text("", encoding="utf-8")
 
@@ -68,7 +68,7 @@ def _content(token: str, hosts: Iterable[str]) -> str:
 
 
 @contextmanager
-def hold_hosts(
+def lock_hosts(
     fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
@@ -91,7 +91,7 @@ def hold_hosts(
     finally:
         if not unfinished(scope, journal):
             left = _release(fleet, (*scope.hosts, *hosts_with_token(environment)), token)
-            _remember(environment, token, left) if left else forget_token(environment)
+            _remember(environment, token, left) if left else drop_token(environment)
             for host in left:
                 tell(
                     f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this machine gives it free, "
@@ -110,9 +110,9 @@ def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> list[str]:
     for host in (host for host in dict.fromkeys(hosts) if host in fleet.names):
         try:
             release_lock(fleet[host], token)
-        except BuriedError:
+        except HostLostError:
             continue  # its lock goes with it; --break-lock takes it over should it rise
-        except CouldNotLookError:
+        except NotObservedError:
             left.append(host)
         except RefusedError:
             continue  # another machine has its name now

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from engine.config.scope import Scope
 from engine.errors import InputError
 from engine.journal.journal import Journal
-from engine.journal.location import VARIABLE, Place
+from engine.journal.location import VARIABLE, JournalLocation
 from engine.redaction.redactor import Redactor
 from engine.run.options import Options
 from hosts.ssh.addresses import addresses_of, is_this_machine, own_names
@@ -41,13 +41,13 @@ def find_journal(options: Options) -> Journal | None:
     return Journal.open(place, redactor=Redactor()) if place.file is None or place.file.exists() else None
 
 
-def _warn_of_argv(options: Options, place: Place) -> None:
+def _warn_of_argv(options: Options, place: JournalLocation) -> None:
     secrets = [secret.reveal() for secret in place.secrets()]
     if any(secret in argument for secret in secrets for argument in options.argv):
         print(f"--state: its password stands in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass", file=sys.stderr)
 
 
-def refuse_moved_host(place: Place, scope: Scope) -> None:
+def refuse_moved_host(place: JournalLocation, scope: Scope) -> None:
     """Raise InputError when a server of the journal is a host of the inventory: its record would go down with it."""
     known = _names_by_address(scope)
     for server in place.servers():
@@ -73,7 +73,7 @@ def _names_by_address(scope: Scope) -> Mapping[str, str]:
     return {name: name for name in {*scope.inventory.hosts, *identities}} | {identity.address: name for name, identity in identities.items()}
 
 
-def _refusal(place: Place, host: str) -> InputError:
+def _refusal(place: JournalLocation, host: str) -> InputError:
     return InputError(_refused(place.text, host))
 
 

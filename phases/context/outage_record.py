@@ -8,7 +8,7 @@ from actions.outage.probe import MeasureOutage
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
 from engine.verdict import Effect, Judgement, unknown
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RecordedOutage:
     """The measurement of the outage, written into the journal as a record of its own."""
 
     measuring: MeasureOutage
-    world: World
+    world: RunContext
     move: PlannedMove
     key: str = field(default="measure-outage", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -43,7 +43,7 @@ class RecordedOutage:
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
         outcomes = self.world.journal.records(kind="outcome", service=self.move.service)
-        notes = [record.body.get("note") or {} for record in outcomes if record.key == "copy-live" and record.body.get("ok")]
+        notes = [record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")]
         return notes[-1].get("predicted_s") if notes else None
 
     def verify(self, note: Note) -> Judgement:

@@ -10,7 +10,7 @@ from engine.verdict import Effect, Judgement
 
 
 @dataclass(frozen=True)
-class Ask:
+class ReadOnlyStep:
     """A question with a place in the order of a move: nothing to do, nothing to undo."""
 
     key: str

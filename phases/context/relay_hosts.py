@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from actions.relays.planning import hosts_of_relays
 from engine.config.scope import Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.verdict import Judgement, failed, passed, unknown
-from phases.context.run_context import World, where_now
+from phases.context.run_context import RunContext, where_now
 
 
 def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
@@ -22,7 +22,7 @@ def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
     return replace(scope, hosts=tuple(hosts))
 
 
-def judge_relay_hosts(world: World, service: str) -> Judgement:
+def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
     """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and answers."""
     name, scope = world.scope.environment.environment, world.scope
     hosts = hosts_of_relays(scope, world.where(), {service})
@@ -46,9 +46,9 @@ def judge_relay_hosts(world: World, service: str) -> Judgement:
     return passed(f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts))
 
 
-def _silence_of(world: World, host: str) -> str:
+def _silence_of(world: RunContext, host: str) -> str:
     try:
         world.facts(host).need_docker()
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.config.scope import PlannedMove, Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.journal.record import Record
 from hosts.local.git import ROOT
 
@@ -47,7 +47,7 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
             if path.is_file()
         ]
     except (OSError, SyntaxError) as error:
-        raise CouldNotLookError(
+        raise NotObservedError(
             f"{runbooks / phase}: the runbooks can't be read: {error}. Expected: those of this version. Look: git status"
         ) from error
     functions = [(tree, node) for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]

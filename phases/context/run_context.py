@@ -11,23 +11,23 @@ from typing import Any, Final
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import PlannedMove, Scope
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts, MountFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Service, Target
-from engine.errors import CouldNotLookError
+from engine.contracts.product import Product, ServiceInstance
+from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.journal.name_digests import Sealer, keep_names, sealer_of
 from engine.redaction.redactor import Redactor
-from engine.run.xdist_worker import KeptRun
+from engine.run.xdist_worker import BufferedRun
 from engine.saga.state import MoveState
-from hosts.docker.exec import begun, run_inside
+from hosts.docker.exec import begun, exec_in_container
 from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet
 from hosts.local.secret_references import resolve_secret
 from hosts.manifest.reader import read_manifest
 from phases.context.attempt import attempt_began, return_began, settled_states
-from phases.context.audit_mirror import Mirror
-from phases.context.fingerprint_records import part_body, part_of, speakable
+from phases.context.audit_mirror import AuditMirror
+from phases.context.fingerprint_records import part_body, part_of, without_secret_names
 from phases.context.plain_progress import plain_progress
 from services.registry import product
 
@@ -41,13 +41,13 @@ OF_ROLLBACK: Final = frozenset({"return", "returned"})
 
 
 @dataclass(frozen=True)
-class World:
+class RunContext:
     """One run's view of the world."""
 
     scope: Scope
     fleet: Fleet
     journal: Journal
-    run: Run | Mirror | KeptRun
+    run: Run | AuditMirror | BufferedRun
     redactor: Redactor
     waits: Callable[[str, float], None] = lambda _what, _deadline_s: None
     """Told what is waited for and for how many seconds at most, so that a person sees it."""
@@ -89,14 +89,14 @@ class World:
         """Return the inventory's entry of a service."""
         return self.scope.services[service]
 
-    def product(self, service: str) -> Service:
+    def product(self, service: str) -> Product:
         """Return what is known about the service's product."""
         return product(self.entry(service).product)
 
     def facts(self, host: str) -> HostFacts:
         """Return the facts of a host, gathered once until something changes it."""
         facts = self.fleet.facts(host)
-        self.fleet.remembered(host, "secrets known", lambda: self._register_all(facts))
+        self.fleet.cached(host, "secrets known", lambda: self._register_all(facts))
         return facts
 
     def _register_all(self, facts: HostFacts) -> int:
@@ -120,13 +120,13 @@ class World:
         name = self.entry(service).container
         container = self.facts(host).container(name)
         if container is None:
-            raise CouldNotLookError(f"{host}: no container {name}. Look: docker ps -a")
+            raise NotObservedError(f"{host}: no container {name}. Look: docker ps -a")
         return container
 
-    def target(self, service: str, host: str, *, published: bool = False) -> Target:
+    def target(self, service: str, host: str, *, published: bool = False) -> ServiceInstance:
         """Return the service on a host as a client meets it: at its container, or (`published`) at its host's port."""
         entry, container = self.entry(service), self.container(service, host)
-        return Target(
+        return ServiceInstance(
             service=service,
             container=container,
             endpoint=self._endpoint(main_port(entry), container, published=published),
@@ -152,12 +152,12 @@ class World:
             if container_port == port and protocol == "tcp":
                 reached_at = host.address if address in {"", "0.0.0.0", "::"} else address  # noqa: S104 Docker's word
                 return host.forward(host_port, reached_at)
-        raise CouldNotLookError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
+        raise NotObservedError(f"{container.host}: {container.name} publishes no port for {port}/tcp")
 
     def _inside(self, container: ContainerFacts, command: ContainerCommand) -> CommandResult:
         """Run a reading command inside a container; its secrets travel in the request, on no command line."""
         api = self.fleet.docker(container.host).api
-        return begun(lambda: run_inside(api, container.host, container.name, command))
+        return begun(lambda: exec_in_container(api, container.host, container.name, command))
 
     def _files(self, container: ContainerFacts, root: str) -> Mapping[str, str]:
         mount = _mount_over(container, root)
@@ -168,7 +168,7 @@ class World:
 
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
-        parts = {name: self._body_of(speakable(part, self.redactor)) for name, part in fingerprint.parts.items()}
+        parts = {name: self._body_of(without_secret_names(part, self.redactor)) for name, part in fingerprint.parts.items()}
         self.run.record("fingerprint", service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
@@ -191,16 +191,16 @@ class World:
             return return_began(self.journal, service)
         return attempt_began(self.journal, service) if moment in OF_ATTEMPT else 0
 
-    def _body_of(self, part: Part) -> dict[str, object]:
+    def _body_of(self, part: FingerprintPart) -> dict[str, object]:
         """Return a part as the journal keeps it; where names are sealed, with what tells that salt from another."""
         sealed = bool(part.names) and all(name.startswith("#") for name in part.names)
         return part_body(part) | ({"salt": self.sealer.id} if sealed else {})
 
-    def _part_of(self, body: Mapping[str, Any]) -> Part:
+    def _part_of(self, body: Mapping[str, Any]) -> FingerprintPart:
         """Return a recorded part; one whose names were sealed with a salt that was lost (an adopted journal) can't be looked up again."""
         part = part_of(body)
         readable = body.get("salt") in {None, self.sealer.id}
-        return part if readable else Part(part.count, part.digest, Holds.AT_CUTOVER, part.bound)
+        return part if readable else FingerprintPart(part.count, part.digest, Validity.AT_CUTOVER, part.bound)
 
     def where(self) -> dict[str, str]:
         """Return on which host each service is now: its target once its move is committed, else its inventory host.
@@ -237,12 +237,12 @@ def container_address(container: ContainerFacts) -> str:
     for network in networks.values():
         if network.get("IPAddress"):
             return str(network["IPAddress"])
-    raise CouldNotLookError(f"{container.host}: {container.name} has no address; it is {container.state}")
+    raise NotObservedError(f"{container.host}: {container.name} has no address; it is {container.state}")
 
 
 def _mount_over(container: ContainerFacts, path: str) -> MountFacts:
     wanted = PurePosixPath(path)
     covering = [mount for mount in container.mounts if wanted.is_relative_to(mount.destination) and mount.source]
     if not covering:
-        raise CouldNotLookError(f"{container.host}: no mount of {container.name} holds {path}")
+        raise NotObservedError(f"{container.host}: no mount of {container.name} holds {path}")
     return max(covering, key=lambda mount: len(mount.destination))

@@ -1,1 +1,1 @@
-"""Discover."""
+"""A draft of the inventory from what runs on the hosts."""

@@ -1,1 +1,1 @@
-"""Gates."""
+"""What must hold before a host is changed."""

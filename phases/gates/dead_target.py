@@ -10,7 +10,7 @@ from actions.common.labels import move_label
 from actions.common.route import run_checked, write_audit
 from engine.config.scope import PlannedMove, Scope
 from engine.constants import LABEL_MOVE
-from engine.errors import CouldNotLookError, InputError, RefusedError, UnreachableError
+from engine.errors import InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.run.options import Options
 from engine.saga.state import MoveState
@@ -37,7 +37,7 @@ ids=$(docker ps -q --filter "label=$1") || exit 1
 """
 
 
-def bury_targets(fleet: Fleet, scope: Scope, journal: Journal, options: Options, command: str) -> frozenset[str]:
+def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Options, command: str) -> frozenset[str]:
     """Have the new hosts of the chosen services asked nothing any more, and return them.
 
     Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
@@ -82,7 +82,7 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
             said = str(error).partition(SSH_SAID)[2]
             if said and not NO_CONNECTION.search(said):
                 return f"answers, though not as it should ({one_line(said)})"
-        except (CouldNotLookError, RefusedError) as error:
+        except (NotObservedError, RefusedError) as error:
             return f"answers, though not as it should ({one_line(str(error))})"
         else:
             return "answers through ssh"
@@ -92,7 +92,7 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
         time.sleep(min(PAUSE_S, left))
 
 
-def record_dead(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
+def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
     """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise.
 
     What a person gives up of the target's writes is recorded beside it, with the reason.
@@ -115,7 +115,7 @@ def _still_serves(journal: Journal, label: str) -> bool:
     return past.settled in {MoveState.COMMITTED, MoveState.DONE} and attempt == str(past.attempt)
 
 
-def stop_risen(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
+def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
     """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits.
 
     What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
@@ -130,6 +130,6 @@ def stop_risen(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
                 write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was said to be dead")
                 argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
                 found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
-            except CouldNotLookError:
+            except NotObservedError:
                 continue
             run.record(RISEN, body={"host": host, "label": label, "stopped": len(found)})

@@ -113,7 +113,7 @@ class Gates:
                 stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
             elif service in self.again:
                 continue
-            elif state == MoveState.NEEDS_PERSON.value:
+            elif state == MoveState.NEEDS_OPERATOR.value:
                 stuck.append(
                     f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
                     f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --again {service}"

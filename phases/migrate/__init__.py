@@ -1,1 +1,1 @@
-"""Migrate."""
+"""The recipe that moves a service."""

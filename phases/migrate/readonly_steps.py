@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from actions.copy.verification import READ
 from engine.config.scope import PlannedMove
-from engine.contracts.fingerprint import Holds
+from engine.contracts.fingerprint import Validity
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health, readiness
 from phases.assess.shared_mounts import judge_shared_places
-from phases.context.readonly_step import Ask
-from phases.context.run_context import World
+from phases.context.readonly_step import ReadOnlyStep
+from phases.context.run_context import RunContext
 from phases.context.service_facts import places_of
 from phases.migrate.data_strategy import are_writers_held, is_replicated
 from services.fingerprints.compare import compare_fingerprints, compare_replicated
 
 
-def confirm_source(world: World, move: PlannedMove) -> Ask:
+def confirm_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the question whether all is still as preflight saw it."""
 
     def ask() -> Judgement:
@@ -40,10 +40,12 @@ def confirm_source(world: World, move: PlannedMove) -> Ask:
             return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
         return passed(f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of {move.target} are ready")
 
-    return Ask("confirm-source", f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them", ask)
+    return ReadOnlyStep(
+        "confirm-source", f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them", ask
+    )
 
 
-def fingerprint_source(world: World, move: PlannedMove) -> Ask:
+def fingerprint_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the question what the service holds before the move; the answer goes into the journal."""
 
     def ask() -> Judgement:
@@ -58,17 +60,17 @@ def fingerprint_source(world: World, move: PlannedMove) -> Ask:
         things = sum(part.count for part in seen.parts.values())
         return passed(f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things", parts=len(seen.parts), things=things)
 
-    return Ask("fingerprint-source", f"read what {move.service} holds on {move.source}", ask)
+    return ReadOnlyStep("fingerprint-source", f"read what {move.service} holds on {move.source}", ask)
 
 
-def ready_target(world: World, move: PlannedMove) -> Ask:
+def ready_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the question whether the service is ready on its target, asked until its deadline."""
     deadline_s = world.product(move.service).ready_deadline_s
     words = f"wait up to {deadline_s:.0f} s until {move.service} is ready on {move.target}"
-    return Ask("ready-target", words, lambda: health.judge_ready(world, move.service, move.target))
+    return ReadOnlyStep("ready-target", words, lambda: health.judge_ready(world, move.service, move.target))
 
 
-def fingerprint_target(world: World, move: PlannedMove) -> Ask:
+def fingerprint_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the comparison of what it holds with what it held."""
 
     def ask() -> Judgement:
@@ -82,18 +84,18 @@ def fingerprint_target(world: World, move: PlannedMove) -> Ask:
         if replicated:
             return compare_replicated(before, seen, held=are_writers_held(world, move))
         instead = f"not compared here: they hold only while no client writes; {_compared_as_files(world, move)}"
-        return compare_fingerprints(before, seen, frozenset({Holds.SINCE_CUTOVER}), instead=instead)
+        return compare_fingerprints(before, seen, frozenset({Validity.SINCE_CUTOVER}), instead=instead)
 
-    return Ask("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
+    return ReadOnlyStep("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
 
 
-def _compared_as_files(world: World, move: PlannedMove) -> str:
+def _compared_as_files(world: RunContext, move: PlannedMove) -> str:
     """Return what the proof of the volumes has compared of them, as a clause."""
     places = places_of(world, move)
     return f"the files of {len(places)} mounts were compared ({READ[move.proof]})" if places else "no mount is copied, so no file was compared either"
 
 
-def _nothing_to_compare(world: World, move: PlannedMove, *, replicated: bool) -> Judgement:
+def _nothing_to_compare(world: RunContext, move: PlannedMove, *, replicated: bool) -> Judgement:
     """Return the answer for a product that tells nothing beyond its files: what was compared of these, if anything."""
     if replicated:
         return unknown(
@@ -103,19 +105,19 @@ def _nothing_to_compare(world: World, move: PlannedMove, *, replicated: bool) ->
     return passed(f"{move.service}: its product tells nothing to compare beyond its files; {_compared_as_files(world, move)}")
 
 
-def smoke_target(world: World, move: PlannedMove) -> Ask:
+def smoke_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the use of the service's function through its published port."""
     words = f"use {move.service} on {move.target} through its published port"
-    return Ask("smoke-target", words, lambda: health.judge_smoke(world, move.service, move.target))
+    return ReadOnlyStep("smoke-target", words, lambda: health.judge_smoke(world, move.service, move.target))
 
 
-def dependants_work(world: World, move: PlannedMove) -> Ask:
+def dependants_work(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the question whether all dependants work."""
     names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
-    return Ask("dependants-work", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service))
+    return ReadOnlyStep("dependants-work", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service))
 
 
-def record_baseline(world: World, move: PlannedMove) -> Ask:
+def record_baseline(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the reading that every later night is compared with; taken when clients are served again, so that it costs no outage."""
 
     def ask() -> Judgement:
@@ -123,8 +125,8 @@ def record_baseline(world: World, move: PlannedMove) -> Ask:
         if not seen.parts:
             return passed(f"{move.service}: nothing beyond its files is known to compare later")
         world.record_fingerprint(move.service, move.target, "cutover", seen)
-        lasting = [part for part in seen.parts.values() if part.holds is Holds.SINCE_CUTOVER]
+        lasting = [part for part in seen.parts.values() if part.holds is Validity.SINCE_CUTOVER]
         things = sum(part.count for part in lasting)
         return passed(f"{move.service} on {move.target}: {len(lasting)} parts ({things:,} things) must stay from now on", things=things)
 
-    return Ask("record-baseline", f"read what {move.service} holds on {move.target} from now on", ask)
+    return ReadOnlyStep("record-baseline", f"read what {move.service} holds on {move.target} from now on", ask)

@@ -8,12 +8,12 @@ from typing import Final
 from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.hooks import RunHook
-from actions.container.source import DisableRestart, KeepSource, StopSource
+from actions.container.source import DisableRestart, RenameSource, StopSource
 from actions.container.target import CreateTarget, StartTarget
-from actions.container_spec.saved_spec import RecordSource
+from actions.container_spec.saved_spec import SaveSourceSpec
 from actions.outage.probe import MeasureOutage, StartProbe
-from actions.outage.vantage_point import ProbeAim, choose_aim
-from actions.relays.before_start import LinkTarget, own_links
+from actions.outage.vantage_point import ProbeTarget, choose_probe_target
+from actions.relays.before_start import RelayDependencies, own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import refuse_outside
 from engine.config.inventory import Hook
@@ -24,38 +24,40 @@ from engine.contracts.product import SavesFirst
 from phases.assess import readiness
 from phases.assess.shared_mounts import judge_mounts_there
 from phases.context import outage_record, service_facts
-from phases.context.readonly_step import Ask
+from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.migrate import readonly_steps as migrate
-from phases.migrate.data_strategy import are_writers_held, carriage_of
+from phases.migrate.data_strategy import are_writers_held, data_steps
 
 BEFORE_HOLD: Final = "hook-before-hold"
 AFTER_COMMIT: Final = "hook-after-commit"
 
 
-REPEATABLE: Final = frozenset({"start-probe", "disable-restart", "link-target", "commit", "measure-outage", "clear-copy", "keep-source"})
+REPEATABLE: Final = frozenset(
+    {"start-probe", "disable-restart", "relay-dependencies", "commit", "measure-outage", "remove-copy-helpers", "rename-source"}
+)
 """Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
 MEASURES: Final = frozenset({"start-probe", "measure-outage"})
 """Deeds that only measure: once a move has begun, a measurement that is lost never keeps it from its end."""
-LATER: Final = frozenset({"record-baseline", "clear-copy"})
+LATER: Final = frozenset({"record-baseline", "remove-copy-helpers"})
 """What follows a commit and can be made up for: the line goes on without it, and the move is done when it is."""
 PREPARED: Final = frozenset({"image-shipped", "backup-taken"})
 """What a preparation that failed keeps: an image and a backup harm nobody, and are used by the next one."""
-SERVED_BY: Final = {"start-probe": "measure-outage", "copy-live": "copy-volumes"}
+SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volumes"}
 """With which deed another has served its purpose: what it left behind is taken away on purpose."""
 
 
-def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by its strategy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)
-    data = carriage_of(world, move, route)
-    aim, dropped = choose_aim(world.scope, move.service, world.where()), service_facts.dropped_mounts(world, move.service)
+    data = data_steps(world, move, route)
+    aim, dropped = choose_probe_target(world.scope, move.service, world.where()), service_facts.dropped_mounts(world, move.service)
     approved = readiness.approved_digest(world, move.service)
     return (
         migrate.confirm_source(world, move),
         *([StartProbe(route, aim)] if aim else []),
-        RecordSource(route, dropped, approved),
+        SaveSourceSpec(route, dropped, approved),
         *data.before,
         *_hold_and_read(world, move, route),
         DisableRestart(route),
@@ -73,7 +75,7 @@ def recipe(world: World, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
         migrate.record_baseline(world, move),
         *([_measure(world, move, route, aim)] if aim else []),
         data.clear,
-        KeepSource(route),
+        RenameSource(route),
     )
 
 
@@ -85,14 +87,14 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
     return tuple(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
 
 
-def _hold_and_read(world: World, move: PlannedMove, route: Route) -> tuple[Action, ...]:
+def _hold_and_read(world: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
     """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held, to be compared whole."""
     reading: tuple[Action, ...] = (migrate.fingerprint_source(world, move),)
     holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
     return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
 
 
-def before_stop(world: World, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
     """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in memory."""
     product, facts = world.product(service), world.facts(host)
     container = facts.container(world.entry(service).container)
@@ -103,17 +105,17 @@ def before_stop(world: World, service: str, host: str) -> tuple[tuple[ContainerC
     return commands, float(usage.memory_bytes or 0) if usage else 0.0
 
 
-def _links(world: World, move: PlannedMove, route: Route) -> tuple[LinkTarget, ...]:
+def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDependencies, ...]:
     """Return the deed that keeps the names which the service uses; no deed when it uses none."""
     if not world.scope.providers_of(move.service):
         return ()
     scope, before = world.scope, world.where()
     wanted, now = own_links(scope, move.service, {**before, move.service: move.target}), wanted_forwarders(scope, before)
     refuse_outside(scope.hosts, wanted | now)
-    return (LinkTarget(route, wanted, now, scope.hosts),)
+    return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
-def _commit(world: World, move: PlannedMove, route: Route) -> Commit:
+def _commit(world: RunContext, move: PlannedMove, route: Route) -> Commit:
     scope, before = world.scope, {**world.where(), move.service: move.source}  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
     refuse_outside(scope.hosts, wanted | now)  # found before the move begins, not when its service is down
@@ -124,9 +126,9 @@ def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook
     return (RunHook(route, key, host, hook),) if hook else ()
 
 
-def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
     return (migrate.dependants_work(world, move),) if world.scope.dependants_of(move.service) else ()
 
 
-def _measure(world: World, move: PlannedMove, route: Route, aim: ProbeAim) -> outage_record.RecordedOutage:
+def _measure(world: RunContext, move: PlannedMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
     return outage_record.RecordedOutage(MeasureOutage(route, aim), world, move)

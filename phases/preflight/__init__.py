@@ -1,1 +1,1 @@
-"""Preflight."""
+"""Can the move be done tonight."""

@@ -10,8 +10,8 @@ from typing import Final
 from checks.capacity.baseline import Load, container_load_now, load_now, load_of
 from checks.capacity.prometheus_samples import Key
 from checks.capacity.target_load import (
-    Arriving,
-    TargetLoad,
+    IncomingService,
+    TargetUsage,
     chosen_load,
     judge_baseline,
     judge_disk_after_all,
@@ -20,12 +20,12 @@ from checks.capacity.target_load import (
     judge_processors_after,
 )
 from engine.config.scope import PlannedMove, Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.i18n.language import term
 from engine.journal.samples import HOST
 from engine.report_sections import Table
 from engine.verdict import Judgement
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import space_needs
 from phases.preflight.sample_source import Baselines, read_baselines
 
@@ -36,7 +36,7 @@ LOOK_BACK: Final = timedelta(days=14)
 class Capacity:
     """Targets of a run, with all samples of the last two weeks, and where they are from."""
 
-    world: World
+    world: RunContext
     baselines: Baselines
     targets: tuple[str, ...]
     _loads: dict[tuple[str, str], Load] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -66,7 +66,7 @@ class Capacity:
             self._sampled_target(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_at_least_h
         )
 
-    def load(self, host: str) -> TargetLoad:
+    def load(self, host: str) -> TargetUsage:
         """Return what a target needs now, and what comes to it."""
         sampled = self._sampled_load(host), self._sampled(host)
         now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
@@ -82,7 +82,7 @@ class Capacity:
         """Return a target's rows; one that does not answer has one row that says so."""
         try:
             return list(self._rows(host))
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             return [(host, "–", "–", "–", "–", f"UNKNOWN: {error}")]
 
     def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
@@ -108,12 +108,12 @@ class Capacity:
             self._loads[host, container] = load_of(self.baselines.samples, host, container)
         return self._loads[host, container]
 
-    def _sampled_target(self, host: str) -> TargetLoad:
+    def _sampled_target(self, host: str) -> TargetUsage:
         """Return what samples tell of a target and of what comes to it, however few they are."""
-        arriving = tuple(Arriving(name, load) for name, load in self._sampled(host).items())
-        return self._with_origin(TargetLoad(self.world.facts(host), self._sampled_load(host), arriving))
+        arriving = tuple(IncomingService(name, load) for name, load in self._sampled(host).items())
+        return self._with_origin(TargetUsage(self.world.facts(host), self._sampled_load(host), arriving))
 
-    def _with_origin(self, load: TargetLoad) -> TargetLoad:
+    def _with_origin(self, load: TargetUsage) -> TargetUsage:
         found, host = self.baselines, load.facts.host
         return replace(load, origin=found.origin, looks=self._named(host, found.looks), disk_looks=self._named(host, found.disk_looks))
 
@@ -126,7 +126,7 @@ class Capacity:
         return container_load_now(self.world.facts(move.source), self.world.entry(move.service).container)
 
 
-def read_capacity(world: World, hosts: Collection[str]) -> Capacity:
+def read_capacity(world: RunContext, hosts: Collection[str]) -> Capacity:
     """Return the capacity of the run's targets among these hosts; raises what reading the journal raises."""
     targets, now = tuple(host for host in targets_of(world.scope) if host in hosts), datetime.now(UTC)
     wanted = [*((host, HOST) for host in targets)]
@@ -137,7 +137,7 @@ def read_capacity(world: World, hosts: Collection[str]) -> Capacity:
     return Capacity(world, read_baselines(world.journal, place, world.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)), targets)
 
 
-def _key(world: World, move: PlannedMove) -> Key:
+def _key(world: RunContext, move: PlannedMove) -> Key:
     """Return where what a service needs was measured: its container, where it comes from."""
     return move.source, world.scope.services[move.service].container
 

@@ -12,14 +12,14 @@ from actions.common.test_listener import listening
 from actions.relays.planning import wanted_forwarders
 from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, listens_at
 from engine.config.scope import Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
-from hosts.network.reachability import Outcome, Reached, try_connections
+from hosts.network.reachability import Outcome, Reachability, try_connections
 from hosts.network.throughput import send_sample
 from phases.context.path_rates import THROUGHPUT, measured_rates
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 SSH: Final = 22
 MOST_AT_ONCE: Final = 16
@@ -62,7 +62,7 @@ def _relays(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, 
                 yield relay.host, hosts[relay.to_address], relay.to_port, f"relay {relay.alias}:{relay.port}"
 
 
-def look_at_network(world: World, of: Collection[str]) -> Matrix:
+def look_at_network(world: RunContext, of: Collection[str]) -> Matrix:
     """Try every need of these hosts from its host, one command for each, all hosts at once."""
     needs = tuple(need for need in list_needs(world.scope, world.where()) if need.host in of)
     hosts = tuple(dict.fromkeys(need.host for need in needs))
@@ -73,24 +73,24 @@ def look_at_network(world: World, of: Collection[str]) -> Matrix:
     return join_matrix(needs, reached, facts, proven_needs(world, needs), measured_rates(world.journal))
 
 
-def _try(world: World, host: str, needs: Iterable[Need]) -> Reached | str:
+def _try(world: RunContext, host: str, needs: Iterable[Need]) -> Reachability | str:
     try:
         return try_connections(world.fleet[host], [(need.address, need.port) for need in needs])
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return str(error)
 
 
-def _facts(world: World, hosts: Iterable[str]) -> dict[str, HostFacts]:
+def _facts(world: RunContext, hosts: Iterable[str]) -> dict[str, HostFacts]:
     found = {}
     for host in sorted(hosts):
         try:
             found[host] = world.facts(host)
-        except CouldNotLookError:
+        except NotObservedError:
             continue
     return found
 
 
-def try_with_listeners(world: World, host: str, *, apply: bool) -> Judgement:
+def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgement:
     """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
     facts = world.facts(host)
     facts.need_sockets()
@@ -108,18 +108,18 @@ def try_with_listeners(world: World, host: str, *, apply: bool) -> Judgement:
     return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
 
 
-def _sample(world: World, needs: Iterable[Need]) -> None:
+def _sample(world: RunContext, needs: Iterable[Need]) -> None:
     """Send zeros from each host over one of its ways, and record how fast they went."""
     for need in {need.host: need for need in needs}.values():
         try:
             rate = send_sample(world.fleet[need.host], need.address, need.port)
-        except CouldNotLookError:
+        except NotObservedError:
             continue  # its ways have rows of their own
         if rate is not None:
             world.run.record(THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
 
 
-def _try_one(world: World, need: Need) -> tuple[Outcome, str]:
+def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
     """Return how a try ended, and the host's words; a host that does not answer has not tried."""
     found = _try(world, need.host, [need])
     if isinstance(found, str):
@@ -147,7 +147,7 @@ def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Map
     return passed(f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried))
 
 
-def proven_needs(world: World, needs: Iterable[Need]) -> dict[Need, str]:
+def proven_needs(world: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
     """Return the needs that were tried with a listener of ours, with the time of the newest try that went through."""
     seen: dict[tuple[str, str, int], str] = {}
     for record in world.journal.records(kind=TRIAL):

@@ -9,10 +9,10 @@ from typing import Final
 
 from checks.ports.claims import identity_of
 from checks.ports.consumers import Setting, list_consumers, paired_variables
-from checks.ports.planned_ports import Arrival, PublishedPort
+from checks.ports.planned_ports import PlannedPorts, PublishedPort
 from checks.ports.report import HostScan, PortReport, report_of
 from engine.config.scope import PlannedMove, Scope
-from engine.errors import CouldNotLookError, RefusedError
+from engine.errors import NotObservedError, RefusedError
 from engine.run.options import LAB
 from hosts.facts.compose_files import FoundFiles
 from hosts.facts.model import HostFacts
@@ -36,7 +36,7 @@ class PortScan:
 
     report: PortReport
     hosts: Mapping[str, HostScan]
-    arrivals: Mapping[str, Arrival]
+    arrivals: Mapping[str, PlannedPorts]
 
 
 def scanned_hosts(scope: Scope) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
         return Looked(HostScan(name, None, error=f"{name}: no identity in environment {environment}. Try: nox -s pin -- --environment {environment}"))
     try:
         facts = fleet.facts(name)
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return Looked(HostScan(name, None, error=str(error)))
     except RefusedError as error:
         if name in scope.hosts:
@@ -80,12 +80,12 @@ def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
         return Looked(HostScan(name, None, error=str(error)))
     try:
         found, scan = read_host_projects(fleet, facts)
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return Looked(HostScan(name, facts, error=str(error)), tuple(_of_containers(scope, facts)))
     return Looked(scan, (*_of_containers(scope, facts), *_of_files(scope, facts, found)))
 
 
-def _arrivals(scope: Scope, facts: Mapping[str, HostFacts], where: Mapping[str, str]) -> Iterator[Arrival]:
+def _arrivals(scope: Scope, facts: Mapping[str, HostFacts], where: Mapping[str, str]) -> Iterator[PlannedPorts]:
     """Yield the plan's moves: with the ports that the containers publish, or those of the inventory where a host was not seen."""
     for move in scope.plan.moves:
         if move.service not in scope.services:
@@ -94,7 +94,7 @@ def _arrivals(scope: Scope, facts: Mapping[str, HostFacts], where: Mapping[str, 
         addresses = {identities[move.source].address: identities[move.target].address} if {move.source, move.target} <= set(identities) else {}
         ports, identity = _published(scope, move, facts.get(move.source))
         done = where.get(move.service) == move.target
-        yield Arrival(move.service, move.source, move.target, ports, identity, move.ports, done, addresses)
+        yield PlannedPorts(move.service, move.source, move.target, ports, identity, move.ports, done, addresses)
 
 
 def _published(scope: Scope, move: PlannedMove, facts: HostFacts | None) -> tuple[tuple[PublishedPort, ...], str]:

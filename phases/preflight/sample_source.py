@@ -20,9 +20,9 @@ from checks.capacity.prometheus_samples import (
     query_of,
     samples_of,
 )
-from checks.capacity.sample_source import OWN, Origin
+from checks.capacity.sample_source import OWN, SampleSource
 from engine.config.environment import PrometheusPlace
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.journal.journal import Journal
 from engine.journal.samples import HOST, Sample, read_samples
 from engine.redaction.redactor import Redactor
@@ -38,7 +38,7 @@ class Baselines:
     """Samples, and where they are from."""
 
     samples: tuple[Sample, ...] = ()
-    origin: Origin = OWN
+    origin: SampleSource = OWN
     looks: Mapping[Key, str] = field(default_factory=dict)
     """The query to look at when there is not enough of a host or container."""
     disk_looks: Mapping[Key, str] = field(default_factory=dict)
@@ -55,8 +55,8 @@ def read_baselines(
         return Baselines(read_samples(journal, between[0]))
     try:
         return _recorded(open_prometheus(place, redactor), place, tuple(wanted), between)
-    except (CouldNotLookError, InputError) as error:
-        return Baselines(read_samples(journal, between[0]), Origin(trouble=f"not from the Prometheus that is named: {error}"))
+    except (NotObservedError, InputError) as error:
+        return Baselines(read_samples(journal, between[0]), SampleSource(trouble=f"not from the Prometheus that is named: {error}"))
 
 
 def open_prometheus(place: PrometheusPlace, redactor: Redactor) -> Prometheus:
@@ -88,5 +88,8 @@ def _recorded(server: Prometheus, place: PrometheusPlace, wanted: tuple[Key, ...
         return found
 
     return Baselines(
-        samples_of(answers, hosts), Origin(f"Prometheus {place.url}"), looks(OF_HOSTS, OF_CONTAINERS), looks(DISKS_OF_HOSTS, DISKS_OF_CONTAINERS)
+        samples_of(answers, hosts),
+        SampleSource(f"Prometheus {place.url}"),
+        looks(OF_HOSTS, OF_CONTAINERS),
+        looks(DISKS_OF_HOSTS, DISKS_OF_CONTAINERS),
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from checks.capacity.baseline import Load, load_of
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.journal.samples import Sample
 from engine.report_sections import Table
 from hosts.facts.usage import read_load
@@ -31,7 +31,7 @@ def take_samples(fleet: Fleet, hosts: Iterable[str]) -> tuple[list[Sample], dict
 def _of(fleet: Fleet, host: str) -> list[Sample] | str:
     try:
         seen, now = read_load(fleet[host]), datetime.now(UTC)
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return str(error)
     return [Sample(now, host, container, usage.memory_bytes, usage.cpu_s, usage.disks) for container, usage in seen.items()]
 

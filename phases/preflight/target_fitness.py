@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checks.dependencies.graph import References, read_references
+from checks.dependencies.graph import DependencyGraph, read_references
 from checks.hosts import system
 from engine.contracts.product import NeedsKernel
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement
 from hosts.facts.model import HostFacts
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import mount_rules, source_of, space_needs
 
 
-def judge_engine(world: World, facts: HostFacts) -> Judgement:
+def judge_engine(world: RunContext, facts: HostFacts) -> Judgement:
     """Judge whether a host's engine is of an ordinary kind; the other hosts' kinds are told."""
     return system.judge_engine(facts, _answering(world, (host for host in world.scope.hosts if host != facts.host)))
 
 
-def judge_place(world: World, service: str) -> tuple[Judgement, ...]:
+def judge_place(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge whether the disks that a service's data goes to can be written, and have inodes."""
     target = world.facts(world.move_of(service).target)
     target.need_docker()
@@ -27,7 +27,7 @@ def judge_place(world: World, service: str) -> tuple[Judgement, ...]:
     return system.judge_writable(target, paths), system.judge_inodes(target, paths)
 
 
-def judge_kernel(world: World, service: str) -> Judgement:
+def judge_kernel(world: RunContext, service: str) -> Judgement:
     """Judge whether the target's kernel is set as the service needs it."""
     move, product = world.move_of(service), world.product(service)
     needs = product.kernel_needs if isinstance(product, NeedsKernel) else ()
@@ -35,30 +35,30 @@ def judge_kernel(world: World, service: str) -> Judgement:
     return system.judge_kernel(source, world.facts(move.target), container, needs)
 
 
-def judge_owners(world: World, service: str) -> Judgement:
+def judge_owners(world: RunContext, service: str) -> Judgement:
     """Judge whether the service's files belong to nobody else on the target."""
     source, container = source_of(world, service)
     return system.judge_owners(source, world.facts(world.move_of(service).target), container, mount_rules(world, service))
 
 
-def find_references(world: World) -> References:
+def find_references(world: RunContext) -> DependencyGraph:
     """Return who depends on whom on the hosts of this run."""
     where = world.where()
     services = {(where[name], entry.container): name for name, entry in world.scope.services.items()}
     addresses = {identity.address: host for host, identity in world.scope.environment.hosts.items()}
     answers = {host: _facts(world, host) for host in world.scope.hosts}
-    blind = {host: str(answer) for host, answer in answers.items() if isinstance(answer, CouldNotLookError)}
+    blind = {host: str(answer) for host, answer in answers.items() if isinstance(answer, NotObservedError)}
     seen = [answer for answer in answers.values() if isinstance(answer, HostFacts)]
-    return read_references(seen, world.scope.links, services, addresses).but_blind_on(blind)
+    return read_references(seen, world.scope.links, services, addresses).with_unreachable(blind)
 
 
-def _answering(world: World, hosts: Iterable[str]) -> list[HostFacts]:
+def _answering(world: RunContext, hosts: Iterable[str]) -> list[HostFacts]:
     """Return the facts of the hosts that answer; the others have rows of their own."""
     return [answer for host in hosts if isinstance(answer := _facts(world, host), HostFacts)]
 
 
-def _facts(world: World, host: str) -> HostFacts | CouldNotLookError:
+def _facts(world: RunContext, host: str) -> HostFacts | NotObservedError:
     try:
         return world.facts(host)
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return error

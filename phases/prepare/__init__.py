@@ -1,1 +1,1 @@
-"""Prepare."""
+"""What is done before the window and changes nothing that serves."""

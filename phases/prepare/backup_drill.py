@@ -15,11 +15,11 @@ from checks.capacity.disk_space import judge_space
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.polling import wait_until_passed
 from engine.verdict import Effect, Judgement, failed, unknown
 from phases.context import service_facts
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from services.fingerprints.stable_parts import judge_restored, moved_parts, settle
 
 MOMENT: Final = "backup"
@@ -27,11 +27,11 @@ MOMENT: Final = "backup"
 
 
 @dataclass(frozen=True)
-class KnownBackup:
+class FingerprintedBackup:
     """The backup, with what the service held just before and just after it: what stayed the same must be in it."""
 
     taking: TakeBackup
-    world: World
+    world: RunContext
     move: PlannedMove
     key: str = field(default="backup-taken", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -64,34 +64,34 @@ class KnownBackup:
         self.taking.undo(note)
 
 
-def backup_of(world: World, move: PlannedMove, taking: TakeBackup) -> TakeBackup | KnownBackup:
+def backup_of(world: RunContext, move: PlannedMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:
     """Return the backup, with the service's fingerprint around it when a drill will ask for it."""
-    return taking if not_drilled(world, move) else KnownBackup(taking, world, move)
+    return taking if not_drilled(world, move) else FingerprintedBackup(taking, world, move)
 
 
-def not_drilled(world: World, move: PlannedMove) -> str:
+def not_drilled(world: RunContext, move: PlannedMove) -> str:
     """Return why a service can't be drilled, "" when it can."""
     return why_not(world.product(move.service), world.container(move.service, move.source).raw)
 
 
-def keeps_nothing(world: World, service: str) -> bool:
+def keeps_nothing(world: RunContext, service: str) -> bool:
     """Return whether a service has neither data nor an export of its own."""
     container = world.container(service, world.move_of(service).source)
     return not expected_objects(world.product(service), container, service_facts.mount_rules(world, service))
 
 
-def steps_left_out(world: World, service: str) -> dict[str, str]:
+def steps_left_out(world: RunContext, service: str) -> dict[str, str]:
     """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own row."""
     try:
         if keeps_nothing(world, service):
             return dict.fromkeys((DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read")
         reason = not_drilled(world, world.move_of(service))
-    except CouldNotLookError:
+    except NotObservedError:
         reason = ""
     return {DRILLED: f"NOT DRILLED: {reason}"} if reason else {READ: "its backup is restored in a drill, which reads all of it"}
 
 
-def drill_of(world: World, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
+def drill_of(world: RunContext, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
     """Return the drill of the backup that is on record when it begins."""
     container, product = world.container(move.service, move.source), world.product(move.service)
     commands = product.restore_commands(container) if isinstance(product, Restorable) else ()
@@ -112,13 +112,13 @@ def drill_of(world: World, move: PlannedMove, route: Route, repository: Reposito
     )
 
 
-def _seen_as(world: World, move: PlannedMove, container: str) -> World:
+def _seen_as(world: RunContext, move: PlannedMove, container: str) -> RunContext:
     """Return the world in which the service's container is the scratch copy."""
     entry = world.entry(move.service).model_copy(update={"container": container})
     return replace(world, scope=replace(world.scope, services={**world.scope.services, move.service: entry}))
 
 
-def judge_scratch_ready(world: World, move: PlannedMove, container: str) -> Judgement:
+def judge_scratch_ready(world: RunContext, move: PlannedMove, container: str) -> Judgement:
     """Wait until the scratch copy can do its work; one that has ended is not waited for."""
     product = world.product(move.service)
     world.fleet.forget_facts(move.target)
@@ -126,7 +126,7 @@ def judge_scratch_ready(world: World, move: PlannedMove, container: str) -> Judg
     return wait_until_passed(_once(world, move, container), product.ready_deadline_s)
 
 
-def _once(world: World, move: PlannedMove, container: str) -> Callable[[], Judgement]:
+def _once(world: RunContext, move: PlannedMove, container: str) -> Callable[[], Judgement]:
     def ask() -> Judgement:
         inspect = inspect_container(world.fleet, move.target, container)
         state = inspect["State"] if inspect else {"Status": "missing"}
@@ -134,14 +134,14 @@ def _once(world: World, move: PlannedMove, container: str) -> Callable[[], Judge
             raise AssertionError(f"the scratch copy is {state.get('Status')} with exit code {state.get('ExitCode')}. Expected: running")
         try:
             return world.product(move.service).ready(world.target(move.service, move.target))
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             world.fleet.forget_facts(move.target)
             return unknown(str(error))
 
     return ask
 
 
-def _judge_same(world: World, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
+def _judge_same(world: RunContext, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
     expected = world.recorded_fingerprint(move.service, MOMENT)
     if expected is None:
         return failed(f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again")

@@ -14,7 +14,7 @@ from actions.common.labels import move_label
 from actions.common.route import Route
 from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.i18n.language import term
 from engine.report_sections import Table
 from engine.saga.saga import PlannedOnly
@@ -22,7 +22,7 @@ from engine.verdict import Judgement, failed, passed
 from hosts.facts.compose_files import fetch_files
 from hosts.local.secret_references import resolve_secret
 from phases.assess.host_projects import read_host_projects
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import mount_rules, peer_of
 
 KEPT: Final = "configuration_kept"
@@ -30,7 +30,7 @@ KEPT: Final = "configuration_kept"
 ENGINE_FILES: Final = ("/etc/docker/daemon.json",)
 
 
-def keep_host(world: World, host: str, *, apply: bool) -> Judgement:
+def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
     """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say so."""
     backup, environment = world.scope.environment.backup, world.scope.environment.environment
     if backup is None:
@@ -74,17 +74,17 @@ def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldes
     return passed(f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored", size_bytes=item.size_bytes)
 
 
-def recorded_configuration(world: World, host: str) -> Mapping[str, Any] | None:
+def recorded_configuration(world: RunContext, host: str) -> Mapping[str, Any] | None:
     """Return the newest record of a host's kept configuration, None when there is none."""
     return next((record.body for record in reversed(world.journal.records(kind=KEPT)) if record.body["host"] == host), None)
 
 
-def judge_configuration(world: World, host: str) -> Judgement:
+def judge_configuration(world: RunContext, host: str) -> Judgement:
     """Judge the configuration that prepare kept of a host."""
     return judge_kept(host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h)
 
 
-def backup_table(world: World, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
+def backup_table(world: RunContext, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
     """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was restored."""
     rows = [row for move in world.scope.moves if move.service in services for row in _rows(world, move.service, now)]
     for host in (host for host in world.sources() if host in hosts):
@@ -94,7 +94,7 @@ def backup_table(world: World, now: datetime, hosts: Collection[str], services: 
     return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
 
 
-def _rows(world: World, service: str, now: datetime) -> Iterator[tuple[str, ...]]:
+def _rows(world: RunContext, service: str, now: datetime) -> Iterator[tuple[str, ...]]:
     taken, _ = recorded_backup(world.journal, service)
     newest = {item.name: item for item in sorted(taken, key=lambda one: one.taken_at)}
     drill = recorded_drill(world.journal, service)
@@ -103,12 +103,12 @@ def _rows(world: World, service: str, now: datetime) -> Iterator[tuple[str, ...]
         yield _row(service, name, item, now, _drilled(drill, item) if item else "–")
 
 
-def _expected(world: World, service: str) -> tuple[str, ...]:
+def _expected(world: RunContext, service: str) -> tuple[str, ...]:
     """Return what the backup must hold, nothing when the source does not answer: its own row tells that."""
     try:
         container = world.container(service, world.move_of(service).source)
         return expected_objects(world.product(service), container, mount_rules(world, service))
-    except CouldNotLookError:
+    except NotObservedError:
         return ()
 
 

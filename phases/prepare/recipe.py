@@ -11,12 +11,12 @@ from engine.contracts.action import Action
 from engine.errors import InputError
 from hosts.local.secret_references import resolve_secret
 from phases.context.routes import route_of
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import peer_of, places_of
 from phases.prepare import backup_drill
 
 
-def prepare_recipe(world: World, move: PlannedMove) -> tuple[Action, ...]:
+def prepare_recipe(world: RunContext, move: PlannedMove) -> tuple[Action, ...]:
     """Return what is done for a move before the window."""
     route = route_of(world, move, 1)
     backup = world.scope.environment.backup

@@ -8,10 +8,10 @@ from engine.journal.journal import Journal
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Judgement, Verdict
 from hosts.fleet import Fleet
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 
-def ship_toolbox(world: World, host: str, *, apply: bool) -> Judgement:
+def ship_toolbox(world: RunContext, host: str, *, apply: bool) -> Judgement:
     """Put the toolbox image onto a host; in a dry run say so."""
     if not apply:
         raise PlannedOnly(f"{host}: load the toolbox image, unless the same one is there")

@@ -1,1 +1,1 @@
-"""Repoint."""
+"""Dependants that use the new addresses, and relays that go."""

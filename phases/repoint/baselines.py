@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.contracts.action import Note
-from engine.contracts.fingerprint import Fingerprint, Holds
+from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.context.link_state import BEGUN
 from phases.repoint.subject import Pointing
@@ -21,7 +21,7 @@ class BaselineHeld:
     """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read again then."""
 
     pointing: Pointing
-    key: str = field(default="baseline-held", init=False)
+    key: str = field(default="baseline-unchanged", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
 
@@ -39,7 +39,7 @@ class BaselineHeld:
         told = []
         for dependant, before in _baselines(self.pointing).items():
             now = _read(self.pointing, dependant, before)
-            answer = compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+            answer = compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
             if not answer.passed:
                 note["wrong"] = answer.text
                 return
@@ -95,7 +95,7 @@ class BaselineRead:
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
     """Return what each dependant that moved held at its cutover, of those of which something lasts."""
     found = {dependant: pointing.world.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants}
-    return {name: seen for name, seen in found.items() if seen and any(part.holds is Holds.SINCE_CUTOVER for part in seen.parts.values())}
+    return {name: seen for name, seen in found.items() if seen and any(part.holds is Validity.SINCE_CUTOVER for part in seen.parts.values())}
 
 
 def _read(pointing: Pointing, dependant: str, before: Fingerprint) -> Fingerprint:
@@ -126,7 +126,7 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
 
 def others(before: Fingerprint, now: Fingerprint) -> Fingerprint:
     """Return the lasting parts that were there before and have other content now."""
-    lasting = {name: part for name, part in before.parts.items() if part.holds is Holds.SINCE_CUTOVER and name in now.parts}
+    lasting = {name: part for name, part in before.parts.items() if part.holds is Validity.SINCE_CUTOVER and name in now.parts}
     changed = {
         name: now.parts[name] for name, part in lasting.items() if (part.count, part.digest) != (now.parts[name].count, now.parts[name].digest)
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from actions.references.variable import VariableReference
-from actions.relays.planning import PUBLISHED_ONLY, Forwarder, link_name
+from actions.relays.planning import PUBLISHED_ONLY, Relay, link_name
 from checks.containers.state_paths import judge_writable_layer
 from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
 from engine.config.inventory import Link
-from engine.errors import CouldNotLookError, LongshoreError
+from engine.errors import LongshoreError, NotObservedError
 from engine.i18n.language import term
 from engine.report_sections import TABLE, Table
 from engine.saga.state import MoveState
@@ -19,7 +19,7 @@ from hosts.network.reachability import Outcome, try_connections
 from phases.assess import health
 from phases.context.attempt import read_past
 from phases.context.link_state import Address, places_planned
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import read_changes
 from phases.repoint.subject import Pointing
 
@@ -43,7 +43,7 @@ def confirm(pointing: Pointing) -> Judgement:
         return failed(f"{len(problems)} of {len(pointing.links)} links are not ready: {problems[0]}", tuple(problems))
     try:
         changes = [(reference.route.service, reference.foresee()) for reference in pointing.references]
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return unknown(str(error))
     except LongshoreError as error:
         return failed(str(error))
@@ -62,7 +62,7 @@ def _said(lines: tuple[str, ...], sign: str) -> str:
     return "; ".join(line[2:] for line in lines[1:] if line.startswith(sign))
 
 
-def _link_problems(world: World, link: Link, address: Address) -> list[str]:
+def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]:
     where, planned = world.where(), places_planned(world.scope)
     moved = {move.service for move in world.scope.plan.moves}
     for end in (link.from_, link.to):
@@ -89,7 +89,7 @@ def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
     container = world.container(dependant, host)
     try:
         changes = read_changes(world, host, container.name)
-    except CouldNotLookError as error:
+    except NotObservedError as error:
         return unknown(str(error))
     return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).writable_layer)
 
@@ -149,7 +149,7 @@ def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
     )
 
 
-def unused(world: World, relays: frozenset[Forwarder]) -> Judgement:
+def unused(world: RunContext, relays: frozenset[Relay]) -> Judgement:
     """Judge whether no container connects through these relays: who uses a name that is not declared would lose it."""
     named = sorted(relay for relay in relays if relay.network != PUBLISHED_ONLY)
     users: list[str] = []
@@ -162,7 +162,7 @@ def unused(world: World, relays: frozenset[Forwarder]) -> Judgement:
     return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")
 
 
-def _users_while_watched(world: World, relay: Forwarder) -> list[str]:
+def _users_while_watched(world: RunContext, relay: Relay) -> list[str]:
     facts = world.facts(relay.host)
     container = relay_named(facts, relay.network, relay.alias)
     if container is None:

@@ -8,13 +8,13 @@ from typing import Final
 from actions.common.labels import move_label
 from actions.common.route import Route
 from actions.references.steps import ReleaseRelays, RewriteReferences
-from actions.relays.planning import Forwarder, wanted_forwarders
+from actions.relays.planning import Relay, wanted_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
 from phases.context.attempt import read_past
 from phases.context.link_state import REPOINT_STEPS, REPOINTED, read_repointed
-from phases.context.readonly_step import Ask
-from phases.context.run_context import World
+from phases.context.readonly_step import ReadOnlyStep
+from phases.context.run_context import RunContext
 from phases.repoint.baselines import BaselineHeld, BaselineRead
 from phases.repoint.readonly_steps import confirm, ready, unused, used, words_of
 from phases.repoint.subject import Pointing
@@ -26,13 +26,13 @@ REPEATABLE: Final = frozenset(REPOINT_STEPS)
 def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
     """Return the actions in order."""
     return (
-        Ask("confirm-references", words_of(pointing), lambda: confirm(pointing)),
+        ReadOnlyStep("confirm-references", words_of(pointing), lambda: confirm(pointing)),
         BaselineHeld(pointing),
         RewriteReferences(_service_route(pointing), pointing.references, lambda dependant: ready(pointing, dependant)),
-        Ask("references-used", "see each dependant work and connected to the new address", lambda: used(pointing)),
+        ReadOnlyStep("references-used", "see each dependant work and connected to the new address", lambda: used(pointing)),
         BaselineRead(pointing),
         release_of(pointing),
-        Ask("dependants-follow", "see each dependant work without the relays", lambda: used(pointing)),
+        ReadOnlyStep("dependants-without-relays", "see each dependant work without the relays", lambda: used(pointing)),
     )
 
 
@@ -58,7 +58,7 @@ def _service_route(pointing: Pointing) -> Route:
     return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
 
 
-def _relays(world: World, repointed: frozenset[LinkKey]) -> frozenset[Forwarder]:
+def _relays(world: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:
     return wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
 
 

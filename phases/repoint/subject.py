@@ -14,17 +14,17 @@ from actions.references.variable import VariableReference
 from engine.config.inventory import Link, LinkKey
 from engine.config.reference_rules import filled
 from engine.config.scope import PlannedMove
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from phases.context.attempt import read_past
 from phases.context.link_state import Address, links_of, need_address, places_planned, repointable
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 
 @dataclass(frozen=True)
 class Pointing:
     """One service whose dependants are re-pointed: its links, where each leads, and the places that say so."""
 
-    world: World
+    world: RunContext
     move: PlannedMove
     links: tuple[tuple[Link, Address], ...]
     references: tuple[Reference, ...]
@@ -44,14 +44,14 @@ class Pointing:
         return places_planned(self.world.scope)[dependant]
 
 
-def pointing_of(world: World, move: PlannedMove) -> Pointing:
+def pointing_of(world: RunContext, move: PlannedMove) -> Pointing:
     """Return what is re-pointed with a move; raises InputError for what can't be."""
     where = places_planned(world.scope)
     links = [(link, need_address(world.scope, link, where)) for link in links_of(world.scope, world.journal, move.service)]
     return Pointing(world, move, tuple(links), tuple(_references(world, move, links, where)))
 
 
-def _references(world: World, move: PlannedMove, links: list[tuple[Link, Address]], where: dict[str, str]) -> list[Reference]:
+def _references(world: RunContext, move: PlannedMove, links: list[tuple[Link, Address]], where: dict[str, str]) -> list[Reference]:
     """Return every file, then the variables of each dependant together: one outage of it, not one for each."""
     environment = world.scope.environment.environment
     label = move_label(environment, move.service, read_past(world.journal, move.service).attempt)
@@ -76,10 +76,10 @@ def _references(world: World, move: PlannedMove, links: list[tuple[Link, Address
     return found
 
 
-def _asking(world: World, route: Route) -> Callable[[], Target]:
+def _asking(world: RunContext, route: Route) -> Callable[[], ServiceInstance]:
     return lambda: world.target(route.service, route.source)
 
 
-def _route(world: World, dependant: str, where: dict[str, str], label: str) -> Route:
+def _route(world: RunContext, dependant: str, where: dict[str, str], label: str) -> Route:
     host = where[dependant]
     return Route(world.fleet, dependant, world.entry(dependant).container, host, host, label)

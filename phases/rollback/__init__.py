@@ -1,1 +1,1 @@
-"""Rollback."""
+"""The recipe that brings a service back."""

@@ -8,31 +8,31 @@ from dataclasses import dataclass
 
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
-from actions.copy.safety_copy import SetAside
-from actions.copy.volumes import CopyVolumes, ProveVolumes
+from actions.copy.safety_copy import SafetyCopy
+from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.outage.probe import MeasureOutage, StartProbe
-from actions.outage.vantage_point import choose_aim
+from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import BringBack, RetireMoved, StartReturned, StopMoved, SwitchBack
+from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
 from checks.capacity.disk_space import SpaceNeed, judge_space
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
-from engine.contracts.fingerprint import Fingerprint, Holds
+from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.product import Observing
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.saga.state import MoveState
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context import service_facts
 from phases.context.attempt import read_past
 from phases.context.outage_record import RecordedOutage
-from phases.context.readonly_step import Ask
+from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.service_facts import peer_of, places_of
-from phases.migrate.data_strategy import carriage_of
+from phases.migrate.data_strategy import data_steps
 from phases.migrate.recipe import before_stop, recipe
 from services.fingerprints.compare import compare_fingerprints
 
@@ -42,27 +42,27 @@ BEFORE_RETURN = "return"
 ASIDE_FACTOR = 1.1
 NO_DATA = "nothing beyond its files is known to compare"
 
-DEAD_STEPS = ("written-since", "return-probe", "stop-moved", "return-outage", "retire-moved")
+DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage", "clean-target")
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
-DATA_STEPS = ("set-aside", "bring-back", "prove-return")
+DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
-    "confirm-return", "written-since", "links-returnable", "return-probe", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
-    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "retire-moved",
+    "confirm-rollback", "target-writes", "links-returnable", "start-probe-back", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
+    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "clean-target",
 )  # fmt: skip
-REPEATABLE = frozenset({"return-probe", "switch-back", "start-returned", "return-outage", "retire-moved"})
+REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
-MEASURES = frozenset({"return-probe", "return-outage"})
+MEASURES = frozenset({"start-probe-back", "return-outage"})
 """Deeds that only measure: a rollback ends without them."""
-SERVED_BY = {"return-probe": "return-outage", "stop-moved": "retire-moved"}
+SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-target"}
 """What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
 UNDO_STEP = "finish-undo"
 CREATED = "create-target"
 RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
 
 
-def found_on_hosts(world: World, move: PlannedMove) -> str:
+def found_on_hosts(world: RunContext, move: PlannedMove) -> str:
     """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
 
     The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
@@ -76,7 +76,7 @@ def found_on_hosts(world: World, move: PlannedMove) -> str:
         if isinstance(action, StartTarget) and CREATED not in known:
             continue
         if isinstance(action, Commit | StartTarget):
-            with suppress(CouldNotLookError, ActionError):
+            with suppress(NotObservedError, ActionError):
                 reason = action.why_not_undone()
                 if reason:
                     return reason
@@ -84,7 +84,7 @@ def found_on_hosts(world: World, move: PlannedMove) -> str:
 
 
 @dataclass(frozen=True)
-class Under:
+class Renamed:
     """An action under another key, where a recipe holds it for another purpose."""
 
     key: str
@@ -126,7 +126,7 @@ class Under:
         self.action.undo(note)
 
 
-def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
+def rollback_recipe(world: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
     """Return the actions that bring a committed move back.
 
     With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
@@ -140,40 +140,40 @@ def rollback_recipe(world: World, move: PlannedMove, attempt: int, *, discard: s
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
     refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved))
-    aim = None if dead else choose_aim(scope, move.service, moved)
+    aim = None if dead else choose_probe_target(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
-    returning = BringBack(route.turned(), places, peer_of(world, move.source), size)
+    returning = CopyBack(route.turned(), places, peer_of(world, move.source), size)
     saving = before_stop(world, move.service, move.target)
     stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
-        SetAside(route, move.source, places, size),
+        SafetyCopy(route, move.source, places, size),
         returning,
-        Under("prove-return", ProveVolumes(route.turned(), places, size, returning.proving())),
+        Renamed("verify-copy-back", VerifyVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
         _confirm_kept(world, move, discard or "") if dead else _confirm(world, move, needs_space=not discard),
         *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
-        *([Under("return-probe", StartProbe(route, aim))] if aim else []),
+        *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
         *([] if dead else [stopping]),
         *(() if discard else data),
-        SwitchBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
+        SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
         _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: health.judge_ready(world, move.service, move.source)),
         _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
         _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: health.judge_smoke(world, move.service, move.source)),
         *_dependants(world, move),
-        *([Under("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        *([] if dead else [RetireMoved(route, creating, copying, bool(discard), lambda: carriage_of(world, move, route).clear)]),
+        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
+        *([] if dead else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]),
     )
 
 
-def _ask(key: str, words: str, question: Callable[[], Judgement]) -> Ask:
-    return Ask(key, words, question)
+def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:
+    return ReadOnlyStep(key, words, question)
 
 
-def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
+def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
@@ -191,10 +191,10 @@ def _confirm(world: World, move: PlannedMove, *, needs_space: bool) -> Ask:
             return room
         return passed(f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}")
 
-    return Ask("confirm-return", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
+    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
 
 
-def _confirm_kept(world: World, move: PlannedMove, reason: str) -> Ask:
+def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
@@ -207,10 +207,10 @@ def _confirm_kept(world: World, move: PlannedMove, reason: str) -> Ask:
             f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
         )
 
-    return Ask("confirm-return", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
+    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
 
 
-def _written_since(world: World, move: PlannedMove, *, discard: str | None) -> Ask:
+def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
     """Return the reading of what the target holds now, and what of it was written since the cutover."""
 
     def ask() -> Judgement:
@@ -227,10 +227,12 @@ def _written_since(world: World, move: PlannedMove, *, discard: str | None) -> A
             f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}", tuple(lines), parts_written=len(lines)
         )
 
-    return Ask("written-since", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask)
+    return ReadOnlyStep(
+        "target-writes", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask
+    )
 
 
-def _last_reading(world: World, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
     """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
     now = world.recorded_fingerprint(move.service, BEFORE_RETURN)
     if now is not None:
@@ -261,7 +263,7 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     return lines + gone
 
 
-def _links(world: World, move: PlannedMove, back: dict[str, str]) -> Ask:
+def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
     """Return the question whether each link can be kept once the service is back; services that moved later reach it by relays."""
 
     def ask() -> Judgement:
@@ -274,10 +276,10 @@ def _links(world: World, move: PlannedMove, back: dict[str, str]) -> Ask:
         relays = sorted(one.text() for one in wanted.forwarders)
         return passed(f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then", tuple(relays))
 
-    return Ask("links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask)
+    return ReadOnlyStep("links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask)
 
 
-def _fingerprint(world: World, move: PlannedMove, moment: str) -> Ask:
+def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
     def ask() -> Judgement:
         before = world.recorded_fingerprint(move.service, moment)
         if before is None:
@@ -285,27 +287,27 @@ def _fingerprint(world: World, move: PlannedMove, moment: str) -> Ask:
             return passed(f"{move.service}: {NO_DATA}; its files are {files}")
         now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
         world.record_fingerprint(move.service, move.source, "returned", now)
-        return compare_fingerprints(before, now, frozenset({Holds.SINCE_CUTOVER}))
+        return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
     then = "there before the move" if moment == "source" else f"on {move.target}"
     words = f"compare what {move.service} holds on {move.source} with what it held {then}"
-    return Ask("fingerprint-returned", words, ask)
+    return ReadOnlyStep("fingerprint-returned", words, ask)
 
 
-def _dependants(world: World, move: PlannedMove) -> tuple[Ask, ...]:
+def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
     if not world.scope.dependants_of(move.service):
         return ()
     names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
-    return (Ask("dependants-returned", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service)),)
+    return (ReadOnlyStep("dependants-returned", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service)),)
 
 
 @dataclass(frozen=True)
 class FinishUndo:
     """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
 
-    world: World
+    world: RunContext
     move: PlannedMove
-    take_back: Callable[[], str]
+    undo_attempt: Callable[[], str]
     state: Callable[[], MoveState]
     proof: Callable[[], Judgement | None] = lambda: None
     key: str = "finish-undo"
@@ -322,7 +324,7 @@ class FinishUndo:
 
     def do(self, note: Note) -> None:
         """Undo; the note says how it ended."""
-        note["ended"] = self.take_back()
+        note["ended"] = self.undo_attempt()
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether the move is undone and the source serves."""

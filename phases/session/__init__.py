@@ -1,1 +1,1 @@
-"""Session."""
+"""One command from its start to its end: locks, gates, moves, notifications."""

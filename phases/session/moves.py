@@ -10,17 +10,17 @@ from typing import Final
 from actions.references.steps import UndoReferences
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
-from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, MoveState, Past, Stages, backward
+from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, MoveState, Stages, backward
 from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from phases.context.attempt import BEFORE_COMMIT, ROLLBACK_STATES, must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
 from phases.context.link_state import BEGUN, has_begun, past_of
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.gates.deadline import Deadline, until_commit
-from phases.migrate.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SERVED_BY, recipe
+from phases.migrate.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SUPERSEDED_BY, recipe
 from phases.prepare.recipe import prepare_recipe
 from phases.repoint import recipe as repoint
 from phases.repoint.readonly_steps import works
@@ -41,7 +41,7 @@ class Moves:
     `where` are the flags of the commands that people are told; `patience` is how long a host without an answer is asked again.
     """
 
-    world: World
+    world: RunContext
     command: str
     apply: bool
     deadline: Deadline | None = None
@@ -85,7 +85,7 @@ class Moves:
             apply=self.apply,
             past=past,
             repeatable=REPEATABLE | ({START} if past.may_have_committed or past.state in {MoveState.COMMITTED, MoveState.DONE} else set()),
-            served_by=SERVED_BY,
+            superseded_by=SUPERSEDED_BY,
             measures=MEASURES,
             later=LATER,
             patience=self.patience,
@@ -109,10 +109,10 @@ class Moves:
         found = self.found_committed(service)
         if must_be_undone(past) and not found:
             forward = self._forward(move)
-            finish = FinishUndo(world, move, lambda: forward.take_back("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
+            finish = FinishUndo(world, move, lambda: forward.undo_attempt("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
             return self._untracked(move, (finish,), UNDOING)
         if found:
-            past = Past(MoveState.COMMITTED, attempt=past.attempt, before=past.settled)
+            past = AttemptState(MoveState.COMMITTED, attempt=past.attempt, before=past.settled)
         dead = move.target in self.dead
         running = RunningMove(
             service=service,
@@ -121,7 +121,7 @@ class Moves:
             apply=self.apply,
             past=past,
             repeatable=rollback.REPEATABLE | ({rollback.STOPPED} if self.discard else set()),
-            served_by=rollback.SERVED_BY,
+            superseded_by=rollback.SUPERSEDED_BY,
             measures=rollback.MEASURES,
             patience=self.patience,
             where=self.where,
@@ -142,7 +142,7 @@ class Moves:
     def _look(self, move: PlannedMove) -> str:
         try:
             return found_on_hosts(self.world, move)
-        except CouldNotLookError:
+        except NotObservedError:
             self.world.forget_facts()
             raise
 
@@ -182,7 +182,7 @@ class Moves:
         running.stopped_because = self._stopped_by_another(service)
         if self.undo:
             relays = repoint.release_of(pointing)
-            putting = UndoReferences(pointing.references, relays, lambda: running.take_back("it was asked for"), lambda: works(pointing))
+            putting = UndoReferences(pointing.references, relays, lambda: running.undo_attempt("it was asked for"), lambda: works(pointing))
             return self._untracked(move, (putting,), UNDOING_REFERENCES)
         if self.deadline:
             deadline = self.deadline

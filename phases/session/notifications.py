@@ -33,7 +33,7 @@ class Sender(Protocol):
 
 
 @dataclass
-class Teller:
+class Notifier:
     """Turns a run's records into messages. `watch` must not fail, so it takes nothing in a record for granted."""
 
     sender: Sender
@@ -59,7 +59,7 @@ class Teller:
             return
         elif record.kind == "move_state" and body.get("state") == MoveState.DONE.value:
             self._tell_moved(str(record.service))
-        elif record.kind == "move_state" and body.get("state") == MoveState.NEEDS_PERSON.value:
+        elif record.kind == "move_state" and body.get("state") == MoveState.NEEDS_OPERATOR.value:
             self._send(self.language.say("{service} needs a person", service=record.service), self._status())
         elif record.kind == "step" and body.get("verdict") in WRONG and body.get("severity") == Severity.BLOCKER.value:
             title = f"{body.get('subject')}: {self.language.say(BADGES[str(body['verdict'])])}"
@@ -106,7 +106,7 @@ class Teller:
 
 
 @contextmanager
-def tell_people(
+def notify(
     scope: Scope, run: Run, command: str, *, apply: bool, console: Console, language: Language,
     messenger: Callable[[Mapping[str, str], Redactor], Messenger | None] = open_messenger,
 ) -> Iterator[None]:  # fmt: skip
@@ -115,7 +115,7 @@ def tell_people(
     if carrier is None:
         yield
         return
-    teller = Teller(carrier, run, scope, command, language)
+    teller = Notifier(carrier, run, scope, command, language)
     teller.start()
     run.watchers.append(teller.watch)
     try:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Final
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.saga.saga import RunningMove
 from engine.verdict import Judgement
 from phases.session.moves import Moves
@@ -25,7 +25,7 @@ STOPPED: Final = "the run was interrupted"
 
 
 @dataclass(frozen=True)
-class Turn:
+class QueuedAction:
     """One deed that waits for the host that carries it."""
 
     move: RunningMove
@@ -36,13 +36,13 @@ class Turn:
         """Return which deed it is."""
         return self.move.recipe[self.position].key
 
-    def next(self) -> Turn | None:
+    def next(self) -> QueuedAction | None:
         """Return the service's next deed, None after its last."""
-        return Turn(self.move, self.position + 1) if self.position + 1 < len(self.move.recipe) else None
+        return QueuedAction(self.move, self.position + 1) if self.position + 1 < len(self.move.recipe) else None
 
 
 @dataclass
-class Beside:
+class HostQueues:
     """The deeds of all moves of a run. `carrier_of(service, key)` names the host whose turn a deed waits for.
 
     A service's own deeds keep their order. `cut` ends the commands that run on hosts now: so an interruption reaches them.
@@ -52,7 +52,7 @@ class Beside:
     carrier_of: Callable[[str, str], str]
     cut: Callable[[], None]
     _answers: dict[tuple[str, str], Future[Judgement]] = field(default_factory=dict, init=False)
-    _carriers: dict[str, SimpleQueue[Turn | None]] = field(default_factory=dict, init=False)
+    _carriers: dict[str, SimpleQueue[QueuedAction | None]] = field(default_factory=dict, init=False)
     _threads: list[Thread] = field(default_factory=list, init=False)
     _at_work: set[Thread] = field(default_factory=set, init=False)
 
@@ -83,20 +83,20 @@ class Beside:
         for move in self.moves.world.scope.moves:
             try:
                 running = self.moves[move.service]
-            except CouldNotLookError:
+            except NotObservedError:
                 continue
             for action in running.recipe:
                 self._answers[move.service, action.key] = Future()
                 self._carriers.setdefault(self.carrier_of(move.service, action.key), SimpleQueue())
-            self._give(Turn(running, 0))
+            self._give(QueuedAction(running, 0))
         self._threads = [Thread(target=self._carry, args=(turns,), name=name, daemon=True) for name, turns in self._carriers.items()]
         for thread in self._threads:
             thread.start()
 
-    def _give(self, turn: Turn) -> None:
+    def _give(self, turn: QueuedAction) -> None:
         self._carriers[self.carrier_of(turn.move.service, turn.key)].put(turn)
 
-    def _carry(self, turns: SimpleQueue[Turn | None]) -> None:
+    def _carry(self, turns: SimpleQueue[QueuedAction | None]) -> None:
         """Perform the deeds that wait for one host, one after the other."""
         while (turn := turns.get()) is not None:
             self._at_work.add(current_thread())

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from engine.config.scope import Scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.signoff.approval import Statement, changes_since
 from engine.signoff.waiver import Waivers
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.signoff.approvals import approvals_on_record, subject_of
 from phases.signoff.waivers import file_of
 
@@ -19,7 +19,7 @@ PART: Final = "plan_part"
 """The journal's record of one file of the plan as it was digested, by its digest: once, however often it is used."""
 
 
-def record_plan(world: World, scope: Scope, waivers: Waivers) -> None:
+def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for them now."""
     run, journal = world.run, world.journal
     hidden = []
@@ -34,11 +34,11 @@ def record_plan(world: World, scope: Scope, waivers: Waivers) -> None:
         _record_signed(world, "signed_waiver", file_of(waiver), {"person": waiver.approver, "role": waiver.role, "step": waiver.step})
 
 
-def _good_approvals(world: World, scope: Scope) -> Iterator[tuple[Path, Statement]]:
+def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Statement]]:
     now = subject_of(scope, world.journal, [move.service for move in scope.moves])
     try:
         on_record = approvals_on_record(scope)
-    except CouldNotLookError:
+    except NotObservedError:
         return  # no ssh-keygen here: the gate says so where it matters
     for signed in on_record:
         one = signed.statement
@@ -46,7 +46,7 @@ def _good_approvals(world: World, scope: Scope) -> Iterator[tuple[Path, Statemen
             yield Path(signed.name), one
 
 
-def _record_signed(world: World, kind: str, path: Path, about: dict[str, str]) -> None:
+def _record_signed(world: RunContext, kind: str, path: Path, about: dict[str, str]) -> None:
     """Write down a signed text with its signature; one that the redactor would change is left out: it would not fit any more."""
     text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
     if world.redactor.text(text) == text:

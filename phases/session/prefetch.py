@@ -8,16 +8,16 @@ from typing import Final
 
 from engine.verdict import Judgement
 from phases.assess import health, readiness
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 
 MOST_AT_ONCE: Final = 4
 """Services asked side by side: a source that works for others is not to feel it."""
 
 
-class AskedAhead:
+class Prefetch:
     """Whether each service serves on its old host, and where its state lies."""
 
-    def __init__(self, world: World, beside: Callable[[str], Iterable[str]] = lambda _service: ()) -> None:
+    def __init__(self, world: RunContext, beside: Callable[[str], Iterable[str]] = lambda _service: ()) -> None:
         """Ask nothing yet; `beside` returns the services that are asked too when one is asked for."""
         self._world, self._beside = world, beside
         self._pool = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="asks a service")

@@ -6,12 +6,12 @@ import base64
 import hashlib
 from collections.abc import Collection, Iterable
 
-from engine.errors import CouldNotLookError
-from phases.context.run_context import World
+from engine.errors import NotObservedError
+from phases.context.run_context import RunContext
 from phases.signoff.approvals import SEEN, TOOLBOX, source_body, toolbox_of
 
 
-def record_scope(world: World) -> None:
+def record_scope(world: RunContext) -> None:
     """Write what this run is about into the journal: the page is drawn from there alone."""
     scope, run = world.scope, world.run
     moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy", "hold"}) for move in scope.moves]
@@ -20,30 +20,30 @@ def record_scope(world: World) -> None:
         run.record("not_applicable", body={"text": text})
 
 
-def record_looked_at(world: World, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
+def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
     """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very ones."""
     scope, run = world.scope, world.run
     for host, found in world.fleet.gather(tuple(hosts)).items():
-        facts = {} if isinstance(found, CouldNotLookError) else {
+        facts = {} if isinstance(found, NotObservedError) else {
             "docker_version": found.docker_version, "os": found.os_name, "kernel": found.kernel, "containers": len(found.containers),
         }  # fmt: skip
-        error = str(found) if isinstance(found, CouldNotLookError) else ""
+        error = str(found) if isinstance(found, NotObservedError) else ""
         identity = scope.environment.hosts[host]
         key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
         fingerprint = "SHA256:" + base64.b64encode(key).decode().rstrip("=")
-        if command == "preflight" and not isinstance(found, CouldNotLookError):
+        if command == "preflight" and not isinstance(found, NotObservedError):
             run.record(TOOLBOX, key=host, body={"image": toolbox_of(found)})
         run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
     if command == "preflight":
         _record_sources(world, services)
 
 
-def _record_sources(world: World, services: Collection[str]) -> None:
+def _record_sources(world: RunContext, services: Collection[str]) -> None:
     for move in world.scope.moves:
         if move.service not in services:
             continue
         try:
             container = world.container(move.service, move.source)
-        except CouldNotLookError:
+        except NotObservedError:
             continue  # preflight says so in rows of its own
         world.run.record(SEEN, service=move.service, body=source_body(container))

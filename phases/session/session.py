@@ -18,26 +18,26 @@ from engine.journal.journal import Journal, Run
 from engine.redaction.guarded_console import console_redactor
 from engine.run.options import Options
 from engine.run.progress import Progress, open_console
-from engine.run.recorder import JournalBook
-from engine.run.shard_recorder import ShardBook
-from engine.run.xdist_worker import KeptRun, WorkerBook
+from engine.run.recorder import RunRecorder
+from engine.run.shard_recorder import ShardRecorder
+from engine.run.xdist_worker import BufferedRun, WorkerRecorder
 from engine.sharding.shard import refuse_shard
 from engine.signoff.waiver import Waivers
 from hosts.coordination.audit_log import append_lines
 from hosts.fleet import Fleet, open_hosts
 from hosts.local.git import read_commit
 from phases.context.attempt import must_be_undone, read_return
-from phases.context.audit_mirror import Mirror
+from phases.context.audit_mirror import AuditMirror
 from phases.context.frozen_plan import as_begun, changed_since, refuse_other_than_approved
 from phases.context.link_state import REPOINT_STEPS, as_repointed, links_of, refuse_what_cannot_be, with_their_hosts
 from phases.context.link_state import UNDO_STEP as UNDO_REFERENCES
-from phases.context.locks import hold_hosts, hold_machine
+from phases.context.locks import lock_environment, lock_hosts
 from phases.context.open_journal import open_journal
 from phases.context.plain_progress import plain_progress
 from phases.context.relay_hosts import with_relay_hosts
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.context.scope_files import load_scope, ssh_config_of
-from phases.gates.dead_target import bury_targets, record_dead, stop_risen
+from phases.gates.dead_target import exclude_lost_hosts, record_lost, stop_recovered
 from phases.gates.deadline import Deadline
 from phases.gates.gates import Gates
 from phases.migrate.data_strategy import copies_live
@@ -47,17 +47,17 @@ from phases.prepare.recipe import carrier_of
 from phases.prepare.toolbox import use_recorded_toolboxes
 from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
 from phases.session.moves import Moves
-from phases.session.notifications import tell_people
-from phases.session.parallel import Beside
+from phases.session.notifications import notify
+from phases.session.parallel import HostQueues
 from phases.session.plan_records import record_plan
 from phases.session.run_records import record_looked_at, record_scope
-from phases.session.work_split import Share, share_of, start_run
+from phases.session.work_split import WorkShare, start_run, work_share
 from phases.signoff.manual_steps import steps_not_asked
 from phases.signoff.waivers import load_waivers, record_waivers
 
 DEPENDANTS: Final = ("dependants-work", "dependants-returned")
 """Steps that ask the services that depend on one."""
-LINKS_STEP: Final = "link-target"
+LINKS_STEP: Final = "relay-dependencies"
 
 
 @dataclass
@@ -65,13 +65,13 @@ class Session:
     """A run in progress."""
 
     options: Options
-    world: World
-    book: JournalBook | WorkerBook
+    world: RunContext
+    book: RunRecorder | WorkerRecorder
     moves: Moves
-    beside: Beside
+    beside: HostQueues
     gates: Gates
     waivers: Waivers
-    share: Share
+    share: WorkShare
 
     @property
     def scope(self) -> Scope:
@@ -85,7 +85,7 @@ class Session:
         if not self.scope.providers_of(service):
             reasons |= {LINKS_STEP: f"it needs nothing by name in environment {environment}"}
         reasons |= steps_not_asked(self.scope, service)
-        reasons |= {} if copies_live(self.world.move_of(service)) else {"copy-live": "strategy stop_copy: all is copied once it is stopped"}
+        reasons |= {} if copies_live(self.world.move_of(service)) else {"precopy": "strategy stop_copy: all is copied once it is stopped"}
         if self.book.command == "prepare":
             reasons |= steps_left_out(self.world, service)
         if self.book.command == "rollback":
@@ -131,22 +131,22 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again), undo=options.undo)
     _refuse_misused(options, command, scope, journal)
     with ExitStack() as stack:
-        token = stack.enter_context(hold_machine(options.environment)) if options.apply else ""
+        token = stack.enter_context(lock_environment(options.environment)) if options.apply else ""
         if options.apply or command == "rollback":
             gates.check(command)
         begun = _carried_out(options, command, scope, journal, gates)
         fleet = use_recorded_toolboxes(
             stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))), journal, command
         )
-        buried = bury_targets(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
+        buried = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
         broken = {}
         if options.apply:
-            broken = stack.enter_context(hold_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
+            broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
-            stop_risen(fleet, begun, journal, run)
-        record_dead(run, begun, journal, buried, options)
+            stop_recovered(fleet, begun, journal, run)
+        record_lost(run, begun, journal, buried, options)
         for host, holder in broken.items():
             run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         if changed := changed_since(scope, journal, frozenset(options.again)):
@@ -155,12 +155,12 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         console = open_console()
         progress = Progress(console, services, language)
         stack.callback(progress.end)
-        stack.enter_context(tell_people(begun, run, command, apply=options.apply, console=console, language=language))
+        stack.enter_context(notify(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
-        world = World(
+        world = RunContext(
             begun, fleet, journal, writer, redactor, waits=progress.wait, tells=_tells(progress), private=_folder(journal, run, options) / PRIVATE
         )
-        share = share_of(begun, command, options.shard, spread=spread)
+        share = work_share(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
             _record_files(world, scope, waivers)
@@ -191,7 +191,7 @@ def _carried_out(options: Options, command: str, scope: Scope, journal: Journal,
     return replace(begun, moves=begun.moves[::-1]) if backwards else begun  # what moved last goes back first
 
 
-def _record_files(world: World, scope: Scope, waivers: Waivers) -> None:
+def _record_files(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     """Write down what the run rests on: the plan as the files have it now, waivers, and what it is about."""
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
@@ -214,7 +214,7 @@ def _folder(journal: Journal, run: Run, options: Options) -> Path:
     return Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0])
 
 
-def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> JournalBook:
+def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> RunRecorder:
     """Return the book of a run; a shard's draws no page of its own."""
     world = moves.world
     first = world.journal.records(run_id=run.id)[0]
@@ -233,7 +233,7 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
         "progress": progress,
         "stand_ins": frozenset(world.scope.environment.stand_ins),
     }
-    return ShardBook(**about, shard=options.shard, argv=options.argv) if options.shard else JournalBook(**about)
+    return ShardRecorder(**about, shard=options.shard, argv=options.argv) if options.shard else RunRecorder(**about)
 
 
 @contextmanager
@@ -246,16 +246,16 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     gates, scope = Gates(scope, journal, read_commit()), with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal)
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as opened:
         fleet = use_recorded_toolboxes(opened, journal, command)
-        run = KeptRun(run_id, redactor)
-        world = World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
-        book = WorkerBook(run, command, tuple(move.service for move in scope.moves), folder)
-        share = share_of(scope, command, options.shard, spread=False)
+        run = BufferedRun(run_id, redactor)
+        world = RunContext(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
+        book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
+        share = work_share(scope, command, options.shard, spread=False)
         moves = _moves(world, command, options, frozenset())
         yield Session(options, world, book, moves, _beside(moves, fleet), gates, Waivers(), share)
 
 
-def _beside(moves: Moves, fleet: Fleet) -> Beside:
-    return Beside(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
+def _beside(moves: Moves, fleet: Fleet) -> HostQueues:
+    return HostQueues(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
@@ -264,9 +264,9 @@ def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
 
 
 @contextmanager
-def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mirror]:
+def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[AuditMirror]:
     """Write the records of each move to its two hosts too (to one where the other is dead), and the heads of the run's chains at its end."""
-    mirror = Mirror(
+    mirror = AuditMirror(
         run,
         {"environment": scope.environment.environment, "command": command},
         {move.service: tuple(host for host in (move.source, move.target) if host in scope.hosts) for move in scope.moves},
@@ -278,7 +278,7 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Mi
         mirror.close()
 
 
-def _moves(world: World, command: str, options: Options, buried: frozenset[str]) -> Moves:
+def _moves(world: RunContext, command: str, options: Options, buried: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
     where = where_words(options.environment, options.argv)
     return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, options.undo, buried, where)

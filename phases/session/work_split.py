@@ -27,7 +27,7 @@ FIRST: Final = "preflight"
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkShare:
     """One process' part of a run. `spread`: workers on this machine look, this process only writes down."""
 
     scope: Scope
@@ -77,11 +77,11 @@ class Share:
         return tuple(host for host in self.scope.hosts if host in mine | ends)
 
 
-def share_of(scope: Scope, command: str, shard: Shard | None, *, spread: bool) -> Share:
+def work_share(scope: Scope, command: str, shard: Shard | None, *, spread: bool) -> WorkShare:
     """Return what a process looks at in a phase."""
     homes = {move.service: move.source if command == FIRST else move.target for move in scope.moves}
     pairs = tuple((move.source, move.target) for move in scope.moves)
-    return Share(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
+    return WorkShare(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
 
 
 def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str) -> Run:

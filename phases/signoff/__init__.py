@@ -1,1 +1,1 @@
-"""Signoff."""
+"""What people sign, attest, waive and are told."""

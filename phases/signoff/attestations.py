@@ -15,7 +15,7 @@ from engine.errors import InputError
 from engine.run.options import LAB
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
-from phases.signoff.manual_steps import Asked
+from phases.signoff.manual_steps import ManualRequest
 from phases.signoff.signatures import Signer, folder_of, need_person, problem_of_signature, sign_statement, signed_in_future
 
 LARGEST_FILE: Final = 20 << 20
@@ -29,7 +29,7 @@ class Recorder(Protocol):
         """Append one record durably."""
 
 
-def attest(scope: Scope, asked: Asked, attestation: Attestation, file: Path | None, private_key: Path | None) -> Path:
+def attest(scope: Scope, asked: ManualRequest, attestation: Attestation, file: Path | None, private_key: Path | None) -> Path:
     """Sign an attestation, its file beside it, and return the text's file; raises InputError for one who may not."""
     need_person(scope, attestation.person, asked.step.role)
     path = folder_of(attestation.environment) / "attested" / f"{asked.name}-{attestation.person}.txt"
@@ -39,7 +39,7 @@ def attest(scope: Scope, asked: Asked, attestation: Attestation, file: Path | No
     return sign_statement(scope, path, attestation.text(asked.text(scope)), Signer(NAMESPACE, attestation.person, asked.step.role), private_key)
 
 
-def new_attestation(scope: Scope, asked: Asked, person: str, note: str, file: Path | None) -> Attestation:
+def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, file: Path | None) -> Attestation:
     """Return the attestation of a step as it is asked now; raises InputError for what does not fit together."""
     environment = scope.environment.environment
     if not note.strip():
@@ -48,7 +48,7 @@ def new_attestation(scope: Scope, asked: Asked, person: str, note: str, file: Pa
     return Attestation(environment, asked.step.step, asked.service, person, note, digest_of(asked.text(scope)), datetime.now(UTC), name, digest)
 
 
-def _kept_file(asked: Asked, file: Path) -> tuple[str, str]:
+def _kept_file(asked: ManualRequest, file: Path) -> tuple[str, str]:
     """Return under which name a file is kept, which tells two of one name apart, and its SHA-256."""
     try:
         content = file.read_bytes()
@@ -69,7 +69,7 @@ class Attested:
     void: tuple[str, ...]
 
 
-def read_attested(scope: Scope, asked: Asked, since: datetime | None = None) -> Attested:
+def read_attested(scope: Scope, asked: ManualRequest, since: datetime | None = None) -> Attested:
     """Return the newest attestation of a step that is signed by who may, for exactly what is asked now, not before `since`."""
     good: list[tuple[datetime, Path, Attestation]] = []
     void = []
@@ -90,7 +90,7 @@ def read_attested(scope: Scope, asked: Asked, since: datetime | None = None) -> 
     return Attested(newest[2] if newest else None, newest[1] if newest else None, tuple(void))
 
 
-def _problem(scope: Scope, asked: Asked, path: Path, one: Attestation) -> str:
+def _problem(scope: Scope, asked: ManualRequest, path: Path, one: Attestation) -> str:
     if one.environment != scope.environment.environment:
         return f"it is for environment {one.environment}, not {scope.environment.environment}"
     problem = problem_of_signature(scope, path, Signer(NAMESPACE, one.person, asked.step.role))
@@ -110,7 +110,7 @@ def _too_old(one: Attestation, since: datetime | None) -> str:
     return f"{one.person} attested it at {one.attested_at:%Y-%m-%d %H:%M:%S} UTC, before the move was committed at {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: Asked, since: datetime | None = None) -> Judgement:
+def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: ManualRequest, since: datetime | None = None) -> Judgement:
     """Judge whether a person attested a step; what is asked and what shows it go into the run's folder, the rest into the journal."""
     text, place = asked.text(scope), folder / "attachments"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _files_of(path: Path, one: Attestation) -> list[Path]:
     return [path, signature, path.parent / one.file] if one.file else [path, signature]
 
 
-def _command(scope: Scope, asked: Asked) -> str:
+def _command(scope: Scope, asked: ManualRequest) -> str:
     environment = scope.environment.environment
     where = "--lab" if environment == LAB else f"--environment {environment}"
     about = f" --service {asked.service}" if asked.service else ""

@@ -43,7 +43,7 @@ class ManualStep:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ManualRequest:
     """A manual step as it is asked: of one service, or once for all."""
 
     step: ManualStep
@@ -111,16 +111,16 @@ def _has_no_test_number(entry: ServiceEntry) -> bool:
 
 
 STEPS: Final = (
-    ManualStep("prepare/teams-told", _tell_teams),
+    ManualStep("prepare/teams-notified", _tell_teams),
     ManualStep("prepare/calendar-entry", _put_into_calendar),
-    ManualStep("prepare/names-short-lived", _shorten_names, per_service=True, applies=_is_seen_outside),
-    ManualStep("validate/public-names", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
+    ManualStep("prepare/dns-ttl-lowered", _shorten_names, per_service=True, applies=_is_seen_outside),
+    ManualStep("validate/dns-switched", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
     ManualStep("validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True),
-    ManualStep("validate/integrations-tried", _try_integrations, role="business", after_commit=True),
+    ManualStep("validate/integrations-tested", _try_integrations, role="business", after_commit=True),
 )
 
 
-def asked(step: str, service: str | None = None) -> Asked:
+def asked(step: str, service: str | None = None) -> ManualRequest:
     """Return a manual step by "phase/key", or by its key alone; raises InputError naming those that there are."""
     found = [one for one in STEPS if step in {one.step, one.step.partition("/")[2]}]
     if not found:
@@ -128,24 +128,24 @@ def asked(step: str, service: str | None = None) -> Asked:
     if found[0].per_service != (service is not None):
         expected = "--service NAME: it is done for each" if found[0].per_service else "no --service: it is done once for all"
         raise InputError(f"attest: step {found[0].step}: expected {expected}")
-    return Asked(found[0], service)
+    return ManualRequest(found[0], service)
 
 
-def refuse_other(scope: Scope, one: Asked) -> None:
+def refuse_other(scope: Scope, one: ManualRequest) -> None:
     """Raise InputError for a service of which a step is not asked, naming those of which it is."""
-    of = [each.service for each in all_asked(scope) if each.step is one.step]
+    of = [each.service for each in manual_requests(scope) if each.step is one.step]
     if one.service is not None and one.service not in of:
         known = ", ".join(str(service) for service in of) or "no service here"
         raise InputError(f"attest: step {one.step.step} --service {one.service}: not asked of it. Asked of: {known}")
 
 
-def all_asked(scope: Scope) -> Iterator[Asked]:
+def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
     """Yield every manual step of an environment, of each service where it is about one."""
     for one in STEPS:
         if one.per_service:
-            yield from (Asked(one, move.service) for move in moves_here(scope) if one.applies(scope.services[move.service]))
+            yield from (ManualRequest(one, move.service) for move in moves_here(scope) if one.applies(scope.services[move.service]))
         else:
-            yield Asked(one)
+            yield ManualRequest(one)
 
 
 def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
@@ -153,7 +153,7 @@ def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
     return {one.step.partition("/")[2]: "" for one in STEPS if one.per_service and not one.applies(scope.services[service])}
 
 
-def since_when(asked: Asked, journal: Journal | None, services: Iterable[str]) -> datetime | None:
+def since_when(asked: ManualRequest, journal: Journal | None, services: Iterable[str]) -> datetime | None:
     """Return since when a step can be done: the newest commit of its service, or of these; None when it can be done at any time.
 
     Raises TooEarlyError while none of them is committed.

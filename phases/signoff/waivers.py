@@ -15,9 +15,9 @@ from engine.config.validation import Strict, refuse
 from engine.errors import InputError
 from engine.journal.journal import Run
 from engine.run.options import Options
-from engine.run.xdist_worker import KeptRun
+from engine.run.xdist_worker import BufferedRun
 from engine.signoff.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers, signed_at
-from phases.context.audit_mirror import Mirror
+from phases.context.audit_mirror import AuditMirror
 from phases.signoff.signatures import Signer, folder_of, problem_of_signature, sign_statement, signed_in_future
 
 NAMED: Final = 16
@@ -97,7 +97,7 @@ def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: 
             )
 
 
-def record_waivers(run: Run | Mirror | KeptRun, waivers: Waivers) -> None:
+def record_waivers(run: Run | AuditMirror | BufferedRun, waivers: Waivers) -> None:
     """Write down what was signed, so that the evidence holds it too."""
     for waiver in waivers.waivers:
         path = file_of(waiver)

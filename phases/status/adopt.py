@@ -18,7 +18,7 @@ from phases.context.frozen_plan import BEGUN_WITH, tell_same
 
 
 @dataclass(frozen=True)
-class Told:
+class AuditEntry:
     """One record as hosts tell it; `hosts` are those whose logs have it."""
 
     record: Record
@@ -28,17 +28,17 @@ class Told:
 
 
 @dataclass
-class Logs:
+class AuditLogs:
     """What the audit logs of several hosts say about one environment."""
 
-    told: list[Told] = field(default_factory=list)
+    told: list[AuditEntry] = field(default_factory=list)
     heads: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)  # host, run, heads by writer
     problems: list[str] = field(default_factory=list)
 
 
-def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> Logs:
+def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditLogs:
     """Return what the logs say, each record once, runs in their order; a line that is torn or was changed is a problem."""
-    logs, seen = Logs(), dict[str, Told]()
+    logs, seen = AuditLogs(), dict[str, AuditEntry]()
     for host, lines in lines_of.items():
         for number, line in enumerate(lines, start=1):
             where = f"{host}: line {number} of its audit log"
@@ -61,7 +61,7 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> Logs:
                 logs.problems.append(f"{where} was changed after it was written ({record.kind} {record.key or ''}): it is left out")
                 continue
             before = seen[record.hash].hosts if record.hash in seen else ()
-            seen[record.hash] = Told(record, str(data["command"]), tuple(dict.fromkeys((*before, host))), shortened)
+            seen[record.hash] = AuditEntry(record, str(data["command"]), tuple(dict.fromkeys((*before, host))), shortened)
     logs.told = _in_order(seen.values())
     return logs
 
@@ -70,7 +70,7 @@ def _record(data: Mapping[str, Any]) -> Record:
     return Record(seq=0, **data)
 
 
-def _in_order(told: Iterable[Told]) -> list[Told]:
+def _in_order(told: Iterable[AuditEntry]) -> list[AuditEntry]:
     """Return records run by run, as they began; within a run in the order of writing: a clock may be put back meanwhile."""
     known = list(told)
     begun: dict[str, str] = {}
@@ -79,7 +79,7 @@ def _in_order(told: Iterable[Told]) -> list[Told]:
     return sorted(known, key=lambda one: (begun[one.record.run_id], one.record.run_id, one.record.writer, one.record.number))
 
 
-def adopt(run: Run, logs: Logs, scope: Scope | None = None) -> None:
+def adopt(run: Run, logs: AuditLogs, scope: Scope | None = None) -> None:
     """Write what hosts tell into a new run of a fresh journal: when it happened, and where it comes from.
 
     With a scope a host tells of its own moves only; what another says of them is left out, and told by `uncertainties`.
@@ -92,13 +92,13 @@ def adopt(run: Run, logs: Logs, scope: Scope | None = None) -> None:
         run.record(record.kind, service=record.service, key=record.key, body={**record.body, "adopted": origin}, at=datetime.fromisoformat(record.at))
 
 
-def _is_witness(one: Told, scope: Scope) -> bool:
+def _is_witness(one: AuditEntry, scope: Scope) -> bool:
     """Return whether a host that tells a record is one end of its move."""
     ends = {host for move in scope.plan.moves if move.service == one.record.service for host in (move.source, move.target)}
     return not ends or bool(ends & set(one.hosts))
 
 
-def uncertainties(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
+def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[str]:
     """Yield what nobody can know from the logs alone, service by service; the next migrate looks at the hosts for it."""
     yield from logs.problems
     yield from _not_believed(journal, scope, logs)
@@ -119,7 +119,7 @@ def uncertainties(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
             yield f"{host}: tells of run {run_id}, of which no record is there"
 
 
-def _not_believed(journal: Journal, scope: Scope, logs: Logs) -> Iterator[str]:
+def _not_believed(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[str]:
     """Yield what a host tells that is not its own to tell, and what one host alone tells of an entry."""
     for one in logs.told:
         if not _is_witness(one, scope):
@@ -135,7 +135,7 @@ def _named(record: Record) -> str:
     return f"{record.kind} {record.key or ''}".strip() + f" of {record.at[:19]}"
 
 
-def differences(journal: Journal, logs: Logs) -> Iterator[str]:
+def differences(journal: Journal, logs: AuditLogs) -> Iterator[str]:
     """Yield what the hosts know and the journal does not: a record that was changed or dropped, a chain whose tail was cut off."""
     written = journal.records()
     adopted = [record.body["adopted"] for record in written if "adopted" in record.body]

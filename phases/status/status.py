@@ -26,7 +26,7 @@ GOES_BACK: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED}
 
 
 @dataclass(frozen=True)
-class OpenRun:
+class UnfinishedRun:
     """A run without an end on record: at work, or killed; `last_at` tells when it last wrote."""
 
     run_id: str
@@ -38,7 +38,7 @@ class OpenRun:
 
 
 @dataclass(frozen=True)
-class MoveStanding:
+class MoveStatus:
     """Where one move stands and what to type next."""
 
     service: str
@@ -55,22 +55,22 @@ class MoveStanding:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlanStatus:
     """All moves of the plan, the runs that have no end, and who holds the hosts as far as the journal knows."""
 
-    moves: tuple[MoveStanding, ...]
-    runs: tuple[OpenRun, ...]
+    moves: tuple[MoveStatus, ...]
+    runs: tuple[UnfinishedRun, ...]
     locks: tuple[str, ...]
     references: tuple[str, ...] = ()
 
 
-def read_standing(journal: Journal, scope: Scope, now: datetime) -> Standing:
+def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
     """Return where everything stands."""
     started = {run.run_id: run for run in journal.records(kind="run_started")}
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)
     moves = tuple(_move(journal, scope, move, started, now, working=working) for move in scope.moves)
-    return Standing(moves, runs, tuple(_locks(journal, runs, moves, started)), tuple(_references(journal, scope)))
+    return PlanStatus(moves, runs, tuple(_locks(journal, runs, moves, started)), tuple(_references(journal, scope)))
 
 
 def _references(journal: Journal, scope: Scope) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
             yield f"{told}by relay as {link.name}:{link.port}; the inventory does not say how to re-point it"
 
 
-def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[OpenRun, ...]:
+def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:
     """Return the newest run when it has no end, and older ones that overlap it in time; what was killed before is past."""
     ended = {run.run_id for run in journal.records(kind="run_ended")}
     found = []
@@ -97,17 +97,17 @@ def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[OpenRun, ..
         if run.run_id in ended:
             break
         last, about = journal.records(run_id=run.run_id)[-1], run.body
-        found.append(OpenRun(run.run_id, str(about.get("command")), str(about.get("operator", "–")), run.at, last.at, bool(about.get("apply"))))
+        found.append(UnfinishedRun(run.run_id, str(about.get("command")), str(about.get("operator", "–")), run.at, last.at, bool(about.get("apply"))))
     return tuple(reversed(found))
 
 
-def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool) -> MoveStanding:
+def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool) -> MoveStatus:
     past = read_past(journal, move.service)
     state, outage = journal.last("move_state", service=move.service), journal.last("outage", service=move.service)
     step = max((last for kind in DEEDS if (last := journal.last(kind, service=move.service))), key=lambda one: one.seq, default=None)
     newest = max((one for one in (state, step) if one), key=lambda one: one.seq, default=None)
     about = started[newest.run_id].body if newest and newest.run_id in started else {}
-    return MoveStanding(
+    return MoveStatus(
         service=move.service,
         source=move.source,
         target=move.target,
@@ -133,7 +133,7 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
     where = "--lab" if environment == LAB else f"--environment {environment}"
     if state is MoveState.DONE:
         return f"nox -s validate -- {where} --service {service}"
-    if state is MoveState.NEEDS_PERSON:
+    if state is MoveState.NEEDS_OPERATOR:
         return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
     if state in GOES_ON | GOES_BACK:
         command = f"migrate -- {where} --service {service}" if state in GOES_ON else f"rollback -- {service} {where}"
@@ -146,7 +146,7 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
     return f"nox -s migrate -- {where} --service {service}{again} --apply"
 
 
-def _locks(journal: Journal, runs: Sequence[OpenRun], moves: Sequence[MoveStanding], started: dict[str, Record]) -> list[str]:
+def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:
     """Return who holds the hosts: a writing run without an end, or the last one that left a move unfinished."""
     held = [f"held by {run.operator}, {run.command}, since {run.started_at[:16]} UTC" for run in runs if run.apply]
     left = [move.service for move in moves if move.state in UNFINISHED]

@@ -1,1 +1,1 @@
-"""Validate."""
+"""Does a moved service run as it did."""

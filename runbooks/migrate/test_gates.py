@@ -38,7 +38,7 @@ def test_window_is_open(gates: Gates, judge: Judge) -> None:
     judge(gates.window())
 
 
-@pytest.mark.step("gate-tree")
+@pytest.mark.step("gate-checkout")
 @pytest.mark.read_only
 def test_runbooks_are_those_that_were_reviewed(gates: Gates, judge: Judge) -> None:
     """What runs is what was committed."""

@@ -25,18 +25,18 @@ def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> Non
     judge(move.perform("start-probe"))
 
 
-@pytest.mark.step("record-source")
+@pytest.mark.step("save-source-spec")
 @pytest.mark.changes_state
 def test_configuration_is_kept_on_the_source(move: RunningMove, judge: Judge) -> None:
     """The container's full configuration is saved on its old host, readable by root only."""
-    judge(move.perform("record-source"))
+    judge(move.perform("save-source-spec"))
 
 
-@pytest.mark.step("copy-live")
+@pytest.mark.step("precopy")
 @pytest.mark.changes_state
 def test_volumes_are_copied_while_it_runs(move: RunningMove, judge: Judge) -> None:
     """Its data is copied to its new host while it runs, again and again, until little is left for the outage."""
-    judge(move.perform("copy-live"))
+    judge(move.perform("precopy"))
 
 
 @pytest.mark.step("fingerprint-source")
@@ -74,11 +74,11 @@ def test_volumes_are_copied(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("copy-volumes"))
 
 
-@pytest.mark.step("prove-volumes")
+@pytest.mark.step("verify-volumes")
 @pytest.mark.changes_state
 def test_volumes_are_identical(move: RunningMove, judge: Judge) -> None:
     """Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content."""
-    judge(move.perform("prove-volumes"))
+    judge(move.perform("verify-volumes"))
 
 
 @pytest.mark.step("create-target")
@@ -88,11 +88,11 @@ def test_container_is_created_faithfully(move: RunningMove, judge: Judge) -> Non
     judge(move.perform("create-target"))
 
 
-@pytest.mark.step("link-target")
+@pytest.mark.step("relay-dependencies")
 @pytest.mark.changes_state
 def test_what_it_needs_is_reachable(move: RunningMove, judge: Judge) -> None:
     """The names that the service uses lead, on its new host, to where they are served."""
-    judge(move.perform("link-target"))
+    judge(move.perform("relay-dependencies"))
 
 
 @pytest.mark.step("start-target")
@@ -159,15 +159,15 @@ def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("measure-outage"))
 
 
-@pytest.mark.step("clear-copy")
+@pytest.mark.step("remove-copy-helpers")
 @pytest.mark.changes_state
 def test_nothing_of_the_copy_is_left(move: RunningMove, judge: Judge) -> None:
     """The containers and the key that the copy needed are removed from both hosts; only the data stays."""
-    judge(move.perform("clear-copy"))
+    judge(move.perform("remove-copy-helpers"))
 
 
-@pytest.mark.step("keep-source")
+@pytest.mark.step("rename-source")
 @pytest.mark.changes_state
 def test_source_is_kept_stopped(move: RunningMove, judge: Judge) -> None:
     """The old container is kept, stopped and renamed, with all its data."""
-    judge(move.perform("keep-source"))
+    judge(move.perform("rename-source"))

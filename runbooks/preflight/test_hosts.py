@@ -9,7 +9,7 @@ from checks.hosts.system import judge_synchronised
 from checks.ports.verdicts import judge_compose_understood
 from engine.contracts.step import Judge
 from hosts.facts.model import HostFacts
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.preflight.capacity import Capacity
 from phases.preflight.port_scan import PortScan
 from phases.preflight.target_fitness import judge_engine
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("ssh-answers")
-def test_ssh_answers(machine: str, world: World, judge: Judge) -> None:
+def test_ssh_answers(machine: str, world: RunContext, judge: Judge) -> None:
     """The host answers over ssh and is the one that was pinned."""
     judge(judge_reached(world.facts(machine)))
 
@@ -32,7 +32,7 @@ def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
 
 @pytest.mark.step("versions")
 @pytest.mark.together
-def test_versions_are_known_to_work(facts: HostFacts, world: World, judge: Judge) -> None:
+def test_versions_are_known_to_work(facts: HostFacts, world: RunContext, judge: Judge) -> None:
     """Docker is recent enough, and the processor is of the same kind on all hosts of the migration."""
     judge(judge_versions(facts, world.architectures()))
 
@@ -44,16 +44,16 @@ def test_clock_is_right(facts: HostFacts, judge: Judge) -> None:
     judge(judge_clock(facts))
 
 
-@pytest.mark.step("clock-kept")
+@pytest.mark.step("clock-synchronised")
 @pytest.mark.severity("warning")
 def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
     """Its clock is kept right by a time server."""
     judge(judge_synchronised(facts))
 
 
-@pytest.mark.step("engine-ordinary")
+@pytest.mark.step("engine-supported")
 @pytest.mark.together
-def test_engine_is_ordinary(facts: HostFacts, world: World, judge: Judge) -> None:
+def test_engine_is_ordinary(facts: HostFacts, world: RunContext, judge: Judge) -> None:
     """Its Docker Engine runs with root's users as they are: neither rootless nor remapped."""
     judge(judge_engine(world, facts))
 
@@ -66,7 +66,7 @@ def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None
     judge(capacity.judge_memory(machine))
 
 
-@pytest.mark.step("processors-after")
+@pytest.mark.step("cpu-after")
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
@@ -75,7 +75,7 @@ def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> N
     judge(capacity.judge_processors(machine))
 
 
-@pytest.mark.step("disks-busy-after")
+@pytest.mark.step("disk-io-after")
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
@@ -92,7 +92,7 @@ def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
     judge(capacity.judge_disk(machine))
 
 
-@pytest.mark.step("baseline-known")
+@pytest.mark.step("baseline-sufficient")
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
@@ -105,12 +105,12 @@ def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> No
 @pytest.mark.at_once
 @pytest.mark.source_hosts
 @pytest.mark.usefixtures("backups")
-def test_configuration_is_kept(machine: str, world: World, judge: Judge) -> None:
+def test_configuration_is_kept(machine: str, world: RunContext, judge: Judge) -> None:
     """A fresh copy of its containers' configuration and of its compose files lies away from it, and was read back."""
     judge(judge_configuration(world, machine))
 
 
-@pytest.mark.step("compose-understood")
+@pytest.mark.step("compose-parsed")
 @pytest.mark.together
 @pytest.mark.severity("warning")
 @pytest.mark.every_host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.contracts.step import Judge
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.preflight.window import judge_window
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
@@ -13,6 +13,6 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 @pytest.mark.step("window-fits")
 @pytest.mark.together
-def test_window_is_long_enough(world: World, judge: Judge) -> None:
+def test_window_is_long_enough(world: RunContext, judge: Judge) -> None:
     """All moves, and the undo of the longest, fit into the window by their predicted durations."""
     judge(judge_window(world))

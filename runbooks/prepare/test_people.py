@@ -13,7 +13,7 @@ from engine.verdict import Judgement
 pytestmark = [pytest.mark.prepare, pytest.mark.read_only]
 
 
-@pytest.mark.step("teams-told")
+@pytest.mark.step("teams-notified")
 def test_teams_are_told(manual: Callable[..., Judgement], judge: Judge) -> None:
     """The teams who answer for moved services, and for those that use them, know when and what."""
     judge(manual())
@@ -25,7 +25,7 @@ def test_window_stands_in_the_calendar(manual: Callable[..., Judgement], judge: 
     judge(manual())
 
 
-@pytest.mark.step("names-short-lived")
+@pytest.mark.step("dns-ttl-lowered")
 def test_names_are_short_lived(move: RunningMove, manual: Callable[..., Judgement], judge: Judge) -> None:
     """The names by which clients outside reach the service are forgotten within minutes, so that they can follow it."""
     judge(manual(move.service))

@@ -20,7 +20,7 @@ def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) ->
     judge(ship_toolbox(session.world, machine, apply=session.options.apply))
 
 
-@pytest.mark.step("network-tried")
+@pytest.mark.step("network-tested")
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
     """The ports that others will need on it were reached from them, with a listener where nothing listens yet."""
     judge(try_with_listeners(session.world, machine, apply=session.options.apply))
@@ -51,7 +51,7 @@ def test_backup_was_restored_in_a_drill(move: RunningMove, session: Session, jud
     judge(session.beside.perform(move.service, "restore-drilled"))
 
 
-@pytest.mark.step("backup-read")
+@pytest.mark.step("backup-readable")
 def test_backup_can_be_read_to_its_end(move: RunningMove, session: Session, judge: Judge) -> None:
     """Where no drill is possible: every snapshot of the backup was read to its end."""
-    judge(session.beside.perform(move.service, "backup-read"))
+    judge(session.beside.perform(move.service, "backup-readable"))

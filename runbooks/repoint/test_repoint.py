@@ -24,11 +24,11 @@ def test_references_can_be_rewritten(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("confirm-references"))
 
 
-@pytest.mark.step("baseline-held")
+@pytest.mark.step("baseline-unchanged")
 @pytest.mark.changes_state
 def test_dependants_hold_what_they_held(move: RunningMove, judge: Judge) -> None:
     """Before anything is rewritten, each moved dependant holds what it held at its cutover."""
-    judge(move.perform("baseline-held"))
+    judge(move.perform("baseline-unchanged"))
 
 
 @pytest.mark.step("rewrite-references")
@@ -52,15 +52,15 @@ def test_baseline_is_read_again(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("references-baseline"))
 
 
-@pytest.mark.step("release-relays")
+@pytest.mark.step("remove-relays")
 @pytest.mark.changes_state
 def test_relays_are_let_go(move: RunningMove, judge: Judge) -> None:
     """The relays under names that nobody uses any more are gone; those of other links and of published ports stay."""
-    judge(move.perform("release-relays"))
+    judge(move.perform("remove-relays"))
 
 
-@pytest.mark.step("dependants-follow")
+@pytest.mark.step("dependants-without-relays")
 @pytest.mark.read_only
 def test_dependants_work_without_relays(move: RunningMove, judge: Judge) -> None:
     """Each dependant still works and is connected to the new address, without the relays."""
-    judge(move.perform("dependants-follow"))
+    judge(move.perform("dependants-without-relays"))

@@ -17,18 +17,18 @@ def test_an_unfinished_move_is_undone(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("finish-undo"))
 
 
-@pytest.mark.step("confirm-return")
+@pytest.mark.step("confirm-rollback")
 @pytest.mark.read_only
 def test_both_sides_are_as_expected(move: RunningMove, judge: Judge) -> None:
     """The service stands on its new host and is kept, stopped, on its old one, with room to set its data aside."""
-    judge(move.perform("confirm-return"))
+    judge(move.perform("confirm-rollback"))
 
 
-@pytest.mark.step("written-since")
+@pytest.mark.step("target-writes")
 @pytest.mark.read_only
 def test_what_was_written_since_is_told(move: RunningMove, judge: Judge) -> None:
     """What was written on the new host since the cutover is counted, and it is said what becomes of it."""
-    judge(move.perform("written-since"))
+    judge(move.perform("target-writes"))
 
 
 @pytest.mark.step("links-returnable")
@@ -38,12 +38,12 @@ def test_dependants_can_follow(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("links-returnable"))
 
 
-@pytest.mark.step("return-probe")
+@pytest.mark.step("start-probe-back")
 @pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
     """A probe asks the service ten times a second, from where its clients are, and goes on without us."""
-    judge(move.perform("return-probe"))
+    judge(move.perform("start-probe-back"))
 
 
 @pytest.mark.step("stop-moved")
@@ -53,25 +53,25 @@ def test_moved_service_is_stopped_cleanly(move: RunningMove, judge: Judge) -> No
     judge(move.perform("stop-moved"))
 
 
-@pytest.mark.step("set-aside")
+@pytest.mark.step("safety-copy")
 @pytest.mark.changes_state
 def test_old_data_is_set_aside(move: RunningMove, judge: Judge) -> None:
     """The old host's data is set aside on the old host, and the copy is proven, before anything is written over it."""
-    judge(move.perform("set-aside"))
+    judge(move.perform("safety-copy"))
 
 
-@pytest.mark.step("bring-back")
+@pytest.mark.step("copy-back")
 @pytest.mark.changes_state
 def test_data_is_brought_back(move: RunningMove, judge: Judge) -> None:
     """What the service holds on its new host is copied back to its old one, encrypted on the way."""
-    judge(move.perform("bring-back"))
+    judge(move.perform("copy-back"))
 
 
-@pytest.mark.step("prove-return")
+@pytest.mark.step("verify-copy-back")
 @pytest.mark.read_only
 def test_data_is_identical(move: RunningMove, judge: Judge) -> None:
     """Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content."""
-    judge(move.perform("prove-return"))
+    judge(move.perform("verify-copy-back"))
 
 
 @pytest.mark.step("switch-back")
@@ -124,8 +124,8 @@ def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("return-outage"))
 
 
-@pytest.mark.step("retire-moved")
+@pytest.mark.step("clean-target")
 @pytest.mark.changes_state
 def test_new_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
     """Nothing of the service is left on its new host, or only what was not brought back, stopped and under another name."""
-    judge(move.perform("retire-moved"))
+    judge(move.perform("clean-target"))

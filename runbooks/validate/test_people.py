@@ -12,7 +12,7 @@ from engine.verdict import Judgement
 pytestmark = [pytest.mark.validate, pytest.mark.read_only]
 
 
-@pytest.mark.step("integrations-tried")
+@pytest.mark.step("integrations-tested")
 def test_integrations_are_tried(manual: Callable[..., Judgement], judge: Judge) -> None:
     """Those who use the services tried what their work depends on, and it works."""
     judge(manual())

@@ -10,56 +10,56 @@ from engine.contracts.step import Judge
 from engine.saga.saga import RunningMove
 from engine.verdict import Judgement
 from phases.assess.health import judge_dependants
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.validate import service_checks
 
 pytestmark = [pytest.mark.validate, pytest.mark.read_only]
 
 
 @pytest.mark.step("container-healthy")
-def test_container_is_healthy(move: RunningMove, world: World, judge: Judge) -> None:
+def test_container_is_healthy(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """The container runs on its new host, is healthy by its own check and has not restarted."""
     judge(service_checks.judge_container(world, move.service))
 
 
 @pytest.mark.step("configuration-kept")
-def test_configuration_is_kept(move: RunningMove, world: World, judge: Judge) -> None:
+def test_configuration_is_kept(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """Its configuration equals that of the old container, apart from the written list of differences."""
     judge(service_checks.judge_configuration(world, move.service))
 
 
 @pytest.mark.step("smoke")
-def test_service_does_its_work(move: RunningMove, world: World, judge: Judge) -> None:
+def test_service_does_its_work(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """The service does its work when used as its clients use it."""
     judge(service_checks.judge_smoke(world, move.service))
 
 
 @pytest.mark.step("fingerprint-holds")
-def test_fingerprint_holds(move: RunningMove, world: World, judge: Judge) -> None:
+def test_fingerprint_holds(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """What it held at the cutover, it still holds."""
     judge(service_checks.judge_fingerprint(world, move.service))
 
 
 @pytest.mark.step("dependants-work")
-def test_dependants_work(move: RunningMove, world: World, judge: Judge) -> None:
+def test_dependants_work(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """Applications that depend on the service work."""
     judge(judge_dependants(world, move.service))
 
 
 @pytest.mark.step("logs-clean")
-def test_logs_are_clean(move: RunningMove, world: World, judge: Judge) -> None:
+def test_logs_are_clean(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """Its log since the move holds no line that means trouble."""
     judge(service_checks.judge_logs(world, move.service))
 
 
 @pytest.mark.step("source-stays-stopped")
-def test_source_stays_stopped(move: RunningMove, world: World, judge: Judge) -> None:
+def test_source_stays_stopped(move: RunningMove, world: RunContext, judge: Judge) -> None:
     """The old container still exists and is stopped."""
     judge(service_checks.judge_source_asleep(world, move.service))
 
 
-@pytest.mark.step("public-names")
-def test_public_names_lead_to_the_new_host(move: RunningMove, world: World, manual: Callable[..., Judgement], judge: Judge) -> None:
+@pytest.mark.step("dns-switched")
+def test_public_names_lead_to_the_new_host(move: RunningMove, world: RunContext, manual: Callable[..., Judgement], judge: Judge) -> None:
     """The names by which clients outside reach the service lead to its new host, and who changed them says so."""
     judge(manual(move.service), service_checks.judge_public_names(world, move.service))
 

@@ -1,1 +1,1 @@
-"""Caddy."""
+"""Caddy: what is known about it."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
 from engine.polling import repeat_until_passed
 from engine.verdict import Judgement, failed, passed
@@ -50,7 +50,7 @@ class Product:
         LogPattern(r"no OCSP stapling for", "the internal authority has no OCSP"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask whether a configuration with sites runs, and whether the first of them takes a TLS handshake."""
         try:
             sites = files.list_sites(files.ask_admin(at, "/config/"))
@@ -61,11 +61,11 @@ class Product:
             return failed(str(error))
         return passed(f"{at.where}: runs {len(sites)} sites; {sites[0].host} serves a trusted certificate of {certificate.issuer}")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:  # noqa: ARG002 it keeps nothing of ours
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it keeps nothing of ours
         """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its upstream."""
         return repeat_until_passed(lambda: _judge_sites(at), SITES_DEADLINE_S)
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sites, modules, certificates, authorities and the modes of keys."""
         before = since.parts if since else {}
         configuration, modes, digests = files.ask_admin(at, "/config/"), files.list_modes(at), files.list_key_digests(at)
@@ -104,21 +104,21 @@ class Product:
         return ()
 
 
-def certificate_part(certificate: Certificate, before: Part | None) -> Part:
+def certificate_part(certificate: Certificate, before: FingerprintPart | None) -> FingerprintPart:
     """Return a part that stays the same while the certificate is that one, or its renewal by the same issuer."""
     bound = {"sha256": certificate.sha256, "issuer": certificate.issuer, "not_before": certificate.not_before.isoformat()}
     if before is None:
-        return Part(1, certificate.sha256, Holds.SINCE_CUTOVER, bound)
+        return FingerprintPart(1, certificate.sha256, Validity.SINCE_CUTOVER, bound)
     renewed = certificate.renews(str(before.bound["issuer"]), str(before.bound["not_before"]))
-    return Part(1, before.digest if renewed else certificate.sha256, before.holds, before.bound)
+    return FingerprintPart(1, before.digest if renewed else certificate.sha256, before.holds, before.bound)
 
 
-def _root(at: Target) -> str:
+def _root(at: ServiceInstance) -> str:
     """Return the root of Caddy's own authority, empty when it has none."""
     return at.inside(ContainerCommand(("cat", files.ROOT), timeout_s=files.INSIDE_S)).text
 
 
-def _judge_sites(at: Target) -> Judgement:
+def _judge_sites(at: ServiceInstance) -> Judgement:
     try:
         sites = files.list_sites(files.ask_admin(at, "/config/"))
         kept = files.read_certificates(at, [path for path in files.list_modes(at) if path.startswith("certificates/") and path.endswith(".crt")])
@@ -140,7 +140,7 @@ def _judge_sites(at: Target) -> Judgement:
     )
 
 
-def _site_problems(at: Target, site: files.Site, leaves: Mapping[str, Certificate], declared: Mapping[str, Any], root: str) -> list[str]:
+def _site_problems(at: ServiceInstance, site: files.Site, leaves: Mapping[str, Certificate], declared: Mapping[str, Any], root: str) -> list[str]:
     try:
         answer = ask_site(at, site.host, str(declared.get("path", "/")), root)
         status, place = ask_plain(at, at.at_port(PLAIN_PORT), site.host)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients.certificates import Certificate, read_der
 
@@ -36,7 +36,7 @@ def sni_of(host: str) -> str:
 
 
 @contextmanager
-def _secured(at: Target, host: str, root_pem: str) -> Iterator[tuple[ssl.SSLSocket, str]]:
+def _secured(at: ServiceInstance, host: str, root_pem: str) -> Iterator[tuple[ssl.SSLSocket, str]]:
     """Yield a TLS connection to a virtual host, and the name that was asked for; raises AssertionError for an untrusted certificate."""
     name, context = sni_of(host), _context()
     if root_pem:
@@ -63,13 +63,13 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def shake_hands(at: Target, host: str, root_pem: str) -> Certificate:
+def shake_hands(at: ServiceInstance, host: str, root_pem: str) -> Certificate:
     """Return the leaf that a virtual host serves, without asking anything of what is behind it."""
     with _secured(at, host, root_pem) as (secured, _):
         return _leaf(secured)
 
 
-def ask_site(at: Target, host: str, path: str, root_pem: str) -> Answer:
+def ask_site(at: ServiceInstance, host: str, path: str, root_pem: str) -> Answer:
     """Return the answer to GET `path` at a virtual host; raises AssertionError for an untrusted certificate, UnreachableError without answer."""
     with _secured(at, host, root_pem) as (secured, name):
         certificate = _leaf(secured)
@@ -81,7 +81,7 @@ def _leaf(secured: ssl.SSLSocket) -> Certificate:
     return read_der(secured.getpeercert(binary_form=True) or b"")
 
 
-def ask_plain(at: Target, endpoint: Endpoint, host: str) -> tuple[int, str]:
+def ask_plain(at: ServiceInstance, endpoint: Endpoint, host: str) -> tuple[int, str]:
     """Return status and Location of a request without TLS; raises UnreachableError."""
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=TIMEOUT_S)
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.contracts.container import ContainerCommand
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients.certificates import Certificate, leaf_of
 
@@ -40,7 +40,7 @@ class Site:
     routes: Mapping[str, Any]
 
 
-def inside(at: Target, *argv: str) -> str:
+def inside(at: ServiceInstance, *argv: str) -> str:
     """Return what a command says inside the container; raises UnreachableError when it fails."""
     answer = at.inside(ContainerCommand(argv, timeout_s=INSIDE_S))
     if answer.exit_code != 0:
@@ -48,7 +48,7 @@ def inside(at: Target, *argv: str) -> str:
     return answer.text
 
 
-def ask_admin(at: Target, path: str) -> Any:
+def ask_admin(at: ServiceInstance, path: str) -> Any:
     """Return an answer of the admin API; raises UnreachableError when there is none."""
     text = inside(at, "sh", "-c", ASK, "sh", path)
     try:
@@ -83,19 +83,19 @@ def _dials(route: Any) -> Iterator[str]:
             yield from _dials(value)
 
 
-def list_modes(at: Target) -> dict[str, str]:
+def list_modes(at: ServiceInstance) -> dict[str, str]:
     """Return the mode of each certificate's and key's file, by its path below the storage."""
     pairs = (line.split(" ", 1) for line in inside(at, "sh", "-c", LIST).splitlines() if " " in line)
     return {path.removeprefix(f"{STORAGE}/"): mode for mode, path in pairs if path.endswith((".crt", ".key"))}
 
 
-def list_key_digests(at: Target) -> dict[str, str]:
+def list_key_digests(at: ServiceInstance) -> dict[str, str]:
     """Return a digest of each private key's file, by its path below the storage."""
     pairs = (line.split(None, 1) for line in inside(at, "sh", "-c", DIGESTS).splitlines() if line.strip())
     return {path.removeprefix(f"{STORAGE}/"): digest for digest, path in pairs}
 
 
-def read_certificates(at: Target, paths: list[str]) -> dict[str, Certificate]:
+def read_certificates(at: ServiceInstance, paths: list[str]) -> dict[str, Certificate]:
     """Return the leaf of each certificate's file, by its path below the storage."""
     mark = f"=={secrets.token_hex(8)}=="
     texts = inside(at, "sh", "-c", READ_ALL, mark, *(f"{STORAGE}/{path}" for path in paths)).split(f"{mark}\n")

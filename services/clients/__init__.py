@@ -1,1 +1,1 @@
-"""Clients."""
+"""HTTP, tokens and certificates for all products."""

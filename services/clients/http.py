@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import requests
 
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from engine.verdict import Judgement, failed, passed
 
@@ -28,7 +28,7 @@ def request(method: str, url: str, *, timeout: float, **given: Any) -> requests.
         return session.request(method, url, timeout=timeout, allow_redirects=False, **given)
 
 
-def ask(at: Target, path: str, *, params: dict[str, Any] | None = None, deadline_s: float = DEADLINE_S) -> requests.Response:
+def ask(at: ServiceInstance, path: str, *, params: dict[str, Any] | None = None, deadline_s: float = DEADLINE_S) -> requests.Response:
     """Return the answer to a GET; raises UnreachableError when there is none."""
     try:
         return request("GET", at.endpoint.url(path), params=params, timeout=deadline_s)
@@ -39,7 +39,7 @@ def ask(at: Target, path: str, *, params: dict[str, Any] | None = None, deadline
         ) from error
 
 
-def judge_http(at: Target, path: str) -> Judgement:
+def judge_http(at: ServiceInstance, path: str) -> Judgement:
     """Judge whether a GET answers 200."""
     try:
         answer = ask(at, path)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import requests
 
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients import http
 from services.clients.http import DEADLINE_S
@@ -32,7 +32,7 @@ def is_troubled(answer: requests.Response) -> bool:
 class JsonApi:
     """One client of one running service; its headers may hold a credential and are in no message."""
 
-    at: Target
+    at: ServiceInstance
     endpoint: Endpoint
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     troubled: Callable[[requests.Response], bool] = is_troubled

@@ -1,1 +1,1 @@
-"""Fingerprints."""
+"""Fingerprints of data: named parts, stable over time, compared."""

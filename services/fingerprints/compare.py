@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Judgement, failed, passed, unknown
 
 SHOWN: Final = 10
@@ -14,7 +14,11 @@ ENOUGH: Final = 0.9
 
 
 def compare_fingerprints(
-    before: Fingerprint, after: Fingerprint, holds: Collection[Holds] = frozenset({Holds.SINCE_CUTOVER}), *, instead: str = "hold at the cutover only"
+    before: Fingerprint,
+    after: Fingerprint,
+    holds: Collection[Validity] = frozenset({Validity.SINCE_CUTOVER}),
+    *,
+    instead: str = "hold at the cutover only",
 ) -> Judgement:
     """Judge whether the parts of `before` that hold that long are the same in `after`.
 
@@ -44,9 +48,11 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     With `held` nobody wrote to the source from its reading to its stop: all parts must be the same. Without, a part that holds only while
     no client writes may differ: it is named as not compared, and is a loss when much of it is missing.
     """
-    if held or not any(part.holds is Holds.AT_CUTOVER for part in before.parts.values()):
-        return compare_fingerprints(before, after, frozenset(Holds))
-    moved = {name: part for name, part in before.parts.items() if part.holds is Holds.AT_CUTOVER and _difference(name, part, after.parts.get(name))}
+    if held or not any(part.holds is Validity.AT_CUTOVER for part in before.parts.values()):
+        return compare_fingerprints(before, after, frozenset(Validity))
+    moved = {
+        name: part for name, part in before.parts.items() if part.holds is Validity.AT_CUTOVER and _difference(name, part, after.parts.get(name))
+    }
     kept = Fingerprint(before.service, {name: part for name, part in before.parts.items() if name not in moved})
     lost = [
         f"{name}: {part.count:,} → {now.count if now else 0:,}"
@@ -60,7 +66,7 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
             tuple(lost[:SHOWN]),
             differing=len(lost),
         )
-    judged = compare_fingerprints(kept, after, frozenset(Holds))
+    judged = compare_fingerprints(kept, after, frozenset(Validity))
     if not moved:
         return judged
     names = tuple(f"not compared: {name}: {part.count:,} when it was read, {after.parts[name].count:,} now" for name, part in moved.items())
@@ -72,7 +78,7 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     )
 
 
-def _difference(name: str, before: Part, after: Part | None) -> str:
+def _difference(name: str, before: FingerprintPart, after: FingerprintPart | None) -> str:
     if after is None:
         return f"{name}: missing"
     if (before.count, before.digest) == (after.count, after.digest):
@@ -85,7 +91,7 @@ def _difference(name: str, before: Part, after: Part | None) -> str:
     return f"{name}: content differs ({before.count:,} things)"
 
 
-def _named(before: Part, after: Part) -> str:
+def _named(before: FingerprintPart, after: FingerprintPart) -> str:
     """Return which single things differ, where both sides kept their names."""
     if not before.names or (after.count and not after.names):
         return ""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from engine.contracts.fingerprint import Holds, Part
+from engine.contracts.fingerprint import FingerprintPart, Validity
 from services.fingerprints.revisions import SHORT, digest_of
 
 
@@ -15,7 +15,7 @@ def short_digest(value: Any) -> str:
     return digest_of(value)[:SHORT]
 
 
-def named_part(names: Mapping[str, str], before: Part | None = None, holds: Holds = Holds.SINCE_CUTOVER) -> Part:
+def named_part(names: Mapping[str, str], before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER) -> FingerprintPart:
     """Return a part over named things and their digests; with `before`, only over the things that it knew.
 
     What came since is no difference; what is gone or changed is.
@@ -23,11 +23,11 @@ def named_part(names: Mapping[str, str], before: Part | None = None, holds: Hold
     if before is not None:
         names, holds = {name: digest for name, digest in names.items() if name in before.names}, before.holds
     total = hashlib.sha256("\n".join(f"{name} {names[name]}" for name in sorted(names)).encode()).hexdigest()
-    return Part(len(names), total, holds, {}, dict(names))
+    return FingerprintPart(len(names), total, holds, {}, dict(names))
 
 
-def at_least(count: int, before: Part | None = None, holds: Holds = Holds.SINCE_CUTOVER) -> Part:
+def at_least(count: int, before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER) -> FingerprintPart:
     """Return a part that stays the same while there are not fewer things than there were."""
     floor = int(before.bound["at_least"]) if before is not None else count
     kept = min(count, floor)
-    return Part(kept, str(kept), before.holds if before is not None else holds, {"at_least": floor})
+    return FingerprintPart(kept, str(kept), before.holds if before is not None else holds, {"at_least": floor})

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 
 SHORT: Final = 16
 
@@ -31,7 +31,9 @@ def digest_of(value: Any, drop: Collection[str] = ()) -> str:
     return hashlib.sha256(canonical(value, drop).encode()).hexdigest()
 
 
-def part_of(name: str, things: Mapping[str, Thing], since: Fingerprint | None, *, holds: Holds = Holds.SINCE_CUTOVER) -> dict[str, Part]:
+def part_of(
+    name: str, things: Mapping[str, Thing], since: Fingerprint | None, *, holds: Validity = Validity.SINCE_CUTOVER
+) -> dict[str, FingerprintPart]:
     """Return the part of that name; with `since`, new things are left out and those with a later revision count as unchanged.
 
     A person who edits a dashboard the day after did nothing wrong; a dashboard of the same or an earlier revision with
@@ -41,12 +43,12 @@ def part_of(name: str, things: Mapping[str, Thing], since: Fingerprint | None, *
     before = since.parts.get(name) if since else None
     if before is not None and before.names:
         names = {title: _unless_edited(before.names[title], told) for title, told in names.items() if title in before.names}
-    return {name: Part(len(names), digest_of(names), holds, {}, names)}
+    return {name: FingerprintPart(len(names), digest_of(names), holds, {}, names)}
 
 
-def plain_part(name: str, content: Any, count: int = 1, *, holds: Holds = Holds.SINCE_CUTOVER) -> dict[str, Part]:
+def plain_part(name: str, content: Any, count: int = 1, *, holds: Validity = Validity.SINCE_CUTOVER) -> dict[str, FingerprintPart]:
     """Return a part that is one value, not a set of named things."""
-    return {name: Part(count, digest_of(content), holds)}
+    return {name: FingerprintPart(count, digest_of(content), holds)}
 
 
 def _told(thing: Thing) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Judgement, unknown
 from services.fingerprints.compare import compare_fingerprints
 
@@ -27,7 +27,7 @@ def settle(before: Fingerprint, after: Fingerprint) -> Fingerprint:
     return Fingerprint(before.service, {name: part for name, part in parts.items() if part is not None})
 
 
-def _settled(before: Part, after: Part | None) -> Part | None:
+def _settled(before: FingerprintPart, after: FingerprintPart | None) -> FingerprintPart | None:
     """Return the part as it must come back; None when it was removed meanwhile."""
     if after is None:
         return None
@@ -36,7 +36,7 @@ def _settled(before: Part, after: Part | None) -> Part | None:
     names = {name: digest for name, digest in before.names.items() if after.names.get(name) == digest}
     if names:
         return replace(before, count=len(names), digest=_digest_of(names), names=names)
-    return replace(before, count=min(before.count, after.count), digest=MOVED, holds=Holds.AT_CUTOVER, names={})
+    return replace(before, count=min(before.count, after.count), digest=MOVED, holds=Validity.AT_CUTOVER, names={})
 
 
 def moved_parts(expected: Fingerprint) -> list[str]:
@@ -53,7 +53,7 @@ def judge_restored(expected: Fingerprint, restored: Fingerprint, not_kept: Colle
     exact = {name for name, part in wanted.items() if part.digest != MOVED}
     seen = {name: _as_comparable(part, restored.parts[name]) for name, part in wanted.items() if name in restored.parts}
     before = Fingerprint(expected.service, {name: _as_expected(part) for name, part in wanted.items()})
-    answer = compare_fingerprints(before, Fingerprint(expected.service, seen), frozenset(Holds))
+    answer = compare_fingerprints(before, Fingerprint(expected.service, seen), frozenset(Validity))
     if answer.passed and not exact:
         return unknown(f"{expected.service}: all {len(wanted)} parts {MOVED}: only counts could be compared. Try when it is quiet")
     notes = [f"{name}: {MOVED}; about as many are there" for name in wanted if name not in exact] if answer.passed else []
@@ -61,11 +61,11 @@ def judge_restored(expected: Fingerprint, restored: Fingerprint, not_kept: Colle
     return replace(answer, details=(*answer.details, *notes))
 
 
-def _as_expected(part: Part) -> Part:
+def _as_expected(part: FingerprintPart) -> FingerprintPart:
     return replace(part, digest=_digest_of(part.names)) if part.names else part
 
 
-def _as_comparable(wanted: Part, seen: Part) -> Part:
+def _as_comparable(wanted: FingerprintPart, seen: FingerprintPart) -> FingerprintPart:
     """Return what was seen in the form of what is wanted: the same single things, or as many as are enough."""
     if wanted.names and seen.names:
         names = {name: digest for name, digest in seen.names.items() if name in wanted.names}

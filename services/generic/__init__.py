@@ -1,1 +1,1 @@
-"""Generic."""
+"""A container that longshore knows nothing about."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import LogPattern, Target
+from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 
@@ -36,7 +36,7 @@ class Product:
     trouble: tuple[LogPattern, ...] = (LogPattern(r"\b(FATAL|PANIC)\b", "the program itself calls it fatal"),)
     noise: tuple[LogPattern, ...] = ()
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask once whether the health endpoint of the inventory answers."""
         health = at.options.get("health") or {"kind": "container"}
         if health["kind"] == "http":
@@ -45,11 +45,11 @@ class Product:
             return _judge_tcp(at)
         return _judge_container(at)
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:  # noqa: ARG002 nothing is known that it could do
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 nothing is known that it could do
         """Ask its health once more, through the published port."""
         return self.ready(at)
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:  # noqa: ARG002
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:  # noqa: ARG002
         """Return no parts: only its files can be compared, and they are."""
         return Fingerprint(at.service, {})
 
@@ -58,7 +58,7 @@ class Product:
         return ()
 
 
-def _judge_container(at: Target) -> Judgement:
+def _judge_container(at: ServiceInstance) -> Judgement:
     """Judge by what Docker says: its health check, and without one that it has run for a while and was not restarted."""
     container, state = at.container, at.container.raw.get("State") or {}
     restarts = int(container.raw.get("RestartCount") or 0)
@@ -79,7 +79,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _judge_tcp(at: Target) -> Judgement:
+def _judge_tcp(at: ServiceInstance) -> Judgement:
     """Judge by a connection that stays open: an ssh forward takes every connection, and closes it when the far end refuses.
 
     ssh(1) opens the channel after it has accepted; a refusal comes back a round trip later (RFC 4254, 7.2: SSH_MSG_CHANNEL_OPEN_FAILURE).
@@ -96,5 +96,5 @@ def _judge_tcp(at: Target) -> Judgement:
     return passed(f"{at.where}: accepts TCP connections and speaks first")
 
 
-def _look(at: Target) -> str:
+def _look(at: ServiceInstance) -> str:
     return f"Try: ssh {at.container.host} docker logs --tail 50 {at.container.name}"

@@ -1,1 +1,1 @@
-"""Grafana."""
+"""Grafana: what is known about it."""

@@ -18,8 +18,8 @@ from itertools import count
 from typing import Any, Final
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Part
-from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
+from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, ServiceInstance
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import LONG_DEADLINE_S, ask
 from services.clients.json_api import JsonApi, shortened
@@ -88,14 +88,14 @@ class Product:
         LogPattern(r"update\.checker|grafana\.com/api", "it looks for updates, and there is no way out"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /api/health for a database that is ok."""
         answer = ask(at, "/api/health")
         said = f"{at.where}: GET /api/health: {answer.status_code} {shortened(answer)}"
         good = answer.ok and '"ok"' in "".join(answer.text.split())
         return passed(f"{at.where}: its database is ok") if good else failed(f"{said}. Expected: 200, database ok")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Save, read and delete a dashboard of our own; each data source is healthy and answers a panel's own query."""
         api = _api(at)
         if wrong := _saved(api, nonce):
@@ -114,7 +114,7 @@ class Product:
             sources=len(sources),
         )
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read of every organisation what people made, each by its uid, and whether the key of its secrets is the same.
 
         Secrets themselves can't be read. Names are in the content only: contact points and rules of one name are several things
@@ -133,11 +133,11 @@ class Product:
             parts |= _organisation_parts(inside, at, before, since)
         return Fingerprint(at.service, parts)
 
-    def read_address(self, at: Target, name: str) -> str:
+    def read_address(self, at: ServiceInstance, name: str) -> str:
         """Return the URL of a data source, by its uid or name."""
         return str(_data_source(_api(at), name)["url"])
 
-    def address_request(self, at: Target, name: str, value: str) -> ApiRequest:
+    def address_request(self, at: ServiceInstance, name: str, value: str) -> ApiRequest:
         """Return the request that gives a data source another URL.
 
         What it keeps secret is not told and stays (fillWithSecureJSONData in its source); `version` makes it refuse when somebody edits it meanwhile.
@@ -160,7 +160,7 @@ class Product:
         return ()
 
 
-def _api(at: Target) -> JsonApi:
+def _api(at: ServiceInstance) -> JsonApi:
     pair = f"{at.options.get('admin_user', 'admin')}:{at.secrets['admin_password'].reveal()}"
     return JsonApi(at, at.endpoint, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()})
 
@@ -191,13 +191,13 @@ def _is_in(api: JsonApi, organisation: int | None) -> bool:
     return answer.ok and answer.json().get("id") == organisation
 
 
-def _secret_key(at: Target) -> dict[str, Part]:
+def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
     """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose their passwords."""
     key = at.secrets["secret_key"].reveal() if "secret_key" in at.secrets else at.container.env.get("GF_SECURITY_SECRET_KEY", "")
     return plain_part("secret key", hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none")
 
 
-def _organisation_parts(api: JsonApi, at: Target, before: str, since: Fingerprint | None) -> dict[str, Part]:
+def _organisation_parts(api: JsonApi, at: ServiceInstance, before: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the parts of the organisation that the API asks; `before` begins their names."""
     parts = _named(f"{before}dashboards", dict(_dashboards(api)), since)
     parts |= _named(f"{before}folders", {str(one["uid"]): Thing(_steady(one)) for one in _folders(api)}, since)
@@ -247,7 +247,7 @@ def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
                 break
 
 
-def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, Part]:
+def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, FingerprintPart]:
     return part_of(name, things, since) if things else {}
 
 

@@ -1,1 +1,1 @@
-"""Keycloak."""
+"""Keycloak: what is known about it."""

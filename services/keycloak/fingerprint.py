@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from services.clients.json_api import JsonApi
 from services.fingerprints.revisions import Thing, digest_of, part_of, plain_part
 
@@ -31,7 +31,7 @@ PASSING: Final = ("access", "notBefore")
 """What depends on who asks, or moves when an administrator logs everybody out."""
 
 
-def read_parts(api: JsonApi, since: Fingerprint | None) -> dict[str, Part]:
+def read_parts(api: JsonApi, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the parts of every realm."""
     realms = {str(realm["realm"]): realm for realm in api.get("/admin/realms")}
     parts = part_of("realms", {name: Thing(_steady(realm)) for name, realm in realms.items()}, since)
@@ -40,9 +40,9 @@ def read_parts(api: JsonApi, since: Fingerprint | None) -> dict[str, Part]:
     return parts
 
 
-def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Part]:
+def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     base = f"/admin/realms/{realm}"
-    parts: dict[str, Part] = {}
+    parts: dict[str, FingerprintPart] = {}
     for kind, (path, key) in KINDS.items():
         things = {str(item[key]): Thing(_steady(item)) for item in api.get(base + path)}
         parts |= part_of(f"{realm}: {kind}", things, since) if things else {}
@@ -51,32 +51,32 @@ def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[st
     return parts | _keys(api, realm, since) | _issuer(api, realm)
 
 
-def _groups(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Part]:
+def _groups(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     groups = list(api.pages(f"/admin/realms/{realm}/groups", briefRepresentation="false", populateHierarchy="true"))
     return part_of(f"{realm}: groups", {str(group["path"]): Thing(_steady(group)) for group in groups}, since) if groups else {}
 
 
-def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Part]:
+def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     count = int(api.get(f"/admin/realms/{realm}/users/count"))
     if not count:
         return {}
     if count > NAMED_USERS:
-        return {f"{realm}: users": Part(count, "counted only", Holds.AT_CUTOVER)}
+        return {f"{realm}: users": FingerprintPart(count, "counted only", Validity.AT_CUTOVER)}
     users = {api.at.sealed(str(user["username"])): user for user in api.pages(f"/admin/realms/{realm}/users", briefRepresentation="false")}
     api.at.names({name: str(user["username"]) for name, user in users.items()})
     who = {name: Thing({key: user.get(key) for key in IDENTITY}) for name, user in users.items()}
     profiles = {name: Thing(_steady(user)) for name, user in users.items()}
-    return part_of(f"{realm}: users", who, since) | part_of(f"{realm}: users' profiles", profiles, since, holds=Holds.AT_CUTOVER)
+    return part_of(f"{realm}: users", who, since) | part_of(f"{realm}: users' profiles", profiles, since, holds=Validity.AT_CUTOVER)
 
 
-def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Part]:
+def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the keys by their kid: tokens issued before the move must stay good after it."""
     keys = api.get(f"/admin/realms/{realm}/keys")["keys"]
     fields: Callable[[Any], dict[str, Any]] = lambda key: {name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")}  # noqa: E731
     return part_of(f"{realm}: signing keys", {str(key["kid"]): Thing(fields(key)) for key in keys if key.get("kid")}, since)
 
 
-def _issuer(api: JsonApi, realm: str) -> dict[str, Part]:
+def _issuer(api: JsonApi, realm: str) -> dict[str, FingerprintPart]:
     """Return the public address that tokens name; one that follows the question's own address says so instead."""
     issuer = str(api.get(f"/realms/{realm}/.well-known/openid-configuration")["issuer"])
     own = f"{api.endpoint.host}:{api.endpoint.port}"

@@ -15,7 +15,7 @@ import requests
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import LogPattern, Target
+from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed, unknown
 from services.clients.http import judge_http
 from services.clients.json_api import JsonApi, is_troubled, shortened
@@ -61,12 +61,12 @@ class Product:
         LogPattern(r"(receive|send) buffer of socket", "kernel settings of the host; worth mending, not harmful tonight"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask the management port whether server, database and cluster are up."""
         health = at.options.get("health") or {}
         return judge_http(at, str(health.get("path") or "/health/ready"))
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Log a person in, prove the token with the published keys, use it, refuse a stranger, log out again."""
         login = at.options.get("login")
         if not login or "login_password" not in at.secrets:
@@ -91,11 +91,11 @@ class Product:
         finally:
             _log_out(api, login, tokens, _client_secret(at))
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read every realm: settings, clients, users, roles, groups, flows, providers, and the keys that sign its tokens."""
         return Fingerprint(at.service, prints.read_parts(admin_api(at), since))
 
-    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return its realms, where they are in memory only (docs: "Configuring the database", dev-mem)."""
         if "dev-mem" in {at.container.env.get("KC_DB"), value_of(words_of(at.container), "--db")}:
             return ("db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: kc.sh export, then import",)
@@ -114,11 +114,11 @@ def _in_trouble(answer: requests.Response) -> bool:
     return is_troubled(answer) or (answer.status_code == requests.codes.bad_request and "Unexpected error" in answer.text)
 
 
-def _api(at: Target) -> JsonApi:
+def _api(at: ServiceInstance) -> JsonApi:
     return JsonApi(at, at.at_port(HTTP), troubled=_in_trouble)
 
 
-def admin_api(at: Target) -> JsonApi:
+def admin_api(at: ServiceInstance) -> JsonApi:
     """Return the admin API as the administrator of the inventory; raises AssertionError when the password is refused."""
     api = _api(at)
     form = {
@@ -136,7 +136,7 @@ def _token(api: JsonApi, login: Mapping[str, Any], user: str, password: str, cli
     return api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/token", again=True, data=form)
 
 
-def _client_secret(at: Target) -> dict[str, str]:
+def _client_secret(at: ServiceInstance) -> dict[str, str]:
     return {"client_secret": at.secrets["login_client_secret"].reveal()} if "login_client_secret" in at.secrets else {}
 
 

@@ -1,1 +1,1 @@
-"""Loki."""
+"""Loki: what is known about it."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import requests
 
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients import http
 
@@ -20,7 +20,7 @@ PAGE: Final = 1000
 Stream = dict[str, str]
 
 
-def send(at: Target, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None) -> requests.Response:
+def send(at: ServiceInstance, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None) -> requests.Response:
     """Return an answer, whatever its status; raises UnreachableError without one."""
     headers = {"X-Scope-OrgID": str(at.options["tenant"])} if at.options.get("tenant") else {}
     try:
@@ -29,7 +29,7 @@ def send(at: Target, method: str, path: str, *, params: dict[str, Any] | None = 
         raise UnreachableError(f"{at.where}: {method} {path}: no answer ({type(error).__name__})") from None
 
 
-def read(at: Target, path: str, params: dict[str, Any]) -> Any:
+def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
     """Return `data` of a question; raises UnreachableError for an error of the server, AssertionError for a refused question."""
     answer = send(at, "GET", path, params=params)
     if answer.status_code == requests.codes.ok:
@@ -45,7 +45,7 @@ def selector_of(stream: Stream) -> str:
     return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(stream.items())) + "}"
 
 
-def list_streams(at: Target, start_ns: int, end_ns: int) -> list[Stream]:
+def list_streams(at: ServiceInstance, start_ns: int, end_ns: int) -> list[Stream]:
     """Return the streams that have lines in a time, but our own."""
     limits = {"start": start_ns, "end": end_ns}
     labels = read(at, "/loki/api/v1/labels", limits)
@@ -56,7 +56,7 @@ def list_streams(at: Target, start_ns: int, end_ns: int) -> list[Stream]:
     return sorted((stream for stream in found if stream.get("job") != "longshore"), key=selector_of)
 
 
-def count_lines(at: Target, stream: Stream, start_ns: int, end_ns: int) -> int:
+def count_lines(at: ServiceInstance, stream: Stream, start_ns: int, end_ns: int) -> int:
     """Return how many lines a stream has in a time."""
     seconds = (end_ns - start_ns) // NS
     query = f"sum(count_over_time({selector_of(stream)}[{seconds}s]))"
@@ -64,7 +64,9 @@ def count_lines(at: Target, stream: Stream, start_ns: int, end_ns: int) -> int:
     return int(float(result[0]["value"][1])) if result else 0
 
 
-def read_lines(at: Target, selector: str, start_ns: int, end_ns: int, *, direction: str = "forward", limit: int = PAGE) -> list[tuple[int, str]]:
+def read_lines(
+    at: ServiceInstance, selector: str, start_ns: int, end_ns: int, *, direction: str = "forward", limit: int = PAGE
+) -> list[tuple[int, str]]:
     """Return the first or last lines of a query in a time, as (nanoseconds, line)."""
     params = {"query": selector, "start": start_ns, "end": end_ns, "limit": limit, "direction": direction}
     result = read(at, "/loki/api/v1/query_range", params)["result"]

@@ -14,8 +14,8 @@ from typing import Any, Final
 import requests
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
 from engine.polling import repeat_until_passed
 from engine.verdict import Judgement, failed, passed
@@ -57,11 +57,11 @@ class Product:
         LogPattern(r"chunks.*context canceled", "a client that did not wait for its answer"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /ready: 503 while it starts, replays its log, or waits for 15 s after being ready."""
         return judge_http(at, "/ready")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Push a line and read it back; see new lines of the shippers that the inventory names arrive."""
         stream, moment = {"job": "longshore", "nonce": nonce}, time.time_ns()
         answer = send(at, "POST", "/loki/api/v1/push", content={"streams": [{"stream": stream, "values": [[str(moment), nonce]]}]})
@@ -74,9 +74,9 @@ class Product:
         arriving = repeat_until_passed(lambda: _judge_arriving(at, time.time_ns()), ARRIVAL_S)
         return passed(f"{at.where}: {back.text}; {arriving.text}") if arriving.passed else arriving
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read of every stream, in a past that does not change, how many lines there are, and the first and last thousand."""
-        parts: dict[str, Part] = {}
+        parts: dict[str, FingerprintPart] = {}
         for start_ns, end_ns in _windows(at, since):
             for stream in list_streams(at, start_ns, end_ns):
                 name = f"stream {selector_of(stream)} of {_day(start_ns)} to {_day(end_ns)}"
@@ -96,7 +96,7 @@ def _day(moment_ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(moment_ns // NS))
 
 
-def _windows(at: Target, since: Fingerprint | None) -> Iterator[tuple[int, int]]:
+def _windows(at: ServiceInstance, since: Fingerprint | None) -> Iterator[tuple[int, int]]:
     """Yield the times to compare, none longer than one question may be about: those of `since`, else up to two hours ago."""
     if since is not None and since.parts:
         yield from sorted({(int(part.bound["start_s"]) * NS, int(part.bound["end_s"]) * NS) for part in since.parts.values()})
@@ -108,29 +108,29 @@ def _windows(at: Target, since: Fingerprint | None) -> Iterator[tuple[int, int]]
         end_s -= WINDOW_S
 
 
-def _lines(at: Target, stream: dict[str, str], start_ns: int, end_ns: int) -> Part:
+def _lines(at: ServiceInstance, stream: dict[str, str], start_ns: int, end_ns: int) -> FingerprintPart:
     count = count_lines(at, stream, start_ns, end_ns)
     digest = hashlib.sha256(str(count).encode())
     for direction in ("forward", "backward"):
         for moment, line in read_lines(at, selector_of(stream), start_ns, end_ns, direction=direction):
             digest.update(f"{moment} {line}\n".encode())
-    return Part(count, digest.hexdigest(), Holds.SINCE_CUTOVER, {"start_s": start_ns // NS, "end_s": end_ns // NS})
+    return FingerprintPart(count, digest.hexdigest(), Validity.SINCE_CUTOVER, {"start_s": start_ns // NS, "end_s": end_ns // NS})
 
 
-def _judge_read_back(at: Target, selector: str, moment: int, nonce: str) -> Judgement:
+def _judge_read_back(at: ServiceInstance, selector: str, moment: int, nonce: str) -> Judgement:
     seen = read_lines(at, selector, moment - NS, moment + NS)
     if (moment, nonce) in seen:
         return passed("a line was pushed and read back")
     return failed(f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within {READ_BACK_S:.0f} s")
 
 
-def _remove(at: Target, selector: str, moment: int) -> None:
+def _remove(at: ServiceInstance, selector: str, moment: int) -> None:
     """Ask for the deletion of our line; without retention Loki has no deletion (404), and the line stays in a stream of its own."""
     span = {"query": selector, "start": moment // NS - 1, "end": moment // NS + 1}
     send(at, "POST", "/loki/api/v1/delete", params=span)
 
 
-def _judge_arriving(at: Target, now_ns: int) -> Judgement:
+def _judge_arriving(at: ServiceInstance, now_ns: int) -> Judgement:
     """Judge whether each selector of the inventory's `arriving` has a line of the last minute."""
     wanted: list[Any] = list(at.options.get("arriving") or ())
     if not wanted:

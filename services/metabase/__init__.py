@@ -1,1 +1,1 @@
-"""Metabase."""
+"""Metabase: what is known about it."""

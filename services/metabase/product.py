@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.contracts.product import LogPattern, Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import LONG_DEADLINE_S, judge_http
 from services.clients.json_api import JsonApi, shortened
@@ -71,11 +71,11 @@ class Product:
         LogPattern(r"sync\.(util|sync-metadata).*(WARN|Error)", "a table that can't be synchronised; the same on the old host"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /api/health: 503 while it starts, and when its database is away."""
         return judge_http(at, "/api/health")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Make, read and delete a question of our own; run questions of every database."""
         api = _api(at)
         databases = {int(item["id"]): str(item["name"]) for item in _listed(api.get("/api/database"))}
@@ -93,7 +93,7 @@ class Product:
             questions=len(chosen),
         )
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read questions, dashboards with their cards, collections, users and databases; these only show with the right key."""
         api = _api(at)
         parts = _named(
@@ -107,7 +107,7 @@ class Product:
         people = _listed(api.get("/api/user"))
         users = {at.sealed(str(item["email"])): Thing(item.get("is_superuser")) for item in people}
         at.names({at.sealed(str(item["email"])): str(item["email"]) for item in people})
-        parts |= part_of("users", users, since, holds=Holds.AT_CUTOVER)
+        parts |= part_of("users", users, since, holds=Validity.AT_CUTOVER)
         return Fingerprint(at.service, parts | _key_part(at))
 
     def layer_doubts(self, container: ContainerFacts) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class Product:
         return ()
 
 
-def _api(at: Target) -> JsonApi:
+def _api(at: ServiceInstance) -> JsonApi:
     return JsonApi(at, at.endpoint, {"x-api-key": at.secrets["api_key"].reveal()})
 
 
@@ -138,7 +138,7 @@ def _kept(item: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: item.get(key) for key in keys}
 
 
-def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, Part]:
+def _named(name: str, things: Mapping[str, Thing], since: Fingerprint | None) -> dict[str, FingerprintPart]:
     return part_of(name, things, since) if things else {}
 
 
@@ -147,7 +147,7 @@ def _dashboard(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**_kept(item, DASHBOARD), "cards": cards}
 
 
-def _key_part(at: Target) -> dict[str, Part]:
+def _key_part(at: ServiceInstance) -> dict[str, FingerprintPart]:
     """Return whether a key is set, and which, without telling it: adding one is as bad as losing one."""
     key = at.secrets.get("encryption_key")
     told = hmac.new(key.reveal().encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"

@@ -1,1 +1,1 @@
-"""Minio."""
+"""MinIO: what is known about it."""

@@ -13,7 +13,7 @@ from botocore.loaders import Loader
 from botocore.plugin import PluginContext, reset_plugin_context, set_plugin_context
 from botocore.session import Session
 
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from engine.redaction.redactor import Secret
 
@@ -46,7 +46,7 @@ class _Calls:
         return told
 
 
-def connect(at: Target, key: Secret | None = None, secret: Secret | None = None) -> Any:
+def connect(at: ServiceInstance, key: Secret | None = None, secret: Secret | None = None) -> Any:
     """Return an S3 client for the given key, else for the inventory's `access_key` and `secret_key`."""
     config = Config(
         signature_version="s3v4", connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=ONCE, s3={"addressing_style": "path"},

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from engine.contracts.fingerprint import Holds, Part
-from engine.contracts.product import Target
+from engine.contracts.fingerprint import FingerprintPart, Validity
+from engine.contracts.product import ServiceInstance
 from services.fingerprints.named_parts import named_part, short_digest
 from services.minio.client import code_of, connect
 
@@ -31,7 +31,7 @@ SETTINGS: Final = (
 UNREADABLE: Final = "can't be read"
 
 
-def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
+def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
     """Return all parts; within those of `before` where given."""
     client = connect(at)
     changing = tuple(map(str, at.options.get("changing_objects") or ()))
@@ -49,11 +49,11 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     return parts
 
 
-def _encryption_key(at: Target) -> dict[str, Part]:
+def _encryption_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
     """Return which key objects are encrypted with, without telling it; lost, only these can't be read (docs: "Server-Side Encryption", KMS)."""
     key = at.container.env.get("MINIO_KMS_SECRET_KEY", "")
     told = hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none"
-    return {"encryption key": Part(1, told)}
+    return {"encryption key": FingerprintPart(1, told)}
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
@@ -92,14 +92,14 @@ def _settings(client: Any, bucket: str) -> dict[str, str]:
     return {call.removeprefix("get_").removeprefix("bucket_").replace("_", " "): value for call, value in found.items()}
 
 
-def _listed(versions: Mapping[str, Mapping[str, Any]], before: Part | None) -> Part:
+def _listed(versions: Mapping[str, Mapping[str, Any]], before: FingerprintPart | None) -> FingerprintPart:
     digests = {name: short_digest([about["etag"], about["size"]]) for name, about in versions.items()}
     if len(digests) > NAMED_VERSIONS:
-        return Part(len(digests), short_digest(digests), Holds.AT_CUTOVER)
+        return FingerprintPart(len(digests), short_digest(digests), Validity.AT_CUTOVER)
     return named_part(digests, before)
 
 
-def _content(client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]], before: Part | None) -> Part:
+def _content(client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]], before: FingerprintPart | None) -> FingerprintPart:
     """Return digests of whole objects: those of `before` that are still there, else a sample of all."""
     chosen = choose_sample(versions) if before is None else [name for name in before.names if name in versions]
     part = named_part({name: _bytes(client, bucket, versions[name]) for name in chosen}, before)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement, failed, passed
@@ -50,7 +50,7 @@ class Product:
         LogPattern(r"standard parity is set to 0", "one drive has no parity; it was so before"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask for its liveness, then for a listing of buckets with the root key."""
         live = judge_http(at, LIVE)
         if not live.passed:
@@ -63,7 +63,7 @@ class Product:
             return failed(f"{at.where}: listing of buckets: {code_of(error)}. Expected: the root key of its environment works")
         return passed(f"{at.where}: live, lists {len(buckets)} buckets")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Use a bucket of our own with every S3 call that applications need; see wrong keys refused and the application's key work."""
         wrong, told = _use_a_bucket(at, nonce), ["put, head, get, range, multipart and delete in a bucket of our own"]
         wrong += _refused_keys(at)
@@ -77,7 +77,7 @@ class Product:
             return failed(f"{at.where}: {'; '.join(wrong)}. Expected: {'; '.join(told)}")
         return passed(f"{at.where}: {'; '.join(told)}")
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read buckets with their settings, every version of every object with its etag, and the bytes of a sample."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
 
@@ -98,7 +98,7 @@ class Product:
         return ()
 
 
-def _use_a_bucket(at: Target, nonce: str) -> list[str]:
+def _use_a_bucket(at: ServiceInstance, nonce: str) -> list[str]:
     client, bucket = connect(at), nonce.lower()
     try:
         client.create_bucket(Bucket=bucket)
@@ -137,7 +137,7 @@ def _use_multipart(client: Any, bucket: str) -> list[str]:
     return [] if seen == b"".join(bodies) else [f"the multipart object has {len(seen):,} bytes that are not those of its parts"]
 
 
-def _refused_keys(at: Target) -> list[str]:
+def _refused_keys(at: ServiceInstance) -> list[str]:
     """Return which keys that must not work do."""
     tries = {
         "a wrong secret": (at.secrets["access_key"], Secret("longshore-wrong-secret")),
@@ -155,7 +155,7 @@ def _refused_keys(at: Target) -> list[str]:
     return wrong
 
 
-def _use_application_key(at: Target, nonce: str) -> list[str]:
+def _use_application_key(at: ServiceInstance, nonce: str) -> list[str]:
     """Put, get and delete an object in the application's bucket with its own key; see a bucket that is not its own forbidden."""
     client, bucket = connect(at, at.secrets["app_access_key"], at.secrets["app_secret_key"]), str(at.options.get("app_bucket", ""))
     if not bucket:

@@ -1,1 +1,1 @@
-"""N8n."""
+"""n8n: what is known about it."""

@@ -20,9 +20,9 @@ from typing import Any, Final
 import requests
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Part
-from engine.contracts.product import LogPattern, Target
-from engine.errors import CouldNotLookError
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
+from engine.contracts.product import LogPattern, ServiceInstance
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import LONG_DEADLINE_S, judge_http
 from services.clients.json_api import JsonApi, shortened
@@ -66,12 +66,12 @@ class Product:
         LogPattern(r"api\.n8n\.io|A system task run failed", "its vendor's service can't be reached from here; workflows don't need it"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /healthz/readiness: 200 only when the database is connected and migrated; /healthz says nothing about it."""
         health = at.options.get("health") or {}
         return judge_http(at, str(health.get("path") or "/healthz/readiness"))
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Publish a workflow of our own, call its production webhook, see the execution, remove it; then the probe and the credentials."""
         api = _api(at)
         with _workflow(api, nonce) as workflow:
@@ -88,11 +88,11 @@ class Product:
             return failed(f"{at.where}: {problems[0]}. Expected: each of {len(wanted)} credentials works", tuple(problems))
         return passed(f"{at.where}: {'; '.join(told)}; {len(wanted)} credentials tested")
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read workflows as the API gives them, and credentials decrypted by the container itself: so the key is the right one."""
         workflows = {_title(item): Thing(_content(item), str(item["updatedAt"])) for item in _pages(_api(at), "workflows")}
         key = at.secrets["encryption_key"].reveal().encode()
-        parts: dict[str, Part] = part_of("workflows", workflows, since) if workflows else {}
+        parts: dict[str, FingerprintPart] = part_of("workflows", workflows, since) if workflows else {}
         credentials = {_title(item): Thing(_sealed(item, key), str(item["updatedAt"])) for item in _decrypted(at)}
         parts |= part_of("credentials, decrypted", credentials, since) if credentials else {}
         parts |= plain_part("encryption key", hmac.new(key, b"longshore", hashlib.sha256).hexdigest())
@@ -109,7 +109,7 @@ class Product:
         return tuple(ContainerCommand(_cli(what), timeout_s=CLI_S, saves_as=name) for what, name in commands)
 
 
-def _api(at: Target) -> JsonApi:
+def _api(at: ServiceInstance) -> JsonApi:
     return JsonApi(at, at.endpoint, {"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
 
 
@@ -136,7 +136,7 @@ def _cli(what: str, flags: str = "") -> tuple[str, ...]:
     return "sh", "-c", EXPORT.format(what=what, flags=flags)
 
 
-def _decrypted(at: Target) -> list[dict[str, Any]]:
+def _decrypted(at: ServiceInstance) -> list[dict[str, Any]]:
     """Return all credentials in plain text, for digests only; raises AssertionError when the key does not open them."""
     answer = at.inside(ContainerCommand(_cli("credentials", "--decrypted"), timeout_s=CLI_S))
     said = " ".join(answer.error_text.split())[-200:]
@@ -146,7 +146,7 @@ def _decrypted(at: Target) -> list[dict[str, Any]]:
         return []
     if "decrypt" in said or "encryption key" in said.lower():
         raise AssertionError(f"{at.where}: credentials can't be decrypted: {said}. Expected: N8N_ENCRYPTION_KEY and .n8n/config travelled")
-    raise CouldNotLookError(f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container")
+    raise NotObservedError(f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container")
 
 
 def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _remove(api: JsonApi, workflow: str) -> None:
         )
 
 
-def _call(at: Target, path: str, nonce: str) -> str:
+def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a moment."""
     client, deadline, pause = JsonApi(at, at.endpoint), time.monotonic() + EXECUTION_DEADLINE_S, 0.2
     while True:

@@ -1,1 +1,1 @@
-"""Postgres."""
+"""PostgreSQL: what is known about it."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from engine.contracts.fingerprint import Holds, Part
+from engine.contracts.fingerprint import FingerprintPart, Validity
 
 Connection = psycopg.Connection[Any]
 
@@ -111,14 +111,14 @@ def _digest(*values: object) -> str:
     return hashlib.sha256("\0".join(map(str, values)).encode()).hexdigest()
 
 
-def _rows(connection: Connection, query: str) -> Part:
+def _rows(connection: Connection, query: str) -> FingerprintPart:
     rows = connection.execute(query.encode()).fetchall()
-    return Part(len(rows), _digest(*rows))
+    return FingerprintPart(len(rows), _digest(*rows))
 
 
-def _definitions(connection: Connection) -> Part:
+def _definitions(connection: Connection) -> FingerprintPart:
     rows = sorted((str(kind), str(name), one_spelling(str(text))) for kind, name, text in connection.execute(DEFINITIONS.encode()).fetchall())
-    return Part(len(rows), _digest(*rows))
+    return FingerprintPart(len(rows), _digest(*rows))
 
 
 def one_spelling(definition: str) -> str:
@@ -131,11 +131,11 @@ def one_spelling(definition: str) -> str:
     return ARRAY_CAST.sub(r"\1", LITERAL_CAST.sub(r"\1", plain))
 
 
-def cluster_parts(connection: Connection) -> dict[str, Part]:
+def cluster_parts(connection: Connection) -> dict[str, FingerprintPart]:
     """Return what belongs to the whole cluster; raises psycopg errors."""
     identifier = connection.execute("SELECT system_identifier::text, current_setting('server_version_num') FROM pg_control_system()").fetchone()
     return {
-        IDENTITY: Part(1, _digest(identifier)),
+        IDENTITY: FingerprintPart(1, _digest(identifier)),
         "cluster: roles, memberships and passwords": _rows(connection, ROLES),
         "cluster: settings of roles and databases": _rows(connection, SETTINGS),
         "cluster: databases, owners and collations": _rows(connection, DATABASES),
@@ -144,7 +144,9 @@ def cluster_parts(connection: Connection) -> dict[str, Part]:
     }
 
 
-def database_parts(connection: Connection, database: str, before: Mapping[str, Part], changing: Collection[str]) -> dict[str, Part]:
+def database_parts(
+    connection: Connection, database: str, before: Mapping[str, FingerprintPart], changing: Collection[str]
+) -> dict[str, FingerprintPart]:
     """Return the parts of one database, within the bounds of `before` where it has the part."""
     parts = {
         f"{database}: tables, columns and rights": _rows(connection, COLUMNS),
@@ -153,7 +155,7 @@ def database_parts(connection: Connection, database: str, before: Mapping[str, P
     }
     for schema, table, key in connection.execute(TABLES.encode()).fetchall():
         name = f"{database}: table {schema}.{table}"
-        holds = Holds.AT_CUTOVER if key is None or {table, f"{schema}.{table}"} & set(changing) else Holds.SINCE_CUTOVER
+        holds = Validity.AT_CUTOVER if key is None or {table, f"{schema}.{table}"} & set(changing) else Validity.SINCE_CUTOVER
         parts[name] = _table(connection, (schema, table), key, before.get(name), holds)
     for schema, sequence, value, step in connection.execute(SEQUENCES.encode()).fetchall():
         name = f"{database}: sequence {schema}.{sequence}"
@@ -163,7 +165,7 @@ def database_parts(connection: Connection, database: str, before: Mapping[str, P
     return parts
 
 
-def _table(connection: Connection, table: tuple[str, str], key: str | None, before: Part | None, holds: Holds) -> Part:
+def _table(connection: Connection, table: tuple[str, str], key: str | None, before: FingerprintPart | None, holds: Validity) -> FingerprintPart:
     bound = dict(before.bound) if before and "key_max" in before.bound else {}
     column = sql.Identifier(key) if key else sql.SQL("NULL::bigint")
     query = sql.SQL(SUM_OF_ROWS).format(
@@ -176,17 +178,17 @@ def _table(connection: Connection, table: tuple[str, str], key: str | None, befo
     count, first, second, highest = connection.execute(query).fetchone() or (0, "0", "0", None)
     if key and not bound:
         bound = {"key_max": int(highest) if highest is not None else -1}
-    return Part(int(count), _digest(count, first, second), holds, bound)
+    return FingerprintPart(int(count), _digest(count, first, second), holds, bound)
 
 
-def _sequence(value: int, step: int, before: Part | None) -> Part:
+def _sequence(value: int, step: int, before: FingerprintPart | None) -> FingerprintPart:
     """Return a part that stays the same while the sequence has not gone back behind where it was."""
     floor = int(before.bound["at_least"]) if before and "at_least" in before.bound else value
     forward = value >= floor if step > 0 else value <= floor
-    return Part(1, "not gone back" if forward else f"gone back to {value}", Holds.SINCE_CUTOVER, {"at_least": floor})
+    return FingerprintPart(1, "not gone back" if forward else f"gone back to {value}", Validity.SINCE_CUTOVER, {"at_least": floor})
 
 
-def _large_objects(connection: Connection, before: Part | None) -> Part:
+def _large_objects(connection: Connection, before: FingerprintPart | None) -> FingerprintPart:
     limit = int(before.bound["oid_max"]) if before and "oid_max" in before.bound else HIGHEST_OID
     count, highest, total = connection.execute(LARGE_OBJECTS, (limit,)).fetchone() or (0, 0, "0")
-    return Part(int(count), _digest(count, total), Holds.SINCE_CUTOVER, {"oid_max": int(highest) if before is None else limit})
+    return FingerprintPart(int(count), _digest(count, total), Validity.SINCE_CUTOVER, {"oid_max": int(highest) if before is None else limit})

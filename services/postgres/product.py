@@ -11,8 +11,8 @@ from typing import Any, Final
 import psycopg
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Part
-from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.verdict import Judgement, failed, passed
@@ -59,7 +59,7 @@ class Product:
         LogPattern(r"incomplete startup packet", "a TCP probe that says nothing"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask over TCP for an answer of a server that is not in recovery."""
         where = f"{at.service} on {at.container.host}"
         try:
@@ -71,7 +71,7 @@ class Product:
             return failed(f"{where}: is in recovery. Expected: a primary that takes writes")
         return passed(f"{where}: answers queries and takes writes")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Write, read and roll back in every database, through its own client protocol."""
         name = f"smoke_{nonce.replace('-', '_')}"
         databases = _databases(at)
@@ -88,9 +88,9 @@ class Product:
             databases=len(databases),
         )
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read roles, settings and, of every database, schema, rows, sequences and large objects."""
-        parts: dict[str, Part] = {}
+        parts: dict[str, FingerprintPart] = {}
         bounds = since.parts if since else {}
         changing = frozenset(map(str, at.options.get("changing_tables") or ()))
         with _connect(at) as connection:
@@ -135,14 +135,14 @@ class Product:
         )
 
 
-def _databases(at: Target) -> list[str]:
+def _databases(at: ServiceInstance) -> list[str]:
     with _connect(at) as connection:
         rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1").fetchall()
     return [str(row[0]) for row in rows]
 
 
 @contextmanager
-def _connect(at: Target, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+def _connect(at: ServiceInstance, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
     """Yield a connection; a refused password is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
     where = f"{at.service} on {at.container.host}"
     user = str(at.options.get("user", "postgres"))

@@ -1,1 +1,1 @@
-"""Prometheus."""
+"""Prometheus: what is known about it."""

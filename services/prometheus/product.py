@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.contracts.product import LogPattern, RestoreCommand, Target
-from engine.errors import CouldNotLookError, UnreachableError
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
+from engine.errors import NotObservedError, UnreachableError
 from engine.verdict import Judgement, Verdict, failed, passed
 from services.clients.http import LONG_DEADLINE_S, ask, judge_http
 from services.fingerprints.compare import compare_fingerprints
@@ -51,11 +51,11 @@ class Product:
     )
     noise: tuple[LogPattern, ...] = (LogPattern(r"Replaying WAL|WAL segment loaded", "the normal start"),)
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /-/ready: 503 while the WAL is replayed."""
         return judge_http(at, "/-/ready")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:  # noqa: ARG002 it takes no writes of ours
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it takes no writes of ours
         """Judge targets, rules and its own state; freshly started, it needs a scrape interval or two."""
         deadline, pause = time.monotonic() + SCRAPES_DEADLINE_S, 0.5
         while (judgement := self._smoke_once(at)).passed is False and time.monotonic() < deadline:
@@ -63,7 +63,7 @@ class Product:
             pause = min(pause * 1.5, 5.0)
         return judgement
 
-    def _smoke_once(self, at: Target) -> Judgement:
+    def _smoke_once(self, at: ServiceInstance) -> Judgement:
         where = f"{at.service} on {at.container.host}"
         targets = _data(at, "/api/v1/targets", {"state": "active"})["activeTargets"]
         runtime = _data(at, "/api/v1/status/runtimeinfo")
@@ -78,7 +78,7 @@ class Product:
             return failed(f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and scraped, no errors")
         return passed(f"{where}: {len(targets)} of {len(targets)} targets up, {len(rules)} rules without error", targets=len(targets))
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read configuration, rules, each block's files, and samples of a past that does not change.
 
         Targets are in the configuration; those that were discovered come seconds after the start, so smoke judges them.
@@ -88,7 +88,7 @@ class Product:
         blocks = _blocks(at, since)
         try:
             answered = _answered(at, since)
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             _refuse_damaged(at, blocks, since, error)
             raise
         return Fingerprint(at.service, blocks | answered)
@@ -107,7 +107,7 @@ class Product:
         return ()
 
 
-def _data(at: Target, path: str, params: dict[str, Any] | None = None) -> Any:
+def _data(at: ServiceInstance, path: str, params: dict[str, Any] | None = None) -> Any:
     answer = ask(at, path, params=params, deadline_s=LONG_DEADLINE_S)
     try:
         body = answer.json()
@@ -130,7 +130,7 @@ def _is_old(target: Mapping[str, Any]) -> bool:
 def _seconds(duration: str) -> float:
     """Return a duration as Prometheus writes it (`1m30s`, `500ms`, `1h`) in seconds; raises CouldNotLookError for another form."""
     if not DURATION.fullmatch(duration):
-        raise CouldNotLookError(f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets')
+        raise NotObservedError(f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets')
     return sum(int(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(duration))
 
 
@@ -138,11 +138,11 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _one(value: Any) -> Part:
-    return Part(1, _digest(value))
+def _one(value: Any) -> FingerprintPart:
+    return FingerprintPart(1, _digest(value))
 
 
-def _answered(at: Target, since: Fingerprint | None) -> dict[str, Part]:
+def _answered(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the parts that Prometheus itself tells."""
     parts = {
         "configuration": _one(_data(at, "/api/v1/status/config")["yaml"]),
@@ -152,7 +152,7 @@ def _answered(at: Target, since: Fingerprint | None) -> dict[str, Part]:
     return parts | _samples(at, since)
 
 
-def _refuse_damaged(at: Target, blocks: Mapping[str, Part], since: Fingerprint | None, error: CouldNotLookError) -> None:
+def _refuse_damaged(at: ServiceInstance, blocks: Mapping[str, FingerprintPart], since: Fingerprint | None, error: NotObservedError) -> None:
     """Raise AssertionError naming the files when blocks differ from those recorded: that is why nothing could be asked."""
     before = {name: part for name, part in (since.parts if since else {}).items() if name.startswith("block ")}
     seen = compare_fingerprints(Fingerprint(at.service, before), Fingerprint(at.service, blocks))
@@ -160,13 +160,13 @@ def _refuse_damaged(at: Target, blocks: Mapping[str, Part], since: Fingerprint |
         raise AssertionError(f"{seen.text}. Nothing else could be compared: {error}") from error
 
 
-def _rules(at: Target) -> Part:
+def _rules(at: ServiceInstance) -> FingerprintPart:
     groups = _data(at, "/api/v1/rules")["groups"]
     rules = sorted((group["name"], rule["name"], rule["query"]) for group in groups for rule in group["rules"])
-    return Part(len(rules), _digest(rules))
+    return FingerprintPart(len(rules), _digest(rules))
 
 
-def _window(at: Target, since: Fingerprint | None) -> tuple[float, float]:
+def _window(at: ServiceInstance, since: Fingerprint | None) -> tuple[float, float]:
     """Return the past that is compared: from the oldest sample to three hours ago, the same on both sides."""
     for part in since.parts.values() if since else ():
         if "window_start" in part.bound:
@@ -177,7 +177,7 @@ def _window(at: Target, since: Fingerprint | None) -> tuple[float, float]:
     return max(oldest, end - LONGEST_WINDOW_S), end
 
 
-def _oldest(at: Target) -> float:
+def _oldest(at: ServiceInstance) -> float:
     stats = _data(at, "/api/v1/status/tsdb").get("headStats", {})
     text = ask(at, "/metrics").text
     for line in text.splitlines():
@@ -186,7 +186,7 @@ def _oldest(at: Target) -> float:
     return float(stats.get("minTime", 0)) / 1000
 
 
-def _samples(at: Target, since: Fingerprint | None) -> dict[str, Part]:
+def _samples(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return, per metric name, how many samples there are in the fixed window, and their averages over it."""
     start, end = _window(at, since)
     bound = {"window_start": start, "window_end": end}
@@ -200,17 +200,17 @@ def _samples(at: Target, since: Fingerprint | None) -> dict[str, Part]:
         counted, averaged = (_range(at, query, start, end, step) for query in (counts, values))
         total = int(sum(float(value) for _, value in counted))
         if total:
-            parts[f"samples of {name}"] = Part(total, _digest([counted, averaged]), Holds.SINCE_CUTOVER, bound)
+            parts[f"samples of {name}"] = FingerprintPart(total, _digest([counted, averaged]), Validity.SINCE_CUTOVER, bound)
     return parts
 
 
-def _range(at: Target, query: str, start: float, end: float, step: int) -> list[Any]:
+def _range(at: ServiceInstance, query: str, start: float, end: float, step: int) -> list[Any]:
     params = {"query": query, "start": start, "end": end, "step": step}
     result = _data(at, "/api/v1/query_range", params)["result"]
     return list(result[0]["values"]) if result else []
 
 
-def _blocks(at: Target, since: Fingerprint | None) -> dict[str, Part]:
+def _blocks(at: ServiceInstance, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return each block's files; a block that was compacted away since is told as it was: its samples are compared above."""
     blocks: dict[str, dict[str, str]] = {}
     for path, digest in at.files(DATA).items():
@@ -225,6 +225,6 @@ def _blocks(at: Target, since: Fingerprint | None) -> dict[str, Part]:
     return parts
 
 
-def _block(files: dict[str, str]) -> Part:
+def _block(files: dict[str, str]) -> FingerprintPart:
     names = {name: digest[:16] for name, digest in files.items() if name != "tombstones"}
-    return Part(len(names), _digest(names), Holds.SINCE_CUTOVER, {}, names)
+    return FingerprintPart(len(names), _digest(names), Validity.SINCE_CUTOVER, {}, names)

@@ -1,1 +1,1 @@
-"""Rabbitmq."""
+"""RabbitMQ: what is known about it."""

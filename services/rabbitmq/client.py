@@ -12,7 +12,7 @@ import pika
 import pika.exceptions
 import requests
 
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients import http
 
@@ -22,21 +22,21 @@ MANAGEMENT_PORT: Final = 15672
 TIMEOUT_S: Final = 15.0
 
 
-def user_of(at: Target) -> str:
+def user_of(at: ServiceInstance) -> str:
     """Return the user: the inventory's, else the one that the container was given at its first start."""
     return str(at.options.get("user") or at.container.env.get("RABBITMQ_DEFAULT_USER", "guest"))
 
 
-def _password(at: Target) -> str:
+def _password(at: ServiceInstance) -> str:
     return at.secrets["password"].reveal() if "password" in at.secrets else "guest"
 
 
-def _home(at: Target) -> str:
+def _home(at: ServiceInstance) -> str:
     return str(at.options.get("virtual_host") or at.container.env.get("RABBITMQ_DEFAULT_VHOST", "/"))
 
 
 @contextmanager
-def connect(at: Target, virtual_host: str | None = None) -> Iterator[pika.BlockingConnection]:
+def connect(at: ServiceInstance, virtual_host: str | None = None) -> Iterator[pika.BlockingConnection]:
     """Yield an AMQP connection; a refused login is an AssertionError (looked, it is wrong), no answer is UnreachableError."""
     parameters = pika.ConnectionParameters(
         host=at.endpoint.host, port=at.endpoint.port, virtual_host=_home(at) if virtual_host is None else virtual_host,
@@ -68,7 +68,7 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:160]}".strip()
 
 
-def ask_management(at: Target, method: str, path: str, content: dict[str, Any] | None = None) -> requests.Response:
+def ask_management(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None) -> requests.Response:
     """Return an answer of the management API; refused credentials are an AssertionError, no answer is UnreachableError."""
     url = at.at_port(MANAGEMENT_PORT).url(path)
     try:
@@ -86,7 +86,7 @@ def ask_management(at: Target, method: str, path: str, content: dict[str, Any] |
     return answer
 
 
-def read_management(at: Target, path: str) -> Any:
+def read_management(at: ServiceInstance, path: str) -> Any:
     """Return the JSON of a GET that must answer 200; raises UnreachableError for another answer."""
     answer = ask_management(at, "GET", path)
     if answer.status_code != requests.codes.ok:
@@ -95,7 +95,7 @@ def read_management(at: Target, path: str) -> Any:
 
 
 @contextmanager
-def own_virtual_host(at: Target, name: str) -> Iterator[str]:
+def own_virtual_host(at: ServiceInstance, name: str) -> Iterator[str]:
     """Make a virtual host for a test and remove it with all that is in it."""
     path = f"/api/vhosts/{quote(name, safe='')}"
     rights = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -107,7 +107,7 @@ def own_virtual_host(at: Target, name: str) -> Iterator[str]:
         _must(at, "DELETE", path, None)
 
 
-def _must(at: Target, method: str, path: str, content: dict[str, Any] | None) -> None:
+def _must(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None) -> None:
     answer = ask_management(at, method, path, content)
     if not answer.ok:
         raise AssertionError(f"{at.where}: {method} {path}: {answer.status_code} {answer.text[:160]}. Expected: it is done")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pika.exceptions
 
-from engine.contracts.fingerprint import Holds, Part
-from engine.contracts.product import Target
+from engine.contracts.fingerprint import FingerprintPart, Validity
+from engine.contracts.product import ServiceInstance
 from services.fingerprints.named_parts import at_least, named_part, short_digest
 from services.rabbitmq.client import connect, read_management
 
@@ -35,7 +35,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
 """Each kind of definition and what names one of it."""
 
 
-def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
+def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
     """Return all parts; within those of `before` where given."""
     definitions = read_management(at, "/api/definitions")
     parts = {NODE: named_part(_node(at) | _cluster(definitions), before.get(NODE))}
@@ -45,13 +45,13 @@ def read_parts(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
     return parts | _messages(at, before)
 
 
-def list_queues(at: Target) -> list[dict[str, Any]]:
+def list_queues(at: ServiceInstance) -> list[dict[str, Any]]:
     """Return the durable queues that outlive a restart, as the management API tells them."""
     queues = read_management(at, "/api/queues?disable_stats=true&enable_queue_totals=true")
     return [queue for queue in queues if queue["durable"] and not queue.get("auto_delete") and not queue.get("exclusive")]
 
 
-def count_consumers(at: Target, virtual_host: str, queue: str) -> int:
+def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
     """Return how many consumers a queue has now; none when it is not there."""
     with connect(at, virtual_host) as connection:
         found = _count(connection, queue)
@@ -85,7 +85,7 @@ def _cluster(definitions: Mapping[str, Any]) -> dict[str, str]:
     return {CLUSTER_ID: short_digest(found)}
 
 
-def _node(at: Target) -> dict[str, str]:
+def _node(at: ServiceInstance) -> dict[str, str]:
     """Return the node's name, its data folders and a digest of the cookie's file."""
     name = str(read_management(at, "/api/overview")["node"])
     files = at.files(DATA)
@@ -98,7 +98,7 @@ def _node(at: Target) -> dict[str, str]:
     }
 
 
-def _messages(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
+def _messages(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
     """Return how many messages wait in each queue; with consumers, or called changing, it is true at the cutover only."""
     changing = tuple(map(str, at.options.get("changing_queues") or ()))
     parts = {}
@@ -110,7 +110,7 @@ def _messages(at: Target, before: Mapping[str, Part]) -> dict[str, Part]:
                 found = _count(connection, queue)
                 if found is not None:
                     alive = found[1] > 0 or any(fnmatchcase(told, pattern) for pattern in changing)
-                    holds = Holds.AT_CUTOVER if alive else Holds.SINCE_CUTOVER
+                    holds = Validity.AT_CUTOVER if alive else Validity.SINCE_CUTOVER
                     parts[name] = at_least(found[0], before.get(name), holds)
     return parts
 

@@ -15,7 +15,7 @@ import pika.exceptions
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import LogPattern, RestoreCommand, Target
+from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
 from engine.polling import repeat_until_passed
 from engine.verdict import Judgement, failed, passed
@@ -54,7 +54,7 @@ class Product:
         LogPattern(r"missed heartbeats|client unexpectedly closed TCP connection", "clients that were cut off by the move"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask for a login over AMQP, for virtual hosts that run and for no alarm."""
         try:
             with connect(at):
@@ -67,7 +67,7 @@ class Product:
             return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")
         return passed(f"{at.where}: takes AMQP logins, its virtual hosts run, no alarm")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Publish with confirms and consume through every exchange type, in a virtual host of our own; ask the node with its cookie."""
         wrong = _node_problems(at)
         with own_virtual_host(at, nonce) as virtual_host, connect(at, virtual_host) as connection:
@@ -85,7 +85,7 @@ class Product:
             exchange_types=len(EXCHANGES),
         )
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read the node's name and cookie, every kind of definition, and how many messages wait in each queue."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
 
@@ -112,7 +112,7 @@ class Product:
         )
 
 
-def judge_consumers(at: Target) -> Judgement:
+def judge_consumers(at: ServiceInstance) -> Judgement:
     """Judge whether each queue that the inventory calls consumed ("virtual-host queue") has a consumer again."""
     wanted = [str(name) for name in at.options.get("consumed_queues") or ()]
     if not wanted:
@@ -125,7 +125,7 @@ def judge_consumers(at: Target) -> Judgement:
     return passed(f"{len(wanted)} of {len(wanted)} queues have their consumers")
 
 
-def _node_problems(at: Target) -> list[str]:
+def _node_problems(at: ServiceInstance) -> list[str]:
     """Return why the node's own tools can't ask it: they and the node must have the same cookie."""
     answer = at.inside(ContainerCommand(("rabbitmq-diagnostics", "--quiet", "check_running"), timeout_s=60))
     if answer.exit_code == 0:

@@ -1,1 +1,1 @@
-"""Redis."""
+"""Redis: what is known about it."""

@@ -19,10 +19,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.mount_kinds import is_kept
-from engine.contracts.product import KernelNeed, LogPattern, RestoreCommand, Target
-from engine.errors import CouldNotLookError, UnreachableError
+from engine.contracts.product import KernelNeed, LogPattern, RestoreCommand, ServiceInstance
+from engine.errors import NotObservedError, UnreachableError
 from engine.verdict import Judgement, failed, passed
 
 TIMEOUT_S: Final = 10.0
@@ -111,7 +111,7 @@ class Product:
         LogPattern(r"overcommit_memory|Transparent Huge Pages", "kernel settings of the host; worth mending, not harmful tonight"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask for PONG of a server that has loaded its data."""
         where = f"{at.service} on {at.container.host}"
         try:
@@ -124,7 +124,7 @@ class Product:
             return failed(f"{where}: still loads its data")
         return passed(f"{where}: answers PING, its data is loaded")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Set, read and remove a key of our own; persistence works as configured; the server is a primary."""
         where = f"{at.service} on {at.container.host}"
         with _connect(at) as client:
@@ -150,10 +150,10 @@ class Product:
         mode = "persists by append-only file" if persistence["aof_enabled"] else "persists by snapshots" if saves else "keeps nothing on disk"
         return passed(f"{where}: a key was set, read and removed; primary; {mode}")
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read every key of every database; keys that expire soon and those that change all the time are left out."""
         changing = tuple(map(str, at.options.get("changing_keys") or ()))
-        parts: dict[str, Part] = {}
+        parts: dict[str, FingerprintPart] = {}
         names: dict[str, str] = {}
         with _connect(at) as client:
             databases = [] if at.options.get("only_a_cache") else sorted(int(name.removeprefix("db")) for name in client.info("keyspace"))
@@ -166,7 +166,7 @@ class Product:
         at.names(names)
         return Fingerprint(at.service, parts)
 
-    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return what a stop loses: at SIGTERM it saves only with save points or an append-only file (redis.conf: shutdown-on-sigterm, save)."""
         if at.options.get("only_a_cache"):
             return ()
@@ -176,7 +176,7 @@ class Product:
                 persistence = client.info("persistence")
                 settings = {name: str(client.config_get(name).get(name, "")) for name in ("save", "appendonly", "shutdown-on-sigterm", "dir")}
         except redis.ResponseError as error:
-            raise CouldNotLookError(
+            raise NotObservedError(
                 f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, to know what a stop would lose"
             ) from None
         return tuple(lost_with(settings, persistence, keys, at.container))
@@ -212,7 +212,7 @@ def lost_with(settings: Mapping[str, str], persistence: Mapping[str, Any], keys:
 
 
 @contextmanager
-def _connect(at: Target, database: int = 0) -> Iterator[Any]:
+def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
     """Yield a client of one database; a refused password is an AssertionError, no answer is UnreachableError.
 
     It never connects again by itself: a new connection begins in the client's own database, whatever SELECT was sent before
@@ -233,16 +233,16 @@ def _connect(at: Target, database: int = 0) -> Iterator[Any]:
         raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
 
 
-def _settings(client: Any) -> Part:
+def _settings(client: Any) -> FingerprintPart:
     names = ("appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy", "notify-keyspace-events", "databases")
     values = [f"{name}={client.config_get(name).get(name)}" for name in names]
     values.append(f"password={'yes' if client.config_get('requirepass').get('requirepass') else 'no'}")
-    return Part(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
+    return FingerprintPart(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
 
 
-def _server_parts(client: Any) -> dict[str, Part]:
+def _server_parts(client: Any) -> dict[str, FingerprintPart]:
     """Return users and functions, which lie beside the keys; a server or a user without them (before 6.0 and 7.0, ACL rules) has no such part."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, FingerprintPart] = {}
     for name, command in (("users and their rights", ("ACL", "LIST")), ("functions", ("FUNCTION", "LIST", "WITHCODE"))):
         try:
             found = client.execute_command(*command)
@@ -250,11 +250,13 @@ def _server_parts(client: Any) -> dict[str, Part]:
             continue
         if found:
             texts = sorted(repr(one) for one in found)
-            parts[name] = Part(len(texts), hashlib.sha256("\n".join(texts).encode()).hexdigest())
+            parts[name] = FingerprintPart(len(texts), hashlib.sha256("\n".join(texts).encode()).hexdigest())
     return parts
 
 
-def _keys(client: Any, changing: Collection[str], before: Part | None, sealed: Callable[[str], str], said: dict[str, str]) -> Part:
+def _keys(
+    client: Any, changing: Collection[str], before: FingerprintPart | None, sealed: Callable[[str], str], said: dict[str, str]
+) -> FingerprintPart:
     """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their digests stand for.
 
     A key that was to expire by now and is gone counts as unchanged: Redis did what it was told.
@@ -273,8 +275,8 @@ def _keys(client: Any, changing: Collection[str], before: Part | None, sealed: C
         names = {name: digest for name, digest in {**names, **expired}.items() if name in before.names}
     digest = hashlib.sha256("\n".join(f"{name} {names[name]}" for name in sorted(names)).encode()).hexdigest()
     if len(names) > NAMED_KEYS:
-        return Part(len(names), digest, Holds.AT_CUTOVER)
-    return Part(len(names), digest, Holds.SINCE_CUTOVER, {}, names)
+        return FingerprintPart(len(names), digest, Validity.AT_CUTOVER)
+    return FingerprintPart(len(names), digest, Validity.SINCE_CUTOVER, {}, names)
 
 
 def _sealed_digest(sealed: Callable[[str], str], digest: str) -> str:

@@ -1,1 +1,1 @@
-"""Temporal."""
+"""Temporal: what is known about it."""

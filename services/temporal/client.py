@@ -10,7 +10,7 @@ from temporalio.api.workflowservice.v1 import ListNamespacesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 
 DEADLINE_S: Final = 120.0
@@ -21,7 +21,7 @@ PAGE: Final = 1000
 Answer = TypeVar("Answer")
 
 
-def ask(at: Target, question: Callable[[Client], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S) -> Answer:
+def ask(at: ServiceInstance, question: Callable[[Client], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S) -> Answer:
     """Return the answer of a question to the server; raises UnreachableError without one, AssertionError when it refuses."""
 
     async def asked() -> Answer:

@@ -28,7 +28,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from engine.constants import NAME
-from engine.contracts.fingerprint import Part
+from engine.contracts.fingerprint import FingerprintPart
 from services.fingerprints.named_parts import named_part, short_digest
 from services.temporal.client import PAGE, list_namespaces, pages
 
@@ -41,7 +41,7 @@ GRACE_S: Final = 3600
 TERMINATED: Final = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED
 
 
-async def read_parts(client: Client, before: Mapping[str, Part]) -> dict[str, Part]:
+async def read_parts(client: Client, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
     """Return all parts; within those of `before` where given."""
     info = await client.workflow_service.get_cluster_info(GetClusterInfoRequest())
     namespaces = await list_namespaces(client)
@@ -58,7 +58,7 @@ def _retention_s(namespace: Any) -> int:
     return int(namespace.config.workflow_execution_retention_ttl.seconds)
 
 
-async def _namespace_parts(client: Client, namespace: str, retention_s: int, before: Mapping[str, Part]) -> dict[str, Part]:
+async def _namespace_parts(client: Client, namespace: str, retention_s: int, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
     attributes, schedules, opened, closed, histories = (
         f"{namespace}: {what}" for what in ("search attributes", "schedules", "open workflows", "closed workflows", "histories of a sample")
     )
@@ -75,7 +75,7 @@ async def _namespace_parts(client: Client, namespace: str, retention_s: int, bef
     }
 
 
-def may_be_gone(opened: Part | None, closed: Part | None, retention_s: int, now_s: float) -> set[str]:
+def may_be_gone(opened: FingerprintPart | None, closed: FingerprintPart | None, retention_s: int, now_s: float) -> set[str]:
     """Return the workflows whose time is over, or will be within an hour: the server may have deleted them.
 
     The end of a closed one stands in its digest (`…@end`); an open one can have ended right after it was read.
@@ -85,7 +85,7 @@ def may_be_gone(opened: Part | None, closed: Part | None, retention_s: int, now_
     return names | (set(opened.names) if opened and int(opened.bound["read_at"]) <= over else set())
 
 
-def _kept(found: Mapping[str, str], before: Part, excused: Collection[str]) -> dict[str, str]:
+def _kept(found: Mapping[str, str], before: FingerprintPart, excused: Collection[str]) -> dict[str, str]:
     """Return what was found, with what may be gone told as it was."""
     return {**{name: digest for name, digest in before.names.items() if name in excused}, **found}
 
@@ -132,16 +132,16 @@ def _execution(name: str) -> WorkflowExecution:
     return WorkflowExecution(workflow_id=workflow, run_id=run)
 
 
-async def _open(client: Client, namespace: str, before: Part | None, excused: Collection[str]) -> Part:
+async def _open(client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
     """Return the workflows that were open; each must still be open, or have ended by itself."""
     if before is None:
         found = await list_workflows(client, namespace, 'ExecutionStatus="Running"')
         part = named_part({_shown(info.execution): "there" for info in found})
-        return Part(part.count, part.digest, part.holds, {"read_at": int(time.time())}, part.names)
+        return FingerprintPart(part.count, part.digest, part.holds, {"read_at": int(time.time())}, part.names)
     told = await _gathered(_stands(client, namespace, name) for name in before.names)
     seen = {name: word for name, word in zip(before.names, told, strict=True) if word}
     part = named_part(_kept(seen, before, excused), before)
-    return Part(part.count, part.digest, before.holds, before.bound, part.names)
+    return FingerprintPart(part.count, part.digest, before.holds, before.bound, part.names)
 
 
 async def _stands(client: Client, namespace: str, name: str) -> str:
@@ -167,20 +167,20 @@ async def _gathered(questions: Iterable[Any]) -> list[Any]:
     return list(await asyncio.gather(*(one(question) for question in questions)))
 
 
-async def _closed(client: Client, namespace: str, before: Part | None, excused: Collection[str]) -> Part:
+async def _closed(client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
     """Return the workflows that closed before the reading, each with its end, so that retention can be told from loss."""
     until = str(before.bound["until"]) if before is not None else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = await list_workflows(client, namespace, f'ExecutionStatus != "Running" AND CloseTime <= "{until}"')
     names = {_shown(info.execution): f"{_about(info)}@{info.close_time.seconds}" for info in found}
     part = named_part(names if before is None else _kept(names, before, excused), before)
-    return Part(part.count, part.digest, part.holds, {"until": until}, part.names)
+    return FingerprintPart(part.count, part.digest, part.holds, {"until": until}, part.names)
 
 
 def _about(info: Any) -> str:
     return short_digest([info.type.name, int(info.status), info.task_queue, info.start_time.ToJsonString(), info.history_length])
 
 
-async def _histories(client: Client, namespace: str, names: list[str], before: Part | None, excused: Collection[str]) -> Part:
+async def _histories(client: Client, namespace: str, names: list[str], before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
     """Return digests of the first events of a sample of open and closed workflows, each `how many:digest`."""
     counts = dict.fromkeys(names, 0) if before is None else {name: int(digest.partition(":")[0]) for name, digest in before.names.items()}
     told = await _gathered(_history(client, namespace, name, count) for name, count in counts.items())

@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowFailureError
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.mount_kinds import is_kept
-from engine.contracts.product import LogPattern, Target
+from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import UnreachableError
 from engine.polling import repeat_until_passed
 from engine.verdict import Judgement, failed, passed
@@ -57,7 +57,7 @@ class Product:
         LogPattern(r"Not enough hosts to serve the request", "the first seconds of its ring; longer, it is not ready"),
     )
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask for its health over gRPC and for its namespaces."""
         try:
             namespaces = ask(at, _answer_healthy)
@@ -67,7 +67,7 @@ class Product:
             return failed(f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty or another one")
         return passed(f"{at.where}: serves {len(namespaces)} namespaces: {', '.join(sorted(namespaces))}")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Run a workflow of our own to its end; see the workers poll, and one workflow from before the start complete."""
         try:
             problem = ask(at, lambda client: _probe(client, at, nonce))
@@ -81,11 +81,11 @@ class Product:
             return wrong[0]
         return passed(f"{at.where}: a workflow with signal, query, timer and activity ran to its end; {'; '.join(a.text for a in answers)}")
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read namespaces, schedules, open and closed workflows and a sample of histories."""
         return Fingerprint(at.service, ask(at, lambda client: read_parts(client, since.parts if since else {})))
 
-    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return its workflows, where its development server keeps them in memory (`temporal server start-dev --help`: db-filename)."""
         words = words_of(at.container)
         file = value_of(words, "--db-filename", "-f")
@@ -107,7 +107,7 @@ async def _answer_healthy(client: Client) -> list[str]:
     return list(await list_namespaces(client))
 
 
-async def _probe(client: Client, at: Target, nonce: str) -> str:
+async def _probe(client: Client, at: ServiceInstance, nonce: str) -> str:
     namespaces = await list_namespaces(client)
     chosen = str(at.options.get("namespace") or next(iter(sorted(namespaces)), ""))
     if chosen not in namespaces:
@@ -115,7 +115,7 @@ async def _probe(client: Client, at: Target, nonce: str) -> str:
     return await run_probe(await Client.connect(f"{at.endpoint.host}:{at.endpoint.port}", namespace=chosen), nonce)
 
 
-def judge_workers(at: Target) -> Judgement:
+def judge_workers(at: ServiceInstance) -> Judgement:
     """Judge whether each task queue of the inventory (`namespace/queue`) was polled since this very container started."""
     queues = [str(name) for name in at.options.get("task_queues") or ()]
     if not queues:
@@ -142,14 +142,14 @@ async def _silent(client: Client, queues: list[str], since: datetime) -> list[tu
     return found
 
 
-def started_at(at: Target) -> datetime:
+def started_at(at: ServiceInstance) -> datetime:
     """Return when the container started."""
     state: dict[str, Any] = at.container.raw.get("State") or {}
     text = str(state.get("StartedAt") or "1970-01-01T00:00:00")
     return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
 
 
-def judge_carried_over(at: Target) -> Judgement:
+def judge_carried_over(at: ServiceInstance) -> Judgement:
     """Judge whether a workflow of the inventory's query (`carried_over`) began before this container started and completed since.
 
     Asked of a container that a move made, in its first day: later, retention takes such workflows away.

@@ -1,1 +1,1 @@
-"""Waha."""
+"""WAHA: what is known about it."""

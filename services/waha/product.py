@@ -23,7 +23,7 @@ import requests
 
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import LogPattern, Target
+from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 from services.clients.json_api import JsonApi, shortened
@@ -72,11 +72,11 @@ class Product:
     )
     noise: tuple[LogPattern, ...] = (LogPattern(r"history sync|reconnecting", "a session that catches up after its start"),)
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /ping; whether sessions work is the function, and asked there."""
         return judge_http(at, "/ping")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Let nobody in without the key; every session that must work is WORKING with its number; one message where it is allowed."""
         api = _api(at)
         stranger = JsonApi(at, at.endpoint, {"X-Api-Key": nonce}).send("GET", "/api/sessions")
@@ -101,7 +101,7 @@ class Product:
             return failed(f"{at.where}: {wrong}. Expected: a message accepted by session {working[0]}")
         return passed(f"{told}; one message to the test number was accepted", sessions=len(working))
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sessions with configuration and number, which of them work, version and engine, and which have keys in the store.
 
         Those that worked in `since` are given time to work again; one that does not, differs.
@@ -125,7 +125,7 @@ class Product:
         folder = posixpath.join(WORK_FOLDER, container.env.get("WHATSAPP_FILES_FOLDER") or "/tmp/whatsapp-files")  # noqa: S108 in the container
         return folder, f"{folder}/*"
 
-    def lost_by_stop(self, at: Target) -> tuple[str, ...]:
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return the sessions that a stop would leave without configuration or keys."""
         api = _api(at)
         version, items = api.get("/api/server/version"), {str(item["name"]): item for item in api.get("/api/sessions", all="true")}
@@ -137,7 +137,7 @@ class Product:
         return ()
 
 
-def _api(at: Target) -> JsonApi:
+def _api(at: ServiceInstance) -> JsonApi:
     return JsonApi(at, at.endpoint, {"X-Api-Key": at.secrets["api_key"].reveal()})
 
 
@@ -159,7 +159,7 @@ def _is_elsewhere(container: ContainerFacts) -> bool:
     return any(container.env.get(name) for name in ELSEWHERE)
 
 
-def _folders(at: Target) -> set[str]:
+def _folders(at: ServiceInstance) -> set[str]:
     """Return `namespace/session` of each folder with files: keys of WhatsApp, whatever the engine calls them.
 
     With WEBJS one more folder stands between: `webjs/default/session-NAME`.
@@ -168,7 +168,7 @@ def _folders(at: Target) -> set[str]:
     return {"/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2]) for part in parts if len(part) > 2}  # noqa: PLR2004
 
 
-def _forgotten(at: Target, version: Mapping[str, Any], working: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _forgotten(at: ServiceInstance, version: Mapping[str, Any], working: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the sessions of a Core that keeps neither their configuration nor that they ran."""
     release = tuple(int(number) for number in re.findall(r"\d+", str(version.get("version")))[:3])
     if str(version.get("tier")).upper() != "CORE" or release >= KEEPS_SESSIONS:
@@ -182,7 +182,7 @@ def _forgotten(at: Target, version: Mapping[str, Any], working: Mapping[str, Map
         )
 
 
-def _keyless(at: Target, working: Collection[str]) -> Iterator[str]:
+def _keyless(at: ServiceInstance, working: Collection[str]) -> Iterator[str]:
     """Yield the working sessions of which no key is below the sessions' folder: they lie where a move does not look."""
     if _is_elsewhere(at.container):
         return
@@ -195,7 +195,7 @@ def _keyless(at: Target, working: Collection[str]) -> Iterator[str]:
         )
 
 
-def _wanted(at: Target) -> tuple[list[str], str]:
+def _wanted(at: ServiceInstance) -> tuple[list[str], str]:
     """Return which sessions must work, none when nobody says it, and how a message calls them."""
     if named := [str(name) for name in at.options.get("sessions") or ()]:
         return named, "each session of the inventory's `sessions`"
@@ -205,7 +205,7 @@ def _wanted(at: Target) -> tuple[list[str], str]:
     return [], "each session that was not stopped on purpose"
 
 
-def _started_lately(at: Target) -> bool:
+def _started_lately(at: ServiceInstance) -> bool:
     """Return whether it may still be starting its sessions: what is STOPPED then may be on its way."""
     started = str((at.container.raw.get("State") or {}).get("StartedAt") or "")
     if not started:
@@ -214,7 +214,7 @@ def _started_lately(at: Target) -> bool:
     return (datetime.now(UTC) - since).total_seconds() < patience_s(at, MANY)
 
 
-def patience_s(at: Target, sessions: int) -> float:
+def patience_s(at: ServiceInstance, sessions: int) -> float:
     """Return how long so many sessions may need until all work: they are started one after the other, with the configured delay between."""
     delay = at.container.env.get(DELAY_VARIABLE) or ""
     return WORKING_DEADLINE_S + sessions * (EACH_S + (float(delay) if delay.isdigit() else 0.0))

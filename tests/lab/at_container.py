@@ -14,8 +14,8 @@ import docker
 
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Service, Target
-from engine.errors import CouldNotLookError
+from engine.contracts.product import Product, ServiceInstance
+from engine.errors import NotObservedError
 from engine.redaction.redactor import Secret
 from lab.settings import PREFIX, local_name
 from services.registry import product
@@ -26,12 +26,12 @@ class Subject:
     """A product in a container of its own, with volumes that go with it."""
 
     def __init__(self, name: str, container: Any, port: int) -> None:
-        self.product: Service = product(name)
+        self.product: Product = product(name)
         self.name, self.container, self.port = name, container, port
         self.options: dict[str, Any] = {}
         self.secrets: dict[str, str] = {}
 
-    def at(self) -> Target:
+    def at(self) -> ServiceInstance:
         """Return it as the product's file gets it."""
         self.container.reload()
         raw = self.container.attrs
@@ -41,7 +41,7 @@ class Subject:
             exit_code=0, health="none", restart_policy="no", mounts=(), networks={}, published=(), labels={},
             env=dict(line.split("=", 1) for line in raw["Config"]["Env"]), raw=raw,
         )  # fmt: skip
-        return Target(
+        return ServiceInstance(
             service=self.name, container=facts, endpoint=Endpoint(address, self.port), options=self.options,
             secrets={name: Secret(value) for name, value in self.secrets.items()}, files=self._files,
             at_port=lambda port: Endpoint(address, port), inside=self._inside,
@@ -73,7 +73,7 @@ class Subject:
     def _is_ready(self) -> bool:
         try:
             return self.product.ready(self.at()).passed
-        except (CouldNotLookError, AssertionError, StopIteration):
+        except (NotObservedError, AssertionError, StopIteration):
             return False
 
 

@@ -29,7 +29,7 @@ ALL_TARGETS: Final = {
 HOSTS: Final = (SOURCE, "wf001", "wf002")
 PREPARED: Final = "prepared"
 PREPARED_BY: Final = STATE / "kept" / PREPARED / "commit"
-UNANSWERED: Final = frozenset({"clock-kept", "baseline-known", "processors-after", "disks-busy-after"})
+UNANSWERED: Final = frozenset({"clock-synchronised", "baseline-sufficient", "cpu-after", "disk-io-after"})
 """Warnings: a lab host keeps no clock of its own, nobody sampled it for a day, its load is the whole machine's."""
 PHASE_DEADLINE_S: Final = 600.0
 """Far beyond what a phase takes on a machine that does nothing else: it only ends what hangs."""

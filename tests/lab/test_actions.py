@@ -12,16 +12,16 @@ import pytest
 
 from actions.common.route import Route, inspect_container
 from actions.container.commit import Commit
-from actions.container.source import DisableRestart, KeepSource, StopSource
+from actions.container.source import DisableRestart, RenameSource, StopSource
 from actions.container.target import CreateTarget, StartTarget
-from actions.container_spec.saved_spec import RecordSource
+from actions.container_spec.saved_spec import SaveSourceSpec
 from actions.copy.locations import places_to_copy
-from actions.copy.precopy import CopyLive
+from actions.copy.precopy import Precopy
 from actions.copy.ssh_channel import Peer, list_keys
-from actions.copy.volumes import CopyVolumes, ProveVolumes
+from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.images.ship import ShipImage
 from actions.outage.probe import MeasureOutage, StartProbe
-from actions.outage.vantage_point import choose_aim
+from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import apply_forwarders
 from engine.config.environment import load_environment
@@ -29,7 +29,7 @@ from engine.config.inventory import load_inventory
 from engine.config.plan import load_plan
 from engine.config.scope import Scope, build_scope
 from engine.contracts.action import Action, Note
-from engine.errors import NeedsPersonError
+from engine.errors import ManualInterventionError
 from hosts.fleet import Fleet, open_hosts
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -102,17 +102,17 @@ def actions_until_start(scope: Scope, route: Route) -> tuple[Action, ...]:
     assert container is not None
     places = places_to_copy(container.mounts, {mount.at: mount.rule for mount in entry.mounts})
     copying = CopyVolumes(route, places, peer)
-    aim = choose_aim(scope, SERVICE, {name: item.host for name, item in scope.services.items()})
+    aim = choose_probe_target(scope, SERVICE, {name: item.host for name, item in scope.services.items()})
     assert aim is not None
     return (
         ShipImage(route, peer),
-        RecordSource(route),
+        SaveSourceSpec(route),
         StartProbe(route, aim),
-        CopyLive(copying, 1.0),
+        Precopy(copying, 1.0),
         DisableRestart(route),
         StopSource(route, GRACE_S),
         copying,
-        ProveVolumes(route, places, None, copying.proving()),
+        VerifyVolumes(route, places, None, copying.proving()),
         CreateTarget(route),
         StartTarget(route, GRACE_S),
     )
@@ -165,10 +165,10 @@ def test_commit_switches_clients_and_is_not_undone_by_itself(scope: Scope, fleet
             hand.perform(action)
         probe = next(action for action in actions if isinstance(action, StartProbe))
         hand.perform(commit)
-        hand.perform(KeepSource(route))
+        hand.perform(RenameSource(route))
         note = hand.perform(MeasureOutage(route, probe.aim))
         assert 0 < note["outage"]["seconds"] < 120
-        with pytest.raises(NeedsPersonError, match="may have written"):
+        with pytest.raises(ManualInterventionError, match="may have written"):
             commit.undo(hand.notes["commit"])
     finally:
         hand.done = [action for action in hand.done if action.key != "commit"]

@@ -16,7 +16,7 @@ from tests.lab.killing import Seen
 SERVICE: Final = "postgres"
 TARGET: Final = TARGETS[SERVICE]
 FLAGS: Final = ("--service", SERVICE)
-DEEDS: Final = ("record-source", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
+DEEDS: Final = ("save-source-spec", "disable-restart", "stop-source", "copy-volumes", "create-target", "start-target")
 AFTER_COMMIT: Final = "nothing is undone after commit"
 HALF_WAY: Final = "Nothing was undone"
 """Nobody could see how it stands: the move waits for one of two commands."""

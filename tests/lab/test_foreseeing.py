@@ -62,7 +62,7 @@ def test_dockers_own_path_is_tried_by_prepare(prepared_lab: None) -> None:
     rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {PORT} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         ran = at_hand.run_phase("prepare", "--apply")
-    told = [record["body"] for record in at_hand.rows_of(ran) if record["key"] == "network-tried" and record["body"]["host"] == TARGET]
+    told = [record["body"] for record in at_hand.rows_of(ran) if record["key"] == "network-tested" and record["body"]["host"] == TARGET]
     assert [body["verdict"] for body in told] == ["FAILED"]
     assert "DOCKER-USER" in told[0]["text"]
     assert at_hand.run_phase("prepare", "--apply").code == 0
@@ -76,7 +76,7 @@ def test_bytes_without_inodes_are_no_room(prepared_lab: None) -> None:
     )
     with _changed(TARGET, make, "umount -l /var/lib/docker/volumes"):
         ran = at_hand.run_phase("preflight")
-    body = at_hand.row(ran, "redis", "disk-usable")
+    body = at_hand.row(ran, "redis", "disk-writable")
     assert body["verdict"] == "FAILED"
     assert "inodes of /var/lib/docker/volumes are used" in body["text"]
 
@@ -86,7 +86,7 @@ def test_a_read_only_mount_under_the_data_is_named(prepared_lab: None) -> None:
     make = "mount -t tmpfs ro /var/lib/docker/volumes && mount -o remount,ro /var/lib/docker/volumes"
     with _changed(TARGET, make, "umount -l /var/lib/docker/volumes"):
         ran = at_hand.run_phase("preflight")
-    body = at_hand.row(ran, "redis", "disk-usable")
+    body = at_hand.row(ran, "redis", "disk-writable")
     assert body["verdict"] == "FAILED"
     assert "read-only mount" in body["text"]
 

@@ -20,7 +20,7 @@ from engine.config.scope import build_scope
 from engine.errors import InputError, UnreachableError
 from engine.journal.database import archive_store
 from engine.journal.journal import Journal, chain_problems
-from engine.journal.location import Place, place_of
+from engine.journal.location import JournalLocation, place_of
 from engine.redaction.redactor import Redactor, Secret
 from phases.context.open_journal import refuse_moved_server
 from tests.lab import at_hand
@@ -70,7 +70,7 @@ def server(raised_lab: None) -> Iterator[Server]:
 
 
 @pytest.fixture
-def place(server: Server) -> Place:
+def place(server: Server) -> JournalLocation:
     """Return where a new journal goes: an environment, hence a schema, of its own for each test."""
     return place_of(f"t{next(COUNT)}", Secret(server.url))
 
@@ -95,7 +95,7 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_chain(server: Server, tmp_
     reader.start_run(command="next")
 
 
-def test_a_server_that_restarts_costs_no_record(server: Server, place: Place) -> None:
+def test_a_server_that_restarts_costs_no_record(server: Server, place: JournalLocation) -> None:
     """Its connections die in the middle of a run: the run waits, writes, and no record stands twice or is missing."""
     run = Journal.open(place, redactor=Redactor()).start_run(command="x")
     server.docker("restart", "--time", "1")
@@ -107,7 +107,7 @@ def test_a_server_that_restarts_costs_no_record(server: Server, place: Place) ->
     assert chain_problems(records) == []
 
 
-def test_a_server_that_is_not_there_is_one_message(place: Place) -> None:
+def test_a_server_that_is_not_there_is_one_message(place: JournalLocation) -> None:
     """Without its password, and it becomes UNKNOWN, not a stack of frames."""
     gone = place_of("lab", Secret(f"postgresql://postgres:{PASSWORD.replace('%', '%25').replace('/', '%2F')}@127.0.0.1:9/state"))
 
@@ -117,7 +117,7 @@ def test_a_server_that_is_not_there_is_one_message(place: Place) -> None:
     assert "Jour-nal" not in str(told.value)
 
 
-def test_a_server_that_answers_from_a_moved_host_is_refused(server: Server, place: Place) -> None:
+def test_a_server_that_answers_from_a_moved_host_is_refused(server: Server, place: JournalLocation) -> None:
     """Whatever name led there, a forward too: the server itself tells its address."""
     seen = server.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").strip()
     scope = build_scope(make_inventory(), make_plan(), make_environment(("hosts/wf005/address", seen)))
@@ -126,7 +126,7 @@ def test_a_server_that_answers_from_a_moved_host_is_refused(server: Server, plac
         refuse_moved_server(Journal.open(place, redactor=Redactor()), scope)
 
 
-def test_a_world_that_is_gone_keeps_its_journal_aside(place: Place) -> None:
+def test_a_world_that_is_gone_keeps_its_journal_aside(place: JournalLocation) -> None:
     """Its schema gets another name; the next world starts empty."""
     Journal.open(place, redactor=Redactor()).start_run(command="x")
 
@@ -134,7 +134,7 @@ def test_a_world_that_is_gone_keeps_its_journal_aside(place: Place) -> None:
     assert Journal.open(place, redactor=Redactor()).records() == []
 
 
-def test_another_programs_schema_is_refused_untouched(server: Server, place: Place) -> None:
+def test_another_programs_schema_is_refused_untouched(server: Server, place: JournalLocation) -> None:
     """Tables that are not ours stay alone."""
     engine = Journal.open(place, redactor=Redactor()).engine
     with engine.begin() as connection:

@@ -41,9 +41,9 @@ FEWEST: Final = 100
 
 RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "commit": ("intent", "outcome", "move_state", "step"),
-    "bring-back": ("intent", "outcome", "step"),
+    "copy-back": ("intent", "outcome", "step"),
     "start-returned": ("intent", "outcome", "move_state", "step"),
-    "retire-moved": ("intent", "outcome", "move_state", "step"),
+    "clean-target": ("intent", "outcome", "move_state", "step"),
 }
 """What a step writes, in this order: a kill after each of them."""
 

@@ -20,7 +20,7 @@ from engine.config.scope import build_scope
 from engine.i18n.language import ENGLISH
 from engine.verdict import ExitCode
 from hosts.local.notifications import VARIABLE
-from phases.session.notifications import tell_people
+from phases.session.notifications import notify
 from tests.unit.making_evidence import MOVES, Night
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
@@ -67,7 +67,7 @@ def migrate(path: Path, screen: io.StringIO) -> Night:
     """Let a migration of one service go by, and return it."""
     night = Night(path, moves=MOVES)
     scope = build_scope(make_inventory(), make_plan(), make_environment())
-    with tell_people(scope, night.run, "migrate", apply=True, console=Console(file=screen, width=200), language=ENGLISH):
+    with notify(scope, night.run, "migrate", apply=True, console=Console(file=screen, width=200), language=ENGLISH):
         night.row("FAILED", "exit code 137", sentence="It stops.")
         night.run.finish({}, ExitCode.FAILED)
     return night

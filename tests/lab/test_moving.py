@@ -14,7 +14,7 @@ import pytest
 
 from actions.common.route import Route
 from actions.copy.locations import DataPlace
-from actions.copy.precopy import CopyLive
+from actions.copy.precopy import Precopy
 from actions.copy.ssh_channel import Peer, list_keys
 from actions.copy.volumes import CopyVolumes, Limits
 from engine.config.environment import load_environment
@@ -88,7 +88,7 @@ def test_passes_end_with_equal_sides_and_leave_nothing_else(fleet: Fleet) -> Non
     """Copied while it may change, changed, copied to its end: equal; what the last pass sends is the change, not the data."""
     with volume(fleet, 40) as copying:
         note: Note = {}
-        live = CopyLive(copying, 1.0)
+        live = Precopy(copying, 1.0)
         live.do(note)
         judgement = live.verify(note)
         assert judgement.passed, judgement.text

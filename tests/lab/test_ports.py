@@ -108,7 +108,7 @@ def test_preflight_refuses_and_says_the_way_out(night: Night) -> None:
     """Each of the three services FAILED at its own row, with the remap that is proposed; the scan is in the evidence."""
     assert night.refused.code == 1
     for service, ports in REMAPS.items():
-        body = at_hand.row(night.refused, service, "ports-together")
+        body = at_hand.row(night.refused, service, "ports-after-all-moves")
         assert body["verdict"] == "FAILED"
         assert str(next(iter(ports.values()))) in body["text"]
     assert night.refused.folder is not None

@@ -23,7 +23,7 @@ from tests.lab.at_hand import HOSTS, JOURNAL, REPORTS, SOURCE, STATE, TARGETS
 from tests.lab.conftest import Rehearsal
 
 PHASES: Final = ("prepare", "preflight", "migrate", "validate")
-WORDS: Final = {"failures": ("FAILED",), "errors": ("UNKNOWN",), "skipped": ("WAIVED", "WAITING", "NOT_RUN", "PLANNED")}
+WORDS: Final = {"failures": ("FAILED",), "errors": ("UNKNOWN",), "skipped": ("WAIVED", "PENDING", "NOT_RUN", "PLANNED")}
 OUTSIDE: Final = re.compile(r"""(?:src|href|action)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", re.IGNORECASE)
 
 pytestmark = pytest.mark.lab

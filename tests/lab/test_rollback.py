@@ -24,7 +24,7 @@ def test_dry_run_says_what_was_written_and_changes_nothing(moved: None) -> None:
     before = at_hand.snapshot(*HOSTS)
     ran = at_hand.run_phase("rollback", "--service", "postgres")
     assert ran.code == 0, ran.output[-3000:]
-    told = at_hand.told(at_hand.row(ran, "postgres", "written-since"))
+    told = at_hand.told(at_hand.row(ran, "postgres", "target-writes"))
     assert "is brought back to wf005" in told
     assert "public.events" in told
     assert at_hand.snapshot(*HOSTS) == before
@@ -34,7 +34,7 @@ def test_data_comes_back_even_when_killed_in_between(moved: None) -> None:
     """Killed while it brings the data back and started again, it ends: nothing lost, the old data set aside, the target left clean."""
     acknowledged = at_hand.orders("/state")
     argv = ("rollback", "postgres", "--lab", "--apply")
-    killed = killing.run_until(lambda seen: (seen.kind, seen.key) == ("intent", "bring-back"), *argv, delay_s=0.5)
+    killed = killing.run_until(lambda seen: (seen.kind, seen.key) == ("intent", "copy-back"), *argv, delay_s=0.5)
     assert killed.killed_at is not None, killed.output[-3000:]
     ended = killing.run_until(lambda _: False, *argv)
     assert ended.code == 0, ended.output[-4000:]
@@ -52,7 +52,7 @@ def test_writes_can_be_left_behind(moved: None) -> None:
     at_hand.redis_cli(TARGETS["redis"], "SET", "written:since", "1")
     ran = at_hand.run_command("rollback", "redis", "--lab", "--discard-target-writes", "what was written may go", "--apply", timeout_s=600.0)
     assert ran.code == 0, ran.output[-4000:]
-    assert "NOT brought back: it stays on wf001" in at_hand.told(at_hand.row(ran, "redis", "written-since"))
+    assert "NOT brought back: it stays on wf001" in at_hand.told(at_hand.row(ran, "redis", "target-writes"))
     assert killing.both_sides("redis") == (True, False)
     assert at_hand.redis_cli(SOURCE, "EXISTS", "written:since") == "0"
     assert "redis-longshore-discarded-1" in at_hand.containers(TARGETS["redis"])

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from actions.copy.rsync import IN_PLACE, PassWords
+from actions.copy.rsync import IN_PLACE, RsyncOptions
 from engine.constants import TOOLBOX_IMAGE
 from hosts.manifest.manifest import Drift, Manifest, compare_manifests
 from hosts.manifest.program import shown as shown_path
@@ -27,7 +27,7 @@ from tests.lab.at_hand import ROOT
 
 NAME: Final = f"{PREFIX}-trees"
 TREES: Final = (Path(__file__).parent / "tree_program.py").read_bytes()
-OURS: Final = PassWords().words()
+OURS: Final = RsyncOptions().words()
 PLAIN: Final = ["-a", "--delete"]
 DOCS: Final = ROOT / "docs" / "moving.md"
 KINDS: Final = ("file", "sparse file", "folder", "symlink", "hard link", "pipe", "socket", "device", "gone")
@@ -184,7 +184,7 @@ def test_the_proof_finds_what_a_pass_can_not_see_and_mends_it(toolbox: None) -> 
     """Other content of the same size and time: the comparison names it, a pass by checksum copies it."""
     steps = [[entry("file", seed=0)], [entry("file", seed=1)]]
     assert copied(steps, OURS)[-1][0].differences == ("entry: content differs",)
-    assert not copied(steps, PassWords(checksum=True).words())[-1][0]
+    assert not copied(steps, RsyncOptions(checksum=True).words())[-1][0]
 
 
 def test_a_sticky_folder_with_an_access_list_needs_the_next_pass(toolbox: None) -> None:

@@ -23,8 +23,8 @@ MOVES: Final = [
     {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy", "hold": "none"}
     for service, target in SERVICES.items()
 ]
-DEEDS: Final = ("start-probe", "stop-source", "copy-volumes", "prove-volumes", "create-target", "commit", "measure-outage")
-ESTIMATES: Final = {"stop-source": 4.0, "copy-volumes": 40.0, "prove-volumes": 12.0}
+DEEDS: Final = ("start-probe", "stop-source", "copy-volumes", "verify-volumes", "create-target", "commit", "measure-outage")
+ESTIMATES: Final = {"stop-source": 4.0, "copy-volumes": 40.0, "verify-volumes": 12.0}
 FAILING: Final = "minio"
 APPROVED: Final = (
     "approved by ana@example.org (technical, 2026-01-01 10:00 UTC by the signer's clock), "
@@ -72,7 +72,7 @@ def _move(night: Night, service: str, *, fails: bool) -> None:
     for key in DEEDS:
         if key == "stop-source":
             stopped = night.now
-        bad = fails and key == "prove-volumes"
+        bad = fails and key == "verify-volumes"
         night.run.record("intent", service=service, key=key, body={"describe": key, "estimate_s": ESTIMATES.get(key)})
         night.now += timedelta(seconds=ESTIMATES.get(key, 1.0) * 1.1)
         note = {"copied": {}, "size_bytes": 2_600_000_000} if key == "copy-volumes" else {}

@@ -21,7 +21,7 @@ class Book:
         print(f"ROW {row.subject} {row.key} {row.judgement.verdict.value} {row.judgement.text}")
     def redact(self, text):
         return text
-    def needs_person(self):
+    def needs_operator(self):
         return False
     def begin(self, subject, sentence, number, total):
         print(f"BEGIN {subject} {number}/{total} {sentence}")
@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc):
 
 HEAD = """
 import pytest
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.saga.saga import NotRun, PlannedOnly
 from engine.verdict import failed, passed, unknown
 """
@@ -89,7 +89,7 @@ def test_{key.replace("-", "_")}({arguments}):
         ('judge(passed("3 of 3 rows"))', "PASSED 3 of 3 rows", 0),
         ('judge(passed("a"), failed("2 of 3 rows differ"))', "FAILED 2 of 3 rows differ", 1),
         ('judge(unknown("wf001: no answer"))', "UNKNOWN wf001: no answer", 2),
-        ('raise CouldNotLookError("wf001: gone")', "UNKNOWN wf001: gone", 2),
+        ('raise NotObservedError("wf001: gone")', "UNKNOWN wf001: gone", 2),
         ('raise ValueError("x")', "UNKNOWN the tool itself failed (ValueError): x", 2),
         ('raise NotRun("not run: stop failed")', "NOT_RUN not run: stop failed", 2),
         ('raise PlannedOnly("would stop it")', "PLANNED would stop it", 0),
@@ -210,7 +210,7 @@ def _run_with_waivers(pytester: pytest.Pytester, body: str, waivers: str, hours:
     return _run(pytester, body, plugins=("given",))
 
 
-@pytest.mark.parametrize("end", ['judge(failed("2 of 3"))', 'raise CouldNotLookError("2 of 3")'])
+@pytest.mark.parametrize("end", ['judge(failed("2 of 3"))', 'raise NotObservedError("2 of 3")'])
 def test_a_waived_step_is_waived_and_the_run_is_good(pytester: pytest.Pytester, end: str) -> None:
     """FAILED and UNKNOWN become WAIVED, with the reason and what was seen; the exit status is 0."""
     result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", end), 'waiver("preflight/look")')
@@ -258,12 +258,12 @@ def test_a_waiver_that_matches_no_step_is_refused_before(pytester: pytest.Pytest
 
 def test_a_step_that_waits_for_a_person_is_waiting(pytester: pytest.Pytester) -> None:
     """Neither failed nor unknown, but the run is not complete; beside something that failed, it has failed."""
-    waits = _step("preflight", "read_only", "told", 'judge(Judgement(Verdict.WAITING, "nobody said so"))')
-    fails = _step("preflight", "read_only", "both", 'judge(Judgement(Verdict.WAITING, "nobody said so"), failed("no"))')
+    waits = _step("preflight", "read_only", "told", 'judge(Judgement(Verdict.PENDING, "nobody said so"))')
+    fails = _step("preflight", "read_only", "both", 'judge(Judgement(Verdict.PENDING, "nobody said so"), failed("no"))')
     head = "from engine.verdict import Judgement, Verdict\n"
 
     result = _run(pytester, head + waits)
-    result.stdout.fnmatch_lines(["*ROW all told WAITING nobody said so*", "*CLOSED 2*"])
+    result.stdout.fnmatch_lines(["*ROW all told PENDING nobody said so*", "*CLOSED 2*"])
     assert result.ret == 2
 
     result = _run(pytester, head + fails)
@@ -285,8 +285,8 @@ def pytest_configure(config):
     config.stash[SHARE] = Share()
     if hasattr(config, "workerinput"):
         from engine.redaction.redactor import Redactor
-        from engine.run.xdist_worker import KeptRun, WorkerBook
-        config.stash[BOOK] = WorkerBook(KeptRun("run", Redactor()), "preflight", ("n8n", "postgres"), None)
+        from engine.run.xdist_worker import BufferedRun, WorkerRecorder
+        config.stash[BOOK] = WorkerRecorder(BufferedRun("run", Redactor()), "preflight", ("n8n", "postgres"), None)
     elif config.option.dist != "no":
         config.option.dist = "loadscope"
 

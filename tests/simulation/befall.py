@@ -121,8 +121,8 @@ WEIGHTS: Final = {
 }  # fmt: skip
 IN_AN_UNDO: Final = {"kill": 6, "cut": 6, "lose": 3, "engine": 2, "reboot": 2, "power": 1, "full": 1, "suspend": 1, "journal": 1, "person starts": 1}
 UNDONE: Final = (
-    "start-probe", "start-probe", "start-probe", "record-source", "copy-live", "disable-restart", "stop-source", "copy-volumes", "create-target",
-    "start-target", "stop-moved", "set-aside", "bring-back", "switch-back", "start-returned", "return-probe",
+    "start-probe", "start-probe", "start-probe", "save-source-spec", "precopy", "disable-restart", "stop-source", "copy-volumes", "create-target",
+    "start-target", "stop-moved", "safety-copy", "copy-back", "switch-back", "start-returned", "start-probe-back",
 )  # fmt: skip
 """What an undo may have to undo; the proof that the service serves again comes with its last, which most often is the probe."""
 ONLY: Final = {"acts-on-start": {"product": "sim-actor"}, "replicate": {"strategy": "replicate"}}

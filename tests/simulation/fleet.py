@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.model import FileSystem, HostFacts, ImageFacts, NetworkFacts, VolumeFacts
 from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
@@ -48,11 +48,11 @@ class SimFleet(Fleet):
         self[name]  # buried, or not of this run
         return Client(Api(self.process, name, self))
 
-    def _gather(self, name: str) -> HostFacts | CouldNotLookError:
+    def _gather(self, name: str) -> HostFacts | NotObservedError:
         try:
             self[name]
             return self.process.call(name, "facts", lambda: facts_of(self.process, name))
-        except CouldNotLookError as error:
+        except NotObservedError as error:
             return error
 
     def cut(self) -> None:

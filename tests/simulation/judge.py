@@ -61,7 +61,7 @@ def check_kept(stage: Stage) -> None:
     """Check that a source that is kept still has what it held, itself or set aside beside it, while its target serves."""
     for service, content in stage.kept.items():
         state = MoveState(stage.journal.move_state(service))
-        if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_PERSON}:
+        if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_OPERATOR}:
             continue
         volumes = stage.world.machines["a"].volumes.values()
         if not any(one.content() == content for one in volumes) and not stage.started_by_hand:
@@ -80,9 +80,9 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     here = next((one for one in source.services() if one.image == IMAGES[service]), None)
     there = target.container(service)
     wrong = ""
-    if row.key == "keep-source" and here is not None and not here.running and f"{service}_data" in source.volumes:
+    if row.key == "rename-source" and here is not None and not here.running and f"{service}_data" in source.volumes:
         stage.kept[service] = source.volumes[f"{service}_data"].content()
-    if row.key == "prove-volumes" and (there is None or not there.started_at):
+    if row.key == "verify-volumes" and (there is None or not there.started_at):
         if not _same(source, target, service):
             wrong = "the volumes differ"
         elif here is not None and here.running:
@@ -94,15 +94,15 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
             wrong = "the target does not run"
         elif there.policy != stage.scenario.policy and service == "store":
             wrong = f"the target's restart policy is {there.policy}"
-    elif row.key == "keep-source" and here is not None and (here.running or here.policy != "no"):
+    elif row.key == "rename-source" and here is not None and (here.running or here.policy != "no"):
         wrong = "the source runs or would start"
     elif row.key == "start-returned" and (here is None or not here.running or here.policy != stage.scenario.policy):
         wrong = f"the source is {here.status if here else 'gone'}, policy {here.policy if here else ''}"
-    elif row.key == "clear-copy" and [
+    elif row.key == "remove-copy-helpers" and [
         one for one in helpers_left(world, "copy") + keys_left(world) if f"lab-{service}-" in one or f"lab/{service}/" in one
     ]:
         wrong = "something of the copy is left"
-    elif row.key == "retire-moved" and there is not None:
+    elif row.key == "clean-target" and there is not None:
         wrong = "the moved container is there"
     if wrong:
         world.violate(f"PASSED but not true: {row.key}: {wrong}")

@@ -77,7 +77,7 @@ def next_command(outcome: Outcome) -> Command:
     if "the lock of this run is gone" in said:
         return plain
     wrong = [row for row in outcome.rows if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}]
-    if outcome.exit is ExitCode.NEEDS_PERSON:
+    if outcome.exit is ExitCode.NEEDS_OPERATOR:
         told = [command for row in wrong for command in commands_in(row.judgement.text)]
         if told:
             return with_service(told[-1], outcome)
@@ -92,7 +92,7 @@ def with_service(command: Command, outcome: Outcome) -> Command:
 
 def by_hand(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     """Yield (host, what, name) of each docker command that the output asks a person for."""
-    if outcome.exit is not ExitCode.NEEDS_PERSON:
+    if outcome.exit is not ExitCode.NEEDS_OPERATOR:
         return
     for row in outcome.rows:
         if row.judgement.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:

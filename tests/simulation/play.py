@@ -94,7 +94,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             return outcome, turned or command.phase != goal.phase
         decided = stage.story.decision(stage.runs)
         stage.world.advance(20.0)
-        if outcome.exit is ExitCode.NEEDS_PERSON:
+        if outcome.exit is ExitCode.NEEDS_OPERATOR:
             asked += 1
             if asked > LEFT_TO_PERSON:
                 return outcome, True
@@ -103,7 +103,7 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
                 stage.started_by_hand = stage.started_by_hand or what == "start"
                 stage.story.tell(f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}")
         if decided == "again":
-            if outcome.exit is not ExitCode.NEEDS_PERSON or not person.mend(stage.world, goal.services[0], stage.scenario.policy):
+            if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.mend(stage.world, goal.services[0], stage.scenario.policy):
                 command = person.next_command(outcome)
             else:
                 stage.story.tell(f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed")

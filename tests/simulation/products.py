@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from engine.contracts.fingerprint import Fingerprint, Part
-from engine.contracts.product import Target
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
+from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from engine.verdict import Judgement, failed, passed
 from tests.simulation.process import Process
@@ -37,18 +37,18 @@ class Store:
     trouble: tuple[Any, ...] = ()
     noise: tuple[Any, ...] = ()
 
-    def ready(self, at: Target) -> Judgement:
+    def ready(self, at: ServiceInstance) -> Judgement:
         """Ask whether it answers."""
         found = _connect(at)
         if found is None:
             return failed(f"{at.where}: connection refused. Expected: an answer")
         return passed(f"{at.where}: answers")
 
-    def smoke(self, at: Target, nonce: str) -> Judgement:
+    def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Use it."""
         return self.ready(at)
 
-    def fingerprint(self, at: Target, since: Fingerprint | None) -> Fingerprint:
+    def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read the records of each writer, up to the bound of an earlier reading."""
         found = _connect(at)
         if found is None:
@@ -60,7 +60,7 @@ class Store:
             before = since.parts.get(f"writer {name}") if since else None
             highest = int(before.bound["id_max"]) if before else max((number for _, number in file.records), default=0)
             kept = sorted(number for _, number in file.records if number <= highest)
-            parts[f"writer {name}"] = Part(len(kept), sha256(repr(kept).encode()).hexdigest(), bound={"id_max": highest})
+            parts[f"writer {name}"] = FingerprintPart(len(kept), sha256(repr(kept).encode()).hexdigest(), bound={"id_max": highest})
         return Fingerprint(at.service, parts)
 
     def export_commands(self, container: Any) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ class Actor(Store):
     acts_on_start = True
 
 
-def _connect(at: Target) -> tuple[Machine, Container] | None:
+def _connect(at: ServiceInstance) -> tuple[Machine, Container] | None:
     """Return who answers at an endpoint."""
     process = ASKING.process
     assert process is not None

@@ -23,15 +23,15 @@ from actions.container.target import CreateTarget, StartTarget
 from actions.container_spec import identity
 from actions.container_spec.identity import find_source, name_of
 from actions.copy import safety_copy
-from actions.copy.endpoints import CopyEnds
+from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import remove_place
 from actions.relays import reconcile
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import BringBack, StartReturned, StopMoved
+from actions.rollback.steps import CopyBack, StartReturned, StopMoved
 from engine.container_names import kept_name
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
-from engine.saga.state import Past
+from engine.saga.state import AttemptState
 from engine.verdict import passed
 from tests.simulation import engine_api
 from tests.simulation.clock import ROOMS
@@ -65,7 +65,7 @@ def _no_answer_undoes(patch: pytest.MonkeyPatch) -> None:
         return undo(self, reason)
 
     patch.setattr(RunningMove, "_stop", RunningMove._fail)
-    patch.setattr(Past, "may_have_committed", property(lambda _self: False))
+    patch.setattr(AttemptState, "may_have_committed", property(lambda _self: False))
     patch.setattr(Patience, "_is_over", lambda *_: True)
     patch.setattr(RunningMove, "_undo_attempt", undo_all)
 
@@ -94,13 +94,13 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
 def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
     _no_answer_undoes(patch)
 
-    def remove_aside(self: safety_copy.SetAside, _note: Any) -> None:
+    def remove_aside(self: safety_copy.SafetyCopy, _note: Any) -> None:
         remove_helpers(self.route.fleet, self.host, self.route.move_label, safety_copy.ROLE)
         for place in self.places:
             remove_place(self.route, self.host, safety_copy.aside_of(place, self.route.move_label), self.key)
 
-    patch.setattr(BringBack, "undo", lambda self, _note: CopyEnds.remove(self.ends))
-    patch.setattr(safety_copy.SetAside, "undo", remove_aside)
+    patch.setattr(CopyBack, "undo", lambda self, _note: CopyEndpoints.remove(self.ends))
+    patch.setattr(safety_copy.SafetyCopy, "undo", remove_aside)
 
 
 def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) -> None:

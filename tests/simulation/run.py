@@ -24,9 +24,9 @@ import engine.journal.record
 import phases.context.locks
 import phases.context.run_context
 import phases.session.session
-from engine.contracts.product import Service
-from engine.contracts.step import Judge, Row
-from engine.errors import CouldNotLookError, InputError, JournalError, LongshoreError, RefusedError
+from engine.contracts.product import Product
+from engine.contracts.step import Judge, StepResult
+from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
 from engine.journal.database import METADATA
 from engine.journal.journal import Journal
 from engine.journal.name_digests import Sealer
@@ -35,7 +35,7 @@ from engine.redaction.redactor import Redactor
 from engine.run.options import Options
 from engine.run.plugin import JUDGE, _judgement, exit_code
 from engine.run.progress import Progress
-from engine.run.recorder import JournalBook
+from engine.run.recorder import RunRecorder
 from engine.saga.saga import RunningMove
 from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
@@ -69,7 +69,7 @@ class Stage:
     tokens: dict[str, str] = field(default_factory=dict)
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
-    row_passed: Callable[[Stage, Process, Any, Row], None] = lambda _stage, _process, _session, _row: None
+    row_passed: Callable[[Stage, Process, Any, StepResult], None] = lambda _stage, _process, _session, _row: None
     kept: dict[str, dict[str, tuple[frozenset[Any], int]]] = field(default_factory=dict)  # what each source held when it was kept
     started_by_hand: bool = False
     beside_book: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Outcome:
     command: Command
     exit: ExitCode | None  # None: it was killed
     said: list[str]
-    rows: list[Row]
+    rows: list[StepResult]
 
     @property
     def killed(self) -> bool:
@@ -119,7 +119,7 @@ class Outcome:
         return f"{self.command.text()}: {ended}" + (f"; {wrong.key}: {wrong.judgement.text[:300]}" if wrong else "")
 
 
-class SimBook(JournalBook):
+class SimBook(RunRecorder):
     """The real book, which keeps what it says and draws no page."""
 
     def _say(self, text: Any) -> None:
@@ -270,7 +270,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     process = Process(f"run {now.runs}", machine, now.runs, now.world, now.story)
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
-    rows: list[Row] = []
+    rows: list[StepResult] = []
     now.given_up.update(command.services if command.discard else ())
     now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
@@ -286,7 +286,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     return outcome
 
 
-def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> ExitCode:
+def _run(now: Stage, process: Process, command: Command, rows: list[StepResult]) -> ExitCode:
     options = Options(
         environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
         argv=command.argv, again=command.again, break_lock=command.break_lock, discard=command.discard, undo=command.undo,
@@ -297,11 +297,11 @@ def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> Exi
             session = stack.enter_context(phases.session.session.open_session(options, command.phase))
         except InputError as error:
             process.said.append(str(error))
-            return ExitCode.WRONG_INPUT
+            return ExitCode.INVALID_INPUT
         except RefusedError as error:
             process.said.append(str(error))
             return ExitCode.REFUSED
-        except (CouldNotLookError, JournalError) as error:
+        except (NotObservedError, JournalError) as error:
             process.said.append(f"{command.phase}: not started, nothing was done\n  {error}")
             return ExitCode.INCOMPLETE
         code = _steps(now, process, command, session, rows)
@@ -309,7 +309,7 @@ def _run(now: Stage, process: Process, command: Command, rows: list[Row]) -> Exi
     return code
 
 
-def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[Row]) -> ExitCode:
+def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[StepResult]) -> ExitCode:
     unwritten = 0
     for subject in ("all", *(move.service for move in session.scope.moves)):
         for step in steps_of(command.phase):
@@ -326,15 +326,15 @@ def _steps(now: Stage, process: Process, command: Command, session: Any, rows: l
     process.step = "end"
     session.beside.end()
     try:
-        code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows) or (ExitCode.INCOMPLETE if unwritten else ExitCode.OK)
+        code = ExitCode.NEEDS_OPERATOR if session.book.needs_operator() else exit_code(rows) or (ExitCode.INCOMPLETE if unwritten else ExitCode.OK)
         session.book.close(code)
     except LongshoreError as error:
         session.book.tell_stand(str(error))
-        code = ExitCode.NEEDS_PERSON if session.book.needs_person() else exit_code(rows) or ExitCode.INCOMPLETE
+        code = ExitCode.NEEDS_OPERATOR if session.book.needs_operator() else exit_code(rows) or ExitCode.INCOMPLETE
     return code
 
 
-def _add(book: Any, row: Row) -> int:
+def _add(book: Any, row: StepResult) -> int:
     """Record a row as the plugin does; return 1 when the journal did not take it."""
     try:
         book.add(row)
@@ -344,7 +344,7 @@ def _add(book: Any, row: Row) -> int:
     return 0
 
 
-def _step(command: Command, session: Any, subject: str, step: Any) -> Row:
+def _step(command: Command, session: Any, subject: str, step: Any) -> StepResult:
     judge, stash = Judge(), pytest.Stash()
     stash[JUDGE] = judge
     ended = None
@@ -361,7 +361,7 @@ def _step(command: Command, session: Any, subject: str, step: Any) -> Row:
         ended = SimpleNamespace(value=error)
     judgement: Judgement = _judgement(SimpleNamespace(stash=stash), SimpleNamespace(excinfo=ended))  # type: ignore[arg-type]
     service = subject if subject != "all" else None
-    return Row(
+    return StepResult(
         command.phase,
         step.key,
         step.run.__doc__.strip().splitlines()[0],
@@ -490,7 +490,7 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "Progress", QuietProgress)
     patch.setattr(session, "tell_people", _nobody_told)
     patch.setattr(session, "_record_files", lambda *_: None)
-    patch.setattr(session, "JournalBook", SimBook)
+    patch.setattr(session, "RunRecorder", SimBook)
     patch.setattr(session, "console_redactor", PlainRedactor)
     patch.setattr(phases.context.locks, "forget_token", _forget_token)
     patch.setattr(Gates, "preflight", _approved)
@@ -500,7 +500,7 @@ def borders() -> Iterator[None]:
     patch.setattr(engine.journal.journal.Run, "record", _record(engine.journal.journal.Run.record))
     patch.setattr(engine.journal.record, "rfc8785", QUICK_JSON)
     patch.setattr(engine.journal.journal, "insert_record", _insert(engine.journal.journal.insert_record))
-    products: dict[str, Callable[[], Service]] = {"sim-store": Store, "sim-actor": Actor}
+    products: dict[str, Callable[[], Product]] = {"sim-store": Store, "sim-actor": Actor}
     for name, product in products.items():
         patch.setitem(PRODUCTS, name, product)
         patch.setitem(BY_PRODUCT, name, SimReplication())

@@ -18,7 +18,7 @@ from actions.replication import replica
 from checks.containers import shared_mounts
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.coordination import audit_log, lock
 from tests.simulation.engine_api import all_labels, create, endpoint, image_id, remove_volume
 from tests.simulation.process import EngineAway, Process
@@ -73,7 +73,7 @@ class SimHost:
         result = self.run(argv, stdin=stdin, timeout_s=timeout_s)
         yield io.BufferedReader(io.BytesIO(result.stdout))  # type: ignore[arg-type]
         if result.exit_code:
-            raise CouldNotLookError(f"{self.name}: {told(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0")
+            raise NotObservedError(f"{self.name}: {told(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0")
 
     def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
         """Return an endpoint that reaches a port as seen from the host."""

@@ -12,7 +12,7 @@ import requests
 
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from engine.redaction.redactor import Secret
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -55,14 +55,14 @@ def target(
     *,
     files: Mapping[str, str] | None = None,
     inside: Callable[[ContainerCommand], CommandResult] | None = None,
-) -> Target:
+) -> ServiceInstance:
     """Return a service on wf001, all of whose ports lead to the table."""
     container = ContainerFacts(
         host="wf001", id="c1", name=service, image_ref="", image_id="", state="running", exit_code=0, health="none", restart_policy="no",
         mounts=(), networks={}, published=(), labels={}, env={}, raw={},
     )  # fmt: skip
     endpoint = Endpoint("127.0.0.1", 1)
-    return Target(
+    return ServiceInstance(
         service, container, endpoint, options or {}, {name: Secret(value) for name, value in (secrets or {}).items()},
         files=lambda _root: files or {}, at_port=lambda _port: endpoint, inside=inside or (lambda command: ran(command, b"[]")),
     )  # fmt: skip

@@ -14,10 +14,10 @@ import requests.exceptions
 from actions.common.labels import labels
 from actions.common.route import Route
 from actions.container_spec.identity import NEVER
-from actions.copy.endpoints import CopyEnds
+from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
 from actions.copy.rsync import CopyPass
-from actions.relays.planning import Forwarder
+from actions.relays.planning import Relay
 from actions.replication.replica import ROLE as REPLICA
 from actions.replication.replica import Replica
 from engine.config.scope import Scope, build_scope
@@ -30,9 +30,9 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import Effect, passed
 from hosts.facts.model import HostFacts
 from hosts.facts.parse import parse_container
-from hosts.facts.system import Surroundings
+from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from tests.unit.actions.container.test_source import Engine
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
@@ -187,12 +187,12 @@ class ModelledFleet(dict[str, ModelledHost]):
     def facts(self, name: str) -> HostFacts:
         """Return what is there now."""
         containers = tuple(parse_container(name, copy.deepcopy(item)) for item in self.model.engines[name].containers)
-        return make_host(host=name, containers=containers, around=Surroundings(host=name))
+        return make_host(host=name, containers=containers, around=SystemFacts(host=name))
 
     def forget_facts(self, name: str) -> None:
         """Remember nothing."""
 
-    def remembered(self, _name: str, _what: str, ask: Callable[[], Any]) -> Any:
+    def cached(self, _name: str, _what: str, ask: Callable[[], Any]) -> Any:
         """Ask anew."""
         return ask()
 
@@ -213,7 +213,7 @@ class Model:
         self.told = ["before"]
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
-        self.world = World(scope or SCOPE, self.fleet, run.journal, run, Redactor())
+        self.world = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
         self.move = self.world.move_of("redis")
         self._replace(monkeypatch)
 
@@ -260,21 +260,21 @@ class Model:
     def _replace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let copies, proofs, relays and the probe be those of the model."""
         monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
-        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
-        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.remove", lambda ends: self._close(ends))  # noqa: PLW0108
-        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.runs", lambda ends, _host: ends.name in self.ends)
-        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.renew", lambda *_, **__: None)
+        monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.open", lambda ends: self._open(ends))  # noqa: PLW0108 a method is no function of a class
+        monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.remove", lambda ends: self._close(ends))  # noqa: PLW0108
+        monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.runs", lambda ends, _host: ends.name in self.ends)
+        monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.renew", lambda *_, **__: None)
         monkeypatch.setattr("actions.copy.precopy.list_keys", lambda *_: [])
         monkeypatch.setattr("actions.copy.precopy.has_key", lambda *_, **__: bool(self.ends))
         monkeypatch.setattr("actions.copy.precopy.probe_is_there", lambda _route: False)
         monkeypatch.setattr("actions.copy.precopy.remove_probe", lambda _route: None)
         monkeypatch.setattr("actions.copy.precopy.choose_algorithm", lambda *_: "sha256")
-        monkeypatch.setattr("actions.copy.endpoints.CopyEnds.flush", lambda _ends: None)
-        monkeypatch.setattr("actions.copy.verification.Proving.remember", lambda *_, **__: 0.1)
+        monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.flush", lambda _ends: None)
+        monkeypatch.setattr("actions.copy.verification.Verifier.remember", lambda *_, **__: 0.1)
         self._replace_replication(monkeypatch)
         monkeypatch.setattr("actions.copy.volumes.CopyVolumes.begin", lambda _self, _note: None)
         monkeypatch.setattr("actions.copy.volumes.CopyVolumes.copying", lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)))
-        monkeypatch.setattr("actions.copy.verification.Proving.compare", lambda proving: self._compare(proving.ends.route))
+        monkeypatch.setattr("actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route))
         for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
@@ -303,7 +303,7 @@ class Model:
         monkeypatch.setattr("actions.replication.replica.close_channel", lambda *_, **__: None)
         monkeypatch.setattr("services.redis.replication.RedisReplication.why_not_following", lambda *_: "")
 
-    def _open(self, ends: CopyEnds) -> bool:
+    def _open(self, ends: CopyEndpoints) -> bool:
         if ends.name in self.ends:
             return True
         for place in ends.places:
@@ -312,7 +312,7 @@ class Model:
         self.ends.add(ends.name)
         return False
 
-    def _close(self, ends: CopyEnds) -> None:
+    def _close(self, ends: CopyEndpoints) -> None:
         if ends.name in self.ends:
             self.step()
             self.ends.discard(ends.name)
@@ -379,7 +379,7 @@ class Model:
             if text.startswith(f"{host}: ")
         ]
 
-    def _apply(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Forwarder]) -> Any:
+    def _apply(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Relay]) -> Any:
         texts = {forwarder.text() for forwarder in wanted}
         for text in texts - set(self.relays):
             self.step()

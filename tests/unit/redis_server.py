@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.contracts.container import ContainerFacts
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from tests.unit.answering import target
 
 CONFIG = {
@@ -32,7 +32,7 @@ class FakeRedis:
     port: int = 0
     connections: int = 0
 
-    def target(self, options: dict[str, Any] | None = None, **facts: Any) -> Target:
+    def target(self, options: dict[str, Any] | None = None, **facts: Any) -> ServiceInstance:
         """Return the service to ask; `facts` change its container."""
         at = target("redis", options)
         container: ContainerFacts = replace(at.container, **facts)

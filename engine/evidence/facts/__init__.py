@@ -1,1 +1,1 @@
-"""Facts."""
+"""What a page shows, computed from the records."""

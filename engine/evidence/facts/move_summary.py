@@ -11,7 +11,7 @@ from engine.journal.journal import Record
 
 
 @dataclass(frozen=True)
-class Standing:
+class MoveSummary:
     """Where a move stood; `runs` are those whose records say so."""
 
     state: str = "planned"
@@ -24,7 +24,7 @@ KINDS: Final = ("move_state", "outage", "outcome")
 """What tells where a move stands: a service may have thousands of other records."""
 
 
-def standing_of(journal: Reader, service: str, until: int) -> Standing:
+def standing_of(journal: Reader, service: str, until: int) -> MoveSummary:
     """Return where a service's move stood when record `until` was written; what an undone attempt copied is gone."""
     state, outage, copied, runs = "planned", None, None, set()
     for record in _telling(journal, service, until):
@@ -39,7 +39,7 @@ def standing_of(journal: Reader, service: str, until: int) -> Standing:
         else:
             continue
         runs.add(record.run_id)
-    return Standing(state.replace("_", " "), outage, copied, frozenset(runs))
+    return MoveSummary(state.replace("_", " "), outage, copied, frozenset(runs))
 
 
 def _telling(journal: Reader, service: str, until: int) -> list[Record]:

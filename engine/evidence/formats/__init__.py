@@ -1,1 +1,1 @@
-"""Formats."""
+"""Evidence in other formats: JUnit XML, Markdown, JSON lines, pytest-html."""

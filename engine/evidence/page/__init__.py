@@ -1,1 +1,1 @@
-"""Page."""
+"""The HTML page of a run."""

@@ -24,7 +24,7 @@ from engine.i18n.language import ORIGINAL, term
 DRY_RUN: Final = term("DRY RUN — nothing was changed")
 TEMPLATES: Final = Path(__file__).parent / "templates"
 ICONS: Final = {
-    "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "WAITING": "…", "NOT_RUN": "–", "PLANNED": "▷",
+    "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "PENDING": "…", "NOT_RUN": "–", "PLANNED": "▷",
 }  # fmt: skip
 COMMANDS: Final = {
     "prepare": term("preparation"),
@@ -47,7 +47,7 @@ STATES: Final = {
     "rolling back": term("rolling back"),
     "returned": term("returned"),
     "rolled back": term("rolled back"),
-    "needs person": term("needs a person"),
+    "needs operator": term("needs a person"),
 }
 WAVES: Final = (term("critical"), term("monitoring"), term("auxiliary"))
 SHARE: Final = re.compile(r"^(\d{1,3}(?:[.,]\d+)?) ?%$")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
-from engine.evidence.facts.move_summary import Standing, standing_of
+from engine.evidence.facts.move_summary import MoveSummary, standing_of
 from engine.evidence.facts.record_reader import Reader
 from engine.evidence.facts.run_diff import Since, previous_run, since_of
 from engine.evidence.facts.signoffs import Approved, Paper, approved_of, papers_of
@@ -130,7 +130,7 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
         return replace(page, approved=approved, since=since_of(journal.records(run_id=earlier), records) if earlier else None)
 
 
-def _page(records: Sequence[Record], standing: Mapping[str, Standing], altered: tuple[str, ...], language: Language) -> Page:
+def _page(records: Sequence[Record], standing: Mapping[str, MoveSummary], altered: tuple[str, ...], language: Language) -> Page:
     about = records[0].body
     command = str(about["command"])
     rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == "step"]
@@ -203,7 +203,7 @@ def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) ->
 
 
 def _decisions(
-    rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], standing: Mapping[str, Standing], *, dry_run: bool
+    rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], standing: Mapping[str, MoveSummary], *, dry_run: bool
 ) -> tuple[Mapping[str, Any], ...]:
     """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
     states = {service: one.state for service, one in standing.items()}
@@ -236,7 +236,7 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
             yield f"{body['subject']}, {record.key}: {body['text']}"
 
 
-def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, Standing]) -> tuple[Mapping[str, Any], ...]:
+def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, MoveSummary]) -> tuple[Mapping[str, Any], ...]:
     services = []
     for move in scope.get("moves") or ():
         mine, stood = [row for row in rows if row["service"] == move["service"]], standing[move["service"]]

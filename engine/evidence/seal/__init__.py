@@ -1,1 +1,1 @@
-"""Seal."""
+"""A run's folder sealed, signed, and verified later."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = "SHA256SUMS.sig"
@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> Sealed:
     try:
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in plain}
     except OSError as error:
-        raise CouldNotLookError(f"{folder}: can't be read: {error}. Expected: your own files. Look: ls -l {folder}") from error
+        raise NotObservedError(f"{folder}: can't be read: {error}. Expected: your own files. Look: ls -l {folder}") from error
     return Sealed(folder.resolve().name, files, tuple(f"{path.relative_to(folder).as_posix()}: {_kind(path)}" for path in odd))
 
 

@@ -12,14 +12,14 @@ import requests.exceptions
 from actions.common.route import Route
 from actions.references.steps import ReleaseRelays, RewriteReferences, UndoReferences
 from actions.references.variable import VariableReference
-from actions.relays.planning import Forwarder
+from actions.relays.planning import Relay
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
-from engine.errors import CouldNotLookError, LongshoreError
+from engine.errors import LongshoreError, NotObservedError
 from engine.verdict import Judgement, failed, passed
 from tests.unit.actions.references.test_variable import CHANGED, KEPT, Cut, Engine, Fleet
 
-RELAY: Final = Forwarder("wf005", "shop", "postgres", 5432, "192.0.2.2", 5432)
+RELAY: Final = Relay("wf005", "shop", "postgres", 5432, "192.0.2.2", 5432)
 LINK: Final[LinkKey] = ("redis", "postgres", "postgres", 5432)
 
 
@@ -62,20 +62,20 @@ class Way:
         monkeypatch.setattr("actions.references.steps.judge_forwarders", self._judge)
         monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
 
-    def _users(self, _gone: frozenset[Forwarder]) -> Judgement:
+    def _users(self, _gone: frozenset[Relay]) -> Judgement:
         return passed("nobody") if self.says("192.0.2.2") else failed("redis still uses it")
 
     def _record(self, key: LinkKey, is_repointed: bool) -> None:
         self.engine._called(f"record {is_repointed}")
         (self.recorded.add if is_repointed else self.recorded.discard)(key)
 
-    def _apply(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Forwarder]) -> Any:
+    def _apply(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Relay]) -> Any:
         if self.relays != wanted:
             self.engine._called("relays")
             self.relays = set(wanted)
         return SimpleNamespace(created=(), removed=(), kept=())
 
-    def _judge(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Forwarder]) -> Judgement:
+    def _judge(self, _fleet: Any, _environment: str, _hosts: Any, wanted: frozenset[Relay]) -> Judgement:
         return passed("relays are right") if self.relays == wanted else failed("relays are not")
 
     def says(self, address: str) -> bool:
@@ -172,7 +172,7 @@ def test_who_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
             _undo(way)
         except LongshoreError as error:
             unanswered += 1
-            assert isinstance(error, CouldNotLookError), error  # noqa: PT017 where the engine is not asked there is none to see
+            assert isinstance(error, NotObservedError), error  # noqa: PT017 where the engine is not asked there is none to see
         way.engine.silent_for = 0
         _undo(way)
         assert way.says("postgres")
@@ -190,11 +190,11 @@ def _see_unfinished(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
     way = Way(monkeypatch)
     way.begin(dies_at)
 
-    def take_back() -> str:
+    def undo_attempt() -> str:
         _undo(way)
         return "undone"
 
-    undoing = UndoReferences(way.rewriting.references, way.releasing, take_back, lambda: passed("redis works"))
+    undoing = UndoReferences(way.rewriting.references, way.releasing, undo_attempt, lambda: passed("redis works"))
     seen = undoing.verify({})
     as_it_was = way.relays == {RELAY} and not way.recorded and KEPT not in way.fleet["wf005"].files and way.says("postgres")
     assert seen.passed is as_it_was, (dies_at, seen.text)

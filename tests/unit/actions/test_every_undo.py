@@ -15,10 +15,10 @@ import pytest
 import actions
 from actions.copy.safety_copy import proof_path
 from engine.contracts.action import Action
-from engine.errors import LongshoreError, NeedsPersonError
+from engine.errors import LongshoreError, ManualInterventionError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from phases.context.readonly_step import Ask
+from phases.context.readonly_step import ReadOnlyStep
 from phases.migrate.recipe import REPEATABLE, recipe
 from phases.prepare.recipe import prepare_recipe
 from phases.repoint.recipe import repoint_recipe
@@ -120,7 +120,7 @@ def _resume(recipe_: list[Action], begun: int) -> tuple[str, list[Action]]:
         try:
             if position < begun and action.verify({}).passed:
                 continue
-            if position < begun - 1 and action.key not in {"commit", "disable-restart", "link-target"}:
+            if position < begun - 1 and action.key not in {"commit", "disable-restart", "relay-dependencies"}:
                 return f"{action.key}: drift", recipe_[:begun]
             action.do({})
         except LongshoreError as error:
@@ -153,7 +153,7 @@ def _look_for_states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tup
 def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, [action for action in deeds(recipe(model.world, model.move, 1)) if action.key != "clear-copy"]
+        return model, [action for action in deeds(recipe(model.world, model.move, 1)) if action.key != "remove-copy-helpers"]
 
     return make
 
@@ -238,7 +238,7 @@ def test_the_undo_of_a_killed_move_loses_nothing(monkeypatch: pytest.MonkeyPatch
             assert model.runs(SOURCE), told
             assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
             assert (model.policy(SOURCE), model.engines[TARGET].containers) == (POLICY, []), told
-        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "keep-source"}:
+        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "rename-source"}:
             assert not stopped, told
 
 
@@ -279,13 +279,13 @@ def test_the_undo_of_a_killed_rollback_loses_nothing(monkeypatch: pytest.MonkeyP
         told = f"{meddling}, killed in {returning[position].key} after {steps} changes"
         proven = proof_path("redis") in model.fleet[SOURCE].files
         aside = list(model.volumes.get((SOURCE, "redis_data-longshore-aside-1"), {}).get("content", ()))
-        stopped = "" if returning[position].key == "retire-moved" else _undo(returning[: position + 1])
+        stopped = "" if returning[position].key == "clean-target" else _undo(returning[: position + 1])
         told += f": {stopped or 'undone'}"
         _check_kept(model, told)
         assert both or not (model.runs(SOURCE) and model.runs(TARGET)), f"{told}: two writers"
         if proven:
             assert model.content(SOURCE, "redis_data-longshore-aside-1") == aside, told
-        if not stopped and returning[position].key != "retire-moved":
+        if not stopped and returning[position].key != "clean-target":
             assert model.runs(TARGET), told
             assert not model.lost(TARGET), f"{told}: {model.lost(TARGET)}"
             assert model.policy(TARGET) == POLICY, told
@@ -335,7 +335,7 @@ def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(monkeypatch: pyte
             assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
             assert (model.policy(SOURCE), model.engines[TARGET].containers, model.ends) == (POLICY, [], set()), told
             assert (TARGET, DATA) not in model.volumes, told
-        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "clear-copy", "keep-source"}:
+        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "remove-copy-helpers", "rename-source"}:
             assert not stopped, told
 
 
@@ -398,7 +398,7 @@ def test_every_action_is_in_a_recipe_and_bears_an_empty_note(monkeypatch: pytest
     found = _all_actions(monkeypatch, run)
     left = {kind.__name__ for kind in _classes()} - {type(action).__name__ for action in found}
     assert left == {"UndoReferences"}  # it stands before the recipe and asks the actions in it
-    for action in (one for one in found if not isinstance(one, Ask)):
+    for action in (one for one in found if not isinstance(one, ReadOnlyStep)):
         for answer in (action.verify, action.undo):
             with suppress(LongshoreError):
                 answer({})
@@ -411,5 +411,7 @@ def test_a_person_gets_both_ways_when_a_commit_may_have_switched_clients(monkeyp
         action.do({})
         if action.key == "commit":
             break
-    with pytest.raises(NeedsPersonError, match=r"nox -s migrate -- --service redis --apply, or bring back .* nox -s rollback -- redis --apply"):
+    with pytest.raises(
+        ManualInterventionError, match=r"nox -s migrate -- --service redis --apply, or bring back .* nox -s rollback -- redis --apply"
+    ):
         action.undo({})

@@ -10,10 +10,10 @@ import pytest
 from bench import preflight
 from bench.preflight import Assertion, assertions_of, count_calls, judge_ours, judge_theirs
 from engine.errors import ActionError
-from hosts.facts.system import Surroundings
+from hosts.facts.system import SystemFacts
 from tests.unit.making_facts import make_container, make_host, make_socket
 
-AROUND = Surroundings(settings={"vm.overcommit_memory": "1", "transparent_hugepage": "never"}, users={0: "root"})
+AROUND = SystemFacts(settings={"vm.overcommit_memory": "1", "transparent_hugepage": "never"}, users={0: "root"})
 
 
 def test_connections_and_commands_are_counted_apart() -> None:
@@ -62,7 +62,7 @@ def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_host_has_its_share() -> None:
     """The first 250 are taken in turn."""
-    many = [make_host(host=name, around=Surroundings(users={number: f"u{number}" for number in range(200)})) for name in ("wf001", "wf002")]
+    many = [make_host(host=name, around=SystemFacts(users={number: f"u{number}" for number in range(200)})) for name in ("wf001", "wf002")]
     asserted = assertions_of(many)
 
     assert len(asserted) == 250

@@ -15,7 +15,7 @@ from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 from phases.signoff.approvals import code_digest
-from phases.status.status import MoveStanding, read_standing
+from phases.status.status import MoveStatus, read_standing
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.making_preflight import record_rows
 
@@ -45,7 +45,7 @@ class Nights:
         """Record where redis stands."""
         run.record("move_state", service="redis", body={"state": state})
 
-    def redis(self) -> MoveStanding:
+    def redis(self) -> MoveStatus:
         """Return where redis stands."""
         return read_standing(self.journal, self.scope, self.now).moves[1]
 
@@ -68,7 +68,7 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 def test_a_move_that_never_began_is_planned(nights: Nights) -> None:
     """It says that the preflight comes next, and nothing about steps."""
-    assert nights.redis() == MoveStanding(
+    assert nights.redis() == MoveStatus(
         "redis", "wf005", "wf001", "planned", 1, None, None, None, None, None, "nox -s preflight -- --environment production --service redis"
     )
     nights.preflight()
@@ -105,7 +105,7 @@ def test_a_move_in_progress_says_its_step_and_who(nights: Nights) -> None:
     [
         ("committed", "nox -s migrate -- --environment production --service redis --apply"),
         ("done", "nox -s validate -- --environment production --service redis"),
-        ("needs_person", "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply"),
+        ("needs_operator", "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply"),
         ("rolling_back", "nox -s rollback -- redis --environment production --apply"),
         ("undone", "nox -s preflight -- --environment production --service redis"),
     ],
@@ -140,7 +140,7 @@ def test_a_run_without_an_end_is_at_work_or_killed(nights: Nights) -> None:
     assert [(one.command, one.operator, one.apply) for one in standing.runs] == [("migrate", "ana@desk", True)]
     assert standing.locks == ("held by ana@desk, migrate, since 2026-12-05T22:00 UTC",)
 
-    nights.start(operator="bob@desk").finish({}, ExitCode.NEEDS_PERSON)
+    nights.start(operator="bob@desk").finish({}, ExitCode.NEEDS_OPERATOR)
     standing = read_standing(nights.journal, nights.scope, nights.now)
     assert standing.runs == ()
     assert standing.locks == ("kept by bob@desk, migrate of 2026-12-05T22:00 UTC, until what was begun is finished: redis",)

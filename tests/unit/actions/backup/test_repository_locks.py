@@ -13,7 +13,7 @@ from actions.backup.restic import OpenRepository, Repository, parse_lock, remove
 from actions.common.route import Route
 from actions.copy.ssh_channel import Channel, Peer
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.redaction.redactor import Secret
 
 DEAD, ALIVE, OTHER = ("a" * 64, "b" * 64, "c" * 64)
@@ -103,5 +103,5 @@ def test_who_writes_can_only_add(opened: OpenRepository) -> None:
 def test_a_lock_that_is_none_can_not_be_told() -> None:
     """Nothing is removed on its word."""
     assert parse_lock(DEAD, '{"time": "2026-11-30T05:14:56.676804615Z", "hostname": "x", "pid": 1}').since.hour == 5
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         parse_lock(DEAD, "no JSON")

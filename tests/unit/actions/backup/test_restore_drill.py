@@ -256,7 +256,7 @@ def test_a_service_that_can_not_be_drilled_is_read_to_its_end() -> None:
 
     judged = ended(action)
 
-    assert action.key == "backup-read"
+    assert action.key == "backup-readable"
     assert judged.text.startswith("redis: NOT DRILLED: services/x.py does not say how")
     assert fleet.api.made == []
     assert [len(fleet.asked("dump", item.snapshot)) for item in TAKEN] == [1, 1, 1]

@@ -11,7 +11,7 @@ from actions.common.route import Route
 from actions.container.hooks import RunHook
 from engine.config.inventory import Hook, ServiceEntry
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, DeadlineError, NeedsPersonError
+from engine.errors import ActionError, DeadlineError, ManualInterventionError
 from hosts.coordination.fencing import fenced
 from tests.unit.making_files import INVENTORY
 
@@ -103,7 +103,7 @@ def test_its_undo_is_run_when_there_is_one(audited: list[Any]) -> None:
     assert host.ran[0][0] == fenced(["/usr/local/bin/undrain"], "t", timeout_s=host.ran[0][1])
 
     host.exit_code = 1
-    with pytest.raises(NeedsPersonError, match="Run it by hand: ssh wf005 /usr/local/bin/undrain"):
+    with pytest.raises(ManualInterventionError, match="Run it by hand: ssh wf005 /usr/local/bin/undrain"):
         hook_on(host, undo_argv=("/usr/local/bin/undrain",)).undo({})
 
 

@@ -13,13 +13,13 @@ import requests.exceptions
 
 from actions.common.route import Route
 from actions.container.commit import Commit
-from actions.container.source import DisableRestart, KeepSource, StopSource
+from actions.container.source import DisableRestart, RenameSource, StopSource
 from actions.container.target import CreateTarget, StartTarget
 from actions.container_spec.identity import NEVER
-from actions.container_spec.saved_spec import RecordSource, path_of
-from actions.relays.planning import Forwarder
+from actions.container_spec.saved_spec import SaveSourceSpec, path_of
+from actions.relays.planning import Relay
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
 from engine.verdict import Verdict
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import LABEL, FakeHost
@@ -205,7 +205,7 @@ def make_route(source: Engine, target: Engine) -> tuple[Route, FakeFleet]:
 def recorded_route(source: Engine, target: Engine) -> tuple[Route, FakeFleet]:
     """Return the move with its source recorded."""
     route, fleet = make_route(source, target)
-    RecordSource(route).do({})
+    SaveSourceSpec(route).do({})
     return route, fleet
 
 
@@ -227,7 +227,7 @@ def test_record_is_kept_for_the_attempt_and_not_overwritten(audit: list[str]) ->
     """A resume must not record the stopped source with its policy already changed."""
     source = Engine(inspected())
     route, fleet = make_route(source, Engine())
-    action = RecordSource(route)
+    action = SaveSourceSpec(route)
     action.do({})
     source.containers[0]["HostConfig"]["RestartPolicy"] = {"Name": "no"}
     action.do({})
@@ -302,7 +302,7 @@ def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> N
     for target in (running, silent):
         source = Engine(stopped(inspected()))
         route, _ = make_route(source, target)
-        with pytest.raises(NeedsPersonError, match=r"stop neither before that is known: .*nox -s rollback -- redis --apply") as told:
+        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --apply") as told:
             StopSource(route, grace_s=10).undo({"was_running": True})
         assert source.calls == []
         assert "docker stop" not in str(told.value)
@@ -383,7 +383,7 @@ def test_started_target_is_stopped_and_seen_stopped_by_undo() -> None:
     action.undo({})
     assert target.containers[0]["State"]["Status"] == "exited"
     target.silent = True
-    with pytest.raises(NeedsPersonError, match="not seen stopped"):
+    with pytest.raises(ManualInterventionError, match="not seen stopped"):
         action.undo({})
 
 
@@ -393,7 +393,7 @@ def test_kept_source_has_another_name_and_gets_it_back() -> None:
     route, _ = recorded_route(source, Engine())
     DisableRestart(route).do({})
     source.stop("redis", 1)
-    action = KeepSource(route)
+    action = RenameSource(route)
     action.do({})
     action.do({})
     assert action.verify({}).passed
@@ -410,7 +410,7 @@ def test_what_was_done_to_the_source_is_still_seen_once_it_is_renamed() -> None:
     route, _ = recorded_route(source, Engine())
     DisableRestart(route).do({})
     source.stop("redis", 1)
-    KeepSource(route).do({})
+    RenameSource(route).do({})
 
     assert DisableRestart(route).verify({}).passed
     assert StopSource(route, grace_s=10).verify({}).passed
@@ -421,7 +421,7 @@ def test_silent_engine_is_no_answer_not_a_failure() -> None:
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
     source.silent = True
-    with pytest.raises(CouldNotLookError, match="wf005"):
+    with pytest.raises(NotObservedError, match="wf005"):
         DisableRestart(route).verify({})
 
 
@@ -437,7 +437,7 @@ def make_commit(monkeypatch: pytest.MonkeyPatch, relays: list[Any]) -> tuple[Com
         "actions.container.commit.apply_forwarders",
         lambda *_: (switched.append("switched"), SimpleNamespace(created=(), removed=(), kept=()))[1],  # type: ignore[func-returns-value]
     )
-    relay = Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
+    relay = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
     return Commit(route, frozenset({relay}), frozenset(), ("wf005", "wf001")), target, switched
 
 
@@ -458,6 +458,6 @@ def test_commit_is_not_undone_once_clients_were_switched(monkeypatch: pytest.Mon
     commit, _, switched = make_commit(monkeypatch, relays)
     relays.append(SimpleNamespace(running=True, made_for=next(iter(commit.wanted)).text()))
     for note in ({"switching": True, "restart_policy": {"Name": "always"}}, {}):
-        with pytest.raises(NeedsPersonError, match="may have written"):
+        with pytest.raises(ManualInterventionError, match="may have written"):
             commit.undo(note)
     assert switched == []

@@ -9,12 +9,12 @@ import pytest
 
 from actions.copy import passes
 from actions.copy.locations import DataPlace
-from actions.copy.passes import PATIENCE_IN_OUTAGE_S, Copying, Progress
-from actions.copy.rsync import PassWords, Said
+from actions.copy.passes import PATIENCE_IN_OUTAGE_S, PassRunner, Progress
+from actions.copy.rsync import RsyncOptions, RsyncResult
 from engine.errors import LockLostError, UnreachableError
 
-CUT = Said(255, {}, ("Connection timed out",))
-DONE = Said(0, {}, ())
+CUT = RsyncResult(255, {}, ("Connection timed out",))
+DONE = RsyncResult(0, {}, ())
 
 
 class Clock:
@@ -41,24 +41,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[Said, int]], attempt_s: float) -> Copying:
+def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[RsyncResult, int]], attempt_s: float) -> PassRunner:
     """Return a copy whose attempts take so long, end so, and get so many bytes through."""
     left = iter(attempts)
 
-    def run(_self: Copying, position: int, progress: Progress, **_: Any) -> Said:
+    def run(_self: PassRunner, position: int, progress: Progress, **_: Any) -> RsyncResult:
         clock.sleep(attempt_s)
         said, through = next(left)
         if through:
             progress.seen(position, through, through)
         return said
 
-    monkeypatch.setattr(Copying, "_run", run)
+    monkeypatch.setattr(PassRunner, "_run", run)
     route = SimpleNamespace(source="wf005", target="wf002")
     ends: Any = SimpleNamespace(
         route=route, places=(DataPlace("volume", "postgres_data"),), linked={}, with_links=lambda _positions: set(), check_lock=lambda _doing: None,
         outlive=lambda _jobs: None, is_file=lambda _position: False,
     )  # fmt: skip
-    return Copying(ends, PassWords())
+    return PassRunner(ends, RsyncOptions())
 
 
 def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
@@ -88,13 +88,13 @@ def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: Clock)
 def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Return a list that gets, of each run, whether it writes files in their place."""
     used: list[bool] = []
-    run = Copying._run
+    run = PassRunner._run
 
-    def told(self: Copying, position: int, progress: Progress, **flags: Any) -> Said:
+    def told(self: PassRunner, position: int, progress: Progress, **flags: Any) -> RsyncResult:
         used.append(flags["in_place"])
         return run(self, position, progress, **flags)
 
-    monkeypatch.setattr(Copying, "_run", told)
+    monkeypatch.setattr(PassRunner, "_run", told)
     return used
 
 

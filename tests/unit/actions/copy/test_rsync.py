@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from actions.copy.passes import Progress
-from actions.copy.rsync import PassWords, predict_last_s, progress_of, said_of, why_no_more, worth_compressing
-from actions.copy.survey import Link, Room
+from actions.copy.rsync import RsyncOptions, parse_rsync, predict_last_s, progress_of, why_no_more, worth_compressing
+from actions.copy.survey import PathProbe, TargetSpace
 from actions.copy.verification import fastest_for_both
 
 TOTALS: Final = """
@@ -44,7 +44,7 @@ def said(complaints: str, code: int) -> str:
 
 def test_totals_are_read() -> None:
     """Figures without separators, as --no-human-readable prints them."""
-    seen = said_of(said("", 0))
+    seen = parse_rsync(said("", 0))
 
     assert (seen.code, seen.totals["size_bytes"], seen.totals["sent_bytes"], seen.totals["files_sent"]) == (0, 2147483648, 71234, 17)
     assert not seen.trouble(live=False)
@@ -53,7 +53,7 @@ def test_totals_are_read() -> None:
 @pytest.mark.parametrize(("complaints", "code"), [(VANISHED, 24), (REWRITTEN, 23)])
 def test_what_is_normal_while_it_runs_is_an_error_once_it_is_stopped(complaints: str, code: int) -> None:
     """Files that vanish or change under a copy belong to a running service; a stopped one has none."""
-    seen = said_of(said(complaints, code))
+    seen = parse_rsync(said(complaints, code))
 
     assert not seen.trouble(live=True)
     assert f"rsync ended with {code}" in seen.trouble(live=False)
@@ -62,28 +62,30 @@ def test_what_is_normal_while_it_runs_is_an_error_once_it_is_stopped(complaints:
 @pytest.mark.parametrize(("complaints", "code"), [(NOT_ALLOWED, 23), ("", 23), ("", 1), (FULL, 11)])
 def test_other_trouble_is_trouble_always(complaints: str, code: int) -> None:
     """A file that can't be read is missing on the target, whether the service runs or not; silence explains nothing."""
-    assert said_of(said(complaints, code)).trouble(live=True)
-    assert said_of(said(complaints, code)).trouble(live=False)
+    assert parse_rsync(said(complaints, code)).trouble(live=True)
+    assert parse_rsync(said(complaints, code)).trouble(live=False)
 
 
 def test_a_full_disk_is_told_apart() -> None:
     """It is answered with how much is missing, not by trying again."""
-    assert said_of(said(FULL, 11)).no_space
-    assert not said_of(said(NOT_ALLOWED, 23)).no_space
-    lost = said_of(said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11))
+    assert parse_rsync(said(FULL, 11)).no_space
+    assert not parse_rsync(said(NOT_ALLOWED, 23)).no_space
+    lost = parse_rsync(
+        said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11)
+    )
     assert (lost.no_space, lost.is_file_trouble) == (False, True)
-    assert not said_of(said(FULL, 11)).cut
+    assert not parse_rsync(said(FULL, 11)).cut
 
 
 @pytest.mark.parametrize("code", [10, 12, 30, 35, 255])
 def test_a_broken_connection_is_taken_up_again(code: int) -> None:
     """Socket, protocol, timeouts and ssh itself."""
-    assert said_of(said("", code)).cut
+    assert parse_rsync(said("", code)).cut
 
 
 def test_a_refusal_is_no_broken_connection() -> None:
     """The other end does not take this command: asking thirty times changes nothing."""
-    refused = said_of(said("/usr/bin/rrsync error: invalid rsync-command syntax or options", 12))
+    refused = parse_rsync(said("/usr/bin/rrsync error: invalid rsync-command syntax or options", 12))
 
     assert not refused.cut
     assert "rrsync error" in refused.trouble(live=True)
@@ -91,7 +93,7 @@ def test_a_refusal_is_no_broken_connection() -> None:
 
 def test_output_without_its_last_line_was_cut() -> None:
     """The command's own connection broke: how it ended is not known."""
-    assert said_of("Number of files: 3\n").cut
+    assert parse_rsync("Number of files: 3\n").cut
 
 
 def test_progress_is_read_wherever_it_stands() -> None:
@@ -104,14 +106,14 @@ def test_progress_is_read_wherever_it_stands() -> None:
 
 def test_words_say_what_travels() -> None:
     """Everything of an entry; a list of paths is no whole tree, so nothing else is deleted."""
-    words = PassWords(compress=True, limit_mb_s=50, checksum=True).words()
+    words = RsyncOptions(compress=True, limit_mb_s=50, checksum=True).words()
     assert {"-aHAX", "--sparse", "--numeric-ids", "--inplace", "--partial", "--delete", "--checksum", "--bwlimit=48828"} <= set(words)
     assert "--compress-choice=zstd" in words
-    assert "--inplace" not in PassWords(in_place=False).words()
-    assert "--sparse" not in PassWords(sparse=False).words()
-    assert "--whole-file" in PassWords(whole_files=True).words()
+    assert "--inplace" not in RsyncOptions(in_place=False).words()
+    assert "--sparse" not in RsyncOptions(sparse=False).words()
+    assert "--whole-file" in RsyncOptions(whole_files=True).words()
     assert "--whole-file" not in words
-    listed = PassWords(only_listed=True).words()
+    listed = RsyncOptions(only_listed=True).words()
     assert {"--files-from=-", "--from0", "--delete-missing-args"} <= set(listed)
     assert "--delete" not in listed
 
@@ -143,11 +145,11 @@ def test_compressing_is_worth_it_on_a_slow_link_only() -> None:
 
 def test_missing_room_is_told_with_numbers() -> None:
     """How much is needed, how much there is, how much is missing: bytes, or inodes."""
-    assert not Room("the file system of volume v", 100, 100, 5, None).missing()
-    assert Room("the file system of volume v", 3 << 20, 1 << 20, 5, None).missing() == (
+    assert not TargetSpace("the file system of volume v", 100, 100, 5, None).missing()
+    assert TargetSpace("the file system of volume v", 3 << 20, 1 << 20, 5, None).missing() == (
         "the file system of volume v needs 3,145,728 more bytes and has 1,048,576 free: 2,097,152 bytes (2.0 MiB) are missing"
     )
-    assert "needs 5 more inodes and has 3 free: 2 are missing" in Room("x", 1, 2, 5, 3).missing()
+    assert "needs 5 more inodes and has 3 free: 2 are missing" in TargetSpace("x", 1, 2, 5, 3).missing()
 
 
 def test_the_hash_is_the_slower_sides_fastest() -> None:
@@ -168,7 +170,7 @@ def test_the_hash_is_the_slower_sides_fastest() -> None:
 )
 def test_small_files_are_sent_whole_over_a_fast_link(mb_s: float | None, compress: bool, largest: int, whole: bool) -> None:
     """To compare them takes longer than to send them; of a large file, or over a slow link, only what changed travels."""
-    assert Link(mb_s, compress, "").sends_whole(largest) is whole
+    assert PathProbe(mb_s, compress, "").sends_whole(largest) is whole
 
 
 def test_progress_tells_rate_and_time_left() -> None:

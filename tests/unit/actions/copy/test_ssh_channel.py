@@ -12,7 +12,7 @@ from actions.common.route import Route
 from actions.common.toolbox import ToolboxMount, toolbox_argv
 from actions.container.target import free_ipam
 from actions.copy import endpoints
-from actions.copy.endpoints import CONFINE, LIFE_S, RENEW_S, WRITES, CopyEnds, taking_end
+from actions.copy.endpoints import CONFINE, LIFE_S, RENEW_S, WRITES, CopyEndpoints, taking_end
 from actions.copy.locations import DataPlace, check_depth, places_to_copy
 from actions.copy.ssh_channel import Peer, authorized_line, expiry_of, extend_channel, key_comment, key_directory, open_channel, shell_line
 from actions.copy.verification import choose_algorithm
@@ -180,7 +180,7 @@ def test_ends_with_other_places_have_another_name() -> None:
     fleet: Any = SimpleNamespace()
     route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
 
-    names = {CopyEnds(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))}
+    names = {CopyEndpoints(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))}
 
     assert len(names) == 2
 
@@ -200,7 +200,7 @@ def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.Monke
     host = SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))
     fleet: Any = {"wf005": host, "wf001": host}
     route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
-    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+    ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
     if asked == 1:
         with pytest.raises(ActionError, match="OCI runtime exec failed"):
@@ -213,14 +213,14 @@ def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.Monke
 def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this process opened itself holds nothing of a killed run: asking both hosts in the outage would only cost time."""
     looked: list[str] = []
-    monkeypatch.setattr(CopyEnds, "_strays", lambda _self, host: looked.append(host))
-    monkeypatch.setattr(CopyEnds, "_adopted", lambda self: self._strays("both") is None)
+    monkeypatch.setattr(CopyEndpoints, "_strays", lambda _self, host: looked.append(host))
+    monkeypatch.setattr(CopyEndpoints, "_adopted", lambda self: self._strays("both") is None)
     answers = [CommandResult(("sh",), code, b"", b"", 0.1) for code in (0, 1)]
     fleet: Any = {"wf005": SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))}
     route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
-    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+    ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
-    monkeypatch.setattr(CopyEnds, "renew", lambda _self, **_more: None)
+    monkeypatch.setattr(CopyEndpoints, "renew", lambda _self, **_more: None)
     assert [ends.open(), ends.open()] == [True, True]
     ends.inside("wf005", ["sh"], stdin=b"x")
     assert (ends.open(), looked) == (True, ["both"])
@@ -242,7 +242,7 @@ def test_a_run_that_lost_its_lock_ends_nothing_in_the_ends_of_a_copy() -> None:
     asked: list[list[str]] = []
     fleet: Any = Hosts({name: SimpleNamespace(run=refuse) for name in ("wf005", "wf001")})
     route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
-    ends = CopyEnds(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
+    ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
     for changing in (ends.open, ends.renew, lambda: choose_algorithm(ends, None)):
         with pytest.raises(LockLostError):
@@ -271,9 +271,9 @@ def test_what_a_copy_sends_is_taken_without_any_right_that_a_copy_does_not_need(
     assert "SYS_ADMIN" not in WRITES
 
 
-def _ends(source: FakeHost, target: FakeHost) -> CopyEnds:
+def _ends(source: FakeHost, target: FakeHost) -> CopyEndpoints:
     route = Route(make_fleet(source, target), "redis", "redis", "wf005", "wf001", LABEL)
-    return CopyEnds(route, (DataPlace("volume", "data"),), PEER, lambda place, kinds: None)
+    return CopyEndpoints(route, (DataPlace("volume", "data"),), PEER, lambda place, kinds: None)
 
 
 def test_both_ends_are_closed_containers() -> None:
@@ -295,10 +295,10 @@ def test_both_ends_are_closed_containers() -> None:
 def test_of_a_single_file_the_target_gives_that_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its directory may be /etc: a key that can write beside the file could write what the whole host reads."""
     kinds = {"/etc/redis.conf": PathFacts("/etc/redis.conf", "file", occupied=True, marker="")}
-    monkeypatch.setattr(CopyEnds, "kinds", kinds)
+    monkeypatch.setattr(CopyEndpoints, "kinds", kinds)
     source, target = FakeHost("wf005"), FakeHost("wf001")
     route = Route(make_fleet(source, target), "redis", "redis", "wf005", "wf001", LABEL)
-    ends = CopyEnds(route, (DataPlace("bind", "/etc/redis.conf"),), PEER, lambda place, kinds: None)
+    ends = CopyEndpoints(route, (DataPlace("bind", "/etc/redis.conf"),), PEER, lambda place, kinds: None)
     for host in ("wf005", "wf001"):
         ends._start(host)
 
@@ -337,8 +337,8 @@ def test_ends_that_are_there_get_their_whole_life_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: now[0])
     extended: list[dict[str, Any]] = []
     monkeypatch.setattr(endpoints, "extend_channel", lambda *_, **more: extended.append(more))
-    monkeypatch.setattr(CopyEnds, "_adopted", lambda _self: True)
-    monkeypatch.setattr(CopyEnds, "inside", lambda _self, host, argv, **_: CommandResult(tuple(argv), 0, b"no", b"", 0.1))
+    monkeypatch.setattr(CopyEndpoints, "_adopted", lambda _self: True)
+    monkeypatch.setattr(CopyEndpoints, "inside", lambda _self, host, argv, **_: CommandResult(tuple(argv), 0, b"no", b"", 0.1))
     ends = _ends(FakeHost("wf005"), FakeHost("wf001"))
 
     assert [ends.open(), ends.open()] == [True, True]
@@ -353,15 +353,15 @@ def test_ends_that_died_of_age_are_made_anew(monkeypatch: pytest.MonkeyPatch, li
     """Nobody renewed them for six hours: the last copy finds none and makes them, which costs time but no move; another failure stays one."""
     asked: list[str] = []
 
-    def renew(_self: CopyEnds, **_: Any) -> None:
+    def renew(_self: CopyEndpoints, **_: Any) -> None:
         if not asked:
             raise ActionError("wf005: no such container")
 
-    monkeypatch.setattr(CopyEnds, "renew", renew)
-    monkeypatch.setattr(CopyEnds, "runs", lambda _self, _host: lives)
-    monkeypatch.setattr(CopyEnds, "remove", lambda _self: asked.append("remove"))
-    monkeypatch.setattr(CopyEnds, "_start", lambda _self, host: asked.append(host))
-    monkeypatch.setattr(CopyEnds, "_needs_own_attributes", lambda _self: False)
+    monkeypatch.setattr(CopyEndpoints, "renew", renew)
+    monkeypatch.setattr(CopyEndpoints, "runs", lambda _self, _host: lives)
+    monkeypatch.setattr(CopyEndpoints, "remove", lambda _self: asked.append("remove"))
+    monkeypatch.setattr(CopyEndpoints, "_start", lambda _self, host: asked.append(host))
+    monkeypatch.setattr(CopyEndpoints, "_needs_own_attributes", lambda _self: False)
     monkeypatch.setattr(endpoints, "make_channel", lambda *_, **__: asked.append("key"))
     ends = _ends(FakeHost("wf005"), FakeHost("wf001"))
     ends._ours.add("wf005")
@@ -381,12 +381,12 @@ def test_a_long_copy_renews_its_ends_while_it_lasts(monkeypatch: pytest.MonkeyPa
     answers: list[Exception | None] = [None, UnreachableError("wf001: no answer"), None, LockLostError("wf001: gone")]
     left = [{"pass"}, {"pass"}, {"pass"}, {"pass"}]
 
-    def renew(_self: CopyEnds, **_: Any) -> None:
+    def renew(_self: CopyEndpoints, **_: Any) -> None:
         renewed.append("renewed")
         if answer := answers.pop(0):
             raise answer
 
-    monkeypatch.setattr(CopyEnds, "renew", renew)
+    monkeypatch.setattr(CopyEndpoints, "renew", renew)
     monkeypatch.setattr(endpoints, "wait", lambda _jobs, timeout: (set(), left.pop(0)))
     jobs: Any = ["pass"]
     with pytest.raises(LockLostError):
@@ -398,11 +398,11 @@ def test_everything_written_is_flushed_by_file_system(monkeypatch: pytest.Monkey
     """Syncfs of every written place on the target, and its refusal is an error."""
     asked: list[tuple[str, tuple[str, ...]]] = []
 
-    def inside(_self: CopyEnds, host: str, argv: list[str], **_: Any) -> None:
+    def inside(_self: CopyEndpoints, host: str, argv: list[str], **_: Any) -> None:
         asked.append((host, tuple(argv)))
         raise ActionError("wf001: run sync failed: Input/output error")
 
-    monkeypatch.setattr(CopyEnds, "inside", inside)
+    monkeypatch.setattr(CopyEndpoints, "inside", inside)
     with pytest.raises(ActionError, match="Input/output error"):
         _ends(FakeHost("wf005"), FakeHost("wf001")).flush()
     assert asked == [("wf001", ("sync", "--file-system", "--", "/data/0"))]

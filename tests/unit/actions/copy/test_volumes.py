@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from actions.copy.locations import DataPlace
-from actions.copy.precopy import CopyLive
+from actions.copy.precopy import Precopy
 from actions.copy.rsync import CopyPass
 from actions.copy.safety_copy import copy_beside
-from actions.copy.verification import ProveVolumes, Proving
+from actions.copy.verification import Verifier, VerifyVolumes
 from actions.copy.volumes import CopyVolumes, Limits
 from actions.replication.steps import FinishReplica, StartReplica
 from engine.contracts.action import Note
@@ -96,7 +96,7 @@ def test_passes_are_made_until_the_rest_fits(monkeypatch: pytest.MonkeyPatch) ->
     """60 s, 6 s, 1 s: the third is predicted to shrink again and fits 10 s less the 4 s of all else; both figures are kept."""
     ends = Ends()
     note: Note = {}
-    live = CopyLive(copy_of(monkeypatch, ends, [60.0, 8.0, 1.0, 1.0]), others_s=4.0)
+    live = Precopy(copy_of(monkeypatch, ends, [60.0, 8.0, 1.0, 1.0]), others_s=4.0)
 
     live.do(note)
 
@@ -112,7 +112,7 @@ def test_little_data_is_not_let_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read again in the outage in less time than the rest would take before it."""
     note: Note = {}
 
-    CopyLive(copy_of(monkeypatch, Ends(), [1.0, 1.0, 1.0], size_bytes=5_000_000), others_s=4.0).do(note)
+    Precopy(copy_of(monkeypatch, Ends(), [1.0, 1.0, 1.0], size_bytes=5_000_000), others_s=4.0).do(note)
 
     assert {one["with_reading_s"] for one in note["passes"]} == {1.4}
 
@@ -121,7 +121,7 @@ def test_a_killed_runs_ends_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> No
     """What a killed run's ends remember may be of a moment that nobody saw the end of."""
     ends = Ends(there=True)
 
-    CopyLive(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0).do({})
+    Precopy(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0).do({})
 
     assert ends.asked[:3] == ["open", "remove", "open"]
     assert ends.asked[-1] == "renew", "the last copy has their whole life"
@@ -131,7 +131,7 @@ def test_a_copy_whose_ends_are_gone_is_not_passed(monkeypatch: pytest.MonkeyPatc
     """The last pass needs them; a resumed run does it again."""
     ends = Ends()
     note: Note = {}
-    live = CopyLive(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0)
+    live = Precopy(copy_of(monkeypatch, ends, [1.0, 1.0, 1.0]), others_s=4.0)
     live.do(note)
     ends.there = False
 
@@ -173,13 +173,13 @@ class Looks:
         return {0: self.drifts.pop(0)}
 
 
-def prove(monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False) -> tuple[ProveVolumes, list[list[bytes]]]:
+def prove(monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False) -> tuple[VerifyVolumes, list[list[bytes]]]:
     """Return a proof that sees these, and the list of what it copies once more."""
     mended: list[list[bytes]] = []
     mending: Any = SimpleNamespace(repair=lambda _position, paths: mended.append(paths))
     looks: Any = Looks(drifts)
     monkeypatch.setattr("actions.copy.verification.inspect_container", lambda *_: {} if container else None)
-    return ProveVolumes(route(), PLACES, None, looks, mending), mended
+    return VerifyVolumes(route(), PLACES, None, looks, mending), mended
 
 
 def test_equal_sides_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def test_a_disk_that_does_not_take_what_was_copied_fails_the_proof(monkeypatch: 
 
 def test_without_a_mount_the_proof_says_that_nothing_was_compared() -> None:
     """No place to copy: the row passes, for there is nothing to lose here, and calls nothing compared or identical."""
-    judgement = ProveVolumes(route(), (), 0, Looks([]), None).verify({})  # type: ignore[arg-type]
+    judgement = VerifyVolumes(route(), (), 0, Looks([]), None).verify({})  # type: ignore[arg-type]
 
     assert judgement.passed
     assert judgement.text == "redis: no mount is copied, so no file was compared"
@@ -290,7 +290,7 @@ def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, th
     there.append({"State": {"Running": True}})
     ends = Ends(there=True)
     copying = copy_of(monkeypatch, ends, [])
-    for deed in (CopyLive(copying, others_s=4.0), copying):
+    for deed in (Precopy(copying, others_s=4.0), copying):
         with pytest.raises(RefusedError, match="exists already"):
             deed.do({})
     assert ends.asked == []
@@ -305,7 +305,7 @@ def test_nothing_is_copied_under_a_container(monkeypatch: pytest.MonkeyPatch, th
 def test_a_proof_without_mending_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The way back only looks."""
     proof, _ = prove(monkeypatch, [OTHER])
-    only_looks = ProveVolumes(proof.route, PLACES, None, proof.proving)
+    only_looks = VerifyVolumes(proof.route, PLACES, None, proof.proving)
 
     only_looks.do({})
 
@@ -316,7 +316,7 @@ def test_a_proof_without_mending_changes_nothing(monkeypatch: pytest.MonkeyPatch
 def test_a_level_without_full_content_reads_nothing_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a full proof has something to save."""
     ends: Any = Ends()
-    assert Proving(ends, "metadata").remember() == 0.0
+    assert Verifier(ends, "metadata").remember() == 0.0
 
 
 def replica_of(reason: str, *, fails: bool = False) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from actions.common.route import Route
 from actions.outage.measurement import Outage
 from actions.outage.probe import MeasureOutage
-from actions.outage.vantage_point import ProbeAim
+from actions.outage.vantage_point import ProbeTarget
 from engine.contracts.action import Note
 from engine.verdict import Verdict
 
@@ -23,7 +23,7 @@ def test_a_lost_probe_measures_nothing_and_is_put_away(monkeypatch: pytest.Monke
     monkeypatch.setattr("actions.outage.probe.remove_helpers", lambda *_: removed.append("probe"))
     monkeypatch.setattr(Route, "audit", lambda *_: None)
     route = Route(cast("Any", None), "redis", "redis", "wf005", "wf001", "production/redis/1")
-    measuring, note = MeasureOutage(route, ProbeAim("shop", "redis", 6379, "tcp", "")), cast("Note", {})
+    measuring, note = MeasureOutage(route, ProbeTarget("shop", "redis", 6379, "tcp", "")), cast("Note", {})
 
     measuring.do(note)
 
@@ -41,7 +41,7 @@ def test_a_probe_that_was_read_and_not_removed_is_removed_by_the_next_try(monkey
     monkeypatch.setattr(Route, "audit", lambda *_: None)
     route = Route(cast("Any", None), "redis", "redis", "wf005", "wf001", "production/redis/1")
     measured = Outage(2.0, 0.1, "2026-10-17T02:00:00+00:00", "2026-10-17T02:00:02+00:00", "shop", 1)
-    measuring, note = MeasureOutage(route, ProbeAim("shop", "redis", 6379, "tcp", "")), cast("Note", {"outage": measured.record()})
+    measuring, note = MeasureOutage(route, ProbeTarget("shop", "redis", 6379, "tcp", "")), cast("Note", {"outage": measured.record()})
 
     left = measuring.verify(note)
     assert left.verdict is Verdict.UNKNOWN

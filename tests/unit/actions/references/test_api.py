@@ -11,7 +11,7 @@ import pytest
 from actions.common.route import Route
 from actions.references.api import ApiReference
 from engine.contracts.product import Repointable
-from engine.errors import ActionError, InputError, NeedsPersonError
+from engine.errors import ActionError, InputError, ManualInterventionError
 from phases.context.link_state import repointable
 from services.grafana.product import Product
 from tests.unit.answering import Answer, Answers, target
@@ -102,7 +102,7 @@ def test_somebodys_third_address_is_not_written_over(grafana: Grafana) -> None:
     one.write()
     grafana.source["url"] = "http://elsewhere:9090"
 
-    with pytest.raises(NeedsPersonError, match=f"says http://elsewhere:9090. Expected: {NEW}"):
+    with pytest.raises(ManualInterventionError, match=f"says http://elsewhere:9090. Expected: {NEW}"):
         one.put_back()
     with pytest.raises(ActionError, match="neither the old"):
         one.write()

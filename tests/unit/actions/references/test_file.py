@@ -11,7 +11,7 @@ from actions.common.route import Route
 from actions.references.file import FileReference
 from engine.config.reference_rules import Rewrite
 from engine.contracts.container import CommandResult
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError
+from engine.errors import ActionError, ManualInterventionError, NotObservedError
 
 OLD = 'targets: ["orders:8080"]\n'
 NEW = 'targets: ["192.0.2.5:8080"]\n'
@@ -79,7 +79,7 @@ class Disk:
     def kill(self, name: str, signal: str) -> None:
         """Take a signal."""
         if self.dies_at == "reload":
-            raise CouldNotLookError("cut off")
+            raise NotObservedError("cut off")
         self.signals.append(signal)
 
 
@@ -136,7 +136,7 @@ def test_what_was_cut_off_goes_on(where: str) -> None:
     disk = Disk(**{PATH: OLD})
     one = reference(disk)
     disk.dies_at = where
-    with pytest.raises((ActionError, CouldNotLookError)):
+    with pytest.raises((ActionError, NotObservedError)):
         one.write()
     disk.dies_at = ""
     assert not one.is_done()
@@ -155,9 +155,9 @@ def test_a_redo_after_a_cut_off_undo_is_read_again() -> None:
     one = reference(disk)
     one.write()
     disk.dies_at = "reload"
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         one.put_back()
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         one.write()
 
     assert not one.is_done()
@@ -170,7 +170,7 @@ def test_somebodys_edit_of_the_reference_is_not_written_over() -> None:
     one.write()
     disk.files[PATH] = NEW.replace("192.0.2.5", "198.51.100.1")
 
-    with pytest.raises(NeedsPersonError, match=rf"Compare: ssh wf001 diff {KEPT} {PATH}"):
+    with pytest.raises(ManualInterventionError, match=rf"Compare: ssh wf001 diff {KEPT} {PATH}"):
         one.put_back()
     assert "198.51.100.1" in disk.files[PATH]
     assert disk.files[KEPT] == OLD
@@ -198,7 +198,7 @@ def test_what_points_there_already_is_no_deed_of_ours() -> None:
 
 def test_a_file_in_the_container_itself_is_refused() -> None:
     """It would be lost with the container."""
-    with pytest.raises(CouldNotLookError, match="lies on no mount of container prometheus"):
+    with pytest.raises(NotObservedError, match="lies on no mount of container prometheus"):
         reference(Disk(), path="/opt/prometheus.yml").foresee()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actions.references.text_edit import Standing, put_back, replace_group, standing_of, variables_of, with_variables
+from actions.references.text_edit import ReferenceState, put_back, replace_group, standing_of, variables_of, with_variables
 from engine.config.reference_rules import Rewrite, filled, rewrite_problems
 from engine.errors import ActionError
 
@@ -50,7 +50,7 @@ def test_what_somebody_edited_meanwhile_stays_when_it_is_put_back() -> None:
     replaced = replace_group(TARGETS, PATTERN, NEW)
     edited = replaced.text.replace("localhost:9090", "127.0.0.1:9090")
 
-    assert standing_of(edited, TARGETS, replaced) is Standing.NEW
+    assert standing_of(edited, TARGETS, replaced) is ReferenceState.NEW
     assert put_back(edited, TARGETS, replaced) == TARGETS.replace("localhost:9090", "127.0.0.1:9090")
 
 
@@ -59,7 +59,7 @@ def test_a_reference_that_somebody_changed_is_not_written_over() -> None:
     replaced = replace_group(TARGETS, PATTERN, NEW)
     edited = replaced.text.replace(NEW, "198.51.100.9:8080")
 
-    assert standing_of(edited, TARGETS, replaced) is Standing.OTHER
+    assert standing_of(edited, TARGETS, replaced) is ReferenceState.OTHER
     with pytest.raises(ActionError, match="somebody edited it since"):
         put_back(edited, TARGETS, replaced)
 
@@ -70,7 +70,7 @@ def test_a_longer_word_is_not_taken_for_the_reference() -> None:
     replaced = replace_group(kept, r"main (db:5432)$", "192.0.2.2:5432")
     edited = replaced.text + "more\n"
 
-    assert standing_of(edited, kept, replaced) is Standing.NEW
+    assert standing_of(edited, kept, replaced) is ReferenceState.NEW
 
 
 @pytest.mark.parametrize("length", [0, 3, 40, 90])
@@ -79,7 +79,7 @@ def test_a_file_that_was_half_written_is_known_as_such(length: int) -> None:
     replaced = replace_group(TARGETS, PATTERN, NEW)
     torn = replaced.text[:length]
 
-    assert standing_of(torn, TARGETS, replaced, writing=True) is Standing.TORN
+    assert standing_of(torn, TARGETS, replaced, writing=True) is ReferenceState.TORN
     assert put_back(torn, TARGETS, replaced, writing=True) == TARGETS
 
 

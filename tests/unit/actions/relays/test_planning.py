@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from actions.outage.vantage_point import ProbeAim, choose_aim
+from actions.outage.vantage_point import ProbeTarget, choose_probe_target
 from actions.relays.endpoints import relay_name
 from actions.relays.planning import (
     FarEnd,
-    Forwarder,
+    Relay,
     far_ports,
     hosts_of_relays,
     judge_links_relayable,
@@ -60,11 +60,11 @@ def where(**moved: str) -> dict[str, str]:
     return {"orders": "wf005", "postgres": "wf005", "redis": "wf005", **moved}
 
 
-def made(host: str, network: str, alias: str, number: int, to: str, publish: str = "") -> Forwarder:  # noqa: PLR0917 as a relay is told
+def made(host: str, network: str, alias: str, number: int, to: str, publish: str = "") -> Relay:  # noqa: PLR0917 as a relay is told
     """Return the relay that is wanted there to a provider on `to`, whose port is kept for it whatever else is wanted."""
     key = f"{alias} {number} {alias} {network} {host}"
     far = FarEnd(to, "shop", alias, number)
-    return Forwarder(host, network, alias, number, HOSTS[to], far_ports(scope(), key)[key], publish, far, HOSTS[host])
+    return Relay(host, network, alias, number, HOSTS[to], far_ports(scope(), key)[key], publish, far, HOSTS[host])
 
 
 def test_no_relay_while_all_are_together() -> None:
@@ -240,7 +240,7 @@ def test_probe_looks_as_a_dependant_on_the_source_does() -> None:
     """With the product's own question, under the link's name."""
     aimed = scope(postgres=SimpleNamespace(**vars(service("postgres", port(5432))), product="postgres", health=None))
     aimed.dependants_of = lambda name: tuple(item for item in aimed.links if item.to == name)
-    assert choose_aim(aimed, "postgres", where()) == ProbeAim("shop", "postgres", 5432, "postgres")
+    assert choose_probe_target(aimed, "postgres", where()) == ProbeTarget("shop", "postgres", 5432, "postgres")
 
 
 def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
@@ -249,9 +249,9 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     entry = SimpleNamespace(**vars(service("prometheus", port(9090))), product="prometheus", health=health)
     aimed = scope(prometheus=entry)
     aimed.dependants_of = lambda _: ()
-    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) == ProbeAim("host", "192.0.2.5", 9090, "http", "/-/ready")
+    assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) == ProbeTarget("host", "192.0.2.5", 9090, "http", "/-/ready")
     entry.ports = [port(9090, address="127.0.0.1")]
-    assert choose_aim(aimed, "prometheus", where(prometheus="wf005")) is None
+    assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) is None
 
 
 def test_a_port_that_needs_no_relay_is_no_problem_and_is_told() -> None:

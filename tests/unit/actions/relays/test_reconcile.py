@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from actions.relays.before_start import LinkTarget
+from actions.relays.before_start import RelayDependencies
 from actions.relays.endpoints import FAR, NEAR, Pair, end_argv, make_keys, relay_name, socat_words
-from actions.relays.planning import FarEnd, Forwarder
+from actions.relays.planning import FarEnd, Relay
 from actions.relays.reconcile import apply_forwarders, faults_of, judge_forwarders, list_all, list_relays
 from engine.errors import ActionError, RefusedError
 from engine.verdict import Verdict
 from tests.unit.relay_hosts import RelayFleet, RelayHost
 
 HOSTS = ("wf001", "wf002", "wf005")
-OLD = Forwarder("wf001", "shop", "postgres", 5432, "192.0.2.5", 21001, far=FarEnd("wf005", "shop", "postgres", 5432), from_address="192.0.2.1")
+OLD = Relay("wf001", "shop", "postgres", 5432, "192.0.2.5", 21001, far=FarEnd("wf005", "shop", "postgres", 5432), from_address="192.0.2.1")
 NEW = replace(OLD, to_address="192.0.2.2", far=FarEnd("wf002", "shop", "postgres", 5432))
 OTHER = replace(OLD, alias="redis", port=6379, to_port=21002, far=FarEnd("wf005", "shop", "redis", 6379))
 PLAIN = replace(OLD, encrypted=False)
@@ -192,7 +192,7 @@ def test_the_names_that_a_service_needs_are_relayed_beside_those_of_others(fleet
     """Do adds them on both hosts; undo takes them away and leaves the others."""
     route: Any = type("R", (), {"service": "orders", "target": "wf001", "environment": "lab", "fleet": fleet, "audit": lambda *_: None})()
     third = replace(OLD, alias="loki", port=3100, to_port=21003, far=FarEnd("wf002", "shop", "loki", 3100))
-    action = LinkTarget(route, frozenset({third}), frozenset({OLD, OTHER}), HOSTS)
+    action = RelayDependencies(route, frozenset({third}), frozenset({OLD, OTHER}), HOSTS)
 
     assert "missing: the near end on wf001" in action.verify({}).text
     action.do({})
@@ -201,4 +201,4 @@ def test_the_names_that_a_service_needs_are_relayed_beside_those_of_others(fleet
     action.undo({})
     assert judge_forwarders(fleet, "lab", HOSTS, frozenset({OLD, OTHER})).passed
     assert not action.commits
-    assert "no relay needed" in LinkTarget(route, frozenset(), frozenset(), HOSTS).verify({}).text
+    assert "no relay needed" in RelayDependencies(route, frozenset(), frozenset(), HOSTS).verify({}).text

@@ -12,7 +12,7 @@ from actions.copy.ssh_channel import Peer
 from actions.replication import replica as module
 from actions.replication.replica import Replica
 from actions.replication.steps import FinishReplica
-from engine.errors import ActionError, CouldNotLookError, UnreachableError
+from engine.errors import ActionError, NotObservedError, UnreachableError
 from services.redis.replication import RedisReplication
 from services.replication import Login
 from tests.unit.actions.container.test_source import Engine, recorded_route
@@ -41,7 +41,7 @@ def test_no_answer_until_the_deadline_is_unknown(replica: Replica, monkeypatch: 
     """Neither a lost connection nor a client inside that reaches nobody says that data is missing."""
     monkeypatch.setattr(Replica, "status", fail(error))
     monkeypatch.setattr(Replica, "runs", lambda _: True)
-    with pytest.raises(CouldNotLookError, match=r"waited 0 s for it \(last: wf001: .*Expected: within that time. Read: ssh wf001 docker logs"):
+    with pytest.raises(NotObservedError, match=r"waited 0 s for it \(last: wf001: .*Expected: within that time. Read: ssh wf001 docker logs"):
         replica._wait("it", lambda _seen: "", 0.0)
 
 
@@ -57,7 +57,7 @@ def test_only_a_replica_that_was_seen_not_to_run_has_ended(replica: Replica, mon
     monkeypatch.setattr(Replica, "status", fail(UnreachableError("wf001: ssh failed")))
     monkeypatch.setattr(Replica, "_last_words", lambda _: "bye")
     monkeypatch.setattr(Replica, "runs", fail(UnreachableError("wf001: ssh failed")))
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         replica._wait("it", lambda _seen: "", 0.0)
     monkeypatch.setattr(Replica, "runs", lambda _: False)
     with pytest.raises(ActionError, match="the replica ended while waiting for it: bye"):
@@ -70,7 +70,7 @@ def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(replica: Re
     finish = FinishReplica(replica, instead, instead, lambda: True)
     monkeypatch.setattr(Replica, "runs", lambda _: True)
     monkeypatch.setattr(Replica, "status", fail(ActionError("ask redis failed (exit 1)")))
-    with pytest.raises(CouldNotLookError, match="gives no answer"):
+    with pytest.raises(NotObservedError, match="gives no answer"):
         finish.verify({})
     monkeypatch.setattr(Replica, "status", lambda _: "role:slave")
     seen = finish.verify({})

@@ -11,19 +11,19 @@ import pytest
 
 from checks.capacity.baseline import Load, container_load_now, load_now, load_of
 from checks.capacity.disk_space import SpaceNeed
-from checks.capacity.target_load import TargetLoad, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
+from checks.capacity.target_load import TargetUsage, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
 from engine.journal.journal import Journal
 from engine.journal.samples import HOST, DiskUse, Sample, forget_samples, read_samples, write_samples
 from engine.redaction.redactor import Redactor
 from engine.verdict import Verdict
-from hosts.facts.system import Surroundings, Usage
+from hosts.facts.system import SystemFacts, Usage
 from tests.unit.making_facts import GIB, make_container, make_host
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ENOUGH = Load(GIB, 0.5, 300, 48.0)
 
 
-def target(host: Load, **arriving: Load) -> TargetLoad:
+def target(host: Load, **arriving: Load) -> TargetUsage:
     """Return wf001 (8 GiB, 2 processors) and what comes to it; nothing of it was sampled."""
     return chosen_load(make_host(), (Load(None, None), dict.fromkeys(arriving, Load(None, None))), (host, arriving), 24)
 
@@ -116,7 +116,7 @@ def test_this_moments_need_is_read_from_the_facts() -> None:
     """Memory of the control group; processors on average since the start."""
     raw = {"State": {"StartedAt": "2025-12-31T23:00:00.123456789Z"}}
     container = make_container(raw=raw)
-    facts = make_host(containers=(container,), around=Surroundings(usage={container.id: Usage(GIB, 1800.0)}), load_1m=9.0)
+    facts = make_host(containers=(container,), around=SystemFacts(usage={container.id: Usage(GIB, 1800.0)}), load_1m=9.0)
 
     assert load_now(facts) == Load(4 * GIB, 2.0)
     now = container_load_now(facts, "redis")

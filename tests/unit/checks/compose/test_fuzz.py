@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.compose.grouping import read_projects
 from checks.compose.model import ComposeProject
-from checks.compose.sources import HeldSources
+from checks.compose.sources import FetchedSources
 from checks.ports.conflicts import conflicts_among
 from checks.ports.report import HERE, HostScan, report_of
 from checks.ports.tables import tables_of
@@ -16,7 +16,7 @@ CASES = 400
 def projects_of(files: dict[str, bytes]) -> tuple[ComposeProject, ...]:
     """Return what is read of a project's files."""
     held = {f"/srv/p/{name}": content for name, content in files.items()}
-    return read_projects(HeldSources(held), [path for path in held if "compose" in path])
+    return read_projects(FetchedSources(held), [path for path in held if "compose" in path])
 
 
 def assert_answers(seed: int, count: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from checks.compose.grouping import read_projects
 from checks.compose.model import ComposeProject
-from checks.compose.sources import HeldSources
+from checks.compose.sources import FetchedSources
 
 FOLDER: Final = "/srv/p"
 CASES: Final[list[dict[str, Any]]] = json.loads((Path(__file__).parents[3] / "recorded" / "compose" / "cases.json").read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def project_of(files: dict[str, str]) -> ComposeProject:
     """Return the project that Compose reads by default in a folder with these files."""
     held = {f"{FOLDER}/{name}": text.encode() for name, text in files.items()}
     top = [path for path in held if path.rpartition("/")[0] == FOLDER and "compose" in path]
-    return next(project for project in read_projects(HeldSources(held), top) if project.is_default)
+    return next(project for project in read_projects(FetchedSources(held), top) if project.is_default)
 
 
 def ports_of(project: ComposeProject) -> dict[str, list[tuple[str, str, int, str]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actions.container.target import CreateTarget
-from actions.container_spec.saved_spec import RecordSource
+from actions.container_spec.saved_spec import SaveSourceSpec
 from checks.containers.configuration import configuration_digest, privileges_of
 from checks.containers.declared import judge_container_as_declared
 from engine.config.inventory import ServiceEntry
@@ -122,19 +122,19 @@ def test_another_container_than_the_approved_one_is_not_recorded(audit: list[str
     source.containers[0]["HostConfig"]["Privileged"] = True
 
     with pytest.raises(ActionError, match=r"redis is configured as [0-9a-f]{12}. Expected: " + approved[:12]):
-        RecordSource(route, (), approved).do({})
+        SaveSourceSpec(route, (), approved).do({})
     assert audit == []
 
     source.containers[0]["HostConfig"]["Privileged"] = False
     source.containers[0]["HostConfig"]["RestartPolicy"] = {"Name": "no"}
-    RecordSource(route, (), digest(("HostConfig/Privileged", False))).do({})
+    SaveSourceSpec(route, (), digest(("HostConfig/Privileged", False))).do({})
 
 
 def test_a_record_that_was_changed_on_its_host_creates_nothing() -> None:
     """The file lies on the source: root there may write into it what it likes."""
     source, target = Engine(inspected()), Engine()
     route, fleet = make_route(source, target)
-    RecordSource(route, (), digest()).do({})
+    SaveSourceSpec(route, (), digest()).do({})
     (path,) = fleet["wf005"].files
     content = json.loads(fleet["wf005"].files[path])
     content["inspect"]["HostConfig"]["Binds"].append("/:/host:rw")

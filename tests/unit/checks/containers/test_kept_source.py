@@ -14,7 +14,7 @@ from checks.containers.logs import LINES_AT_MOST, LogLines, judge_logs, read_sin
 from checks.containers.restart_guards import judge_guards, judge_movable
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import LogPattern
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Judgement, Verdict
 from tests.unit.making_facts import FakeHost, make_container, make_host
 
@@ -124,7 +124,7 @@ def test_log_is_read_since_the_containers_own_start_from_both_streams() -> None:
 def test_a_container_that_was_never_started_has_no_log() -> None:
     """It could not be looked at."""
     for raw in ({}, {"State": {"StartedAt": "0001-01-01T00:00:00Z"}}):
-        with pytest.raises(CouldNotLookError, match="was never started"):
+        with pytest.raises(NotObservedError, match="was never started"):
             read_since_start(FakeHost("wf001"), make_container(raw=raw))  # type: ignore[arg-type]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checks.containers.restart_guards import judge_guards
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.run.options import read_options
 from engine.verdict import Verdict
-from hosts.facts.system import Surroundings
+from hosts.facts.system import SystemFacts
 from tests.unit.making_facts import make_container, make_host
 
 FILE = "/etc/cron.daily/docker-clean"
@@ -16,7 +16,7 @@ FILE = "/etc/cron.daily/docker-clean"
 
 def test_a_nightly_prune_must_be_held() -> None:
     """A stopped container, and then its anonymous volumes, would be gone the next morning."""
-    host = make_host(around=Surroundings(host="wf005", prunes=(FILE,)))
+    host = make_host(around=SystemFacts(host="wf005", prunes=(FILE,)))
     answer = judge_guards(host, make_container(), (), {})
     assert answer.verdict is Verdict.FAILED
     assert f"prune: {FILE}" in answer.text
@@ -25,8 +25,8 @@ def test_a_nightly_prune_must_be_held() -> None:
 
 def test_files_that_could_not_be_read_are_no_answer() -> None:
     """UNKNOWN, never nothing found."""
-    with pytest.raises(CouldNotLookError, match="prunes could not be read"):
-        judge_guards(make_host(around=Surroundings(host="wf005", errors={"prunes": "not asked"})), make_container(), (), {})
+    with pytest.raises(NotObservedError, match="prunes could not be read"):
+        judge_guards(make_host(around=SystemFacts(host="wf005", errors={"prunes": "not asked"})), make_container(), (), {})
 
 
 def test_writes_are_given_up_with_a_reason_only() -> None:

@@ -14,7 +14,7 @@ import pytest
 from actions.container.target import CreateTarget
 from checks.containers.shared_mounts import Place, judge_shared, judge_there, read_places
 from engine.contracts.container import CommandResult, MountFacts
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.verdict import failed
 from tests.unit.actions.container.test_source import Engine, inspected, stopped_route
 from tests.unit.making_facts import FakeHost
@@ -151,5 +151,5 @@ def test_an_engine_that_does_not_answer_is_no_missing_volume(tmp_path: Path, loc
         if missing:
             assert read_places(ThisMachine("wf001"), mounts)[0].kind == "missing"
         else:
-            with pytest.raises(CouldNotLookError, match="Cannot connect"):
+            with pytest.raises(NotObservedError, match="Cannot connect"):
                 read_places(ThisMachine("wf001"), mounts)

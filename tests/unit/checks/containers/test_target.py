@@ -8,7 +8,7 @@ from checks.containers.images import judge_image_on_target
 from checks.containers.name_conflicts import NamesNeeded, PathFacts, judge_names_free, read_paths
 from checks.ports.free_ports import PortNeed, judge_ports_free
 from engine.constants import LABEL_MOVE
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Verdict
 from tests.unit.making_facts import (
     LABEL,
@@ -101,7 +101,7 @@ def test_paths_are_read_in_one_exchange() -> None:
 
 def test_paths_that_can_not_be_read_are_no_answer() -> None:
     """A failing look is UNKNOWN's business."""
-    with pytest.raises(CouldNotLookError, match="wf001"):
+    with pytest.raises(NotObservedError, match="wf001"):
         read_paths(FakeHost("wf001", {"look": (2, "", "sh: broken")}), ["/a"])  # type: ignore[arg-type]
 
 
@@ -137,5 +137,5 @@ def test_unknown_source_image_is_unknown() -> None:
 @pytest.mark.parametrize("unseen", [{"docker_version": ""}, {"listening_error": "no answer in time"}])
 def test_a_port_that_was_not_looked_at_is_not_free(unseen: dict[str, str]) -> None:
     """With Docker or the socket list silent the answer is UNKNOWN."""
-    with pytest.raises(CouldNotLookError, match="wf001"):
+    with pytest.raises(NotObservedError, match="wf001"):
         judge_ports_free(make_host(**unseen), [NEED])

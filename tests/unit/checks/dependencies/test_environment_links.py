@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from checks.dependencies.graph import Edge, References, merge_references
+from checks.dependencies.graph import Dependency, DependencyGraph, merge_references
 from commands import links
 from engine.errors import UnreachableError
 from engine.evidence.page.graph_svg import figure_of, svg_of
@@ -20,9 +20,9 @@ from tests.unit.checks.dependencies.test_graph import ADDRESSES, LINK, hosts
 from tests.unit.making_evidence import Night
 
 WHERE = {"n8n": "wf005", "redis": "wf005", "loki": "wf001"}
-SEEN = References(
-    {Edge("n8n", "redis", 6379): ("2 connections",), Edge("n8n", "loki", 3100): ("settings of n8n",)},
-    frozenset({Edge("n8n", "redis", 6379), Edge("redis", "loki", 3100)}),
+SEEN = DependencyGraph(
+    {Dependency("n8n", "redis", 6379): ("2 connections",), Dependency("n8n", "loki", 3100): ("settings of n8n",)},
+    frozenset({Dependency("n8n", "redis", 6379), Dependency("redis", "loki", 3100)}),
 )
 
 
@@ -38,7 +38,7 @@ def test_each_kind_of_edge_is_drawn_as_its_own() -> None:
 
 def test_a_container_that_is_no_service_stands_in_its_hosts_column() -> None:
     """Its name carries the host."""
-    graph = References({Edge("spy@wf009", "redis", 6379): ("1 connections",)}).graph(WHERE)
+    graph = DependencyGraph({Dependency("spy@wf009", "redis", 6379): ("1 connections",)}).graph(WHERE)
 
     assert Node("spy@wf009", "wf009") in graph.nodes
 
@@ -93,10 +93,10 @@ def test_graphviz_gets_quoted_names() -> None:
 
 def test_several_looks_see_more_than_one() -> None:
     """What was open at any of them counts, and the most at once."""
-    other = References({Edge("n8n", "redis", 6379): ("5 connections",)}, frozenset(), {("n8n", "203.0.113.9", 443): 1}, {"wf001": "dead"})
+    other = DependencyGraph({Dependency("n8n", "redis", 6379): ("5 connections",)}, frozenset(), {("n8n", "203.0.113.9", 443): 1}, {"wf001": "dead"})
     merged = merge_references([SEEN, other])
 
-    assert merged.seen[Edge("n8n", "redis", 6379)] == ("5 connections",)
+    assert merged.seen[Dependency("n8n", "redis", 6379)] == ("5 connections",)
     assert (merged.outside, merged.blind) == ({("n8n", "203.0.113.9", 443): 1}, {"wf001": "dead"})
 
 
@@ -116,4 +116,4 @@ def test_all_hosts_are_looked_at_until_the_time_is_over(monkeypatch: pytest.Monk
 
     assert forgotten == ["wf005", "wf001"] * 2
     assert found.blind == {"wf001": "wf001: ssh failed"}
-    assert found.seen == {Edge("n8n", "redis", 6379): ("1 connections",)}
+    assert found.seen == {Dependency("n8n", "redis", 6379): ("1 connections",)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from checks.dependencies.graph import Edge, judge_links_declared, read_references
+from checks.dependencies.graph import Dependency, judge_links_declared, read_references
 from engine.config.inventory import Link
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
-from hosts.facts.system import Connection, ContainerSockets, Surroundings
+from hosts.facts.system import Connection, ContainerSockets, SystemFacts
 from tests.unit.making_facts import make_container, make_host
 
 SERVICES: Final = {("wf005", "n8n"): "n8n", ("wf005", "redis"): "redis", ("wf001", "loki"): "loki"}
@@ -37,7 +37,7 @@ def hosts(*connections: tuple[str, Connection], listening: int = 6379, env: dict
     }
     loki = container("loki", "172.18.0.2", host="wf001", published=(("0.0.0.0", 3100, 3100, "tcp"),))  # noqa: S104 the same
     return [
-        make_host(host="wf005", containers=here, around=Surroundings(host="wf005", container_sockets=sockets)),
+        make_host(host="wf005", containers=here, around=SystemFacts(host="wf005", container_sockets=sockets)),
         make_host(host="wf001", containers=(loki,)),
     ]
 
@@ -46,7 +46,7 @@ def test_a_connection_that_is_declared_passes() -> None:
     """Both ends are named, and how it was seen."""
     seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.3", 6379))), [LINK], SERVICES, ADDRESSES)
 
-    assert dict(seen.seen) == {Edge("n8n", "redis", 6379): ("1 connections",)}
+    assert dict(seen.seen) == {Dependency("n8n", "redis", 6379): ("1 connections",)}
     assert judge_links_declared(seen, "redis", "wf005").passed
 
 
@@ -74,7 +74,7 @@ def test_the_gateway_is_the_host_itself() -> None:
     """A container that goes through its gateway reaches what its own host publishes."""
     seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.1", 16379))), [LINK], SERVICES, ADDRESSES)
 
-    assert list(seen.seen) == [Edge("n8n", "redis", 6379)]
+    assert list(seen.seen) == [Dependency("n8n", "redis", 6379)]
 
 
 def test_only_who_opened_a_connection_depends_on_the_other() -> None:
@@ -103,7 +103,7 @@ def test_what_leaves_all_hosts_is_told_apart() -> None:
 
 def test_connections_that_could_not_be_read_are_told() -> None:
     """Nothing is proven where the service is; of another host it is told."""
-    blind = make_host(host="wf005", around=Surroundings(host="wf005", errors={"namespaces": "no answer in time"}))
+    blind = make_host(host="wf005", around=SystemFacts(host="wf005", errors={"namespaces": "no answer in time"}))
     seen = read_references([blind, hosts()[1]], [LINK], SERVICES, ADDRESSES)
     here, elsewhere = (judge_links_declared(seen, "redis", host) for host in ("wf005", "wf001"))
 
@@ -118,6 +118,6 @@ def test_a_container_that_is_no_service_is_named_with_its_host() -> None:
     facts, other = hosts()
     spy = container("spy", "172.18.0.9")
     sockets = {40: ContainerSockets((Connection("172.18.0.9", 1234, "172.18.0.3", 6379),))}
-    facts = make_host(host="wf005", containers=(*facts.containers, spy), around=Surroundings(host="wf005", container_sockets=sockets))
+    facts = make_host(host="wf005", containers=(*facts.containers, spy), around=SystemFacts(host="wf005", container_sockets=sockets))
 
     assert "spy@wf005 → redis:6379" in judge_links_declared(read_references([facts, other], [LINK], SERVICES, ADDRESSES), "redis", "wf005").text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checks.hosts.dns import judge_public_names, read_addresses
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Verdict
 from tests.unit.making_facts import FakeHost
 
@@ -32,7 +32,7 @@ def test_one_that_leads_elsewhere_waits_for_a_person(addresses: tuple[str, ...],
     """Nothing is broken meanwhile: the relay answers. Two addresses, one of them old, are half a change."""
     judged = judge_public_names({"wf001": {"shop": addresses}, "wf002": {"shop": ("192.0.2.12",)}}, "wf002", WANTED, "wf005")
 
-    assert judged.verdict is Verdict.WAITING
+    assert judged.verdict is Verdict.PENDING
     assert judged.text.startswith(f"1 of 2 answers do not lead to wf002 (192.0.2.12): {told}. The relay on wf005 answers until then")
 
 
@@ -53,5 +53,5 @@ def test_a_host_that_cannot_resolve_was_not_looked_at() -> None:
     """A host without getent says nothing about names."""
     host = FakeHost("wf001", {"getent": (127, "", "")})
 
-    with pytest.raises(CouldNotLookError, match="could not resolve 1 names: exit 127"):
+    with pytest.raises(NotObservedError, match="could not resolve 1 names: exit 127"):
         read_addresses(host, ["a.example"])

@@ -15,12 +15,12 @@ from engine.config.environment import Environment
 from engine.config.inventory import Inventory
 from engine.config.plan import Plan
 from engine.config.scope import Scope, build_scope
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
-from hosts.facts.system import FirewallRule, FirewallVerdict, Surroundings
+from hosts.facts.system import FirewallRule, FirewallVerdict, SystemFacts
 from hosts.facts.system_parse import parse_firewall
-from hosts.network.reachability import SCRIPT, Outcome, PathSize, Reached, Tried, parse_reached, try_connections
+from hosts.network.reachability import SCRIPT, Attempt, Outcome, PathSize, Reachability, parse_reached, try_connections
 from phases.preflight.network import list_needs, look_at_network
 from tests.unit.making_facts import FakeHost, make_container, make_host, make_socket
 from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, spoiled
@@ -29,30 +29,30 @@ NEED: Final = Need("wf005", "wf001", "192.0.2.11", 6379, ("relay redis:6379",))
 OPEN: Final = PathSize(1500)
 
 
-def matrix(tried: Tried, target: HostFacts | None = None, path: PathSize = OPEN, source: HostFacts | None = None) -> Matrix:
+def matrix(tried: Attempt, target: HostFacts | None = None, path: PathSize = OPEN, source: HostFacts | None = None) -> Matrix:
     """Return a matrix of one need, tried from wf005."""
     facts = {"wf001": target or make_host(), "wf005": source or make_host(host="wf005")}
-    return join_matrix([NEED], {"wf005": Reached({("192.0.2.11", 6379): tried}, {"192.0.2.11": path})}, facts, {})
+    return join_matrix([NEED], {"wf005": Reachability({("192.0.2.11", 6379): tried}, {"192.0.2.11": path})}, facts, {})
 
 
 def with_rules(saved: str, **given: Any) -> HostFacts:
     """Return wf001 with a firewall, as iptables-save prints it."""
-    return make_host(around=Surroundings(host="wf001", firewall=parse_firewall(f"# by iptables-save\n*filter\n{saved}\nCOMMIT\n")), **given)
+    return make_host(around=SystemFacts(host="wf001", firewall=parse_firewall(f"# by iptables-save\n*filter\n{saved}\nCOMMIT\n")), **given)
 
 
 def test_an_open_port_passes() -> None:
     """And its delay is told."""
-    answer = judge_reachable(matrix(Tried(Outcome.OPEN, 1.5)), "wf005")
+    answer = judge_reachable(matrix(Attempt(Outcome.OPEN, 1.5)), "wf005")
 
     assert answer.passed
     assert "1 of 1 ways are open" in answer.text
-    assert judge_proven(matrix(Tried(Outcome.OPEN, 1.5)), "wf005").passed
+    assert judge_proven(matrix(Attempt(Outcome.OPEN, 1.5)), "wf005").passed
 
 
 def test_dropped_packets_fail_with_the_rule_that_drops_them() -> None:
     """DROP: no answer at all."""
     target = with_rules("-A INPUT -p tcp -m tcp --dport 6379 -j DROP", listening=(make_socket(6379),))
-    answer = judge_reachable(matrix(Tried(Outcome.FILTERED, words="no answer within 3 s"), target), "wf005")
+    answer = judge_reachable(matrix(Attempt(Outcome.FILTERED, words="no answer within 3 s"), target), "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "wf005 → wf001:6379 filtered (no answer within 3 s); wf001: -A INPUT -p tcp -m tcp --dport 6379 -j DROP" in answer.text
@@ -62,7 +62,7 @@ def test_dropped_packets_fail_with_the_rule_that_drops_them() -> None:
 def test_rejected_packets_fail_with_the_rule_that_rejects_them() -> None:
     """REJECT looks as if nothing listened: the rule tells the two apart."""
     target = with_rules("-A INPUT -p tcp -m tcp --dport 6379 -j REJECT --reject-with tcp-reset")
-    answer = judge_reachable(matrix(Tried(Outcome.REFUSED, words="Connection refused"), target), "wf005")
+    answer = judge_reachable(matrix(Attempt(Outcome.REFUSED, words="Connection refused"), target), "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "refused (Connection refused); wf001: -A INPUT -p tcp -m tcp --dport 6379 -j REJECT" in answer.text
@@ -70,7 +70,7 @@ def test_rejected_packets_fail_with_the_rule_that_rejects_them() -> None:
 
 def test_refused_although_something_listens_fails() -> None:
     """No rule is known, and yet it is not the program that refuses."""
-    answer = judge_reachable(matrix(Tried(Outcome.REFUSED), make_host(listening=(make_socket(6379),))), "wf005")
+    answer = judge_reachable(matrix(Attempt(Outcome.REFUSED), make_host(listening=(make_socket(6379),))), "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "refused (although something listens there)" in answer.text
@@ -78,7 +78,7 @@ def test_refused_although_something_listens_fails() -> None:
 
 def test_where_nothing_listens_yet_packets_pass_and_nothing_is_proven() -> None:
     """Not wrong, not right: reachable, and the proof is asked for in a row of its own."""
-    seen = matrix(Tried(Outcome.REFUSED, words="Connection refused"))
+    seen = matrix(Attempt(Outcome.REFUSED, words="Connection refused"))
 
     assert judge_reachable(seen, "wf005").passed
     answer = judge_proven(seen, "wf005")
@@ -89,7 +89,7 @@ def test_where_nothing_listens_yet_packets_pass_and_nothing_is_proven() -> None:
 
 def test_a_try_with_a_listener_of_ours_is_the_proof() -> None:
     """It was reached while something listened there."""
-    reached = {"wf005": Reached({("192.0.2.11", 6379): Tried(Outcome.REFUSED)})}
+    reached = {"wf005": Reachability({("192.0.2.11", 6379): Attempt(Outcome.REFUSED)})}
     proven = join_matrix([NEED], reached, {"wf001": make_host()}, {NEED: "2026-01-01 22:00"})
 
     assert judge_proven(proven, "wf005").passed
@@ -98,7 +98,7 @@ def test_a_try_with_a_listener_of_ours_is_the_proof() -> None:
 
 def test_a_host_that_is_down_is_no_fault_of_the_network() -> None:
     """Nothing follows from a try that its machine could not answer."""
-    reached = {"wf005": Reached({("192.0.2.11", 6379): Tried(Outcome.NO_ROUTE, words="No route to host")})}
+    reached = {"wf005": Reachability({("192.0.2.11", 6379): Attempt(Outcome.NO_ROUTE, words="No route to host")})}
     seen = join_matrix([NEED], reached, {"wf005": make_host(host="wf005")}, {})
 
     for answer in (judge_reachable(seen, "wf005"), judge_proven(seen, "wf005")):
@@ -109,7 +109,7 @@ def test_a_host_that_is_down_is_no_fault_of_the_network() -> None:
 @pytest.mark.parametrize("outcome", [Outcome.NO_ROUTE, Outcome.NO_NAME])
 def test_no_way_and_no_name_fail(outcome: Outcome) -> None:
     """Each with the words of the host."""
-    answer = judge_reachable(matrix(Tried(outcome, words="said so")), "wf005")
+    answer = judge_reachable(matrix(Attempt(outcome, words="said so")), "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert f"{outcome.value} (said so)" in answer.text
@@ -117,7 +117,7 @@ def test_no_way_and_no_name_fail(outcome: Outcome) -> None:
 
 def test_an_mtu_black_hole_fails() -> None:
     """The connection opens, and the first full packet hangs."""
-    answer = judge_reachable(matrix(Tried(Outcome.OPEN, 1.0), path=PathSize(1400, is_silent=True)), "wf005")
+    answer = judge_reachable(matrix(Attempt(Outcome.OPEN, 1.0), path=PathSize(1400, is_silent=True)), "wf005")
 
     assert answer.verdict is Verdict.FAILED
     assert "wf005 → wf001: packets above 1400 bytes vanish without a word (MTU black hole)" in answer.text
@@ -125,11 +125,11 @@ def test_an_mtu_black_hole_fails() -> None:
 
 def test_a_smaller_packet_that_is_told_is_no_black_hole() -> None:
     """A tunnel says so, and TCP adapts."""
-    seen = matrix(Tried(Outcome.OPEN, 1.0), path=PathSize(1450))
+    seen = matrix(Attempt(Outcome.OPEN, 1.0), path=PathSize(1450))
 
     assert judge_reachable(seen, "wf005").passed
     assert "carry packets of 1450 bytes; slowest of 1 connections 1.0 ms" in judge_paths(seen, "wf005").text
-    assert judge_paths(matrix(Tried(Outcome.OPEN), path=PathSize(0)), "wf005").verdict is Verdict.FAILED
+    assert judge_paths(matrix(Attempt(Outcome.OPEN), path=PathSize(0)), "wf005").verdict is Verdict.FAILED
     sampled = judge_paths(replace(seen, rates={("wf005", "wf001"): 118.4e6}), "wf005")
     assert sampled.text.endswith("; 118 MB/s in the slowest of 1 samples")
     assert sampled.details == ("wf001: 1450 bytes, 118 MB/s in a sample",)
@@ -137,7 +137,7 @@ def test_a_smaller_packet_that_is_told_is_no_black_hole() -> None:
 
 def test_a_path_that_was_not_measured_is_unknown() -> None:
     """No ping is no measurement."""
-    answer = judge_paths(matrix(Tried(Outcome.OPEN, 1.0), path=PathSize(None, reason="no ping there")), "wf005")
+    answer = judge_paths(matrix(Attempt(Outcome.OPEN, 1.0), path=PathSize(None, reason="no ping there")), "wf005")
 
     assert answer.verdict is Verdict.UNKNOWN
     assert "(wf001: no ping there)" in answer.text
@@ -149,7 +149,7 @@ def test_a_host_from_which_nothing_was_tried_is_unknown() -> None:
 
     assert {judge(seen, "wf005").verdict for judge in (judge_reachable, judge_proven, judge_paths)} == {Verdict.UNKNOWN}
     assert seen.table().rows == (("wf005", "–", "–", "–", "UNKNOWN", "–", "wf005: ssh failed"),)
-    untried = judge_reachable(matrix(Tried(Outcome.NOT_TRIED, words="neither bash nor nc is there")), "wf005")
+    untried = judge_reachable(matrix(Attempt(Outcome.NOT_TRIED, words="neither bash nor nc is there")), "wf005")
     assert (untried.verdict, "neither bash nor nc" in untried.text) == (Verdict.UNKNOWN, True)
     assert judge_reachable(seen, "wf002").passed
 
@@ -175,7 +175,7 @@ def test_the_rule_that_explains_is_the_first_that_fits(saved: str, outcome: Outc
 def test_the_own_side_may_keep_packets_in() -> None:
     """A rule of the host that connects."""
     rule = FirewallRule("OUTPUT", "-A OUTPUT -p tcp --dport 6379 -j DROP", FirewallVerdict.DROP, "tcp", frozenset({6379}))
-    here = make_host(host="wf005", around=Surroundings(host="wf005", firewall=(rule,)))
+    here = make_host(host="wf005", around=SystemFacts(host="wf005", firewall=(rule,)))
 
     assert explaining_rule(NEED, Outcome.FILTERED, {"wf005": here, "wf001": make_host()}).startswith("wf005: -A OUTPUT")
 
@@ -225,7 +225,7 @@ def test_each_host_is_asked_once() -> None:
     assert {name: len(host.asked) for name, host in hosts.items()} == {"wf001": 1, "wf002": 1, "wf005": 1}
     assert "no shell" in found.blind["wf002"]
     ssh = next(line for line in found.of("wf005") if (line.need.to, line.need.port) == ("wf001", 22))
-    assert (ssh.tried, found.paths["wf005", "192.0.2.11"]) == (Tried(Outcome.OPEN, 2.0), PathSize(1500))
+    assert (ssh.tried, found.paths["wf005", "192.0.2.11"]) == (Attempt(Outcome.OPEN, 2.0), PathSize(1500))
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,9 @@ def test_paths_are_read() -> None:
 
 def test_a_shell_that_fails_is_told_with_a_command() -> None:
     """Nothing tried is nothing known; nothing to try is nothing asked."""
-    with pytest.raises(CouldNotLookError, match=r"wf005: connections could not be tried from it: no shell.*/dev/tcp/192.0.2.11/22"):
+    with pytest.raises(NotObservedError, match=r"wf005: connections could not be tried from it: no shell.*/dev/tcp/192.0.2.11/22"):
         try_connections(FakeHost("wf005", {"sh -s": (127, "", "no shell")}), [("192.0.2.11", 22)])
-    assert try_connections(FakeHost("wf005"), []) == Reached()
+    assert try_connections(FakeHost("wf005"), []) == Reachability()
 
 
 def test_the_script_tries_for_real(local_program: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 from checks.hosts.system import judge_engine, judge_inodes, judge_kernel, judge_owners, judge_synchronised, judge_writable
 from engine.contracts.container import MountFacts
 from engine.contracts.product import KernelNeed
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
-from hosts.facts.system import EngineSettings, Surroundings
+from hosts.facts.system import EngineSettings, SystemFacts
 from services.redis.product import Product
 from tests.unit.making_facts import make_container, make_disk, make_host
 
@@ -23,7 +23,7 @@ RULES = {"/conf": "copy", "/data": "copy"}
 
 def host(name: str = "wf001", **around: Any) -> HostFacts:
     """Return a host with some surroundings."""
-    return make_host(host=name, around=Surroundings(host=name, **around))
+    return make_host(host=name, around=SystemFacts(host=name, **around))
 
 
 def test_a_clock_that_nobody_keeps_fails() -> None:
@@ -57,7 +57,7 @@ def test_an_engine_of_another_kind_fails(option: str, told: str) -> None:
 def test_a_read_only_mount_under_the_data_fails() -> None:
     """The mount that holds the path decides, not one above it."""
     disks = (make_disk(), make_disk(mount="/srv/old"))
-    target = make_host(file_systems=disks, around=Surroundings(host="wf001", read_only_mounts=frozenset({"/srv/old"})))
+    target = make_host(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv/old"})))
     answer = judge_writable(target, ["/var/lib/docker/volumes", "/srv/old/redis"])
 
     assert answer.verdict is Verdict.FAILED
@@ -67,7 +67,7 @@ def test_a_read_only_mount_under_the_data_fails() -> None:
 
 def test_mounts_that_were_not_read_are_not_known() -> None:
     """No list of mounts is no promise that all can be written."""
-    with pytest.raises(CouldNotLookError, match="its mounts could not be read"):
+    with pytest.raises(NotObservedError, match="its mounts could not be read"):
         judge_writable(host(errors={"mounts": "no answer in time"}), ["/srv"])
 
 

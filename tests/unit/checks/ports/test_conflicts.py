@@ -6,13 +6,13 @@ import pytest
 
 from checks.compose.grouping import LABEL_FILES, LABEL_FOLDER, LABEL_PROJECT, LABEL_SERVICE, launch_of, read_projects
 from checks.compose.model import ComposeProject
-from checks.compose.sources import HeldSources
+from checks.compose.sources import FetchedSources
 from checks.ports.addresses import bound_of, overlap
 from checks.ports.claims import Claim, Level, claims_of_host
 from checks.ports.conflicts import conflicts_after, conflicts_among
-from checks.ports.planned_ports import Arrival, PublishedPort
+from checks.ports.planned_ports import PlannedPorts, PublishedPort
 from engine.contracts.container import ContainerFacts
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from tests.unit.making_facts import make_container, make_host, make_socket
 
 
@@ -26,7 +26,7 @@ def projects(text: str, override: str = "") -> tuple[ComposeProject, ...]:
     files = {"/srv/shop/compose.yml": text.encode()}
     if override:
         files["/srv/shop/compose.override.yml"] = override.encode()
-    return read_projects(HeldSources(files), files)
+    return read_projects(FetchedSources(files), files)
 
 
 def started(name: str = "shop-web-1", *, service: str = "web", published: int = 80) -> ContainerFacts:
@@ -131,7 +131,7 @@ def test_profiles_scale_and_other_files_claim_nothing() -> None:
         "services:\n  a:\n    profiles: [debug]\n    ports: ['80:80']\n  b:\n    scale: 0\n    ports: ['81:81']\n"
         "  c:\n    ports: ['82', '90-95:82']\n"
     )
-    by_hand = read_projects(HeldSources({"/srv/compose.prod.yml": b"services:\n  a:\n    ports: ['80:80']\n"}), ["/srv/compose.prod.yml"])
+    by_hand = read_projects(FetchedSources({"/srv/compose.prod.yml": b"services:\n  a:\n    ports: ['80:80']\n"}), ["/srv/compose.prod.yml"])
 
     assert claims_of_host(make_host(), (*projects(text), *by_hand)) == ()
     assert by_hand[0].services[0].ports
@@ -158,13 +158,13 @@ def test_launch_is_read_from_labels() -> None:
 def test_ports_that_were_not_seen_are_not_free() -> None:
     """A silent engine or socket list is no empty one."""
     for unseen in ({"docker_version": ""}, {"listening_error": "no ss"}):
-        with pytest.raises(CouldNotLookError):
+        with pytest.raises(NotObservedError):
             claims_of_host(make_host(**unseen), ())
 
 
-def redis_arrives(**given: object) -> Arrival:
+def redis_arrives(**given: object) -> PlannedPorts:
     """Return redis on its way from wf005 to wf001."""
-    return Arrival("redis", "wf005", "wf001", (PublishedPort(6379, 6379),), "redis", **given)  # type: ignore[arg-type]
+    return PlannedPorts("redis", "wf005", "wf001", (PublishedPort(6379, 6379),), "redis", **given)  # type: ignore[arg-type]
 
 
 def test_an_arrival_meets_a_process_that_is_not_docker() -> None:
@@ -182,7 +182,7 @@ def test_a_service_that_leaves_makes_no_room_for_others() -> None:
     """Its relay keeps its old port on the old host."""
     here = make_container(host="wf001", name="cache", published=(("", 6379, 6379, "tcp"),))
     held = claims_of_host(make_host(containers=(here,)), ())
-    leaving = Arrival("cache", "wf001", "wf002", (PublishedPort(6379, 6379),), "cache")
+    leaving = PlannedPorts("cache", "wf001", "wf002", (PublishedPort(6379, 6379),), "cache")
     (found,) = conflicts_after(held, [leaving, redis_arrives()])
 
     assert {one.kind for one in found.claims} == {"move", "relay"}
@@ -190,8 +190,8 @@ def test_a_service_that_leaves_makes_no_room_for_others() -> None:
 
 def test_two_arrivals_with_one_port_conflict() -> None:
     """Both are free today; together they are not."""
-    other = Arrival("cache", "wf002", "wf001", (PublishedPort(6379, 6379),), "cache")
+    other = PlannedPorts("cache", "wf002", "wf001", (PublishedPort(6379, 6379),), "cache")
 
     assert len(conflicts_after([], [redis_arrives(), other])) == 1
     assert conflicts_after([], [redis_arrives(done=True), other]) == []
-    assert conflicts_after([], [redis_arrives(), Arrival("quic", "wf002", "wf001", (PublishedPort(6379, 1, "udp"),), "quic")]) == []
+    assert conflicts_after([], [redis_arrives(), PlannedPorts("quic", "wf002", "wf001", (PublishedPort(6379, 1, "udp"),), "quic")]) == []

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from checks.compose.grouping import Launch, is_compose_name, read_projects
-from checks.compose.sources import LARGEST_BYTES, HeldSources, LocalSources
+from checks.compose.sources import LARGEST_BYTES, FetchedSources, LocalSources
 from checks.ports.local_scan import list_compose_files, scan_paths
 from commands.ports import main
-from engine.errors import CouldNotLookError, InputError, NotUnderstoodError
+from engine.errors import InputError, NotObservedError, UnsupportedSyntaxError
 from hosts.facts.compose_files import SCRIPT, USUAL_EPHEMERAL, FoundFiles, fetch_files, parse_found, search_compose_files
 from tests.unit.making_facts import FakeHost
 
@@ -91,7 +91,7 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
     broken = FakeHost("wf001", {"sh -s": (2, "", "sh: no base64")})
 
     for host, reason in ((cut, "cut off"), (slow, r"did not end within 30 s \(1 seen by then\)"), (broken, "no base64")):
-        with pytest.raises(CouldNotLookError, match=reason):
+        with pytest.raises(NotObservedError, match=reason):
             search_compose_files(host, "/var/lib/docker")  # type: ignore[arg-type]
     assert fetch_files(FakeHost("wf001"), ["/a"]).contents == {}  # type: ignore[arg-type]
 
@@ -123,7 +123,7 @@ def test_files_that_compose_would_not_read_are_projects_of_their_own() -> None:
     }
     launch = Launch("/srv", ("/srv/live-compose.yml",), "live")
 
-    found = {project.files: (project.name, project.is_default) for project in read_projects(HeldSources(files), files, [launch])}
+    found = {project.files: (project.name, project.is_default) for project in read_projects(FetchedSources(files), files, [launch])}
 
     assert found == {
         ("/srv/compose.yml",): ("srv", True), ("/srv/docker-compose.prod.yml",): ("srv", False), ("/srv/live-compose.yml",): ("live", True),
@@ -132,7 +132,7 @@ def test_files_that_compose_would_not_read_are_projects_of_their_own() -> None:
 
 def test_files_that_are_named_and_not_held_are_asked_for() -> None:
     """So that they can be fetched in another trip."""
-    sources = HeldSources({"/srv/compose.yml": b"include: [../common/base.yml]\nservices: {}\n", "/srv/.env": None})
+    sources = FetchedSources({"/srv/compose.yml": b"include: [../common/base.yml]\nservices: {}\n", "/srv/.env": None})
     (project,) = read_projects(sources, ["/srv/compose.yml"])
 
     assert sources.missing == {"/common/base.yml", "/common/.env"}
@@ -157,9 +157,9 @@ def test_local_files_that_can_not_be_read_are_told(tmp_path: Path) -> None:
 
     assert sources.read(str(tmp_path / "none")) is None
     for path in (tmp_path / "large", tmp_path):
-        with pytest.raises(NotUnderstoodError):
+        with pytest.raises(UnsupportedSyntaxError):
             sources.read(str(path))
-    with pytest.raises(NotUnderstoodError, match="no file's name"):
+    with pytest.raises(UnsupportedSyntaxError, match="no file's name"):
         sources.read("/a\0b")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from actions.container_spec.create_body import specification_of
 from checks.containers.recreated import compare_containers, judge_fidelity
-from checks.ports.planned_ports import Arrival, PublishedPort
+from checks.ports.planned_ports import PlannedPorts, PublishedPort
 from checks.ports.report import HostScan, as_json, report_of
 from checks.ports.tables import tables_of
 from checks.ports.verdicts import judge_compose_understood, judge_ports_after_moves
@@ -109,9 +109,9 @@ def test_the_comparison_demands_it() -> None:
     assert "6379/tcp published as 16379, as the plan says" in answer.text
 
 
-def redis(**given: Any) -> Arrival:
+def redis(**given: Any) -> PlannedPorts:
     """Return redis on its way to wf001."""
-    return Arrival("redis", "wf005", "wf001", (PublishedPort(6379, 6379),), "redis", **given)
+    return PlannedPorts("redis", "wf005", "wf001", (PublishedPort(6379, 6379),), "redis", **given)
 
 
 def scans(*listening: Any, **given: Any) -> list[HostScan]:

@@ -13,7 +13,7 @@ from checks.ports.addresses import bound_of
 from checks.ports.claims import Claim, Level
 from checks.ports.conflicts import conflicts_after
 from checks.ports.consumers import Consumer, Setting, list_consumers, paired_variables
-from checks.ports.planned_ports import Arrival, PublishedPort, claims_of_arrivals
+from checks.ports.planned_ports import PlannedPorts, PublishedPort, planned_claims
 from checks.ports.remap_solver import Remap, plan_remaps, with_remaps
 from engine.config.inventory import Link
 
@@ -21,10 +21,10 @@ EPHEMERAL: Final = [(32_768, 60_999)]
 ADDRESSES: Final = {"wf005": "192.0.2.15", "wf001": "192.0.2.11", "wf002": "192.0.2.12"}
 
 
-def arrives(service: str, *ports: int | tuple[int, int], target: str = "wf001", address: str = "", source: str = "wf005") -> Arrival:
+def arrives(service: str, *ports: int | tuple[int, int], target: str = "wf001", address: str = "", source: str = "wf005") -> PlannedPorts:
     """Return a move of a service that publishes ports, each as a number or as (host, container)."""
     pairs = [port if isinstance(port, tuple) else (port, port) for port in ports]
-    return Arrival(service, source, target, tuple(PublishedPort(host, inside, "tcp", address) for host, inside in pairs), service)
+    return PlannedPorts(service, source, target, tuple(PublishedPort(host, inside, "tcp", address) for host, inside in pairs), service)
 
 
 def held(host: str, port: int, who: str = "process nginx", *, level: Level = Level.HELD, protocol: str = "tcp") -> Claim:
@@ -90,7 +90,7 @@ def test_a_remap_of_the_plan_is_kept_unless_it_collides() -> None:
 
 
 @some.composite
-def worlds(draw: Any) -> tuple[list[Claim], list[Arrival]]:
+def worlds(draw: Any) -> tuple[list[Claim], list[PlannedPorts]]:
     """Return a few hosts with things on them, and moves between them, on few ports so that they collide."""
     hosts = ("wf001", "wf002", "wf005")
     ports = some.sampled_from((80, 443, 3000, 3001))
@@ -106,7 +106,7 @@ def worlds(draw: Any) -> tuple[list[Claim], list[Arrival]]:
 
 @settings(deadline=None, max_examples=60)
 @given(worlds())
-def test_the_plan_solves_everything_and_no_smaller_one_does(world: tuple[list[Claim], list[Arrival]]) -> None:
+def test_the_plan_solves_everything_and_no_smaller_one_does(world: tuple[list[Claim], list[PlannedPorts]]) -> None:
     """Against every smaller choice of ports to remap, tried one by one."""
     claims, moves = world
     remaps = plan_remaps(claims, moves, EPHEMERAL)
@@ -119,12 +119,12 @@ def test_the_plan_solves_everything_and_no_smaller_one_does(world: tuple[list[Cl
         assert not remaps or not _solved(claims, with_remaps(moves, elsewhere))
 
 
-def _remap(moves: list[Arrival], service: str, key: str, to: int) -> Remap:
+def _remap(moves: list[PlannedPorts], service: str, key: str, to: int) -> Remap:
     move = next(move for move in moves if move.service == service)
     return Remap(service, move.source, move.target, next(port for port in move.ports if port.key == key), to, "")
 
 
-def _solved(claims: list[Claim], moves: tuple[Arrival, ...] | list[Arrival]) -> bool:
+def _solved(claims: list[Claim], moves: tuple[PlannedPorts, ...] | list[PlannedPorts]) -> bool:
     """Return whether no move's wish conflicts; two relays on one host are the sources' own business, which nothing here can change."""
     return not [conflict for conflict in conflicts_after(claims, moves) if conflict.blocks and any(claim.kind == "move" for claim in conflict.claims)]
 
@@ -212,5 +212,5 @@ def test_arrivals_that_are_done_want_nothing() -> None:
     """Their containers hold the ports themselves."""
     move = arrives("redis", 6379)
 
-    assert {claim.kind for claim in claims_of_arrivals([move])} == {"move", "relay"}
-    assert list(claims_of_arrivals([Arrival(move.service, move.source, move.target, move.ports, done=True)])) == []
+    assert {claim.kind for claim in planned_claims([move])} == {"move", "relay"}
+    assert list(planned_claims([PlannedPorts(move.service, move.source, move.target, move.ports, done=True)])) == []

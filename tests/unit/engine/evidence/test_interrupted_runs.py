@@ -37,7 +37,7 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
             [f"to go on: {FORWARD}", f"to take it back: {BACK}"],
         ),
         (
-            ("in_progress", "needs_person"),
+            ("in_progress", "needs_operator"),
             "needs a person: its undo could not finish",
             [
                 "to see what is left to do: nox -s status -- --lab",

@@ -30,7 +30,7 @@ def about(command: str = "migrate", environment: str = "production", *argv: str)
         ("migrate", "redis", "undone", False, "nox -s preflight -- --lab --service redis && nox -s migrate -- --lab --service redis --apply"),
         ("migrate", "redis", "committed", False, "nox -s migrate -- --lab --service redis --apply"),
         ("migrate", "redis", "in progress", False, "nox -s migrate -- --lab --service redis --apply"),
-        ("migrate", "redis", "needs person", False, "nox -s status -- --lab"),
+        ("migrate", "redis", "needs operator", False, "nox -s status -- --lab"),
         ("migrate", "redis", "planned", True, "nox -s preflight -- --lab --service redis"),
     ],
 )

@@ -16,19 +16,19 @@ from sqlalchemy.exc import OperationalError
 from engine.errors import InputError, JournalError
 from engine.journal.database import insert_record
 from engine.journal.journal import Journal, Record, Run, chain_problems
-from engine.journal.location import Place, file_place
+from engine.journal.location import JournalLocation, file_place
 from engine.redaction.redactor import Redactor, Secret
 from engine.verdict import ExitCode
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> JournalLocation:
     """Return where a new journal goes; the lab's tests ask the same of PostgreSQL."""
     return file_place(tmp_path / "state" / "lab.sqlite")
 
 
 @pytest.fixture
-def journal(place: Place) -> Journal:
+def journal(place: JournalLocation) -> Journal:
     """Return an empty journal with a clock that stands still."""
     return Journal.open(place, redactor=Redactor(), clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -43,7 +43,7 @@ def run(journal: Journal) -> Run:
     return run
 
 
-def test_records_are_read_in_the_order_of_writing(place: Place, run: Run) -> None:
+def test_records_are_read_in_the_order_of_writing(place: JournalLocation, run: Run) -> None:
     """A reader sees kinds, services and keys as they were written, another opener too."""
     again = Journal.open(place, redactor=Redactor())
 
@@ -155,7 +155,7 @@ def test_the_newest_record_is_found_up_to_a_moment(journal: Journal) -> None:
     assert journal.records(kind="outcome", until=second.seq) == [first, second]
 
 
-def test_a_journal_of_another_version_is_refused_untouched(place: Place, journal: Journal) -> None:
+def test_a_journal_of_another_version_is_refused_untouched(place: JournalLocation, journal: Journal) -> None:
     """The version is looked at before anything is created: a newer longshore's file stays as it was."""
     with journal.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
@@ -168,7 +168,7 @@ def test_a_journal_of_another_version_is_refused_untouched(place: Place, journal
     assert sorted(there) == ["alembic_version", "records_of_9", "salts", "samples", "schema_version", "written"]
 
 
-def test_many_may_open_a_new_journal_at_once(place: Place) -> None:
+def test_many_may_open_a_new_journal_at_once(place: JournalLocation) -> None:
     """Status beside the first run: both get the same journal."""
     with ThreadPoolExecutor(8) as pool:
         opened = list(pool.map(lambda _: Journal.open(place, redactor=Redactor()), range(8)))
@@ -216,7 +216,7 @@ def test_two_processes_can_not_continue_the_same_chain(journal: Journal) -> None
     assert chain_problems(journal.records(run_id=run.id)) == []
 
 
-def test_two_write_at_once(place: Place) -> None:
+def test_two_write_at_once(place: JournalLocation) -> None:
     """Runs beside each other lose nothing, and a reader meanwhile sees whole records only."""
     runs = [Journal.open(place, redactor=Redactor()).start_run(command="x") for _ in range(2)]
     reader = Journal.open(place, redactor=Redactor())
@@ -298,7 +298,7 @@ def test_no_run_that_changes_hosts_starts_without_room(journal: Journal, monkeyp
     assert journal.records() == []
 
 
-def test_a_body_is_read_in_the_order_of_its_names(place: Place) -> None:
+def test_a_body_is_read_in_the_order_of_its_names(place: JournalLocation) -> None:
     """What is drawn from the journal and from its lines in the evidence is the same, whatever order a body was made in."""
     journal = Journal.open(place, redactor=Redactor())
     journal.start_run(command="migrate").record("fingerprint", service="redis", body={"parts": {"b": 1, "a": 2}})

@@ -12,7 +12,7 @@ from engine.config.scope import Scope, build_scope
 from engine.errors import InputError
 from engine.journal.database import archive_store
 from engine.journal.journal import Journal
-from engine.journal.location import Place, place_of
+from engine.journal.location import JournalLocation, place_of
 from engine.redaction.redactor import Redactor, Secret
 from engine.run.options import Options, read_options
 from phases.context import open_journal as open_journal_module
@@ -44,7 +44,7 @@ def options_of(state: str | None, *argv: str) -> Options:
     return read_options(given.get, list(argv))
 
 
-def postgresql(url: str) -> Place:
+def postgresql(url: str) -> JournalLocation:
     """Return the place of an URL."""
     return place_of("production", Secret(url))
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.evidence.formats.journal_jsonl import line_of
 from engine.journal.journal import Journal
 from engine.journal.name_digests import keep_names, sealer_of
 from engine.redaction.redactor import Redactor
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from services.fingerprints.compare import compare_fingerprints
 
 KEY = "sess:Xk29fLq0aZ8-3mNvBt77PpQwErTyUiOp"
@@ -21,10 +21,10 @@ def _journal(folder: Path) -> Journal:
     return Journal.open(folder / "lab.sqlite", redactor=Redactor())
 
 
-def _world(journal: Journal) -> World:
+def _world(journal: Journal) -> RunContext:
     run = journal.start_run(command="migrate", environment="lab")
     nothing: Any = None
-    return World(scope=nothing, fleet=nothing, journal=journal, run=run, redactor=Redactor())
+    return RunContext(scope=nothing, fleet=nothing, journal=journal, run=run, redactor=Redactor())
 
 
 def test_an_environment_has_one_salt_and_another_has_another(tmp_path: Path) -> None:
@@ -42,7 +42,9 @@ def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path
     """The record has no name and no salt; a later reading is held to it key by key."""
     world = _world(_journal(tmp_path))
     names = {world.sealer(KEY): "a" * 16, world.sealer("cart:1"): "b" * 16}
-    world.record_fingerprint("redis", "wf005", "source", Fingerprint("redis", {"db 0: keys": Part(2, "d", Holds.SINCE_CUTOVER, {}, names)}))
+    world.record_fingerprint(
+        "redis", "wf005", "source", Fingerprint("redis", {"db 0: keys": FingerprintPart(2, "d", Validity.SINCE_CUTOVER, {}, names)})
+    )
     (record,) = world.journal.records(kind="fingerprint")
     before = world.recorded_fingerprint("redis", "source")
 
@@ -51,7 +53,7 @@ def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path
     assert world.sealer.salt.hex() not in line_of(record)
     assert before is not None
     assert before.parts["db 0: keys"].names == names
-    now = Fingerprint("redis", {"db 0: keys": Part(1, "e", Holds.SINCE_CUTOVER, {}, {world.sealer("cart:1"): "b" * 16})})
+    now = Fingerprint("redis", {"db 0: keys": FingerprintPart(1, "e", Validity.SINCE_CUTOVER, {}, {world.sealer("cart:1"): "b" * 16})})
     assert f"missing {world.sealer(KEY)}" in compare_fingerprints(before, now).text
 
 
@@ -66,7 +68,7 @@ def test_names_of_a_lost_salt_hold_at_the_cutover_only(tmp_path: Path) -> None:
     before = world.recorded_fingerprint("redis", "cutover")
 
     assert before is not None
-    assert before.parts["db 0: keys"] == Part(1, "d", Holds.AT_CUTOVER)
+    assert before.parts["db 0: keys"] == FingerprintPart(1, "d", Validity.AT_CUTOVER)
 
 
 def test_what_digests_stand_for_stays_in_the_private_folder(tmp_path: Path) -> None:

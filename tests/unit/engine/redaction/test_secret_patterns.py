@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from engine.redaction.secret_patterns import looks_random, tells, token_patterns, without_lookalikes
+from engine.redaction.secret_patterns import is_high_entropy, is_secret, redact_lookalikes, token_patterns
 
 CHANCE = random.Random(11)
 
@@ -52,7 +52,7 @@ def test_tokens_of_a_known_form_are_replaced(kind: str) -> None:
     """In a log line, in JSON, alone; nothing of the token's random part stays."""
     token = TOKENS[kind]
     for text in (f"login with {token} failed", json.dumps({"a": token}), token, f"line\n{token}\nline"):
-        shown, found = without_lookalikes(text)
+        shown, found = redact_lookalikes(text)
 
         assert found
         assert "***" in shown
@@ -63,7 +63,7 @@ def test_tokens_of_a_known_form_are_replaced(kind: str) -> None:
 def test_the_patterns_are_those_of_detect_secrets() -> None:
     """All kinds that it knows by form but those that we do ourselves; one that it learns later is used too."""
     assert len(token_patterns()) > 30
-    assert without_lookalikes(JWT) == ("***", 1)
+    assert redact_lookalikes(JWT) == ("***", 1)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_the_patterns_are_those_of_detect_secrets() -> None:
 )
 def test_secrets_in_sentences_of_known_languages_are_replaced(text: str, expected: str) -> None:
     """Command lines, SQL, redis.conf, headers, JSON in JSON, properties, assertion diffs, names that may tell beside random values."""
-    assert without_lookalikes(text)[0] == expected
-    assert without_lookalikes(expected)[1] == 0
+    assert redact_lookalikes(text)[0] == expected
+    assert redact_lookalikes(expected)[1] == 0
 
 
 READABLE = (
@@ -121,7 +121,7 @@ READABLE = (
 @pytest.mark.parametrize("text", READABLE)
 def test_what_is_no_secret_stays_readable(text: str) -> None:
     """Messages, digests, host keys, references and paths: evidence that hides these says nothing."""
-    assert without_lookalikes(text) == (text, 0)
+    assert redact_lookalikes(text) == (text, 0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_what_is_no_secret_stays_readable(text: str) -> None:
 )
 def test_names_tell_by_themselves_or_beside_random_values(name: str, value: str, *, secret: bool) -> None:
     """Settings about secrets are none; names that may tell need a value that looks random."""
-    assert tells(name, value) is secret
+    assert is_secret(name, value) is secret
 
 
 def test_random_and_written_values_are_told_apart() -> None:
@@ -151,8 +151,8 @@ def test_random_and_written_values_are_told_apart() -> None:
     written = ("customer-orders-2026-backup", "prometheus_data_volume", "2026-01-01T00:00:00Z", "shop-2.14.0-rc1.tar.gz", "wf005.example.internal",
                "the quick brown fox jumps", "aaaaaaaaaaaaaaaaaaaa", "192.168.100.200:54321")  # fmt: skip
 
-    assert sum(map(looks_random, drawn_values)) >= 195
-    assert not [value for value in written if looks_random(value)]
+    assert sum(map(is_high_entropy, drawn_values)) >= 195
+    assert not [value for value in written if is_high_entropy(value)]
 
 
 def test_no_text_takes_long() -> None:
@@ -161,5 +161,5 @@ def test_no_text_takes_long() -> None:
             "password" + " " * 50_000, "a-" * 50_000 + "token")  # fmt: skip
     for text in hard:
         began = time.perf_counter()
-        without_lookalikes(text)
+        redact_lookalikes(text)
         assert time.perf_counter() - began < 2.0, text[:20]

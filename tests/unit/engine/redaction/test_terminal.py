@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import __main__ as program
-from engine.contracts.step import Row
-from engine.errors import CouldNotLookError
+from engine.contracts.step import StepResult
+from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.redaction.guarded_console import GuardedStream, filtered, guarded_console, is_terminal, open_screen
 from engine.redaction.redactor import Redactor
-from engine.run.recorder import JournalBook
+from engine.run.recorder import RunRecorder
 from engine.verdict import Effect, Severity, failed
 from phases.context.plain_progress import plain_progress
 
@@ -40,9 +40,9 @@ def test_a_row_shows_what_a_host_wrote(tmp_path: Path, terminal: bool) -> None:
     journal = Journal.open(tmp_path / "j.sqlite", redactor=Redactor())
     run = journal.start_run(command="preflight", environment="production")
     console = Console(file=out, force_terminal=terminal, highlight=False, soft_wrap=True, width=400)
-    book = JournalBook(journal, run, "preflight", "production", (), apply=False, folder=tmp_path, console=console)
+    book = RunRecorder(journal, run, "preflight", "production", (), apply=False, folder=tmp_path, console=console)
     judged = failed(HOSTILE, (HOSTILE,))
-    book.add(Row("preflight", "k", HOSTILE, HOSTILE, "redis", None, None, Effect.READ_ONLY, Severity.BLOCKER, judged, 0.1))
+    book.add(StepResult("preflight", "k", HOSTILE, HOSTILE, "redis", None, None, Effect.READ_ONLY, Severity.BLOCKER, judged, 0.1))
     book.tell(HOSTILE)
 
     assert harmless(out.getvalue())
@@ -66,7 +66,7 @@ def test_an_error_of_a_command_shows_what_a_host_wrote(monkeypatch: pytest.Monke
     """It is the one line that a person reads when something went wrong."""
 
     def broken(_argv: list[str]) -> int:
-        raise CouldNotLookError(HOSTILE)
+        raise NotObservedError(HOSTILE)
 
     monkeypatch.setattr(program.importlib, "import_module", lambda _: types.SimpleNamespace(main=broken))
     assert program.main(["status"]) == 2

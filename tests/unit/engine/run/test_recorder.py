@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
-from engine.contracts.step import Row
-from engine.errors import CouldNotLookError
+from engine.contracts.step import StepResult
+from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor, Secret
-from engine.run.recorder import JournalBook
+from engine.run.recorder import RunRecorder
 from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, failed, passed
 
@@ -32,7 +32,7 @@ class Shown:
         self.journal = Journal.open(path / "lab.sqlite", redactor=redactor)
         run = self.journal.start_run(command=command, environment=environment, plan_digest="d", operator="o", version="v", commit="c", argv=[])
         console = Console(file=self.screen, width=200, highlight=False, soft_wrap=True)
-        self.book = JournalBook(self.journal, run, command, environment, ("redis",), apply=False, folder=path / "reports" / "one", console=console)
+        self.book = RunRecorder(self.journal, run, command, environment, ("redis",), apply=False, folder=path / "reports" / "one", console=console)
 
     @property
     def text(self) -> str:
@@ -40,13 +40,13 @@ class Shown:
         return self.screen.getvalue()
 
 
-def row(judgement: Judgement, **given: Any) -> Row:
+def row(judgement: Judgement, **given: Any) -> StepResult:
     """Return a row of redis."""
     about: dict[str, Any] = {
         "phase": "preflight", "key": "stop", "sentence": "It stops.", "subject": "redis", "service": "redis", "host": None, "wave": "auxiliary",
         "effect": Effect.READ_ONLY, "severity": Severity.BLOCKER, "judgement": judgement, "duration_s": 0.12345,
     }  # fmt: skip
-    return Row(**{**about, **given})
+    return StepResult(**{**about, **given})
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_evidence_that_cannot_be_written_is_told(shown: Shown) -> None:
     """A full disk at the end is one message with what to type later; the run is on record to its end."""
     shown.book.folder.parent.parent.joinpath("reports").write_text("no folder")
 
-    with pytest.raises(CouldNotLookError, match=r"evidence can't be written: .*Make room, then: nox -s report -- [0-9a-f]{8} --lab"):
+    with pytest.raises(NotObservedError, match=r"evidence can't be written: .*Make room, then: nox -s report -- [0-9a-f]{8} --lab"):
         shown.book.close(ExitCode.OK)
 
     assert shown.journal.records(kind="run_ended")
@@ -168,7 +168,7 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
     with shown.journal.engine.begin() as connection:
         connection.execute(text("UPDATE records SET body = replace(body, 'ok', 'no')"))
 
-    with pytest.raises(CouldNotLookError, match=r"record 2 \(step\): its content was changed.*Do not approve"):
+    with pytest.raises(NotObservedError, match=r"record 2 \(step\): its content was changed.*Do not approve"):
         shown.book.close(ExitCode.OK)
 
     assert "evidence: " in shown.text
@@ -177,7 +177,7 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
 def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
     """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not asked."""
     shown.book.command = "migrate"
-    shown.book.standing = lambda: {"redis": MoveState.UNDONE, "n8n": MoveState.NEEDS_PERSON, "postgres": MoveState.DONE}
+    shown.book.standing = lambda: {"redis": MoveState.UNDONE, "n8n": MoveState.NEEDS_OPERATOR, "postgres": MoveState.DONE}
     shown.journal.engine.dispose()
 
     shown.book.tell_stand(f"state/lab.sqlite: can't be written with {PASSWORD}")

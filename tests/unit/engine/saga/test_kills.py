@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from engine.contracts.action import Note
-from engine.errors import CouldNotLookError, NeedsPersonError
+from engine.errors import ManualInterventionError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.patience import Patience
@@ -22,7 +22,7 @@ from engine.saga.state import MoveState
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.context.attempt import must_be_undone, read_past, settled_states
 
-KEYS: Final = ("stop-source", "copy-volumes", "start-target", "commit", "clear-copy")
+KEYS: Final = ("stop-source", "copy-volumes", "start-target", "commit", "remove-copy-helpers")
 ONCE: Final = Patience(seconds=0.0)
 
 
@@ -69,7 +69,7 @@ class Hosts:
         self.step()
         if self.silent > 0:
             self.silent -= 1
-            raise CouldNotLookError("wf001: no answer")
+            raise NotObservedError("wf001: no answer")
         return bool(getattr(self, name))
 
 
@@ -106,9 +106,9 @@ class Step:
         """Look, then put it back; clients that were there already are for a person."""
         assert note is not None
         if self.commits and self.hosts.see("relay"):
-            raise NeedsPersonError("clients may have written")
+            raise ManualInterventionError("clients may have written")
         if self.name == "source_runs" and self.hosts.see("target_runs"):
-            raise NeedsPersonError("the target runs")
+            raise ManualInterventionError("the target runs")
         self.hosts.change(self.name, not self.value)
 
 
@@ -118,7 +118,7 @@ def _recipe(hosts: Hosts) -> tuple[Step, ...]:
         Step("copy-volumes", hosts, "copied", True),
         Step("start-target", hosts, "target_runs", True),
         Step("commit", hosts, "relay", True, commits=True),
-        Step("clear-copy", hosts, "helpers", False),
+        Step("remove-copy-helpers", hosts, "helpers", False),
     )
 
 
@@ -154,7 +154,7 @@ class Night:
         try:
             if word == "rollback":
                 assert must_be_undone(past)
-                return move.take_back("it was asked for")
+                return move.undo_attempt("it was asked for")
             return "; ".join(move.perform(key).text for key in KEYS)
         except Killed:
             return "killed"

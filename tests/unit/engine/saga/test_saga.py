@@ -9,10 +9,10 @@ import pytest
 
 from engine.contracts.action import Note
 from engine.contracts.product import keep
-from engine.errors import ActionError, BuriedError, CouldNotLookError, JournalError, LockLostError, NeedsPersonError, TakenError
+from engine.errors import ActionError, ChainConflictError, HostLostError, JournalError, LockLostError, ManualInterventionError, NotObservedError
 from engine.saga.patience import Patience
 from engine.saga.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
-from engine.saga.state import PREPARING, UNDOING, MoveState, Past, backward
+from engine.saga.state import PREPARING, UNDOING, AttemptState, MoveState, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 ONCE = Patience(seconds=0.0)
@@ -74,9 +74,9 @@ class Deed:
             raise self.undo_fails
 
 
-def _move(*deeds: Deed, apply: bool = True, past: Past | None = None) -> tuple[RunningMove, Diary]:
+def _move(*deeds: Deed, apply: bool = True, past: AttemptState | None = None) -> tuple[RunningMove, Diary]:
     diary = Diary()
-    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or Past(), patience=ONCE), diary
+    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or AttemptState(), patience=ONCE), diary
 
 
 def test_each_deed_is_written_down_before_and_after() -> None:
@@ -156,16 +156,16 @@ def test_nothing_is_undone_after_commit() -> None:
 def test_an_undo_that_fails_needs_a_person() -> None:
     """A failing undo stops the undo there: starting the source beside a running target would be worse."""
     world: list[str] = []
-    undo_fails = CouldNotLookError("wf001: no answer")
+    undo_fails = NotObservedError("wf001: no answer")
     move, diary = _move(Deed("stop", world), Deed("start", world, answer=failed("no"), undo_fails=undo_fails))
     move.perform("stop")
 
     judgement = move.perform("start")
 
-    assert move.state is MoveState.NEEDS_PERSON
+    assert move.state is MoveState.NEEDS_OPERATOR
     assert "in this order: start, stop" in judgement.text
     assert "undo stop stop" not in world
-    assert diary.kinds()[-1] == "move_state needs_person"
+    assert diary.kinds()[-1] == "move_state needs_operator"
 
 
 def test_the_source_is_proven_after_an_undo() -> None:
@@ -176,7 +176,7 @@ def test_the_source_is_proven_after_an_undo() -> None:
 
     judgement = move.perform("stop")
 
-    assert move.state is MoveState.NEEDS_PERSON
+    assert move.state is MoveState.NEEDS_OPERATOR
     assert "it does not serve again: wiki on wf005: 503" in judgement.text
 
 
@@ -210,7 +210,7 @@ def test_a_dry_run_changes_nothing() -> None:
 def test_a_deed_of_an_earlier_run_is_verified_not_done_again() -> None:
     """What the journal calls done is looked at on the hosts and not repeated."""
     world: list[str] = []
-    past = Past(state=MoveState.IN_PROGRESS, notes={"stop": {"seen": "then"}}, done=frozenset({"stop"}))
+    past = AttemptState(state=MoveState.IN_PROGRESS, notes={"stop": {"seen": "then"}}, done=frozenset({"stop"}))
     move, diary = _move(Deed("stop", world), Deed("copy", world), past=past)
 
     assert "already done" in diary_text(move.perform("stop"), diary)
@@ -229,7 +229,7 @@ def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
     """A deed that was done and is no longer so is recorded as drift, and done again."""
     world: list[str] = []
     deed = Deed("stop", world, answer=failed("running again"))
-    move, diary = _move(deed, past=Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
+    move, diary = _move(deed, past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
 
     move.perform("stop")
 
@@ -240,7 +240,7 @@ def test_drift_since_an_earlier_run_is_told_and_mended() -> None:
 def test_a_move_that_is_done_is_only_looked_at() -> None:
     """A second start of a finished move asks the hosts once whether it still holds, and changes nothing."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), past=Past(state=MoveState.DONE, texts={"stop": "exit 0"}))
+    move, _ = _move(Deed("stop", world), past=AttemptState(state=MoveState.DONE, texts={"stop": "exit 0"}))
     move.prove_done = lambda: passed("runs on wf001")
 
     assert move.perform("stop").text == "done earlier: exit 0"
@@ -252,8 +252,8 @@ def test_a_move_that_is_done_is_only_looked_at() -> None:
     ("error", "verdict"),
     [
         (AssertionError("2 rows differ"), Verdict.FAILED),
-        (CouldNotLookError("wf001: no answer"), Verdict.UNKNOWN),
-        (NeedsPersonError("by hand"), Verdict.UNKNOWN),
+        (NotObservedError("wf001: no answer"), Verdict.UNKNOWN),
+        (ManualInterventionError("by hand"), Verdict.UNKNOWN),
         (ValueError("a defect"), Verdict.UNKNOWN),
         (PlannedOnly("would"), Verdict.PLANNED),
         (NotRun("because"), Verdict.NOT_RUN),
@@ -283,10 +283,10 @@ def test_who_lost_the_lock_changes_nothing_more() -> None:
 def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
     """Taking a move back undoes all that its attempt tried, in reverse, also what another process tried and could not undo."""
     world: list[str] = []
-    past = Past(state=MoveState.NEEDS_PERSON, before=MoveState.IN_PROGRESS, done=frozenset({"stop"}), failed=frozenset({"copy"}))
+    past = AttemptState(state=MoveState.NEEDS_OPERATOR, before=MoveState.IN_PROGRESS, done=frozenset({"stop"}), failed=frozenset({"copy"}))
     move, _ = _move(Deed("stop", world), Deed("copy", world), Deed("start", world), past=past)
 
-    told = move.take_back("a rollback was asked for")
+    told = move.undo_attempt("a rollback was asked for")
 
     assert world == ["undo copy", "undo stop"]
     assert told.startswith("Undone (copy, stop)")
@@ -302,10 +302,10 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
         move.perform(key)
     assert [kind for kind in diary.kinds() if "state" in kind] == ["move_state rolling_back", "move_state returned", "move_state rolled_back"]
 
-    failing, diary = _move(Deed("stop-moved", world), Deed("set-aside", world, answer=failed("no room")), past=Past(state=MoveState.DONE))
+    failing, diary = _move(Deed("stop-moved", world), Deed("safety-copy", world, answer=failed("no room")), past=AttemptState(state=MoveState.DONE))
     failing.stages = backward(MoveState.DONE)
     failing.perform("stop-moved")
-    judgement = failing.perform("set-aside")
+    judgement = failing.perform("safety-copy")
     assert "Retry: nox -s rollback -- wiki --apply" in judgement.text
     assert failing.state is MoveState.DONE
 
@@ -319,7 +319,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
             return passed("seen")
 
     world: list[str] = []
-    move, diary = _move(Noting("prove", world), Deed("start", world), past=Past(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})))
+    move, diary = _move(Noting("prove", world), Deed("start", world), past=AttemptState(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})))
 
     move.perform("prove")
 
@@ -329,7 +329,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
     world: list[str] = []
-    deeds = (Deed("stop", world), Deed("create", world, undo_fails=BuriedError("wf002: not asked: said to be dead (burnt)")))
+    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: said to be dead (burnt)")))
     move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
     for deed in deeds:
         assert move.perform(deed.key).passed
@@ -347,7 +347,7 @@ def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove,
     """Return a move that an earlier run has done all deeds of, killed before it could say that it was at its end."""
     keys = frozenset(deed.key for deed in deeds)
     state = MoveState.COMMITTED if any(deed.commits for deed in deeds) else MoveState.IN_PROGRESS
-    past = Past(state=state, done=keys, texts=dict.fromkeys(keys, "seen"))
+    past = AttemptState(state=state, done=keys, texts=dict.fromkeys(keys, "seen"))
     diary = Diary()
     assert not world
     recipe = (*deeds, Deed("last", world))
@@ -385,7 +385,7 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
     """What a deed needed was taken away by a later one: that is no drift."""
     world: list[str] = []
     probe = Deed("probe", world, answer=failed("it is gone"))
-    move, _ = _resumed(world, probe, Deed("measure", world), served_by={"probe": "measure"})
+    move, _ = _resumed(world, probe, Deed("measure", world), superseded_by={"probe": "measure"})
 
     assert "served its purpose" in move.perform("probe").text
     assert move.perform("measure").passed
@@ -396,9 +396,9 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
     """The removal of a moved container had no room for its last part: that the container is gone is no drift."""
     world: list[str] = []
     stop, retire = Deed("stop", world, answer=failed("it is gone")), Deed("retire", world)
-    past = Past(state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"})
+    past = AttemptState(state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"})
     move = RunningMove(
-        service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, served_by={"stop": "retire"}
+        service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, superseded_by={"stop": "retire"}
     )  # fmt: skip
 
     assert "served its purpose" in move.perform("stop").text
@@ -409,10 +409,10 @@ def test_what_ends_a_measurement_is_done_again_when_it_was_killed() -> None:
     """It also puts its tools away: looked at alone, they would stay for good."""
     world: list[str] = []
     measure = Deed("measure", world, answer=unknown("not measured"))
-    past = Past(state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"})
+    past = AttemptState(state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"})
     move = RunningMove(
         service="wiki", recipe=(Deed("probe", world), measure), journal=Diary(), apply=True, past=past, patience=ONCE,
-        served_by={"probe": "measure"}, measures=frozenset({"probe", "measure"}),
+        superseded_by={"probe": "measure"}, measures=frozenset({"probe", "measure"}),
     )  # fmt: skip
 
     move.perform("probe")
@@ -455,7 +455,7 @@ def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
 def test_what_was_observed_first_stays() -> None:
     """A second start observes a host that the first one has changed already: what was there before the first change is kept."""
     world = ["disable"]
-    past = Past(state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"}))
+    past = AttemptState(state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"}))
     move, diary = _move(Observed("disable", world, answer=failed("not yet")), past=past)
 
     move.perform("disable")
@@ -472,7 +472,7 @@ def test_a_failure_that_comes_from_no_answer_is_not_undone() -> None:
     first, second = Deed("first", world), Deed("second", world)
 
     def look(_note: Note) -> Judgement:
-        raise ActionError("wf001: the archive could not be read") from CouldNotLookError("wf001: no answer")
+        raise ActionError("wf001: the archive could not be read") from NotObservedError("wf001: no answer")
 
     second.verify = look  # type: ignore[method-assign]
     move, _ = _move(first, second)
@@ -528,13 +528,13 @@ class Flaky(Deed):
         """Do it; perhaps the answer is lost."""
         super().do(note)
         if self.do_silent:
-            raise CouldNotLookError("wf001: the answer was lost")
+            raise NotObservedError("wf001: the answer was lost")
 
     def verify(self, note: Note) -> Judgement:
         """Answer once it answers again."""
         if self.silent > 0:
             self.silent -= 1
-            raise CouldNotLookError("wf001: no answer")
+            raise NotObservedError("wf001: no answer")
         return super().verify(note)
 
 
@@ -548,7 +548,9 @@ def _waits(move: RunningMove) -> list[float]:
 def test_a_silent_host_is_asked_again_for_a_while() -> None:
     """On a resume and after an action: a cut of some seconds costs no move."""
     world: list[str] = []
-    move, _ = _move(Flaky("stop", world, silent=5), Flaky("copy", world, silent=3), past=Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})))
+    move, _ = _move(
+        Flaky("stop", world, silent=5), Flaky("copy", world, silent=3), past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}))
+    )
     pauses = _waits(move)
 
     assert move.perform("stop").passed
@@ -592,7 +594,7 @@ def test_a_defect_in_a_question_is_no_failure_that_was_seen() -> None:
 def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
     """A resume repeats it when it is seen not done, never undoes by itself, and says both ways."""
     world: list[str] = []
-    past = Past(
+    past = AttemptState(
         state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}), texts={"stop": "seen"}
     )
     move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True, answer=answer), past=past)
@@ -609,7 +611,7 @@ def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
 def test_drift_beside_a_commit_that_was_begun_undoes_nothing() -> None:
     """An earlier action that is seen undone stops the line, but clients may be on the target already."""
     world: list[str] = []
-    past = Past(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}))
+    past = AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}))
     move, _ = _move(Deed("stop", world, answer=failed("runs")), Deed("switch", world, commits=True), past=past)
 
     assert "switch was begun, so clients may be there already" in move.perform("stop").text
@@ -620,7 +622,7 @@ def test_a_proof_that_could_not_look_leaves_the_move_undone() -> None:
     """What was undone is on record as undone, and the text of the first failure is there."""
 
     def silent() -> Judgement:
-        raise CouldNotLookError("wf005: ssh failed")
+        raise NotObservedError("wf005: ssh failed")
 
     world: list[str] = []
     move, diary = _move(Deed("stop", world, answer=failed("exit 137")))
@@ -649,8 +651,8 @@ def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str)
 
     text = move.perform("boom").text
 
-    assert move.state is MoveState.NEEDS_PERSON
-    assert diary.kinds()[-1] == "move_state needs_person"
+    assert move.state is MoveState.NEEDS_OPERATOR
+    assert diary.kinds()[-1] == "move_state needs_operator"
     assert text.startswith("first failure. ")
     assert "KeyError" in text
     assert "nox -s rollback -- wiki --apply" in text
@@ -667,7 +669,7 @@ def test_an_undo_without_an_answer_is_tried_again() -> None:
             super().undo(note)
             Slow.tries += 1
             if Slow.tries < 3:
-                raise NeedsPersonError("not seen stopped") from CouldNotLookError("wf001: no answer")
+                raise ManualInterventionError("not seen stopped") from NotObservedError("wf001: no answer")
 
     world: list[str] = []
     move, _ = _move(Slow("start", world), Deed("boom", world, answer=failed("no")))
@@ -735,10 +737,10 @@ def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
 def test_who_lost_the_chain_changes_nothing_more() -> None:
     """Another process writes this journal: the move is its own now, as with a lost lock."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), Deed("copy", world, fails=TakenError("record 9 is there")))
+    move, _ = _move(Deed("stop", world), Deed("copy", world, fails=ChainConflictError("record 9 is there")))
     move.perform("stop")
 
-    with pytest.raises(TakenError):
+    with pytest.raises(ChainConflictError):
         move.perform("copy")
 
     assert world == ["stop", "copy"]
@@ -756,7 +758,7 @@ def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
         move.perform("switch")
         after = "keep"
     else:
-        past = Past(state=MoveState.IN_PROGRESS, done=frozenset({"probe", "stop"}))
+        past = AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"probe", "stop"}))
         move, _ = _move(probe, Deed("stop", world), past=past)
         move.measures = frozenset({"probe"})
         after = "stop"
@@ -782,15 +784,15 @@ def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
 def test_a_rollback_goes_on_without_a_probe() -> None:
     """Who rolls back a service that no longer answers can't measure from a first good answer; the probe is put away."""
     world: list[str] = []
-    probe = Deed("return-probe", world, fails=ActionError("no good answer within 15 s"))
-    move, _ = _move(probe, Deed("stop-moved", world), past=Past(state=MoveState.DONE))
-    move.stages, move.measures = backward(MoveState.DONE), frozenset({"return-probe"})
+    probe = Deed("start-probe-back", world, fails=ActionError("no good answer within 15 s"))
+    move, _ = _move(probe, Deed("stop-moved", world), past=AttemptState(state=MoveState.DONE))
+    move.stages, move.measures = backward(MoveState.DONE), frozenset({"start-probe-back"})
 
-    told = move.perform("return-probe")
+    told = move.perform("start-probe-back")
 
     assert told.verdict is Verdict.UNKNOWN
     assert "no good answer" in told.text
-    assert world == ["return-probe", "undo return-probe return-probe"]
+    assert world == ["start-probe-back", "undo start-probe-back start-probe-back"]
     assert move.perform("stop-moved").passed
 
 
@@ -836,10 +838,10 @@ def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
 def test_a_rollback_that_fails_is_undone_though_the_commit_of_the_move_was_begun() -> None:
     """What committed is the move that is rolled back: the rollback has a commit of its own."""
     world: list[str] = []
-    past = Past(state=MoveState.IN_PROGRESS, committing=frozenset({"commit"}))
-    move, _ = _move(Deed("stop-moved", world), Deed("set-aside", world, answer=failed("no room")), past=past)
+    past = AttemptState(state=MoveState.IN_PROGRESS, committing=frozenset({"commit"}))
+    move, _ = _move(Deed("stop-moved", world), Deed("safety-copy", world, answer=failed("no room")), past=past)
     move.stages = backward(MoveState.IN_PROGRESS)
     move.perform("stop-moved")
 
-    assert "Undone (set-aside, stop-moved)" in move.perform("set-aside").text
+    assert "Undone (safety-copy, stop-moved)" in move.perform("safety-copy").text
     assert move.state is MoveState.IN_PROGRESS

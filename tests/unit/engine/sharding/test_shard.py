@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commands.report import find_run
 from engine.config.scope import build_scope
-from engine.contracts.step import Row
+from engine.contracts.step import StepResult
 from engine.errors import InputError
 from engine.evidence.page.page import view_of
 from engine.evidence.seal.in_toto import statement_of
@@ -27,7 +27,7 @@ from engine.sharding.shard import TOGETHER, Shard, Split, read_shard, refuse_sha
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
 from phases.context.required_results import steps_of
 from phases.gates.gates import preflight_problems
-from phases.session.work_split import share_of
+from phases.session.work_split import work_share
 from phases.signoff.approvals import code_digest
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.making_sealed import FakeCheck
@@ -139,14 +139,14 @@ def test_services_go_with_the_host_that_they_run_on() -> None:
     """Before the moves the one that they leave, afterwards the one that they went to; the first shard has all facts of preflight."""
     scope = build_scope(make_inventory(), make_plan(), make_environment())
 
-    assert share_of(scope, "preflight", None, spread=False).split.homes == {"n8n": "wf005", "redis": "wf005"}
-    assert share_of(scope, "validate", None, spread=False).split.homes == {"n8n": "wf002", "redis": "wf001"}
-    first, second, third = (share_of(scope, "preflight", Shard(number, 3, "x"), spread=False) for number in (1, 2, 3))
+    assert work_share(scope, "preflight", None, spread=False).split.homes == {"n8n": "wf005", "redis": "wf005"}
+    assert work_share(scope, "validate", None, spread=False).split.homes == {"n8n": "wf002", "redis": "wf001"}
+    first, second, third = (work_share(scope, "preflight", Shard(number, 3, "x"), spread=False) for number in (1, 2, 3))
     assert (first.hosts, second.hosts, third.hosts) == (("wf001",), ("wf002",), ("wf005",))
     assert (first.services, third.services) == ((), ("n8n", "redis"))
     assert set(first.hosts_at_start) == {"wf001", "wf002", "wf005"}
     assert set(second.hosts_at_start) == {"wf002", "wf005"}
-    assert share_of(scope, "preflight", None, spread=True).hosts_at_start == ()
+    assert work_share(scope, "preflight", None, spread=True).hosts_at_start == ()
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def join(journal: Journal, number: int, of: int = 3, **other: Any) -> Run:
 def look(run: Run, host: str | None = "wf001", judgement: Judgement | None = None, service: str | None = None, key: str = "ssh-answers") -> None:
     """Record a row."""
     given_judgement = judgement or passed("it answers")
-    row = Row(
+    row = StepResult(
         "preflight", key, "It answers.", service or host or "all", service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1
     )
     run.record("step", service=service, key=key, body=row.body())

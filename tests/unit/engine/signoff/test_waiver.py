@@ -10,7 +10,7 @@ import pytest
 
 from commands import waive
 from engine.config.scope import build_scope
-from engine.contracts.step import Row
+from engine.contracts.step import StepResult
 from engine.errors import InputError
 from engine.run.options import Options, read_options
 from engine.signoff.waiver import Waiver, Waivers
@@ -26,10 +26,10 @@ ENTRY: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def row(verdict: Verdict, **changes: Any) -> Row:
+def row(verdict: Verdict, **changes: Any) -> StepResult:
     """Return a row of evidence about redis' disk."""
     about = {"phase": "preflight", "key": "disk-fits", "service": "redis", "host": None} | changes
-    return Row(
+    return StepResult(
         sentence="Its data fits.", subject="redis", wave=None, effect=Effect.READ_ONLY, severity=Severity.BLOCKER,
         judgement=Judgement(verdict, "wf001: 3 GB free", {"free_bytes": 3}, ("wf001 /",)), duration_s=0.1, **about,
     )  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_waiver_is_for_one_row(other: dict[str, Any]) -> None:
     assert waivers().judge(row(Verdict.FAILED, **other)).judgement.verdict is Verdict.FAILED
 
 
-@pytest.mark.parametrize("verdict", [Verdict.NOT_RUN, Verdict.WAITING, Verdict.PLANNED])
+@pytest.mark.parametrize("verdict", [Verdict.NOT_RUN, Verdict.PENDING, Verdict.PLANNED])
 def test_what_was_not_looked_at_is_not_waived(verdict: Verdict) -> None:
     """A person who has not attested, or a step that did not run, has not failed."""
     one = waivers()

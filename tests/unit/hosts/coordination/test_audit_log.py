@@ -11,7 +11,7 @@ import pytest
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
-from engine.errors import CouldNotLookError, LockLostError
+from engine.errors import LockLostError, NotObservedError
 from hosts.coordination.audit_log import append_audit, append_lines, read_audit
 
 
@@ -82,7 +82,7 @@ def test_a_log_that_can_not_be_written_is_said(host: HereHost) -> None:
     """A full disk, or something else in its place: the deed must not follow."""
     (host.folder / "audit.jsonl").mkdir(parents=True)
 
-    with pytest.raises(CouldNotLookError, match=r"here: could not write /var/lib/longshore/audit.jsonl.*every deed is written down first"):
+    with pytest.raises(NotObservedError, match=r"here: could not write /var/lib/longshore/audit.jsonl.*every deed is written down first"):
         append_audit(host, {"key": "one"})
-    with pytest.raises(CouldNotLookError, match=r"here: could not read /var/lib/longshore/audit.jsonl"):
+    with pytest.raises(NotObservedError, match=r"here: could not read /var/lib/longshore/audit.jsonl"):
         read_audit(host)

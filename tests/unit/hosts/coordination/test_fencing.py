@@ -15,7 +15,7 @@ import requests
 from actions.common.route import look, run_checked
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError, LockLostError, RefusedError
+from engine.errors import LockLostError, NotObservedError, RefusedError
 from hosts.coordination import fencing, lock
 from hosts.coordination.audit_log import append_audit, read_audit
 from hosts.coordination.fencing import HELD_S, NOT_OURS, change, fenced, see_ours
@@ -220,7 +220,7 @@ class Wire:
             def __enter__(self) -> Any:
                 wire.asked.append(argv)
                 if wire.lost:
-                    raise CouldNotLookError("ended with 77")
+                    raise NotObservedError("ended with 77")
                 wire.got = stdin
                 return self
 

@@ -13,9 +13,9 @@ import requests
 from urllib3.exceptions import ReadTimeoutError
 
 from engine.contracts.container import CommandResult, ContainerCommand
-from engine.errors import CouldNotLookError, DeadlineError, UnreachableError
+from engine.errors import DeadlineError, NotObservedError, UnreachableError
 from engine.redaction.redactor import Secret
-from hosts.docker.exec import run_inside
+from hosts.docker.exec import exec_in_container
 
 
 def frame(kind: int, content: bytes) -> bytes:
@@ -77,7 +77,7 @@ class Engine:
 
 def run(engine: Engine, container: str = "redis", timeout_s: float = 5.0) -> CommandResult:
     """Run a command with a secret variable."""
-    return run_inside(engine, "wf005", container, ContainerCommand(("redis-cli", "ping"), timeout_s, {"REDISCLI_AUTH": Secret("hush")}))
+    return exec_in_container(engine, "wf005", container, ContainerCommand(("redis-cli", "ping"), timeout_s, {"REDISCLI_AUTH": Secret("hush")}))
 
 
 def test_output_is_told_apart_wherever_the_stream_is_cut() -> None:
@@ -134,5 +134,5 @@ def test_a_lost_engine_is_told() -> None:
 
 def test_a_command_without_an_end_is_no_answer() -> None:
     """The stream ended, the command did not."""
-    with pytest.raises(CouldNotLookError, match="without an exit code"):
+    with pytest.raises(NotObservedError, match="without an exit code"):
         run(Engine(Answer, exit_code=None))

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.gather import SCRIPT, gather_facts
 from hosts.facts.model import HostFacts, ListeningSocket
 from hosts.facts.parse import parse_clock, parse_facts, parse_file_systems, parse_sections, parse_sockets
@@ -145,7 +145,7 @@ def test_sockets_that_were_not_read_are_not_known() -> None:
     """A host without `ss` has no free ports to tell of."""
     facts = parsed(answered("sockets", "", 127, "timeout: failed to run command ss"))
 
-    with pytest.raises(CouldNotLookError, match=r"wf005: its listening sockets could not be read .* Try: ssh wf005 ss -Hltnup"):
+    with pytest.raises(NotObservedError, match=r"wf005: its listening sockets could not be read .* Try: ssh wf005 ss -Hltnup"):
         facts.need_sockets()
     parsed().need_sockets()
 
@@ -199,7 +199,7 @@ def test_an_engine_that_does_not_answer_has_no_containers_to_tell_of(output: str
 
     assert (facts.docker_version, facts.docker_error) == ("", reason)
     for ask in (facts.container, facts.volume, facts.image_for):
-        with pytest.raises(CouldNotLookError, match=re.escape(f"wf005: its Docker Engine does not answer ({reason}). Try: ssh wf005 docker version")):
+        with pytest.raises(NotObservedError, match=re.escape(f"wf005: its Docker Engine does not answer ({reason}). Try: ssh wf005 docker version")):
             ask("redis")
 
 
@@ -214,7 +214,7 @@ def test_an_engine_without_containers_says_so() -> None:
 @pytest.mark.parametrize("name", list(ASKED))
 def test_a_list_that_was_not_answered_is_not_an_empty_one(name: str) -> None:
     """Docker timed out on one list: names there are not free, containers not absent, we do not know."""
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         ASKED[name](parsed(answered(name, "", 124)))
 
 
@@ -245,13 +245,13 @@ def test_another_error_beside_a_vanished_one_is_no_whole_list() -> None:
     """Who knows what the engine did not list: the reason is told."""
     facts = parsed(answered("volumes", "[]", 1, "Error: No such object: 0123abcd Error response from daemon: i/o timeout"))
 
-    with pytest.raises(CouldNotLookError, match="its volumes: Error: No such object: 0123abcd Error response from daemon: i/o timeout"):
+    with pytest.raises(NotObservedError, match="its volumes: Error: No such object: 0123abcd Error response from daemon: i/o timeout"):
         facts.volume("redis_data")
 
 
 def test_a_section_that_never_came_is_no_answer() -> None:
     """An answer that was cut off before its networks tells nothing about them."""
-    with pytest.raises(CouldNotLookError, match="its networks: not asked"):
+    with pytest.raises(NotObservedError, match="its networks: not asked"):
         parsed(without("networks")).need_docker()
 
 
@@ -265,7 +265,7 @@ def test_the_script_hands_on_the_failure_of_a_list() -> None:
 
 def test_an_answer_that_is_no_json_could_not_be_read() -> None:
     """A broken answer names the host and a command to look with."""
-    with pytest.raises(CouldNotLookError, match=r"wf005: Docker's answer is not JSON .* Try: ssh wf005 docker info"):
+    with pytest.raises(NotObservedError, match=r"wf005: Docker's answer is not JSON .* Try: ssh wf005 docker info"):
         parsed(answered("containers", "[{"))
 
 
@@ -279,5 +279,5 @@ def test_a_section_that_holds_another_marks_words_is_not_cut() -> None:
 def test_a_trip_without_an_answer_is_told_with_a_command() -> None:
     """A shell that fails, or prints something else (a banner), is no facts."""
     for host in (FakeHost("wf005", {"sh": (1, "", "sh: mktemp: not found")}), FakeHost("wf005", {"sh": (0, "Welcome!", "")})):
-        with pytest.raises(CouldNotLookError, match=r"wf005: facts could not be gathered: .* Try: ssh wf005 docker ps"):
+        with pytest.raises(NotObservedError, match=r"wf005: facts could not be gathered: .* Try: ssh wf005 docker ps"):
             gather_facts(host)

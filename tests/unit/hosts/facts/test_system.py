@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.facts.system import Connection, FirewallVerdict, Usage
 from hosts.facts.system_parse import (
     UNLIMITED,
@@ -172,9 +172,9 @@ def test_what_could_not_be_read_is_told_with_its_reason_and_a_command() -> None:
     }
     around = parse_surroundings("wf001", found, {})
 
-    with pytest.raises(CouldNotLookError, match=r"wf001: its firewall could not be read \(Permission denied\).* ssh wf001 sudo iptables-save"):
+    with pytest.raises(NotObservedError, match=r"wf001: its firewall could not be read \(Permission denied\).* ssh wf001 sudo iptables-save"):
         around.need("firewall")
-    with pytest.raises(CouldNotLookError, match="not asked"):
+    with pytest.raises(NotObservedError, match="not asked"):
         around.mentioning("redis")
     around.need("mounts")
     around.need("settings")  # one file that is missing does not spoil the others

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import pytest
 import requests
 
-from engine.errors import CouldNotLookError, DeadlineError, UnreachableError
+from engine.errors import DeadlineError, NotObservedError, UnreachableError
 from engine.redaction.redactor import Secret
 from hosts.local import prometheus
 from hosts.local.prometheus import Prometheus, Series, basic, bearer, parse_matrix
@@ -95,7 +95,7 @@ def test_a_recorded_answer_is_read(post: Post) -> None:
     assert found.labels == {"instance": "wf005:8080", "name": "redis", "device": "/dev/sda"}
     assert [value for _, value in found.points] == [287000000.0, 0.0, 1000000.0]
     post(400, (RECORDED / "bad_data.json").read_bytes())
-    with pytest.raises(CouldNotLookError, match=r"400 \(bad_data\)"):
+    with pytest.raises(NotObservedError, match=r"400 \(bad_data\)"):
         ask()
 
 
@@ -144,7 +144,7 @@ def test_every_other_answer_is_a_reason(post: Post, status: int, content: bytes,
     """Never a traceback, never a number, and never what it was asked with."""
     post(status, content)
 
-    with pytest.raises(CouldNotLookError, match=expected) as found:
+    with pytest.raises(NotObservedError, match=expected) as found:
         ask()
     assert str(found.value).startswith("Prometheus https://prom.invalid:9090/base/: ")
     assert TOKEN not in str(found.value)
@@ -182,7 +182,7 @@ def test_an_answer_that_drips_or_does_not_end_is_given_up(post: Post, monkeypatc
             ask()
     post(200, b"x" * 20)
     monkeypatch.setattr(prometheus, "MOST_BYTES", 10)
-    with pytest.raises(CouldNotLookError, match="more than 10 bytes"):
+    with pytest.raises(NotObservedError, match="more than 10 bytes"):
         ask()
 
 

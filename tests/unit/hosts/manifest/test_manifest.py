@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from actions.copy.verification import fastest_for_both
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.manifest import program
 from hosts.manifest.manifest import Manifest, compare_manifests, raw_path
 from tests.unit.making_trees import END, calm, compared, entries, fill, manifest
@@ -206,7 +206,7 @@ def test_an_empty_side_is_refused(two: tuple[Path, Path], lines: bytes, side: st
     """Nothing compared is not a pass, whichever side said nothing."""
     whole, nothing = manifest(two[0]), Manifest("wf001", "volume x", lines)
 
-    with pytest.raises(CouldNotLookError, match="wf001: the manifest of volume x"):
+    with pytest.raises(NotObservedError, match="wf001: the manifest of volume x"):
         compare_manifests(*((nothing, whole) if side == "source" else (whole, nothing)))
 
 
@@ -216,7 +216,7 @@ def test_a_side_that_was_cut_off_is_refused(two: tuple[Path, Path], side: str) -
     whole = manifest(two[0])
     cut = Manifest("wf001", "volume x", b"".join(whole.lines.splitlines(keepends=True)[:-1]))
 
-    with pytest.raises(CouldNotLookError, match="wf001: the manifest of volume x ends in the middle"):
+    with pytest.raises(NotObservedError, match="wf001: the manifest of volume x ends in the middle"):
         compare_manifests(*((cut, whole) if side == "source" else (whole, cut)))
 
 
@@ -224,7 +224,7 @@ def test_both_sides_cut_at_the_same_place_are_refused(two: tuple[Path, Path]) ->
     """Two halves that are equal prove nothing about the rest."""
     lines = b"".join(manifest(two[0]).lines.splitlines(keepends=True)[:3])
 
-    with pytest.raises(CouldNotLookError, match="ends in the middle"):
+    with pytest.raises(NotObservedError, match="ends in the middle"):
         compare_manifests(Manifest("wf005", "x", lines), Manifest("wf001", "x", lines))
 
 
@@ -232,7 +232,7 @@ def test_a_line_cut_in_its_middle_could_not_be_read(two: tuple[Path, Path]) -> N
     """Half a line is no answer, and no crash either."""
     whole = manifest(two[0])
 
-    with pytest.raises(CouldNotLookError):
+    with pytest.raises(NotObservedError):
         compare_manifests(whole, Manifest("wf001", "x", whole.lines[:-30]))
 
 
@@ -243,7 +243,7 @@ def test_a_line_that_is_no_entry_could_not_be_read(two: tuple[Path, Path], noise
     first, _, rest = whole.lines.partition(b"\n")
     noisy = Manifest("wf001", "volume x", first + b"\n" + noise + rest)
 
-    with pytest.raises(CouldNotLookError, match="wf001: the manifest of volume x has "):
+    with pytest.raises(NotObservedError, match="wf001: the manifest of volume x has "):
         compare_manifests(whole, noisy)
 
 
@@ -254,7 +254,7 @@ def test_a_packed_manifest_is_the_same(two: tuple[Path, Path]) -> None:
 
     assert compare_manifests(whole, Manifest("wf001", "x", packed)).compared == 7
     for broken in (packed[:-20], packed[:60] + b"\0\0\0\0" + packed[64:]):
-        with pytest.raises(CouldNotLookError, match="wf001: the manifest of x"):
+        with pytest.raises(NotObservedError, match="wf001: the manifest of x"):
             compare_manifests(whole, Manifest("wf001", "x", broken))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError, DeadlineError
+from engine.errors import DeadlineError, NotObservedError
 from hosts.manifest.reader import manifest_argv, read_manifest
 from tests.unit.making_facts import FakeHost
 
@@ -64,6 +64,6 @@ def test_one_that_does_not_end_is_removed() -> None:
 def test_a_failure_is_told_with_a_command() -> None:
     """The volume, what Docker said, and where to look."""
     with pytest.raises(
-        CouldNotLookError, match=r"wf005: no manifest of redis_data: no such image. Try: ssh wf005 docker image inspect longshore/toolbox:1"
+        NotObservedError, match=r"wf005: no manifest of redis_data: no such image. Try: ssh wf005 docker image inspect longshore/toolbox:1"
     ):
         asked(FakeHost("wf005", {"docker run": (125, "", "no such image")}))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.errors import CouldNotLookError
-from hosts.network.connection_watch import Opening, parse_openings, watch_openings
+from engine.errors import NotObservedError
+from hosts.network.connection_watch import OpenedConnection, parse_openings, watch_openings
 from hosts.network.connection_watch_program import opening
 from tests.unit.making_facts import FakeHost
 
@@ -47,7 +47,7 @@ def test_only_the_packet_that_opens_a_connection_counts(seen: bytes, expected: t
 
 def test_the_programs_lines_are_understood() -> None:
     """One for each pair of ends."""
-    assert parse_openings("172.18.0.2 192.0.2.11 3\n") == (Opening("172.18.0.2", "192.0.2.11", 3),)
+    assert parse_openings("172.18.0.2 192.0.2.11 3\n") == (OpenedConnection("172.18.0.2", "192.0.2.11", 3),)
     assert parse_openings("") == ()
 
 
@@ -56,7 +56,7 @@ def test_the_helper_stands_in_the_containers_network_and_may_do_no_more_than_loo
     host = FakeHost("wf001", {"docker run": (0, "a b 1\n", "")})
     fleet: Any = {"wf001": host}
 
-    assert watch_openings(fleet, "wf001", "orders", 5432, seconds=1.5, until="b") == (Opening("a", "b", 1),)
+    assert watch_openings(fleet, "wf001", "orders", 5432, seconds=1.5, until="b") == (OpenedConnection("a", "b", 1),)
     (argv, program), = host.asked  # fmt: skip
     line = " ".join(argv)
     assert "--network container:orders" in line
@@ -69,5 +69,5 @@ def test_a_helper_that_cannot_run_is_no_answer() -> None:
     """It is told as such, with what to try."""
     fleet: Any = {"wf001": FakeHost("wf001", {"docker run": (125, "", "No such image")})}
 
-    with pytest.raises(CouldNotLookError, match=r"could not be watched: No such image. Try: ssh wf001 docker image inspect"):
+    with pytest.raises(NotObservedError, match=r"could not be watched: No such image. Try: ssh wf001 docker image inspect"):
         watch_openings(fleet, "wf001", "orders", 5432, seconds=1)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from engine.contracts.container import CommandResult
-from engine.errors import CouldNotLookError, DeadlineError, InputError, RefusedError, UnreachableError
+from engine.errors import DeadlineError, InputError, NotObservedError, RefusedError, UnreachableError
 from hosts.ssh import identity
 from hosts.ssh.identity import only_key, parse_known_keys, read_identity, read_ssh_settings
 
@@ -102,7 +102,7 @@ def test_a_host_that_nobody_met_is_not_trusted(use: Any) -> None:
     """The message says how to meet it."""
     use(Client("@cert-authority * ssh-ed25519 AAAAca\n", ED))
 
-    with pytest.raises(CouldNotLookError, match=r"no host key of 192.0.2.11 in known_hosts.*ssh wf001 true"):
+    with pytest.raises(NotObservedError, match=r"no host key of 192.0.2.11 in known_hosts.*ssh wf001 true"):
         read_identity("wf001", None)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from engine.errors import BuriedError, UnreachableError
+from engine.errors import HostLostError, UnreachableError
 from engine.redaction.redactor import Redactor, Secret
 from engine.verdict import Judgement, Verdict, failed, passed
 from phases.assess import health, readiness
-from phases.session.prefetch import MOST_AT_ONCE, AskedAhead
+from phases.session.prefetch import MOST_AT_ONCE, Prefetch
 
 NAMES = ("n8n", "postgres", "redis", "minio")
 
@@ -32,7 +32,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
     monkeypatch.setattr(health, "judge_source_serves", answer)
     monkeypatch.setattr(readiness, "judge_state", lambda _world, service: (passed(f"{service} on mounts"),))
     world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
-    sources = AskedAhead(world)
+    sources = Prefetch(world)
     sources.ask(NAMES)
 
     assert sources.serves("postgres").text == "postgres serves"
@@ -70,7 +70,7 @@ def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person said that it is dead: the answer is UNKNOWN at once, not after the product's deadline."""
 
     def buried(*_args: Any) -> Any:
-        raise BuriedError("wf001: not asked: said to be dead (its disk burnt)")
+        raise HostLostError("wf001: not asked: said to be dead (its disk burnt)")
 
     product = SimpleNamespace(ready_deadline_s=600.0, ready=lambda _target: passed("ready"))
     world: Any = SimpleNamespace(product=lambda _service: product, target=buried, waits=lambda _what, _deadline_s: None)

@@ -10,7 +10,7 @@ import pytest
 
 from checks.containers.state_paths import Change
 from engine.config.environment import Environment
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from hosts.fleet import Fleet
 from phases.assess import readiness
 from phases.context import service_facts
@@ -48,7 +48,7 @@ def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.M
     monkeypatch.setattr(Fleet, "docker", lambda self, name: SimpleNamespace(api=SimpleNamespace(diff=changes)))
 
     assert service_facts.read_changes(world, "wf005", "redis") == (Change("A", "/redis"),)
-    with pytest.raises(CouldNotLookError, match=r"No such container: gone.*ssh wf005 docker diff gone"):
+    with pytest.raises(NotObservedError, match=r"No such container: gone.*ssh wf005 docker diff gone"):
         service_facts.read_changes(world, "wf005", "gone")
 
 
@@ -60,7 +60,7 @@ def test_paths_of_a_target_are_looked_at_in_one_command(world: Any, monkeypatch:
         asked.append(list(paths))
         return dict.fromkeys(paths, "seen")
 
-    monkeypatch.setattr(readiness.names, "read_paths", read)
+    monkeypatch.setattr(readiness.name_conflicts, "read_paths", read)
 
     assert [readiness._paths(world, "wf001", (f"/srv/{name}",))[f"/srv/{name}"] for name in NAMES] == ["seen"] * 3
     assert asked == [["/srv/redis", "/srv/n8n", "/srv/loki"]]

@@ -9,14 +9,14 @@ import pytest
 
 from engine.config.scope import build_scope
 from engine.contracts.container import MountFacts
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.errors import CouldNotLookError
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.state import MoveState
 from phases.context.attempt import must_be_undone, read_past, read_return, settled_states
-from phases.context.fingerprint_records import part_body, part_of, speakable
-from phases.context.run_context import World, _mount_over, container_address, main_port
+from phases.context.fingerprint_records import part_body, part_of, without_secret_names
+from phases.context.run_context import RunContext, _mount_over, container_address, main_port
 from tests.unit.making_facts import make_container
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
@@ -93,7 +93,7 @@ def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run:
     """What `--again` begins is another attempt: after a crash it is read alone, under its own number."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "copy-volumes")
-    state(run, MoveState.NEEDS_PERSON)
+    state(run, MoveState.NEEDS_OPERATOR)
     assert read_past(journal, "redis").settled is MoveState.IN_PROGRESS
     state(run, MoveState.IN_PROGRESS)
     intent(run, "stop-source")
@@ -112,7 +112,7 @@ def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> N
     assert (read_return(journal, "redis").state, read_return(journal, "redis").done) == (MoveState.DONE, frozenset())
     state(run, MoveState.ROLLING_BACK)
     outcome(run, "stop-moved")
-    state(run, MoveState.NEEDS_PERSON)
+    state(run, MoveState.NEEDS_OPERATOR)
 
     past = read_return(journal, "redis")
 
@@ -157,11 +157,11 @@ def test_runs_of_one_attempt_are_read_together(journal: Journal, run: Run) -> No
     assert read_past(journal, "n8n").begun == {"stop-source"}
 
 
-def make_world(journal: Journal, run: Run, **chosen: Any) -> World:
+def make_world(journal: Journal, run: Run, **chosen: Any) -> RunContext:
     """Return a world without hosts."""
     scope = build_scope(make_inventory(), make_plan(), make_environment(), **chosen)
     fleet: Any = {}
-    return World(scope=scope, fleet=fleet, journal=journal, run=run, redactor=Redactor())
+    return RunContext(scope=scope, fleet=fleet, journal=journal, run=run, redactor=Redactor())
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,11 @@ def test_moves_left_out_of_a_run_count_for_where_services_are(journal: Journal, 
 def test_fingerprints_come_back_as_they_were_recorded(journal: Journal, run: Run) -> None:
     """Bounds, names and how long a part holds survive; the newest of its moment is read."""
     world = make_world(journal, run)
-    parts = {"rows": Part(5, "a", Holds.SINCE_CUTOVER, {"id_max": 5021}), "keys": Part(1, "b", Holds.AT_CUTOVER, {}, {"k": "1"})}
-    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": Part(4, "old")}))
+    parts = {
+        "rows": FingerprintPart(5, "a", Validity.SINCE_CUTOVER, {"id_max": 5021}),
+        "keys": FingerprintPart(1, "b", Validity.AT_CUTOVER, {}, {"k": "1"}),
+    }
+    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": FingerprintPart(4, "old")}))
     world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", parts))
     world.record_fingerprint("redis", "wf001", "after", Fingerprint("redis", {}))
 
@@ -208,7 +211,7 @@ def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
     networks = {"a": {"IPAddress": ""}, "b": {"IPAddress": "172.20.0.9"}}
 
     assert container_address(make_container(raw={"NetworkSettings": {"Networks": networks}})) == "172.20.0.9"
-    with pytest.raises(CouldNotLookError, match="wf005: redis has no address; it is exited"):
+    with pytest.raises(NotObservedError, match="wf005: redis has no address; it is exited"):
         container_address(make_container(state="exited", raw={"NetworkSettings": {"Networks": {"a": {"IPAddress": ""}}}}))
 
 
@@ -219,18 +222,18 @@ def test_the_nearest_mount_holds_a_path() -> None:
     container = make_container(mounts=mounts)
 
     assert [_mount_over(container, path).source for path in ("/data/x", "/data/db/tmp/x", "/data/dbx")] == ["all", "db", "all"]
-    with pytest.raises(CouldNotLookError, match="wf005: no mount of redis holds /etc"):
+    with pytest.raises(NotObservedError, match="wf005: no mount of redis holds /etc"):
         _mount_over(container, "/etc")
 
 
 def test_names_that_look_like_secrets_are_not_written_down() -> None:
     """A Redis key with a session's token in it would be hidden in the record and then be missed: its part is compared at the cutover only."""
     session, plain = "session:8f14e45fceea167a5a36dedd", "cart:6"
-    secret = Part(2, "d" * 64, Holds.SINCE_CUTOVER, {}, {session: "a", plain: "b"})
-    open_ = Part(1, "d" * 64, Holds.SINCE_CUTOVER, {}, {plain: "b"})
+    secret = FingerprintPart(2, "d" * 64, Validity.SINCE_CUTOVER, {}, {session: "a", plain: "b"})
+    open_ = FingerprintPart(1, "d" * 64, Validity.SINCE_CUTOVER, {}, {plain: "b"})
 
-    assert speakable(open_, Redactor()) is open_
-    assert speakable(secret, Redactor()) == Part(2, "d" * 64, Holds.AT_CUTOVER)
+    assert without_secret_names(open_, Redactor()) is open_
+    assert without_secret_names(secret, Redactor()) == FingerprintPart(2, "d" * 64, Validity.AT_CUTOVER)
 
 
 @pytest.mark.parametrize(
@@ -239,8 +242,8 @@ def test_names_that_look_like_secrets_are_not_written_down() -> None:
         (),
         ("in_progress",),
         ("in_progress", "undone", "in_progress", "committed"),
-        ("in_progress", "committed", "needs_person"),
-        ("in_progress", "needs_person"),
+        ("in_progress", "committed", "needs_operator"),
+        ("in_progress", "needs_operator"),
         ("in_progress", "committed", "done", "rolling_back", "returned", "rolled_back"),
     ],
 )

@@ -10,12 +10,12 @@ from typing import Any, Final
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.errors import ActionError, CouldNotLookError, JournalError, LockLostError, LongshoreError, UnreachableError
+from engine.errors import ActionError, JournalError, LockLostError, LongshoreError, NotObservedError, UnreachableError
 from engine.journal.journal import Journal
 from engine.journal.record import hash_of
 from engine.redaction.redactor import Redactor, Secret
 from engine.saga.patience import Patience
-from phases.context.audit_mirror import LARGEST, Line, Mirror
+from phases.context.audit_mirror import LARGEST, AuditMirror, Line
 
 HOSTS: Final = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
 DEED: Final = {"describe": "stop redis", "effect": "changes_state"}
@@ -50,15 +50,15 @@ def hosts() -> Hosts:
 
 
 @pytest.fixture
-def mirror(tmp_path: Path, hosts: Hosts) -> Mirror:
+def mirror(tmp_path: Path, hosts: Hosts) -> AuditMirror:
     """Return a run that is mirrored."""
     redactor = Redactor()
     redactor.register(Secret("Tr0ub4dor-and-3"))
     run = Journal.open(tmp_path / "lab.sqlite", redactor=redactor).start_run(command="migrate")
-    return Mirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append, Patience(seconds=0.0))
+    return AuditMirror(run, {"environment": "lab", "command": "migrate"}, HOSTS, hosts.append, Patience(seconds=0.0))
 
 
-def test_an_intent_is_on_both_hosts_before_its_deed(mirror: Mirror, hosts: Hosts) -> None:
+def test_an_intent_is_on_both_hosts_before_its_deed(mirror: AuditMirror, hosts: Hosts) -> None:
     """The record, with its hash: what comes back from the call is already there, and on no third host."""
     record = mirror.record("intent", service="redis", key="stop-source", body=DEED)
 
@@ -70,7 +70,7 @@ def test_an_intent_is_on_both_hosts_before_its_deed(mirror: Mirror, hosts: Hosts
     assert "wf002" not in hosts.logs
 
 
-def test_what_was_seen_since_travels_with_the_next_deed(mirror: Mirror, hosts: Hosts) -> None:
+def test_what_was_seen_since_travels_with_the_next_deed(mirror: AuditMirror, hosts: Hosts) -> None:
     """Questions and outcomes cost no trip of their own, and stand before the deed that relies on them."""
     mirror.record("intent", service="redis", key="confirm-source", body=QUESTION)
     mirror.record("outcome", service="redis", key="confirm-source", body={"ok": True})
@@ -83,7 +83,7 @@ def test_what_was_seen_since_travels_with_the_next_deed(mirror: Mirror, hosts: H
 
 
 @pytest.mark.parametrize("host", ["wf005", "wf001"])
-def test_a_deed_that_can_not_be_written_down_is_not_done(mirror: Mirror, hosts: Hosts, host: str) -> None:
+def test_a_deed_that_can_not_be_written_down_is_not_done(mirror: AuditMirror, hosts: Hosts, host: str) -> None:
     """Either host: the error reaches the saga before the deed."""
     hosts.errors[host] = UnreachableError(f"{host}: ssh failed")
 
@@ -91,7 +91,7 @@ def test_a_deed_that_can_not_be_written_down_is_not_done(mirror: Mirror, hosts: 
         mirror.record("intent", service="redis", key="stop-source", body=DEED)
 
 
-def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """Somebody else took over: nothing may be undone from here, so that must be what is raised."""
     hosts.errors = {"wf005": UnreachableError("wf005: ssh failed"), "wf001": LockLostError("wf001: the lock of this run is gone")}
 
@@ -99,9 +99,9 @@ def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: Mirror, hosts: Hosts
         mirror.record("intent", service="redis", key="stop-source", body=DEED)
 
 
-def test_a_run_that_lost_its_lock_says_no_state(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_run_that_lost_its_lock_says_no_state(mirror: AuditMirror, hosts: Hosts) -> None:
     """It slept while another one ended the move: the state in the journal that both share stays what that one wrote."""
-    mirror.record("intent", service="redis", key="written-since", body=QUESTION)
+    mirror.record("intent", service="redis", key="target-writes", body=QUESTION)
     hosts.errors = {host: LockLostError(f"{host}: the lock of this run is gone") for host in HOSTS["redis"]}
 
     with pytest.raises(LockLostError):
@@ -110,7 +110,7 @@ def test_a_run_that_lost_its_lock_says_no_state(mirror: Mirror, hosts: Hosts) ->
     assert mirror.run.journal.records(kind="move_state") == []
 
 
-def test_an_undo_goes_on_beside_a_dead_host(mirror: Mirror, hosts: Hosts) -> None:
+def test_an_undo_goes_on_beside_a_dead_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """It is tried once, not at every step; the other host has each record; later it gets what it missed."""
     mirror.record("intent", service="redis", key="start-target", body=DEED)
     hosts.errors["wf001"] = UnreachableError("wf001: ssh failed")
@@ -127,7 +127,7 @@ def test_an_undo_goes_on_beside_a_dead_host(mirror: Mirror, hosts: Hosts) -> Non
     assert hosts.kinds("wf001")[:-1] == hosts.kinds("wf005")[:-1]
 
 
-def test_a_lost_lock_stops_an_undo(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_lost_lock_stops_an_undo(mirror: AuditMirror, hosts: Hosts) -> None:
     """Undoing is changing."""
     hosts.errors["wf001"] = LockLostError("wf001: the lock of this run is gone")
 
@@ -135,7 +135,7 @@ def test_a_lost_lock_stops_an_undo(mirror: Mirror, hosts: Hosts) -> None:
         mirror.record("undo_intent", service="redis", key="start-target", body={})
 
 
-def test_the_heads_go_to_every_host_at_the_end(mirror: Mirror, hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_heads_go_to_every_host_at_the_end(mirror: AuditMirror, hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
     """A tail cut off the journal shows against them; a host that does not take them is named, and nothing fails."""
     last = mirror.record("step", service="redis", key="x", body={})
     hosts.errors["wf002"] = UnreachableError("wf002: ssh failed")
@@ -147,14 +147,14 @@ def test_the_heads_go_to_every_host_at_the_end(mirror: Mirror, hosts: Hosts, cap
     assert "the end of this run is missing in the audit log of wf002: wf002: ssh failed" in capsys.readouterr().err
 
 
-def test_no_secret_reaches_a_host(mirror: Mirror, hosts: Hosts) -> None:
+def test_no_secret_reaches_a_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """The same redacted record, not what the caller gave."""
     mirror.record("intent", service="redis", key="stop-source", body={**DEED, "note": {"said": "Tr0ub4dor-and-3"}})
 
     assert "Tr0ub4dor" not in json.dumps(hosts.logs)
 
 
-def test_a_huge_fingerprint_goes_without_single_names(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_huge_fingerprint_goes_without_single_names(mirror: AuditMirror, hosts: Hosts) -> None:
     """Counts and digests are enough to compare; a log line of gigabytes would keep a service down."""
     names = {f"key:{number}": "d" * 64 for number in range(LARGEST // 64)}
     part = {"count": 3, "digest": "abc", "holds": "at_cutover", "bound": {}, "names": names}
@@ -166,7 +166,7 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: Mirror, hosts: Hos
     assert line["record"]["body"]["parts"]["db 0"] == {"count": 3, "digest": "abc", "holds": "at_cutover", "bound": {}}
 
 
-def test_what_the_journal_does_not_take_the_hosts_have(mirror: Mirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_journal_does_not_take_the_hosts_have(mirror: AuditMirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their audit logs are the record of an undo then, each line with its hash; an intent is not sent: nothing follows it."""
 
     def full(*_: Any) -> int:
@@ -183,14 +183,14 @@ def test_what_the_journal_does_not_take_the_hosts_have(mirror: Mirror, hosts: Ho
         assert hash_of({key: value for key, value in line["record"].items() if key != "hash"}) == line["record"]["hash"]
 
 
-def test_a_note_is_on_both_hosts_before_the_next_change(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_note_is_on_both_hosts_before_the_next_change(mirror: AuditMirror, hosts: Hosts) -> None:
     """What an action found in its middle is as durable as its intent."""
     mirror.record("note", service="redis", key="copy-volumes", body={"note": {"created": ["redis_data"]}})
 
     assert hosts.kinds("wf001") == hosts.kinds("wf005") == ["note"]
 
 
-def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: AuditMirror, hosts: Hosts) -> None:
     """The line is sent again for a while, to the host that did not take it alone."""
     pauses: list[float] = []
 
@@ -207,11 +207,11 @@ def test_a_host_that_is_cut_off_for_a_moment_costs_no_action(mirror: Mirror, hos
     assert hosts.tried.count("wf005") == 1
 
 
-def test_a_host_that_says_no_is_a_failure_that_was_seen(mirror: Mirror, hosts: Hosts) -> None:
+def test_a_host_that_says_no_is_a_failure_that_was_seen(mirror: AuditMirror, hosts: Hosts) -> None:
     """Its disk is full, say: the action fails at once and is undone; only a host without an answer is waited for."""
     pauses: list[float] = []
     mirror.patience = Patience(60.0, pauses.append, lambda: sum(pauses))
-    hosts.errors = {"wf001": CouldNotLookError("wf001: could not write audit.jsonl: No space left on device")}
+    hosts.errors = {"wf001": NotObservedError("wf001: could not write audit.jsonl: No space left on device")}
 
     with pytest.raises(ActionError, match="No space left"):
         mirror.record("intent", service="redis", key="stop-source", body=DEED)

@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Journal:
     move, entry = next(move for move in old.moves if move.service == "redis"), old.services["redis"]
     body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
     run.record(BEGUN_WITH, service="redis", body=body)
-    for state in ("in_progress", "needs_person"):
+    for state in ("in_progress", "needs_operator"):
         run.record("move_state", service="redis", body={"state": state})
     return journal
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from phases.context import locks as locks_module
-from phases.context.locks import hold_hosts, hold_machine, hosts_with_token
+from phases.context.locks import hosts_with_token, lock_environment, lock_hosts
 
 HOSTS: Final = ("wf001", "wf002", "wf005")
 
@@ -33,7 +33,7 @@ class Locks:
     def release(self, host: str, token: str) -> bool:
         """Give a lock back when it is of that token."""
         if host in self.silent:
-            raise CouldNotLookError(f"{host}: no answer")
+            raise NotObservedError(f"{host}: no answer")
         return self.held.pop(host, None) == token if self.held.get(host) == token else False
 
     def run(self, *hosts: str, left: list[str] | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
@@ -41,7 +41,7 @@ class Locks:
         fleet: Any = type("F", (dict,), {"names": HOSTS, "token": None})({host: host for host in HOSTS})
         scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"))
         journal: Any = None
-        with hold_machine("lab") as token, hold_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
+        with lock_environment("lab") as token, lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
             self.unfinished = left or []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.polling import wait_until_passed
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
-from phases.context.readonly_step import Ask
+from phases.context.readonly_step import ReadOnlyStep
 
 
 class Clock:
@@ -102,7 +102,7 @@ def test_an_error_that_is_not_an_answer_is_not_repeated(clock: Clock) -> None:
 def test_a_question_in_a_move_changes_nothing() -> None:
     """It can be described, performed and undone like a deed, and only asks."""
     asked: list[int] = []
-    ask = Ask("ready", "ask redis whether it is ready", lambda: asked.append(1) or passed("yes"), 2.0)
+    ask = ReadOnlyStep("ready", "ask redis whether it is ready", lambda: asked.append(1) or passed("yes"), 2.0)
 
     ask.do({})
     ask.undo({})

@@ -13,17 +13,16 @@ import pytest
 from actions.relays.before_start import own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import apply_forwarders, judge_forwarders, refuse_outside
-from actions.rollback.steps import SwitchBack
+from actions.rollback.steps import SwitchClientsBack
 from engine.config.environment import Environment
 from engine.config.inventory import Inventory, load_inventory
 from engine.config.plan import Plan, load_plan
 from engine.config.scope import Scope, build_scope
-from engine.errors import CouldNotLookError, RefusedError
+from engine.errors import NotObservedError, RefusedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from engine.verdict import Verdict
-from phases.assess import readiness
-from phases.context import routes
+from phases.context import routes, service_facts
 from phases.context.link_state import as_repointed
 from phases.context.relay_hosts import judge_relay_hosts, with_relay_hosts
 from phases.context.run_context import where_now
@@ -143,7 +142,7 @@ def world(scope: Scope, **silent: str) -> Any:
 
     def facts(host: str) -> Any:
         if host in silent:
-            raise CouldNotLookError(silent[host])
+            raise NotObservedError(silent[host])
         return make_host(host=host)
 
     return SimpleNamespace(scope=scope, facts=facts, where=lambda: {**where_now(scope, None), "n8n": "wf009"})
@@ -179,10 +178,10 @@ def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkey
         monkeypatch.setattr(rollback, name, lambda *_: ())
     monkeypatch.setattr(rollback, "before_stop", lambda *_: ((), 0.0))
     for name in ("bytes_to_copy", "dropped_mounts"):
-        monkeypatch.setattr(readiness, name, lambda *_: 0)
+        monkeypatch.setattr(service_facts, name, lambda *_: 0)
     route = routes.route_of(made, move, 1)
     commit = migrate._commit(made, move, route)
-    (back,) = [one for one in rollback.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchBack)]
+    (back,) = [one for one in rollback.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchClientsBack)]
 
     for action in (commit, back):
         assert "wf001" in action.hosts

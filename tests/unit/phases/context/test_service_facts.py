@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.container import MountFacts
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from phases.assess.readiness import judge_disk
@@ -56,7 +56,7 @@ def test_with_docker_silent_the_place_of_volumes_is_not_known() -> None:
     """The message says that Docker does not answer, not that there is no file system for nothing."""
     silent = make_host(docker_version="", docker_error="no answer in time", docker_root="")
 
-    with pytest.raises(CouldNotLookError, match=r"wf001: its Docker Engine does not answer \(no answer in time\)"):
+    with pytest.raises(NotObservedError, match=r"wf001: its Docker Engine does not answer \(no answer in time\)"):
         judge_disk(world(silent), "redis")
 
 

@@ -11,7 +11,7 @@ import pytest
 from actions.common.route import Route
 from actions.container.source import see_target_down
 from engine.config.scope import Scope, build_scope
-from engine.errors import BuriedError, CouldNotLookError, DeadlineError, InputError, RefusedError, UnreachableError
+from engine.errors import DeadlineError, HostLostError, InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.run.options import Options
@@ -99,7 +99,7 @@ def test_a_dead_target_is_asked_nothing(run: Run) -> None:
     scope, fleet = _scope("redis"), FakeFleet({})
     target = scope.moves[0].target
 
-    buried = dead_target.bury_targets(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+    buried = dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert buried == {target}
     assert fleet.buried == {target: REASON}
@@ -111,7 +111,7 @@ def test_a_host_that_answers_is_not_dead(run: Run) -> None:
     fleet = FakeFleet({scope.moves[0].target: FakeHost(scope.moves[0].target)})
 
     with pytest.raises(RefusedError, match="wf001: answers through ssh, so it is not dead"):
-        dead_target.bury_targets(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+        dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert not fleet.buried
 
@@ -119,7 +119,7 @@ def test_a_host_that_answers_is_not_dead(run: Run) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        CouldNotLookError("wf001: sudo asks for a password"),
+        NotObservedError("wf001: sudo asks for a password"),
         DeadlineError("wf001: true did not end within 15 s"),
         RefusedError("wf001: its ssh host key is another"),
         UnreachableError("wf001: ssh failed: root@192.0.2.1: Permission denied (publickey). Try: ssh wf001 true"),
@@ -135,7 +135,7 @@ def test_a_host_that_is_slow_or_refuses_lives(run: Run, error: Exception) -> Non
     fleet = Silent(error)
 
     with pytest.raises(RefusedError, match="so it is not dead"):
-        dead_target.bury_targets(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+        dead_target.exclude_lost_hosts(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert not fleet.buried
 
@@ -146,7 +146,7 @@ def test_a_host_counts_as_dead_after_a_minute_without_a_connection(run: Run, clo
     _stands(run, MoveState.DONE)
     fleet = Silent(UnreachableError(f"wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: {said}. Try: ssh wf001 true"))
 
-    dead_target.bury_targets(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+    dead_target.exclude_lost_hosts(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
     assert sum(clock) == 60
     assert len(fleet.asked) == 13
@@ -157,11 +157,11 @@ def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:
     scope, fleet = _scope("redis"), FakeFleet({})
     _stands(run, MoveState.COMMITTED)
     with pytest.raises(RefusedError, match="add --discard-target-writes"):
-        dead_target.bury_targets(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
+        dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
 
     _stands(run, MoveState.UNDONE)
     _stands(run, MoveState.IN_PROGRESS)
-    assert dead_target.bury_targets(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
+    assert dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(), "rollback")  # type: ignore[arg-type]
 
 
 def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
@@ -169,8 +169,8 @@ def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
     scope, fleet, options = _scope("redis"), FakeFleet({}), _options(undo=True, apply=True)
     _stands(run, MoveState.DONE)
 
-    buried = dead_target.bury_targets(fleet, scope, run.journal, options, "repoint")  # type: ignore[arg-type]
-    dead_target.record_dead(run, scope, run.journal, buried, options)
+    buried = dead_target.exclude_lost_hosts(fleet, scope, run.journal, options, "repoint")  # type: ignore[arg-type]
+    dead_target.record_lost(run, scope, run.journal, buried, options)
 
     assert buried == {scope.moves[0].target}
     assert [record.body["labels"] for record in run.journal.records(kind=dead_target.DEAD)] == [[]]
@@ -180,7 +180,7 @@ def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
 def test_it_goes_with_a_rollback_by_name(run: Run, command: str, services: tuple[str, ...]) -> None:
     """Everything else is wrong input."""
     with pytest.raises(InputError, match=r"goes with a rollback .* of services given by name"):
-        dead_target.bury_targets(FakeFleet({}), _scope("redis"), run.journal, _options(services=services), command)  # type: ignore[arg-type]
+        dead_target.exclude_lost_hosts(FakeFleet({}), _scope("redis"), run.journal, _options(services=services), command)  # type: ignore[arg-type]
 
 
 def test_what_rises_is_stopped_once(run: Run) -> None:
@@ -188,15 +188,15 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
     _stands(run, MoveState.DONE)
     scope = _scope("redis")
     target = scope.moves[0].target
-    dead_target.record_dead(run, scope, run.journal, frozenset({target}), _options())
+    dead_target.record_lost(run, scope, run.journal, frozenset({target}), _options())
     _stands(run, MoveState.ROLLING_BACK)
 
-    dead_target.stop_risen(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
+    dead_target.stop_recovered(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
     assert not run.journal.records(kind=dead_target.RISEN)
 
     risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
     for _ in range(2):
-        dead_target.stop_risen(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
+        dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
     asked = [argv for argv, _ in risen.asked if "docker stop" in " ".join(argv)]
     assert [argv[-1] for argv in asked] == ["longshore.move=production/redis/1"]
     assert [record.body["stopped"] for record in run.journal.records(kind=dead_target.RISEN)] == [1]
@@ -208,12 +208,12 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
     _stands(run, MoveState.COMMITTED)
     scope = _scope("redis")
     target = scope.moves[0].target
-    dead_target.record_dead(run, scope, run.journal, frozenset({target}), _options())
+    dead_target.record_lost(run, scope, run.journal, frozenset({target}), _options())
     for state in since:
         _stands(run, state)
 
     risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
-    dead_target.stop_risen(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
+    dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
 
     assert not risen.asked
     assert not run.journal.records(kind=dead_target.RISEN)
@@ -224,9 +224,9 @@ def test_a_buried_host_is_not_asked() -> None:
     fleet = Fleet(["wf001"], make_environment(), None)
     try:
         fleet.bury("wf001", REASON)
-        with pytest.raises(BuriedError, match=r"wf001: not asked: said to be dead \(disk controller burnt\)"):
+        with pytest.raises(HostLostError, match=r"wf001: not asked: said to be dead \(disk controller burnt\)"):
             _ = fleet["wf001"]
-        with pytest.raises(CouldNotLookError):
+        with pytest.raises(NotObservedError):
             fleet.facts("wf001")
         see_target_down(Route(fleet, "redis", "redis", "wf005", "wf001", "lab/redis/1"))
     finally:

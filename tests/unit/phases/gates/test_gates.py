@@ -167,7 +167,7 @@ def test_a_preflight_gets_old(past: Past, hours: float, opens: bool) -> None:
         ("FAILED", "blocker", False),
         ("UNKNOWN", "blocker", False),
         ("NOT_RUN", "blocker", False),
-        ("WAITING", "blocker", False),
+        ("PENDING", "blocker", False),
         ("WAIVED", "blocker", True),
         ("FAILED", "warning", True),
     ],
@@ -194,7 +194,7 @@ def test_a_waiver_holds_until_it_expires(past: Past, hours: int, opens: bool) ->
     assert opens or f"  redis: preflight volumes-fit is WAIVED, but only until {until}" in said
 
 
-@pytest.mark.parametrize(("verdict", "opens"), [("FAILED", False), ("UNKNOWN", False), ("WAITING", True), ("PASSED", True), ("PLANNED", True)])
+@pytest.mark.parametrize(("verdict", "opens"), [("FAILED", False), ("UNKNOWN", False), ("PENDING", True), ("PASSED", True), ("PLANNED", True)])
 def test_a_preparation_that_failed_closes_the_gate(past: Past, verdict: str, opens: bool) -> None:
     """What it should have made ready is not, whatever preflight saw; a dry run of it says nothing."""
     past.preflight(scope_of(), "redis", command="prepare", verdict=verdict, text="no room")
@@ -265,7 +265,7 @@ def test_a_move_that_was_undone_begins_again(past: Past, state: MoveState) -> No
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (MoveState.NEEDS_PERSON, "needs person: look at its last evidence"),
+        (MoveState.NEEDS_OPERATOR, "needs operator: look at its last evidence"),
         (MoveState.ROLLED_BACK, "was rolled back. To move it again"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_stuck_move_is_for_a_person(past: Past, state: MoveState, words: str) 
 def test_all_reasons_are_told_at_once(past: Past) -> None:
     """One refusal lists every row of every move that is not good."""
     before = refusal(past, scope_of())
-    past.state("n8n", MoveState.NEEDS_PERSON)
+    past.state("n8n", MoveState.NEEDS_OPERATOR)
 
     assert before.count("no preflight") == 2
     assert [line.split(":")[0].strip() for line in refusal(past, scope_of()).splitlines()[1:-1]] == ["n8n", "n8n", "redis"]
@@ -336,7 +336,7 @@ def test_nothing_is_rolled_back_that_was_not_moved(past: Past, state: MoveState 
         Gates(scope_of(services=("redis",)), past.journal, "abc").check("rollback")
 
 
-@pytest.mark.parametrize("state", [MoveState.COMMITTED, MoveState.DONE, MoveState.IN_PROGRESS, MoveState.NEEDS_PERSON, MoveState.ROLLING_BACK])
+@pytest.mark.parametrize("state", [MoveState.COMMITTED, MoveState.DONE, MoveState.IN_PROGRESS, MoveState.NEEDS_OPERATOR, MoveState.ROLLING_BACK])
 def test_a_rollback_needs_no_other_gate(past: Past, state: MoveState) -> None:
     """No window, no approval, no preflight keeps a service from its source."""
     run = past.state("redis", MoveState.IN_PROGRESS)
@@ -369,7 +369,7 @@ def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> No
     run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())
     for service in ("n8n", "redis"):
         body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
-        run.record("step", service=service, key="source-serves", body=body)
+        run.record("step", service=service, key="source-healthy", body=body)
     run.finish({"PASSED": 2}, ExitCode.OK)
 
     said = refusal(past, scope_of())
@@ -430,7 +430,7 @@ def test_a_preflight_that_was_killed_before_the_service_counts(past: Past) -> No
 def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None:
     """A journal rebuilt from hosts' logs holds what a host said: it opens no gate."""
     run = past.journal.start_run(command="adopt", environment="production", plan_digest=scope_of().digest)
-    run.record("step", service="redis", key="source-serves", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+    run.record("step", service="redis", key="source-healthy", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
     run.finish({}, ExitCode.OK)
 
     assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == ["redis: no preflight on record. Expected: one that PASSED"]

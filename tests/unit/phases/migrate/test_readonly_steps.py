@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from actions.copy.verification import ProveVolumes
+from actions.copy.verification import VerifyVolumes
 from actions.replication.steps import ProveReplica
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Verdict, passed
 from phases.migrate import readonly_steps as migrate
 from phases.migrate.recipe import _hold_and_read
 
-SETTINGS = Part(8, "s")
-KEYS = Part(1_200_000, "aaaa", Holds.AT_CUTOVER)
-FEW = Part(7, "bbbb", Holds.AT_CUTOVER)
+SETTINGS = FingerprintPart(8, "s")
+KEYS = FingerprintPart(1_200_000, "aaaa", Validity.AT_CUTOVER)
+FEW = FingerprintPart(7, "bbbb", Validity.AT_CUTOVER)
 
 
-def world(before: dict[str, Part] | None, after: dict[str, Part], *, replica: bool = False, hook: bool = False) -> Any:
+def world(before: dict[str, FingerprintPart] | None, after: dict[str, FingerprintPart], *, replica: bool = False, hook: bool = False) -> Any:
     """Return a world in which the service held that before, and holds this now."""
     note = {"note": {"replica": replica}}
     return SimpleNamespace(
@@ -27,7 +27,7 @@ def world(before: dict[str, Part] | None, after: dict[str, Part], *, replica: bo
         target=lambda _service, _host: None,
         recorded_fingerprint=lambda _service, _moment: None if before is None else Fingerprint("redis", before),
         record_fingerprint=lambda *_: None,
-        journal=SimpleNamespace(records=lambda **_: [SimpleNamespace(key="copy-live", body=note)]),
+        journal=SimpleNamespace(records=lambda **_: [SimpleNamespace(key="precopy", body=note)]),
         entry=lambda _service: SimpleNamespace(hooks=SimpleNamespace(before_hold="hold" if hook else None)),
     )
 
@@ -87,7 +87,7 @@ def test_the_proof_of_replicated_data_calls_nothing_compared() -> None:
     """Complete up to the source's end; its files were not compared, and there is no other mount either."""
     route: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", container="redis")
     looks: Any = None
-    others = ProveVolumes(route, (), None, looks, looks)
+    others = VerifyVolumes(route, (), None, looks, looks)
 
     text = ProveReplica(others, others, lambda: True).verify({}).text
 

@@ -12,7 +12,7 @@ from engine.errors import ActionError, DeadlineError
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
-from hosts.facts.system import Surroundings
+from hosts.facts.system import SystemFacts
 from hosts.facts.system_parse import parse_firewall
 from phases.context.path_rates import THROUGHPUT, measured_rates
 from phases.preflight.network import TRIAL, list_needs, proven_needs, try_with_listeners
@@ -82,7 +82,7 @@ def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
     """The host's own port 22 is open; what Docker publishes goes another way."""
     port = PORTS["wf005"]
     rules = parse_firewall(f"# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} -j DROP\nCOMMIT\n")
-    made, _, records = world("124\t", make_host(listening=(make_socket(22),), around=Surroundings(host="wf001", firewall=rules)))
+    made, _, records = world("124\t", make_host(listening=(make_socket(22),), around=SystemFacts(host="wf001", firewall=rules)))
     answer = try_with_listeners(made, "wf001", apply=True)
 
     assert answer.verdict is Verdict.FAILED

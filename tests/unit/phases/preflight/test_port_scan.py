@@ -15,7 +15,7 @@ import commands.ports
 from commands.ports import main
 from engine.config.environment import write_environment
 from engine.config.scope import Scope, build_scope
-from engine.errors import CouldNotLookError, InputError, RefusedError
+from engine.errors import InputError, NotObservedError, RefusedError
 from engine.verdict import ExitCode
 from hosts.facts.model import HostFacts
 from phases.preflight.port_scan import scan_ports, scanned_hosts
@@ -83,7 +83,7 @@ def test_all_hosts_of_the_inventory_are_scanned() -> None:
     assert set(scanned_hosts(lab)) == {"wf001", "wf002", "wf005"}
 
 
-@pytest.mark.parametrize("error", [CouldNotLookError("wf006: ssh failed"), RefusedError("wf006: another machine")])
+@pytest.mark.parametrize("error", [NotObservedError("wf006: ssh failed"), RefusedError("wf006: another machine")])
 def test_a_host_outside_the_plan_that_does_not_answer_has_its_own_row(error: Exception) -> None:
     """And hinders nobody; one without identity is told with the way to pin it."""
     found = scan(world(wf006=error)).report
@@ -117,7 +117,7 @@ def test_conflict_remap_and_consumers_are_joined() -> None:
 def test_a_move_that_is_done_and_one_whose_host_is_silent() -> None:
     """The first wants nothing more; the second counts with the inventory's ports."""
     scope = scope_of(environment=(PINNED,))
-    fleet = FakeFleet(world(wf005=CouldNotLookError("wf005: ssh failed"), wf001=TAKEN))
+    fleet = FakeFleet(world(wf005=NotObservedError("wf005: ssh failed"), wf001=TAKEN))
     found = scan_ports(scope, fleet, {"redis": "wf005", "n8n": "wf002"})  # type: ignore[arg-type]
 
     assert found.arrivals["n8n"].done
@@ -163,7 +163,7 @@ def run(monkeypatch: pytest.MonkeyPatch, facts: dict[str, HostFacts | Exception]
 @pytest.mark.usefixtures("files")
 def test_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """0 without conflict, also when a host outside the plan is silent; 2 when one of the plan is; 1 for a conflict."""
-    silent = CouldNotLookError("wf00x: ssh failed")
+    silent = NotObservedError("wf00x: ssh failed")
 
     assert run(monkeypatch, world()) == ExitCode.OK
     assert run(monkeypatch, world(wf006=silent)) == ExitCode.OK

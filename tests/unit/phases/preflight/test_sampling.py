@@ -14,7 +14,7 @@ import pytest
 from checks.capacity.baseline import load_of
 from commands import sample as command
 from commands.sample import _show, _take
-from engine.errors import CouldNotLookError, InputError
+from engine.errors import InputError, NotObservedError
 from engine.journal.journal import Journal
 from engine.journal.samples import DiskUse, Sample, read_samples, write_samples
 from engine.redaction.redactor import Redactor
@@ -84,7 +84,7 @@ def test_a_host_that_tells_of_no_disk_has_none() -> None:
 
 def test_an_answer_that_was_cut_off_is_none() -> None:
     """Half a list of containers would look like containers that are gone."""
-    with pytest.raises(CouldNotLookError, match=r"wf005: what it uses could not be read.*ssh wf005 docker ps"):
+    with pytest.raises(NotObservedError, match=r"wf005: what it uses could not be read.*ssh wf005 docker ps"):
         read_load(FakeHost("wf005", {"sh -s": (0, "x memory\n", "")}))
 
 

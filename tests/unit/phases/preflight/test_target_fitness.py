@@ -14,7 +14,7 @@ from engine.errors import UnreachableError
 from engine.journal.samples import DiskUse, Sample
 from engine.verdict import Effect, Verdict
 from hosts.facts.model import HostFacts
-from hosts.facts.system import Surroundings, Usage
+from hosts.facts.system import SystemFacts, Usage
 from phases.preflight import target_fitness, window
 from phases.preflight.capacity import Capacity, targets_of
 from phases.preflight.sample_source import Baselines
@@ -32,12 +32,12 @@ def world(**target: Any) -> Any:
         raw={"State": {"StartedAt": (NOW - timedelta(hours=1)).isoformat()}},
     )
     usage = {container.id: Usage(GIB, 360.0)}
-    around = Surroundings(host="wf005", usage=usage, owners={"/srv/redis": (999, 999)}, settings={"vm.overcommit_memory": "1"})
+    around = SystemFacts(host="wf005", usage=usage, owners={"/srv/redis": (999, 999)}, settings={"vm.overcommit_memory": "1"})
     source = make_host(
         host="wf005", gathered_at=NOW, containers=(container,), volumes=(make_volume("redis_data", size_bytes=GIB),),
         path_sizes={"/srv/redis": 1000}, around=around,
     )  # fmt: skip
-    facts = {"wf005": source, "wf001": make_host(**{"around": Surroundings(host="wf001", settings={"vm.overcommit_memory": "0"}), **target})}
+    facts = {"wf005": source, "wf001": make_host(**{"around": SystemFacts(host="wf001", settings={"vm.overcommit_memory": "0"}), **target})}
     thresholds = SimpleNamespace(cpu_percent=70, memory_percent=80, disk_percent=85, io_percent=70)
     entry = SimpleNamespace(container="redis", mounts=MOUNTS, product="redis")
 
@@ -127,7 +127,7 @@ def test_the_place_of_the_data_is_looked_at() -> None:
     """Docker's volumes folder and the bind mounts' paths: one read-only, one without inodes."""
     disks = (make_disk(), make_disk(mount="/srv"), make_disk(mount="/var/lib/docker", inodes_free=0))
     writable, inodes = target_fitness.judge_place(
-        world(file_systems=disks, around=Surroundings(host="wf001", read_only_mounts=frozenset({"/srv"}))), "redis"
+        world(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv"}))), "redis"
     )
 
     assert "/srv/redis (on /srv)" in writable.text
@@ -139,7 +139,7 @@ def test_a_service_that_has_moved_is_judged_by_its_kept_container() -> None:
     moved = world()
     source = moved.facts("wf005")
     kept = replace(source, containers=(replace(source.containers[0], name="redis-moved"),))
-    moved.facts = lambda host: kept if host == "wf005" else make_host(around=Surroundings(host="wf001", settings={"vm.overcommit_memory": "1"}))
+    moved.facts = lambda host: kept if host == "wf005" else make_host(around=SystemFacts(host="wf001", settings={"vm.overcommit_memory": "1"}))
 
     assert "that redis-moved needs among them" in target_fitness.judge_kernel(moved, "redis").text
     assert target_fitness.judge_owners(moved, "redis").passed
@@ -152,7 +152,7 @@ def test_what_the_product_asks_of_the_kernel_is_asked() -> None:
 
 def test_owners_are_compared_between_the_hosts() -> None:
     """A number below 1000 that is nobody's here is the container's own; a person's there is a collision."""
-    people = world(around=Surroundings(host="wf001", users={999: "agent", 1001: "anna"}))
+    people = world(around=SystemFacts(host="wf001", users={999: "agent", 1001: "anna"}))
 
     assert target_fitness.judge_owners(people, "redis").passed
     people.facts("wf005").around.owners["/srv/redis"] = (1001, 1001)
@@ -169,8 +169,8 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
         action(1800, Effect.CHANGES_STATE), action(60, Effect.READ_ONLY), action(1200, Effect.CHANGES_STATE, commits=True),
         action(600, Effect.CHANGES_STATE),
     )  # fmt: skip
-    monkeypatch.setattr(target_fitness, "recipe", lambda world, move, attempt: actions)
-    monkeypatch.setattr(target_fitness, "read_past", lambda journal, service: SimpleNamespace(attempt=1))
+    monkeypatch.setattr(window, "recipe", lambda world, move, attempt: actions)
+    monkeypatch.setattr(window, "read_past", lambda journal, service: SimpleNamespace(attempt=1))
     answer = window.judge_window(world(), NOW)
 
     assert answer.verdict is Verdict.FAILED

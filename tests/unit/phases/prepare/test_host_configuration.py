@@ -25,7 +25,7 @@ from engine.redaction.redactor import Redactor, Secret
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.compose_files import FoundFiles
-from hosts.facts.system import Surroundings
+from hosts.facts.system import SystemFacts
 from phases.prepare import host_configuration as prepare_host_configuration
 from tests.unit.making_facts import FakeHost, make_container, make_host
 
@@ -114,7 +114,7 @@ def test_a_fresh_configuration_passes_with_its_counts() -> None:
 def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     """Return redis on its way from wf005 to wf001, with records of the journal."""
     container = make_container(raw={"Name": "/redis"})
-    facts = make_host(host="wf005", containers=(container,), around=Surroundings(host="wf005", units=("/etc/systemd/system/shop.service",)))
+    facts = make_host(host="wf005", containers=(container,), around=SystemFacts(host="wf005", units=("/etc/systemd/system/shop.service",)))
     written: list[dict[str, Any]] = []
     backup = SimpleNamespace(host="wf002", path="/var/backups/x", password="file:x")
     move = SimpleNamespace(service="redis", source="wf005", target="wf001")

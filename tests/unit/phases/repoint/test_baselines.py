@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from engine.contracts.action import Note
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from phases.context.link_state import BEGUN
 from phases.repoint.baselines import BaselineHeld, BaselineRead
 
-CUTOVER = {"configuration": Part(1, "old"), "samples": Part(9, "s"), "wal": Part(1, "w", Holds.AT_CUTOVER)}
+CUTOVER = {"configuration": FingerprintPart(1, "old"), "samples": FingerprintPart(9, "s"), "wal": FingerprintPart(1, "w", Validity.AT_CUTOVER)}
 
 
 class Prometheus:
@@ -52,21 +52,21 @@ def test_what_the_references_changed_is_the_baseline_until_they_are_put_back(pro
     held, note = BaselineHeld(prometheus.pointing), Note()
     held.do(note)
     assert held.verify(note).passed
-    prometheus.now["configuration"] = Part(1, "new")
+    prometheus.now["configuration"] = FingerprintPart(1, "new")
 
     reading, read = BaselineRead(prometheus.pointing), Note()
     reading.do(read)
 
     assert reading.verify(read).text == "1 parts became others with the references: prometheus: configuration"
-    assert prometheus.baseline.parts["configuration"] == Part(1, "new")
-    prometheus.now["configuration"] = Part(1, "old")
+    assert prometheus.baseline.parts["configuration"] == FingerprintPart(1, "new")
+    prometheus.now["configuration"] = FingerprintPart(1, "old")
     held.undo(note)
     assert dict(prometheus.baseline.parts) == CUTOVER
 
 
 def test_damage_that_is_there_before_stops_it_and_never_becomes_the_baseline(prometheus: Prometheus) -> None:
     """Neither by going on nor by the undo."""
-    prometheus.now["samples"] = Part(8, "lost")
+    prometheus.now["samples"] = FingerprintPart(8, "lost")
     held, note = BaselineHeld(prometheus.pointing), Note(held="of an earlier attempt")
 
     held.do(note)
@@ -75,16 +75,16 @@ def test_damage_that_is_there_before_stops_it_and_never_becomes_the_baseline(pro
 
     assert not judged.passed
     assert "samples: 9 → 8" in judged.text
-    assert prometheus.baseline.parts["samples"] == Part(9, "s")
+    assert prometheus.baseline.parts["samples"] == FingerprintPart(9, "s")
 
 
 def test_damage_that_comes_later_is_not_taken_over_by_the_undo(prometheus: Prometheus) -> None:
     """Only the parts that became others with the references are read again."""
     held, note = BaselineHeld(prometheus.pointing), Note()
     held.do(note)
-    prometheus.now["configuration"] = Part(1, "new")
+    prometheus.now["configuration"] = FingerprintPart(1, "new")
     BaselineRead(prometheus.pointing).do({})
-    prometheus.now |= {"configuration": Part(1, "old"), "samples": Part(8, "lost")}
+    prometheus.now |= {"configuration": FingerprintPart(1, "old"), "samples": FingerprintPart(8, "lost")}
 
     held.undo(note)
 
@@ -95,10 +95,10 @@ def test_what_was_read_again_is_known_after_a_cut(prometheus: Prometheus) -> Non
     """Killed once the parts were recorded: done again, it finds no difference and still knows them."""
     held, note = BaselineHeld(prometheus.pointing), Note()
     held.do(note)
-    prometheus.now["configuration"] = Part(1, "new")
+    prometheus.now["configuration"] = FingerprintPart(1, "new")
     BaselineRead(prometheus.pointing).do({})
     BaselineRead(prometheus.pointing).do({})
-    prometheus.now["configuration"] = Part(1, "old")
+    prometheus.now["configuration"] = FingerprintPart(1, "old")
 
     held.undo(note)
 
@@ -110,12 +110,12 @@ def test_what_is_gone_is_missed(prometheus: Prometheus) -> None:
     del prometheus.now["samples"]
     BaselineRead(prometheus.pointing).do({})
 
-    assert prometheus.baseline.parts["samples"] == Part(9, "s")
+    assert prometheus.baseline.parts["samples"] == FingerprintPart(9, "s")
 
 
 def test_a_dependant_of_which_nothing_lasts_is_not_compared(prometheus: Prometheus) -> None:
     """Its files were, at the cutover."""
-    prometheus.baseline = Fingerprint("prometheus", {"wal": Part(1, "w", Holds.AT_CUTOVER)})
+    prometheus.baseline = Fingerprint("prometheus", {"wal": FingerprintPart(1, "w", Validity.AT_CUTOVER)})
     held, note = BaselineHeld(prometheus.pointing), Note()
     held.do(note)
 

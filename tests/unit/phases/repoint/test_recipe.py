@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import pytest
 
-from actions.relays.planning import Forwarder, plan_forwarders, wanted_forwarders
+from actions.relays.planning import Relay, plan_forwarders, wanted_forwarders
 from checks.dependencies.connections import connections_to, users_of
 from engine.config.scope import Scope, build_scope
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.errors import InputError, RefusedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from engine.saga.state import MoveState
-from hosts.facts.system import Connection, ContainerSockets, Surroundings
+from hosts.facts.system import Connection, ContainerSockets, SystemFacts
 from phases.context.link_state import (
     BEGUN,
     REPOINT_STEPS,
@@ -69,11 +69,11 @@ def repointed(journal: Journal, service: str = "redis", *, is_so: bool = True) -
     """Record that the references to redis are rewritten, or put back again."""
     run = journal.start_run(command="repoint", environment="production")
     run.record(BEGUN, service=service, body={"links": [link.model_dump(mode="json", by_alias=True) for link in scope_of().links]})
-    for key in ("rewrite-references", "release-relays"):
+    for key in ("rewrite-references", "remove-relays"):
         run.record("intent", service=service, key=key, body={"effect": "changes_state"})
         run.record("outcome", service=service, key=key, body={"ok": True, "text": "so"})
     if not is_so:
-        for key in ("release-relays", "rewrite-references"):
+        for key in ("remove-relays", "rewrite-references"):
             run.record("undo_outcome", service=service, key=key, body={"ok": True, "text": ""})
     run.record(REPOINTED, service=service, body={"link": list(KEY), "repointed": is_so})
 
@@ -140,7 +140,7 @@ def test_a_relay_that_no_dependant_needs_is_not_wanted(journal: Journal) -> None
     repointed(journal)
     after = wanted_forwarders(as_repointed(scope_of(), journal), where)
 
-    def redis(relays: frozenset[Forwarder]) -> set[tuple[str, str, str, str]]:
+    def redis(relays: frozenset[Relay]) -> set[tuple[str, str, str, str]]:
         return {(one.host, one.network, one.publish, one.far.host) for one in relays if one.alias == "redis"}
 
     assert redis(before) == {("wf002", "apps", "", "wf001"), ("wf005", "apps", "0.0.0.0:6379", "wf001")}
@@ -281,10 +281,26 @@ def test_validate_demands_the_new_value(journal: Journal) -> None:
 
 def test_only_lasting_parts_that_became_others_are_read_again() -> None:
     """One that is gone stays in the baseline, so that it is missed."""
-    before = Fingerprint("p", {"configuration": Part(1, "a"), "same": Part(1, "b"), "gone": Part(1, "c"), "wal": Part(1, "d", Holds.AT_CUTOVER)})
-    now = Fingerprint("p", {"configuration": Part(1, "z"), "same": Part(1, "b"), "wal": Part(1, "y", Holds.AT_CUTOVER), "new": Part(1, "n")})
+    before = Fingerprint(
+        "p",
+        {
+            "configuration": FingerprintPart(1, "a"),
+            "same": FingerprintPart(1, "b"),
+            "gone": FingerprintPart(1, "c"),
+            "wal": FingerprintPart(1, "d", Validity.AT_CUTOVER),
+        },
+    )
+    now = Fingerprint(
+        "p",
+        {
+            "configuration": FingerprintPart(1, "z"),
+            "same": FingerprintPart(1, "b"),
+            "wal": FingerprintPart(1, "y", Validity.AT_CUTOVER),
+            "new": FingerprintPart(1, "n"),
+        },
+    )
 
-    assert others(before, now).parts == {"configuration": Part(1, "z")}
+    assert others(before, now).parts == {"configuration": FingerprintPart(1, "z")}
 
 
 def container(name: str, pid: int, address: str, **given: Any) -> Any:
@@ -296,7 +312,7 @@ def container(name: str, pid: int, address: str, **given: Any) -> Any:
 def host_with(*connections: Connection) -> Any:
     """Return wf005 with an application that has these connections, and the relay of redis."""
     relay = container("longshore-forward-apps-redis-6379", 2, "172.18.0.9", alias="redis", labels={"longshore.role": "forwarder"})
-    around = Surroundings(host="wf005", container_sockets={1: ContainerSockets(connections), 2: ContainerSockets()})
+    around = SystemFacts(host="wf005", container_sockets={1: ContainerSockets(connections), 2: ContainerSockets()})
     return make_host(host="wf005", containers=(container("orders", 1, "172.18.0.2"), relay), around=around)
 
 

@@ -15,19 +15,19 @@ import requests.exceptions
 
 from actions.common.route import inspect_container
 from actions.container.commit import Commit
-from actions.container.source import DisableRestart, KeepSource, StopSource, grace_of, run_before_stop, see_target_down
+from actions.container.source import DisableRestart, RenameSource, StopSource, grace_of, run_before_stop, see_target_down
 from actions.container.target import CreateTarget, StartTarget
 from actions.container_spec.identity import refuse_used_places, see_source_down
-from actions.container_spec.saved_spec import RecordSource, path_of
+from actions.container_spec.saved_spec import SaveSourceSpec, path_of
 from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer
 from actions.copy.volumes import CopyVolumes
-from actions.relays.planning import Forwarder
-from actions.rollback.steps import BringBack, RetireMoved, StartReturned, StopMoved
+from actions.relays.planning import Relay
+from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.errors import ActionError, CouldNotLookError, NeedsPersonError, RefusedError
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.saga import NotRun, RunningMove
@@ -35,9 +35,9 @@ from engine.saga.state import MoveState, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 from phases.assess import health
 from phases.context.attempt import read_past, read_return
-from phases.context.readonly_step import Ask
-from phases.context.run_context import World
-from phases.migrate.recipe import REPEATABLE, SERVED_BY
+from phases.context.readonly_step import ReadOnlyStep
+from phases.context.run_context import RunContext
+from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
 from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
@@ -45,7 +45,7 @@ from tests.unit.inspected import inspected, recreated
 from tests.unit.making_facts import LABEL
 from tests.unit.modelled import SOURCE, TARGET, Model, deeds
 
-RELAY = Forwarder("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
+RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
 ROOT = Path(__file__).parents[4]
 PLACE = DataPlace("volume", "redis_data")
 
@@ -111,7 +111,7 @@ def committing(monkeypatch: pytest.MonkeyPatch, run: Run) -> tuple[Engine, Engin
     monkeypatch.setattr("actions.container.commit.apply_forwarders", apply)
     monkeypatch.setattr("actions.container.commit.judge_forwarders", lambda *_: passed("relays run"))
     data, commit = Data(), Commit(route, frozenset({RELAY}), frozenset(), ("wf005", "wf001"))
-    recipe = (RecordSource(route), DisableRestart(route), StopSource(route, 10), data, CreateTarget(route), StartTarget(route, 10), commit)
+    recipe = (SaveSourceSpec(route), DisableRestart(route), StopSource(route, 10), data, CreateTarget(route), StartTarget(route, 10), commit)
     move = RunningMove("redis", recipe, run, apply=True)
     for action in recipe[:-1]:
         assert move.perform(action.key).passed, action.key
@@ -124,8 +124,8 @@ def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytes
     source, target, data, recipe, relays = committing(monkeypatch, run)
 
     again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
-    again.take_back("a rollback was asked for")
-    with pytest.raises(NeedsPersonError, match=r"nox -s migrate -- --service redis --apply, .* nox -s rollback -- redis --apply"):
+    again.undo_attempt("a rollback was asked for")
+    with pytest.raises(ManualInterventionError, match=r"nox -s migrate -- --service redis --apply, .* nox -s rollback -- redis --apply"):
         recipe[-1].undo({})
 
     assert again.state is not MoveState.UNDONE
@@ -146,7 +146,7 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(monkeypatc
 
     monkeypatch.setattr(source, "inspect_container", flaky)
     again = RunningMove(
-        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), repeatable=REPEATABLE, served_by=SERVED_BY,
+        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), repeatable=REPEATABLE, superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
     )  # fmt: skip
     for action in recipe:
@@ -164,8 +164,8 @@ def test_the_restart_policy_comes_back_after_a_kill(run: Run) -> None:
     """Killed between the change and its record, gone on, then undone: the source restarts by itself as before."""
     source = Engine(inspected())
     route, _ = make_route(source, Engine())
-    recipe = (RecordSource(route), DisableRestart(route), StopSource(route, 10), Ask("later", "look", lambda: failed("it fails")))
-    RunningMove("redis", recipe, run, apply=True).perform("record-source")
+    recipe = (SaveSourceSpec(route), DisableRestart(route), StopSource(route, 10), ReadOnlyStep("later", "look", lambda: failed("it fails")))
+    RunningMove("redis", recipe, run, apply=True).perform("save-source-spec")
     killed_in(run, recipe[1])
 
     again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
@@ -184,7 +184,7 @@ def test_the_moved_containers_policy_comes_back_after_a_killed_stop(run: Run) ->
     moved["HostConfig"]["RestartPolicy"] = {"Name": "always"}
     target = Engine(moved)
     route, _ = make_route(Engine(), target)
-    recipe = (StopMoved(route, 10, {0, 143}), Ask("later", "look", lambda: failed("it fails")))
+    recipe = (StopMoved(route, 10, {0, 143}), ReadOnlyStep("later", "look", lambda: failed("it fails")))
     for state in ("done", "rolling_back"):
         run.record("move_state", service="redis", body={"state": state})
     killed_in(run, recipe[0])
@@ -205,7 +205,7 @@ def test_a_policy_that_an_attempt_left_behind_is_not_recorded_as_the_containers_
     second: Any = SimpleNamespace(**{**vars(route), "move_label": "lab/redis/2", "audit": lambda *_: None})
 
     with pytest.raises(ActionError, match="docker update --restart unless-stopped redis"):
-        RecordSource(second).do({})
+        SaveSourceSpec(second).do({})
     assert json.loads(fleet["wf005"].files[path_of("redis")])["move"] == LABEL
 
 
@@ -252,7 +252,7 @@ def test_a_moved_container_that_ran_in_between_is_found() -> None:
     run_again(source, stops=False)
     copying: Any = SimpleNamespace(undo=lambda _note: pytest.fail("the data was removed"), places=())
     with pytest.raises(RefusedError, match="newer writes, so nothing was removed"):
-        RetireMoved(route, CreateTarget(route), copying, keep=False).do({})
+        CleanTarget(route, CreateTarget(route), copying, keep=False).do({})
     assert len(target.containers) == 1
 
 
@@ -261,7 +261,7 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     target.start("redis")
-    KeepSource(route).do({})
+    RenameSource(route).do({})
     stop, start = StopMoved(route, 10, {0, 143}), StartReturned(route)
     for state in ("done", "rolling_back"):
         run.record("move_state", service="redis", body={"state": state})
@@ -280,13 +280,13 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
     monkeypatch.setattr(target, "inspect_container", flaky)
     again = RunningMove(
         "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE),
-        repeatable=rollback.REPEATABLE, served_by=rollback.SERVED_BY, prove_source=lambda: passed("serves"),
+        repeatable=rollback.REPEATABLE, superseded_by=rollback.SUPERSEDED_BY, prove_source=lambda: passed("serves"),
     )  # fmt: skip
     again.perform("stop-moved")
 
     assert (source.containers[0]["Name"], source.containers[0]["State"]["Status"]) == ("/redis", "running")
     assert target.containers[0]["State"]["Status"] == "exited"
-    with pytest.raises(NeedsPersonError, match="clients may have written there"):
+    with pytest.raises(ManualInterventionError, match="clients may have written there"):
         start.undo({})
 
 
@@ -295,10 +295,10 @@ def test_a_running_container_is_never_renamed() -> None:
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
     with pytest.raises(RefusedError, match="Expected: stopped"):
-        KeepSource(route).do({})
+        RenameSource(route).do({})
     source.containers[0]["Name"] = "/redis-moved"
-    with pytest.raises(NeedsPersonError, match="was not renamed"):
-        KeepSource(route).undo({})
+    with pytest.raises(ManualInterventionError, match="was not renamed"):
+        RenameSource(route).undo({})
     assert source.containers[0]["Name"] == "/redis-moved"
 
 
@@ -312,11 +312,11 @@ def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch
     by_key = {action.key: action for action in back}
     before = list(model.content(SOURCE))
     by_key["stop-moved"].do({})
-    by_key["set-aside"].do({})
+    by_key["safety-copy"].do({})
     model.content(SOURCE)[:] = ["a mixture"]
 
-    by_key["bring-back"].undo({})
-    by_key["set-aside"].undo({})
+    by_key["copy-back"].undo({})
+    by_key["safety-copy"].undo({})
 
     assert model.content(SOURCE) == before
     assert model.content(SOURCE, "redis_data-longshore-aside-1") == before
@@ -329,13 +329,13 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
         action.do({})
     by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
-    by_key["set-aside"].do({})
+    by_key["safety-copy"].do({})
     model.engines[SOURCE].start("redis-moved")
     model.write_on(SOURCE)
 
-    with pytest.raises(NeedsPersonError, match="nothing was written over it"):
-        by_key["bring-back"].undo({})
-    assert isinstance(by_key["bring-back"], BringBack)
+    with pytest.raises(ManualInterventionError, match="nothing was written over it"):
+        by_key["copy-back"].undo({})
+    assert isinstance(by_key["copy-back"], CopyBack)
     assert not model.lost(SOURCE, TARGET)
 
 
@@ -344,22 +344,22 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(monkeypatch: py
     """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
-        if action.key == "keep-source":
+        if action.key == "rename-source":
             break
         action.do({})
     model.write()
     by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
-    by_key["set-aside"].do({})
+    by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
     if stranger:
         model.engines[SOURCE].containers[0]["Name"] = "/redis-moved"
         model.engines[SOURCE].containers.append({**inspected(), "Id": "9" * 64, "State": {"Status": "exited", "Running": False}})
         with pytest.raises(RefusedError, match="redis is another container"):
-            by_key["bring-back"].do({})
+            by_key["copy-back"].do({})
         return
 
-    by_key["bring-back"].do({})
+    by_key["copy-back"].do({})
 
     assert model.content(SOURCE) == model.content(TARGET) == model.told
 
@@ -368,7 +368,7 @@ def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from phases.migrate.recipe import recipe  # noqa: PLC0415 beside what it is for
 
-    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "clear-copy")
+    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "remove-copy-helpers")
 
 
 def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
@@ -395,7 +395,7 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
     start = StartTarget(route, 10, acts=True)
     start.undo({})
     start.do({})
-    with pytest.raises(NeedsPersonError, match="acts on the world as soon as it starts"):
+    with pytest.raises(ManualInterventionError, match="acts on the world as soon as it starts"):
         start.undo({})
     assert target.containers[0]["State"]["Status"] == "running"
 
@@ -426,7 +426,7 @@ def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: py
         raise docker.errors.APIError("server error", response=SimpleNamespace(status_code=status), explanation="context canceled")
 
     monkeypatch.setattr(source, "inspect_container", fail)
-    with pytest.raises(CouldNotLookError, match="wf005: inspect redis: Docker could not tell: context canceled"):
+    with pytest.raises(NotObservedError, match="wf005: inspect redis: Docker could not tell: context canceled"):
         inspect_container(route.fleet, "wf005", "redis")
 
 
@@ -435,12 +435,12 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
     running = {**recreated(), "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
     source, target = Engine(inspected()), Engine(running)
     route, _ = recorded_route(source, target)
-    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_target:
+    with pytest.raises(ManualInterventionError, match="Look which of the two its clients use") as of_target:
         see_target_down(route)
-    with pytest.raises(NeedsPersonError, match="Look which of the two its clients use") as of_source:
+    with pytest.raises(ManualInterventionError, match="Look which of the two its clients use") as of_source:
         see_source_down(route)
     target.silent = True
-    with pytest.raises(NeedsPersonError, match="redis was not seen stopped") as unseen:
+    with pytest.raises(ManualInterventionError, match="redis was not seen stopped") as unseen:
         StartTarget(route, 10, acts=True).undo({})
     for told in (of_target, of_source, unseen):
         assert "docker stop" not in str(told.value)
@@ -459,7 +459,7 @@ def test_a_moved_container_is_seen_under_any_name() -> None:
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine(running))
     source.stop("redis", 1)
-    with pytest.raises(NeedsPersonError, match="wf001: redis-old is running"):
+    with pytest.raises(ManualInterventionError, match="wf001: redis-old is running"):
         StopSource(route, 10).undo({})
     assert source.containers[0]["State"]["Status"] == "exited"
 
@@ -493,7 +493,7 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
     """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not count."""
     other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
     route, _ = make_route(Engine(), Engine(other))
-    with pytest.raises(NeedsPersonError, match="redis_data is mounted by container other"):
+    with pytest.raises(ManualInterventionError, match="redis_data is mounted by container other"):
         refuse_used_places(route, "wf001", {"redis_data": "volume"})
     other["Mounts"][0]["RW"] = False
     refuse_used_places(route, "wf001", {"redis_data": "volume"})
@@ -515,9 +515,9 @@ def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     """Nor one of an older attempt: what would be dropped must have been read in this very rollback."""
-    world = World(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
     move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
-    reading = Fingerprint("redis", {"keys": Part(5, "a")})
+    reading = Fingerprint("redis", {"keys": FingerprintPart(5, "a")})
 
     def states(*names: str) -> None:
         for name in names:
@@ -531,7 +531,7 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     states("done", "rolling_back")
     assert rollback._last_reading(world, move, "exited", discard="why").verdict is Verdict.UNKNOWN
     world.record_fingerprint("redis", "wf001", "return", reading)
-    states("needs_person", "rolling_back")
+    states("needs_operator", "rolling_back")
     assert world.recorded_fingerprint("redis", "return") == reading
     assert world.recorded_fingerprint("redis", "source") == reading
     states("returned", "rolled_back", "in_progress")
@@ -539,37 +539,37 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     assert world.recorded_fingerprint("redis", "source") is None
 
 
-def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> World:
+def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> RunContext:
     """Return a world in which redis is ready on wf005, holds `now`, and restarts by `policy`."""
-    world = World(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
     product = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
-    monkeypatch.setattr(World, "product", lambda *_: product)
-    monkeypatch.setattr(World, "target", lambda *_, **__: None)
-    monkeypatch.setattr(World, "entry", lambda *_: SimpleNamespace(container="redis"))
+    monkeypatch.setattr(RunContext, "product", lambda *_: product)
+    monkeypatch.setattr(RunContext, "target", lambda *_, **__: None)
+    monkeypatch.setattr(RunContext, "entry", lambda *_: SimpleNamespace(container="redis"))
     monkeypatch.setattr(health, "_judge_serves", lambda *_: passed("redis serves on wf005"))
     monkeypatch.setattr(health, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    world.record_fingerprint("redis", "wf005", "source", Fingerprint("redis", {"keys": Part(12_345, "a", Holds.AT_CUTOVER)}))
+    world.record_fingerprint("redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)}))
     note = {"restart_policy": {"Name": "always"}}
     run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
     return world
 
 
-def judge_again(world: World) -> Judgement:
+def judge_again(world: RunContext) -> Judgement:
     """Judge whether the source serves as it did."""
     return health.judge_serves_again(world, "redis", "wf005", "source", health.POLICY_OF_SOURCE)
 
 
 def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ready and works, but what it held before the stop is gone: that is said, with what to do."""
-    answer = judge_again(serving_world(run, monkeypatch, Fingerprint("redis", {"keys": Part(0, "", Holds.AT_CUTOVER)})))
+    answer = judge_again(serving_world(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)})))
     assert answer.verdict is Verdict.FAILED
     assert "lost data by its stop: keys: 12,345 before its stop, now nothing" in answer.text
 
 
 def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready, but with restart policy `no` it is gone at the next reboot."""
-    full = Fingerprint("redis", {"keys": Part(12_400, "b", Holds.AT_CUTOVER)})
+    full = Fingerprint("redis", {"keys": FingerprintPart(12_400, "b", Validity.AT_CUTOVER)})
     assert judge_again(serving_world(run, monkeypatch, full)).passed
     answer = judge_again(serving_world(run, monkeypatch, full, policy="no"))
     assert answer.verdict is Verdict.FAILED
@@ -584,7 +584,7 @@ def test_a_start_that_dependants_reach_is_a_commit() -> None:
     assert start.commits
     assert "n8n on this host can reach it from then on, so this is the commit" in start.describe()
     start.do({})
-    with pytest.raises(NeedsPersonError, match="n8n on the same host could reach it by name"):
+    with pytest.raises(ManualInterventionError, match="n8n on the same host could reach it by name"):
         start.undo({})
     assert target.containers[0]["State"]["Status"] == "running"
     assert not StartTarget(route, 10).commits
@@ -594,17 +594,17 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
     """Killed after the commit: the source's container rests under its own name, and its data is written over all the same."""
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
-        if action.key != "keep-source":
+        if action.key != "rename-source":
             action.do({})
     model.write()
     held = list(model.content(TARGET))
     by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
-    by_key["set-aside"].do({})
+    by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
 
-    returning = by_key["bring-back"]
-    assert isinstance(returning, BringBack)
+    returning = by_key["copy-back"]
+    assert isinstance(returning, CopyBack)
     returning._refuse_under_container()
     returning.do({})
 
@@ -618,13 +618,13 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
         action.do({})
     by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
-    by_key["set-aside"].do({})
+    by_key["safety-copy"].do({})
     stranger = inspected()
     stranger.update(Id="f" * 64, Name="/redis", State={"Status": "exited", "Running": False, "ExitCode": 0})
     model.engines[SOURCE].containers.append(stranger)
 
-    returning = by_key["bring-back"]
-    assert isinstance(returning, BringBack)
+    returning = by_key["copy-back"]
+    assert isinstance(returning, CopyBack)
     with pytest.raises(RefusedError, match="redis is another container"):
         returning._refuse_under_container()
 
@@ -653,7 +653,7 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(monkeyp
     by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
     model.engines[TARGET].containers.clear()
 
-    answer = by_key["retire-moved"].verify({})
+    answer = by_key["clean-target"].verify({})
 
     assert answer.verdict is Verdict.FAILED
     assert "volume redis_data is still there" in answer.text
@@ -665,7 +665,7 @@ def resume_of_a_killed_return(
     """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved container meanwhile."""
     route, _ = stopped_route(source, target)
     target.start("redis")
-    KeepSource(route).do({})
+    RenameSource(route).do({})
     stop, start = StopMoved(route, 10, {0, 143}, keep=keep), StartReturned(route, keep=keep)
     for state in ("done", "rolling_back"):
         run.record("move_state", service="redis", body={"state": state})
@@ -712,7 +712,7 @@ def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run
     target.start = after_the_source  # type: ignore[method-assign]
     move, rows = resume_of_a_killed_return(run, source, target, stops=False)
 
-    assert move.state is MoveState.NEEDS_PERSON
+    assert move.state is MoveState.NEEDS_OPERATOR
     assert "Each may hold writes that the other lacks" in rows[0].text
     assert "nox -s rollback -- redis --apply --lab --discard-target-writes 'compared by hand'" in rows[0].text
     assert (source.containers[0]["State"]["Status"], target.containers[0]["State"]["Status"]) == ("exited", "running")
@@ -730,7 +730,7 @@ def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
-    """Killed before clear-copy: the helpers and keys of its copy, or of its replica's tunnel, go with the rollback, which looks whether they did."""
+    """Killed before remove-copy-helpers: the rollback removes the helpers and keys of its copy, or of its replica's tunnel, and looks."""
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     target.start("redis")
@@ -741,7 +741,7 @@ def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool)
         do=lambda _note: left.clear(), verify=lambda _note: failed(f"{left[0]} is still there") if left else passed("nothing is left")
     )
     copying: Any = SimpleNamespace(undo=lambda _note: None, places=())
-    retire = RetireMoved(route, CreateTarget(route), copying, keep, lambda: clear)
+    retire = CleanTarget(route, CreateTarget(route), copying, keep, lambda: clear)
 
     retire.do({})
     assert not left

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.contracts.fingerprint import Fingerprint, Part
-from engine.saga.state import MoveState, Past
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
+from engine.saga.state import AttemptState, MoveState
 from phases.context.attempt import must_be_undone
 from phases.rollback.recipe import RETURN_STEPS, UNDO_STEP, describe_writes
 
@@ -23,15 +23,20 @@ def test_runbook_and_recipe_have_the_same_steps() -> None:
 
 def test_what_was_written_is_told_part_by_part() -> None:
     """More rows, other content, new and vanished parts each have a line with counts; equal parts have none."""
-    before = Fingerprint("shop", {"orders": Part(5, "a"), "users": Part(3, "b"), "same": Part(1, "c"), "old": Part(2, "d")})
-    now = Fingerprint("shop", {"orders": Part(1_205, "e"), "users": Part(3, "f"), "same": Part(1, "c"), "new": Part(7, "g")})
+    before = Fingerprint(
+        "shop", {"orders": FingerprintPart(5, "a"), "users": FingerprintPart(3, "b"), "same": FingerprintPart(1, "c"), "old": FingerprintPart(2, "d")}
+    )
+    now = Fingerprint(
+        "shop",
+        {"orders": FingerprintPart(1_205, "e"), "users": FingerprintPart(3, "f"), "same": FingerprintPart(1, "c"), "new": FingerprintPart(7, "g")},
+    )
     assert describe_writes(before, now) == ["orders: 5 → 1,205", "users: content changed (3)", "new: new, 7", "old: gone, was 2"]
-    assert describe_writes(None, Fingerprint("shop", {"orders": Part(5, "a")})) == ["orders: new, 5"]
+    assert describe_writes(None, Fingerprint("shop", {"orders": FingerprintPart(5, "a")})) == ["orders: new, 5"]
 
 
 def test_only_a_move_before_its_commit_is_undone() -> None:
     """One that needs a person is treated as what it was then."""
-    assert must_be_undone(Past(state=MoveState.IN_PROGRESS))
-    assert must_be_undone(Past(state=MoveState.NEEDS_PERSON, before=MoveState.IN_PROGRESS))
-    assert not must_be_undone(Past(state=MoveState.NEEDS_PERSON, before=MoveState.ROLLING_BACK))
-    assert not must_be_undone(Past(state=MoveState.DONE))
+    assert must_be_undone(AttemptState(state=MoveState.IN_PROGRESS))
+    assert must_be_undone(AttemptState(state=MoveState.NEEDS_OPERATOR, before=MoveState.IN_PROGRESS))
+    assert not must_be_undone(AttemptState(state=MoveState.NEEDS_OPERATOR, before=MoveState.ROLLING_BACK))
+    assert not must_be_undone(AttemptState(state=MoveState.DONE))

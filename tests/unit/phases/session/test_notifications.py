@@ -15,7 +15,7 @@ from engine.i18n.language import ENGLISH, Language, language_of
 from engine.redaction.redactor import Redactor, Secret
 from engine.verdict import ExitCode
 from hosts.local.notifications import Messenger
-from phases.session.notifications import tell_people
+from phases.session.notifications import notify
 from tests.unit.making_evidence import MOVES, Night
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
@@ -50,7 +50,7 @@ class Told:
     def __call__(self, act: Any, *, apply: bool = True) -> list[tuple[str, str]]:
         """Let `act` happen during the run and return what was told."""
         console = Console(file=self.screen, width=200)
-        with tell_people(SCOPE, self.night.run, self.command, apply=apply, console=console, language=self.language, messenger=self.chat.messenger):
+        with notify(SCOPE, self.night.run, self.command, apply=apply, console=console, language=self.language, messenger=self.chat.messenger):
             act(self.night)
         return self.chat.seen
 
@@ -87,7 +87,7 @@ def test_a_failure_is_told_with_what_was_seen_and_done(tmp_path: Path) -> None:
         night.row("FAILED", "exit code 137. Undone (stop-source)", sentence="It stops.")
         night.row("FAILED", "2 s off", severity="warning")
         night.row("NOT_RUN", "not run")
-        night.run.record("move_state", service="redis", body={"state": "needs_person"})
+        night.run.record("move_state", service="redis", body={"state": "needs_operator"})
         night.run.finish({}, ExitCode.FAILED)
 
     told = Told(tmp_path, "migrate")

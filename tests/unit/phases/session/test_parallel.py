@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 
 from engine.contracts.action import Note
-from engine.errors import ActionError, CouldNotLookError
+from engine.errors import ActionError, NotObservedError
 from engine.saga.saga import NotRun, RunningMove
 from engine.verdict import Effect, Judgement, passed
 from phases.session.moves import Moves
-from phases.session.parallel import Beside
+from phases.session.parallel import HostQueues
 
 PLACES = {"redis": ("wf005", "wf001"), "postgres": ("wf005", "wf002"), "n8n": ("wf005", "wf001")}
 
@@ -87,14 +87,14 @@ class Started(dict[str, RunningMove]):
 
     def __getitem__(self, service: str) -> RunningMove:
         if service == self.missing:
-            raise CouldNotLookError(f"wf005: no container {service}")
+            raise NotObservedError(f"wf005: no container {service}")
         return super().__getitem__(service)
 
 
-def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None) -> tuple[Beside, Started]:
+def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None) -> tuple[HostQueues, Started]:
     """Return deeds side by side that tell what they do, and their moves."""
     moves = Started(told, does or {}, Journal())
-    return Beside(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"], cut), moves
+    return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"], cut), moves
 
 
 def test_each_host_carries_one_deed_at_a_time_in_the_plans_order() -> None:
@@ -141,7 +141,7 @@ def test_a_service_that_can_not_be_looked_at_tells_so_itself() -> None:
     both, moves = beside([])
     moves.missing = "postgres"
     assert both.perform("n8n", "drill").passed
-    with pytest.raises(CouldNotLookError, match="no container postgres"):
+    with pytest.raises(NotObservedError, match="no container postgres"):
         both.perform("postgres", "backup")
     both.end()
 

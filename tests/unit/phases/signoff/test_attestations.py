@@ -22,7 +22,7 @@ from phases.signoff.team_messages import draft_for, teams
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.signing_people import BEA, EVE, TESS, People
 
-TOLD = "prepare/teams-told"
+TOLD = "prepare/teams-notified"
 
 
 class Desk:
@@ -63,18 +63,20 @@ def test_an_attestation_of_the_future_does_not_count(desk: Desk, monkeypatch: py
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
     judged = desk.judge()
 
-    assert judged.verdict is Verdict.WAITING
-    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-told" in judged.text
+    assert judged.verdict is Verdict.PENDING
+    assert (
+        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-notified" in judged.text
+    )
 
 
 def test_it_waits_until_somebody_signs(desk: Desk) -> None:
-    """WAITING, not failed: the row says what to do, where the drafts are, and the command."""
+    """PENDING, not failed: the row says what to do, where the drafts are, and the command."""
     judged = desk.judge()
 
-    assert judged.verdict is Verdict.WAITING
+    assert judged.verdict is Verdict.PENDING
     assert "nobody attested it yet. What to do: " in judged.text
-    assert 'nox -s attest -- prepare/teams-told --environment production --as EMAIL --note "…"' in judged.text
-    assert (desk.run / "attachments" / "prepare-teams-told.txt").read_text() == asked(TOLD).text(desk.scope)
+    assert 'nox -s attest -- prepare/teams-notified --environment production --as EMAIL --note "…"' in judged.text
+    assert (desk.run / "attachments" / "prepare-teams-notified.txt").read_text() == asked(TOLD).text(desk.scope)
     assert desk.records == []
 
 
@@ -88,10 +90,11 @@ def test_an_attestation_says_who_when_and_what(desk: Desk, tmp_path: Path) -> No
 
     assert judged.passed
     assert judged.text.startswith("tess@example.org attested it at ")
-    assert "by their own clock: mailed to: all; see prepare-teams-told-" in judged.text
+    assert "by their own clock: mailed to: all; see prepare-teams-notified-" in judged.text
     names = sorted(path.name for path in (desk.run / "attachments").iterdir())
     assert [name.partition("my_")[2] or name for name in names] == [
-        "screenshot.png", "prepare-teams-told-tess@example.org.txt", "prepare-teams-told-tess@example.org.txt.sig", "prepare-teams-told.txt",
+        "screenshot.png",
+        "prepare-teams-notified-tess@example.org.txt", "prepare-teams-notified-tess@example.org.txt.sig", "prepare-teams-notified.txt",
     ]  # fmt: skip
     assert desk.records[0]["kind"] == "attestation"
     assert desk.records[0]["person"] == TESS
@@ -113,7 +116,7 @@ def test_another_window_asks_again(desk: Desk) -> None:
 
     judged = desk.judge(scope)
 
-    assert judged.verdict is Verdict.WAITING
+    assert judged.verdict is Verdict.PENDING
     assert "since tess@example.org attested it, what is asked has changed" in judged.text
 
 
@@ -163,7 +166,7 @@ def test_a_step_of_each_service_is_attested_for_each(desk: Desk, monkeypatch: py
     one = asked("message-sent", "redis")
     attest(desk.scope, one, new_attestation(desk.scope, one, TESS, "sent", None), None, desk.people.keys[TESS])
 
-    assert [(each.service, read_attested(desk.scope, each).attestation is not None) for each in manual_steps.all_asked(desk.scope)] == [
+    assert [(each.service, read_attested(desk.scope, each).attestation is not None) for each in manual_steps.manual_requests(desk.scope)] == [
         ("n8n", False), ("redis", True),
     ]  # fmt: skip
     with pytest.raises(InputError, match="expected --service NAME"):
@@ -181,10 +184,10 @@ def committed(service: str, at: datetime) -> Journal:
 def test_what_follows_a_move_can_not_be_attested_before_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither signed before any move nor counted after a newer one; the business says whether it works."""
     monkeypatch.setattr(command, "load_scope", lambda _options: desk.scope)
-    signing = ["integrations-tried", "--environment", "production", "--as", BEA, "--note", "all well", "--key", str(desk.people.keys[BEA])]
-    with pytest.raises(InputError, match="validate/integrations-tried: can be done once a service is moved"):
+    signing = ["integrations-tested", "--environment", "production", "--as", BEA, "--note", "all well", "--key", str(desk.people.keys[BEA])]
+    with pytest.raises(InputError, match="validate/integrations-tested: can be done once a service is moved"):
         command.main(signing)
-    one = asked("integrations-tried")
+    one = asked("integrations-tested")
     assert since_when(asked(TOLD), None, ["redis"]) is None
 
     journal = committed("redis", datetime.now(UTC))
@@ -193,7 +196,7 @@ def test_what_follows_a_move_can_not_be_attested_before_it(desk: Desk, monkeypat
 
     journal = committed("n8n", datetime.now(UTC) + timedelta(minutes=1))
     judged = judge_manual(desk.scope, desk, desk.run, one, since_when(one, journal, desk.scope.services))
-    assert judged.verdict is Verdict.WAITING
+    assert judged.verdict is Verdict.PENDING
     assert "bea@example.org attested it at " in judged.text
     assert ", before the move was committed at " in judged.text
 
@@ -203,14 +206,14 @@ def test_only_services_that_it_is_about_are_asked() -> None:
     inventory = make_inventory(("services/n8n/public_names", ["n8n.example.org"]), ("services/redis/product", "waha"))
     scope = build_scope(inventory, make_plan(), make_environment(("hosts/wf002/public_addresses", ["203.0.113.12"])))
 
-    assert [(one.step.step, one.service) for one in manual_steps.all_asked(scope) if one.service] == [
-        ("prepare/names-short-lived", "n8n"), ("validate/public-names", "n8n"), ("validate/message-sent", "redis"),
+    assert [(one.step.step, one.service) for one in manual_steps.manual_requests(scope) if one.service] == [
+        ("prepare/dns-ttl-lowered", "n8n"), ("validate/dns-switched", "n8n"), ("validate/message-sent", "redis"),
     ]  # fmt: skip
     assert steps_not_asked(scope, "n8n") == {"message-sent": ""}
-    assert "Point each of these names to wf002 (203.0.113.12)" in asked("public-names", "n8n").text(scope)
-    assert "- n8n.example.org\n" in asked("public-names", "n8n").text(scope)
+    assert "Point each of these names to wf002 (203.0.113.12)" in asked("dns-switched", "n8n").text(scope)
+    assert "- n8n.example.org\n" in asked("dns-switched", "n8n").text(scope)
     assert "to the number of each session, and one back through redis" in asked("message-sent", "redis").text(scope)
-    assert "- redis (team of redis), used by n8n\n" in asked("integrations-tried").text(scope)
+    assert "- redis (team of redis), used by n8n\n" in asked("integrations-tested").text(scope)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_only_services_that_it_is_about_are_asked() -> None:
     [
         (
             ["prepare/nothing"],
-            "step prepare/nothing: not one that a person attests. Known: prepare/teams-told, prepare/calendar-entry, prepare/names-short-lived",
+            "step prepare/nothing: not one that a person attests. Known: prepare/teams-notified, prepare/calendar-entry, prepare/dns-ttl-lowered",
         ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
@@ -247,7 +250,7 @@ def test_the_command_signs_lists_and_shows(desk: Desk, monkeypatch: pytest.Monke
     assert command.main([TOLD, "--show", *where]) == 0
     assert "Subject: redis will be moved" in capsys.readouterr().out
     assert command.main(where) == 2
-    assert command.main(["teams-told", *where, *signing]) == 0
+    assert command.main(["teams-notified", *where, *signing]) == 0
     assert command.main(["calendar-entry", *where, *signing]) == 0
     assert command.main(where) == 0
 

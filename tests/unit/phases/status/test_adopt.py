@@ -15,10 +15,10 @@ from engine.redaction.redactor import Redactor
 from engine.saga.state import MoveState
 from engine.verdict import ExitCode
 from phases.context.attempt import read_past
-from phases.context.audit_mirror import Line, Mirror
+from phases.context.audit_mirror import AuditMirror, Line
 from phases.context.frozen_plan import as_begun
 from phases.context.link_state import links_of
-from phases.status.adopt import Logs, adopt, differences, read_logs, uncertainties
+from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncertainties
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 HOSTS = {"redis": ("wf005", "wf001"), "n8n": ("wf005", "wf002")}
@@ -32,7 +32,7 @@ class Night:
         """Start with an empty journal and empty logs."""
         self.logs: dict[str, list[str]] = {"wf005": ["{}"], "wf001": [], "wf002": []}
         self.journal = Journal.open(path / "first.sqlite", redactor=Redactor())
-        self.mirror = Mirror(self.journal.start_run(command="migrate"), {"environment": "production", "command": "migrate"}, HOSTS, self._append)
+        self.mirror = AuditMirror(self.journal.start_run(command="migrate"), {"environment": "production", "command": "migrate"}, HOSTS, self._append)
 
     def _append(self, host: str, lines: Sequence[Line]) -> None:
         self.logs[host] += [json.dumps({"at": "x", "by": "ana@desk", **line}) for line in lines]
@@ -50,7 +50,7 @@ class Night:
             self.record("outcome", key, ok=True, text=f"{key} done", note={"seconds": 2})
         self.record("intent", "create-target", **DEED)
 
-    def read(self) -> Logs:
+    def read(self) -> AuditLogs:
         """Return what the hosts tell."""
         return read_logs("production", self.logs)
 
@@ -67,7 +67,7 @@ def scope() -> Scope:
     return build_scope(make_inventory(), make_plan(), make_environment())
 
 
-def adopted(logs: Logs, path: Path) -> Journal:
+def adopted(logs: AuditLogs, path: Path) -> Journal:
     """Return a fresh journal into which the logs were adopted."""
     journal = Journal.open(path / "second.sqlite", redactor=Redactor())
     run = journal.start_run(command="adopt")

@@ -11,7 +11,7 @@ import pytest
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
 from engine.saga.saga import NotRun
-from phases.context.run_context import World
+from phases.context.run_context import RunContext
 from phases.validate.service_checks import refuse_unmoved
 
 
@@ -31,7 +31,7 @@ def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, tol
     journal = Journal.open(tmp_path / "p.sqlite", redactor=Redactor())
     if state:
         journal.start_run(command="migrate", environment="production").record("move_state", service="redis", body={"state": state})
-    world = cast("World", cast("Any", SimpleNamespace(journal=journal)))
+    world = cast("RunContext", cast("Any", SimpleNamespace(journal=journal)))
 
     if told is None:
         refuse_unmoved(world, "redis")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.host import Endpoint
-from engine.errors import CouldNotLookError
+from engine.errors import NotObservedError
 from engine.journal.database import open_store, parameters_of
 from engine.journal.location import place_of
 from engine.redaction.redactor import Secret
@@ -123,7 +123,7 @@ def test_a_proxy_of_the_operators_machine_sees_nothing_and_answers_nothing(
     at = replace(target("service", {}, secrets), endpoint=endpoint, at_port=lambda _port: endpoint)
     try:
         answer = ask(at)
-    except CouldNotLookError:
+    except NotObservedError:
         answer = None
 
     assert answer is None or not answer.passed
@@ -134,7 +134,7 @@ def test_netrc_adds_no_credential(proxy: Server) -> None:
     """A question without a credential goes without one, one with its own goes with that."""
     with serving(_http) as server:
         endpoint = Endpoint("127.0.0.1", server.port)
-        with suppress(CouldNotLookError):
+        with suppress(NotObservedError):
             Prometheus(endpoint.url()).ask_range("up", NOON, NOON, 60)
         Waha().ready(replace(target("waha"), endpoint=endpoint))
         with suppress(AssertionError, KeyError, TypeError):
@@ -205,7 +205,7 @@ def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch,
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         at = replace(target("postgres", {}, {"password": password} if password else {}), endpoint=Endpoint("127.0.0.1", server.port))
-        with pytest.raises(AssertionError if password else CouldNotLookError) as refused:
+        with pytest.raises(AssertionError if password else NotObservedError) as refused:
             postgres._databases(at)
 
     assert elsewhere.seen == []
@@ -232,7 +232,7 @@ def test_pg_variables_do_not_lead_the_journal_elsewhere(monkeypatch: pytest.Monk
             monkeypatch.setenv(name, value)
         given = ":ours" if password == "ours" else ""
         place = place_of("production", Secret(f"postgresql://ops{given}@127.0.0.1:{server.port}/state"))
-        with pytest.raises(CouldNotLookError, match="password authentication failed"):
+        with pytest.raises(NotObservedError, match="password authentication failed"):
             open_store(place)
 
     assert elsewhere.seen == []

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.errors import InputError
 from engine.verdict import Verdict
 from services.fingerprints.compare import compare_fingerprints, compare_replicated
 from services.registry import PRODUCTS, product
 
-BOTH = frozenset(Holds)
+BOTH = frozenset(Validity)
 
 
-def prints(**parts: Part) -> Fingerprint:
+def prints(**parts: FingerprintPart) -> Fingerprint:
     """Return a fingerprint of postgres."""
     return Fingerprint("postgres", parts)
 
 
 def test_equal_parts_pass_with_their_denominators() -> None:
     """The sentence says how many parts and things; new parts on the other side are no difference."""
-    before = prints(orders=Part(1200, "a"), roles=Part(3, "b"))
+    before = prints(orders=FingerprintPart(1200, "a"), roles=FingerprintPart(3, "b"))
 
-    judged = compare_fingerprints(before, prints(orders=Part(1200, "a"), roles=Part(3, "b"), new=Part(1, "c")))
+    judged = compare_fingerprints(before, prints(orders=FingerprintPart(1200, "a"), roles=FingerprintPart(3, "b"), new=FingerprintPart(1, "c")))
 
     assert (judged.verdict, judged.text) == (Verdict.PASSED, "postgres: all equal; 2 parts (1,203 things) compared")
     assert judged.measured == {"parts": 2, "things": 1203}
@@ -32,14 +32,14 @@ def test_equal_parts_pass_with_their_denominators() -> None:
     ("after", "line"),
     [
         ({}, "orders: missing"),
-        ({"orders": Part(1199, "z")}, "orders: 1,200 → 1,199"),
-        ({"orders": Part(1200, "z")}, "orders: content differs (1,200 things)"),
-        ({"orders": Part(1199, "a")}, "orders: 1,200 → 1,199"),
+        ({"orders": FingerprintPart(1199, "z")}, "orders: 1,200 → 1,199"),
+        ({"orders": FingerprintPart(1200, "z")}, "orders: content differs (1,200 things)"),
+        ({"orders": FingerprintPart(1199, "a")}, "orders: 1,200 → 1,199"),
     ],
 )
-def test_each_difference_has_its_words(after: dict[str, Part], line: str) -> None:
+def test_each_difference_has_its_words(after: dict[str, FingerprintPart], line: str) -> None:
     """Missing, another count, another content."""
-    judged = compare_fingerprints(prints(orders=Part(1200, "a")), prints(**after, roles=Part(1, "r")))
+    judged = compare_fingerprints(prints(orders=FingerprintPart(1200, "a")), prints(**after, roles=FingerprintPart(1, "r")))
 
     assert judged.verdict is Verdict.FAILED
     assert judged.details == (line,)
@@ -48,8 +48,8 @@ def test_each_difference_has_its_words(after: dict[str, Part], line: str) -> Non
 
 def test_single_things_are_named_where_their_names_are_kept() -> None:
     """Up to five of each kind, then how many more."""
-    before = Part(8, "a", names={f"key{n}": "1" for n in range(8)})
-    after = Part(2, "b", names={"key0": "2", "key1": "1"})
+    before = FingerprintPart(8, "a", names={f"key{n}": "1" for n in range(8)})
+    after = FingerprintPart(2, "b", names={"key0": "2", "key1": "1"})
 
     judged = compare_fingerprints(prints(keys=before), prints(keys=after))
 
@@ -58,8 +58,8 @@ def test_single_things_are_named_where_their_names_are_kept() -> None:
 
 def test_parts_that_hold_at_the_cutover_are_not_judged_later() -> None:
     """Every night after, only what must stay true is judged, and the sentence says how much was left out."""
-    before = prints(rows=Part(5, "a"), open_orders=Part(7, "b", Holds.AT_CUTOVER))
-    after = prints(rows=Part(5, "a"), open_orders=Part(9, "c", Holds.AT_CUTOVER))
+    before = prints(rows=FingerprintPart(5, "a"), open_orders=FingerprintPart(7, "b", Validity.AT_CUTOVER))
+    after = prints(rows=FingerprintPart(5, "a"), open_orders=FingerprintPart(9, "c", Validity.AT_CUTOVER))
 
     later, cutover = compare_fingerprints(before, after), compare_fingerprints(before, after, BOTH)
 
@@ -69,18 +69,23 @@ def test_parts_that_hold_at_the_cutover_are_not_judged_later() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [({}, {"a": Part(1, "a")}), ({"a": Part(1, "a")}, {}), ({}, {}), ({"a": Part(1, "a", Holds.AT_CUTOVER)}, {"a": Part(1, "a")})],
+    [
+        ({}, {"a": FingerprintPart(1, "a")}),
+        ({"a": FingerprintPart(1, "a")}, {}),
+        ({}, {}),
+        ({"a": FingerprintPart(1, "a", Validity.AT_CUTOVER)}, {"a": FingerprintPart(1, "a")}),
+    ],
 )
-def test_an_empty_side_is_unknown(before: dict[str, Part], after: dict[str, Part]) -> None:
+def test_an_empty_side_is_unknown(before: dict[str, FingerprintPart], after: dict[str, FingerprintPart]) -> None:
     """Nothing compared is not a pass."""
     assert compare_fingerprints(prints(**before), prints(**after)).verdict is Verdict.UNKNOWN
 
 
 def test_many_differences_are_counted_and_the_first_told() -> None:
     """Three in the sentence, ten in the details, all in the count."""
-    before = prints(**{f"t{n:02}": Part(1, "a") for n in range(12)})
+    before = prints(**{f"t{n:02}": FingerprintPart(1, "a") for n in range(12)})
 
-    judged = compare_fingerprints(before, prints(other=Part(1, "a")))
+    judged = compare_fingerprints(before, prints(other=FingerprintPart(1, "a")))
 
     assert "12 of 12 parts differ: t00: missing; t01: missing; t02: missing. Expected" in judged.text
     assert (len(judged.details), judged.measured["differing"]) == (10, 12)
@@ -99,17 +104,17 @@ def test_every_known_product_declares_itself(name: str) -> None:
 
 def test_an_unknown_product_is_refused_with_those_that_are_known() -> None:
     """The message says what to do tonight: select others."""
-    with pytest.raises(InputError, match=r'product "oracle" has no file in services/; known: caddy, generic, .*, temporal.*\. Select'):
+    with pytest.raises(InputError, match=r'product "oracle" has no folder in services/; known: caddy, generic, .*, temporal.*\. Select'):
         product("oracle")
 
 
-CUTOVER = Holds.AT_CUTOVER
+CUTOVER = Validity.AT_CUTOVER
 
 
 def test_replicated_data_of_which_nearly_all_is_gone_never_passes() -> None:
     """No file of it was compared: the parts that hold only while no client writes are the only thing that can tell."""
-    before = prints(keys=Part(1_200_000, "aaaa", CUTOVER), settings=Part(8, "s"))
-    after = prints(keys=Part(7, "bbbb", CUTOVER), settings=Part(8, "s"))
+    before = prints(keys=FingerprintPart(1_200_000, "aaaa", CUTOVER), settings=FingerprintPart(8, "s"))
+    after = prints(keys=FingerprintPart(7, "bbbb", CUTOVER), settings=FingerprintPart(8, "s"))
 
     for held in (True, False):
         judged = compare_replicated(before, after, held=held)
@@ -119,13 +124,18 @@ def test_replicated_data_of_which_nearly_all_is_gone_never_passes() -> None:
 
 def test_a_replicated_part_that_is_missing_never_passes() -> None:
     """A table that is not there at all."""
-    judged = compare_replicated(prints(uuids=Part(3, "a", CUTOVER), roles=Part(1, "r")), prints(roles=Part(1, "r")), held=False)
+    judged = compare_replicated(
+        prints(uuids=FingerprintPart(3, "a", CUTOVER), roles=FingerprintPart(1, "r")), prints(roles=FingerprintPart(1, "r")), held=False
+    )
     assert judged.verdict is Verdict.FAILED
 
 
 def test_while_writers_are_held_every_replicated_part_must_be_the_same() -> None:
     """Rows of a table without a number as its key were overwritten: nobody wrote, so it is a difference."""
-    before, after = prints(uuids=Part(1000, "a", CUTOVER), roles=Part(1, "r")), prints(uuids=Part(1000, "b"), roles=Part(1, "r"))
+    before, after = (
+        prints(uuids=FingerprintPart(1000, "a", CUTOVER), roles=FingerprintPart(1, "r")),
+        prints(uuids=FingerprintPart(1000, "b"), roles=FingerprintPart(1, "r")),
+    )
 
     assert compare_replicated(before, after, held=True).verdict is Verdict.FAILED
     assert "2 parts (1,001 things) compared" in compare_replicated(before, before, held=True).text
@@ -133,8 +143,8 @@ def test_while_writers_are_held_every_replicated_part_must_be_the_same() -> None
 
 def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared() -> None:
     """Clients wrote between the reading and the stop: the row says of what nothing was compared, and counts only what was."""
-    before = prints(uuids=Part(1000, "a", CUTOVER), same=Part(5, "s", CUTOVER), roles=Part(1, "r"))
-    after = prints(uuids=Part(1010, "b", CUTOVER), same=Part(5, "s", CUTOVER), roles=Part(1, "r"))
+    before = prints(uuids=FingerprintPart(1000, "a", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r"))
+    after = prints(uuids=FingerprintPart(1010, "b", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r"))
 
     judged = compare_replicated(before, after, held=False)
 
@@ -148,5 +158,5 @@ def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared(
 
 def test_replicated_data_of_which_nothing_could_be_compared_does_not_pass() -> None:
     """Every part changed: nothing compared is not a pass."""
-    judged = compare_replicated(prints(uuids=Part(10, "a", CUTOVER)), prints(uuids=Part(10, "b", CUTOVER)), held=False)
+    judged = compare_replicated(prints(uuids=FingerprintPart(10, "a", CUTOVER)), prints(uuids=FingerprintPart(10, "b", CUTOVER)), held=False)
     assert judged.verdict is Verdict.UNKNOWN

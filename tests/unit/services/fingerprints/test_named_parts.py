@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Verdict
 from services.fingerprints.compare import compare_fingerprints
 from services.fingerprints.named_parts import at_least, named_part, short_digest
 
 
-def _judged(before: Part, now: Part) -> tuple[Verdict, tuple[str, ...]]:
+def _judged(before: FingerprintPart, now: FingerprintPart) -> tuple[Verdict, tuple[str, ...]]:
     judgement = compare_fingerprints(Fingerprint("s", {"things": before}), Fingerprint("s", {"things": now}))
     return judgement.verdict, judgement.details
 
@@ -46,9 +46,9 @@ def test_fewer_is_a_difference_and_more_is_none(now: int, expected: tuple[str, .
 
 def test_how_long_a_part_holds_is_decided_once() -> None:
     """The reading after the move keeps what the one before it said, whatever it sees itself."""
-    before = at_least(5, holds=Holds.AT_CUTOVER)
-    assert at_least(9, before, Holds.SINCE_CUTOVER).holds is Holds.AT_CUTOVER
-    assert named_part({"a": "1"}, named_part({"a": "1"}, holds=Holds.AT_CUTOVER)).holds is Holds.AT_CUTOVER
+    before = at_least(5, holds=Validity.AT_CUTOVER)
+    assert at_least(9, before, Validity.SINCE_CUTOVER).holds is Validity.AT_CUTOVER
+    assert named_part({"a": "1"}, named_part({"a": "1"}, holds=Validity.AT_CUTOVER)).holds is Validity.AT_CUTOVER
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:

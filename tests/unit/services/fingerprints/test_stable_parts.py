@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Verdict
 from services.fingerprints.stable_parts import MOVED, judge_restored, moved_parts, settle
 
 
-def prints(**parts: Part) -> Fingerprint:
+def prints(**parts: FingerprintPart) -> Fingerprint:
     """Return a fingerprint of postgres."""
     return Fingerprint("postgres", parts)
 
 
-def named(**names: str) -> Part:
+def named(**names: str) -> FingerprintPart:
     """Return a part of which every single thing is known."""
-    return Part(len(names), "/".join(names.values()), names=names)
+    return FingerprintPart(len(names), "/".join(names.values()), names=names)
 
 
-STILL = Part(3, "roles")
+STILL = FingerprintPart(3, "roles")
 
 
 def test_what_stayed_the_same_must_come_back_exactly() -> None:
     """The same parts pass with their denominators; one row less fails and is named."""
-    expected = settle(prints(roles=STILL, orders=Part(100, "o")), prints(roles=STILL, orders=Part(100, "o")))
+    expected = settle(prints(roles=STILL, orders=FingerprintPart(100, "o")), prints(roles=STILL, orders=FingerprintPart(100, "o")))
 
-    same = judge_restored(expected, prints(roles=STILL, orders=Part(100, "o")))
-    lost = judge_restored(expected, prints(roles=STILL, orders=Part(99, "p")))
+    same = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(100, "o")))
+    lost = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(99, "p")))
 
     assert (same.verdict, same.text) == (Verdict.PASSED, "postgres: all equal; 2 parts (103 things) compared")
     assert lost.verdict is Verdict.FAILED
@@ -36,18 +36,18 @@ def test_what_stayed_the_same_must_come_back_exactly() -> None:
 
 def test_parts_that_hold_at_the_cutover_only_are_compared_too_when_nothing_wrote() -> None:
     """Between two equal readings nothing changed, however long a part holds otherwise."""
-    keyless = Part(7, "k", Holds.AT_CUTOVER)
+    keyless = FingerprintPart(7, "k", Validity.AT_CUTOVER)
     expected = settle(prints(log=keyless), prints(log=keyless))
 
-    assert judge_restored(expected, prints(log=Part(7, "other", Holds.AT_CUTOVER))).verdict is Verdict.FAILED
+    assert judge_restored(expected, prints(log=FingerprintPart(7, "other", Validity.AT_CUTOVER))).verdict is Verdict.FAILED
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(100, Verdict.PASSED), (91, Verdict.PASSED), (80, Verdict.FAILED), (0, Verdict.FAILED)])
 def test_what_changed_meanwhile_must_be_there_about_as_much(count: int, verdict: Verdict) -> None:
     """A table in use can't be compared row by row; an emptied one is found all the same, and the row says what was not compared."""
-    expected = settle(prints(roles=STILL, orders=Part(100, "a")), prints(roles=STILL, orders=Part(101, "b")))
+    expected = settle(prints(roles=STILL, orders=FingerprintPart(100, "a")), prints(roles=STILL, orders=FingerprintPart(101, "b")))
 
-    judged = judge_restored(expected, prints(roles=STILL, orders=Part(count, "c")))
+    judged = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(count, "c")))
 
     assert moved_parts(expected) == ["orders"]
     assert judged.verdict is verdict
@@ -68,14 +68,14 @@ def test_single_things_that_stayed_are_compared_though_others_changed() -> None:
 
 def test_a_part_that_was_removed_meanwhile_is_not_wanted() -> None:
     """A table dropped during the backup is in no restore, rightly."""
-    assert set(settle(prints(roles=STILL, old=Part(1, "x")), prints(roles=STILL)).parts) == {"roles"}
+    assert set(settle(prints(roles=STILL, old=FingerprintPart(1, "x")), prints(roles=STILL)).parts) == {"roles"}
 
 
 def test_nothing_but_counts_is_not_a_proof() -> None:
     """When everything changed, no content was seen: UNKNOWN, never PASSED."""
-    expected = settle(prints(orders=Part(100, "a")), prints(orders=Part(101, "b")))
+    expected = settle(prints(orders=FingerprintPart(100, "a")), prints(orders=FingerprintPart(101, "b")))
 
-    assert judge_restored(expected, prints(orders=Part(100, "c"))).verdict is Verdict.UNKNOWN
+    assert judge_restored(expected, prints(orders=FingerprintPart(100, "c"))).verdict is Verdict.UNKNOWN
 
 
 def test_nothing_recorded_is_not_a_proof() -> None:
@@ -86,9 +86,9 @@ def test_nothing_recorded_is_not_a_proof() -> None:
 
 def test_what_an_export_never_holds_is_left_out_and_said() -> None:
     """A new cluster has an identity of its own."""
-    expected = prints(roles=STILL, identity=Part(1, "source"))
+    expected = prints(roles=STILL, identity=FingerprintPart(1, "source"))
 
-    judged = judge_restored(expected, prints(roles=STILL, identity=Part(1, "scratch")), {"identity"})
+    judged = judge_restored(expected, prints(roles=STILL, identity=FingerprintPart(1, "scratch")), {"identity"})
 
     assert judged.passed
     assert judged.details == ("identity: such a backup does not hold it",)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from services.generic import product as generic
 from services.generic.product import Product
 from tests.unit.answering import target
@@ -23,7 +23,7 @@ really_sleep = time.sleep
 
 
 @contextmanager
-def forward(far_end: Callable[[socket.socket], None]) -> Iterator[Target]:
+def forward(far_end: Callable[[socket.socket], None]) -> Iterator[ServiceInstance]:
     """Serve as `ssh -L` does: take each connection at once, whatever the far end says later."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

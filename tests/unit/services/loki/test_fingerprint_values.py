@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from engine.contracts.fingerprint import Fingerprint, Part
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from services.loki import product as loki
 from services.loki.client import NS, selector_of
 from tests.unit.making_facts import make_container
@@ -17,8 +17,8 @@ from tests.unit.making_facts import make_container
 NOW: float = 1_795_600_000.0
 
 
-def _target(**options: Any) -> Target:
-    return Target("loki", make_container(), Endpoint("127.0.0.1", 3100), options, {})
+def _target(**options: Any) -> ServiceInstance:
+    return ServiceInstance("loki", make_container(), Endpoint("127.0.0.1", 3100), options, {})
 
 
 def test_a_selector_is_of_all_labels_and_quoted() -> None:
@@ -40,5 +40,5 @@ def test_windows_join_and_none_is_longer_than_a_question_may_be(monkeypatch: pyt
 def test_the_windows_of_before_are_asked_again() -> None:
     """Nights later the same past is read, not one that moved on."""
     bound = {"start_s": 1_790_000_000, "end_s": 1_791_000_000}
-    since = Fingerprint("loki", {"a": Part(1, "d", bound=bound), "b": Part(1, "d", bound=bound)})
+    since = Fingerprint("loki", {"a": FingerprintPart(1, "d", bound=bound), "b": FingerprintPart(1, "d", bound=bound)})
     assert list(loki._windows(_target(), since)) == [(1_790_000_000 * NS, 1_791_000_000 * NS)]

@@ -9,8 +9,8 @@ import pytest
 
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.contracts.fingerprint import Fingerprint
-from engine.contracts.product import Target
-from engine.errors import CouldNotLookError
+from engine.contracts.product import ServiceInstance
+from engine.errors import NotObservedError
 from engine.verdict import Judgement
 from services.fingerprints.compare import compare_fingerprints
 from services.n8n.product import Product
@@ -89,7 +89,7 @@ def test_what_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch, change: di
     assert said in seen.text
 
 
-def _holding(*credentials: dict[str, Any]) -> Target:
+def _holding(*credentials: dict[str, Any]) -> ServiceInstance:
     def inside(command: ContainerCommand) -> CommandResult:
         assert "--decrypted" in command.argv[-1]
         return ran(command, json.dumps(credentials).encode())
@@ -97,7 +97,7 @@ def _holding(*credentials: dict[str, Any]) -> Target:
     return target("n8n", {}, SECRETS, inside=inside)
 
 
-def _fingerprint(at: Target, since: Fingerprint | None = None) -> Fingerprint:
+def _fingerprint(at: ServiceInstance, since: Fingerprint | None = None) -> Fingerprint:
     return Product().fingerprint(at, since)
 
 
@@ -126,7 +126,7 @@ def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ("stderr", "error", "said"),
     [
         (b"Credentials could not be decrypted. The likely reason is a different encryptionKey", AssertionError, "N8N_ENCRYPTION_KEY"),
-        (b"Error: connect ECONNREFUSED", CouldNotLookError, "exit 1"),
+        (b"Error: connect ECONNREFUSED", NotObservedError, "exit 1"),
     ],
 )
 def test_a_wrong_key_is_wrong_and_no_answer_is_unknown(monkeypatch: pytest.MonkeyPatch, stderr: bytes, error: type[Exception], said: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.contracts.fingerprint import Holds
+from engine.contracts.fingerprint import Validity
 from services.postgres import fingerprint as prints
 
 
@@ -31,7 +31,7 @@ class Connection:
 def test_a_column_named_like_the_row_does_not_take_its_place(key: str | None) -> None:
     """A bare name would be the column of that name, a time or a payload; `ROW(name.*)` can only be the row."""
     connection: Any = Connection()
-    prints._table(connection, ("public", "samples"), key, None, Holds.SINCE_CUTOVER)
+    prints._table(connection, ("public", "samples"), key, None, Validity.SINCE_CUTOVER)
 
     assert 'convert_to(ROW("longshore: the whole row".*)::text' in connection.asked
     assert 'FROM ONLY "public"."samples" AS "longshore: the whole row"' in connection.asked

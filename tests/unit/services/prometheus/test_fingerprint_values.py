@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from engine.contracts.fingerprint import Fingerprint, Holds, Part
-from engine.errors import CouldNotLookError, UnreachableError
+from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.errors import NotObservedError, UnreachableError
 from services.prometheus import product as prometheus
 from services.prometheus.product import DATA, Product, _block, _blocks, _digest, _is_old
 
@@ -48,7 +48,7 @@ def test_intervals_of_every_form_are_read(monkeypatch: pytest.MonkeyPatch, inter
 
 def test_an_interval_of_another_form_is_not_guessed() -> None:
     """Neither 60 seconds nor a crash."""
-    with pytest.raises(CouldNotLookError, match='scrape interval "often" not understood'):
+    with pytest.raises(NotObservedError, match='scrape interval "often" not understood'):
         _is_old({**TARGETS[0], "scrapeInterval": "often"})
 
 
@@ -71,7 +71,7 @@ def test_blocks_are_told_by_their_files() -> None:
 
     assert list(parts) == [f"block {ULID}"]
     assert parts[f"block {ULID}"].names == {"meta.json": "a" * 16, "index": "b" * 16, "chunks/000001": "c" * 16}
-    assert parts[f"block {ULID}"].holds is Holds.SINCE_CUTOVER
+    assert parts[f"block {ULID}"].holds is Validity.SINCE_CUTOVER
 
 
 def test_a_changed_chunk_changes_its_block_and_a_tombstone_does_not() -> None:
@@ -89,11 +89,11 @@ def test_a_folder_without_meta_is_no_block() -> None:
 
 def test_a_block_that_was_compacted_away_is_told_as_it_was() -> None:
     """Its samples are compared by queries; its absence alone is no loss."""
-    since = Fingerprint("prometheus", {"block 01OLD": Part(3, "x"), "rules": Part(1, "y")})
+    since = Fingerprint("prometheus", {"block 01OLD": FingerprintPart(3, "x"), "rules": FingerprintPart(1, "y")})
 
     parts = _blocks(at(files()), since)
 
-    assert parts["block 01OLD"] == Part(3, "x")
+    assert parts["block 01OLD"] == FingerprintPart(3, "x")
     assert "rules" not in parts
 
 
@@ -110,7 +110,7 @@ def silent(at: Any, path: str, params: object = None) -> Any:
 
 def recorded() -> Fingerprint:
     """Return what was recorded at the cutover."""
-    return Fingerprint("prometheus", {**_blocks(at(files()), None), "rules": Part(1, "y")})
+    return Fingerprint("prometheus", {**_blocks(at(files()), None), "rules": FingerprintPart(1, "y")})
 
 
 def test_a_damaged_block_is_named_though_no_query_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_failing_query_over_whole_blocks_is_no_verdict(monkeypatch: pytest.Mon
 
 def test_whole_answers_hold_the_blocks_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read twice over, in files and in answers, is in one fingerprint; blocks come first, so that messages name them."""
-    monkeypatch.setattr(prometheus, "_answered", lambda at, since: {"rules": Part(1, "y")})
+    monkeypatch.setattr(prometheus, "_answered", lambda at, since: {"rules": FingerprintPart(1, "y")})
     whole = at(files())
     whole.service = "prometheus"
 

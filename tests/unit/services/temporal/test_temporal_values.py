@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.contracts.host import Endpoint
-from engine.contracts.product import Target
+from engine.contracts.product import ServiceInstance
 from services.fingerprints.named_parts import named_part
 from services.temporal.fingerprint import GRACE_S, _kept, choose_sample, may_be_gone
 from services.temporal.product import judge_carried_over, started_at
@@ -51,7 +51,7 @@ def test_a_sample_is_the_same_whatever_the_order() -> None:
 def test_the_start_is_that_of_the_container() -> None:
     """Polls and ends of workflows are compared with the start of this very container."""
     container = make_container(raw={"State": {"StartedAt": "2026-11-25T22:40:56.606615123Z"}})
-    target = Target("temporal", container, Endpoint("127.0.0.1", 7233), {}, {})
+    target = ServiceInstance("temporal", container, Endpoint("127.0.0.1", 7233), {}, {})
     assert started_at(target) == datetime(2026, 11, 25, 22, 40, 56, tzinfo=UTC)
 
 
@@ -60,6 +60,6 @@ def test_only_a_container_that_was_just_moved_is_asked_about_workflows_from_befo
     """The old container may have run for months, and nights later retention has taken them: neither is a failure."""
     options = {"carried_over": {"namespace": "shop", "query": "WorkflowType = 'Deliver'"}}
     container = make_container(labels=labels, raw={"State": {"StartedAt": started}})
-    judgement = judge_carried_over(Target("temporal", container, Endpoint("127.0.0.1", 1), options, {}))
+    judgement = judge_carried_over(ServiceInstance("temporal", container, Endpoint("127.0.0.1", 1), options, {}))
     assert judgement.passed
     assert "not moved within the last day" in judgement.text

@@ -29,7 +29,7 @@ def night(tmp_path: Path) -> Night:
         (["PASSED", "FAILED", "NOT_RUN"], "Migration of 1 service failed: 1 of 3 steps failed, 1 not run", "FAILED"),
         (["FAILED", "UNKNOWN", "WAIVED"], "Migration of 1 service failed: 1 of 3 steps failed, 1 unknown, 1 waived", "FAILED"),
         (["PASSED", "UNKNOWN", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 3 steps passed, 1 unknown, 1 not run", "UNKNOWN"),
-        (["WAITING"], "Migration of 1 service is incomplete: 0 of 1 steps passed, 1 waiting", "WAITING"),
+        (["PENDING"], "Migration of 1 service is incomplete: 0 of 1 steps passed, 1 waiting", "PENDING"),
         (["PASSED", "NOT_RUN"], "Migration of 1 service is incomplete: 1 of 2 steps passed, 1 not run", "NOT_RUN"),
         (["PASSED", "PLANNED"], "Dry run. Migration of 1 service was only described: no host was changed", "PLANNED"),
         (["PLANNED", "FAILED"], "Dry run. Migration of 1 service failed: 1 of 2 steps failed, 1 planned", "FAILED"),
@@ -128,12 +128,12 @@ def test_each_service_has_its_own_verdict(tmp_path: Path) -> None:
     night.row()
     night.row("FAILED", "exit code 137", "n8n")
     night.row(service=None, key="ssh")
-    night.run.record("move_state", service="redis", body={"state": "needs_person"})
+    night.run.record("move_state", service="redis", body={"state": "needs_operator"})
 
     page = night.page()
 
     assert [(s["service"], s["verdict"], s["passed"], s["steps"], s["state"]) for s in page.services] == [
-        ("redis", "PASSED", 1, 1, "needs person"), ("n8n", "FAILED", 0, 1, "planned"),
+        ("redis", "PASSED", 1, 1, "needs operator"), ("n8n", "FAILED", 0, 1, "planned"),
     ]  # fmt: skip
     assert [(g.subject, g.kind, g.about) for g in page.groups] == [
         ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", ""),
@@ -256,7 +256,7 @@ def test_what_is_waived_is_told_at_once(night: Night) -> None:
 
 def test_junit_maps_each_verdict(night: Night) -> None:
     """CI counts what FAILED as failure, UNKNOWN as error, what did not run as skipped with its word."""
-    for verdict in ("PASSED", "FAILED", "UNKNOWN", "WAIVED", "WAITING", "NOT_RUN", "PLANNED"):
+    for verdict in ("PASSED", "FAILED", "UNKNOWN", "WAIVED", "PENDING", "NOT_RUN", "PLANNED"):
         night.row(verdict, f"text & <{verdict}>\x1b", key=verdict.lower(), details=["line"])
 
     suite = ET.fromstring(junit(night.page()))[0]  # noqa: S314 our own

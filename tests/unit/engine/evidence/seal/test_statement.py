@@ -52,7 +52,7 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
         (["PASSED", "FAILED"], "warning", "WARNED", "PASSED"),
         (["PASSED", "FAILED"], "blocker", "FAILED", "FAILED"),
         (["PASSED", "UNKNOWN"], "blocker", "FAILED", "UNKNOWN"),
-        (["PASSED", "WAITING"], "blocker", "FAILED", "WAITING"),
+        (["PASSED", "PENDING"], "blocker", "FAILED", "PENDING"),
         (["PASSED", "PLANNED"], "blocker", "FAILED", "PLANNED"),
         ([], "blocker", "FAILED", "UNKNOWN"),
     ],
