@@ -23,6 +23,7 @@ from engine.errors import ActionError
 from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
@@ -133,10 +134,10 @@ def _many_rows(folder: Path) -> Run:
     run = journal.start_run(command="validate", **about)
     services = [f"service-{number:02d}" for number in range(SERVICES)]
     moves = [{"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy", "hold": "none"} for one in services]
-    run.record("scope", body={"title": "Ten thousand steps", "moves": moves, "stand_ins": []})
+    run.record(RecordKind.SCOPE, body={"title": "Ten thousand steps", "moves": moves, "stand_ins": []})
     for number in range(ROWS):
         service = services[number % SERVICES]
-        run.record("step", service=service, key=f"question-{number // SERVICES}", body=_step(number, service))
+        run.record(RecordKind.RESULT, service=service, key=f"question-{number // SERVICES}", body=_step(number, service))
     run.finish({}, ExitCode.FAILED)
     return run
 

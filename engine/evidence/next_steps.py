@@ -9,6 +9,7 @@ from typing import Any, Final
 from engine.contracts.phase import NEXT_PHASE
 from engine.i18n.language import Language, term
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
@@ -86,8 +87,8 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
 def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
     """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
     about, say = records[0].body, language.say
-    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == "move_state"}
-    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == "source_proof"}
+    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE}
+    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED}
     is_open = any(state not in ENDED for state in states.values())
     yield say("interrupted: nothing more is done.") if is_open else say("interrupted: nothing more is done, and no move was left half-way.")
     yield from stands_of(about, states, language, proofs)

@@ -16,11 +16,12 @@ from checks.ports import free_ports
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Product
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess.shared_mounts import judge_shared_places
 from phases.context.run_context import RunContext
 from phases.context.service_facts import _target, label, mount_rules, read_changes, source_of, space_needs
-from phases.signoff.approvals import SEEN, container_digest, toolbox_of, toolboxes_seen
+from phases.signoff.approvals import container_digest, toolbox_of, toolboxes_seen
 
 
 def judge_inventory(world: RunContext, service: str) -> Judgement:
@@ -31,8 +32,8 @@ def judge_inventory(world: RunContext, service: str) -> Judgement:
 
 def approved_digest(world: RunContext, service: str) -> str:
     """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
-    began = world.journal.records(run_id=world.run.id, kind="run_started")
-    seen = world.journal.last(SEEN, service=service, until=began[0].seq if began else None)
+    began = world.journal.records(run_id=world.run.id, kind=RecordKind.RUN_STARTED)
+    seen = world.journal.last(RecordKind.SOURCE_OBSERVED, service=service, until=began[0].seq if began else None)
     return str(seen.body["digest"]) if seen else ""
 
 

@@ -16,6 +16,7 @@ from engine.contracts.host import Endpoint
 from engine.contracts.product import Product, ServiceInstance
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.journal.name_digests import Sealer, keep_names, sealer_of
 from engine.redaction.redactor import Redactor
 from engine.run.xdist_worker import BufferedRun
@@ -169,7 +170,7 @@ class RunContext:
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
         parts = {name: self._body_of(without_secret_names(part, self.redactor)) for name, part in fingerprint.parts.items()}
-        self.run.record("fingerprint", service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
+        self.run.record(RecordKind.FINGERPRINT, service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
         """Return the newest fingerprint of that moment, None when there is none.
@@ -177,7 +178,7 @@ class RunContext:
         What is read in the course of a move counts for its attempt only, what is read for a rollback for that rollback only.
         """
         since = self._counts_since(service, moment)
-        for record in reversed(self.journal.records(kind="fingerprint", service=service)):
+        for record in reversed(self.journal.records(kind=RecordKind.FINGERPRINT, service=service)):
             if since is None or record.seq <= since:
                 return None
             if record.body["moment"] == moment:

@@ -14,6 +14,7 @@ from engine.config.scope import Scope
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
+from engine.journal.kinds import RecordKind
 from engine.saga.state import MoveState
 from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
@@ -259,15 +260,15 @@ def _not_good(row: Record, now: datetime) -> str:
 def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
     """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
     planned = Verdict.PLANNED.value
-    steps = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
-    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind="scope") if _is_about(record, service)}
-    starts = [run for run in journal.records(kind="run_started") if run.body.get("command") == phase and run.run_id in asked]
+    steps = [row for row in journal.records(kind=RecordKind.RESULT, service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
+    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind=RecordKind.SCOPE) if _is_about(record, service)}
+    starts = [run for run in journal.records(kind=RecordKind.RUN_STARTED) if run.body.get("command") == phase and run.run_id in asked]
     looked = [run for run in starts if phase not in WRITING_PHASES or run.body.get("apply") is not False]
     newest = max(looked, key=lambda run: run.seq, default=None)
     if newest is None:
         return [], False
     run = counted(journal.records(run_id=newest.run_id))
-    return run, run[-1].kind == "run_ended"
+    return run, run[-1].kind == RecordKind.RUN_ENDED
 
 
 def _is_about(scope: Record, service: str) -> bool:
@@ -276,4 +277,4 @@ def _is_about(scope: Record, service: str) -> bool:
 
 def _rows_about(service: str, run: Iterable[Record]) -> list[Record]:
     """Return the rows of a service, and those of hosts and of all together."""
-    return [row for row in run if row.kind == "step" and row.service in {service, None}]
+    return [row for row in run if row.kind == RecordKind.RESULT and row.service in {service, None}]

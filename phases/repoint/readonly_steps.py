@@ -11,7 +11,8 @@ from checks.dependencies.connections import connections_to, names_of, relay_name
 from engine.config.inventory import Link
 from engine.errors import LongshoreError, NotObservedError
 from engine.i18n.language import term
-from engine.report_sections import TABLE, Table
+from engine.journal.kinds import RecordKind
+from engine.report_sections import Table
 from engine.saga.state import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.network.connection_watch import watch_openings
@@ -48,7 +49,7 @@ def confirm(pointing: Pointing) -> Judgement:
     except LongshoreError as error:
         return failed(str(error))
     rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
-    world.run.record(TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
+    world.run.record(RecordKind.REPORT_TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
     answers = [answer for dependant in pointing.dependants for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))]
     for answer in answers:
         if not answer.passed:

@@ -11,13 +11,14 @@ from actions.references.steps import UndoReferences
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, MoveState, Stages, backward
 from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from phases.context.attempt import BEFORE_COMMIT, ROLLBACK_STATES, must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
-from phases.context.link_state import BEGUN, has_begun, past_of
+from phases.context.link_state import has_begun, past_of
 from phases.context.run_context import RunContext
 from phases.gates.deadline import Deadline, until_commit
 from phases.migrate.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SUPERSEDED_BY, recipe
@@ -157,8 +158,8 @@ class Moves:
             begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
             self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
-                world.run.record("found_committed", service=service, body={"text": self.found[service]})
-                world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})
+                world.run.record(RecordKind.FOUND_COMMITTED, service=service, body={"text": self.found[service]})
+                world.run.record(RecordKind.MOVE_STATE, service=service, body={"state": MoveState.COMMITTED.value})
         return self.found[service]
 
     def _repoint(self, move: PlannedMove) -> RunningMove:
@@ -189,7 +190,7 @@ class Moves:
             running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
         if self.apply and not has_begun(world.journal, service) and not running.stopped_because:
             links = [link.model_dump(mode="json", by_alias=True) for link, _ in pointing.links]
-            world.run.record(BEGUN, service=service, body={"links": links})
+            world.run.record(RecordKind.REPOINT_STARTED, service=service, body={"links": links})
         return running
 
     def _untracked(self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()) -> RunningMove:

@@ -15,6 +15,7 @@ from engine.evidence.next_steps import where_words
 from engine.evidence.seal.sealed_folder import PRIVATE
 from engine.i18n.language import language_of
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import console_redactor
 from engine.run.options import Options
 from engine.run.progress import Progress, open_console
@@ -148,9 +149,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
             stop_recovered(fleet, begun, journal, run)
         record_lost(run, begun, journal, buried, options)
         for host, holder in broken.items():
-            run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
+            run.record(RecordKind.LOCK_BROKEN, body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         if changed := changed_since(scope, journal, frozenset(options.again)):
-            run.record("goes_on_as_begun", body={"services": changed})
+            run.record(RecordKind.PLAN_CHANGE_IGNORED, body={"services": changed})
         services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
         console = open_console()
         progress = Progress(console, services, language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from actions.relays.planning import link_name
 from engine.config.scope import PlannedMove, Scope
 from engine.journal.journal import Journal, Record
+from engine.journal.kinds import RecordKind
 from engine.run.options import LAB
 from engine.saga.state import MoveState
 from phases.context.attempt import read_past
@@ -19,8 +20,8 @@ from phases.context.run_context import where_now
 from phases.gates.gates import preflight_problems
 from phases.signoff.approvals import judge_plan_approved
 
-DEEDS: Final = ("intent", "outcome", "undo_intent", "undo_outcome")
-WORDS: Final = {"intent": "begun", "undo_intent": "its undo begun"}
+DEEDS: Final = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.UNDO_INTENT, RecordKind.UNDO_OUTCOME)
+WORDS: Final[Mapping[str, str]] = {RecordKind.INTENT: "begun", RecordKind.UNDO_INTENT: "its undo begun"}
 GOES_ON: Final = {MoveState.IN_PROGRESS, MoveState.COMMITTED}
 GOES_BACK: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED}
 
@@ -66,7 +67,7 @@ class PlanStatus:
 
 def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
     """Return where everything stands."""
-    started = {run.run_id: run for run in journal.records(kind="run_started")}
+    started = {run.run_id: run for run in journal.records(kind=RecordKind.RUN_STARTED)}
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)
     moves = tuple(_move(journal, scope, move, started, now, working=working) for move in scope.moves)
@@ -91,7 +92,7 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:
     """Return the newest run when it has no end, and older ones that overlap it in time; what was killed before is past."""
-    ended = {run.run_id for run in journal.records(kind="run_ended")}
+    ended = {run.run_id for run in journal.records(kind=RecordKind.RUN_ENDED)}
     found = []
     for run in reversed(started):
         if run.run_id in ended:
@@ -103,7 +104,7 @@ def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedR
 
 def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool) -> MoveStatus:
     past = read_past(journal, move.service)
-    state, outage = journal.last("move_state", service=move.service), journal.last("outage", service=move.service)
+    state, outage = journal.last(RecordKind.MOVE_STATE, service=move.service), journal.last(RecordKind.OUTAGE, service=move.service)
     step = max((last for kind in DEEDS if (last := journal.last(kind, service=move.service))), key=lambda one: one.seq, default=None)
     newest = max((one for one in (state, step) if one), key=lambda one: one.seq, default=None)
     about = started[newest.run_id].body if newest and newest.run_id in started else {}
@@ -123,7 +124,7 @@ def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, 
 
 
 def _step_words(step: Record) -> str:
-    ended = "undone" if step.kind == "undo_outcome" else "done"
+    ended = "undone" if step.kind == RecordKind.UNDO_OUTCOME else "done"
     return f"{step.key} {WORDS.get(step.kind) or (ended if step.body.get('ok') else 'failed')}"
 
 
@@ -154,6 +155,6 @@ def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[Move
         last = next((run for run in reversed(started.values()) if run.body.get("apply")), None)
         whose = f" by {last.body.get('operator')}, {last.body.get('command')} of {last.at[:16]} UTC" if last else ""
         held = [f"kept{whose}, until what was begun is finished: {', '.join(left)}"]
-    broken = journal.last("lock_broken")
+    broken = journal.last(RecordKind.LOCK_BROKEN)
     taken = [f"{broken.body['host']}: last taken over from {broken.body['held_by']}: {broken.body['reason']}"] if broken else []
     return held + taken

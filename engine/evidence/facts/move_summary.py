@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engine.evidence.facts.record_reader import Reader
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class MoveSummary:
     runs: frozenset[str] = frozenset()
 
 
-KINDS: Final = ("move_state", "outage", "outcome")
+KINDS: Final = (RecordKind.MOVE_STATE, RecordKind.OUTAGE, RecordKind.OUTCOME)
 """What tells where a move stands: a service may have thousands of other records."""
 
 
@@ -29,12 +30,12 @@ def standing_of(journal: Reader, service: str, until: int) -> MoveSummary:
     state, outage, copied, runs = "planned", None, None, set()
     for record in _telling(journal, service, until):
         body, note = record.body, record.body.get("note") or {}
-        if record.kind == "move_state":
+        if record.kind == RecordKind.MOVE_STATE:
             state = str(body["state"])
             copied = None if state == "undone" else copied
-        elif record.kind == "outage":
+        elif record.kind == RecordKind.OUTAGE:
             outage = body
-        elif record.kind == "outcome" and body["ok"] and "copied" in note:
+        elif record.kind == RecordKind.OUTCOME and body["ok"] and "copied" in note:
             copied = int(note["size_bytes"])
         else:
             continue

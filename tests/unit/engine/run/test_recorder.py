@@ -61,7 +61,7 @@ def test_a_row_of_a_stand_in_says_so(shown: Shown) -> None:
     shown.book.add(row(passed("it stopped")))
     shown.book.add(row(passed("it stopped too"), service="postgres", subject="postgres"))
 
-    texts = [record.body["text"] for record in shown.journal.records(kind="step")]
+    texts = [record.body["text"] for record in shown.journal.records(kind="result")]
     assert texts == ["(stand-in) it stopped", "it stopped too"]
     assert "(stand-in) it stopped" in shown.text
 
@@ -71,14 +71,14 @@ def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkey
     there = []
 
     def broken(*_: Any, **__: Any) -> None:
-        there.append(len(shown.journal.records(kind="step")))
+        there.append(len(shown.journal.records(kind="result")))
         raise BrokenPipeError
 
     monkeypatch.setattr(shown.book.console, "print", broken)
 
     shown.book.add(row(passed("ok", rows=3)))
 
-    record = shown.journal.records(kind="step")[0]
+    record = shown.journal.records(kind="result")[0]
     assert set(there) == {1}
     assert (record.service, record.key, record.body["verdict"]) == ("redis", "stop", "PASSED")
     assert (record.body["measured"], record.body["duration_s"], record.body["effect"]) == ({"rows": 3}, 0.123, "read_only")

@@ -166,7 +166,7 @@ def look(run: Run, host: str | None = "wf001", judgement: Judgement | None = Non
     row = StepResult(
         "preflight", key, "It answers.", service or host or "all", service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1
     )
-    run.record("step", service=service, key=key, body=row.body())
+    run.record("result", service=service, key=key, body=row.body())
 
 
 def whole(journal: Journal, *numbers: int, of: int = 3) -> str:
@@ -319,11 +319,11 @@ def test_tables_of_shards_become_one(journal: Journal) -> None:
     """Each wrote the rows of its own hosts."""
     for number in (1, 2):
         run = join(journal, number, 2)
-        run.record("table", body={"title": "Backups", "columns": ["of"], "rows": [[f"wf00{number}"]]})
+        run.record("report_table", body={"title": "Backups", "columns": ["of"], "rows": [[f"wf00{number}"]]})
         look(run, f"wf00{number}")
         end_shard(run, {"PASSED": 1}, ExitCode.OK)
 
-    tables = [record.body for record in counted(journal.records()) if record.kind == "table"]
+    tables = [record.body for record in counted(journal.records()) if record.kind == "report_table"]
 
     assert [table["rows"] for table in tables if table["title"] == "Backups"] == [[["wf001"], ["wf002"]]]
 

@@ -9,8 +9,9 @@ import pytest
 from engine.config.scope import Scope, build_scope
 from engine.errors import RefusedError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
-from phases.context.frozen_plan import BEGUN_WITH, as_begun, changed_since, refuse_other_than_approved
+from phases.context.frozen_plan import as_begun, changed_since, refuse_other_than_approved
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.phases.gates.test_gates import NOBODY, OPEN
 
@@ -25,7 +26,7 @@ def journal(tmp_path: Path) -> Journal:
     run = journal.start_run(command="migrate", environment="production", plan_digest=old.digest)
     move, entry = next(move for move in old.moves if move.service == "redis"), old.services["redis"]
     body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
-    run.record(BEGUN_WITH, service="redis", body=body)
+    run.record(RecordKind.PLAN_FROZEN, service="redis", body=body)
     for state in ("in_progress", "needs_operator"):
         run.record("move_state", service="redis", body={"state": state})
     return journal
