@@ -52,7 +52,7 @@ class RunRecorder:
     subjects: tuple[str, ...]
     apply: bool
     folder: Path
-    stand_ins: frozenset[str] = frozenset()
+    simulated: frozenset[str] = frozenset()
     console: Console = field(default_factory=lambda: open_screen(soft_wrap=True))
     language: Language = ENGLISH
     progress: Progress | None = None
@@ -80,7 +80,7 @@ class RunRecorder:
 
     def add(self, row: StepResult) -> None:
         """Record a row durably and show it; one about a service that another program plays here says so."""
-        if row.service in self.stand_ins:
+        if row.service in self.simulated:
             row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
         self.run.record(RecordKind.RESULT, service=row.service, key=row.key, body=row.body())
         self._count(row)

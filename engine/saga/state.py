@@ -23,6 +23,36 @@ class MoveState(str, Enum):
     ROLLED_BACK = "rolled_back"
     NEEDS_OPERATOR = "needs_operator"
 
+    @property
+    def words(self) -> str:
+        """Return the state as a person reads it."""
+        return self.value.replace("_", " ")
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the move or its rollback has started and has not ended: its hosts stay locked."""
+        return self in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.NEEDS_OPERATOR} or self.is_returning
+
+    @property
+    def is_forward(self) -> bool:
+        """Return whether migrate continues from here without the gates of a new move."""
+        return self is MoveState.IN_PROGRESS or self.serves_target
+
+    @property
+    def is_returning(self) -> bool:
+        """Return whether a rollback has started and has not ended."""
+        return self in {MoveState.ROLLING_BACK, MoveState.RETURNED}
+
+    @property
+    def serves_target(self) -> bool:
+        """Return whether the move has committed and no rollback has started."""
+        return self in {MoveState.COMMITTED, MoveState.DONE}
+
+    @property
+    def ends_attempt(self) -> bool:
+        """Return whether an attempt is over: what comes next is a new one."""
+        return self in {MoveState.UNDONE, MoveState.ROLLED_BACK}
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -71,7 +101,7 @@ REPOINTING: Final = Stages(
     MoveState.DONE,
     serves="",
     again="nox -s repoint -- {service} --apply",
-    back="nox -s repoint -- {service} --undo --apply",
+    back="nox -s repoint -- {service} --revert --apply",
 )
 """Of references: they have no states of their own and no commit, so that all of it can be put back at any time."""
 PREPARING: Final = replace(FORWARD, again="nox -s prepare -- --service {service} --apply", ends_clean=True)
@@ -112,7 +142,7 @@ class AttemptState:
     @property
     def has_begun(self) -> bool:
         """Return whether hosts may differ from what they were: it has to be finished or undone."""
-        return self.state in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE}
+        return self.state.is_forward
 
     @property
     def touched(self) -> frozenset[str]:

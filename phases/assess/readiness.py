@@ -67,9 +67,9 @@ def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
         *judge_kept_by_stop(world, service),
         state_paths.judge_anonymous_volumes(container, rules),
         state_paths.judge_volume_drivers(facts, container, rules),
-        state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).guards),
+        state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).restart_guards),
         judge_shared_places(world, world.move_of(service)),
-        state_paths.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).writable_layer),
+        state_paths.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).ignore_writable_layer_because),
     )
 
 
@@ -104,14 +104,14 @@ def judge_kept_by_stop(world: RunContext, service: str) -> tuple[Judgement, ...]
 def judge_writers(world: RunContext, service: str) -> Judgement:
     """Judge whether no other container can write to what will be copied."""
     facts, container = source_of(world, service)
-    return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).guards)
+    return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).restart_guards)
 
 
 def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
     facts, container = source_of(world, service)
     mentions = facts.around.mentioning(container.name)
-    held = world.entry(service).guards
+    held = world.entry(service).restart_guards
     return restart_guards.judge_movable(container), restart_guards.judge_guards(facts, container, mentions, held)
 
 

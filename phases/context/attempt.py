@@ -11,10 +11,8 @@ from engine.journal.kinds import RecordKind
 from engine.saga.state import AttemptState, MoveState
 from engine.verdict import Verdict
 
-ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
-ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
 AGAIN: Final = (MoveState.NEEDS_OPERATOR, MoveState.IN_PROGRESS)
-"""A move that needed a person is begun again only with `--again`, as a new attempt."""
+"""A move that needed a person is begun again only with `--retry`, as a new attempt."""
 
 
 COMMITS: Final = frozenset({"commit", "start-returned"})
@@ -44,7 +42,7 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Attempt
     for record in journal.records(kind=ATTEMPT, service=service):
         if record.kind == RecordKind.MOVE_STATE:
             state, before = MoveState(record.body["state"]), state
-            if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+            if state.ends_attempt or (before, state) == AGAIN:
                 attempt += 1
                 seen = _AttemptFold()
         else:
@@ -67,7 +65,7 @@ def attempt_began(journal: Journal, service: str) -> int:
     state, began = MoveState.PLANNED, 0
     for record in journal.records(kind=RecordKind.MOVE_STATE, service=service):
         before, state = state, MoveState(record.body["state"])
-        if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+        if state.ends_attempt or (before, state) == AGAIN:
             began = record.seq
     return began
 
@@ -79,7 +77,7 @@ def return_began(journal: Journal, service: str) -> int | None:
         state = MoveState(record.body["state"])
         if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:
             began = record.seq
-        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR}:
+        elif not (state.is_returning or state is MoveState.NEEDS_OPERATOR):
             began = None
         last = state
     return began
@@ -100,7 +98,7 @@ def read_return(journal: Journal, service: str) -> AttemptState:
             last = state
         else:
             seen.add(record)
-    if forward.settled not in ROLLBACK_STATES:
+    if not (forward.settled.is_returning or forward.settled is MoveState.ROLLED_BACK):
         return AttemptState(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
     ended = forward.state is MoveState.ROLLED_BACK
     return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
@@ -148,12 +146,9 @@ class _AttemptFold:
         return AttemptState(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
 
 
-BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
-
-
 def must_be_undone(past: AttemptState) -> bool:
     """Return whether a rollback of this move is the undo of what it did before its commit.
 
     A move whose commit was begun counts as committed: clients may have written to its target.
     """
-    return past.settled in BEFORE_COMMIT and not past.may_have_committed
+    return past.settled is MoveState.IN_PROGRESS and not past.may_have_committed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
 
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import PlannedMove, Scope
@@ -14,10 +13,6 @@ from engine.journal.kinds import RecordKind
 from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.run_context import RunContext
-
-GOES_ON: Final = {
-    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR,
-}  # fmt: skip
 
 
 def record_begun(world: RunContext, move: PlannedMove) -> None:
@@ -60,7 +55,8 @@ def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozen
 def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
     for move in scope.plan.moves:
         record = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
-        if record is not None and read_past(journal, move.service, again=move.service in again).state in GOES_ON:
+        state = read_past(journal, move.service, again=move.service in again).state
+        if record is not None and (state.is_open or state is MoveState.DONE):
             yield _as_told(record, move, scope.services[move.service])
 
 

@@ -32,7 +32,6 @@ from phases.context.fingerprint_records import part_body, part_of, without_secre
 from phases.context.plain_progress import plain_progress
 from services.registry import product
 
-ON_TARGET: Final = {MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK}
 """States in which clients are sent to the target; a rollback sends them back when it starts the source."""
 
 OF_ATTEMPT: Final = frozenset({"source", "target"})
@@ -114,7 +113,7 @@ class RunContext:
     def _marked(self, container: str) -> frozenset[str]:
         """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
         entries = self.scope.services.values()
-        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.sensitive)
+        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.secret_variables)
 
     def container(self, service: str, host: str) -> ContainerFacts:
         """Return the service's container on a host; raises CouldNotLookError when there is none."""
@@ -220,7 +219,8 @@ def where_now(scope: Scope, journal: Journal | None) -> dict[str, str]:
     places = {name: entry.host for name, entry in scope.services.items()}
     states = settled_states(journal) if journal else {}
     for move in scope.plan.moves:
-        if move.service in places and states.get(move.service) in ON_TARGET:
+        state = states.get(move.service, MoveState.PLANNED)
+        if move.service in places and (state.serves_target or state is MoveState.ROLLING_BACK):
             places[move.service] = move.target
     return places
 

@@ -19,7 +19,7 @@ from engine.signoff.signed_text import one_line
 from hosts.fleet import Fleet
 from phases.context.attempt import must_be_undone, read_return
 
-FLAG: Final = "--target-is-dead"
+FLAG: Final = "--target-lost"
 KNOCK_S: Final = 15.0
 KNOCK_FOR_S: Final = 60.0
 PAUSE_S: Final = 5.0
@@ -39,12 +39,12 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
     Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
     its cutover would be lost without anybody having said so.
     """
-    undoes = command == "repoint" and options.undo
+    undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --undo) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
+            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
         )
-    reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
+    reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):
         alive = sign_of_life(fleet, host)
         if alive:
@@ -96,8 +96,8 @@ def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str],
     if options.discard:
         run.record(RecordKind.TARGET_WRITES_DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
     for host in sorted(hosts):
-        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.undo else []
-        run.record(RecordKind.HOST_LOST, body={"host": host, "reason": options.target_is_dead, "labels": labels})
+        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.revert else []
+        run.record(RecordKind.HOST_LOST, body={"host": host, "reason": options.target_lost, "labels": labels})
 
 
 def _label(scope: Scope, journal: Journal, move: PlannedMove) -> str:

@@ -114,4 +114,4 @@ def copies_live(move: PlannedMove) -> bool:
 def limits_of(world: RunContext, move: PlannedMove) -> Limits:
     """Return what the plan allows, and what the path between the two hosts carried when prepare tried it."""
     plan, sampled = world.scope.plan, measured_rates(world.journal).get((move.source, move.target))
-    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.proof, sampled)
+    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.verify, sampled)

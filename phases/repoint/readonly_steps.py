@@ -92,7 +92,7 @@ def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
         changes = read_changes(world, host, container.name)
     except NotObservedError as error:
         return unknown(str(error))
-    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).writable_layer)
+    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).ignore_writable_layer_because)
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:

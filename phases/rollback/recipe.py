@@ -59,7 +59,6 @@ SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-targe
 """What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
 UNDO_STEP = "finish-undo"
 CREATED = "create-target"
-RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
 
 
 def found_on_hosts(world: RunContext, move: PlannedMove) -> str:

@@ -16,7 +16,7 @@ from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, MoveState, Stages, backward
 from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
-from phases.context.attempt import BEFORE_COMMIT, ROLLBACK_STATES, must_be_undone, read_past, read_return
+from phases.context.attempt import must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
 from phases.context.link_state import has_begun, past_of
 from phases.context.run_context import RunContext
@@ -126,7 +126,7 @@ class Moves:
             measures=rollback.MEASURES,
             patience=self.patience,
             where=self.where,
-            stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
+            stages=backward(past.before if past.state.is_returning or past.state is MoveState.ROLLED_BACK else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_serves_again(world, service, move.target, "return", POLICY_OF_TARGET),
@@ -155,7 +155,7 @@ class Moves:
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
-            begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
+            begun = "its commit was begun and not undone" if past.settled is MoveState.IN_PROGRESS and past.may_have_committed else ""
             self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
                 world.run.record(RecordKind.FOUND_COMMITTED, service=service, body={"text": self.found[service]})

@@ -15,8 +15,8 @@ from phases.signoff.approvals import source_body, toolbox_of
 def record_scope(world: RunContext) -> None:
     """Write what this run is about into the journal: the page is drawn from there alone."""
     scope, run = world.scope, world.run
-    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy", "hold"}) for move in scope.moves]
-    run.record(RecordKind.SCOPE, body={"title": scope.plan.title, "moves": moves, "stand_ins": list(scope.environment.stand_ins)})
+    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy"}) for move in scope.moves]
+    run.record(RecordKind.SCOPE, body={"title": scope.plan.title, "moves": moves, "simulated": list(scope.environment.simulated)})
     for text in scope.not_applicable:
         run.record(RecordKind.STEP_SKIPPED, body={"text": text})
 

@@ -37,7 +37,7 @@ def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subje
     services = tuple(services)
     seen = {service: journal.last(RecordKind.SOURCE_OBSERVED, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}
-    code = code_digest() if scope.environment.clean_tree else ""
+    code = code_digest() if scope.environment.require_clean_checkout else ""
     return Subject(scope.environment.environment, scope.digest, scope.parts, containers, code, toolboxes_seen(scope, journal, services))
 
 

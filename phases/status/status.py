@@ -15,15 +15,12 @@ from engine.run.options import LAB
 from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
-from phases.context.locks import UNFINISHED
 from phases.context.run_context import where_now
 from phases.gates.gates import preflight_problems
 from phases.signoff.approvals import judge_plan_approved
 
 DEEDS: Final = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.UNDO_INTENT, RecordKind.UNDO_OUTCOME)
 WORDS: Final[Mapping[str, str]] = {RecordKind.INTENT: "begun", RecordKind.UNDO_INTENT: "its undo begun"}
-GOES_ON: Final = {MoveState.IN_PROGRESS, MoveState.COMMITTED}
-GOES_BACK: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED}
 
 
 @dataclass(frozen=True)
@@ -136,21 +133,21 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
         return f"nox -s validate -- {where} --service {service}"
     if state is MoveState.NEEDS_OPERATOR:
         return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
-    if state in GOES_ON | GOES_BACK:
-        command = f"migrate -- {where} --service {service}" if state in GOES_ON else f"rollback -- {service} {where}"
+    if state.is_open:
+        command = f"migrate -- {where} --service {service}" if not state.is_returning else f"rollback -- {service} {where}"
         return f"{'once no run is at work: ' if working else ''}nox -s {command} --apply"
     if preflight_problems(service, scope, journal, now):
         return f"nox -s preflight -- {where} --service {service}"
     if judge_plan_approved(scope, journal, [service]).problems:
         return f"nox -s approve -- {where}"
-    again = f" --again {service}" if state is MoveState.ROLLED_BACK else ""
+    again = f" --retry {service}" if state is MoveState.ROLLED_BACK else ""
     return f"nox -s migrate -- {where} --service {service}{again} --apply"
 
 
 def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:
     """Return who holds the hosts: a writing run without an end, or the last one that left a move unfinished."""
     held = [f"held by {run.operator}, {run.command}, since {run.started_at[:16]} UTC" for run in runs if run.apply]
-    left = [move.service for move in moves if move.state in UNFINISHED]
+    left = [move.service for move in moves if MoveState(move.state).is_open]
     if left and not held:
         last = next((run for run in reversed(started.values()) if run.body.get("apply")), None)
         whose = f" by {last.body.get('operator')}, {last.body.get('command')} of {last.at[:16]} UTC" if last else ""

@@ -20,8 +20,7 @@ SERVICES: Final = {
     "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
 }  # fmt: skip
 MOVES: Final = [
-    {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy", "hold": "none"}
-    for service, target in SERVICES.items()
+    {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy"} for service, target in SERVICES.items()
 ]
 DEEDS: Final = ("start-probe", "stop-source", "copy-volumes", "verify-volumes", "create-target", "commit", "measure-outage")
 ESTIMATES: Final = {"stop-source": 4.0, "copy-volumes": 40.0, "verify-volumes": 12.0}

@@ -290,8 +290,8 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
 def _run(now: Stage, process: Process, command: Command, rows: list[StepResult]) -> ExitCode:
     options = Options(
         environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
-        argv=command.argv, again=command.again, break_lock=command.break_lock, discard=command.discard, undo=command.undo,
-        target_is_dead=command.target_is_dead,
+        argv=command.argv, retry=command.again, break_lock=command.break_lock, discard=command.discard, revert=command.undo,
+        target_lost=command.target_lost,
     )  # fmt: skip
     with ExitStack() as stack:
         try:

@@ -20,6 +20,7 @@ from engine.evidence.seal.tampering import BACKUP, altered_in, drawable
 from engine.i18n.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
+from engine.saga.state import MoveState
 from engine.sharding.merged_run import counted
 from engine.verdict import Verdict
 
@@ -209,7 +210,7 @@ def _decisions(
     """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
     states = {service: one.state for service, one in standing.items()}
     return tuple(
-        {**row, "next": next_command(about, row, states.get(str(row["service"]), "planned"), dry_run=dry_run)}
+        {**row, "next": next_command(about, row, states.get(str(row["service"]), MoveState.PLANNED.value), dry_run=dry_run)}
         for row in sorted((row for row in rows if row["verdict"] not in FINE), key=lambda row: bool(warns(row)))
     )
 
@@ -250,7 +251,7 @@ def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], stand
                 "verdict": verdict_of(mine, finished=True),
                 "passed": sum(row["verdict"] == Verdict.PASSED.value for row in mine),
                 "steps": len(mine),
-                "stand_in": move["service"] in (scope.get("stand_ins") or ()),
+                "stand_in": move["service"] in (scope.get("simulated") or ()),
             }
         )
     return tuple(services)

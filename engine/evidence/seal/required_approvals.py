@@ -16,6 +16,7 @@ from engine.evidence.seal.sealed_folder import APPROVALS, PLAN, RECORDS, Sealed
 from engine.evidence.seal.signed_files import SignatureReader, signed_by
 from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
+from engine.saga.state import MoveState
 from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import Statement, parse_statement
 from engine.verdict import Effect, Verdict
@@ -23,7 +24,7 @@ from engine.verdict import Effect, Verdict
 LAB: Final = "lab"
 MIGRATION_PLAN: Final = "migration_plan.json"
 GUARDED: Final = frozenset({"migrate", "repoint"})
-BEGUN: Final = frozenset({"in_progress", "committed", "done"})
+FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
 BEGINS: Final = frozenset({RecordKind.PLAN_FROZEN, RecordKind.REPOINT_STARTED})
 DONE: Final = frozenset({Verdict.PASSED.value, Verdict.FAILED.value, Verdict.UNKNOWN.value})
 
@@ -118,7 +119,7 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
     }
     if records[0].body.get("command") == "repoint":
         return sorted(begins)
-    return sorted(begins | {service for service in changed if before.get(service) not in BEGUN})
+    return sorted(begins | {service for service in changed if before.get(service) not in FORWARD})
 
 
 def _is_deed(record: Record) -> bool:

@@ -129,7 +129,7 @@ def test_a_second_attempt_is_counted(nights: Nights) -> None:
 
     nights.state(run, "rolled_back")
     nights.preflight()
-    assert "--again redis" in nights.redis().next
+    assert "--retry redis" in nights.redis().next
 
 
 def test_a_run_without_an_end_is_at_work_or_killed(nights: Nights) -> None:

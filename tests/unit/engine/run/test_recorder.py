@@ -57,7 +57,7 @@ def shown(tmp_path: Path) -> Shown:
 
 def test_a_row_of_a_stand_in_says_so(shown: Shown) -> None:
     """Nobody takes what another program answered for the product's own word: the row in journal and on screen carries it."""
-    shown.book.stand_ins = frozenset({"redis"})
+    shown.book.simulated = frozenset({"redis"})
     shown.book.add(row(passed("it stopped")))
     shown.book.add(row(passed("it stopped too"), service="postgres", subject="postgres"))
 

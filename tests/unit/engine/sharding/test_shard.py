@@ -173,7 +173,7 @@ def whole(journal: Journal, *numbers: int, of: int = 3) -> str:
     """Run shards to their end, and return the run's id."""
     for number in numbers:
         run = join(journal, number, of)
-        run.record("scope", body={"title": "x", "moves": [], "stand_ins": []}) if number == 1 else None
+        run.record("scope", body={"title": "x", "moves": [], "simulated": []}) if number == 1 else None
         look(run, f"wf00{number}")
         end_shard(run, {"PASSED": 1}, ExitCode.OK)
     return run.id

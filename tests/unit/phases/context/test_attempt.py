@@ -90,7 +90,7 @@ def test_what_was_undone_is_neither_done_nor_to_be_undone_again(journal: Journal
 
 
 def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run: Run) -> None:
-    """What `--again` begins is another attempt: after a crash it is read alone, under its own number."""
+    """What `--retry` begins is another attempt: after a crash it is read alone, under its own number."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "copy-volumes")
     state(run, MoveState.NEEDS_OPERATOR)

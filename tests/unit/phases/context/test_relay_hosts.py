@@ -124,7 +124,7 @@ def test_a_dependant_on_a_third_host_is_a_host_of_the_run(tmp_path: Path) -> Non
 
 
 def test_only_a_dead_host_is_left_out(tmp_path: Path) -> None:
-    """A rollback with --target-is-dead wants no relay there, and none that leads there; on all others they are right."""
+    """A rollback with --target-lost wants no relay there, and none that leads there; on all others they are right."""
     nights = Nights(tmp_path)
     for service in ("n8n", "postgres"):
         nights.go(service)

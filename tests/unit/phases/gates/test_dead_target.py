@@ -85,7 +85,7 @@ def _scope(service: str) -> Scope:
 
 
 def _options(**given: Any) -> Options:
-    asked = Options("lab", ("redis",), (), True, Path("i"), Path("p"), None, (), target_is_dead=REASON)
+    asked = Options("lab", ("redis",), (), True, Path("i"), Path("p"), None, (), target_lost=REASON)
     return replace(asked, **given)
 
 
@@ -166,7 +166,7 @@ def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:
 
 def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
     """Before its service goes back; nothing is lost by that, and nothing is to be stopped should it rise."""
-    scope, fleet, options = _scope("redis"), FakeFleet({}), _options(undo=True, apply=True)
+    scope, fleet, options = _scope("redis"), FakeFleet({}), _options(revert=True, apply=True)
     _stands(run, MoveState.DONE)
 
     buried = dead_target.exclude_lost_hosts(fleet, scope, run.journal, options, "repoint")  # type: ignore[arg-type]

@@ -310,7 +310,7 @@ def test_outside_the_window_nothing_begins(past: Past, hours: tuple[int, int], w
 def test_runbooks_that_were_not_committed_begin_nothing(past: Past) -> None:
     """What runs is what was reviewed; an environment can say that it does not matter there."""
     past.preflight(scope_of(), "n8n", "redis")
-    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    rehearsal = scope_of(make_environment(OPEN, ("require_clean_checkout", False)))
 
     assert "checkout: files differ from the commit" in refusal(past, scope_of(), commit="1234567890ab+changes")
     assert Gates(rehearsal, past.journal, "1234567890ab+changes").tree().passed
@@ -412,7 +412,7 @@ def test_a_preflight_by_other_code_opens_nothing(past: Past) -> None:
     past.preflight(scope_of(), "n8n", "redis", code="0" * 64)
     assert "was made by other code (000000000000). Expected: " in refusal(past, scope_of())
 
-    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    rehearsal = scope_of(make_environment(OPEN, ("require_clean_checkout", False)))
     past.preflight(rehearsal, "n8n", "redis", code="0" * 64)
     assert refusal(past, rehearsal) == ""
 

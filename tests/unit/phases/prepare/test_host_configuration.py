@@ -120,7 +120,7 @@ def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     move = SimpleNamespace(service="redis", source="wf005", target="wf001")
     plan = SimpleNamespace(evidence_max_age_h=24)
     environment = SimpleNamespace(backup=backup, environment="lab")
-    entry = SimpleNamespace(mounts=[SimpleNamespace(at="/data", rule="copy", kind="volume")])
+    entry = SimpleNamespace(mounts=[SimpleNamespace(path="/data", rule="copy", kind="volume")])
     made: Any = SimpleNamespace(
         scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]), facts=lambda host: facts, fleet={"wf005": None},
         redactor=Redactor(), run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),

@@ -177,7 +177,7 @@ def test_a_rollback_of_either_end_is_refused_with_the_command_that_puts_back(jou
     told = refusal(scope_of(services=(service,)), journal, "rollback")
 
     assert f"{service}: references to redis are re-pointed; they would lead nowhere" in told
-    assert ": nox -s repoint -- redis --environment production --undo --apply" in told
+    assert ": nox -s repoint -- redis --environment production --revert --apply" in told
 
 
 def test_a_rollback_is_refused_from_the_first_deed_on(journal: Journal) -> None:

@@ -208,12 +208,12 @@ def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_p
 
 def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope, tmp_path: Path) -> None:
     """A move goes on as it began; references and hooks are those of the files here all the same."""
-    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, writable_layer="caches")
+    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, ignore_writable_layer_because="caches")
 
     seen = as_begun(scope, adopted(night.read(), tmp_path))
 
     assert next(move for move in seen.moves if move.service == "redis").strategy == "stop_copy"
-    assert seen.services["redis"].writable_layer == "caches"
+    assert seen.services["redis"].ignore_writable_layer_because == "caches"
     assert seen.services["redis"].secrets == scope.services["redis"].secrets
     assert seen.services["redis"].hooks == scope.services["redis"].hooks
 

@@ -133,7 +133,7 @@ def test_each_service_has_its_own_verdict(tmp_path: Path) -> None:
     page = night.page()
 
     assert [(s["service"], s["verdict"], s["passed"], s["steps"], s["state"]) for s in page.services] == [
-        ("redis", "PASSED", 1, 1, "needs operator"), ("n8n", "FAILED", 0, 1, "planned"),
+        ("redis", "PASSED", 1, 1, "needs_operator"), ("n8n", "FAILED", 0, 1, "planned"),
     ]  # fmt: skip
     assert [(g.subject, g.kind, g.about) for g in page.groups] == [
         ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", ""),
