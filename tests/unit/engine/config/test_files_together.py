@@ -41,7 +41,7 @@ def test_right_files_load_together(tmp_path: Path) -> None:
     files = load_files(*paths(tmp_path, environment=(("extra", adds), ("services", ["redis", "orders"]))))
 
     assert isinstance(files, Files)
-    assert files.environment.adds.services["orders"].container == "orders"
+    assert files.environment.extra.services["orders"].container == "orders"
 
 
 def test_problems_of_all_three_files_come_in_one_error(tmp_path: Path) -> None:

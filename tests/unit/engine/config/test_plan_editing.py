@@ -25,7 +25,7 @@ def test_a_move_on_one_line_stays_on_one_line() -> None:
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
     old, new = changed_lines(text, with_remaps(text, REMAPS))
 
-    assert new[2:] == old[2:].replace('"precopy"}', '"ports": {"5432/tcp": 15432}}')
+    assert new[2:] == old[2:].replace('"precopy"}', '"precopy", "ports": {"5432/tcp": 15432}}')
 
 
 def test_a_move_of_many_lines_gets_one_more() -> None:
