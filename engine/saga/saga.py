@@ -345,7 +345,7 @@ class RunningMove:
 
     @contextmanager
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
-        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then let it go on.
+        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then continue.
 
         Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal, nothing is
         undone and nothing recorded: the move is theirs.

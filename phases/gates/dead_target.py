@@ -61,7 +61,7 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
             "the move, add --discard-target-writes REASON"
         )
     for host in hosts:
-        fleet.bury(host, reason)
+        fleet.mark_lost(host, reason)
     return frozenset(hosts)
 
 

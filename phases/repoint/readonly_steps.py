@@ -104,9 +104,9 @@ def ready(pointing: Pointing, dependant: str) -> Judgement:
 
 def works(pointing: Pointing) -> Judgement:
     """Judge whether each dependant is ready; without its provider, whose host is said to be dead, none can be."""
-    buried = pointing.world.scope.dead
-    dead = [address.host for _, address in pointing.links if address.host in buried]
-    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in buried]
+    lost_hosts = pointing.world.scope.dead
+    dead = [address.host for _, address in pointing.links if address.host in lost_hosts]
+    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts]
     if dead:
         return passed(f"whether the dependants work was not asked: {dead[0]} is said to be dead")
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}

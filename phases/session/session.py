@@ -139,15 +139,15 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         fleet = use_recorded_toolboxes(
             stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))), journal, command
         )
-        buried = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_lost is not None else frozenset[str]()
-        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
+        lost_hosts = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_lost is not None else frozenset[str]()
+        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in lost_hosts), dead=lost_hosts)
         broken = {}
         if options.apply:
             broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_recovered(fleet, begun, journal, run)
-        record_lost(run, begun, journal, buried, options)
+        record_lost(run, begun, journal, lost_hosts, options)
         for host, holder in broken.items():
             run.record(RecordKind.LOCK_BROKEN, body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
         if changed := changed_since(scope, journal, frozenset(options.retry)):
@@ -166,7 +166,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         if share.is_first:
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
-        moves = _moves(world, command, options, buried)
+        moves = _moves(world, command, options, lost_hosts)
         _look_which_way(moves, command)
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
@@ -279,7 +279,7 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Au
         mirror.close()
 
 
-def _moves(world: RunContext, command: str, options: Options, buried: frozenset[str]) -> Moves:
+def _moves(world: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
     where = where_words(options.environment, options.argv)
-    return Moves(world, command, options.apply, deadline, frozenset(options.retry), options.discard, options.revert, buried, where)
+    return Moves(world, command, options.apply, deadline, frozenset(options.retry), options.discard, options.revert, lost_hosts, where)
