@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import NEXT_PHASE
 from engine.i18n.language import Language, term
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import MARK
-from engine.saga.state import MoveState
 from engine.verdict import Verdict
 
 FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")

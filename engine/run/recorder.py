@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import NEXT_PHASE
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
@@ -26,7 +27,6 @@ from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import open_screen
 from engine.redaction.visible_text import visible
 from engine.run.progress import Progress
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode, Verdict
 
 COLOURS: Final = {

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from engine.contracts.action import Action, Note
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Committing, DurableNote, Observing
 from engine.errors import (
     ActionError,
@@ -27,7 +28,7 @@ from engine.errors import (
 )
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience, had_no_answer
-from engine.saga.state import FORWARD, AttemptState, MoveState, Stages
+from engine.saga.state import FORWARD, AttemptState, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
-from engine.saga.state import AttemptState, MoveState
+from engine.saga.state import AttemptState
 from engine.verdict import Verdict
 
 AGAIN: Final = (MoveState.NEEDS_OPERATOR, MoveState.IN_PROGRESS)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import PlannedMove, Scope
+from engine.contracts.move_state import MoveState
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
-from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.run_context import RunContext
 

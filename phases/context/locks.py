@@ -15,10 +15,10 @@ from typing import IO, Final
 from uuid import uuid4
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.errors import HostLostError, NotObservedError, RefusedError
 from engine.evidence.next_steps import where_words
 from engine.journal.journal import Journal
-from engine.saga.state import MoveState
 from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
 

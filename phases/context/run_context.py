@@ -13,6 +13,7 @@ from engine.config.scope import PlannedMove, Scope
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts, MountFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.host import Endpoint
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Product, ServiceInstance
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
@@ -20,7 +21,6 @@ from engine.journal.kinds import RecordKind
 from engine.journal.name_digests import Sealer, keep_names, sealer_of
 from engine.redaction.redactor import Redactor
 from engine.run.xdist_worker import BufferedRun
-from engine.saga.state import MoveState
 from hosts.docker.exec import begun, exec_in_container
 from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet

@@ -10,11 +10,11 @@ from actions.common.labels import move_label
 from actions.common.route import run_checked, write_audit
 from engine.config.scope import PlannedMove, Scope
 from engine.constants import LABEL_MOVE
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
 from engine.run.options import Options
-from engine.saga.state import MoveState
 from engine.signoff.signed_text import one_line
 from hosts.fleet import Fleet
 from phases.context.attempt import must_be_undone, read_return

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
-from engine.saga.state import MoveState
 from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed

@@ -9,11 +9,11 @@ from actions.relays.planning import PUBLISHED_ONLY, Relay, link_name
 from checks.containers.state_paths import judge_writable_layer
 from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
 from engine.config.inventory import Link
+from engine.contracts.move_state import MoveState
 from engine.errors import LongshoreError, NotObservedError
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
-from engine.saga.state import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.network.connection_watch import watch_openings
 from hosts.network.reachability import Outcome, try_connections

@@ -20,9 +20,9 @@ from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
 from engine.contracts.fingerprint import Fingerprint, Validity
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Observing
 from engine.errors import ActionError, NotObservedError
-from engine.saga.state import MoveState
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context import service_facts

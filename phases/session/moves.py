@@ -10,11 +10,12 @@ from typing import Final
 from actions.references.steps import UndoReferences
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
+from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
-from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, MoveState, Stages, backward
+from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, Stages, backward
 from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
 from phases.context.attempt import must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun

@@ -12,13 +12,13 @@ from rich.console import Console
 
 from engine.config.scope import Scope
 from engine.constants import NAME
+from engine.contracts.move_state import MoveState
 from engine.evidence.facts.run_diff_text import lines_of, since_last
 from engine.evidence.headline import BADGES, sentence_of
 from engine.i18n.language import Language
 from engine.journal.journal import Record, Run
 from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import Severity, Verdict
 from hosts.local.notifications import VARIABLE, Messenger, open_messenger
 

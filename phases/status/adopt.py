@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record, Run
 from engine.journal.kinds import RecordKind
 from engine.journal.record import fits
-from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.audit_mirror import MIRRORED
 from phases.context.frozen_plan import tell_same

@@ -9,10 +9,10 @@ from typing import Final
 
 from actions.relays.planning import link_name
 from engine.config.scope import PlannedMove, Scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from engine.run.options import LAB
-from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
 from phases.context.run_context import where_now

@@ -13,8 +13,8 @@ from checks.containers.logs import read_since_start
 from checks.containers.recreated import judge_fidelity
 from checks.hosts import dns
 from engine.contracts.fingerprint import Validity
+from engine.contracts.move_state import MoveState
 from engine.saga.saga import NotRun
-from engine.saga.state import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context import service_facts

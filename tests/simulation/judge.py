@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from actions.relays.planning import wanted_forwarders
+from engine.contracts.move_state import MoveState
 from engine.journal.record import chain_problems
-from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode
 from phases.context.attempt import read_past
 from phases.context.run_context import where_now

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.evidence.facts.record_reader import Reader
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
-from engine.saga.state import MoveState
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
@@ -20,7 +21,6 @@ from engine.evidence.seal.tampering import BACKUP, altered_in, drawable
 from engine.i18n.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
-from engine.saga.state import MoveState
 from engine.sharding.merged_run import counted
 from engine.verdict import Verdict
 

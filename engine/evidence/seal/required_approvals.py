@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError
 from engine.evidence.facts.other_runs import Kept
 from engine.evidence.seal.sealed_folder import APPROVALS, PLAN, RECORDS, Sealed
 from engine.evidence.seal.signed_files import SignatureReader, signed_by
 from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
-from engine.saga.state import MoveState
 from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import Statement, parse_statement
 from engine.verdict import Effect, Verdict

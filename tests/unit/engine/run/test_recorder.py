@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor, Secret
 from engine.run.recorder import RunRecorder
-from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, failed, passed
 
 PASSWORD = "Tr0ub4dor-and-3"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.saga.state import MoveState
+from engine.contracts.move_state import MoveState
 
 EACH = {
     MoveState.PLANNED: set(),

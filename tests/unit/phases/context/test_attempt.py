@@ -10,10 +10,10 @@ import pytest
 from engine.config.scope import build_scope
 from engine.contracts.container import MountFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from phases.context.attempt import must_be_undone, read_past, read_return, settled_states
 from phases.context.fingerprint_records import part_body, part_of, without_secret_names
 from phases.context.run_context import RunContext, _mount_over, container_address, main_port

@@ -11,11 +11,11 @@ import pytest
 from actions.common.route import Route
 from actions.container.source import see_target_down
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.errors import DeadlineError, HostLostError, InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.run.options import Options
-from engine.saga.state import MoveState
 from hosts.fleet import Fleet
 from phases.gates import dead_target
 from tests.unit.making_facts import FakeHost

@@ -10,10 +10,10 @@ import pytest
 
 from engine.config.environment import Environment
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode
 from phases.gates.gates import Gates, preflight_problems
 from phases.signoff.approvals import code_digest

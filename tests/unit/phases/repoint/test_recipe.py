@@ -12,10 +12,10 @@ from actions.relays.planning import Relay, plan_forwarders, wanted_forwarders
 from checks.dependencies.connections import connections_to, users_of
 from engine.config.scope import Scope, build_scope
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError, RefusedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from hosts.facts.system import Connection, ContainerSockets, SystemFacts
 from phases.context.link_state import (
     BEGUN,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, chain_problems
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode
 from phases.context.attempt import read_past
 from phases.context.audit_mirror import AuditMirror, Line
