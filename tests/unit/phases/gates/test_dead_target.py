@@ -173,7 +173,7 @@ def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
     dead_target.record_lost(run, scope, run.journal, lost_hosts, options)
 
     assert lost_hosts == {scope.moves[0].target}
-    assert [record.body["labels"] for record in run.journal.records(kind=dead_target.DEAD)] == [[]]
+    assert [record.body["labels"] for record in run.journal.records(kind="host_lost")] == [[]]
 
 
 @pytest.mark.parametrize(("command", "services"), [("repoint", ("redis",)), ("migrate", ("redis",)), ("rollback", ())])
@@ -192,14 +192,14 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
     _stands(run, MoveState.ROLLING_BACK)
 
     dead_target.stop_recovered(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
-    assert not run.journal.records(kind=dead_target.RISEN)
+    assert not run.journal.records(kind="recovered_host_stopped")
 
     risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
     for _ in range(2):
         dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
     asked = [argv for argv, _ in risen.asked if "docker stop" in " ".join(argv)]
     assert [argv[-1] for argv in asked] == ["longshore.move=production/redis/1"]
-    assert [record.body["stopped"] for record in run.journal.records(kind=dead_target.RISEN)] == [1]
+    assert [record.body["stopped"] for record in run.journal.records(kind="recovered_host_stopped")] == [1]
 
 
 @pytest.mark.parametrize("since", [(), (MoveState.ROLLING_BACK, MoveState.COMMITTED)])
@@ -216,7 +216,7 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
     dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
 
     assert not risen.asked
-    assert not run.journal.records(kind=dead_target.RISEN)
+    assert not run.journal.records(kind="recovered_host_stopped")
 
 
 def test_a_lost_host_is_not_asked() -> None:
