@@ -23,7 +23,7 @@ OPERATOR: Final = {
     "waive": "take the risk of a step that fails, for a while: sign your entries of waivers.yaml",
     "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
     "validate": "after the moves, that night and every night: do the services work and hold their data?",
-    "repoint": "let dependants use the new addresses themselves, so that their relays can go (--apply does it; --undo puts it back)",
+    "repoint": "let dependants use the new addresses themselves, so that their relays can go (--apply does it; --revert puts it back)",
     "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",
     "lock": "who holds the hosts, and giving them free",
     "status": "where every move stands, also while another process runs",

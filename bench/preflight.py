@@ -101,7 +101,7 @@ def _preflight() -> Ran:
         if answers[0].returncode or not found:
             tail = "\n".join(output.splitlines()[-15:])
             raise ActionError(f"preflight: exit status {answers[0].returncode}. Expected: 0 on a lab that is up and prepared\n{tail}")
-        rows = sum(json.loads(line)["kind"] == "step" for line in (Path(found[1]) / "journal.jsonl").read_text(encoding="utf-8").splitlines())
+        rows = sum(json.loads(line)["kind"] == "result" for line in (Path(found[1]) / "journal.jsonl").read_text(encoding="utf-8").splitlines())
         return Ran(taken, rows, *count_calls(log.read_text(encoding="utf-8")))
 
 

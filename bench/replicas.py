@@ -13,6 +13,7 @@ from bench.copies import SOURCE, lab_hosts
 from bench.lab import run_command
 from bench.row import Row
 from engine.errors import ActionError
+from engine.journal.kinds import RecordKind
 from engine.run.options import read_options
 from hosts.fleet import Fleet
 from phases.context.open_journal import read_journal
@@ -46,7 +47,7 @@ def _moved(strategy: str) -> float:
             first = _acknowledged(fleet)
             run_command("migrate", *only, "--apply")
             _refuse_loss(fleet, first, _acknowledged(fleet))
-    outage = read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).last("outage", service=SERVICE)
+    outage = read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).last(RecordKind.OUTAGE, service=SERVICE)
     if outage is None:
         raise ActionError(f"{SERVICE}: no outage on record. Expected: the one that the move measured")
     return float(outage.body["seconds"])

@@ -23,6 +23,7 @@ from engine.errors import ActionError
 from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
@@ -132,11 +133,11 @@ def _many_rows(folder: Path) -> Run:
     about: dict[str, Any] = {"environment": "lab", "plan_digest": "d" * 64, "operator": "bench", "version": "0", "commit": "0", "argv": []}
     run = journal.start_run(command="validate", **about)
     services = [f"service-{number:02d}" for number in range(SERVICES)]
-    moves = [{"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy", "hold": "none"} for one in services]
-    run.record("scope", body={"title": "Ten thousand steps", "moves": moves, "stand_ins": []})
+    moves = [{"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy"} for one in services]
+    run.record(RecordKind.SCOPE, body={"title": "Ten thousand steps", "moves": moves, "simulated": []})
     for number in range(ROWS):
         service = services[number % SERVICES]
-        run.record("step", service=service, key=f"question-{number // SERVICES}", body=_step(number, service))
+        run.record(RecordKind.RESULT, service=service, key=f"question-{number // SERVICES}", body=_step(number, service))
     run.finish({}, ExitCode.FAILED)
     return run
 

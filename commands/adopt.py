@@ -13,6 +13,7 @@ from engine.config.scope import Scope
 from engine.constants import VERSION
 from engine.errors import InputError, NotObservedError
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import open_screen
 from engine.redaction.redactor import Redactor
 from engine.run.options import LAB, Options, add_flags, read_options
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
         run = _start(journal, options, scope)
         adopt(run, logs, scope)
         uncertain = list(uncertainties(journal, scope, logs))
-        run.record("adopted", body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
+        run.record(RecordKind.JOURNAL_REBUILT, body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
         run.finish({}, ExitCode.OK)
         _say(console, journal, scope, logs, uncertain)
         _say_locks(console, fleet, options)
@@ -70,7 +71,7 @@ def _lines(fleet: Fleet) -> Mapping[str, list[str]]:
 
 def _fresh(options: Options, scope: Scope) -> Journal:
     journal = open_journal(options, Redactor(), scope)
-    runs = journal.records(kind="run_started")
+    runs = journal.records(kind=RecordKind.RUN_STARTED)
     if runs:
         raise InputError(
             f"{journal.where}: holds {len(runs)} runs, the last of {runs[-1].at[:16]}. Expected: an empty one, for only a lost journal is rebuilt. "

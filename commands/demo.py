@@ -13,6 +13,7 @@ from rich.table import Table
 from commands import lab
 from engine.errors import LongshoreError
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import read_options
 from phases.context.open_journal import read_journal
@@ -87,6 +88,6 @@ def _show(console: Console, seconds: float) -> None:
 
 def _outages() -> list[Record]:
     try:
-        return read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).records(kind="outage")
+        return read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).records(kind=RecordKind.OUTAGE)
     except LongshoreError:
         return []  # it stopped before there was one

@@ -80,10 +80,10 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
         "services": generated["services"],
         "window": ALWAYS,
         "approvers": make_approvers(APPROVERS),
-        "clean_tree": False,
-        "stand_ins": generated["stand_ins"],
-        "instead": {name: entry for name, entry in _read("instead.json").items() if name in generated["services"]},
-        "adds": _added(generated["services"]),
+        "require_clean_checkout": False,
+        "simulated": generated["simulated"],
+        "overrides": {name: entry for name, entry in _read("overrides.json").items() if name in generated["services"]},
+        "extra": _extra(generated["services"]),
         "backup": {
             "host": BACKUP_HOST if BACKUP_HOST in hosts else "wf002",
             "path": "/var/backups/longshore",
@@ -97,11 +97,11 @@ def _read(name: str) -> dict[str, Any]:
     return dict(json.loads((Path("lab") / name).read_text(encoding="utf-8")))
 
 
-def _added(services: Collection[str]) -> dict[str, Any]:
+def _extra(services: Collection[str]) -> dict[str, Any]:
     """Return what only the lab has, as far as it is there: which services a phase looks at follows from what the lab has."""
-    adds = _read("adds.json")
-    links = [link for link in adds["links"] if {link["from"], link["to"]} <= set(services)]
-    return {"services": {name: entry for name, entry in adds["services"].items() if name in services}, "links": links}
+    extra = _read("extra.json")
+    links = [link for link in extra["links"] if {link["from"], link["to"]} <= set(services)]
+    return {"services": {name: entry for name, entry in extra["services"].items() if name in services}, "links": links}
 
 
 def _identities() -> str:

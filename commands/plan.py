@@ -21,16 +21,16 @@ def main(argv: list[str]) -> int:
     console.print(f"{plan.title} (environment {scope.environment.environment})", style="bold")
     console.print(f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}")
     console.print("approvals: " + ", ".join(f"{approval.count} × {approval.role}" for approval in plan.approvals))
-    table = Table("#", "service", "wave", "from", "to", "strategy", "hold", "who depends on it here")
+    table = Table("#", "service", "wave", "from", "to", "strategy", "who depends on it here")
     for number, move in enumerate(scope.moves, start=1):
         dependants = ", ".join(link.from_ for link in scope.dependants_of(move.service)) or "–"
-        table.add_row(str(number), move.service, move.wave, move.source, move.target, move.strategy, move.hold, dependants)
+        table.add_row(str(number), move.service, move.wave, move.source, move.target, move.strategy, dependants)
     console.print(table)
     for move in scope.moves:
         for port, landed in move.ports.items():
             console.print(f"remap: {move.service} publishes {port} as {landed} on {move.target}")
     for risk in plan.risks:
-        console.print(f"risk ({risk.level}): {risk.risk}. {risk.answer}")
+        console.print(f"risk ({risk.level}): {risk.risk}. {risk.mitigation}")
     for text in scope.not_applicable:
         console.print(f"does not apply: {text}", style="dim")
     console.print(f"digest: {scope.digest}")

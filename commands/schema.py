@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of inventory, plan, environment and waivers, from which editors help; --check only compares."""
+"""Write the JSON Schemas of inventory, plan, environment and waivers, and docs/journal.md; --check only compares."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from engine.config.inventory import Inventory
 from engine.config.plan import Plan
 from engine.config.validation import Strict
 from engine.errors import InputError
+from engine.journal.kinds import journal_page
 from engine.signoff.waiver import WaiverFile
 
 FOLDER: Final = Path("schemas")
+JOURNAL_PAGE: Final = Path("docs") / "journal.md"
 MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment, "waivers": WaiverFile}
 
 
@@ -26,12 +28,12 @@ def main(argv: list[str]) -> int:
     """Write the schemas, or with --check raise InputError when one is stale."""
     if argv not in ([], ["--check"]):
         raise InputError(f"schema {' '.join(argv)}: expected nothing or --check")
-    for name, model in MODELS.items():
-        file, text = FOLDER / f"{name}.schema.json", schema_text(model)
+    texts = {FOLDER / f"{name}.schema.json": schema_text(model) for name, model in MODELS.items()}
+    for file, text in {**texts, JOURNAL_PAGE: journal_page()}.items():
         if argv and (not file.exists() or file.read_text(encoding="utf-8") != text):
             raise InputError(f"{file}: is not what the models say. Try: nox -s schema")
         if not argv:
-            FOLDER.mkdir(exist_ok=True)
+            file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
             print(f"written: {file}")
     return 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
-
-TABLE: Final = "table"
-"""The kind of the journal's record."""
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -20,10 +17,6 @@ class Table:
     def body(self) -> dict[str, Any]:
         """Return the body of its record in the journal."""
         return {"title": self.title, "columns": list(self.columns), "rows": [list(row) for row in self.rows]}
-
-
-GRAPH: Final = "graph"
-"""The kind of the journal's record."""
 
 
 Kind = Literal["declared", "unseen", "undeclared"]

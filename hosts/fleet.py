@@ -42,7 +42,7 @@ class Fleet:
         self._identified: dict[str, RefusedError | None] = {}
         self._docker: dict[str, Any] = {}
         self._facts: dict[str, HostFacts | NotObservedError] = {}
-        self._buried: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
         self._answers: dict[str, dict[str, Any]] = {}
         self._connecting = threading.Lock()
 
@@ -69,8 +69,8 @@ class Fleet:
 
     def __getitem__(self, name: str) -> SshHost:
         """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
-        if name in self._buried:
-            raise HostLostError(f"{name}: not asked: said to be dead ({self._buried[name]})")
+        if name in self._lost:
+            raise HostLostError(f"{name}: not asked: said to be dead ({self._lost[name]})")
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)
@@ -83,9 +83,9 @@ class Fleet:
         """Run the toolbox of a host by the image's id from now on."""
         self._hosts[name].toolbox = image_id
 
-    def bury(self, name: str, reason: str) -> None:
+    def mark_lost(self, name: str, reason: str) -> None:
         """Ask a host nothing any more: a person said that it is dead."""
-        self._buried[name] = reason
+        self._lost[name] = reason
         self.forget_facts(name)
 
     def _identify(self, host: SshHost) -> RefusedError | None:

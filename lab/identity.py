@@ -113,7 +113,7 @@ def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], choice:
         "choice": choice.value,
         "hosts": hosts,
         "services": services,
-        "stand_ins": [service for service in played if service in services],
+        "simulated": [service for service in played if service in services],
         "images": images,
         "raised_at": raised_at,
     }

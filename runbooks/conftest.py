@@ -19,7 +19,7 @@ from engine.errors import InputError, JournalError, LongshoreError, NotObservedE
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
-from engine.report_sections import GRAPH, TABLE
+from engine.journal.kinds import RecordKind
 from engine.run.options import FLAGS, add_flags, read_options
 from engine.run.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
 from engine.run.xdist_scheduler import is_spread, is_worker
@@ -185,7 +185,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if reason is not None:
             items.remove(item)
         if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
-            session.world.run.record("not_applicable", body={"text": reason})
+            session.world.run.record(RecordKind.STEP_SKIPPED, body={"text": reason})
 
 
 def _does_not_apply(session: Session, item: pytest.Item) -> str | None:
@@ -251,7 +251,7 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
         for container in host.facts.containers if host.facts else ():
             world.register(container)
     for table in tables_of(scan.report):
-        world.run.record(TABLE, body=table.body())
+        world.run.record(RecordKind.REPORT_TABLE, body=table.body())
     return scan
 
 
@@ -273,7 +273,7 @@ def capacity(pytestconfig: pytest.Config) -> Capacity:
     """Read the samples of the targets once, and write the table into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, found = session.world, read_capacity(session.world, session.share.hosts)
-    world.run.record(TABLE, body=found.table().body())
+    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
     return found
 
 
@@ -282,9 +282,9 @@ def references(pytestconfig: pytest.Config) -> DependencyGraph:
     """Find who depends on whom once, and write the table into the evidence."""
     world = pytestconfig.stash[SESSION].world
     found = find_references(world)
-    world.run.record(TABLE, body=found.table().body())
+    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
     if found.edges:
-        world.run.record(GRAPH, body=found.graph(world.where()).body())
+        world.run.record(RecordKind.REPORT_GRAPH, body=found.graph(world.where()).body())
     return found
 
 
@@ -293,7 +293,7 @@ def network(pytestconfig: pytest.Config) -> Matrix:
     """Try every port that hosts need of each other once, and write the requirements into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, found = session.world, look_at_network(session.world, session.share.hosts)
-    world.run.record(TABLE, body=found.table().body())
+    world.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
     return found
 
 
@@ -302,4 +302,4 @@ def backups(pytestconfig: pytest.Config) -> None:
     """Write the table of all backups into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, share = session.world, session.share
-    world.run.record(TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())
+    world.run.record(RecordKind.REPORT_TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())

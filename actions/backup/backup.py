@@ -34,6 +34,7 @@ from engine.contracts.container import CommandResult, ContainerCommand, Containe
 from engine.contracts.product import Product
 from engine.errors import ActionError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 
 ROLE: Final = "backup"
@@ -216,7 +217,7 @@ def expected_objects(product: Product, container: ContainerFacts, rules: Mapping
 
 def recorded_backup(journal: Journal, service: str) -> tuple[tuple[BackupObject, ...], bool | None]:
     """Return what prepare recorded of a service's backup: the newest objects, and whether restic found them sound."""
-    for record in reversed(journal.records(kind="outcome", service=service)):
+    for record in reversed(journal.records(kind=RecordKind.OUTCOME, service=service)):
         note = record.body.get("note") or {}
         if record.key == "backup-taken" and note.get("objects"):
             return tuple(BackupObject.from_record(item) for item in note["objects"]), note.get("repository_ok")

@@ -37,6 +37,7 @@ from engine.contracts.container import MountFacts
 from engine.contracts.product import Product, Restorable, RestoreCommand
 from engine.errors import ActionError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 
 DRILLED: Final = "restore-drilled"
@@ -238,7 +239,7 @@ def why_not(product: Product, inspect: Mapping[str, Any]) -> str:
 
 def recorded_drill(journal: Journal, service: str) -> Drill | None:
     """Return the newest drill that prepare recorded; one that did not come to an end counts as failed."""
-    for record in reversed(journal.records(kind="outcome", service=service)):
+    for record in reversed(journal.records(kind=RecordKind.OUTCOME, service=service)):
         if record.key not in {DRILLED, READ}:
             continue
         note = record.body.get("note") or {}

@@ -1,4 +1,4 @@
-"""Rewrite the references of a service's dependants to its new address for good, and let go of the relays that nobody needs then."""
+"""Rewrite the references of a service's dependants to its new address for good, and remove the relays that nobody needs then."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class ReleaseRelays:
         """Return the dry run's line."""
         gone, new = (sorted(one.text() for one in some) for some in (self.before - self.wanted, self.wanted - self.before))
         changes = "; ".join([*(f"remove {text}" for text in gone), *(f"add {text}" for text in new)]) or "no relay changes"
-        return f"let go of what {self.route.service}'s dependants do not need any more: {changes}"
+        return f"remove the relays that {self.route.service}'s dependants do not need any more: {changes}"
 
     def estimate_s(self) -> float | None:
         """Return seconds."""

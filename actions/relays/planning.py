@@ -120,7 +120,7 @@ def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[s
         for here in places[link.from_] | ({home} if scope.services[link.from_].host == home else set()):
             found |= {end for there in places[link.to] if here != there for end in (here, there)}
     for name, entry in scope.services.items():
-        relayed = any(not port.unrelayed for port in entry.ports)
+        relayed = any(not port.no_relay_because for port in entry.ports)
         found |= {end for there in places[name] if relayed and there != entry.host for end in (entry.host, there)}
     return tuple(sorted(found))
 
@@ -158,7 +158,7 @@ def judge_links_relayable(scope: Scope, service: str, facts: Mapping[str, HostFa
             tuple(problems),
         )
     kept = sorted(relay.text() for relay in wanted.forwarders if relay.alias in names)
-    left = tuple(f"{port.host}/{port.protocol} is not relayed: {port.unrelayed}" for port in provider.ports if port.unrelayed)
+    left = tuple(f"{port.host}/{port.protocol} is not relayed: {port.no_relay_because}" for port in provider.ports if port.no_relay_because)
     told = f"; {len(left)} ports are left without" if left else ""
     return passed(f"{service}: all {len(links)} links can be kept, by {len(kept)} relays{told}", (*kept, *left), relays=len(kept))
 
@@ -331,16 +331,16 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
     if there == entry.host or {there, entry.host} & scope.dead:
         return
     for port in entry.ports:
-        if port.unrelayed:
+        if port.no_relay_because:
             continue
         told = f"{name}: {port.host}/{port.protocol}"
         far = _far_end(scope, name, there, port.container) if there in scope.environment.hosts else None
         if port.protocol != "tcp":
-            problems.append(f"{told} can't be relayed: only TCP can. Re-point its clients, or say with unrelayed why they do without")
+            problems.append(f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because why they do without")
         elif entry.needs_client_address:
             problems.append(
                 f"{told} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), and a relay hides them. "
-                "Point its clients to the new host themselves (DNS, an address that moves), and say so with unrelayed"
+                "Point its clients to the new host themselves (DNS, an address that moves), and say so with no_relay_because"
             )
         elif no := _no_identity(scope, entry.host, there):
             problems.append(f"{told} can't be relayed from {entry.host} to {there}: {no}")

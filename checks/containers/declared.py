@@ -42,7 +42,7 @@ def _sets(what: str, declared: Collection[str], seen: Collection[str]) -> list[s
 
 
 def _declared_mounts(entry: ServiceEntry) -> set[str]:
-    return {f"{mount.kind} {mount.source} → {mount.at}".replace("  ", " ") for mount in entry.mounts}
+    return {f"{mount.kind} {mount.source} → {mount.path}".replace("  ", " ") for mount in entry.mounts}
 
 
 def _seen_mounts(container: ContainerFacts) -> set[str]:
@@ -53,7 +53,7 @@ def _seen_mounts(container: ContainerFacts) -> set[str]:
 
 def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
     """Return the mounts that its configuration asks for and the inventory does not declare, whatever the engine lists as mounted."""
-    declared = {(mount.at, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
+    declared = {(mount.path, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
     asked = [one for one in asked_mounts(container.raw.get("HostConfig") or {}) if one[0] != "tmpfs"]
     return [
         f"mounts: {kind} {source} → {at} is asked for, and not declared" for kind, source, at, _ in asked if not _is_declared(at, source, declared)

@@ -39,7 +39,7 @@ def judge_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable
     if loose:
         return failed(
             f"{where}: {len(loose)} of {len(guards)} could start it again after the move, or remove what is kept of it: {_text(loose[0])}. Expected: "
-            "each held, with how it is held written in the inventory (guards:). A revived source is two writers, a pruned one no way back",
+            "each held, with how it is held written in the inventory (restart_guards:). A revived source is two writers, a pruned one no way back",
             tuple(_text(guard) for guard in guards),
             guards_loose=len(loose),
         )

@@ -69,7 +69,7 @@ def judge_writable_layer(
     if lost:
         return failed(
             f"{where}: {lost[0].path} is state of its product and lies outside its mounts ({len(lost)} such paths): it would be lost, "
-            "whatever writable_layer says. Expected: none. Put it on a mount",
+            "whatever ignore_writable_layer_because says. Expected: none. Put it on a mount",
             tuple(f"{change.kind} {change.path}" for change in lost[:SHOWN]),
             paths_at_risk=len(lost),
         )
@@ -84,7 +84,7 @@ def judge_writable_layer(
     if left:
         return failed(
             f"{where}: {len(left)} of {len(changes)} changed paths lie outside its mounts and would be lost, first "
-            f'{left[0].path}. Expected: none. Put them on a mount, or state writable_layer: "ignore: <reason>" in '
+            f'{left[0].path}. Expected: none. Put them on a mount, or state ignore_writable_layer_because: "ignore: <reason>" in '
             "inventory.yaml",
             details,
             paths_at_risk=len(left),
@@ -188,7 +188,7 @@ def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Map
         return failed(
             f"{container.host}: {container.name}: {sharers[0]}. Expected: only its own container writes to its data. "
             "Move both in one go by hand, or stop the other for good first; one that can, but does not, is told in inventory.yaml: "
-            'guards: {"writer NAME": "<why it does not write there>"}',
+            'restart_guards: {"writer NAME": "<why it does not write there>"}',
             tuple(sharers),
         )
     return passed(f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container")

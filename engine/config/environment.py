@@ -90,8 +90,8 @@ class Environment(Strict):
     ssh_config: str | None = Field(None, description="an ssh_config file instead of the operator's own")
     hosts: dict[KeyName, Identity] = Field(description="identities by name", json_schema_extra=KEYS)
     services: tuple[Name, ...] | None = Field(None, description="the services that exist here; all without it")
-    adds: Additions = Field(default_factory=Additions, description="what only this environment has")
-    instead: dict[KeyName, dict[str, Any]] = Field(
+    extra: Additions = Field(default_factory=Additions, description="what only this environment has")
+    overrides: dict[KeyName, dict[str, Any]] = Field(
         default_factory=dict,
         description="lab hosts only: keys of a service's entry that are others here than in the inventory",
         json_schema_extra=KEYS,
@@ -100,8 +100,8 @@ class Environment(Strict):
     prometheus: PrometheusPlace | None = Field(None, description="where the targets' capacity is drawn from, instead of `nox -s sample`")
     window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
     approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
-    clean_tree: bool = Field(True, description="whether only committed runbooks may change hosts")
-    stand_ins: tuple[Name, ...] = Field((), description="services that are not the real product here")
+    require_clean_checkout: bool = Field(True, description="whether only committed runbooks may change hosts")
+    simulated: tuple[Name, ...] = Field((), description="services that are not the real product here")
     images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
 
 
@@ -114,20 +114,20 @@ def played(entry: ServiceEntry, given: dict[str, Any]) -> ServiceEntry:
     return ServiceEntry.model_validate({**entry.model_dump(mode="json", by_alias=True, exclude_defaults=True), **given})
 
 
-def instead_problems(environment: Environment, services: dict[str, ServiceEntry]) -> Iterator[str]:
+def override_problems(environment: Environment, services: dict[str, ServiceEntry]) -> Iterator[str]:
     """Yield what is wrong with the entries that are others here: outside a lab there is none."""
-    if environment.instead and not all(identity.lab for identity in environment.hosts.values()):
-        yield "instead: hosts that are no lab hosts; expected the services as the inventory has them. Correct the inventory"
-    for name, given in environment.instead.items():
+    if environment.overrides and not all(identity.lab for identity in environment.hosts.values()):
+        yield "overrides: hosts that are no lab hosts; expected the services as the inventory has them. Correct the inventory"
+    for name, given in environment.overrides.items():
         for key in sorted(FIXED & set(given)):
-            yield f"instead/{name}/{key}: is what the service is; expected it to stay that of the inventory"
+            yield f"overrides/{name}/{key}: is what the service is; expected it to stay that of the inventory"
         if name not in services:
-            yield unknown_name(f"instead/{name}", "service", name, services)
+            yield unknown_name(f"overrides/{name}", "service", name, services)
             continue
         try:
             played(services[name], given)
         except ValidationError as error:
-            yield from (f"instead/{name}/{'/'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+            yield from (f"overrides/{name}/{'/'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
 
 
 def read_environment(path: Path) -> PartialModel[Environment]:

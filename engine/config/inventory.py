@@ -83,7 +83,9 @@ class PortEntry(Strict):
     container: Port = Field(description="port in the container", examples=[5432])
     protocol: Literal["tcp", "udp"] = Field("tcp", description="transport protocol")
     address: Address = Field("0.0.0.0", description="address of the host that it is published on")  # noqa: S104 Docker's default
-    unrelayed: str = Field("", description="why its clients do without a relay on the old host", examples=["HTTP/3: browsers fall back to TCP"])
+    no_relay_because: str = Field(
+        "", description="why its clients do without a relay on the old host", examples=["HTTP/3: browsers fall back to TCP"]
+    )
 
 
 class MountEntry(Strict):
@@ -91,7 +93,7 @@ class MountEntry(Strict):
 
     kind: Literal["volume", "bind", "tmpfs"] = Field("volume", description="as docker inspect calls it")
     source: str = Field("", description="volume name or host path", examples=["postgres_data"])
-    at: str = Field(description="path in the container", examples=["/var/lib/postgresql/data"])
+    path: str = Field(description="path in the container", examples=["/var/lib/postgresql/data"])
     rule: Literal["copy", "same_on_target", "drop"] = Field(
         "copy", description="copy: travels; same_on_target: belongs to each host (docker.sock, localtime); drop: not needed"
     )
@@ -134,10 +136,10 @@ class ServiceEntry(Strict):
     health: HealthEntry | None = Field(None, description="health endpoint")
     options: dict[str, Any] = Field(default_factory=dict, description="what its product needs to know; see services/<product>.py")
     secrets: dict[str, SecretReference] = Field(default_factory=dict, description="credentials by reference")
-    sensitive: tuple[str, ...] = Field(
+    secret_variables: tuple[str, ...] = Field(
         (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
     )
-    writable_layer: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
+    ignore_writable_layer_because: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
     public_names: tuple[str, ...] = Field(
         (), description="names by which clients outside reach it: a person points them to its new host", examples=[["shop.example.com"]]
     )
@@ -146,7 +148,7 @@ class ServiceEntry(Strict):
     )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
-    guards: dict[str, str] = Field(
+    restart_guards: dict[str, str] = Field(
         default_factory=dict,
         description="who else could start it, and how that is held: compose, systemd, …; `writer NAME`: why a container beside it does not write",
     )

@@ -90,8 +90,8 @@ def _environment_problems(draft: PartialModel[Environment], drafts: _Drafts, *, 
         return
     for host in environment.hosts:
         yield from drafts.known.unknown_host(f"hosts/{host}", host)
-    yield from _service_problems(environment, drafts, draft.names("adds", "services") or ())
-    yield from environments.instead_problems(environment, drafts.services)
+    yield from _service_problems(environment, drafts, draft.names("extra", "services") or ())
+    yield from environments.override_problems(environment, drafts.services)
     plan = drafts.plan.rough if drafts.plan else None
     if plan:
         yield from _backup_problems(environment, plan)
@@ -104,16 +104,16 @@ def _service_problems(environment: Environment, drafts: _Drafts, added: tuple[st
     known = Known(drafts.known.hosts, None if services is None else (*services, *added))
     for position, service in enumerate(environment.services or ()):
         yield from known.unknown_service(f"services/{position}", service)
-    for name, entry in environment.adds.services.items():
+    for name, entry in environment.extra.services.items():
         if name in (services or ()):
-            yield f"adds/services/{name}: the inventory has it too; expected a name of its own, an environment changes no service of the inventory"
-        yield from inventories.service_problems(f"adds/services/{name}", entry, known)
-    yield from inventories.link_problems("adds/links", environment.adds.links, known)
-    for name, entry in environment.adds.services.items():
-        for other, its in {**drafts.services, **environment.adds.services}.items():
-            if other != name and its.host == entry.host and (other not in environment.adds.services or other < name):
+            yield f"extra/services/{name}: the inventory has it too; expected a name of its own, an environment changes no service of the inventory"
+        yield from inventories.service_problems(f"extra/services/{name}", entry, known)
+    yield from inventories.link_problems("extra/links", environment.extra.links, known)
+    for name, entry in environment.extra.services.items():
+        for other, its in {**drafts.services, **environment.extra.services}.items():
+            if other != name and its.host == entry.host and (other not in environment.extra.services or other < name):
                 for taken in inventories.taken_by(its, entry):
-                    yield f"adds/services/{name}: {taken} on {entry.host} belongs to {other}; expected it to be free"
+                    yield f"extra/services/{name}: {taken} on {entry.host} belongs to {other}; expected it to be free"
 
 
 def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
@@ -130,7 +130,8 @@ def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
 def _added_arrivals(environment: Environment, plan: Plan, services: dict[str, ServiceEntry], *, ports_taken: bool) -> Iterator[str]:
     """Yield what a moved service finds taken by a service that only this environment has."""
     for position, move in enumerate(plan.moves):
-        for name, entry in environment.adds.services.items():
+        for name, entry in environment.extra.services.items():
             if name != move.service and entry.host == move.target and move.service in services:
                 for taken in inventories.taken_by(entry, plans.landed(services[move.service], move.ports), ports=ports_taken):
-                    yield f"adds/services/{name}: {taken} on {move.target} is in the way of {move.service} (plan, moves/{position}); expected it free"
+                    place = f"(plan, moves/{position})"
+                    yield f"extra/services/{name}: {taken} on {move.target} is in the way of {move.service} {place}; expected it free"

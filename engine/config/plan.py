@@ -53,11 +53,10 @@ class PlannedMove(Strict):
         description="how its data travels: precopy (copied while it runs, finished once it is stopped), stop_copy (all once it is stopped), "
         "replicate (by the product's own replication: postgres, redis; where its conditions do not hold: precopy)",
     )
-    proof: Literal["metadata", "sampled", "full"] = Field(
+    verify: Literal["metadata", "sampled", "full"] = Field(
         "full", description="how the copy is proven: no content read, three parts of each file, or every byte"
     )
     outage_budget_s: Seconds | None = Field(None, description="how long this service may be out, in seconds, instead of the plan's own value")
-    hold: Literal["none"] = Field("none", description="what keeps its writers from failing badly: none = they see the outage and reconnect")
     ports: dict[PublishedPort, Port] = Field(
         default_factory=dict,
         description="published ports that become others on the target: port and protocol on the source, and the port on the target",
@@ -80,7 +79,7 @@ class Risk(Strict):
 
     level: Literal["high", "medium", "low"] = Field(description="how bad and how likely together")
     risk: str = Field(description="what could go wrong")
-    answer: str = Field(description="what is done about it")
+    mitigation: str = Field(description="what is done about it")
 
 
 class Relays(Strict):
@@ -99,11 +98,11 @@ class Plan(Strict):
     version: Literal[1] = Field(description="version of this format")
     title: str = Field(description="what the migration is for")
     window: Window = Field(description="when hosts may be changed")
-    window_at_least_h: Hours = Field(4, description="a shorter window leaves no time to undo, in hours")
-    window_at_most_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
+    window_min_h: Hours = Field(4, description="a shorter window leaves no time to undo, in hours")
+    window_max_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
-    baseline_at_least_h: Hours = Field(
+    baseline_min_h: Hours = Field(
         24, description="hours of samples (nox -s sample) that the targets' capacity is judged by; with fewer, by the moment"
     )
     outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
@@ -113,7 +112,7 @@ class Plan(Strict):
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
     costs: dict[KeyName, HostCost] = Field(default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS)
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
-    external: tuple[str, ...] = Field((), description="what depends on other people")
+    external_dependencies: tuple[str, ...] = Field((), description="what depends on other people")
 
 
 def read_plan(path: Path) -> PartialModel[Plan]:
@@ -166,13 +165,13 @@ def window_problems(path: str, window: Window) -> list[str]:
 def _length_problems(plan: Plan) -> Iterator[str]:
     """Yield a window that is too short or too long for what the plan itself allows."""
     length_h = (plan.window.ends_at - plan.window.starts_at) / timedelta(hours=1)
-    shortest, longest = plan.window_at_least_h, plan.window_at_most_h
+    shortest, longest = plan.window_min_h, plan.window_max_h
     if shortest > longest:
-        yield f"window_at_least_h: {shortest:g} is more than window_at_most_h, {longest:g}; expected it not to be"
+        yield f"window_min_h: {shortest:g} is more than window_max_h, {longest:g}; expected it not to be"
     elif not shortest <= length_h <= longest:
         yield (
             f"window: is {length_h:g} h long; expected {shortest:g} to {longest:g} h. "
-            "Change starts_at or ends_at, or the plan's window_at_least_h and window_at_most_h, which are signed too"
+            "Change starts_at or ends_at, or the plan's window_min_h and window_max_h, which are signed too"
         )
 
 

@@ -89,9 +89,9 @@ class Scope:
                 "backup": {key: value for key, value in _data(environment.backup).items() if key != "password"} if environment.backup else None,
                 "window": _data(environment.window) if environment.window else None,
                 "approvers": {person: _data(approver) for person, approver in environment.approvers.items()},
-                "clean_tree": environment.clean_tree,
+                "require_clean_checkout": environment.require_clean_checkout,
                 "ssh_config": environment.ssh_config,
-                "stand_ins": sorted(environment.stand_ins),
+                "simulated": sorted(environment.simulated),
                 "commands": commands_of(environment),
             },
         }
@@ -126,10 +126,10 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     moves = tuple(move for move in chosen if here is None or move.service in here)
     if not moves:
         raise InputError(_nothing_here(chosen, plan, environment))
-    others = {name: played(inventory.services[name], given) for name, given in environment.instead.items() if name in inventory.services}
-    entries = {**inventory.services, **others, **environment.adds.services}
-    present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.adds.services}
-    links = tuple(link for link in (*inventory.links, *environment.adds.links) if {link.from_, link.to} <= set(present))
+    others = {name: played(inventory.services[name], given) for name, given in environment.overrides.items() if name in inventory.services}
+    entries = {**inventory.services, **others, **environment.extra.services}
+    present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.extra.services}
+    links = tuple(link for link in (*inventory.links, *environment.extra.links) if {link.from_, link.to} <= set(present))
     hosts = _hosts(moves, environment)
     missing = [host for host in hosts if host not in environment.hosts]
     if missing:

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import NEXT_PHASE
 from engine.i18n.language import Language, term
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
@@ -16,21 +18,21 @@ FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "-
 APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
 """Changing phases that are simply started again once the cause of a failure is mended."""
 SELECTION: Final = ("--service", "--wave")
-BEGUN: Final = ("in progress", "committed", "done")
-"""States in which migrate goes on where it stopped, without a new preflight."""
+FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
+"""From these states migrate continues without a new preflight."""
 
 STANDS: Final = {
-    "undone": term("was undone; its old host has it"),
-    "in_progress": term("is half-way, and not undone"),
-    "committed": term("is committed: its new host serves, some steps are left"),
-    "needs_operator": term("needs a person: its undo could not finish"),
-    "rolling_back": term("is on its way back, and not there yet"),
-    "returned": term("is back: its old host serves, some steps are left"),
+    MoveState.UNDONE.value: term("was undone; its old host has it"),
+    MoveState.IN_PROGRESS.value: term("is half-way, and not undone"),
+    MoveState.COMMITTED.value: term("is committed: its new host serves, some steps are left"),
+    MoveState.NEEDS_OPERATOR.value: term("needs a person: its undo could not finish"),
+    MoveState.ROLLING_BACK.value: term("is on its way back, and not there yet"),
+    MoveState.RETURNED.value: term("is back: its old host serves, some steps are left"),
 }
 """Where a move stands that did not come to its end."""
 
-ENDED: Final = frozenset({"done", "rolled_back"})
-RETURNING: Final = frozenset({"rolling_back", "returned"})
+ENDED: Final = frozenset({MoveState.DONE.value, MoveState.ROLLED_BACK.value})
+RETURNING: Final = frozenset(state.value for state in MoveState if state.is_returning)
 
 
 def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *, dry_run: bool) -> str:
@@ -40,13 +42,13 @@ def next_command(about: Mapping[str, Any], row: Mapping[str, Any], state: str, *
     command, service = str(about["command"]), row["service"]
     if command != "migrate":
         return command_line(about, command, service, apply=command in APPLIED_AGAIN and not dry_run)
-    if state == "needs operator":
+    if state == MoveState.NEEDS_OPERATOR:
         return command_line(about, "status")
     look = command_line(about, "preflight", service)
     if dry_run:
         return look
     again = command_line(about, "migrate", service, apply=True)
-    return again if state in BEGUN else f"{look} && {again}"
+    return again if state in FORWARD else f"{look} && {again}"
 
 
 def following_command(about: Mapping[str, Any], verdict: str) -> str:
@@ -86,8 +88,8 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
 def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
     """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
     about, say = records[0].body, language.say
-    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == "move_state"}
-    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == "source_proof"}
+    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE}
+    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED}
     is_open = any(state not in ENDED for state in states.values())
     yield say("interrupted: nothing more is done.") if is_open else say("interrupted: nothing more is done, and no move was left half-way.")
     yield from stands_of(about, states, language, proofs)
@@ -106,9 +108,9 @@ def stands_of(about: Mapping[str, Any], states: Mapping[str, str], language: Lan
 def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Language) -> Iterator[str]:
     say = language.say
     forward, back = (command_line(about, command, service, apply=True) for command in ("migrate", "rollback"))
-    if state == "undone":
+    if state == MoveState.UNDONE:
         yield say("to move it again: {command}", command=forward)
-    elif state == "needs_operator":
+    elif state == MoveState.NEEDS_OPERATOR:
         yield say("to see what is left to do: {command}", command=command_line(about, "status"))
         yield say("to go on with its undo: {command}", command=back)
     elif state in RETURNING:

@@ -21,6 +21,7 @@ from engine.evidence.seal.sealed_folder import OTHERS, PAGE, PLAN, RECORDS, SUMS
 from engine.evidence.seal.signed_files import signed_files
 from engine.i18n.language import Language
 from engine.journal.journal import Journal, Record, chain_problems
+from engine.journal.kinds import RecordKind
 
 __all__ = ["Paths", "folder_name", "junit", "render", "summary", "write_evidence"]
 
@@ -75,8 +76,8 @@ def _refuse_changed(folder: Path, drawn: Sequence[str]) -> None:
 
 def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
     """Return the plan's files as they were digested, each kept once per journal; one that the redactor had to change is left out."""
-    parts: dict[str, str] = next((dict(record.body["parts"]) for record in records if record.kind == "plan"), {})
-    kept = {name: journal.last("plan_part", key=digest) for name, digest in parts.items()}
+    parts: dict[str, str] = next((dict(record.body["parts"]) for record in records if record.kind == RecordKind.PLAN), {})
+    kept = {name: journal.last(RecordKind.PLAN_PART, key=digest) for name, digest in parts.items()}
     texts = {name: str(record.body["text"]) for name, record in kept.items() if record}
     return {f"{PLAN}/{Path(name).name}": text for name, text in texts.items() if digest_of(text.encode()) == parts[name]}
 
@@ -88,7 +89,7 @@ def folder_name(run: Record) -> str:
 
 def _point_latest(journal: Journal, run_id: str, folder: Path, command: str) -> None:
     """Point `latest-<command>` at the newest run whose page is there: drawing an old run again does not turn it back."""
-    runs = [run for run in journal.records(kind="run_started") if run.body.get("command") == command]
+    runs = [run for run in journal.records(kind=RecordKind.RUN_STARTED) if run.body.get("command") == command]
     place = next(position for position, run in enumerate(runs) if run.run_id == run_id)
     newer = [folder_name(run) for run in runs[place + 1 :]]
     drawn = [name for name in newer if (folder.parent / name / PAGE).is_file()]

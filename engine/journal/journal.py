@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Engine, Select, func, select
@@ -23,6 +23,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from engine.errors import ChainConflictError, JournalError
 from engine.journal.database import RECORDS, WRITTEN, insert_record, open_store, unreachable
+from engine.journal.kinds import RecordKind
 from engine.journal.location import JournalLocation, file_place
 from engine.journal.record import FIRST_PREVIOUS, Record, chain_problems, exact, hash_of
 from engine.journal.reserved_space import Reserve
@@ -30,10 +31,6 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
 __all__ = ["Journal", "Record", "Run", "chain_problems", "exact", "hash_of"]
-
-
-INTENT: Final = "intent"
-"""The kind of record that an action follows."""
 
 
 def _now() -> datetime:
@@ -76,7 +73,7 @@ class Journal:
             self.reserve.keep()
         run = Run(self, run_id or str(uuid4()))
         machine = f"{platform.system()} {platform.release()} {platform.machine()}"
-        run.record("run_started", body={"machine": machine, "utc_offset_s": _utc_offset_s(), "before": self._end(), **about})
+        run.record(RecordKind.RUN_STARTED, body={"machine": machine, "utc_offset_s": _utc_offset_s(), "before": self._end(), **about})
         return run
 
     def _end(self) -> dict[str, Any]:
@@ -105,7 +102,7 @@ class Journal:
             raise unreachable(self.where, error) from error
         if (seen, last) != (records, head):
             return f"{seen} records, {records} were written" if seen != records else f"ends with record {last[:12]}, {head[:12]} was the last written"
-        for run in self.records(kind="run_started"):
+        for run in self.records(kind=RecordKind.RUN_STARTED):
             before = run.body.get("before") or {"records": 0, "head": FIRST_PREVIOUS}
             there = before["head"] == FIRST_PREVIOUS or self._count(RECORDS.c.hash == before["head"])
             if not there or self._count(RECORDS.c.seq < run.seq) < before["records"]:
@@ -143,7 +140,7 @@ class Journal:
 
     def move_state(self, service: str, *, until: int | None = None) -> str:
         """Return where a service's move stands (or stood at `until`), "planned" when nothing happened."""
-        record = self.last("move_state", service=service, until=until)
+        record = self.last(RecordKind.MOVE_STATE, service=service, until=until)
         return str(record.body["state"]) if record else "planned"
 
 
@@ -151,9 +148,9 @@ def _query(*, until: int | None, **wanted: str | Collection[str] | None) -> Sele
     query = select(RECORDS)
     for column, value in wanted.items():
         if isinstance(value, str):
-            query = query.where(RECORDS.c[column] == value)
+            query = query.where(RECORDS.c[column] == str(value))
         elif value is not None:
-            query = query.where(RECORDS.c[column].in_(value))
+            query = query.where(RECORDS.c[column].in_([str(one) for one in value]))
     return query if until is None else query.where(RECORDS.c.seq <= until)
 
 
@@ -189,7 +186,7 @@ class Run:
         """
         with self._one:
             record = self.draft(kind, service=service, key=key, body=body, at=at)
-            if self.broken and kind == INTENT:
+            if self.broken and kind == RecordKind.INTENT:
                 raise JournalError(f"{self.broken} Nothing more is begun in this run")
             record = self._append(record)
             for watch in self.watchers:
@@ -197,8 +194,11 @@ class Run:
         return record
 
     def draft(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
-        """Return the record that comes next in this chain, without secrets, and not written."""
-        kind, service, key, clean = self.journal.redactor.value(exact([kind, service, key, body]))
+        """Return the record that comes next in this chain, without secrets, and not written.
+
+        Raises ValueError for a kind that RecordKind does not list.
+        """
+        kind, service, key, clean = self.journal.redactor.value(exact([RecordKind(kind).value, service, key, body]))
         content = {
             "run_id": self.id, "number": self.count + 1, "at": (at or self.journal.clock()).isoformat(timespec="microseconds"),
             "kind": kind, "service": _column(service), "key": _column(key), "body": clean, "previous": self.head,
@@ -228,7 +228,7 @@ class Run:
             raise ChainConflictError(told) from error
         self.broken = self.broken or told
         reserve = self.journal.reserve
-        if reserve and reserve.release() and record.kind != INTENT:
+        if reserve and reserve.release() and record.kind != RecordKind.INTENT:
             with suppress(DatabaseError):
                 return self._insert(record)
         raise JournalError(told) from error
@@ -237,7 +237,7 @@ class Run:
         """Record the end of the run, with the heads of all its chains so far and how much was redacted (by others too: `redacted`)."""
         removed = self.journal.redactor.removed if redacted is None else redacted
         self.record(
-            "run_ended",
+            RecordKind.RUN_ENDED,
             body={
                 "verdict_counts": dict(verdict_counts), "exit_code": exit_code.value, "exit_name": exit_code.name,
                 "chain_head": self.head, "heads": self.journal.heads(self.id), "redacted": removed,

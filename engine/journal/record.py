@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import rfc8785
 
+from engine.journal.kinds import RecordKind
+
 EXACT_INTEGER: Final = 2**53 - 1
 FIRST_PREVIOUS: Final = "0" * 64
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -100,7 +102,7 @@ def _broken_link(records: Sequence[Record]) -> list[str]:
 
 
 def _missing_tails(records: Sequence[Record], chains: Mapping[str, Sequence[Record]]) -> Iterator[str]:
-    heads = next((record.body.get("heads") or {} for record in reversed(records) if record.kind == "run_ended"), {})
+    heads = next((record.body.get("heads") or {} for record in reversed(records) if record.kind == RecordKind.RUN_ENDED), {})
     for writer, head in heads.items():
         chain = chains.get(writer, ())
         if len(chain) < head["records"] or chain[head["records"] - 1].hash != head["hash"]:

@@ -33,14 +33,18 @@ FLAGS: Final = (
     Flag("--service", "append", "only this service; may be given several times"),
     Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
-    Flag("--again", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
+    Flag("--retry", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
     Flag(
         "--discard-target-writes",
         "store",
         "the reason for rolling back to the source as it was: what was written on the target stays there; recorded",
     ),
-    Flag("--undo", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
-    Flag("--target-is-dead", "store", "the reason why the new host counts as dead: the old one is started without seeing it stopped; recorded"),
+    Flag("--revert", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
+    Flag(
+        "--target-lost",
+        "store",
+        "declare the target host lost and start the source without confirming that the target is stopped; the reason is recorded",
+    ),
     Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
     Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded"),
     Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
@@ -73,12 +77,12 @@ class Options:
     plan: Path
     ssh_config: Path | None
     argv: tuple[str, ...] = field(repr=False)
-    again: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
     outside_window: str | None = None
     break_lock: str | None = None
     discard: str | None = None
-    undo: bool = False
-    target_is_dead: str | None = None
+    revert: bool = False
+    target_lost: str | None = None
     lang: str = ORIGINAL
     state: Secret | None = None
     waivers: Path | None = None
@@ -116,12 +120,12 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         plan=Path(get("plan")),
         ssh_config=Path(ssh_config) if ssh_config else None,
         argv=tuple(argv),
-        again=tuple(get("again") or ()),
+        retry=tuple(get("retry") or ()),
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),
         discard=_reason("--discard-target-writes", get("discard_target_writes")),
-        undo=bool(get("undo")),
-        target_is_dead=_reason("--target-is-dead", get("target_is_dead")),
+        revert=bool(get("revert")),
+        target_lost=_reason("--target-lost", get("target_lost")),
         lang=language_of(get("lang") or ORIGINAL).code,
         state=Secret(state) if state else None,
         waivers=Path(get("waivers")) if get("waivers") else None,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import NEXT_PHASE
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
@@ -22,10 +23,10 @@ from engine.evidence.headline import BADGES
 from engine.evidence.next_steps import stands_of, ways_on
 from engine.i18n.language import ENGLISH, Language
 from engine.journal.journal import Journal, Record, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import open_screen
 from engine.redaction.visible_text import visible
 from engine.run.progress import Progress
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode, Verdict
 
 COLOURS: Final = {
@@ -51,7 +52,7 @@ class RunRecorder:
     subjects: tuple[str, ...]
     apply: bool
     folder: Path
-    stand_ins: frozenset[str] = frozenset()
+    simulated: frozenset[str] = frozenset()
     console: Console = field(default_factory=lambda: open_screen(soft_wrap=True))
     language: Language = ENGLISH
     progress: Progress | None = None
@@ -74,14 +75,14 @@ class RunRecorder:
             self.progress.begin(self.redact(subject), sentence, number, total)
 
     def _watch(self, record: Record) -> None:
-        if record.kind == "intent" and self.progress and record.service in {None, self._current}:  # others go on beside it
+        if record.kind == RecordKind.INTENT and self.progress and record.service in {None, self._current}:  # others go on beside it
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: StepResult) -> None:
         """Record a row durably and show it; one about a service that another program plays here says so."""
-        if row.service in self.stand_ins:
+        if row.service in self.simulated:
             row = replace(row, judgement=replace(row.judgement, text=f"(stand-in) {row.judgement.text}".rstrip()))
-        self.run.record("step", service=row.service, key=row.key, body=row.body())
+        self.run.record(RecordKind.RESULT, service=row.service, key=row.key, body=row.body())
         self._count(row)
 
     def _count(self, row: StepResult) -> None:
@@ -108,7 +109,7 @@ class RunRecorder:
         if MoveState.NEEDS_OPERATOR in self.standing().values():
             return True
         try:
-            states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind="move_state")}
+            states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind=RecordKind.MOVE_STATE)}
         except NotObservedError:
             return False  # what this run did is in memory
         return MoveState.NEEDS_OPERATOR.value in states.values()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contracts.step import StepResult
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record, exact
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
@@ -29,7 +30,7 @@ class BufferedRun:
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Keep one record, without secrets."""
         moment = (at or datetime.now(UTC)).isoformat()
-        kind, service, key, clean = self.redactor.value(exact([kind, service, key, body]))
+        kind, service, key, clean = self.redactor.value(exact([RecordKind(kind).value, service, key, body]))
         self.kept.append({"kind": kind, "service": service, "key": key, "body": clean, "at": moment})
         return Record(0, self.id, 0, moment, kind, service, key, clean, "", "")
 

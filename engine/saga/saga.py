@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from engine.contracts.action import Action, Note
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Committing, DurableNote, Observing
 from engine.errors import (
     ActionError,
@@ -25,8 +26,9 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience, had_no_answer
-from engine.saga.state import FORWARD, AttemptState, MoveState, Stages
+from engine.saga.state import FORWARD, AttemptState, Stages
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160
@@ -225,7 +227,7 @@ class RunningMove:
             raise
         except ActionError as error:
             judgement = failed(str(error))
-            self._record("outcome", action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})})
+            self._record(RecordKind.OUTCOME, action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})})
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
@@ -253,7 +255,9 @@ class RunningMove:
         judgement = self._ask(action)
         if judgement.passed:
             self._switched = self._switched or action.commits
-            self._record("outcome", action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)})
+            self._record(
+                RecordKind.OUTCOME, action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)}
+            )
             return judgement
         if self._only_measures(action) and action.key in self.superseded_by.values():
             return self._do(action)  # whatever ends a measurement also puts its tools away
@@ -263,10 +267,10 @@ class RunningMove:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
             told = f"drift since it was done: {judgement.text}. It is not done again: later deeds rest on it"
-            self._record("drift", action, {"text": told})
+            self._record(RecordKind.DRIFT, action, {"text": told})
             self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
-        self._record("outcome", action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
+        self._record(RecordKind.OUTCOME, action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
         return self._do(action)
 
     def _do(self, action: Action) -> Judgement:
@@ -278,7 +282,7 @@ class RunningMove:
             return observed
         note = self._notes[action.key]
         about = {"describe": action.describe(), "effect": action.effect.value, "estimate_s": action.estimate_s(), "commits": action.commits}
-        self._record("intent", action, {**about, "note": dict(note)})
+        self._record(RecordKind.INTENT, action, {**about, "note": dict(note)})
         self._begun_here.add(action.key)
         started = time.monotonic()
         silent = self._act(action, note)
@@ -288,7 +292,7 @@ class RunningMove:
             judgement = replace(judgement, text=f"{judgement.text} (seen after it had no answer: {silent})")
         self._switched = self._switched or (action.commits and judgement.passed)
         self._record(
-            "outcome",
+            RecordKind.OUTCOME,
             action,
             {
                 "ok": judgement.passed,
@@ -311,7 +315,7 @@ class RunningMove:
             return passed("observed")
 
         judgement = self.patience.ask(look, before_again=self.on_change)
-        self._notes[action.key] = DurableNote({**seen, **before}, lambda note: self._record("note", action, {"note": note}))
+        self._notes[action.key] = DurableNote({**seen, **before}, lambda note: self._record(RecordKind.NOTE, action, {"note": note}))
         return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
 
     def _act(self, action: Action, note: Note) -> str:
@@ -342,7 +346,7 @@ class RunningMove:
 
     @contextmanager
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
-        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then let it go on.
+        """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then continue.
 
         Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal, nothing is
         undone and nothing recorded: the move is theirs.
@@ -356,7 +360,7 @@ class RunningMove:
             reason = str(error) or type(error).__name__
             self.on_change()
             if action.key in self._begun_here or self._known(action):
-                self._note_down("outcome", action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
+                self._note_down(RecordKind.OUTCOME, action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
 
@@ -467,7 +471,7 @@ class RunningMove:
         except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
             proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
         self.proof = proof
-        self._note_down("source_proof", None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text})
+        self._note_down(RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text})
         return proof
 
     def _to_undo(self) -> list[Action]:
@@ -488,7 +492,7 @@ class RunningMove:
     def _undo_one(self, action: Action) -> None:
         """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited for."""
         told = ""
-        self._note_down("undo_intent", action, {})
+        self._note_down(RecordKind.UNDO_INTENT, action, {})
         try:
             self.patience.repeat(partial(action.undo, self._notes.get(action.key, {})))
         except (LockLostError, ChainConflictError):
@@ -496,9 +500,9 @@ class RunningMove:
         except HostLostError as error:
             told = str(error)
         except Exception as error:
-            self._note_down("undo_outcome", action, {"ok": False, "text": str(error) or type(error).__name__})
+            self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": False, "text": str(error) or type(error).__name__})
             raise
-        self._note_down("undo_outcome", action, {"ok": True, "text": told})
+        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, "text": told})
         self._changed(action)
 
     def _changed(self, action: Action) -> None:
@@ -508,13 +512,13 @@ class RunningMove:
     def _set_state(self, state: MoveState) -> None:
         if self.tracks_state and state is not self._state:
             self._state = state
-            self.journal.record("move_state", service=self.service, body={"state": state.value})
+            self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
 
     def _set_state_down(self, state: MoveState) -> None:
         """Note a state that the move is in whether it can be recorded or not."""
         if self.tracks_state and state is not self._state:
             self._state = state
-            self._note_down("move_state", None, {"state": state.value})
+            self._note_down(RecordKind.MOVE_STATE, None, {"state": state.value})
 
     def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
         self.journal.record(kind, service=self.service, key=action.key, body=body)

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Final
 
 from engine.contracts.action import Note
-
-
-class MoveState(str, Enum):
-    """Where a move stands; kept in the journal."""
-
-    PLANNED = "planned"
-    PREPARED = "prepared"
-    IN_PROGRESS = "in_progress"  # before commit
-    UNDONE = "undone"
-    COMMITTED = "committed"
-    DONE = "done"
-    ROLLING_BACK = "rolling_back"  # before the source was started again
-    RETURNED = "returned"  # the source serves again, the rollback is not at its end
-    ROLLED_BACK = "rolled_back"
-    NEEDS_OPERATOR = "needs_operator"
+from engine.contracts.move_state import MoveState
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,7 @@ REPOINTING: Final = Stages(
     MoveState.DONE,
     serves="",
     again="nox -s repoint -- {service} --apply",
-    back="nox -s repoint -- {service} --undo --apply",
+    back="nox -s repoint -- {service} --revert --apply",
 )
 """Of references: they have no states of their own and no commit, so that all of it can be put back at any time."""
 PREPARING: Final = replace(FORWARD, again="nox -s prepare -- --service {service} --apply", ends_clean=True)
@@ -112,7 +97,7 @@ class AttemptState:
     @property
     def has_begun(self) -> bool:
         """Return whether hosts may differ from what they were: it has to be finished or undone."""
-        return self.state in {MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE}
+        return self.state.is_forward
 
     @property
     def touched(self) -> frozenset[str]:

@@ -18,15 +18,12 @@ from engine.contracts.step import StepResult
 from engine.errors import ChainConflictError, InputError
 from engine.i18n.language import term
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
-from engine.report_sections import TABLE, Table
+from engine.report_sections import Table
 from engine.sharding.shard import Shard
 from engine.verdict import Effect, ExitCode, Severity, Verdict, exit_code_of, unknown
 
-STARTED: Final = "shard_started"
-ENDED: Final = "shard_ended"
-RUN_STARTED: Final = "run_started"
-RUN_ENDED: Final = "run_ended"
 SAME: Final = {"plan_digest": "plan", "asked": "selection, inventory and waivers", "version": "version", "commit": "commit"}
 """What all shards of a run must have in common, and what each is called."""
 OWN: Final = ("operator", "argv")
@@ -78,17 +75,17 @@ class Joined:
 
 def is_joined(records: Sequence[Record]) -> bool:
     """Return whether these are the records of a run of shards."""
-    return bool(records) and records[0].kind == RUN_STARTED and "shards" in records[0].body
+    return bool(records) and records[0].kind == RecordKind.RUN_STARTED and "shards" in records[0].body
 
 
 def joined_of(records: Sequence[Record]) -> Joined:
     """Return where the run of shards stands whose records these are."""
-    ends = {record.writer: record for record in records if record.kind == ENDED}
+    ends = {record.writer: record for record in records if record.kind == RecordKind.SHARD_ENDED}
     last = {record.writer: record.at for record in records}
-    rows = Counter(record.writer for record in records if record.kind == "step")
+    rows = Counter(record.writer for record in records if record.kind == RecordKind.RESULT)
     newest: dict[int, Attempt] = {}
     for record in records:
-        if record.kind == STARTED:
+        if record.kind == RecordKind.SHARD_STARTED:
             shard, number = int(record.body["shard"]), int(record.body["attempt"])
             if shard not in newest or newest[shard].number < number:
                 newest[shard] = Attempt(shard, number, record, ends.get(record.writer), last[record.writer], rows[record.writer])
@@ -120,7 +117,7 @@ def join_run(journal: Journal, shard: Shard, about: Mapping[str, Any]) -> Run:
         again = f", attempt {attempt}" if attempt > 1 else ""
         run = Run(journal, run_id, writer=f"shard {shard.text}{again}")
         try:
-            run.record(STARTED, body={**body, "attempt": attempt})
+            run.record(RecordKind.SHARD_STARTED, body={**body, "attempt": attempt})
         except ChainConflictError:  # another process began this very attempt a moment ago
             attempt += 1
             continue
@@ -154,7 +151,7 @@ def end_shard(run: Run, verdict_counts: Mapping[str, int], code: ExitCode) -> Jo
         "verdict_counts": dict(verdict_counts), "exit_code": code.value, "exit_name": code.name,
         "chain_head": run.head, "redacted": run.journal.redactor.removed,
     }  # fmt: skip
-    run.record(ENDED, body=body)
+    run.record(RecordKind.SHARD_ENDED, body=body)
     records = run.journal.records(run_id=run.id)
     joined = joined_of(records)
     if not joined.missing and _end_of(records, joined) is None:
@@ -167,7 +164,7 @@ def _close(journal: Journal, records: Sequence[Record], joined: Joined) -> None:
     own = [record for record in records if not record.writer]
     whole = Run(journal, own[-1].run_id, head=own[-1].hash)
     whole.count = own[-1].number
-    rows = [record for record in _of_newest(records, joined) if record.kind == "step"]
+    rows = [record for record in _of_newest(records, joined) if record.kind == RecordKind.RESULT]
     counts = Counter(str(record.body["verdict"]) for record in rows)
     redacted = sum(int(one.ended.body["redacted"]) for one in joined.attempts.values() if one.ended)
     with suppress(ChainConflictError):
@@ -177,14 +174,14 @@ def _close(journal: Journal, records: Sequence[Record], joined: Joined) -> None:
 def _end_of(records: Sequence[Record], joined: Joined) -> Record | None:
     """Return the end of the run, written when all shards had ended; None when one is missing, or wrote after it."""
     newest = {one.started.writer for one in joined.attempts.values()}
-    end = next((record for record in reversed(records) if record.kind == RUN_ENDED), None)
+    end = next((record for record in reversed(records) if record.kind == RecordKind.RUN_ENDED), None)
     last = max((record.seq for record in records if record.writer in newest), default=0)
     return end if end and not joined.missing and end.seq > last else None
 
 
 def exit_code(records: Sequence[Record]) -> ExitCode:
     """Return the exit status of a run of shards: OK only when all have ended and what they saw is good."""
-    return _code_of(record for record in counted(records) if record.kind == "step")
+    return _code_of(record for record in counted(records) if record.kind == RecordKind.RESULT)
 
 
 def _code_of(rows: Iterable[Record]) -> ExitCode:
@@ -200,7 +197,7 @@ def counted(records: Sequence[Record]) -> list[Record]:
         return list(records)
     joined = joined_of(records)
     kept = [joined.first, *_of_newest(records, joined)]
-    kept.sort(key=lambda record: record.kind == "step" and bool(record.service))  # what is about hosts first, as in a whole run
+    kept.sort(key=lambda record: record.kind == RecordKind.RESULT and bool(record.service))  # what is about hosts first, as in a whole run
     kept += _told(records, joined)
     if end := _end_of(records, joined):
         kept.append(end)
@@ -222,7 +219,7 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     if not joined.missing and _end_of(records, joined) is None:
         text = f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} --run-name {joined.name}"
         yield _made(newest, "step", STEP, _row(phase, "all", text))
-    yield _made(newest, TABLE, None, _table(joined).body())
+    yield _made(newest, RecordKind.REPORT_TABLE, None, _table(joined).body())
 
 
 def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> Record:
@@ -254,10 +251,10 @@ def _merged(records: Sequence[Record]) -> Iterator[Record]:
     """Yield records with the parts of one table in one: each shard wrote the rows of its own hosts."""
     parts: dict[tuple[str, tuple[str, ...]], list[Record]] = {}
     for record in records:
-        if record.kind == TABLE:
+        if record.kind == RecordKind.REPORT_TABLE:
             parts.setdefault(_name(record), []).append(record)
     for record in records:
-        if record.kind != TABLE:
+        if record.kind != RecordKind.REPORT_TABLE:
             yield record
         elif parts[_name(record)][0] is record:
             yield replace(record, body={**record.body, "rows": [row for part in parts[_name(record)] for row in part.body["rows"]]})

@@ -9,6 +9,7 @@ from actions.container_spec.identity import policy_of, policy_word
 from engine.container_names import kept_name
 from engine.contracts.fingerprint import Validity
 from engine.errors import HostLostError, NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.polling import wait_until_passed
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from phases.context.attempt import attempt_began
@@ -100,7 +101,11 @@ def judge_serves_again(world: RunContext, service: str, host: str, moment: str, 
 def _judge_policy(world: RunContext, service: str, host: str, keys: tuple[str, ...]) -> Judgement:
     """Judge whether its container has the restart policy that was noted before a deed changed it."""
     began = attempt_began(world.journal, service)
-    records = [one for one in world.journal.records(kind=("intent", "note", "outcome"), service=service) if one.key in keys and one.seq > began]
+    records = [
+        one
+        for one in world.journal.records(kind=(RecordKind.INTENT, RecordKind.NOTE, RecordKind.OUTCOME), service=service)
+        if one.key in keys and one.seq > began
+    ]
     noted = [policy for one in records if (policy := (one.body.get("note") or {}).get("restart_policy"))]
     if not records:
         return passed("its restart policy was not changed")
@@ -177,4 +182,4 @@ def collect_logs(world: RunContext, service: str, reason: str) -> None:
         except NotObservedError as error:
             lines = [f"could not read: {error}"]
         body = {"service": service, "host": host, "title": f"{name} on {host}, before the undo: {reason[:200]}", "lines": lines}
-        world.run.record("log", service=service, body=body)
+        world.run.record(RecordKind.CONTAINER_LOG, service=service, body=body)

@@ -16,11 +16,12 @@ from checks.ports import free_ports
 from engine.contracts.container import ContainerFacts
 from engine.contracts.product import KnowsItsLayer, MayForget, PlacesItsState, Product
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess.shared_mounts import judge_shared_places
 from phases.context.run_context import RunContext
 from phases.context.service_facts import _target, label, mount_rules, read_changes, source_of, space_needs
-from phases.signoff.approvals import SEEN, container_digest, toolbox_of, toolboxes_seen
+from phases.signoff.approvals import container_digest, toolbox_of, toolboxes_seen
 
 
 def judge_inventory(world: RunContext, service: str) -> Judgement:
@@ -31,8 +32,8 @@ def judge_inventory(world: RunContext, service: str) -> Judgement:
 
 def approved_digest(world: RunContext, service: str) -> str:
     """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
-    began = world.journal.records(run_id=world.run.id, kind="run_started")
-    seen = world.journal.last(SEEN, service=service, until=began[0].seq if began else None)
+    began = world.journal.records(run_id=world.run.id, kind=RecordKind.RUN_STARTED)
+    seen = world.journal.last(RecordKind.SOURCE_OBSERVED, service=service, until=began[0].seq if began else None)
     return str(seen.body["digest"]) if seen else ""
 
 
@@ -66,9 +67,9 @@ def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
         *judge_kept_by_stop(world, service),
         state_paths.judge_anonymous_volumes(container, rules),
         state_paths.judge_volume_drivers(facts, container, rules),
-        state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).guards),
+        state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).restart_guards),
         judge_shared_places(world, world.move_of(service)),
-        state_paths.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).writable_layer),
+        state_paths.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).ignore_writable_layer_because),
     )
 
 
@@ -103,14 +104,14 @@ def judge_kept_by_stop(world: RunContext, service: str) -> tuple[Judgement, ...]
 def judge_writers(world: RunContext, service: str) -> Judgement:
     """Judge whether no other container can write to what will be copied."""
     facts, container = source_of(world, service)
-    return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).guards)
+    return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).restart_guards)
 
 
 def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
     """Judge who else could start the container again, and whether it can be moved at all."""
     facts, container = source_of(world, service)
     mentions = facts.around.mentioning(container.name)
-    held = world.entry(service).guards
+    held = world.entry(service).restart_guards
     return restart_guards.judge_movable(container), restart_guards.judge_guards(facts, container, mentions, held)
 
 

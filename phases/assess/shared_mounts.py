@@ -27,7 +27,7 @@ def mounts_of(world: RunContext, move: PlannedMove) -> tuple[MountFacts, ...]:
 
 def rules_of(world: RunContext, move: PlannedMove) -> dict[str, str]:
     """Return each mount's rule by its path in the container."""
-    return {mount.at: mount.rule for mount in world.entry(move.service).mounts if mount.kind != "tmpfs"}
+    return {mount.path: mount.rule for mount in world.entry(move.service).mounts if mount.kind != "tmpfs"}
 
 
 def judge_shared_places(world: RunContext, move: PlannedMove, *, stopped: bool = False) -> Judgement:

@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
-from engine.saga.state import AttemptState, MoveState
+from engine.journal.kinds import RecordKind
+from engine.saga.state import AttemptState
 from engine.verdict import Verdict
 
-ENDS_ATTEMPT: Final = {MoveState.UNDONE, MoveState.ROLLED_BACK}
-ROLLBACK_STATES: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK}
 AGAIN: Final = (MoveState.NEEDS_OPERATOR, MoveState.IN_PROGRESS)
-"""A move that needed a person is begun again only with `--again`, as a new attempt."""
+"""A move that needed a person is begun again only with `--retry`, as a new attempt."""
 
 
 COMMITS: Final = frozenset({"commit", "start-returned"})
 """What commits, where the intent of an older version does not say so."""
-ATTEMPT: Final = ("move_state", "intent", "note", "outcome", "undo_outcome")
+ATTEMPT: Final = (RecordKind.MOVE_STATE, RecordKind.INTENT, RecordKind.NOTE, RecordKind.OUTCOME, RecordKind.UNDO_OUTCOME)
 """The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
     """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun counts."""
     states: dict[str, list[MoveState]] = {}
-    for record in journal.records(kind="move_state"):
+    for record in journal.records(kind=RecordKind.MOVE_STATE):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
     return {service: _counting(journal, service, AttemptState(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
 
@@ -41,9 +41,9 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Attempt
     state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
     seen = _AttemptFold()
     for record in journal.records(kind=ATTEMPT, service=service):
-        if record.kind == "move_state":
+        if record.kind == RecordKind.MOVE_STATE:
             state, before = MoveState(record.body["state"]), state
-            if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+            if state.ends_attempt or (before, state) == AGAIN:
                 attempt += 1
                 seen = _AttemptFold()
         else:
@@ -57,16 +57,16 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Attempt
 
 def committed_at(journal: Journal, service: str) -> datetime | None:
     """Return when a service's newest commit was, None when there was none."""
-    committed = [record for record in journal.records(kind="move_state", service=service) if record.body["state"] == MoveState.COMMITTED]
+    committed = [record for record in journal.records(kind=RecordKind.MOVE_STATE, service=service) if record.body["state"] == MoveState.COMMITTED]
     return datetime.fromisoformat(str(committed[-1].at)) if committed else None
 
 
 def attempt_began(journal: Journal, service: str) -> int:
     """Return the seq of the record after which the current attempt's records come, 0 for a first attempt."""
     state, began = MoveState.PLANNED, 0
-    for record in journal.records(kind="move_state", service=service):
+    for record in journal.records(kind=RecordKind.MOVE_STATE, service=service):
         before, state = state, MoveState(record.body["state"])
-        if state in ENDS_ATTEMPT or (before, state) == AGAIN:
+        if state.ends_attempt or (before, state) == AGAIN:
             began = record.seq
     return began
 
@@ -74,11 +74,11 @@ def attempt_began(journal: Journal, service: str) -> int:
 def return_began(journal: Journal, service: str) -> int | None:
     """Return the seq of the record with which the rollback in progress began, None when there is none."""
     last, began = MoveState.PLANNED, None
-    for record in journal.records(kind="move_state", service=service):
+    for record in journal.records(kind=RecordKind.MOVE_STATE, service=service):
         state = MoveState(record.body["state"])
         if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:
             began = record.seq
-        elif state not in {MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR}:
+        elif not (state.is_returning or state is MoveState.NEEDS_OPERATOR):
             began = None
         last = state
     return began
@@ -92,14 +92,14 @@ def read_return(journal: Journal, service: str) -> AttemptState:
     forward = read_past(journal, service)
     seen, before, last = _AttemptFold(), forward.state, MoveState.PLANNED
     for record in journal.records(kind=ATTEMPT, service=service):
-        if record.kind == "move_state":
+        if record.kind == RecordKind.MOVE_STATE:
             state = MoveState(record.body["state"])
             if state is MoveState.ROLLING_BACK and last is not MoveState.NEEDS_OPERATOR:
                 seen, before = _AttemptFold(), last
             last = state
         else:
             seen.add(record)
-    if forward.settled not in ROLLBACK_STATES:
+    if not (forward.settled.is_returning or forward.settled is MoveState.ROLLED_BACK):
         return AttemptState(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
     ended = forward.state is MoveState.ROLLED_BACK
     return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
@@ -117,22 +117,22 @@ class _AttemptFold:
 
     def add(self, record: Record) -> None:
         key, body = record.key or "", record.body
-        if record.kind == "undo_outcome" and body["ok"]:
+        if record.kind == RecordKind.UNDO_OUTCOME and body["ok"]:
             self.done.pop(key, None)
             self.begun.discard(key)
             self.failed.discard(key)
             self.committing.discard(key)
             self.notes.pop(key, None)  # what comes after it begins anew
-        elif record.kind == "intent":
+        elif record.kind == RecordKind.INTENT:
             self.begun.add(key)
             if body.get("commits", key in COMMITS):
                 self.committing.add(key)
             self.notes[key] = dict(body.get("note") or {})
-        elif record.kind == "note":
+        elif record.kind == RecordKind.NOTE:
             self.notes[key] = dict(body.get("note") or {})
-        elif record.kind == "outcome" and body.get("verdict") == Verdict.UNKNOWN.value:
+        elif record.kind == RecordKind.OUTCOME and body.get("verdict") == Verdict.UNKNOWN.value:
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}  # nobody saw how it ended: begun it stays
-        elif record.kind == "outcome":
+        elif record.kind == RecordKind.OUTCOME:
             self.begun.discard(key)
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
             if body["ok"]:
@@ -147,12 +147,9 @@ class _AttemptFold:
         return AttemptState(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
 
 
-BEFORE_COMMIT = frozenset({MoveState.IN_PROGRESS})
-
-
 def must_be_undone(past: AttemptState) -> bool:
     """Return whether a rollback of this move is the undo of what it did before its commit.
 
     A move whose commit was begun counts as committed: clients may have written to its target.
     """
-    return past.settled in BEFORE_COMMIT and not past.may_have_committed
+    return past.settled is MoveState.IN_PROGRESS and not past.may_have_committed

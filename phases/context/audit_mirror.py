@@ -28,29 +28,29 @@ from engine.errors import (
     UnreachableError,
 )
 from engine.journal.journal import Record, Run
+from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.verdict import Effect
 
 MIRRORED: Final = frozenset(
     {
-        "intent",
-        "note",
-        "outcome",
-        "undo_intent",
-        "undo_outcome",
-        "move_state",
-        "fingerprint",
-        "outage",
-        "source_proof",
-        "begun_with",
-        "repointed",
-        "repoint_begun",
+        RecordKind.INTENT,
+        RecordKind.NOTE,
+        RecordKind.OUTCOME,
+        RecordKind.UNDO_INTENT,
+        RecordKind.UNDO_OUTCOME,
+        RecordKind.MOVE_STATE,
+        RecordKind.FINGERPRINT,
+        RecordKind.OUTAGE,
+        RecordKind.SOURCE_VERIFIED,
+        RecordKind.PLAN_FROZEN,
+        RecordKind.REPOINTED,
+        RecordKind.REPOINT_STARTED,
     }
 )
-SENT_FIRST: Final = frozenset({"intent", "note"})
+SENT_FIRST: Final = frozenset({RecordKind.INTENT, RecordKind.NOTE})
 """What is on disk on the hosts before the next change of one."""
-SENT_SOON: Final = frozenset({"undo_intent", "move_state"})
-STATE: Final = "move_state"
+SENT_SOON: Final = frozenset({RecordKind.UNDO_INTENT, RecordKind.MOVE_STATE})
 LARGEST: Final = 1 << 20
 """A fingerprint beyond this many bytes goes without the names of single things: parts, counts and digests are enough to compare."""
 
@@ -80,7 +80,8 @@ class AuditMirror:
     def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
         with self._one:
-            if kind == STATE:  # a run that lost its lock is told so before it says where a move stands, in a journal that both may share
+            if kind == RecordKind.MOVE_STATE:
+                # A run that lost its lock is told so before it says where a move stands, in a journal that both may share
                 self._try_to_send([host for host in self.hosts_of.get(service or "", ()) if host not in self._silent])
             try:
                 record = self.run.record(kind, service=service, key=key, body=body, at=at)
@@ -160,7 +161,7 @@ class AuditMirror:
 def line_of(record: Record, about: Mapping[str, str]) -> Line:
     """Return a record as a line of an audit log; it has passed the redactor, as everything in the journal."""
     content = record.as_json()
-    if record.kind == "fingerprint" and len(json.dumps(content)) > LARGEST:
+    if record.kind == RecordKind.FINGERPRINT and len(json.dumps(content)) > LARGEST:
         parts = {name: {key: value for key, value in part.items() if key != "names"} for name, part in record.body["parts"].items()}
         return {**about, "record": {**content, "body": {**record.body, "parts": parts}}, "shortened": True}
     return {**about, "record": content}

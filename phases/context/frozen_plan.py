@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
 
 from engine.config.inventory import ServiceEntry
 from engine.config.scope import PlannedMove, Scope
+from engine.contracts.move_state import MoveState
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
-from engine.saga.state import MoveState
+from engine.journal.kinds import RecordKind
 from phases.context.attempt import read_past
 from phases.context.run_context import RunContext
-
-BEGUN_WITH: Final = "begun_with"
-"""The journal's record of a move and its service as the files had them when it began; holds references, never secrets."""
-
-GOES_ON: Final = {
-    MoveState.IN_PROGRESS, MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.NEEDS_OPERATOR,
-}  # fmt: skip
 
 
 def record_begun(world: RunContext, move: PlannedMove) -> None:
     """Write down what a move is begun with."""
     entry = world.entry(move.service)
     body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
-    world.run.record(BEGUN_WITH, service=move.service, body=body)
+    world.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
 
 
 def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:
@@ -61,8 +54,9 @@ def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozen
 
 def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tuple[PlannedMove, ServiceEntry]]:
     for move in scope.plan.moves:
-        record = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
-        if record is not None and read_past(journal, move.service, again=move.service in again).state in GOES_ON:
+        record = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
+        state = read_past(journal, move.service, again=move.service in again).state
+        if record is not None and (state.is_open or state is MoveState.DONE):
             yield _as_told(record, move, scope.services[move.service])
 
 

@@ -13,14 +13,11 @@ from engine.config.scope import Scope
 from engine.contracts.product import Repointable
 from engine.errors import InputError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.saga.state import AttemptState
 from phases.context.attempt import read_past
 from services.registry import product
 
-REPOINTED: Final = "repointed"
-"""The journal's record of a link: its ends, and whether its dependant uses the new address itself from now on."""
-BEGUN: Final = "repoint_begun"
-"""The journal's record of the links of a service as the files had them when their references were begun to be rewritten."""
 REPOINT_STEPS: Final = (
     "confirm-references", "baseline-unchanged", "rewrite-references",
     "references-used", "references-baseline", "remove-relays", "dependants-without-relays",
@@ -45,7 +42,7 @@ class Address:
 def read_repointed(journal: Journal | None) -> frozenset[LinkKey]:
     """Return the links that are re-pointed now."""
     found: dict[LinkKey, bool] = {}
-    for record in journal.records(kind=REPOINTED) if journal else ():
+    for record in journal.records(kind=RecordKind.REPOINTED) if journal else ():
         from_, to, name, port = record.body["link"]
         found[from_, to, name, int(port)] = bool(record.body["repointed"])
     return frozenset(key for key, is_so in found.items() if is_so)
@@ -100,7 +97,7 @@ def has_begun(journal: Journal, service: str) -> bool:
 
 def links_of(scope: Scope, journal: Journal, service: str) -> tuple[Link, ...]:
     """Return the links that are re-pointed with a service; once begun, as the files had them then."""
-    begun = journal.last(BEGUN, service=service) if has_begun(journal, service) else None
+    begun = journal.last(RecordKind.REPOINT_STARTED, service=service) if has_begun(journal, service) else None
     if begun is None:
         return links_to_rewrite(scope, service)
     links = tuple(Link.model_validate(one) for one in begun.body["links"])
@@ -185,4 +182,4 @@ def variables_repointed(scope: Scope, service: str) -> dict[str, str]:
 def repoint_command(scope: Scope, service: str, *, undo: bool = False) -> str:
     """Return the command that re-points the references to a service, or puts them back."""
     name = scope.environment.environment
-    return f"nox -s repoint -- {service} {'--lab' if name == 'lab' else f'--environment {name}'} {'--undo ' if undo else ''}--apply"
+    return f"nox -s repoint -- {service} {'--lab' if name == 'lab' else f'--environment {name}'} {'--revert ' if undo else ''}--apply"

@@ -15,16 +15,13 @@ from typing import IO, Final
 from uuid import uuid4
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.errors import HostLostError, NotObservedError, RefusedError
 from engine.evidence.next_steps import where_words
 from engine.journal.journal import Journal
-from engine.saga.state import MoveState
 from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
 
-UNFINISHED: Final = {
-    MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.ROLLING_BACK.value, MoveState.RETURNED.value, MoveState.NEEDS_OPERATOR.value,
-}  # fmt: skip
 LOCKS: Final = "state"
 
 
@@ -101,7 +98,7 @@ def lock_hosts(
 
 def unfinished(scope: Scope, journal: Journal) -> list[str]:
     """Return the services of the plan whose move is neither untouched nor at an end."""
-    return [move.service for move in scope.plan.moves if journal.move_state(move.service) in UNFINISHED]
+    return [move.service for move in scope.plan.moves if MoveState(journal.move_state(move.service)).is_open]
 
 
 def _release(fleet: Fleet, hosts: Iterable[str], token: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from actions.outage.probe import MeasureOutage
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
+from engine.journal.kinds import RecordKind
 from engine.verdict import Effect, Judgement, unknown
 from phases.context.run_context import RunContext
 
@@ -34,15 +35,15 @@ class RecordedOutage:
         """Measure, and record."""
         self.measuring.do(note)
         outage = note.get("outage")
-        on_record = [one.body for one in self.world.journal.records(kind="outage", service=self.move.service)]
+        on_record = [one.body for one in self.world.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)]
         if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
             body = {**outage, "service": move.service, "source": move.source, "target": move.target, "predicted_s": self._predicted()}
-            self.world.run.record("outage", service=move.service, body=body)
+            self.world.run.record(RecordKind.OUTAGE, service=move.service, body=body)
 
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
-        outcomes = self.world.journal.records(kind="outcome", service=self.move.service)
+        outcomes = self.world.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
         notes = [record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")]
         return notes[-1].get("predicted_s") if notes else None
 

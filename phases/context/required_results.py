@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from engine.config.scope import PlannedMove, Scope
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
 from hosts.local.git import ROOT
 
@@ -109,9 +110,9 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
     rows = {
         (row.key, row.service, None if row.service else row.body.get("host"))
         for row in records
-        if row.kind == "step" and row.body.get("phase") == phase
+        if row.kind == RecordKind.RESULT and row.body.get("phase") == phase
     }
-    left_out = [str(record.body.get("text", "")) for record in records if record.kind == "not_applicable"]
+    left_out = [str(record.body.get("text", "")) for record in records if record.kind == RecordKind.STEP_SKIPPED]
     missing = []
     for step in steps_of(phase):
         if step.about == "service":

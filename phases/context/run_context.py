@@ -13,13 +13,14 @@ from engine.config.scope import PlannedMove, Scope
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts, MountFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.host import Endpoint
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Product, ServiceInstance
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.journal.name_digests import Sealer, keep_names, sealer_of
 from engine.redaction.redactor import Redactor
 from engine.run.xdist_worker import BufferedRun
-from engine.saga.state import MoveState
 from hosts.docker.exec import begun, exec_in_container
 from hosts.facts.model import HostFacts
 from hosts.fleet import Fleet
@@ -31,7 +32,6 @@ from phases.context.fingerprint_records import part_body, part_of, without_secre
 from phases.context.plain_progress import plain_progress
 from services.registry import product
 
-ON_TARGET: Final = {MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK}
 """States in which clients are sent to the target; a rollback sends them back when it starts the source."""
 
 OF_ATTEMPT: Final = frozenset({"source", "target"})
@@ -113,7 +113,7 @@ class RunContext:
     def _marked(self, container: str) -> frozenset[str]:
         """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
         entries = self.scope.services.values()
-        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.sensitive)
+        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.secret_variables)
 
     def container(self, service: str, host: str) -> ContainerFacts:
         """Return the service's container on a host; raises CouldNotLookError when there is none."""
@@ -169,7 +169,7 @@ class RunContext:
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
         parts = {name: self._body_of(without_secret_names(part, self.redactor)) for name, part in fingerprint.parts.items()}
-        self.run.record("fingerprint", service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
+        self.run.record(RecordKind.FINGERPRINT, service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
         """Return the newest fingerprint of that moment, None when there is none.
@@ -177,7 +177,7 @@ class RunContext:
         What is read in the course of a move counts for its attempt only, what is read for a rollback for that rollback only.
         """
         since = self._counts_since(service, moment)
-        for record in reversed(self.journal.records(kind="fingerprint", service=service)):
+        for record in reversed(self.journal.records(kind=RecordKind.FINGERPRINT, service=service)):
             if since is None or record.seq <= since:
                 return None
             if record.body["moment"] == moment:
@@ -219,7 +219,8 @@ def where_now(scope: Scope, journal: Journal | None) -> dict[str, str]:
     places = {name: entry.host for name, entry in scope.services.items()}
     states = settled_states(journal) if journal else {}
     for move in scope.plan.moves:
-        if move.service in places and states.get(move.service) in ON_TARGET:
+        state = states.get(move.service, MoveState.PLANNED)
+        if move.service in places and (state.serves_target or state is MoveState.ROLLING_BACK):
             places[move.service] = move.target
     return places
 

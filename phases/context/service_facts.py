@@ -61,7 +61,7 @@ def read_changes(world: RunContext, host: str, container: str) -> tuple[state_pa
 
 def mount_rules(world: RunContext, service: str) -> dict[str, str]:
     """Return each mount's rule by its path in the container."""
-    return {mount.at: mount.rule for mount in world.entry(service).mounts if mount.kind != "tmpfs"}
+    return {mount.path: mount.rule for mount in world.entry(service).mounts if mount.kind != "tmpfs"}
 
 
 def dropped_mounts(world: RunContext, service: str) -> tuple[str, ...]:

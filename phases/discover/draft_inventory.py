@@ -47,7 +47,7 @@ def draft_moves(draft: Mapping[str, Any], source: str, target: str) -> list[dict
     while len(ordered) < len(leaving):
         free = [name for name in leaving if name not in ordered and needs[name] <= set(ordered)]
         ordered += free or [next(name for name in leaving if name not in ordered)]
-    return [{"service": name, "source": source, "target": target, "wave": "critical", "hold": "none"} for name in ordered]
+    return [{"service": name, "source": source, "target": target, "wave": "critical"} for name in ordered]
 
 
 def _service_name(container: ContainerFacts, containers: Iterable[ContainerFacts]) -> str:
@@ -94,7 +94,7 @@ def _port(address: str, host: int, container: int, protocol: str) -> dict[str, A
 
 
 def _mount(mount: MountFacts) -> dict[str, Any]:
-    entry: dict[str, Any] = {"source": mount.source, "at": mount.destination} if mount.kind != "tmpfs" else {"at": mount.destination}
+    entry: dict[str, Any] = {"source": mount.source, "path": mount.destination} if mount.kind != "tmpfs" else {"path": mount.destination}
     if mount.kind != "volume":
         entry = {"kind": mount.kind, **entry}
     if mount.kind == "tmpfs":

@@ -10,20 +10,16 @@ from actions.common.labels import move_label
 from actions.common.route import run_checked, write_audit
 from engine.config.scope import PlannedMove, Scope
 from engine.constants import LABEL_MOVE
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.run.options import Options
-from engine.saga.state import MoveState
 from engine.signoff.signed_text import one_line
 from hosts.fleet import Fleet
 from phases.context.attempt import must_be_undone, read_return
 
-DEAD: Final = "target_dead"
-"""The journal's record of a host that a person said to be dead: its name, the reason, and the labels of what ran there."""
-DISCARDED: Final = "target_writes_discarded"
-"""The journal's record of the services whose writes since the cutover a person gives up, and why."""
-RISEN: Final = "risen_stopped"
-FLAG: Final = "--target-is-dead"
+FLAG: Final = "--target-lost"
 KNOCK_S: Final = 15.0
 KNOCK_FOR_S: Final = 60.0
 PAUSE_S: Final = 5.0
@@ -43,12 +39,12 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
     Raises InputError where the flag makes no sense, RefusedError for a host that answers, and for a service whose writes since
     its cutover would be lost without anybody having said so.
     """
-    undoes = command == "repoint" and options.undo
+    undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --undo) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
+            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s rollback -- redis --apply {FLAG} REASON"
         )
-    reason, hosts = str(options.target_is_dead), {move.target for move in scope.moves}
+    reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):
         alive = sign_of_life(fleet, host)
         if alive:
@@ -65,7 +61,7 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
             "the move, add --discard-target-writes REASON"
         )
     for host in hosts:
-        fleet.bury(host, reason)
+        fleet.mark_lost(host, reason)
     return frozenset(hosts)
 
 
@@ -98,10 +94,10 @@ def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str],
     What a person gives up of the target's writes is recorded beside it, with the reason.
     """
     if options.discard:
-        run.record(DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
+        run.record(RecordKind.TARGET_WRITES_DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
     for host in sorted(hosts):
-        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.undo else []
-        run.record(DEAD, body={"host": host, "reason": options.target_is_dead, "labels": labels})
+        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.revert else []
+        run.record(RecordKind.HOST_LOST, body={"host": host, "reason": options.target_lost, "labels": labels})
 
 
 def _label(scope: Scope, journal: Journal, move: PlannedMove) -> str:
@@ -120,8 +116,8 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
 
     What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
     """
-    stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RISEN)}
-    for record in journal.records(kind=DEAD):
+    stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RecordKind.RECOVERED_HOST_STOPPED)}
+    for record in journal.records(kind=RecordKind.HOST_LOST):
         host = str(record.body["host"])
         for label in record.body["labels"]:
             if host not in scope.hosts or (host, label) in stopped or _still_serves(journal, label):
@@ -132,4 +128,4 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
                 found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
             except NotObservedError:
                 continue
-            run.record(RISEN, body={"host": host, "label": label, "stopped": len(found)})
+            run.record(RecordKind.RECOVERED_HOST_STOPPED, body={"host": host, "label": label, "stopped": len(found)})

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
-from engine.saga.state import MoveState
+from engine.journal.kinds import RecordKind
 from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed
@@ -26,8 +27,6 @@ from phases.signoff.signatures import CLOCKS_APART
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
-BEGUN: Final = {MoveState.IN_PROGRESS.value, MoveState.COMMITTED.value, MoveState.DONE.value}
-GOING_BACK: Final = {MoveState.ROLLING_BACK.value, MoveState.RETURNED.value}
 UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
 GUARDED: Final = "migrate"
 ROLLBACK: Final = "rollback"
@@ -71,9 +70,7 @@ class Gates:
 
     def _check_rollback(self) -> None:
         states = {move.service: read_past(self.journal, move.service).settled for move in self.scope.moves}
-        wrong = [
-            f"{service}: is {state.value.replace('_', ' ')}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED
-        ]
+        wrong = [f"{service}: is {state.words}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED]
         if wrong:
             told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
             raise RefusedError(f"{told}\nTry: nox -s status -- {self._where()}")
@@ -85,7 +82,7 @@ class Gates:
         if pointed:
             told = [f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere" for name, owners in pointed.items()]
             ways = dict.fromkeys(repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners)
-            advice = f"Put them back first (of a dead host with the same --target-is-dead): {' && '.join(ways)}"
+            advice = f"Put them back first (of a dead host with the same --target-lost): {' && '.join(ways)}"
             raise RefusedError("\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *told, advice]))
 
     def _check_repoint(self) -> None:
@@ -108,18 +105,18 @@ class Gates:
         """Judge whether each move is in a state that it can start from."""
         stuck = []
         for service in (move.service for move in self.scope.moves):
-            state = self.journal.move_state(service)
-            if state in GOING_BACK:  # --again does not help: clients may have written to either side
+            state = MoveState(self.journal.move_state(service))
+            if state.is_returning:  # --retry does not help: clients may have written to either side
                 stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
             elif service in self.again:
                 continue
-            elif state == MoveState.NEEDS_OPERATOR.value:
+            elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
-                    f"{service}: {state.replace('_', ' ')}: look at its last evidence, then go on with its undo: "
-                    f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --again {service}"
+                    f"{service}: {state.words}: look at its last evidence, then go on with its undo: "
+                    f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --retry {service}"
                 )
-            elif state == MoveState.ROLLED_BACK.value:
-                stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --again {service} --apply")
+            elif state is MoveState.ROLLED_BACK:
+                stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --retry {service} --apply")
         return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
 
     def preflight(self) -> Judgement:
@@ -166,7 +163,7 @@ class Gates:
         return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
 
     def _tree_problems(self) -> list[str]:
-        if not self.scope.environment.clean_tree or is_committed(self.commit):
+        if not self.scope.environment.require_clean_checkout or is_committed(self.commit):
             return []
         if self.commit.endswith("+changes"):
             return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status --ignored"]
@@ -174,7 +171,7 @@ class Gates:
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""
-        return tuple(move.service for move in self.scope.moves if self.journal.move_state(move.service) not in BEGUN)
+        return tuple(move.service for move in self.scope.moves if not MoveState(self.journal.move_state(move.service)).is_forward)
 
     def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
         new = self.new_moves()
@@ -236,7 +233,7 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
         )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
-    if scope.environment.clean_tree and about.body.get("code") != code_digest():
+    if scope.environment.require_clean_checkout and about.body.get("code") != code_digest():
         seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
         return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest()[:SHOWN_COMMIT]}, the code that runs now"
     return ""
@@ -259,15 +256,15 @@ def _not_good(row: Record, now: datetime) -> str:
 def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
     """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
     planned = Verdict.PLANNED.value
-    steps = [row for row in journal.records(kind="step", service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
-    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind="scope") if _is_about(record, service)}
-    starts = [run for run in journal.records(kind="run_started") if run.body.get("command") == phase and run.run_id in asked]
+    steps = [row for row in journal.records(kind=RecordKind.RESULT, service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
+    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind=RecordKind.SCOPE) if _is_about(record, service)}
+    starts = [run for run in journal.records(kind=RecordKind.RUN_STARTED) if run.body.get("command") == phase and run.run_id in asked]
     looked = [run for run in starts if phase not in WRITING_PHASES or run.body.get("apply") is not False]
     newest = max(looked, key=lambda run: run.seq, default=None)
     if newest is None:
         return [], False
     run = counted(journal.records(run_id=newest.run_id))
-    return run, run[-1].kind == "run_ended"
+    return run, run[-1].kind == RecordKind.RUN_ENDED
 
 
 def _is_about(scope: Record, service: str) -> bool:
@@ -276,4 +273,4 @@ def _is_about(scope: Record, service: str) -> bool:
 
 def _rows_about(service: str, run: Iterable[Record]) -> list[Record]:
     """Return the rows of a service, and those of hosts and of all together."""
-    return [row for row in run if row.kind == "step" and row.service in {service, None}]
+    return [row for row in run if row.kind == RecordKind.RESULT and row.service in {service, None}]

@@ -14,6 +14,7 @@ from actions.replication.steps import FinishReplica, ProveReplica, StartReplica
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action
+from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
 from phases.context import service_facts
 from phases.context.path_rates import measured_rates
@@ -76,7 +77,7 @@ def is_replicated(world: RunContext, move: PlannedMove) -> bool:
     """Return whether the data comes by replication; told by the journal, so that a resumed move knows it too."""
     if move.strategy != "replicate":
         return False
-    outcomes = [record for record in world.journal.records(kind="outcome", service=move.service) if record.key == "precopy"]
+    outcomes = [record for record in world.journal.records(kind=RecordKind.OUTCOME, service=move.service) if record.key == "precopy"]
     note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
     return bool(note.get("replica")) and not note.get("fallback")
 
@@ -113,4 +114,4 @@ def copies_live(move: PlannedMove) -> bool:
 def limits_of(world: RunContext, move: PlannedMove) -> Limits:
     """Return what the plan allows, and what the path between the two hosts carried when prepare tried it."""
     plan, sampled = world.scope.plan, measured_rates(world.journal).get((move.source, move.target))
-    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.proof, sampled)
+    return Limits(plan.bandwidth_limit_mb_s, move.outage_budget_s or plan.outage_budget_s, move.verify, sampled)

@@ -92,7 +92,9 @@ def fingerprint_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
 def _compared_as_files(world: RunContext, move: PlannedMove) -> str:
     """Return what the proof of the volumes has compared of them, as a clause."""
     places = places_of(world, move)
-    return f"the files of {len(places)} mounts were compared ({READ[move.proof]})" if places else "no mount is copied, so no file was compared either"
+    return (
+        f"the files of {len(places)} mounts were compared ({READ[move.verify]})" if places else "no mount is copied, so no file was compared either"
+    )
 
 
 def _nothing_to_compare(world: RunContext, move: PlannedMove, *, replicated: bool) -> Judgement:

@@ -45,7 +45,7 @@ class Capacity:
         """Judge whether there are enough samples of a target and of what comes to it."""
         loads = {host: self._sampled_load(host), **self._sampled(host)}
         found = self.baselines
-        return judge_baseline(host, loads, self.world.scope.plan.baseline_at_least_h, found.origin, self._named(host, found.looks))
+        return judge_baseline(host, loads, self.world.scope.plan.baseline_min_h, found.origin, self._named(host, found.looks))
 
     def judge_memory(self, host: str) -> Judgement:
         """Judge a target's memory after all moves."""
@@ -62,15 +62,13 @@ class Capacity:
 
     def judge_disks_busy(self, host: str) -> Judgement:
         """Judge how busy a target's disks are after all moves."""
-        return judge_disks_busy_after(
-            self._sampled_target(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_at_least_h
-        )
+        return judge_disks_busy_after(self._sampled_target(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_min_h)
 
     def load(self, host: str) -> TargetUsage:
         """Return what a target needs now, and what comes to it."""
         sampled = self._sampled_load(host), self._sampled(host)
         now = load_now(self.world.facts(host)), {move.service: self._now(move) for move in self._arriving(host)}
-        chosen = chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_at_least_h)
+        chosen = chosen_load(self.world.facts(host), sampled, now, self.world.scope.plan.baseline_min_h)
         return self._with_origin(chosen)
 
     def table(self) -> Table:

@@ -13,18 +13,17 @@ from actions.relays.planning import wanted_forwarders
 from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, listens_at
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 from hosts.network.reachability import Outcome, Reachability, try_connections
 from hosts.network.throughput import send_sample
-from phases.context.path_rates import THROUGHPUT, measured_rates
+from phases.context.path_rates import measured_rates
 from phases.context.run_context import RunContext
 
 SSH: Final = 22
 MOST_AT_ONCE: Final = 16
-TRIAL: Final = "network_trial"
-"""The kind of the record of a try with a listener of ours."""
 
 
 def list_needs(scope: Scope, where: Mapping[str, str]) -> tuple[Need, ...]:
@@ -104,7 +103,9 @@ def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgemen
         tried = {need: _try_one(world, need) for need in needs}
         _sample(world, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
     for need, (outcome, _) in tried.items():
-        world.run.record(TRIAL, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value})
+        world.run.record(
+            RecordKind.NETWORK_TEST, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value}
+        )
     return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
 
 
@@ -116,7 +117,7 @@ def _sample(world: RunContext, needs: Iterable[Need]) -> None:
         except NotObservedError:
             continue  # its ways have rows of their own
         if rate is not None:
-            world.run.record(THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
+            world.run.record(RecordKind.PATH_THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
 
 
 def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
@@ -150,7 +151,7 @@ def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Map
 def proven_needs(world: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
     """Return the needs that were tried with a listener of ours, with the time of the newest try that went through."""
     seen: dict[tuple[str, str, int], str] = {}
-    for record in world.journal.records(kind=TRIAL):
+    for record in world.journal.records(kind=RecordKind.NETWORK_TEST):
         key = (str(record.body["host"]), str(record.body["address"]), int(record.body["port"]))
         if record.body["outcome"] == "open":
             seen[key] = record.at[:16].replace("T", " ")

@@ -16,6 +16,7 @@ from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
 from engine.errors import InputError, NotObservedError
 from engine.i18n.language import term
+from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Judgement, failed, passed
@@ -25,9 +26,9 @@ from phases.assess.host_projects import read_host_projects
 from phases.context.run_context import RunContext
 from phases.context.service_facts import mount_rules, peer_of
 
-KEPT: Final = "configuration_kept"
-"""The kind of the record."""
 ENGINE_FILES: Final = ("/etc/docker/daemon.json",)
+SUBJECT: Final = "host_configuration"
+"""Used in the names of the backup's helper containers where a move has its service."""
 
 
 def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
@@ -43,12 +44,12 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
     found, _ = read_host_projects(world.fleet, facts)
     texts = {**found.contents, **fetch_files(world.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
     files = configuration_files(facts, texts)
-    route = Route(world.fleet, KEPT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
+    route = Route(world.fleet, SUBJECT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
     repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
     item, is_same = keep_configuration(route, repository, archive_of(files, datetime.now(UTC).timestamp()))
     compose = len(found.compose)
     counts = {"containers": sum(name.startswith(f"{FOLDER}/") for name in files), "files": len(files), "compose_files": compose}
-    world.run.record(KEPT, body={"host": host, "object": item.record(), "read_back": is_same, **counts})
+    world.run.record(RecordKind.HOST_CONFIGURATION_SAVED, body={"host": host, "object": item.record(), "read_back": is_same, **counts})
     return judge_kept(host, {"object": item.record(), "read_back": is_same, **counts}, datetime.now(UTC), world.scope.plan.evidence_max_age_h)
 
 
@@ -76,7 +77,9 @@ def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldes
 
 def recorded_configuration(world: RunContext, host: str) -> Mapping[str, Any] | None:
     """Return the newest record of a host's kept configuration, None when there is none."""
-    return next((record.body for record in reversed(world.journal.records(kind=KEPT)) if record.body["host"] == host), None)
+    return next(
+        (record.body for record in reversed(world.journal.records(kind=RecordKind.HOST_CONFIGURATION_SAVED)) if record.body["host"] == host), None
+    )
 
 
 def judge_configuration(world: RunContext, host: str) -> Judgement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actions.common.labels import move_label
 from actions.images.ship import ship_toolbox as ship
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Judgement, Verdict
 from hosts.fleet import Fleet
@@ -26,7 +27,7 @@ def ship_toolbox(world: RunContext, host: str, *, apply: bool) -> Judgement:
 def recorded_toolboxes(journal: Journal) -> dict[str, str]:
     """Return the id of the toolbox that the newest prepare saw on each host."""
     found: dict[str, str] = {}
-    for record in journal.records(kind="step"):
+    for record in journal.records(kind=RecordKind.RESULT):
         if record.key == "toolbox" and record.body.get("verdict") == Verdict.PASSED.value:
             image = str((record.body.get("measured") or {}).get("image") or "")
             if image.startswith("sha256:"):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from engine.contracts.action import Note
 from engine.contracts.fingerprint import Fingerprint, Validity
+from engine.journal.kinds import RecordKind
 from engine.verdict import Effect, Judgement, failed, passed
-from phases.context.link_state import BEGUN
 from phases.repoint.subject import Pointing
 from services.fingerprints.compare import compare_fingerprints
-
-READ: Final = "references_baseline"
-"""The journal's record of the parts of dependants' baselines that became others with their references."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class BaselineHeld:
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Read again the parts that became others with the references, now that these are put back; nothing else."""
         journal, service = self.pointing.world.journal, self.pointing.move.service
-        record, begun = journal.last(READ, service=service), journal.last(BEGUN, service=service)
+        record, begun = journal.last(RecordKind.BASELINE_UPDATED, service=service), journal.last(RecordKind.REPOINT_STARTED, service=service)
         if record is not None and begun is not None and record.seq > begun.seq:
             _read_anew(self.pointing, frozenset(map(str, record.body["parts"])))
 
@@ -116,8 +112,10 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
             changed[dependant] = (before, parts)
     told = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
     if only is None:
-        earlier = world.journal.last(READ, service=pointing.move.service)
-        world.run.record(READ, service=pointing.move.service, body={"parts": told or (earlier.body["parts"] if earlier else [])})
+        earlier = world.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
+        world.run.record(
+            RecordKind.BASELINE_UPDATED, service=pointing.move.service, body={"parts": told or (earlier.body["parts"] if earlier else [])}
+        )
     for dependant, (before, parts) in changed.items():
         merged = Fingerprint(dependant, {**before.parts, **parts})
         world.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)

@@ -9,10 +9,11 @@ from actions.relays.planning import PUBLISHED_ONLY, Relay, link_name
 from checks.containers.state_paths import judge_writable_layer
 from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
 from engine.config.inventory import Link
+from engine.contracts.move_state import MoveState
 from engine.errors import LongshoreError, NotObservedError
 from engine.i18n.language import term
-from engine.report_sections import TABLE, Table
-from engine.saga.state import MoveState
+from engine.journal.kinds import RecordKind
+from engine.report_sections import Table
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.network.connection_watch import watch_openings
 from hosts.network.reachability import Outcome, try_connections
@@ -48,7 +49,7 @@ def confirm(pointing: Pointing) -> Judgement:
     except LongshoreError as error:
         return failed(str(error))
     rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
-    world.run.record(TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
+    world.run.record(RecordKind.REPORT_TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
     answers = [answer for dependant in pointing.dependants for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))]
     for answer in answers:
         if not answer.passed:
@@ -91,7 +92,7 @@ def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
         changes = read_changes(world, host, container.name)
     except NotObservedError as error:
         return unknown(str(error))
-    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).writable_layer)
+    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).ignore_writable_layer_because)
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:
@@ -103,9 +104,9 @@ def ready(pointing: Pointing, dependant: str) -> Judgement:
 
 def works(pointing: Pointing) -> Judgement:
     """Judge whether each dependant is ready; without its provider, whose host is said to be dead, none can be."""
-    buried = pointing.world.scope.dead
-    dead = [address.host for _, address in pointing.links if address.host in buried]
-    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in buried]
+    lost_hosts = pointing.world.scope.dead
+    dead = [address.host for _, address in pointing.links if address.host in lost_hosts]
+    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts]
     if dead:
         return passed(f"whether the dependants work was not asked: {dead[0]} is said to be dead")
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}

@@ -1,4 +1,4 @@
-"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays let go."""
+"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays are removed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from actions.references.steps import ReleaseRelays, RewriteReferences
 from actions.relays.planning import Relay, wanted_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
+from engine.journal.kinds import RecordKind
 from phases.context.attempt import read_past
-from phases.context.link_state import REPOINT_STEPS, REPOINTED, read_repointed
+from phases.context.link_state import REPOINT_STEPS, read_repointed
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
 from phases.repoint.baselines import BaselineHeld, BaselineRead
@@ -63,4 +64,4 @@ def _relays(world: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay
 
 
 def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:
-    pointing.world.run.record(REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed})
+    pointing.world.run.record(RecordKind.REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed})

@@ -20,9 +20,9 @@ from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
 from engine.contracts.fingerprint import Fingerprint, Validity
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import Observing
 from engine.errors import ActionError, NotObservedError
-from engine.saga.state import MoveState
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context import service_facts
@@ -59,7 +59,6 @@ SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-targe
 """What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
 UNDO_STEP = "finish-undo"
 CREATED = "create-target"
-RETURNABLE = frozenset({MoveState.COMMITTED, MoveState.DONE, MoveState.ROLLING_BACK, MoveState.RETURNED, MoveState.ROLLED_BACK})
 
 
 def found_on_hosts(world: RunContext, move: PlannedMove) -> str:

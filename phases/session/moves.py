@@ -10,14 +10,16 @@ from typing import Final
 from actions.references.steps import UndoReferences
 from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
+from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
-from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, MoveState, Stages, backward
+from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, Stages, backward
 from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
-from phases.context.attempt import BEFORE_COMMIT, ROLLBACK_STATES, must_be_undone, read_past, read_return
+from phases.context.attempt import must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
-from phases.context.link_state import BEGUN, has_begun, past_of
+from phases.context.link_state import has_begun, past_of
 from phases.context.run_context import RunContext
 from phases.gates.deadline import Deadline, until_commit
 from phases.migrate.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SUPERSEDED_BY, recipe
@@ -125,7 +127,7 @@ class Moves:
             measures=rollback.MEASURES,
             patience=self.patience,
             where=self.where,
-            stages=backward(past.before if past.state in ROLLBACK_STATES else past.state),
+            stages=backward(past.before if past.state.is_returning or past.state is MoveState.ROLLED_BACK else past.state),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_serves_again(world, service, move.target, "return", POLICY_OF_TARGET),
@@ -154,11 +156,11 @@ class Moves:
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
-            begun = "its commit was begun and not undone" if past.settled in BEFORE_COMMIT and past.may_have_committed else ""
+            begun = "its commit was begun and not undone" if past.settled is MoveState.IN_PROGRESS and past.may_have_committed else ""
             self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
-                world.run.record("found_committed", service=service, body={"text": self.found[service]})
-                world.run.record("move_state", service=service, body={"state": MoveState.COMMITTED.value})
+                world.run.record(RecordKind.FOUND_COMMITTED, service=service, body={"text": self.found[service]})
+                world.run.record(RecordKind.MOVE_STATE, service=service, body={"state": MoveState.COMMITTED.value})
         return self.found[service]
 
     def _repoint(self, move: PlannedMove) -> RunningMove:
@@ -189,7 +191,7 @@ class Moves:
             running.may_start = lambda action, begun: deadline.too_late_for((action,), begun)
         if self.apply and not has_begun(world.journal, service) and not running.stopped_because:
             links = [link.model_dump(mode="json", by_alias=True) for link, _ in pointing.links]
-            world.run.record(BEGUN, service=service, body={"links": links})
+            world.run.record(RecordKind.REPOINT_STARTED, service=service, body={"links": links})
         return running
 
     def _untracked(self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()) -> RunningMove:

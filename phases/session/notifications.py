@@ -12,12 +12,13 @@ from rich.console import Console
 
 from engine.config.scope import Scope
 from engine.constants import NAME
+from engine.contracts.move_state import MoveState
 from engine.evidence.facts.run_diff_text import lines_of, since_last
 from engine.evidence.headline import BADGES, sentence_of
 from engine.i18n.language import Language
 from engine.journal.journal import Record, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import Severity, Verdict
 from hosts.local.notifications import VARIABLE, Messenger, open_messenger
 
@@ -53,15 +54,15 @@ class Notifier:
     def watch(self, record: Record) -> None:
         """Tell what a record means to people, if anything."""
         body = record.body
-        if record.kind == "run_ended":
+        if record.kind == RecordKind.RUN_ENDED:
             self._end()
         elif self.command == WATCHED:
             return
-        elif record.kind == "move_state" and body.get("state") == MoveState.DONE.value:
+        elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.DONE.value:
             self._tell_moved(str(record.service))
-        elif record.kind == "move_state" and body.get("state") == MoveState.NEEDS_OPERATOR.value:
+        elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.NEEDS_OPERATOR.value:
             self._send(self.language.say("{service} needs a person", service=record.service), self._status())
-        elif record.kind == "step" and body.get("verdict") in WRONG and body.get("severity") == Severity.BLOCKER.value:
+        elif record.kind == RecordKind.RESULT and body.get("verdict") in WRONG and body.get("severity") == Severity.BLOCKER.value:
             title = f"{body.get('subject')}: {self.language.say(BADGES[str(body['verdict'])])}"
             self._send(title, f"{self.language.say(str(body.get('sentence')))}\n{body.get('text')}")
 
@@ -73,7 +74,7 @@ class Notifier:
     def _tell_moved(self, service: str) -> None:
         self.done += 1
         move = next((move for move in self.scope.moves if move.service == service), None)
-        outage = self.run.journal.last("outage", service=service)
+        outage = self.run.journal.last(RecordKind.OUTAGE, service=service)
         places = f"{move.source} → {move.target}" if move else ""
         text = self.language.say("{done} of {all} moves are done", done=self.done, all=len(self.scope.moves))
         if outage:
@@ -84,8 +85,8 @@ class Notifier:
     def _end(self) -> None:
         self.ended = True
         records = self.run.journal.records(run_id=self.run.id)
-        rows = [{**record.body, "key": record.key} for record in records if record.kind == "step"]
-        scope: Mapping[str, Any] = next((record.body for record in records if record.kind == "scope"), {})
+        rows = [{**record.body, "key": record.key} for record in records if record.kind == RecordKind.RESULT]
+        scope: Mapping[str, Any] = next((record.body for record in records if record.kind == RecordKind.SCOPE), {})
         sentence = sentence_of(self.command, rows, scope, finished=True, language=self.language)
         if self.command != WATCHED:
             self._send(sentence, self._status())

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from engine.signoff.approval import Statement, changes_since
 from engine.signoff.waiver import Waivers
 from phases.context.run_context import RunContext
 from phases.signoff.approvals import approvals_on_record, subject_of
 from phases.signoff.waivers import file_of
-
-PART: Final = "plan_part"
-"""The journal's record of one file of the plan as it was digested, by its digest: once, however often it is used."""
 
 
 def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
@@ -25,13 +22,13 @@ def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     hidden = []
     for name, text in scope.part_texts.items():
         digest = hashlib.sha256(text.encode()).hexdigest()
-        kept = journal.last(PART, key=digest) or run.record(PART, key=digest, body={"name": name, "text": text})
+        kept = journal.last(RecordKind.PLAN_PART, key=digest) or run.record(RecordKind.PLAN_PART, key=digest, body={"name": name, "text": text})
         hidden += [] if hashlib.sha256(str(kept.body["text"]).encode()).hexdigest() == digest else [name]
-    run.record("plan", body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})})
+    run.record(RecordKind.PLAN, body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})})
     for path, one in _good_approvals(world, scope):
-        _record_signed(world, "approval", path, {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()})
+        _record_signed(world, RecordKind.APPROVAL, path, {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()})
     for waiver in waivers.waivers:
-        _record_signed(world, "signed_waiver", file_of(waiver), {"person": waiver.approver, "role": waiver.role, "step": waiver.step})
+        _record_signed(world, RecordKind.SIGNED_WAIVER, file_of(waiver), {"person": waiver.approver, "role": waiver.role, "step": waiver.step})
 
 
 def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Statement]]:

@@ -7,17 +7,18 @@ import hashlib
 from collections.abc import Collection, Iterable
 
 from engine.errors import NotObservedError
+from engine.journal.kinds import RecordKind
 from phases.context.run_context import RunContext
-from phases.signoff.approvals import SEEN, TOOLBOX, source_body, toolbox_of
+from phases.signoff.approvals import source_body, toolbox_of
 
 
 def record_scope(world: RunContext) -> None:
     """Write what this run is about into the journal: the page is drawn from there alone."""
     scope, run = world.scope, world.run
-    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy", "hold"}) for move in scope.moves]
-    run.record("scope", body={"title": scope.plan.title, "moves": moves, "stand_ins": list(scope.environment.stand_ins)})
+    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy"}) for move in scope.moves]
+    run.record(RecordKind.SCOPE, body={"title": scope.plan.title, "moves": moves, "simulated": list(scope.environment.simulated)})
     for text in scope.not_applicable:
-        run.record("not_applicable", body={"text": text})
+        run.record(RecordKind.STEP_SKIPPED, body={"text": text})
 
 
 def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
@@ -32,8 +33,10 @@ def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], serv
         key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()
         fingerprint = "SHA256:" + base64.b64encode(key).decode().rstrip("=")
         if command == "preflight" and not isinstance(found, NotObservedError):
-            run.record(TOOLBOX, key=host, body={"image": toolbox_of(found)})
-        run.record("host", body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts})
+            run.record(RecordKind.TOOLBOX_SEEN, key=host, body={"image": toolbox_of(found)})
+        run.record(
+            RecordKind.HOST_OBSERVED, body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts}
+        )
     if command == "preflight":
         _record_sources(world, services)
 
@@ -46,4 +49,4 @@ def _record_sources(world: RunContext, services: Collection[str]) -> None:
             container = world.container(move.service, move.source)
         except NotObservedError:
             continue  # preflight says so in rows of its own
-        world.run.record(SEEN, service=move.service, body=source_body(container))
+        world.run.record(RecordKind.SOURCE_OBSERVED, service=move.service, body=source_body(container))

@@ -15,6 +15,7 @@ from engine.evidence.next_steps import where_words
 from engine.evidence.seal.sealed_folder import PRIVATE
 from engine.i18n.language import language_of
 from engine.journal.journal import Journal, Run
+from engine.journal.kinds import RecordKind
 from engine.redaction.guarded_console import console_redactor
 from engine.run.options import Options
 from engine.run.progress import Progress, open_console
@@ -99,8 +100,8 @@ class Session:
     def _repoint_reasons(self, service: str) -> dict[str, str]:
         if not links_of(self.scope, self.world.journal, service):
             return dict.fromkeys((UNDO_REFERENCES, *REPOINT_STEPS), "no link of it that crosses hosts says how it is re-pointed")
-        if self.options.undo:
-            return dict.fromkeys(REPOINT_STEPS, "its references are put back (--undo)")
+        if self.options.revert:
+            return dict.fromkeys(REPOINT_STEPS, "its references are put back (--revert)")
         return {UNDO_REFERENCES: "its references are rewritten, not put back"}
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
@@ -108,7 +109,7 @@ class Session:
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
-        undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_is_dead else {}
+        undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_lost else {}
         return undo | (
             dict.fromkeys(DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})")
             if self.options.discard
@@ -128,7 +129,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.again), undo=options.undo)
+    gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.retry), undo=options.revert)
     _refuse_misused(options, command, scope, journal)
     with ExitStack() as stack:
         token = stack.enter_context(lock_environment(options.environment)) if options.apply else ""
@@ -138,19 +139,19 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         fleet = use_recorded_toolboxes(
             stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))), journal, command
         )
-        buried = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_is_dead is not None else frozenset[str]()
-        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in buried), dead=buried)
+        lost_hosts = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_lost is not None else frozenset[str]()
+        begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in lost_hosts), dead=lost_hosts)
         broken = {}
         if options.apply:
             broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
         run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
         if options.apply:
             stop_recovered(fleet, begun, journal, run)
-        record_lost(run, begun, journal, buried, options)
+        record_lost(run, begun, journal, lost_hosts, options)
         for host, holder in broken.items():
-            run.record("lock_broken", body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
-        if changed := changed_since(scope, journal, frozenset(options.again)):
-            run.record("goes_on_as_begun", body={"services": changed})
+            run.record(RecordKind.LOCK_BROKEN, body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
+        if changed := changed_since(scope, journal, frozenset(options.retry)):
+            run.record(RecordKind.PLAN_CHANGE_IGNORED, body={"services": changed})
         services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
         console = open_console()
         progress = Progress(console, services, language)
@@ -165,7 +166,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         if share.is_first:
             _record_files(world, scope, waivers)
         record_looked_at(world, command, share.hosts_described, share.services)
-        moves = _moves(world, command, options, buried)
+        moves = _moves(world, command, options, lost_hosts)
         _look_which_way(moves, command)
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
@@ -175,19 +176,19 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
 
 def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journal) -> None:
     """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
-    if options.undo and command != "repoint":
-        raise InputError(f"--undo: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
+    if options.revert and command != "repoint":
+        raise InputError(f"--revert: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
     if command == "repoint":
         refuse_what_cannot_be(scope, journal)
 
 
 def _carried_out(options: Options, command: str, scope: Scope, journal: Journal, gates: Gates) -> Scope:
     """Return what a run is about: moves that have begun as they began, all others as the files and the gates have them; in its order."""
-    begun = as_repointed(as_begun(scope, journal, frozenset(options.again)), journal)
+    begun = as_repointed(as_begun(scope, journal, frozenset(options.retry)), journal)
     if options.apply and command == "migrate":
         refuse_other_than_approved(scope, begun, gates.new_moves())
     begun = with_relay_hosts(with_their_hosts(begun, journal) if command == "repoint" else begun, journal)
-    backwards = command == "rollback" or options.undo
+    backwards = command == "rollback" or options.revert
     return replace(begun, moves=begun.moves[::-1]) if backwards else begun  # what moved last goes back first
 
 
@@ -231,7 +232,7 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
         "console": progress.console,
         "language": progress.language,
         "progress": progress,
-        "stand_ins": frozenset(world.scope.environment.stand_ins),
+        "simulated": frozenset(world.scope.environment.simulated),
     }
     return ShardRecorder(**about, shard=options.shard, argv=options.argv) if options.shard else RunRecorder(**about)
 
@@ -278,7 +279,7 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Au
         mirror.close()
 
 
-def _moves(world: RunContext, command: str, options: Options, buried: frozenset[str]) -> Moves:
+def _moves(world: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
     where = where_words(options.environment, options.argv)
-    return Moves(world, command, options.apply, deadline, frozenset(options.again), options.discard, options.undo, buried, where)
+    return Moves(world, command, options.apply, deadline, frozenset(options.retry), options.discard, options.revert, lost_hosts, where)

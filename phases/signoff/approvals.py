@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from checks.containers.configuration import configuration_digest, privileges_of
 from engine.config.scope import Scope
@@ -14,18 +14,12 @@ from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import ContainerFacts
 from engine.errors import InputError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.run.options import LAB
 from engine.signoff.approval import NAMESPACE, Approvals, Signed, Statement, Subject, judge_approvals, parse_statement
 from hosts.facts.model import HostFacts
 from hosts.local.git import read_code_digest
 from phases.signoff.signatures import Signer, folder_of, problem_of_signature, sign_statement, signed_in_future
-
-SEEN = "source_seen"
-"""The journal's record of a source container as preflight saw it."""
-
-
-TOOLBOX: Final = "toolbox_seen"
-"""The journal's record of the toolbox image that preflight saw on a host, by the host's name."""
 
 
 def container_digest(container: ContainerFacts) -> str:
@@ -41,9 +35,9 @@ def source_body(container: ContainerFacts) -> dict[str, Any]:
 def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subject:
     """Return what an approval must be about now: files as resolved, code, and containers and toolboxes as preflight saw them."""
     services = tuple(services)
-    seen = {service: journal.last(SEEN, service=service) for service in services}
+    seen = {service: journal.last(RecordKind.SOURCE_OBSERVED, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}
-    code = code_digest() if scope.environment.clean_tree else ""
+    code = code_digest() if scope.environment.require_clean_checkout else ""
     return Subject(scope.environment.environment, scope.digest, scope.parts, containers, code, toolboxes_seen(scope, journal, services))
 
 
@@ -57,13 +51,13 @@ def toolboxes_seen(scope: Scope, journal: Journal, services: Iterable[str]) -> d
     """Return the toolbox image that preflight saw on each host of these services' moves."""
     wanted = set(services)
     hosts = {host for move in scope.plan.moves if move.service in wanted for host in (move.source, move.target)}
-    seen = {host: journal.last(TOOLBOX, key=host) for host in sorted(hosts)}
+    seen = {host: journal.last(RecordKind.TOOLBOX_SEEN, key=host) for host in sorted(hosts)}
     return {host: str(record.body["image"]) for host, record in seen.items() if record and record.body["image"]}
 
 
 def privileges_seen(journal: Journal, service: str) -> tuple[str, ...]:
     """Return what preflight saw a service's container do on its host beyond an ordinary one."""
-    record = journal.last(SEEN, service=service)
+    record = journal.last(RecordKind.SOURCE_OBSERVED, service=service)
     return tuple(map(str, record.body.get("privileges") or ())) if record else ()
 
 

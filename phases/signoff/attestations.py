@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.journal.kinds import RecordKind
 from engine.run.options import LAB
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
@@ -122,7 +123,7 @@ def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: ManualRequest
         return waiting(f"{told}. What to do: {draft}. Then: {_command(scope, asked)}", tuple(text.splitlines()))
     for file in _files_of(found.path, found.attestation):
         shutil.copyfile(file, place / file.name)
-    run.record("attestation", service=asked.service, key=asked.step.step.partition("/")[2], body=dict(found.attestation.body()))
+    run.record(RecordKind.ATTESTATION, service=asked.service, key=asked.step.step.partition("/")[2], body=dict(found.attestation.body()))
     return passed(found.attestation.told())
 
 

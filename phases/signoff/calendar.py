@@ -83,7 +83,7 @@ def describe_window(scope: Scope, approvals: Approvals) -> Iterator[str]:
         yield f"{number}. {move.service}: {move.source} to {move.target}, {move.wave}"
     yield f"Approved by {approvals.text()}" if approvals.valid else "Nobody has approved it yet"
     yield from (f"Missing: {problem}" for problem in approvals.problems)
-    yield from (f"Depends on others: {text}" for text in scope.plan.external)
+    yield from (f"Depends on others: {text}" for text in scope.plan.external_dependencies)
 
 
 def describe_now(scope: Scope, now: datetime) -> str:

@@ -13,7 +13,11 @@ from engine.config.scope import PlannedMove, Scope, commands_of
 from engine.evidence.formatting import visible
 from engine.signoff.signed_text import one_line
 
-PROOFS = {"full": "every byte compared", "sampled": "three parts of each file compared", "metadata": "no content compared, names and sizes only"}
+VERIFICATIONS = {
+    "full": "every byte compared",
+    "sampled": "three parts of each file compared",
+    "metadata": "no content compared, names and sizes only",
+}
 
 
 def render_plan(scope: Scope, privileges: Mapping[str, Sequence[str]] | None = None) -> str:
@@ -35,17 +39,17 @@ def _lines(scope: Scope, privileges: Mapping[str, Sequence[str]]) -> Iterator[st
     yield f"Between hosts relays are {_encryption(scope)}"
     yield f"When a move fails: {plan.on_failure.replace('_', ' ')}; preflight and backups are at most {plan.evidence_max_age_h:g} h old"
     limit = f"{plan.bandwidth_limit_mb_s:g} MB/s" if plan.bandwidth_limit_mb_s else "none"
-    yield f"Outage budget: {plan.outage_budget_s:g} s; bandwidth limit: {limit}; capacity by at least {plan.baseline_at_least_h:g} h of samples"
+    yield f"Outage budget: {plan.outage_budget_s:g} s; bandwidth limit: {limit}; capacity by at least {plan.baseline_min_h:g} h of samples"
     yield from _about_environment(scope)
     yield ""
     yield "Moves, in this order:"
     for number, move in enumerate(_here(scope), start=1):
         entry = scope.services[move.service]
-        yield f"{number:3}. {move.service} ({plain(entry.image)}), {move.source} -> {move.target}, {move.wave}, {move.strategy}, hold {move.hold}"
+        yield f"{number:3}. {move.service} ({plain(entry.image)}), {move.source} -> {move.target}, {move.wave}, {move.strategy}"
         yield from (f"     {line}" for line in _about_move(scope, move, entry, privileges.get(move.service, ())))
     yield from _below("References rewritten for good by repoint:", _rewrites(scope))
-    yield from _below("Risks:", (f"{risk.level}: {plain(risk.risk)}. {plain(risk.answer)}" for risk in plan.risks))
-    yield from _below("Depends on others:", map(plain, plan.external))
+    yield from _below("Risks:", (f"{risk.level}: {plain(risk.risk)}. {plain(risk.mitigation)}" for risk in plan.risks))
+    yield from _below("Depends on others:", map(plain, plan.external_dependencies))
     yield from _below("Does not apply here:", map(plain, scope.not_applicable))
 
 
@@ -53,28 +57,28 @@ def _about_environment(scope: Scope) -> Iterator[str]:
     environment = scope.environment
     if environment.backup:
         yield f"Backups: on {environment.backup.host}, {plain(environment.backup.path)}"
-    if not environment.clean_tree:
-        yield "Code: uncommitted runbooks may run here (clean_tree: false); what runs is not bound by this approval"
+    if not environment.require_clean_checkout:
+        yield "Code: uncommitted runbooks may run here (require_clean_checkout: false); what runs is not bound by this approval"
     if environment.ssh_config:
         yield f"Hosts are reached with ssh_config {plain(environment.ssh_config)}"
-    if environment.stand_ins:
-        yield f"Played by stand-ins: {', '.join(environment.stand_ins)}"
+    if environment.simulated:
+        yield f"Played by stand-ins: {', '.join(environment.simulated)}"
     yield from (f"Runs on the operator's machine for {name}: {plain(command)}" for name, command in commands_of(environment).items())
 
 
 def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges: Sequence[str]) -> Iterator[str]:
-    copied = [mount.source or mount.at for mount in entry.mounts if mount.rule == "copy"]
+    copied = [mount.source or mount.path for mount in entry.mounts if mount.rule == "copy"]
     yield f"data: {', '.join(map(plain, copied)) or 'none on mounts'}; needed by: {_dependants(scope, move.service)}"
     if early := _reached_on_start(scope, move):
         yield f"its start on {move.target} is its commit, nothing is undone by itself after it: {early} on that host can reach it by name then"
     budget = f"{move.outage_budget_s:g} s" if move.outage_budget_s else "the plan's"
-    yield f"proof: {move.proof} ({PROOFS[move.proof]}); outage budget: {budget}"
+    yield f"verify: {move.verify} ({VERIFICATIONS[move.verify]}); outage budget: {budget}"
     for mount in entry.mounts:
         if mount.rule != "copy" and mount.kind != "tmpfs":
             what = "stays behind (drop)" if mount.rule == "drop" else "is taken as it is on the target (same_on_target)"
-            yield f"NOT COPIED: {plain(mount.source or 'anonymous volume')} at {plain(mount.at)} {what}"
-    if entry.writable_layer:
-        yield f"NOT COPIED: changes outside its mounts (writable_layer: {plain(entry.writable_layer)})"
+            yield f"NOT COPIED: {plain(mount.source or 'anonymous volume')} at {plain(mount.path)} {what}"
+    if entry.ignore_writable_layer_because:
+        yield f"NOT COPIED: changes outside its mounts (ignore_writable_layer_because: {plain(entry.ignore_writable_layer_because)})"
     for port, landed in move.ports.items():
         yield f"published {port} becomes {landed} on {move.target}"
     yield from _hook("before its hold", move.source, entry.hooks.before_hold)
@@ -82,7 +86,7 @@ def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges
     for name, reference in entry.secrets.items():
         if reference.startswith("command:"):
             yield f"runs on the operator's machine for {name}: {plain(reference)}"
-    for kind, how in entry.guards.items():
+    for kind, how in entry.restart_guards.items():
         yield f"could be started by {plain(kind)}, held: {plain(how)}"
     yield from (f"on its host: {plain(privilege)}" for privilege in privileges)
     if move.notes:

@@ -14,6 +14,7 @@ from engine.config.scope import Scope
 from engine.config.validation import Strict, refuse
 from engine.errors import InputError
 from engine.journal.journal import Run
+from engine.journal.kinds import RecordKind
 from engine.run.options import Options
 from engine.run.xdist_worker import BufferedRun
 from engine.signoff.waiver import DEFAULT, NAMESPACE, Waiver, Waivers, problems_of, read_waivers, signed_at
@@ -103,7 +104,10 @@ def record_waivers(run: Run | AuditMirror | BufferedRun, waivers: Waivers) -> No
         path = file_of(waiver)
         text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
         run.record(
-            "waiver", service=waiver.service, key=waiver.step, body={**waiver.kept(), "host": waiver.host, "signed": text, "signature": signature}
+            RecordKind.WAIVER,
+            service=waiver.service,
+            key=waiver.step,
+            body={**waiver.kept(), "host": waiver.host, "signed": text, "signature": signature},
         )
 
 

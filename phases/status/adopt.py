@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from engine.config.scope import Scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record, Run
+from engine.journal.kinds import RecordKind
 from engine.journal.record import fits
-from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.audit_mirror import MIRRORED
-from phases.context.frozen_plan import BEGUN_WITH, tell_same
+from phases.context.frozen_plan import tell_same
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _not_believed(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
         if not _is_witness(one, scope):
             yield f"{', '.join(one.hosts)}: tells of {one.record.service} ({_named(one.record)}), which it is no host of: it is left out"
     for move in scope.plan.moves:
-        begun = journal.last(BEGUN_WITH, service=move.service) if move.service in scope.services else None
+        begun = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
         if begun is not None and tell_same(begun, move) is False:
             told = f"only {', '.join(begun.body['adopted']['hosts'])} tells what it was begun with"
             yield f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: nox -s preflight"

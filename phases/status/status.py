@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from actions.relays.planning import link_name
 from engine.config.scope import PlannedMove, Scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
+from engine.journal.kinds import RecordKind
 from engine.run.options import LAB
-from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
-from phases.context.locks import UNFINISHED
 from phases.context.run_context import where_now
 from phases.gates.gates import preflight_problems
 from phases.signoff.approvals import judge_plan_approved
 
-DEEDS: Final = ("intent", "outcome", "undo_intent", "undo_outcome")
-WORDS: Final = {"intent": "begun", "undo_intent": "its undo begun"}
-GOES_ON: Final = {MoveState.IN_PROGRESS, MoveState.COMMITTED}
-GOES_BACK: Final = {MoveState.ROLLING_BACK, MoveState.RETURNED}
+DEEDS: Final = (RecordKind.INTENT, RecordKind.OUTCOME, RecordKind.UNDO_INTENT, RecordKind.UNDO_OUTCOME)
+WORDS: Final[Mapping[str, str]] = {RecordKind.INTENT: "begun", RecordKind.UNDO_INTENT: "its undo begun"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class PlanStatus:
 
 def read_standing(journal: Journal, scope: Scope, now: datetime) -> PlanStatus:
     """Return where everything stands."""
-    started = {run.run_id: run for run in journal.records(kind="run_started")}
+    started = {run.run_id: run for run in journal.records(kind=RecordKind.RUN_STARTED)}
     runs = _open_runs(journal, list(started.values()))
     working = any(run.apply for run in runs)
     moves = tuple(_move(journal, scope, move, started, now, working=working) for move in scope.moves)
@@ -84,14 +82,14 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
         if link.key in repointed:
             yield f"{told}re-pointed, no relay of the name {link.name} is needed for it"
         elif owner and link in links_to_rewrite(scope, owner):
-            yield f"{told}by relay as {link.name}:{link.port}; to let it go: {repoint_command(scope, owner)}"
+            yield f"{told}by relay as {link.name}:{link.port}; to remove it: {repoint_command(scope, owner)}"
         else:
             yield f"{told}by relay as {link.name}:{link.port}; the inventory does not say how to re-point it"
 
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:
     """Return the newest run when it has no end, and older ones that overlap it in time; what was killed before is past."""
-    ended = {run.run_id for run in journal.records(kind="run_ended")}
+    ended = {run.run_id for run in journal.records(kind=RecordKind.RUN_ENDED)}
     found = []
     for run in reversed(started):
         if run.run_id in ended:
@@ -103,7 +101,7 @@ def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedR
 
 def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool) -> MoveStatus:
     past = read_past(journal, move.service)
-    state, outage = journal.last("move_state", service=move.service), journal.last("outage", service=move.service)
+    state, outage = journal.last(RecordKind.MOVE_STATE, service=move.service), journal.last(RecordKind.OUTAGE, service=move.service)
     step = max((last for kind in DEEDS if (last := journal.last(kind, service=move.service))), key=lambda one: one.seq, default=None)
     newest = max((one for one in (state, step) if one), key=lambda one: one.seq, default=None)
     about = started[newest.run_id].body if newest and newest.run_id in started else {}
@@ -123,7 +121,7 @@ def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, 
 
 
 def _step_words(step: Record) -> str:
-    ended = "undone" if step.kind == "undo_outcome" else "done"
+    ended = "undone" if step.kind == RecordKind.UNDO_OUTCOME else "done"
     return f"{step.key} {WORDS.get(step.kind) or (ended if step.body.get('ok') else 'failed')}"
 
 
@@ -135,25 +133,25 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
         return f"nox -s validate -- {where} --service {service}"
     if state is MoveState.NEEDS_OPERATOR:
         return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
-    if state in GOES_ON | GOES_BACK:
-        command = f"migrate -- {where} --service {service}" if state in GOES_ON else f"rollback -- {service} {where}"
+    if state.is_open:
+        command = f"migrate -- {where} --service {service}" if not state.is_returning else f"rollback -- {service} {where}"
         return f"{'once no run is at work: ' if working else ''}nox -s {command} --apply"
     if preflight_problems(service, scope, journal, now):
         return f"nox -s preflight -- {where} --service {service}"
     if judge_plan_approved(scope, journal, [service]).problems:
         return f"nox -s approve -- {where}"
-    again = f" --again {service}" if state is MoveState.ROLLED_BACK else ""
+    again = f" --retry {service}" if state is MoveState.ROLLED_BACK else ""
     return f"nox -s migrate -- {where} --service {service}{again} --apply"
 
 
 def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:
     """Return who holds the hosts: a writing run without an end, or the last one that left a move unfinished."""
     held = [f"held by {run.operator}, {run.command}, since {run.started_at[:16]} UTC" for run in runs if run.apply]
-    left = [move.service for move in moves if move.state in UNFINISHED]
+    left = [move.service for move in moves if MoveState(move.state).is_open]
     if left and not held:
         last = next((run for run in reversed(started.values()) if run.body.get("apply")), None)
         whose = f" by {last.body.get('operator')}, {last.body.get('command')} of {last.at[:16]} UTC" if last else ""
         held = [f"kept{whose}, until what was begun is finished: {', '.join(left)}"]
-    broken = journal.last("lock_broken")
+    broken = journal.last(RecordKind.LOCK_BROKEN)
     taken = [f"{broken.body['host']}: last taken over from {broken.body['held_by']}: {broken.body['reason']}"] if broken else []
     return held + taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from actions.container_spec.saved_spec import read_recorded
 from actions.references.text_edit import with_variables
@@ -13,8 +13,8 @@ from checks.containers.logs import read_since_start
 from checks.containers.recreated import judge_fidelity
 from checks.hosts import dns
 from engine.contracts.fingerprint import Validity
+from engine.contracts.move_state import MoveState
 from engine.saga.saga import NotRun
-from engine.saga.state import MoveState
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context import service_facts
@@ -22,14 +22,12 @@ from phases.context.link_state import variables_repointed
 from phases.context.run_context import RunContext
 from services.fingerprints.compare import compare_fingerprints
 
-MOVED: Final = frozenset({MoveState.COMMITTED, MoveState.DONE})
-
 
 def refuse_unmoved(world: RunContext, service: str) -> None:
     """Raise NotRun for a service that is not on its target by the journal: what it serves from is not what these questions are about."""
     state = MoveState(world.journal.move_state(service))
-    if state not in MOVED:
-        told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.value.replace('_', ' ')}, not moved"
+    if not state.serves_target:
+        told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.words}, not moved"
         raise NotRun(f"not run: {service} {told}; only a move that is committed or done is validated")
 
 

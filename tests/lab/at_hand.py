@@ -256,7 +256,7 @@ def rows_of(ran: Ran) -> list[dict[str, Any]]:
     """Return the step records of a run's journal.jsonl."""
     assert ran.folder is not None, ran.output[-2000:]
     lines = (ran.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == "step"]
+    return [record for record in map(json.loads, lines) if record["kind"] == "result"]
 
 
 def row(ran: Ran, service: str, key: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def actions_until_start(scope: Scope, route: Route) -> tuple[Action, ...]:
     entry = scope.services[SERVICE]
     container = route.fleet.facts(route.source).container(route.container)
     assert container is not None
-    places = places_to_copy(container.mounts, {mount.at: mount.rule for mount in entry.mounts})
+    places = places_to_copy(container.mounts, {mount.path: mount.rule for mount in entry.mounts})
     copying = CopyVolumes(route, places, peer)
     aim = choose_probe_target(scope, SERVICE, {name: item.host for name, item in scope.services.items()})
     assert aim is not None

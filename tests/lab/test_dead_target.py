@@ -22,7 +22,7 @@ def test_a_service_comes_back_from_a_dead_host(prepared_lab: None) -> None:
     flags = ("--service", SERVICE)
     at_hand.preflight_and_approve(*flags)
     assert at_hand.run_phase("migrate", "--apply", *flags).code == 0
-    dead = ("--target-is-dead", "its disk burnt")
+    dead = ("--target-lost", "its disk burnt")
     alive = at_hand.run_command(*BACK, *dead, "--discard-target-writes", "what was written may go")
     assert alive.code == 3, alive.output[-3000:]
     assert f"{TARGET}: answers through ssh" in alive.output

@@ -58,7 +58,7 @@ from engine.redaction.redactor import Redactor, Secret
 run = Journal.open(place_of("lab", Secret(os.environ["LONGSHORE_STATE"])), redactor=Redactor()).start_run(command="write")
 print(run.id, flush=True)
 for number in range(100_000):
-    run.record("step", key=str(number), body={"text": "x" * 2000})
+    run.record("result", key=str(number), body={"text": "x" * 2000})
 """
 
 
@@ -100,7 +100,7 @@ def test_a_server_that_restarts_costs_no_record(server: Server, place: JournalLo
     run = Journal.open(place, redactor=Redactor()).start_run(command="x")
     server.docker("restart", "--time", "1")
     for number in range(5):
-        run.record("step", key=str(number), body={})
+        run.record("result", key=str(number), body={})
 
     records = run.journal.records(run_id=run.id)
     assert len(records) == 6

@@ -26,7 +26,7 @@ SERVICE: Final = "redis"
 TARGET: Final = TARGETS[SERVICE]
 KEY: Final = "orders:ticks"
 MOVE: Final = ("migrate", "--lab", "--apply", "--service", SERVICE)
-AGAIN: Final = (*MOVE, "--again", SERVICE)
+AGAIN: Final = (*MOVE, "--retry", SERVICE)
 BACK: Final = ("rollback", SERVICE, "--lab", "--apply")
 ON_SOURCE: Final = (True, False)
 ON_TARGET: Final = (False, True)
@@ -40,10 +40,10 @@ FEWEST: Final = 100
 """So many writes are acknowledged at least in each case: it has been tried."""
 
 RECORDS: Final[dict[str, tuple[str, ...]]] = {
-    "commit": ("intent", "outcome", "move_state", "step"),
-    "copy-back": ("intent", "outcome", "step"),
-    "start-returned": ("intent", "outcome", "move_state", "step"),
-    "clean-target": ("intent", "outcome", "move_state", "step"),
+    "commit": ("intent", "outcome", "move_state", "result"),
+    "copy-back": ("intent", "outcome", "result"),
+    "start-returned": ("intent", "outcome", "move_state", "result"),
+    "clean-target": ("intent", "outcome", "move_state", "result"),
 }
 """What a step writes, in this order: a kill after each of them."""
 

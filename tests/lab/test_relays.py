@@ -79,7 +79,7 @@ def test_moved_and_rolled_back_one_by_one_relays_are_right_on_all_hosts(four_hos
     at_hand.preflight_and_approve()
     moved: set[str] = set()
     for service in order:
-        ran = at_hand.run_phase("migrate", "--apply", "--service", service, "--again", service)
+        ran = at_hand.run_phase("migrate", "--apply", "--service", service, "--retry", service)
         assert ran.code == 0, ran.output[-4000:]
         moved.add(service)
         assert_relays_are_right(moved)
@@ -96,7 +96,7 @@ def test_moved_and_rolled_back_one_by_one_relays_are_right_on_all_hosts(four_hos
 def moved_redis(four_hosts: None) -> None:
     """Move redis alone."""
     at_hand.preflight_and_approve()
-    ran = at_hand.run_phase("migrate", "--apply", "--service", "redis", "--again", "redis")
+    ran = at_hand.run_phase("migrate", "--apply", "--service", "redis", "--retry", "redis")
     assert ran.code == 0, ran.output[-4000:]
 
 

@@ -73,7 +73,7 @@ def test_a_rollback_is_refused_until_it_is_put_back(moved: dict[str, Any]) -> No
     ran = at_hand.run_command("rollback", "postgres", "--lab", "--apply")
 
     assert ran.code == 3, ran.output[-2000:]
-    assert "nox -s repoint -- postgres --lab --undo --apply" in ran.output
+    assert "nox -s repoint -- postgres --lab --revert --apply" in ran.output
     assert at_hand.snapshot(SOURCE) == before
 
 
@@ -106,7 +106,7 @@ def test_it_is_put_back_exactly(moved: dict[str, Any]) -> None:
     """Container, file and relays are what they were, to the time of the file; a rollback has nothing in its way."""
     kept = at_hand.on_host(MONITOR, "sh", "-c", "cd /var/lib/longshore/references && stat -c %Y lab-prometheus-*-0")
 
-    ran = at_hand.run_command("repoint", "prometheus", "postgres", "--lab", "--undo", "--apply")
+    ran = at_hand.run_command("repoint", "prometheus", "postgres", "--lab", "--revert", "--apply")
 
     assert ran.code == 0, ran.output[-4000:]
     assert steady(at_hand.inspect(SOURCE, "orders")) == steady(moved)

@@ -61,14 +61,14 @@ def test_writes_can_be_left_behind(moved: None) -> None:
 
 
 def test_a_service_that_came_back_moves_again_only_when_asked(moved: None) -> None:
-    """After its rollback a move is refused until --again names it; then it is moved as any other."""
+    """After its rollback a move is refused until --retry names it; then it is moved as any other."""
     flags = ("--service", "postgres")
     at_hand.preflight_and_approve(*flags)
     refused = at_hand.run_phase("migrate", "--apply", *flags)
     assert refused.code == 3, refused.output[-3000:]
-    assert "--again postgres" in refused.output
+    assert "--retry postgres" in refused.output
     acknowledged = at_hand.orders("/state")
-    again = at_hand.run_phase("migrate", "--apply", "--again", "postgres", *flags, timeout_s=600.0)
+    again = at_hand.run_phase("migrate", "--apply", "--retry", "postgres", *flags, timeout_s=600.0)
     assert again.code == 0, again.output[-4000:]
     assert killing.both_sides("postgres") == (False, True)
     assert killing.lost_writes(acknowledged) == []

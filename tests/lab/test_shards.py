@@ -103,7 +103,9 @@ def _wait(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def _rows(records: list[Record]) -> list[tuple[str, str | None, str]]:
-    return sorted((str(one.body["subject"]), one.key, str(one.body["verdict"])) for one in counted(records) if one.kind == "step" and one.key != STEP)
+    return sorted(
+        (str(one.body["subject"]), one.key, str(one.body["verdict"])) for one in counted(records) if one.kind == "result" and one.key != STEP
+    )
 
 
 def test_a_shard_that_is_killed_and_run_again(server: Server, canned: Canned) -> None:
@@ -147,7 +149,7 @@ def test_a_shard_that_is_killed_and_run_again(server: Server, canned: Canned) ->
     assert code == 0, output
     whole = journal.records(kind="run_started")[-1].run_id
     assert _rows(journal.records(run_id=whole)) == _rows(records)
-    assert {one.body["name"] for one in counted(records) if one.kind == "host"} == set(canned.hosts)
+    assert {one.body["name"] for one in counted(records) if one.kind == "host_observed"} == set(canned.hosts)
 
 
 def test_workers_of_one_machine_find_what_one_process_finds(server: Server, canned: Canned) -> None:
@@ -163,7 +165,7 @@ def test_workers_of_one_machine_find_what_one_process_finds(server: Server, cann
 
     assert spread[0].run_id != alone[0].run_id
     assert _rows(spread) == _rows(alone)
-    assert sorted(one.body["name"] for one in spread if one.kind == "host") == sorted(canned.hosts)
+    assert sorted(one.body["name"] for one in spread if one.kind == "host_observed") == sorted(canned.hosts)
     assert {one.writer for one in spread} == {""}
     assert chain_problems(spread) == []
 
@@ -215,4 +217,4 @@ def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: 
     assert len(_rows(whole)) == len(many.hosts) * 5 + 50 * 2
     assert joined_of(records).missing == ()
     assert chain_problems(records) == []
-    assert sorted(one.body["name"] for one in counted(records) if one.kind == "host") == sorted(many.hosts)
+    assert sorted(one.body["name"] for one in counted(records) if one.kind == "host_observed") == sorted(many.hosts)

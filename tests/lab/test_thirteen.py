@@ -185,7 +185,7 @@ def test_no_acknowledged_line_or_object_is_lost(rehearsal_of_all: Rehearsal) -> 
 
 def test_stand_ins_are_called_so(rehearsal_of_all: Rehearsal) -> None:
     """Every row about a service that another program plays carries the word, and no other row does."""
-    played = set(json.loads((STATE / "hosts.json").read_text(encoding="utf-8"))["stand_ins"])
+    played = set(json.loads((STATE / "hosts.json").read_text(encoding="utf-8"))["simulated"])
     rows = [record["body"] for record in at_hand.rows_of(rehearsal_of_all.validate) if record["service"]]
     assert {row["service"] for row in rows if row["text"].startswith("(stand-in)")} == played & set(ALL_TARGETS)
 

@@ -51,13 +51,15 @@ def naughty_page(place: Path) -> Path:
         night.row("FAILED" if number % 2 else "PASSED", name, name, name, subject=name, sentence=name, details=[name])
         night.run.record("intent", service=name, key=name, body={"describe": name})
         night.run.record("outcome", service=name, key=name, body={"ok": True, "text": name})
-        night.run.record("host", body={"name": name, "address": name, "ssh_key_fingerprint": name, "error": "", "os": name, "docker_version": name})
-        night.run.record("log", service=name, body={"title": name, "lines": [name]})
+        night.run.record(
+            "host_observed", body={"name": name, "address": name, "ssh_key_fingerprint": name, "error": "", "os": name, "docker_version": name}
+        )
+        night.run.record("container_log", service=name, body={"title": name, "lines": [name]})
         part = {"count": 1, "digest": name, "holds": name, "bound": {}}
         night.run.record("fingerprint", service=name, body={"service": name, "moment": name, "host": name, "parts": {name: part}})
-    night.run.record("table", body={"title": NAUGHTY[0], "columns": list(NAUGHTY), "rows": [list(NAUGHTY)]})
+    night.run.record("report_table", body={"title": NAUGHTY[0], "columns": list(NAUGHTY), "rows": [list(NAUGHTY)]})
     night.run.record("waiver", key=NAUGHTY[0], body={"person": NAUGHTY[1], "reason": NAUGHTY[4]})
-    night.run.record("not_applicable", body={"text": NAUGHTY[2]})
+    night.run.record("step_skipped", body={"text": NAUGHTY[2]})
     night.run.finish({}, ExitCode.FAILED)
     return making_pages.page_of(night, folder)
 

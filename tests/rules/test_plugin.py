@@ -340,7 +340,9 @@ def test_workers_look_and_one_process_writes(pytester: pytest.Pytester) -> None:
         )
         for number, mark in enumerate(("at_once", "together"))
     )
-    body += _step("preflight", "read_only", "records", 'record.record("table", body={"title": "x"}); judge(passed("ok"))', "move, judge, record")
+    body += _step(
+        "preflight", "read_only", "records", 'record.record("report_table", body={"title": "x"}); judge(passed("ok"))', "move, judge, record"
+    )
 
     result = _run_split(pytester, body, "-n", "3")
     rows = [line.split("ROW ")[1].split() for line in result.outlines if "ROW " in line]

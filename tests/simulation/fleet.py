@@ -40,12 +40,12 @@ class SimFleet(Fleet):
         self._identified = dict.fromkeys(self.names)
         self._docker = {}
         self._facts = {}
-        self._buried = {}
+        self._lost = {}
         self._answers = {}
 
     def docker(self, name: str) -> Any:
         """Return the engine's client of a host."""
-        self[name]  # buried, or not of this run
+        self[name]  # declared lost, or not of this run
         return Client(Api(self.process, name, self))
 
     def _gather(self, name: str) -> HostFacts | NotObservedError:

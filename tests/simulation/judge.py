@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from actions.relays.planning import wanted_forwarders
+from engine.contracts.move_state import MoveState
 from engine.journal.record import chain_problems
-from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode
 from phases.context.attempt import read_past
 from phases.context.run_context import where_now
@@ -50,7 +50,7 @@ def check_said(stage: Stage, outcome: Outcome) -> None:
             continue
         past = read_past(stage.journal, service)
         undone = stage.journal.last("undo_outcome", service=service)
-        begun = stage.journal.last("begun_with", service=service)
+        begun = stage.journal.last("plan_frozen", service=service)
         intents = [one for one in stage.journal.records(kind="intent", service=service) if one.body.get("effect") != Effect.READ_ONLY.value]
         left = (past.touched & {str(one.key) for one in intents}) - {UNDO_STEP}  # which asks for the undo, and changes nothing itself
         if undone and begun and undone.seq > begun.seq and not left and intents and undone.seq > intents[-1].seq:
@@ -159,7 +159,7 @@ def check_serves(stage: Stage, service: str) -> None:
     state = MoveState(stage.journal.move_state(service))
     home = "a"
     if state in {MoveState.DONE, MoveState.COMMITTED}:
-        begun = stage.journal.last("begun_with", service=service)
+        begun = stage.journal.last("plan_frozen", service=service)
         home = begun.body["move"]["target"] if begun else (move.target if move else "a")
     elif state not in AT_SOURCE:
         world.violate(f"the last run ended with 0 while {service} is {state.value}")

@@ -35,10 +35,10 @@ def read_command(phase: str, words: str) -> Command:
         word = argv[at]
         if word in {
             "--service",
-            "--again",
+            "--retry",
             "--break-lock",
             "--environment",
-            "--target-is-dead",
+            "--target-lost",
             "--outside-window",
             "--discard-target-writes",
         } and at + 1 < len(argv):
@@ -46,7 +46,7 @@ def read_command(phase: str, words: str) -> Command:
             at += 1
             if word == "--service":
                 services.append(value)
-            elif word == "--again":
+            elif word == "--retry":
                 again.append(value)
             else:
                 flags[word] = value
@@ -58,8 +58,8 @@ def read_command(phase: str, words: str) -> Command:
             plain_ended = True
         at += 1
     return Command(
-        phase, tuple(services), tuple(again), flags.get("--break-lock"), flags.get("--discard-target-writes"), "--undo" in flags,
-        flags.get("--target-is-dead"),
+        phase, tuple(services), tuple(again), flags.get("--break-lock"), flags.get("--discard-target-writes"), "--revert" in flags,
+        flags.get("--target-lost"),
     )  # fmt: skip
 
 

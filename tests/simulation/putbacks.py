@@ -195,7 +195,7 @@ PUT_BACKS: Final = {
     10: PutBack("the restart policy is known only once the outcome is", _policy_only_in_the_outcome, range(197, 198)),
     14: PutBack("a proof that breaks after an undo leaves the move in progress", _the_proof_may_break, range(783, 784)),
     15: PutBack("the lock is tested before a change, not with it", _lock_is_not_tested_with_the_change, range(85, 86)),
-    16: PutBack("--again carries out the plan of before", _again_carries_out_the_old_plan, range(45, 46)),
+    16: PutBack("--retry carries out the plan of before", _again_carries_out_the_old_plan, range(45, 46)),
 }
 
 

@@ -29,6 +29,7 @@ from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
 from engine.journal.database import METADATA
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.journal.name_digests import Sealer
 from engine.journal.record import FIRST_PREVIOUS, Record
 from engine.redaction.redactor import Redactor
@@ -41,7 +42,7 @@ from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, passed
 from hosts.facts.parse import parse_container
 from phases.gates.gates import Gates
-from phases.signoff.approvals import SEEN, source_body
+from phases.signoff.approvals import source_body
 from services.registry import PRODUCTS
 from services.replication import BY_PRODUCT
 from tests.simulation.clock import PLAYING, SimDatetime
@@ -238,7 +239,7 @@ def see_sources(now: Stage) -> None:
     for name in ("app", "store"):
         found = now.world.machines["a"].container(name)
         if found is not None:
-            run.record(SEEN, service=name, body=source_body(parse_container("a", found.inspect())))
+            run.record(RecordKind.SOURCE_OBSERVED, service=name, body=source_body(parse_container("a", found.inspect())))
     now.processes.pop()
 
 
@@ -289,8 +290,8 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
 def _run(now: Stage, process: Process, command: Command, rows: list[StepResult]) -> ExitCode:
     options = Options(
         environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
-        argv=command.argv, again=command.again, break_lock=command.break_lock, discard=command.discard, undo=command.undo,
-        target_is_dead=command.target_is_dead,
+        argv=command.argv, retry=command.again, break_lock=command.break_lock, discard=command.discard, revert=command.undo,
+        target_lost=command.target_lost,
     )  # fmt: skip
     with ExitStack() as stack:
         try:
@@ -420,7 +421,7 @@ def _record(original: Callable[..., Any]) -> Callable[..., Any]:
         what = f"journal {kind} {key or ''}".rstrip()
         place = process.story.arrive(process, what)
         process.must_live()
-        if kind == "begun_with":
+        if kind == "plan_frozen":
             stage().begun(service, body)
         made = original(run, kind, service=service, key=key, body=body, at=at)
         process.story.leave(place, process, what)

@@ -32,7 +32,7 @@ class Command:
     break_lock: str | None = None
     discard: str | None = None
     undo: bool = False
-    target_is_dead: str | None = None
+    target_lost: str | None = None
     apply: bool = True
 
     @property
@@ -42,11 +42,11 @@ class Command:
         for service in self.services:
             words += ["--service", service]
         for service in self.again:
-            words += ["--again", service]
+            words += ["--retry", service]
         words += ["--break-lock", self.break_lock] if self.break_lock else []
         words += ["--discard-target-writes", self.discard] if self.discard else []
-        words += ["--undo"] if self.undo else []
-        words += ["--target-is-dead", self.target_is_dead] if self.target_is_dead else []
+        words += ["--revert"] if self.undo else []
+        words += ["--target-lost", self.target_lost] if self.target_lost else []
         return (*words, *(["--apply"] if self.apply else []))
 
     def text(self) -> str:
@@ -81,7 +81,7 @@ def inventory_of(scenario: Scenario) -> dict[str, Any]:
         name: {
             "product": scenario.product if name == "store" else "sim-store", "host": "a", "container": name, "image": f"{name}:1",
             "networks": [NETWORK], "ports": [{"host": PORTS[name], "container": PORTS[name]}],
-            "mounts": [{"source": f"{name}_data", "at": "/data"}], "health": {"kind": "http", "port": PORTS[name], "path": "/"},
+            "mounts": [{"source": f"{name}_data", "path": "/data"}], "health": {"kind": "http", "port": PORTS[name], "path": "/"},
         }
         for name in ("app", "store")
     }  # fmt: skip
@@ -109,7 +109,7 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
     )  # fmt: skip
     environment = Environment.model_validate(
         {
-            "environment": "lab", "clean_tree": False,
+            "environment": "lab", "require_clean_checkout": False,
             "hosts": {
                 name: {"address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True}  # noqa: E501
                 for name, address in ADDRESSES.items()

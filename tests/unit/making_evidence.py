@@ -15,8 +15,8 @@ from engine.verdict import ExitCode
 
 PASSWORD = "Tr0ub4dor-and-3"
 MOVES = [
-    {"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "stop_copy", "hold": "none"},
-    {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical", "strategy": "stop_copy", "hold": "none"},
+    {"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "stop_copy"},
+    {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical", "strategy": "stop_copy"},
 ]
 
 
@@ -45,8 +45,8 @@ class Night:
             apply=self.apply,
             utc_offset_s=-10_800,
         )
-        run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "stand_ins": []})
-        run.record("host", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+        run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "simulated": []})
+        run.record("host_observed", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
         return run
 
     def _tick(self) -> datetime:
@@ -59,7 +59,7 @@ class Night:
                 "subject": service or "wf001", "service": service, "host": None,
                 "wave": None, "effect": "changes_state", "severity": "blocker", "verdict": verdict, "text": text, "measured": {},
                 "details": [], "duration_s": 1.5}  # fmt: skip
-        self.run.record("step", service=service, key=key, body={**body, **more})
+        self.run.record("result", service=service, key=key, body={**body, **more})
 
     def page(self, *, finished: bool = True) -> Page:
         """Return the page."""

@@ -18,7 +18,7 @@ INVENTORY: Final[dict[str, Any]] = {
         "n8n": {"product": "n8n", "host": "wf005", "container": "n8n", "image": "n8n:2", "ports": [{"host": 5678, "container": 5678}]},
         "redis": {
             "product": "redis", "host": "wf005", "container": "redis", "image": "redis:8", "networks": ["apps"],
-            "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "at": "/data"}],
+            "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "path": "/data"}],
             "secrets": {"password": "container-env:REDISCLI_AUTH"},
         },
     },

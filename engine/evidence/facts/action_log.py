@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from engine.i18n.language import ENGLISH, Language, term
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 
-BEGINS: Final = {"intent": "outcome", "undo_intent": "undo_outcome"}
+BEGINS: Final[Mapping[str, str]] = {RecordKind.INTENT: RecordKind.OUTCOME, RecordKind.UNDO_INTENT: RecordKind.UNDO_OUTCOME}
 """The record that a deed begins with, and the one it ends with."""
 
-KINDS: Final = {
-    ("outcome", True): "deed",
-    ("outcome", False): "failed",
-    ("undo_outcome", True): "undo",
-    ("undo_outcome", False): "failed",
+KINDS: Final[Mapping[tuple[str, bool], str]] = {
+    (RecordKind.OUTCOME, True): "deed",
+    (RecordKind.OUTCOME, False): "failed",
+    (RecordKind.UNDO_OUTCOME, True): "undo",
+    (RecordKind.UNDO_OUTCOME, False): "failed",
 }
 WORDS: Final = {"deed": term("done"), "failed": term("failed"), "undo": term("undone"), "open": term("begun, no end on record")}
 
@@ -94,7 +95,7 @@ def bars_of(records: Sequence[Record]) -> tuple[Bar, ...]:
         elif (service, key, record.kind) in begun:
             since_s, estimate_s = begun.pop((service, key, record.kind))
             kind = KINDS[record.kind, bool(record.body.get("ok"))]
-            bars.append(Bar(service, key, since_s, now_s, kind, undo=record.kind == "undo_outcome", estimate_s=estimate_s))
+            bars.append(Bar(service, key, since_s, now_s, kind, undo=record.kind == RecordKind.UNDO_OUTCOME, estimate_s=estimate_s))
     bars += [
         Bar(service, key, since_s, last_s, "open", undo=end == "undo_outcome", estimate_s=estimate_s)
         for (service, key, end), (since_s, estimate_s) in begun.items()

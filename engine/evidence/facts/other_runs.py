@@ -17,9 +17,22 @@ from engine.evidence.facts.record_reader import Reader
 from engine.evidence.facts.signoffs import GATE
 from engine.evidence.formats.journal_jsonl import record_of
 from engine.evidence.seal.sealed_folder import OTHERS
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record, fits
 
-UNSHOWN: Final = frozenset({"intent", "outcome", "log", "table", "graph", "plan_part", "approval", "signed_waiver", "waiver"})
+UNSHOWN: Final = frozenset(
+    {
+        RecordKind.INTENT,
+        RecordKind.OUTCOME,
+        RecordKind.CONTAINER_LOG,
+        RecordKind.REPORT_TABLE,
+        RecordKind.REPORT_GRAPH,
+        RecordKind.PLAN_PART,
+        RecordKind.APPROVAL,
+        RecordKind.SIGNED_WAIVER,
+        RecordKind.WAIVER,
+    }
+)
 """Kinds of the earlier run that no comparison shows."""
 
 
@@ -60,11 +73,11 @@ def others_text(journal: Reader, records: Sequence[Record], earlier: str | None,
     `earlier` is the run that it is compared with.
     """
     own = records[0].run_id
-    moves = next((record.body.get("moves") or () for record in records if record.kind == "scope"), ())
+    moves = next((record.body.get("moves") or () for record in records if record.kind == RecordKind.SCOPE), ())
     shown = [record for move in moves for record in journal.records(kind=KINDS, service=str(move["service"]), until=records[-1].seq)]
     shown += [record for record in journal.records(run_id=earlier) if record.kind not in UNSHOWN] if earlier else []
-    gate = journal.last("step", key=GATE, until=records[0].seq)
-    shown += [gate, *journal.records(run_id=gate.run_id, kind="run_started")] if gate else []
+    gate = journal.last(RecordKind.RESULT, key=GATE, until=records[0].seq)
+    shown += [gate, *journal.records(run_id=gate.run_id, kind=RecordKind.RUN_STARTED)] if gate else []
     others = {record.seq: record for record in shown if record.run_id != own}
     lines: list[Any] = [{"altered": list(altered)}] if altered else []
     places = [record.seq for record in records]

@@ -11,6 +11,7 @@ from engine.evidence.facts.record_reader import Reader
 from engine.evidence.headline import FINE
 from engine.i18n.language import term
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 from engine.sharding.merged_run import counted
 
 SLOWER_TIMES: Final = 2.0
@@ -61,17 +62,17 @@ class Since:
 def previous_run(journal: Reader, records: Sequence[Record]) -> str | None:
     """Return the newest earlier run of the same phase that ran to its end and looked at least at one of the same services; None for the first."""
     about, until = records[0].body, records[0].seq - 1
-    ended = {record.run_id for record in journal.records(kind="run_ended", until=until)}
+    ended = {record.run_id for record in journal.records(kind=RecordKind.RUN_ENDED, until=until)}
     mine = _services(records)
-    for run in reversed(journal.records(kind="run_started", until=until)):
+    for run in reversed(journal.records(kind=RecordKind.RUN_STARTED, until=until)):
         alike = all(run.body.get(name) == about.get(name) for name in ("command", "environment", "apply"))
-        if alike and run.run_id in ended and mine & _services(journal.records(run_id=run.run_id, kind="scope")):
+        if alike and run.run_id in ended and mine & _services(journal.records(run_id=run.run_id, kind=RecordKind.SCOPE)):
             return run.run_id
     return None
 
 
 def _services(records: Iterable[Record]) -> set[str]:
-    scope = next((record.body for record in records if record.kind == "scope"), {})
+    scope = next((record.body for record in records if record.kind == RecordKind.SCOPE), {})
     return {str(move["service"]) for move in scope.get("moves") or ()}
 
 
@@ -94,7 +95,7 @@ def since_of(before: Sequence[Record], records: Sequence[Record]) -> Since:
 
 
 def _rows(records: Iterable[Record]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(str(r.body["subject"]), r.key or ""): {**r.body, "key": r.key} for r in records if r.kind == "step"}
+    return {(str(r.body["subject"]), r.key or ""): {**r.body, "key": r.key} for r in records if r.kind == RecordKind.RESULT}
 
 
 def _is_slower(now_s: float, then_s: float) -> bool:
@@ -103,13 +104,13 @@ def _is_slower(now_s: float, then_s: float) -> bool:
 
 def _drift(before: Sequence[Record], now: Sequence[Record]) -> Iterator[Drift]:
     yield from _changed("", ABOUT, before[0].body, now[0].body)
-    hosts = {r.body["name"]: r.body for r in before if r.kind == "host" and not r.body.get("error")}
+    hosts = {r.body["name"]: r.body for r in before if r.kind == RecordKind.HOST_OBSERVED and not r.body.get("error")}
     for record in now:
-        if record.kind == "host" and record.body["name"] in hosts and not record.body.get("error"):
+        if record.kind == RecordKind.HOST_OBSERVED and record.body["name"] in hosts and not record.body.get("error"):
             yield from _changed(str(record.body["name"]), HOST, hosts[record.body["name"]], record.body)
-    seen = {r.service: r.body for r in before if r.kind == "source_seen"}
+    seen = {r.service: r.body for r in before if r.kind == RecordKind.SOURCE_OBSERVED}
     for record in now:
-        if record.kind == "source_seen" and record.service in seen:
+        if record.kind == RecordKind.SOURCE_OBSERVED and record.service in seen:
             yield from _changed(str(record.service), {"digest": term("container's configuration")}, seen[record.service], record.body)
     yield from _other_parts(before, now)
 
@@ -122,8 +123,8 @@ def _changed(subject: str, names: Mapping[str, str], then: Mapping[str, Any], no
 
 def _other_parts(before: Sequence[Record], now: Sequence[Record]) -> Iterator[Drift]:
     """Yield the parts of fingerprints of the same moment that do not hold the same any more."""
-    then = {(r.service, r.body["moment"]): r.body["parts"] for r in before if r.kind == "fingerprint"}
-    for record in (r for r in now if r.kind == "fingerprint"):
+    then = {(r.service, r.body["moment"]): r.body["parts"] for r in before if r.kind == RecordKind.FINGERPRINT}
+    for record in (r for r in now if r.kind == RecordKind.FINGERPRINT):
         old = then.get((record.service, record.body["moment"]), {})
         for name, part in record.body["parts"].items():
             if name in old and old[name]["digest"] != part["digest"]:

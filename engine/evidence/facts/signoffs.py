@@ -9,12 +9,17 @@ from typing import Any, Final
 from engine.evidence.facts.record_reader import Reader
 from engine.i18n.language import term
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 from engine.verdict import Verdict
 
 GATE: Final = "gate-approved"
 APPROVED: Final = "approved by "
 CLOCK: Final = " by the signer's clock"
-KINDS: Final = {"approval": term("approval"), "waiver": term("waiver"), "attestation": term("attestation")}
+KINDS: Final[Mapping[str, str]] = {
+    RecordKind.APPROVAL: term("approval"),
+    RecordKind.WAIVER: term("waiver"),
+    RecordKind.ATTESTATION: term("attestation"),
+}
 """Records of what a person signed, and what each is called."""
 
 PERSON: Final = ("person", "by", "approver", "signer", "operator")
@@ -47,14 +52,14 @@ class Approved:
 
 def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
     """Return who approved the very plan of a run, as its own gate or that of an earlier run of the same plan saw it; None when none did."""
-    signed = [_signer(record.body) for record in records if record.kind == "approval"]
+    signed = [_signer(record.body) for record in records if record.kind == RecordKind.APPROVAL]
     if signed:
         return Approved(tuple(signed), records[0].run_id)
-    mine = next((r for r in records if r.kind == "step" and r.key == GATE), None)
-    asked = mine if mine and _names_people(mine) else journal.last("step", key=GATE, until=records[0].seq)
+    mine = next((r for r in records if r.kind == RecordKind.RESULT and r.key == GATE), None)
+    asked = mine if mine and _names_people(mine) else journal.last(RecordKind.RESULT, key=GATE, until=records[0].seq)
     if asked is None or not _names_people(asked):
         return None
-    theirs = journal.records(run_id=asked.run_id, kind="run_started")[0].body
+    theirs = journal.records(run_id=asked.run_id, kind=RecordKind.RUN_STARTED)[0].body
     same = theirs.get("plan_digest") == records[0].body.get("plan_digest")
     return Approved(_people(str(asked.body["text"])), asked.run_id) if same else None
 
@@ -82,7 +87,7 @@ def papers_of(records: Sequence[Record]) -> Iterator[Paper]:
             what = ", ".join(filter(None, (subject, record.key or _first(body, WHAT))))
             at = _first(body, SIGNED) or record.at
             role = str(body.get("role") or "")
-            words = str(body.get("file") or "") if record.kind == "approval" else _first(body, WORDS)  # its text is the whole plan
+            words = str(body.get("file") or "") if record.kind == RecordKind.APPROVAL else _first(body, WORDS)  # its text is the whole plan
             yield Paper(KINDS[record.kind], _first(body, PERSON), role, what, words, _first(body, UNTIL), at[:16].replace("T", " "))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engine.evidence.seal.sealed_folder import RECORDS
 from engine.journal.journal import Record
+from engine.journal.kinds import RecordKind
 
 FIELDS: Final = frozenset({"run_id", "number", "at", "kind", "service", "key", "body", "previous", "hash"})
 WRITER: Final = "writer"
@@ -32,7 +33,7 @@ def read_records(text: str) -> tuple[list[Record], list[str]]:
         problems.append(f"{RECORDS}: {'its last line has no end' if text else 'is empty'}. Expected: whole lines; it was cut off")
     if not records and text:
         problems.append(f"{RECORDS}: holds no record. Expected: those of a run")
-    elif records and records[0].kind != "run_started":
+    elif records and records[0].kind != RecordKind.RUN_STARTED:
         problems.append(f"{RECORDS}: begins with {records[0].kind}. Expected: run_started; its first records are missing")
     return records, problems
 

@@ -40,14 +40,14 @@ COMMANDS: Final = {
 STATES: Final = {
     "planned": term("planned"),
     "prepared": term("prepared"),
-    "in progress": term("in progress"),
+    "in_progress": term("in progress"),
     "undone": term("undone"),
     "committed": term("committed"),
     "done": term("done"),
-    "rolling back": term("rolling back"),
+    "rolling_back": term("rolling back"),
     "returned": term("returned"),
-    "rolled back": term("rolled back"),
-    "needs operator": term("needs a person"),
+    "rolled_back": term("rolled back"),
+    "needs_operator": term("needs a person"),
 }
 WAVES: Final = (term("critical"), term("monitoring"), term("auxiliary"))
 SHARE: Final = re.compile(r"^(\d{1,3}(?:[.,]\d+)?) ?%$")

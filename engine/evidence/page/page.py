@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.phase import WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
@@ -19,6 +20,7 @@ from engine.evidence.next_steps import following_command, next_command
 from engine.evidence.seal.tampering import BACKUP, altered_in, drawable
 from engine.i18n.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.journal.journal import Record, chain_problems
+from engine.journal.kinds import RecordKind
 from engine.sharding.merged_run import counted
 from engine.verdict import Verdict
 
@@ -117,7 +119,7 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
     own = tuple(chain_problems(records))
     with drawable(own):
         earlier, approved = previous_run(journal, records), approved_of(journal, records)
-        moves = _first(records, "scope").get("moves") or ()
+        moves = _first(records, RecordKind.SCOPE).get("moves") or ()
         standing = {str(move["service"]): standing_of(journal, str(move["service"]), records[-1].seq) for move in moves}
         others = set[str]().union(*(one.runs for one in standing.values()))
     others |= {earlier} if earlier else set()
@@ -133,9 +135,9 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
 def _page(records: Sequence[Record], standing: Mapping[str, MoveSummary], altered: tuple[str, ...], language: Language) -> Page:
     about = records[0].body
     command = str(about["command"])
-    rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == "step"]
-    ended = next((r for r in records if r.kind == "run_ended"), None)
-    scope = _first(records, "scope")
+    rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == RecordKind.RESULT]
+    ended = next((r for r in records if r.kind == RecordKind.RUN_ENDED), None)
+    scope = _first(records, RecordKind.SCOPE)
     dry_run = _is_dry_run(records, rows)
     verdict = Verdict.FAILED.value if altered else verdict_of(rows, finished=ended is not None)
     whole = sentence_of(command, rows, scope, finished=ended is not None, dry_run=dry_run, language=language)
@@ -157,16 +159,16 @@ def _page(records: Sequence[Record], standing: Mapping[str, MoveSummary], altere
         ended_offset_s=(ended.body if ended else about).get("utc_offset_s", about.get("utc_offset_s")),
         tally={word: count for word in TALLY if (count := sum(row["verdict"] == word for row in rows))},
         decisions=_decisions(rows, about, standing, dry_run=dry_run),
-        groups=_groups(rows, scope, {str(r.body["name"]) for r in records if r.kind == "host"}),
+        groups=_groups(rows, scope, {str(r.body["name"]) for r in records if r.kind == RecordKind.HOST_OBSERVED}),
         services=_services(rows, scope, standing),
-        hosts=tuple(r.body for r in records if r.kind == "host"),
+        hosts=tuple(r.body for r in records if r.kind == RecordKind.HOST_OBSERVED),
         bars=bars_of(records),
         outages={service: one.outage for service, one in standing.items() if one.outage},
         fingerprints=_fingerprints(records),
-        logs=tuple(r.body for r in records if r.kind == "log"),
-        tables=tuple(r.body for r in records if r.kind == "table"),
-        graphs=tuple(r.body for r in records if r.kind == "graph"),
-        not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == "not_applicable"),
+        logs=tuple(r.body for r in records if r.kind == RecordKind.CONTAINER_LOG),
+        tables=tuple(r.body for r in records if r.kind == RecordKind.REPORT_TABLE),
+        graphs=tuple(r.body for r in records if r.kind == RecordKind.REPORT_GRAPH),
+        not_applicable=tuple(str(r.body["text"]) for r in records if r.kind == RecordKind.STEP_SKIPPED),
         notices=tuple(_notices(records, language)),
         chain_head=records[-1].hash,
         redacted=int(ended.body.get("redacted", 0)) if ended else 0,
@@ -199,7 +201,7 @@ def _is_dry_run(records: Sequence[Record], rows: Sequence[Mapping[str, Any]]) ->
     about = records[0].body
     asked = about["command"] in WRITING_PHASES and not about.get("apply", "--apply" in about.get("argv", ()))
     planned = any(row["verdict"] == Verdict.PLANNED.value for row in rows)
-    return (asked or planned) and not any(record.kind == "intent" for record in records)
+    return (asked or planned) and not any(record.kind == RecordKind.INTENT for record in records)
 
 
 def _decisions(
@@ -208,7 +210,7 @@ def _decisions(
     """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
     states = {service: one.state for service, one in standing.items()}
     return tuple(
-        {**row, "next": next_command(about, row, states.get(str(row["service"]), "planned"), dry_run=dry_run)}
+        {**row, "next": next_command(about, row, states.get(str(row["service"]), MoveState.PLANNED.value), dry_run=dry_run)}
         for row in sorted((row for row in rows if row["verdict"] not in FINE), key=lambda row: bool(warns(row)))
     )
 
@@ -217,22 +219,22 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
     """Yield what an approver should know at once: locks that were broken, what serves after an undo, and what is waived."""
     for record in records:
         body = record.body
-        if record.kind == "lock_broken":
+        if record.kind == RecordKind.LOCK_BROKEN:
             about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
             yield language.say("{host}: the lock held by {holder} was broken: {reason}", **about)
-        elif record.kind == "target_dead":
+        elif record.kind == RecordKind.HOST_LOST:
             yield language.say("{host}: said to be dead, so nothing was asked of it: {reason}", host=body["host"], reason=body["reason"])
-        elif record.kind == "risen_stopped":
+        elif record.kind == RecordKind.RECOVERED_HOST_STOPPED:
             about = {"host": body["host"], "label": body["label"], "number": body["stopped"]}
             yield language.say("{host}: was said to be dead and answers again; {number} containers of {label} were stopped there", **about)
-        elif record.kind == "goes_on_as_begun":
+        elif record.kind == RecordKind.PLAN_CHANGE_IGNORED:
             services = ", ".join(map(str, body["services"]))
             yield language.say("{services}: goes on as it began, although the plan has changed since", services=services)
-        elif record.kind == "source_proof" and body["ok"]:
+        elif record.kind == RecordKind.SOURCE_VERIFIED and body["ok"]:
             yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
-        elif record.kind == "source_proof":
+        elif record.kind == RecordKind.SOURCE_VERIFIED:
             yield language.say("{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"])
-        elif record.kind == "step" and body["verdict"] == Verdict.WAIVED.value:
+        elif record.kind == RecordKind.RESULT and body["verdict"] == Verdict.WAIVED.value:
             yield f"{body['subject']}, {record.key}: {body['text']}"
 
 
@@ -249,7 +251,7 @@ def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], stand
                 "verdict": verdict_of(mine, finished=True),
                 "passed": sum(row["verdict"] == Verdict.PASSED.value for row in mine),
                 "steps": len(mine),
-                "stand_in": move["service"] in (scope.get("stand_ins") or ()),
+                "stand_in": move["service"] in (scope.get("simulated") or ()),
             }
         )
     return tuple(services)
@@ -257,5 +259,5 @@ def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], stand
 
 def _fingerprints(records: Sequence[Record]) -> tuple[Mapping[str, Any], ...]:
     """Return the last fingerprint of each service and moment, with parts but without single names."""
-    newest = {(r.service, r.body["moment"]): r.body for r in records if r.kind == "fingerprint"}
+    newest = {(r.service, r.body["moment"]): r.body for r in records if r.kind == RecordKind.FINGERPRINT}
     return tuple(newest.values())

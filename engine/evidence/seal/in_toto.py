@@ -15,6 +15,7 @@ from engine.evidence.formatting import visible
 from engine.evidence.headline import FINE, verdict_of, warns
 from engine.evidence.seal.sealed_folder import APPROVALS, digest_of
 from engine.journal.journal import Record, chain_problems
+from engine.journal.kinds import RecordKind
 from engine.sharding.merged_run import counted
 from engine.verdict import Verdict
 
@@ -59,11 +60,11 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
                 **{name: about.get(name) for name in RUN},
                 "started_at": records[0].at,
                 "ended_at": records[-1].at,
-                "approvals": [_approval(record.body) for record in records if record.kind == "approval"],
+                "approvals": [_approval(record.body) for record in records if record.kind == RecordKind.APPROVAL],
                 "hosts": [
                     {"name": r.body.get("name"), "address": r.body.get("address"), "ssh_host_key": r.body.get("ssh_key_fingerprint")}
                     for r in counts
-                    if r.kind == "host"
+                    if r.kind == RecordKind.HOST_OBSERVED
                 ],
                 "chains": _chains(records),
                 "redacted": (ended or {}).get("redacted", 0),
@@ -75,7 +76,7 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
 
 def steps_of(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the run's rows: the bodies of its steps with their keys."""
-    return [{**record.body, "key": record.key} for record in counted(records) if record.kind == "step"]
+    return [{**record.body, "key": record.key} for record in counted(records) if record.kind == RecordKind.RESULT]
 
 
 def name_of(row: Mapping[str, Any]) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError
 from engine.evidence.facts.other_runs import Kept
 from engine.evidence.seal.sealed_folder import APPROVALS, PLAN, RECORDS, Sealed
 from engine.evidence.seal.signed_files import SignatureReader, signed_by
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
 from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import Statement, parse_statement
@@ -22,8 +24,8 @@ from engine.verdict import Effect, Verdict
 LAB: Final = "lab"
 MIGRATION_PLAN: Final = "migration_plan.json"
 GUARDED: Final = frozenset({"migrate", "repoint"})
-BEGUN: Final = frozenset({"in_progress", "committed", "done"})
-BEGINS: Final = frozenset({"begun_with", "repoint_begun"})
+FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
+BEGINS: Final = frozenset({RecordKind.PLAN_FROZEN, RecordKind.REPOINT_STARTED})
 DONE: Final = frozenset({Verdict.PASSED.value, Verdict.FAILED.value, Verdict.UNKNOWN.value})
 
 
@@ -37,7 +39,7 @@ class Approver:
 
 def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
     """Yield the parts of the plan that are missing; one that held what looks like a secret was never kept, and is named by the run."""
-    plan = next((record.body for record in records if record.kind == "plan"), None)
+    plan = next((record.body for record in records if record.kind == RecordKind.PLAN), None)
     if plan is None:
         if records[0].body.get("command") in GUARDED and records[0].body.get("environment") != LAB:
             yield f"{RECORDS}: names no plan. Expected: the digests of the plan's files, with which the run was made"
@@ -49,7 +51,7 @@ def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
 
 def left_out(records: Sequence[Record]) -> list[str]:
     """Return the parts of the plan that were not kept, by the run's own word: nobody can compare what it was approved with."""
-    return [str(name) for record in records if record.kind == "plan" for name in record.body.get("left_out") or ()]
+    return [str(name) for record in records if record.kind == RecordKind.PLAN for name in record.body.get("left_out") or ()]
 
 
 def approvers_of(sealed: Sealed, records: Sequence[Record]) -> dict[str, Approver] | None:
@@ -112,15 +114,17 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
         return []
     changed = {str(record.service) for record in records if record.service and _is_deed(record)}
     begins = {str(record.service) for record in records if record.kind in BEGINS}
-    before = {record.service: str(record.body.get("state")) for record in kept.records(kind="move_state") if record.run_id != records[0].run_id}
+    before = {
+        record.service: str(record.body.get("state")) for record in kept.records(kind=RecordKind.MOVE_STATE) if record.run_id != records[0].run_id
+    }
     if records[0].body.get("command") == "repoint":
         return sorted(begins)
-    return sorted(begins | {service for service in changed if before.get(service) not in BEGUN})
+    return sorted(begins | {service for service in changed if before.get(service) not in FORWARD})
 
 
 def _is_deed(record: Record) -> bool:
     changes = record.body.get("effect") in {Effect.CHANGES_STATE.value, Effect.IRREVERSIBLE.value}
-    return changes and (record.kind == "intent" or (record.kind == "step" and record.body.get("verdict") in DONE))
+    return changes and (record.kind == RecordKind.INTENT or (record.kind == RecordKind.RESULT and record.body.get("verdict") in DONE))
 
 
 def _missing(

@@ -11,6 +11,7 @@ import rfc8785
 
 from engine.errors import InputError
 from engine.evidence.seal.sealed_folder import APPROVALS, ATTACHMENTS, WAIVERS, Sealed, digest_of
+from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
 from engine.signoff.approval import NAMESPACE as APPROVAL
 from engine.signoff.approval import parse_statement
@@ -50,8 +51,8 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind(APPROVALS, APPROVAL, re.compile(r"^person: (.+)$", re.MULTILINE), "approved", "approval"),
-    Kind(WAIVERS, WAIVER, re.compile(r"^approver: (.+)$", re.MULTILINE), "waived", "signed_waiver"),
+    Kind(APPROVALS, APPROVAL, re.compile(r"^person: (.+)$", re.MULTILINE), "approved", RecordKind.APPROVAL),
+    Kind(WAIVERS, WAIVER, re.compile(r"^approver: (.+)$", re.MULTILINE), "waived", RecordKind.SIGNED_WAIVER),
     Kind(ATTACHMENTS, ATTESTATION, re.compile(r"^person: (.+)$", re.MULTILINE), "attested"),
 )
 """`record`: of which kind the journal's records are that hold these texts; attestations are copied beside what they show."""

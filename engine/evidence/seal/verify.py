@@ -25,6 +25,7 @@ from engine.evidence.seal.seal import NAMESPACE, statement_text
 from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, digest_of
 from engine.evidence.seal.signed_files import SignatureReader, text_problems
 from engine.journal.journal import Record, chain_problems
+from engine.journal.kinds import RecordKind
 
 LISTED: Final = 8
 DRAWN: Final = (RECORDS, STATEMENT, JUNIT, PAGE, SUMMARY)
@@ -125,7 +126,7 @@ def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[s
 
 def _plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
     """Yield whether the files of the plan are those whose digest the run was made with, and was approved."""
-    plan = next((record.body for record in records if record.kind == "plan"), None)
+    plan = next((record.body for record in records if record.kind == RecordKind.PLAN), None)
     kept = {name.removeprefix(f"{PLAN}/"): content for name, content in sealed.files.items() if name.startswith(f"{PLAN}/")}
     parts: dict[str, str] = dict(plan["parts"]) if plan else {}
     for name, content in kept.items():

@@ -129,7 +129,7 @@ def test_a_second_attempt_is_counted(nights: Nights) -> None:
 
     nights.state(run, "rolled_back")
     nights.preflight()
-    assert "--again redis" in nights.redis().next
+    assert "--retry redis" in nights.redis().next
 
 
 def test_a_run_without_an_end_is_at_work_or_killed(nights: Nights) -> None:
@@ -207,7 +207,7 @@ def test_a_link_across_hosts_says_whether_a_relay_keeps_it(nights: Nights, capsy
     rewrite = ("links/0/rewrite", [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}])
     nights.scope = build_scope(make_inventory(rewrite), make_plan(("approvals", [])), make_environment())
     command = "nox -s repoint -- redis --environment production --apply"
-    assert f"{told}by relay as redis:6379; to let it go: {command}" in shown(capsys)
+    assert f"{told}by relay as redis:6379; to remove it: {command}" in shown(capsys)
 
     run.record("repointed", service="redis", body={"link": ["n8n", "redis", "redis", 6379], "repointed": True})
     assert f"{told}re-pointed, no relay of the name redis is needed for it" in shown(capsys)

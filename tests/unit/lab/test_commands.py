@@ -246,9 +246,9 @@ def test_a_lab_keeps_its_choice_of_services(fake: FakeLab) -> None:
 def test_a_phase_looks_at_what_the_lab_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment names the services of the choice, and nothing that only the others need."""
     monkeypatch.setattr(command, "make_approvers", lambda _folder: {})
-    core = command.environment_of({"hosts": {}, "services": ["postgres", "prometheus", "redis", "orders"], "stand_ins": []})
-    everything = command.environment_of({"hosts": {}, "services": list(SERVICES), "stand_ins": ["waha"]})
-    assert (set(core["adds"]["services"]), core["instead"]) == ({"orders"}, {})
-    assert {link["from"] for link in core["adds"]["links"]} == {"orders", "prometheus"}
-    assert set(everything["adds"]["services"]) == {"orders", "parcels"}
-    assert "temporal" in everything["instead"]
+    core = command.environment_of({"hosts": {}, "services": ["postgres", "prometheus", "redis", "orders"], "simulated": []})
+    everything = command.environment_of({"hosts": {}, "services": list(SERVICES), "simulated": ["waha"]})
+    assert (set(core["extra"]["services"]), core["overrides"]) == ({"orders"}, {})
+    assert {link["from"] for link in core["extra"]["links"]} == {"orders", "prometheus"}
+    assert set(everything["extra"]["services"]) == {"orders", "parcels"}
+    assert "temporal" in everything["overrides"]

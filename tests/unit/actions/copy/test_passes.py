@@ -144,7 +144,7 @@ def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(monkeyp
 
 
 def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    """No answer is no leave: it asks again for a minute, then ends; an answer in time lets it go on."""
+    """No answer is no leave: it asks again for a minute, then ends; after an answer in time it continues."""
     one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)] * 2, 1.0)
     silent = [True, True, False]
 

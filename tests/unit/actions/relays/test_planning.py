@@ -24,9 +24,9 @@ from tests.unit.making_facts import make_container, make_host, make_socket
 HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 
 
-def port(number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, unrelayed: str = "") -> SimpleNamespace:  # noqa: S104
+def port(number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, no_relay_because: str = "") -> SimpleNamespace:  # noqa: S104
     """Return a published port."""
-    return SimpleNamespace(host=host or number, container=number, protocol=protocol, address=address, unrelayed=unrelayed)
+    return SimpleNamespace(host=host or number, container=number, protocol=protocol, address=address, no_relay_because=no_relay_because)
 
 
 def service(name: str, *ports: SimpleNamespace, networks: tuple[str, ...] = ("shop",)) -> SimpleNamespace:
@@ -143,7 +143,7 @@ def test_a_service_that_needs_its_clients_addresses_is_refused_with_the_alternat
     entry.needs_client_address = "its allow list is per address"
     plan = plan_forwarders(scope(redis=entry), where(redis="wf001"))
     answer = judge_links_relayable(scope(redis=entry), "redis", {})
-    assert any("its allow list is per address" in text and "unrelayed" in text for text in plan.problems)
+    assert any("its allow list is per address" in text and "no_relay_because" in text for text in plan.problems)
     assert answer.verdict is Verdict.FAILED
 
 
@@ -256,10 +256,10 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
 
 def test_a_port_that_needs_no_relay_is_no_problem_and_is_told() -> None:
     """UDP can't be relayed; where the inventory says why its clients do without, preflight passes and shows it."""
-    ports = (port(443), port(443, protocol="udp", unrelayed="HTTP/3: browsers fall back to TCP"))
+    ports = (port(443), port(443, protocol="udp", no_relay_because="HTTP/3: browsers fall back to TCP"))
     refused = judge_links_relayable(scope(redis=service("redis", port(6379), port(443, protocol="udp"))), "redis", {})
     fine = judge_links_relayable(scope(redis=service("redis", port(6379), *ports)), "redis", {})
     assert refused.verdict is Verdict.FAILED
-    assert "unrelayed" in refused.text
+    assert "no_relay_because" in refused.text
     assert fine.verdict is Verdict.PASSED
     assert "443/udp is not relayed: HTTP/3: browsers fall back to TCP" in fine.details

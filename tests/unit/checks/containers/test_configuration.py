@@ -101,7 +101,7 @@ def test_a_mount_that_is_asked_for_and_not_declared_is_a_difference(asked: dict[
     entry = ServiceEntry.model_validate(
         {
             "product": "redis", "host": "wf005", "container": "redis", "image": "redis:8", "networks": ["shop"],
-            "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "at": "/data"}],
+            "ports": [{"host": 6379, "container": 6379}], "mounts": [{"source": "redis_data", "path": "/data"}],
         }
     )  # fmt: skip
     raw: dict[str, Any] = {"Config": {}, "HostConfig": {}}

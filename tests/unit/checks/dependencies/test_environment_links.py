@@ -14,7 +14,8 @@ from commands import links
 from engine.errors import UnreachableError
 from engine.evidence.page.graph_svg import figure_of, svg_of
 from engine.evidence.page.html import render
-from engine.report_sections import GRAPH, Graph, Line, Node
+from engine.journal.kinds import RecordKind
+from engine.report_sections import Graph, Line, Node
 from hosts.facts.system import Connection
 from tests.unit.checks.dependencies.test_graph import ADDRESSES, LINK, hosts
 from tests.unit.making_evidence import Night
@@ -67,7 +68,8 @@ def test_the_page_draws_a_graph_that_the_journal_holds(tmp_path: Path) -> None:
     night = Night(tmp_path, "preflight", apply=False)
     night.row()
     night.run.record(
-        GRAPH, body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body()
+        RecordKind.REPORT_GRAPH,
+        body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body(),
     )
     html = render(night.page())
 

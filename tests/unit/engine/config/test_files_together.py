@@ -38,10 +38,10 @@ def test_right_files_load_together(tmp_path: Path) -> None:
     """An application of the environment alone may depend on a service of the inventory."""
     adds = {"services": {"orders": ORDERS}, "links": [{"from": "orders", "to": "redis", "name": "redis", "port": 6379}]}
 
-    files = load_files(*paths(tmp_path, environment=(("adds", adds), ("services", ["redis", "orders"]))))
+    files = load_files(*paths(tmp_path, environment=(("extra", adds), ("services", ["redis", "orders"]))))
 
     assert isinstance(files, Files)
-    assert files.environment.adds.services["orders"].container == "orders"
+    assert files.environment.extra.services["orders"].container == "orders"
 
 
 def test_problems_of_all_three_files_come_in_one_error(tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ def test_a_wrong_entry_keeps_its_name_and_the_others_keep_their_positions(tmp_pa
 @pytest.mark.parametrize(
     ("inventory", "plan", "environment", "line"),
     [
-        ((), (), (("adds", {"services": {"redis": ORDERS}}),), "adds/services/redis: the inventory has it too; expected a name of its own"),
-        ((), (), (("adds", {"services": {"orders": {**ORDERS, "host": "wf009"}}}),), 'adds/services/orders/host: unknown host "wf009"'),
-        ((), (), (("adds", {"links": [{"from": "x", "to": "redis", "name": "r", "port": 1}]}),), 'adds/links/0/from: unknown service "x"'),
-        ((), (), (("adds", {"services": {"orders": {**ORDERS, "container": "n8n"}}}),),
-         "adds/services/orders: the container name n8n on wf005 belongs to n8n; expected it to be free"),
-        ((), (), (("adds", {"services": {"orders": {**ORDERS, "host": "wf001", "ports": [{"host": 6379, "container": 1}]}}}),),
-         "adds/services/orders: port 6379/tcp on wf001 is in the way of redis (plan, moves/1); expected it free"),
+        ((), (), (("extra", {"services": {"redis": ORDERS}}),), "extra/services/redis: the inventory has it too; expected a name of its own"),
+        ((), (), (("extra", {"services": {"orders": {**ORDERS, "host": "wf009"}}}),), 'extra/services/orders/host: unknown host "wf009"'),
+        ((), (), (("extra", {"links": [{"from": "x", "to": "redis", "name": "r", "port": 1}]}),), 'extra/links/0/from: unknown service "x"'),
+        ((), (), (("extra", {"services": {"orders": {**ORDERS, "container": "n8n"}}}),),
+         "extra/services/orders: the container name n8n on wf005 belongs to n8n; expected it to be free"),
+        ((), (), (("extra", {"services": {"orders": {**ORDERS, "host": "wf001", "ports": [{"host": 6379, "container": 1}]}}}),),
+         "extra/services/orders: port 6379/tcp on wf001 is in the way of redis (plan, moves/1); expected it free"),
         ((), (), (("hosts/wf009", ENVIRONMENT["hosts"]["wf001"]),), 'hosts/wf009: unknown host "wf009"; known: wf001, wf002, wf005'),
         ((), (), (("backup", {**BACKUP, "host": "wf005", "reason": "cheap"}),), "backup/host: wf005 is a source of the plan"),
         ((), (), (("backup", {**BACKUP, "host": "wf002"}),), "backup/reason: missing; wf002 is a target of the plan"),

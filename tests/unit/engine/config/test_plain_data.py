@@ -145,7 +145,7 @@ def test_an_unquoted_date_is_the_text_that_it_looks_like(tmp_path: Path) -> None
         lambda inner: hypothesis.strategies.lists(inner, max_size=3)
         | hypothesis.strategies.dictionaries(
             hypothesis.strategies.sampled_from(["version", "hosts", "services", "links", "n8n", "host", "ports", "from", "to", "window", "moves",
-                                                "adds", "backup", "secrets", "service", "target"]),
+                                                "extra", "backup", "secrets", "service", "target"]),
             inner, max_size=6,
         ),
         max_leaves=20,

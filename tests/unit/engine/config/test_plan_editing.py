@@ -25,7 +25,7 @@ def test_a_move_on_one_line_stays_on_one_line() -> None:
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
     old, new = changed_lines(text, with_remaps(text, REMAPS))
 
-    assert new[2:] == old[2:].replace('"hold": "none"}', '"hold": "none", "ports": {"5432/tcp": 15432}}')
+    assert new[2:] == old[2:].replace('"precopy"}', '"precopy", "ports": {"5432/tcp": 15432}}')
 
 
 def test_a_move_of_many_lines_gets_one_more() -> None:
@@ -48,11 +48,11 @@ def test_remaps_that_are_there_are_kept() -> None:
 
 def test_several_moves_at_once() -> None:
     """Edits don't shift each other's places."""
-    text = '{"moves": [{"service": "a"}, {"service": "b", "ports": {}}, {"service": "c"}], "external": [["x"], {"moves": []}]}'
+    text = '{"moves": [{"service": "a"}, {"service": "b", "ports": {}}, {"service": "c"}], "external_dependencies": [["x"], {"moves": []}]}'
     after = json.loads(with_remaps(text, {"c": {"1/tcp": 3}, "a": {"1/tcp": 2}, "b": {"1/udp": 4}}))
 
     assert [move["ports"] for move in after["moves"]] == [{"1/tcp": 2}, {"1/udp": 4}, {"1/tcp": 3}]
-    assert after["external"] == [["x"], {"moves": []}]
+    assert after["external_dependencies"] == [["x"], {"moves": []}]
 
 
 def test_nothing_to_write_changes_nothing() -> None:

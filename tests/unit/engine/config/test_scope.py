@@ -70,7 +70,7 @@ def test_services_of_the_environment_alone_join_as_dependants() -> None:
     """The lab's dependent application is judged after a move although the inventory does not know it."""
     entry = {"product": "generic", "host": "wf005", "container": "orders", "image": "orders:1"}
     link = {"from": "orders", "to": "redis", "name": "redis", "port": 6379}
-    scope = make_scope(environment=(("adds", {"services": {"orders": entry}, "links": [link]}),))
+    scope = make_scope(environment=(("extra", {"services": {"orders": entry}, "links": [link]}),))
 
     assert [dependant.from_ for dependant in scope.dependants_of("redis")] == ["n8n", "orders"]
     assert scope.services["orders"].container == "orders"
@@ -113,7 +113,7 @@ def test_a_host_that_only_the_environment_knows_has_the_limits_of_all() -> None:
 
 def test_what_an_environment_adds_is_there_without_being_listed() -> None:
     """The list of services picks from the inventory; what the environment adds itself exists in it."""
-    scope = make_scope(environment=(("services", ["redis"]), ("adds", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]})))
+    scope = make_scope(environment=(("services", ["redis"]), ("extra", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]})))
 
     assert list(scope.services) == ["redis", "orders"]
     assert scope.links[0].from_ == "orders"
@@ -139,7 +139,7 @@ UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container":
         {"inventory": (("hosts/wf006", {"purpose": "x", "thresholds": {"disk_percent": 1}}),)},
         {"inventory": (("hosts/wf001/notes", "third rack"),)},
         {"inventory": (("links", [*INVENTORY["links"], {"from": "synchat", "to": "mail", "name": "mail", "port": 25}]),)},
-        {"environment": (("adds", {"services": {"orders": ORDERS}}),)},
+        {"environment": (("extra", {"services": {"orders": ORDERS}}),)},
     ],
 )
 def test_what_nobody_approves_does_not_change_the_digest(changes: dict[str, Any]) -> None:
@@ -178,7 +178,7 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
         {"environment": (("environment", "staging"),)},
         {"inventory": (("hosts/wf001/thresholds", {"disk_percent": 99}),)},
         {"environment": (("services", ["redis"]),)},
-        {"environment": (("adds", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]}),)},
+        {"environment": (("extra", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]}),)},
         {"environment": (("backup", BACKUP), ("hosts/wf006", SEVEN))},
     ],
 )
@@ -190,20 +190,20 @@ def test_what_people_approve_changes_the_digest(changes: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("path", "value", "counts"),
     [
-        ("adds/services/orders/image", "orders:2", True),
-        ("adds/links/0/port", 6380, True),
+        ("extra/services/orders/image", "orders:2", True),
+        ("extra/links/0/port", 6380, True),
         ("backup/path", "/other", True),
         ("backup/host", "wf002", True),
         ("hosts/wf006/machine_id", "8" * 32, True),
         ("backup/password", "file:/run/secrets/backup", False),
-        ("adds/services/alone/image", "alone:2", False),
+        ("extra/services/alone/image", "alone:2", False),
     ],
 )
 def test_what_only_an_environment_has_counts_as_far_as_it_is_touched(path: str, value: Any, counts: bool) -> None:
     """Its dependants, their links and the backup's place are approved; where a person keeps the password is his own affair."""
     alone = {**ORDERS, "container": "alone"}
     adds = {"services": {"orders": dict(ORDERS), "alone": alone}, "links": [dict(NEEDS_REDIS)]}
-    content = spoiled(ENVIRONMENT, ("adds", adds), ("backup", dict(BACKUP)), ("hosts/wf006", dict(SEVEN)))
+    content = spoiled(ENVIRONMENT, ("extra", adds), ("backup", dict(BACKUP)), ("hosts/wf006", dict(SEVEN)))
     one, other = (build_scope(make_inventory(), make_plan(), Environment.model_validate(c)) for c in (content, spoiled(content, (path, value))))
 
     assert (one.digest != other.digest) == counts

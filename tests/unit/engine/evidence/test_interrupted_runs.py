@@ -22,7 +22,7 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
     for state in states:
         night.run.record("move_state", service="redis", body={"state": state})
         if state == "undone":
-            night.run.record("source_proof", service="redis", body={"ok": True, "text": "redis serves on wf005"})
+            night.run.record("source_verified", service="redis", body={"ok": True, "text": "redis serves on wf005"})
     return list(ways_on(night.journal.records(run_id=night.run.id), ENGLISH))
 
 

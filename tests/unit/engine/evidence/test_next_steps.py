@@ -29,8 +29,8 @@ def about(command: str = "migrate", environment: str = "production", *argv: str)
         ("prepare", None, "planned", True, "nox -s prepare -- --lab"),
         ("migrate", "redis", "undone", False, "nox -s preflight -- --lab --service redis && nox -s migrate -- --lab --service redis --apply"),
         ("migrate", "redis", "committed", False, "nox -s migrate -- --lab --service redis --apply"),
-        ("migrate", "redis", "in progress", False, "nox -s migrate -- --lab --service redis --apply"),
-        ("migrate", "redis", "needs operator", False, "nox -s status -- --lab"),
+        ("migrate", "redis", "in_progress", False, "nox -s migrate -- --lab --service redis --apply"),
+        ("migrate", "redis", "needs_operator", False, "nox -s status -- --lab"),
         ("migrate", "redis", "planned", True, "nox -s preflight -- --lab --service redis"),
     ],
 )

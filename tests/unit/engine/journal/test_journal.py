@@ -80,7 +80,9 @@ def test_no_secret_is_ever_written(journal: Journal) -> None:
     """A registered value, a password in an URL and a private key are gone before the record is on disk."""
     journal.redactor.register(Secret("tr0ub4dor&3"))
     run = journal.start_run(command="x")
-    run.record("log", body={"lines": ["pw tr0ub4dor&3 in text", "postgres://app:hunter22@db/shop", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"]})
+    run.record(
+        "container_log", body={"lines": ["pw tr0ub4dor&3 in text", "postgres://app:hunter22@db/shop", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"]}
+    )
 
     with journal.engine.connect() as connection:
         raw = str(connection.execute(text("SELECT * FROM records")).all())
@@ -94,9 +96,9 @@ def test_values_are_kept_exactly(journal: Journal) -> None:
     """Integers that JSON can't carry become text, and NaN is refused rather than written as something else."""
     run = journal.start_run(command="x")
 
-    assert run.record("m", body={"rows": 2**60, "share": 0.1}).body == {"rows": str(2**60), "share": 0.1}
+    assert run.record("result", body={"rows": 2**60, "share": 0.1}).body == {"rows": str(2**60), "share": 0.1}
     with pytest.raises(ValueError, match="can't be recorded"):
-        run.record("m", body={"share": float("nan")})
+        run.record("result", body={"share": float("nan")})
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_values_are_kept_exactly(journal: Journal) -> None:
 def test_text_that_is_no_text_is_written_too(journal: Journal, given: str, kept: str) -> None:
     """A file name that is not UTF-8 aborts no write: half a pair becomes its escape, and what is read is what was hashed."""
     run = journal.start_run(command="x", argv=[given])
-    written = run.record("log", service=given, key=given, body={given: [given, {"deep": given}]})
+    written = run.record("container_log", service=given, key=given, body={given: [given, {"deep": given}]})
 
     read = journal.records(run_id=run.id)
 
@@ -123,12 +125,12 @@ def test_service_and_key_pass_the_redactor(journal: Journal) -> None:
     journal.redactor.publish("postgres", "stop-source")
     run = journal.start_run(command="x")
 
-    hidden = run.record("step", service="a tr0ub4dor&3", key="k=tr0ub4dor&3", body={})
-    public = run.record("step", service="postgres", key="stop-source", body={})
+    hidden = run.record("result", service="a tr0ub4dor&3", key="k=tr0ub4dor&3", body={})
+    public = run.record("result", service="postgres", key="stop-source", body={})
 
     assert (hidden.service, hidden.key) == ("a ***", "k=***")
     assert (public.service, public.key) == ("postgres", "stop-source")
-    assert journal.last("step", service="postgres", key="stop-source") == public
+    assert journal.last("result", service="postgres", key="stop-source") == public
 
 
 def test_the_newest_state_of_a_move_counts(journal: Journal) -> None:
@@ -180,8 +182,8 @@ def test_many_may_open_a_new_journal_at_once(place: JournalLocation) -> None:
 def test_each_writer_of_a_run_has_a_chain_of_its_own(journal: Journal, run: Run) -> None:
     """Two processes of one run never wait for each other's hash, and both chains are whole."""
     shard = Run(journal, run.id, writer="3/8")
-    shard.record("step", key="one", body={})
-    shard.record("step", key="two", body={})
+    shard.record("result", key="one", body={})
+    shard.record("result", key="two", body={})
 
     records = journal.records(run_id=run.id)
 
@@ -193,7 +195,7 @@ def test_the_end_of_a_run_lists_the_heads(journal: Journal) -> None:
     """A tail that was cut off another writer's chain shows against them."""
     run = journal.start_run(command="preflight")
     shard = Run(journal, run.id, writer="b")
-    last = [shard.record("step", key=key, body={}) for key in ("one", "two")][-1]
+    last = [shard.record("result", key=key, body={}) for key in ("one", "two")][-1]
     run.finish({}, ExitCode.OK)
 
     records = journal.records(run_id=run.id)
@@ -208,10 +210,10 @@ def test_two_processes_can_not_continue_the_same_chain(journal: Journal) -> None
     run = journal.start_run(command="x")
     twin = Run(journal, run.id, run.head)
     twin.count = run.count
-    run.record("step", body={"by": "one"})
+    run.record("result", body={"by": "one"})
 
     with pytest.raises(JournalError, match="can't be written"):
-        twin.record("step", body={"by": "the other"})
+        twin.record("result", body={"by": "the other"})
 
     assert chain_problems(journal.records(run_id=run.id)) == []
 
@@ -223,7 +225,7 @@ def test_two_write_at_once(place: JournalLocation) -> None:
 
     def write(run: Run) -> None:
         for number in range(30):
-            run.record("step", key=str(number), body={"number": number})
+            run.record("result", key=str(number), body={"number": number})
 
     with ThreadPoolExecutor(3) as pool:
         jobs = [pool.submit(write, run) for run in runs]

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
+from engine.contracts.move_state import MoveState
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor, Secret
 from engine.run.recorder import RunRecorder
-from engine.saga.state import MoveState
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, failed, passed
 
 PASSWORD = "Tr0ub4dor-and-3"
@@ -57,11 +57,11 @@ def shown(tmp_path: Path) -> Shown:
 
 def test_a_row_of_a_stand_in_says_so(shown: Shown) -> None:
     """Nobody takes what another program answered for the product's own word: the row in journal and on screen carries it."""
-    shown.book.stand_ins = frozenset({"redis"})
+    shown.book.simulated = frozenset({"redis"})
     shown.book.add(row(passed("it stopped")))
     shown.book.add(row(passed("it stopped too"), service="postgres", subject="postgres"))
 
-    texts = [record.body["text"] for record in shown.journal.records(kind="step")]
+    texts = [record.body["text"] for record in shown.journal.records(kind="result")]
     assert texts == ["(stand-in) it stopped", "it stopped too"]
     assert "(stand-in) it stopped" in shown.text
 
@@ -71,14 +71,14 @@ def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkey
     there = []
 
     def broken(*_: Any, **__: Any) -> None:
-        there.append(len(shown.journal.records(kind="step")))
+        there.append(len(shown.journal.records(kind="result")))
         raise BrokenPipeError
 
     monkeypatch.setattr(shown.book.console, "print", broken)
 
     shown.book.add(row(passed("ok", rows=3)))
 
-    record = shown.journal.records(kind="step")[0]
+    record = shown.journal.records(kind="result")[0]
     assert set(there) == {1}
     assert (record.service, record.key, record.body["verdict"]) == ("redis", "stop", "PASSED")
     assert (record.body["measured"], record.body["duration_s"], record.body["effect"]) == ({"rows": 3}, 0.123, "read_only")

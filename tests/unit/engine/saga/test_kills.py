@@ -13,12 +13,12 @@ from typing import Any, Final
 import pytest
 
 from engine.contracts.action import Note
+from engine.contracts.move_state import MoveState
 from engine.errors import ManualInterventionError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.patience import Patience
 from engine.saga.saga import NotRun, RunningMove
-from engine.saga.state import MoveState
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.context.attempt import must_be_undone, read_past, settled_states
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from engine.contracts.action import Note
+from engine.contracts.move_state import MoveState
 from engine.contracts.product import keep
 from engine.errors import ActionError, ChainConflictError, HostLostError, JournalError, LockLostError, ManualInterventionError, NotObservedError
 from engine.saga.patience import Patience
 from engine.saga.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
-from engine.saga.state import PREPARING, UNDOING, AttemptState, MoveState, backward
+from engine.saga.state import PREPARING, UNDOING, AttemptState, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 ONCE = Patience(seconds=0.0)

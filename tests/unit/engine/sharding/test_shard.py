@@ -166,14 +166,14 @@ def look(run: Run, host: str | None = "wf001", judgement: Judgement | None = Non
     row = StepResult(
         "preflight", key, "It answers.", service or host or "all", service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1
     )
-    run.record("step", service=service, key=key, body=row.body())
+    run.record("result", service=service, key=key, body=row.body())
 
 
 def whole(journal: Journal, *numbers: int, of: int = 3) -> str:
     """Run shards to their end, and return the run's id."""
     for number in numbers:
         run = join(journal, number, of)
-        run.record("scope", body={"title": "x", "moves": [], "stand_ins": []}) if number == 1 else None
+        run.record("scope", body={"title": "x", "moves": [], "simulated": []}) if number == 1 else None
         look(run, f"wf00{number}")
         end_shard(run, {"PASSED": 1}, ExitCode.OK)
     return run.id
@@ -319,11 +319,11 @@ def test_tables_of_shards_become_one(journal: Journal) -> None:
     """Each wrote the rows of its own hosts."""
     for number in (1, 2):
         run = join(journal, number, 2)
-        run.record("table", body={"title": "Backups", "columns": ["of"], "rows": [[f"wf00{number}"]]})
+        run.record("report_table", body={"title": "Backups", "columns": ["of"], "rows": [[f"wf00{number}"]]})
         look(run, f"wf00{number}")
         end_shard(run, {"PASSED": 1}, ExitCode.OK)
 
-    tables = [record.body for record in counted(journal.records()) if record.kind == "table"]
+    tables = [record.body for record in counted(journal.records()) if record.kind == "report_table"]
 
     assert [table["rows"] for table in tables if table["title"] == "Backups"] == [[["wf001"], ["wf002"]]]
 

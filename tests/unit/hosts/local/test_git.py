@@ -138,7 +138,7 @@ def test_the_gate_is_closed_by_every_answer_but_a_clean_commit(tmp_path: Path, c
     journal = Past(tmp_path).journal
 
     assert not Gates(scope_of(), journal, commit).tree().passed
-    assert Gates(scope_of(make_environment(OPEN, ("clean_tree", False))), journal, commit).tree().passed
+    assert Gates(scope_of(make_environment(OPEN, ("require_clean_checkout", False))), journal, commit).tree().passed
 
 
 def test_the_code_has_a_digest_of_its_own(checkout: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_code_has_a_digest_of_its_own(checkout: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        ("clean_tree", False),
+        ("require_clean_checkout", False),
         ("ssh_config", "/tmp/other_config"),
         ("backup", {"host": "wf002", "path": "/b", "password": "command:touch /tmp/x", "reason": "r"}),
     ],

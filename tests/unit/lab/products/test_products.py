@@ -47,11 +47,11 @@ def test_every_exchange_leads_to_a_queue() -> None:
 
 def test_what_the_lab_plays_otherwise_is_in_the_lab() -> None:
     """Each entry that is another here is of a service that is here; keys of applications come as references."""
-    instead = json.loads((LAB / "instead.json").read_text(encoding="utf-8"))
-    assert set(instead) <= set(SERVICES)
+    overrides = json.loads((LAB / "overrides.json").read_text(encoding="utf-8"))
+    assert set(overrides) <= set(SERVICES)
     assert {service for service, _ in STAND_INS.values()} <= set(SERVICES)
-    assert all(":" in reference for entry in instead.values() for reference in entry.get("secrets", {}).values())
-    assert instead["minio"]["options"]["app_bucket"] == minio.APP_BUCKET
+    assert all(":" in reference for entry in overrides.values() for reference in entry.get("secrets", {}).values())
+    assert overrides["minio"]["options"]["app_bucket"] == minio.APP_BUCKET
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Fleet, "__getitem__", lambda self, name: SimpleNamespace(name=name))
     source = make_host(host="wf005", containers=tuple(make_container(name=name, mounts=()) for name in NAMES))
     moves = [SimpleNamespace(service=name, source="wf005", target="wf001") for name in NAMES]
-    mounts = {name: [SimpleNamespace(kind="bind", source=f"/srv/{name}", at="/conf", rule="copy")] for name in NAMES}
+    mounts = {name: [SimpleNamespace(kind="bind", source=f"/srv/{name}", path="/conf", rule="copy")] for name in NAMES}
     yield SimpleNamespace(
         fleet=fleet, scope=SimpleNamespace(moves=moves), facts=lambda host: source if host == "wf005" else make_host(),
         move_of=lambda service: next(move for move in moves if move.service == service),

@@ -10,10 +10,10 @@ import pytest
 from engine.config.scope import build_scope
 from engine.contracts.container import MountFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from phases.context.attempt import must_be_undone, read_past, read_return, settled_states
 from phases.context.fingerprint_records import part_body, part_of, without_secret_names
 from phases.context.run_context import RunContext, _mount_over, container_address, main_port
@@ -90,7 +90,7 @@ def test_what_was_undone_is_neither_done_nor_to_be_undone_again(journal: Journal
 
 
 def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run: Run) -> None:
-    """What `--again` begins is another attempt: after a crash it is read alone, under its own number."""
+    """What `--retry` begins is another attempt: after a crash it is read alone, under its own number."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "copy-volumes")
     state(run, MoveState.NEEDS_OPERATOR)

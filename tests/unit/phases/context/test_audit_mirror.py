@@ -137,7 +137,7 @@ def test_a_lost_lock_stops_an_undo(mirror: AuditMirror, hosts: Hosts) -> None:
 
 def test_the_heads_go_to_every_host_at_the_end(mirror: AuditMirror, hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
     """A tail cut off the journal shows against them; a host that does not take them is named, and nothing fails."""
-    last = mirror.record("step", service="redis", key="x", body={})
+    last = mirror.record("result", service="redis", key="x", body={})
     hosts.errors["wf002"] = UnreachableError("wf002: ssh failed")
 
     mirror.close()

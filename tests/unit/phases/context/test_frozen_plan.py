@@ -9,8 +9,9 @@ import pytest
 from engine.config.scope import Scope, build_scope
 from engine.errors import RefusedError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
-from phases.context.frozen_plan import BEGUN_WITH, as_begun, changed_since, refuse_other_than_approved
+from phases.context.frozen_plan import as_begun, changed_since, refuse_other_than_approved
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 from tests.unit.phases.gates.test_gates import NOBODY, OPEN
 
@@ -25,7 +26,7 @@ def journal(tmp_path: Path) -> Journal:
     run = journal.start_run(command="migrate", environment="production", plan_digest=old.digest)
     move, entry = next(move for move in old.moves if move.service == "redis"), old.services["redis"]
     body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
-    run.record(BEGUN_WITH, service="redis", body=body)
+    run.record(RecordKind.PLAN_FROZEN, service="redis", body=body)
     for state in ("in_progress", "needs_operator"):
         run.record("move_state", service="redis", body={"state": state})
     return journal
@@ -39,7 +40,7 @@ def changed() -> Scope:
 
 
 def test_a_move_that_begins_again_is_carried_out_as_it_was_approved(journal: Journal, changed: Scope) -> None:
-    """The gates judge the files as they are now, so that is what is done; without --again its undo goes on as it began."""
+    """The gates judge the files as they are now, so that is what is done; without --retry its undo goes on as it began."""
     again = as_begun(changed, journal, AGAIN)
     assert [(move.service, move.target, again.services[move.service].image) for move in again.moves] == [("redis", "wf002", "redis:9")]
     assert changed_since(changed, journal, AGAIN) == []

@@ -124,15 +124,15 @@ def test_a_dependant_on_a_third_host_is_a_host_of_the_run(tmp_path: Path) -> Non
 
 
 def test_only_a_dead_host_is_left_out(tmp_path: Path) -> None:
-    """A rollback with --target-is-dead wants no relay there, and none that leads there; on all others they are right."""
+    """A rollback with --target-lost wants no relay there, and none that leads there; on all others they are right."""
     nights = Nights(tmp_path)
     for service in ("n8n", "postgres"):
         nights.go(service)
     scope = nights.scope("postgres")
-    buried = replace(scope, hosts=tuple(host for host in scope.hosts if host != "wf002"), dead=frozenset({"wf002"}))
+    lost_hosts = replace(scope, hosts=tuple(host for host in scope.hosts if host != "wf002"), dead=frozenset({"wf002"}))
     back = {**where_now(scope, nights.journal), "postgres": "wf005"}
-    wanted = wanted_forwarders(buried, back)
-    refuse_outside(buried.hosts, wanted)
+    wanted = wanted_forwarders(lost_hosts, back)
+    refuse_outside(lost_hosts.hosts, wanted)
     assert any(relay.host == "wf001" and relay.alias == "postgres" and relay.far.host == "wf005" for relay in wanted)
     assert not any("wf002" in relay.hosts for relay in wanted)
 

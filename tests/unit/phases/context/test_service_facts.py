@@ -24,7 +24,7 @@ def world(target: HostFacts, *mounts: MountFacts) -> Any:
     source = make_host(
         host="wf005", containers=(container,), volumes=(make_volume("redis_data", size_bytes=10 * GIB),), path_sizes={"/srv/redis": GIB}
     )
-    rules = [SimpleNamespace(at=mount.destination, rule="copy", kind=mount.kind) for mount in container.mounts]
+    rules = [SimpleNamespace(path=mount.destination, rule="copy", kind=mount.kind) for mount in container.mounts]
     return SimpleNamespace(
         move_of=lambda service: SimpleNamespace(source="wf005", target="wf001"),
         facts=lambda host: source if host == "wf005" else target,

@@ -11,11 +11,11 @@ import pytest
 from actions.common.route import Route
 from actions.container.source import see_target_down
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.errors import DeadlineError, HostLostError, InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.run.options import Options
-from engine.saga.state import MoveState
 from hosts.fleet import Fleet
 from phases.gates import dead_target
 from tests.unit.making_facts import FakeHost
@@ -29,7 +29,7 @@ class FakeFleet:
     """Hosts that answer from a script; who is not among them does not answer."""
 
     hosts: dict[str, FakeHost]
-    buried: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     token: str | None = None
 
     def __getitem__(self, name: str) -> FakeHost:
@@ -38,9 +38,9 @@ class FakeFleet:
             raise UnreachableError(f"{name}: no answer")
         return self.hosts[name]
 
-    def bury(self, name: str, reason: str) -> None:
+    def mark_lost(self, name: str, reason: str) -> None:
         """Remember who is dead."""
-        self.buried[name] = reason
+        self.lost[name] = reason
 
 
 class Silent:
@@ -52,16 +52,16 @@ class Silent:
         """Know how."""
         self.error = error
         self.asked: list[str] = []
-        self.buried: dict[str, str] = {}
+        self.lost: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> FakeHost:
         """Fail."""
         self.asked.append(name)
         raise self.error
 
-    def bury(self, name: str, reason: str) -> None:
+    def mark_lost(self, name: str, reason: str) -> None:
         """Remember who is dead."""
-        self.buried[name] = reason
+        self.lost[name] = reason
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def _scope(service: str) -> Scope:
 
 
 def _options(**given: Any) -> Options:
-    asked = Options("lab", ("redis",), (), True, Path("i"), Path("p"), None, (), target_is_dead=REASON)
+    asked = Options("lab", ("redis",), (), True, Path("i"), Path("p"), None, (), target_lost=REASON)
     return replace(asked, **given)
 
 
@@ -94,26 +94,26 @@ def _stands(run: Run, state: MoveState) -> None:
 
 
 def test_a_dead_target_is_asked_nothing(run: Run) -> None:
-    """Said of a host that does not answer, with the writes given up: it is buried."""
+    """Said of a host that does not answer, with the writes given up: it is marked lost."""
     _stands(run, MoveState.DONE)
     scope, fleet = _scope("redis"), FakeFleet({})
     target = scope.moves[0].target
 
-    buried = dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
+    lost_hosts = dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
-    assert buried == {target}
-    assert fleet.buried == {target: REASON}
+    assert lost_hosts == {target}
+    assert fleet.lost == {target: REASON}
 
 
 def test_a_host_that_answers_is_not_dead(run: Run) -> None:
-    """Nobody is buried alive."""
+    """A host that still runs is never marked lost."""
     scope = _scope("redis")
     fleet = FakeFleet({scope.moves[0].target: FakeHost(scope.moves[0].target)})
 
     with pytest.raises(RefusedError, match="wf001: answers through ssh, so it is not dead"):
         dead_target.exclude_lost_hosts(fleet, scope, run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
-    assert not fleet.buried
+    assert not fleet.lost
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_host_that_is_slow_or_refuses_lives(run: Run, error: Exception) -> Non
     with pytest.raises(RefusedError, match="so it is not dead"):
         dead_target.exclude_lost_hosts(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
-    assert not fleet.buried
+    assert not fleet.lost
 
 
 @pytest.mark.parametrize("said", ["Connection timed out", "No route to host"])
@@ -166,14 +166,14 @@ def test_lost_writes_must_be_given_up_in_words(run: Run) -> None:
 
 def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
     """Before its service goes back; nothing is lost by that, and nothing is to be stopped should it rise."""
-    scope, fleet, options = _scope("redis"), FakeFleet({}), _options(undo=True, apply=True)
+    scope, fleet, options = _scope("redis"), FakeFleet({}), _options(revert=True, apply=True)
     _stands(run, MoveState.DONE)
 
-    buried = dead_target.exclude_lost_hosts(fleet, scope, run.journal, options, "repoint")  # type: ignore[arg-type]
-    dead_target.record_lost(run, scope, run.journal, buried, options)
+    lost_hosts = dead_target.exclude_lost_hosts(fleet, scope, run.journal, options, "repoint")  # type: ignore[arg-type]
+    dead_target.record_lost(run, scope, run.journal, lost_hosts, options)
 
-    assert buried == {scope.moves[0].target}
-    assert [record.body["labels"] for record in run.journal.records(kind=dead_target.DEAD)] == [[]]
+    assert lost_hosts == {scope.moves[0].target}
+    assert [record.body["labels"] for record in run.journal.records(kind="host_lost")] == [[]]
 
 
 @pytest.mark.parametrize(("command", "services"), [("repoint", ("redis",)), ("migrate", ("redis",)), ("rollback", ())])
@@ -192,14 +192,14 @@ def test_what_rises_is_stopped_once(run: Run) -> None:
     _stands(run, MoveState.ROLLING_BACK)
 
     dead_target.stop_recovered(FakeFleet({}), scope, run.journal, run)  # type: ignore[arg-type]
-    assert not run.journal.records(kind=dead_target.RISEN)
+    assert not run.journal.records(kind="recovered_host_stopped")
 
     risen = FakeHost(target, {"docker stop": (0, "c0ffee\n", "")})
     for _ in range(2):
         dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
     asked = [argv for argv, _ in risen.asked if "docker stop" in " ".join(argv)]
     assert [argv[-1] for argv in asked] == ["longshore.move=production/redis/1"]
-    assert [record.body["stopped"] for record in run.journal.records(kind=dead_target.RISEN)] == [1]
+    assert [record.body["stopped"] for record in run.journal.records(kind="recovered_host_stopped")] == [1]
 
 
 @pytest.mark.parametrize("since", [(), (MoveState.ROLLING_BACK, MoveState.COMMITTED)])
@@ -216,14 +216,14 @@ def test_what_rises_and_still_serves_is_not_stopped(run: Run, since: tuple[MoveS
     dead_target.stop_recovered(FakeFleet({target: risen}), scope, run.journal, run)  # type: ignore[arg-type]
 
     assert not risen.asked
-    assert not run.journal.records(kind=dead_target.RISEN)
+    assert not run.journal.records(kind="recovered_host_stopped")
 
 
-def test_a_buried_host_is_not_asked() -> None:
+def test_a_lost_host_is_not_asked() -> None:
     """Whoever asks the fleet for it is told why it gets no answer; to the deed that must see it down that is an answer."""
     fleet = Fleet(["wf001"], make_environment(), None)
     try:
-        fleet.bury("wf001", REASON)
+        fleet.mark_lost("wf001", REASON)
         with pytest.raises(HostLostError, match=r"wf001: not asked: said to be dead \(disk controller burnt\)"):
             _ = fleet["wf001"]
         with pytest.raises(NotObservedError):

@@ -10,10 +10,10 @@ import pytest
 
 from engine.config.environment import Environment
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode
 from phases.gates.gates import Gates, preflight_problems
 from phases.signoff.approvals import code_digest
@@ -50,7 +50,7 @@ class Past:
         body = {"phase": command, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
         record_rows(run, scope, services, command, without)
         for service in services:
-            run.record("step", service=service, key="volumes-fit", body={**body, **row})
+            run.record("result", service=service, key="volumes-fit", body={**body, **row})
         if finished:
             run.finish({"PASSED": 1}, ExitCode.OK)
 
@@ -221,7 +221,7 @@ def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
     past.preflight(scope_of(), "n8n", "redis", finished=False)
     run = past.newest_run()
-    run.record("step", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"})
+    run.record("result", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"})
     run.finish({}, ExitCode.FAILED)
 
     assert "  n8n: preflight disk is FAILED: t" in refusal(past, scope_of())
@@ -310,7 +310,7 @@ def test_outside_the_window_nothing_begins(past: Past, hours: tuple[int, int], w
 def test_runbooks_that_were_not_committed_begin_nothing(past: Past) -> None:
     """What runs is what was reviewed; an environment can say that it does not matter there."""
     past.preflight(scope_of(), "n8n", "redis")
-    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    rehearsal = scope_of(make_environment(OPEN, ("require_clean_checkout", False)))
 
     assert "checkout: files differ from the commit" in refusal(past, scope_of(), commit="1234567890ab+changes")
     assert Gates(rehearsal, past.journal, "1234567890ab+changes").tree().passed
@@ -369,7 +369,7 @@ def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> No
     run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())
     for service in ("n8n", "redis"):
         body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
-        run.record("step", service=service, key="source-healthy", body=body)
+        run.record("result", service=service, key="source-healthy", body=body)
     run.finish({"PASSED": 2}, ExitCode.OK)
 
     said = refusal(past, scope_of())
@@ -390,7 +390,7 @@ def test_a_step_that_does_not_apply_is_not_demanded(past: Past) -> None:
     """The run says so, with the reason, as the page does."""
     past.preflight(scope_of(services=("redis",)), "redis", without=("backup-present",), finished=False)
     run = past.newest_run()
-    run.record("not_applicable", body={"text": "redis: backup-present (it keeps nothing)"})
+    run.record("step_skipped", body={"text": "redis: backup-present (it keeps nothing)"})
     run.finish({}, ExitCode.OK)
 
     assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == []
@@ -412,7 +412,7 @@ def test_a_preflight_by_other_code_opens_nothing(past: Past) -> None:
     past.preflight(scope_of(), "n8n", "redis", code="0" * 64)
     assert "was made by other code (000000000000). Expected: " in refusal(past, scope_of())
 
-    rehearsal = scope_of(make_environment(OPEN, ("clean_tree", False)))
+    rehearsal = scope_of(make_environment(OPEN, ("require_clean_checkout", False)))
     past.preflight(rehearsal, "n8n", "redis", code="0" * 64)
     assert refusal(past, rehearsal) == ""
 
@@ -430,7 +430,7 @@ def test_a_preflight_that_was_killed_before_the_service_counts(past: Past) -> No
 def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None:
     """A journal rebuilt from hosts' logs holds what a host said: it opens no gate."""
     run = past.journal.start_run(command="adopt", environment="production", plan_digest=scope_of().digest)
-    run.record("step", service="redis", key="source-healthy", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+    run.record("result", service="redis", key="source-healthy", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
     run.finish({}, ExitCode.OK)
 
     assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == ["redis: no preflight on record. Expected: one that PASSED"]

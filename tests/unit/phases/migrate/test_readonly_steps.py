@@ -32,10 +32,10 @@ def world(before: dict[str, FingerprintPart] | None, after: dict[str, Fingerprin
     )
 
 
-def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, proof: str = "full") -> Any:
+def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
     """Return the answer of fingerprint-target."""
     monkeypatch.setattr(migrate, "places_of", lambda *_: ("place",) * places)
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, proof=proof)
+    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
     return migrate.fingerprint_target(world, move).verify({})
 
 
@@ -64,7 +64,7 @@ def test_what_was_copied_as_files_says_which_parts_were_not_compared_and_why(mon
     """The proof's level stands in the row: what was read of the files is what was compared of these parts."""
     seen = world({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS})
 
-    answer = ask(seen, "precopy", monkeypatch, proof="sampled")
+    answer = ask(seen, "precopy", monkeypatch, verify="sampled")
 
     assert answer.passed
     assert answer.text == (

@@ -9,13 +9,14 @@ import pytest
 
 from actions.common.test_listener import listening
 from engine.errors import ActionError, DeadlineError
+from engine.journal.kinds import RecordKind
 from engine.saga.saga import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import SystemFacts
 from hosts.facts.system_parse import parse_firewall
-from phases.context.path_rates import THROUGHPUT, measured_rates
-from phases.preflight.network import TRIAL, list_needs, proven_needs, try_with_listeners
+from phases.context.path_rates import measured_rates
+from phases.preflight.network import list_needs, proven_needs, try_with_listeners
 from tests.unit.checks.hosts.test_network import NEED, scope
 from tests.unit.making_facts import FakeHost, make_host, make_socket
 
@@ -60,7 +61,7 @@ def test_a_way_that_is_open_is_proven_and_recorded() -> None:
     (run,) = [command for command in words(hosts["wf001"]) if command.startswith("docker run")]
     assert all(f"--publish {port}:{port}" in run for port in PORTS.values())
     assert "--label longshore.role=trial" in run
-    assert {(record["kind"], record["host"]) for record in records} == {(TRIAL, "wf002"), (TRIAL, "wf005")}
+    assert {(record["kind"], record["host"]) for record in records} == {(RecordKind.NETWORK_TEST, "wf002"), (RecordKind.NETWORK_TEST, "wf005")}
 
 
 def test_a_sample_tells_what_a_way_carries() -> None:
@@ -70,8 +71,8 @@ def test_a_sample_tells_what_a_way_carries() -> None:
     hosts["wf005"].answers = {"bash -c dd": (0, told, ""), **hosts["wf005"].answers}
     try_with_listeners(made, "wf001", apply=True)
 
-    assert [record for record in records if record["kind"] == THROUGHPUT] == [
-        {"kind": THROUGHPUT, "host": "wf005", "to": "wf001", "bytes_per_s": 536870912}
+    assert [record for record in records if record["kind"] == RecordKind.PATH_THROUGHPUT] == [
+        {"kind": RecordKind.PATH_THROUGHPUT, "host": "wf005", "to": "wf001", "bytes_per_s": 536870912}
     ]
     assert len([command for command in words(hosts["wf005"]) if "dd if=/dev/zero" in command]) == 1
     made.journal = SimpleNamespace(records=lambda kind: [SimpleNamespace(body=one) for one in records if one["kind"] == kind])

@@ -22,7 +22,7 @@ from tests.unit.making_facts import GIB, make_container, make_disk, make_host, m
 
 NOW = datetime.now(UTC)
 MOVE = SimpleNamespace(service="redis", source="wf005", target="wf001")
-MOUNTS = [SimpleNamespace(at="/data", rule="copy", kind="volume"), SimpleNamespace(at="/conf", rule="copy", kind="bind")]
+MOUNTS = [SimpleNamespace(path="/data", rule="copy", kind="volume"), SimpleNamespace(path="/conf", rule="copy", kind="bind")]
 
 
 def world(**target: Any) -> Any:
@@ -48,7 +48,7 @@ def world(**target: Any) -> Any:
 
     scope = SimpleNamespace(
         moves=[MOVE], hosts=("wf005", "wf001", "wf009"), links=(), services={"redis": entry}, thresholds=lambda host: thresholds,
-        plan=SimpleNamespace(baseline_at_least_h=24), environment=SimpleNamespace(hosts={}),
+        plan=SimpleNamespace(baseline_min_h=24), environment=SimpleNamespace(hosts={}),
         window=SimpleNamespace(starts_at=NOW, ends_at=NOW + timedelta(hours=1)),
     )  # fmt: skip
     from services.redis.product import Product  # noqa: PLC0415 slow to import

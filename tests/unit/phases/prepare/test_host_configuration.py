@@ -120,7 +120,7 @@ def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     move = SimpleNamespace(service="redis", source="wf005", target="wf001")
     plan = SimpleNamespace(evidence_max_age_h=24)
     environment = SimpleNamespace(backup=backup, environment="lab")
-    entry = SimpleNamespace(mounts=[SimpleNamespace(at="/data", rule="copy", kind="volume")])
+    entry = SimpleNamespace(mounts=[SimpleNamespace(path="/data", rule="copy", kind="volume")])
     made: Any = SimpleNamespace(
         scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]), facts=lambda host: facts, fleet={"wf005": None},
         redactor=Redactor(), run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),
@@ -155,7 +155,7 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
             "files/etc/systemd/system/shop.service",
         }  # fmt: skip
     assert asked == [["/etc/docker/daemon.json", "/etc/systemd/system/shop.service"]]
-    assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == (prepare_host_configuration.KEPT, 1, 1)
+    assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == ("host_configuration_saved", 1, 1)
     assert "PASSWORD" not in json.dumps(written)
 
 
@@ -180,7 +180,7 @@ def test_the_table_tells_age_size_and_drill_of_each() -> None:
     made, _ = world(
         outcome("backup-taken", {"objects": [taken.record()], "repository_ok": True}),
         outcome("restore-drilled", {"drill": drill.record()}),
-        SimpleNamespace(kind=prepare_host_configuration.KEPT, body={"host": "wf005", **RECORD}),
+        SimpleNamespace(kind="host_configuration_saved", body={"host": "wf005", **RECORD}),
     )
 
     assert prepare_host_configuration.backup_table(made, NOW, ("wf005",), ("redis",)).rows == (

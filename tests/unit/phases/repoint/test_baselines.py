@@ -11,8 +11,8 @@ import pytest
 from engine.contracts.action import Note
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
-from phases.context.link_state import BEGUN
 from phases.repoint.baselines import BaselineHeld, BaselineRead
 
 CUTOVER = {"configuration": FingerprintPart(1, "old"), "samples": FingerprintPart(9, "s"), "wal": FingerprintPart(1, "w", Validity.AT_CUTOVER)}
@@ -27,7 +27,7 @@ class Prometheus:
         self.baseline = Fingerprint("prometheus", dict(CUTOVER))
         self.journal = Journal.open(path / "p.sqlite", redactor=Redactor())
         self.run = self.journal.start_run(command="repoint", environment="production")
-        self.run.record(BEGUN, service="orders", body={"links": []})
+        self.run.record(RecordKind.REPOINT_STARTED, service="orders", body={"links": []})
         world = SimpleNamespace(
             journal=self.journal, run=self.run, recorded_fingerprint=lambda _service, _moment: self.baseline, record_fingerprint=self._record,
             product=lambda _service: SimpleNamespace(fingerprint=lambda _at, since: Fingerprint(since.service, dict(self.now))),

@@ -12,10 +12,10 @@ from actions.relays.planning import Relay, plan_forwarders, wanted_forwarders
 from checks.dependencies.connections import connections_to, users_of
 from engine.config.scope import Scope, build_scope
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.move_state import MoveState
 from engine.errors import InputError, RefusedError
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from hosts.facts.system import Connection, ContainerSockets, SystemFacts
 from phases.context.link_state import (
     BEGUN,
@@ -177,7 +177,7 @@ def test_a_rollback_of_either_end_is_refused_with_the_command_that_puts_back(jou
     told = refusal(scope_of(services=(service,)), journal, "rollback")
 
     assert f"{service}: references to redis are re-pointed; they would lead nowhere" in told
-    assert ": nox -s repoint -- redis --environment production --undo --apply" in told
+    assert ": nox -s repoint -- redis --environment production --revert --apply" in told
 
 
 def test_a_rollback_is_refused_from_the_first_deed_on(journal: Journal) -> None:

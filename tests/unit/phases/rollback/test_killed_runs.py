@@ -27,11 +27,12 @@ from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMov
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
+from engine.contracts.move_state import MoveState
 from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.saga import NotRun, RunningMove
-from engine.saga.state import MoveState, backward
+from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 from phases.assess import health
 from phases.context.attempt import read_past, read_return

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
-from engine.saga.state import AttemptState, MoveState
+from engine.contracts.move_state import MoveState
+from engine.saga.state import AttemptState
 from phases.context.attempt import must_be_undone
 from phases.rollback.recipe import RETURN_STEPS, UNDO_STEP, describe_writes
 

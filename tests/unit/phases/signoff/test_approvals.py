@@ -150,12 +150,12 @@ def test_a_role_that_the_person_does_not_have(room: Room) -> None:
 def test_a_container_that_is_another_since_preflight(room: Room) -> None:
     """What was approved is these very containers: a new image voids it and the service is named."""
     run = room.journal.start_run(command="preflight")
-    run.record("source_seen", service="redis", body={"digest": "a" * 64, "image": "x"})
+    run.record("source_observed", service="redis", body={"digest": "a" * 64, "image": "x"})
     room.sign(TESS)
     room.sign(BEA)
     assert room.problems() == ""
 
-    run.record("source_seen", service="redis", body={"digest": "b" * 64, "image": "y"})
+    run.record("source_observed", service="redis", body={"digest": "b" * 64, "image": "y"})
     assert "the container of redis is another than the one that preflight had shown" in room.problems()
 
 

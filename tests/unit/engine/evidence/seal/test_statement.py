@@ -76,7 +76,7 @@ def test_a_killed_or_altered_run_did_not_pass(tmp_path: Path) -> None:
     night.row()
     killed = statement(write_evidence(night.journal, night.run.id, tmp_path / "r" / "killed").folder)["predicate"]
     night.run.finish({}, ExitCode.OK)
-    night.tamper("UPDATE records SET body = replace(body, 'ok', 'no') WHERE kind = 'step'")
+    night.tamper("UPDATE records SET body = replace(body, 'ok', 'no') WHERE kind = 'result'")
     altered = statement(write_evidence(night.journal, night.run.id, tmp_path / "r" / "altered").folder)["predicate"]
 
     assert (killed["result"], killed["longshore"]["finished"]) == ("FAILED", False)

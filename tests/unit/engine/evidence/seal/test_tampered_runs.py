@@ -38,9 +38,12 @@ def test_a_whole_journal_is_not_called_altered(night: Night) -> None:
     ("statement", "words"),
     [
         (CHANGED, "record 4 (step): its content was changed after it was written"),
-        ("DELETE FROM records WHERE kind = 'step'", "expected record 4 here: one was dropped or moved"),
-        ("UPDATE records SET body = '{' WHERE kind = 'host'", "record 3 (host): its content was changed"),
-        ("UPDATE records SET body = replace(body, '\"\"', '1e999') WHERE kind = 'host'", "record 3 (host): its content was changed"),
+        ("DELETE FROM records WHERE kind = 'result'", "expected record 4 here: one was dropped or moved"),
+        ("UPDATE records SET body = '{' WHERE kind = 'host_observed'", "record 3 (host_observed): its content was changed"),
+        (
+            "UPDATE records SET body = replace(body, '\"\"', '1e999') WHERE kind = 'host_observed'",
+            "record 3 (host_observed): its content was changed",
+        ),
     ],
 )
 def test_an_altered_journal_is_no_pass(night: Night, statement: str, words: str) -> None:

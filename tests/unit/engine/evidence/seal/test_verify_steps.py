@@ -21,6 +21,6 @@ def test_a_step_of_the_phase_without_a_row_is_named(tmp_path: Path, about: dict[
     journal = Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor())
     run = journal.start_run(command="preflight", environment="production", **about)
     for key in ("ssh-answers", "ports-free"):
-        run.record("step", key=key, body={"phase": "preflight", "verdict": "PASSED", "subject": "all"})
+        run.record("result", key=key, body={"phase": "preflight", "verdict": "PASSED", "subject": "all"})
 
     assert steps_without_a_row(journal.records(run_id=run.id)) == missing
