@@ -1,4 +1,4 @@
-"""Approve the plan as it is now: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab.
+"""Sign the current plan in one role, with your ssh key: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab.
 
 The whole plan is signed; --service and --wave say whose containers must have been seen by preflight.
 """

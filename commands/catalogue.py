@@ -1,4 +1,4 @@
-"""Bring the catalogues of other languages up to date: catalogue [--check]. Each new text waits there for its translation."""
+"""Update the translation catalogues with new texts: catalogue [--check]. Each new text waits there for its translation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "commands", "runbooks")
+ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks")
 KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
 """The functions whose first texts are for people: see engine/i18n/language.py."""
 

@@ -1,4 +1,4 @@
-"""Show where every move stands, also while another process runs: status --lab | --environment NAME [--json]."""
+"""Show the state of every move, also while another process runs: status --lab | --environment NAME [--json]."""
 
 from __future__ import annotations
 

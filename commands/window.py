@@ -1,4 +1,4 @@
-"""When hosts may be changed: window show | ics --lab | --environment NAME. `ics` writes an invitation for everybody's calendar."""
+"""Show the maintenance window, or write it as a calendar invitation: window show | ics --lab | --environment NAME."""
 
 from __future__ import annotations
 

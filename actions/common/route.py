@@ -52,7 +52,7 @@ class Route:
 
 
 def write_audit(fleet: Fleet, host: str, move_label: str, key: str, text: str) -> None:
-    """Append one deed to the host's audit log; the second copy of the journal (review 15)."""
+    """Append one deed to the host's audit log; the second copy of the journal."""
     append_audit(fleet[host], {"move": move_label, "key": key, "text": text}, token=fleet.token)
 
 

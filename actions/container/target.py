@@ -133,7 +133,7 @@ class CreateTarget:
             )
 
     def _existing(self) -> dict[str, Any] | None:
-        """Return this attempt's own container when it is there; refuse anybody else's (review 4), and one that runs."""
+        """Return this attempt's own container when it is there; refuse anybody else's, and one that runs."""
         route = self.route
         existing = inspect_container(route.fleet, route.target, route.container)
         if existing is not None and label_of(existing) != route.move_label:

@@ -1,4 +1,4 @@
-"""Is there a fresh, non-empty backup of every object of a service; judged from what prepare recorded (review 17)."""
+"""Is there a fresh, non-empty backup of every object of a service; judged from what prepare recorded."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ def judge_image_on_target(source: HostFacts, target: HostFacts, container: Conta
     """Judge whether the target has the image that the container runs on the source.
 
     Proof is an equal config digest (the image id), equal RootFS layers and equal architecture; repository digests are
-    absent after `docker load` (review 29).
+    absent after `docker load`.
     """
     here = _image(source, container.image_id)
     if here is None:

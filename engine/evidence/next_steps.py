@@ -6,15 +6,15 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from engine.contracts.phase import NEXT_PHASE
+from engine.contracts.phase import NEXT_PHASE, TABLE
 from engine.i18n.language import Language, term
 from engine.journal.journal import Record
 from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
 FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
-APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
-"""Changing phases that are simply started again once the cause of a failure is mended."""
+APPLIED_AGAIN: Final = frozenset(phase.name for phase in TABLE if phase.retries_whole)
+"""Writing phases that are run again once the cause of a failure is fixed."""
 SELECTION: Final = ("--service", "--wave")
 BEGUN: Final = ("in progress", "committed", "done")
 """States in which migrate goes on where it stopped, without a new preflight."""

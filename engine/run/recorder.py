@@ -13,7 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from engine.contracts.phase import NEXT_PHASE
+from engine.contracts.phase import DIFF_FIRST, NEXT_PHASE
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
@@ -189,7 +189,7 @@ class RunRecorder:
 
     def _differences(self) -> Iterator[Text]:
         """Yield what changed since the last validation, before anything else: every night but one it is nothing."""
-        if self.command == "validate":
+        if self.command in DIFF_FIRST:
             for number, line in enumerate(differences(self.journal, self.run.id, self.language)):
                 yield Text(f"\n{line}" if not number else f"  {line}", style="bold" if not number else "")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from engine.contracts.phase import WRITING_PHASES
+from engine.contracts.phase import DIFF_FIRST, WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
 from engine.evidence.facts.move_summary import MoveSummary, standing_of
@@ -92,6 +92,11 @@ class Page:
     def warnings(self) -> int:
         """Return how many steps did not pass and only warn."""
         return sum(map(warns, self.decisions))
+
+    @property
+    def diff_first(self) -> bool:
+        """Return whether the page shows first what changed since the last run."""
+        return self.command in DIFF_FIRST
 
     @property
     def duration_s(self) -> float:

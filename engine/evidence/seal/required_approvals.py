@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.contracts.phase import APPROVED_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.other_runs import Kept
 from engine.evidence.seal.sealed_folder import APPROVALS, PLAN, RECORDS, Sealed
@@ -21,7 +22,7 @@ from engine.verdict import Effect, Verdict
 
 LAB: Final = "lab"
 MIGRATION_PLAN: Final = "migration_plan.json"
-GUARDED: Final = frozenset({"migrate", "repoint"})
+GUARDED: Final = frozenset(APPROVED_PHASES)
 BEGUN: Final = frozenset({"in_progress", "committed", "done"})
 BEGINS: Final = frozenset({"begun_with", "repoint_begun"})
 DONE: Final = frozenset({Verdict.PASSED.value, Verdict.FAILED.value, Verdict.UNKNOWN.value})
