@@ -150,7 +150,8 @@ def _seal(session: Session, signer: KeySigner | None) -> None:
     try:
         seal(folder, signer)
     except LongshoreError as error:
-        session.book.tell(f"not signed: {error}\nTo sign it later: nox -s report -- {folder.name} --sign-key FILE with the flags of this run")
+        again = session.scope.command("report", folder.name, "--sign-key", "FILE")
+        session.book.tell(f"not signed: {error}\nTo sign it later: {again}")
 
 
 def _phase(config: pytest.Config) -> str:

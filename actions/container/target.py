@@ -252,7 +252,7 @@ class StartTarget:
 def _either_way(route: Route, container: str) -> str:
     """Return both ways that keep what was written on the target, and how to give it up."""
     return (
-        f"Go on with it: nox -s migrate -- --service {route.service} --apply, or bring its data back: nox -s rollback -- {route.service} --apply. "
+        f"Go on with it: {route.command('migrate')}, or bring its data back: {route.command('rollback')}. "
         f"Look first: ssh {route.target} docker logs --tail 50 {container}"
     )
 

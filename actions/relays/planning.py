@@ -266,7 +266,7 @@ def _no_identity(scope: Scope, *hosts: str) -> str:
     """Return that a host has no identity here and what to do, "" when each has one."""
     name = scope.environment.environment
     missing = next((host for host in hosts if host not in scope.environment.hosts), None)
-    return f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: nox -s pin -- --environment {name}" if missing else ""
+    return f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: {scope.command('pin')}" if missing else ""
 
 
 def far_ports(scope: Scope, *more: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
+from engine.command_line import ANY, typed_command
 from engine.config.inventory import KEYS, Inventory, KeyName, Known, Name, Port, PortEntry, ServiceEntry, Wave, names_of, taken_by
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.validation import Strict
@@ -241,6 +242,6 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
         for other, entry in there.items():
             if other != move.service and where[other] == move.target:
                 for taken in taken_by(entry, there[move.service], ports=ports_taken):
-                    way_out = ". Remap it: nox -s ports -- --write" if taken.startswith("port ") else ""
+                    way_out = f". Remap it: {typed_command('ports', '--write', environment=ANY)}" if taken.startswith("port ") else ""
                     told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
                     yield f"moves/{position}/target: {told}; expected it to be free{way_out}"

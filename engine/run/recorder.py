@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from engine.command_line import typed_command
 from engine.contracts.phase import DIFF_FIRST, NEXT_PHASE
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
@@ -181,10 +182,9 @@ class RunRecorder:
         try:
             return write_evidence(self.journal, self.run.id, self.folder)
         except OSError as error:
-            where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
             raise NotObservedError(
                 f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
-                f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
+                f"Make room, then: {typed_command('report', self.run.id[:8], environment=self.environment)}"
             ) from error
 
     def _differences(self) -> Iterator[Text]:

@@ -16,6 +16,7 @@ from typing import Final, Literal
 import rfc8785
 from pydantic import AwareDatetime, Field
 
+from engine.command_line import ANY, typed_command
 from engine.config.environment import Person
 from engine.config.inventory import Name
 from engine.config.partial_model import PartialModel, read_draft
@@ -100,7 +101,7 @@ def signed_at(text: str, where: str) -> datetime:
     try:
         at = datetime.fromisoformat(told)
     except ValueError as error:
-        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: nox -s waive') from error
+        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: {typed_command("waive", environment=ANY)}') from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

@@ -102,9 +102,7 @@ class Notifier:
             self._send(sentence, self._status())
 
     def _status(self) -> str:
-        environment = self.scope.environment.environment
-        where = "--lab" if environment == "lab" else f"--environment {environment}"
-        return self.language.say("where every move stands: {command}", command=f"nox -s status -- {where}")
+        return self.language.say("where every move stands: {command}", command=self.scope.command("status"))
 
     def _send(self, title: str, text: str) -> None:
         self.sender.send(f"[{NAME} {self.scope.environment.environment}] {title}", text)

@@ -10,7 +10,6 @@ from typing import Final
 from actions.relays.planning import link_name
 from engine.config.scope import PlannedMove, Scope
 from engine.journal.journal import Journal, Record
-from engine.run.options import LAB
 from engine.saga.state import MoveState
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
@@ -129,21 +128,19 @@ def _step_words(step: Record) -> str:
 
 def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: datetime, *, working: bool) -> str:
     """Return what to type about a move."""
-    environment = scope.environment.environment
-    where = "--lab" if environment == LAB else f"--environment {environment}"
     if state is MoveState.DONE:
-        return f"nox -s validate -- {where} --service {service}"
+        return scope.command("validate", service=service)
     if state is MoveState.NEEDS_OPERATOR:
-        return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
+        return f"look at its last evidence, then go on with its undo: {scope.command('rollback', service=service, apply=True)}"
     if state in GOES_ON | GOES_BACK:
-        command = f"migrate -- {where} --service {service}" if state in GOES_ON else f"rollback -- {service} {where}"
-        return f"{'once no run is at work: ' if working else ''}nox -s {command} --apply"
+        command = scope.command("migrate" if state in GOES_ON else "rollback", service=service, apply=True)
+        return f"{'once no run is at work: ' if working else ''}{command}"
     if preflight_problems(service, scope, journal, now):
-        return f"nox -s preflight -- {where} --service {service}"
+        return scope.command("preflight", service=service)
     if judge_plan_approved(scope, journal, [service]).problems:
-        return f"nox -s approve -- {where}"
-    again = f" --again {service}" if state is MoveState.ROLLED_BACK else ""
-    return f"nox -s migrate -- {where} --service {service}{again} --apply"
+        return scope.command("approve")
+    again = ("--again", service) if state is MoveState.ROLLED_BACK else ()
+    return scope.command("migrate", *again, service=service, apply=True)
 
 
 def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from engine.command_line import ANY, typed_command
 from engine.contracts.phase import DIFF_FIRST, WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
@@ -118,7 +119,7 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
     """
     records = journal.records(run_id=run_id)
     if not records:
-        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest --environment NAME")
+        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: {typed_command('report', 'latest', environment=ANY)}")
     own = tuple(chain_problems(records))
     with drawable(own):
         earlier, approved = previous_run(journal, records), approved_of(journal, records)
