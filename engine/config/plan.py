@@ -104,9 +104,7 @@ class Plan(Strict):
     window_at_most_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
-    baseline_at_least_h: Hours = Field(
-        24, description="hours of samples (nox -s sample) that the targets' capacity is judged by; with fewer, by the moment"
-    )
+    baseline_at_least_h: Hours = Field(24, description="hours of samples that the targets' capacity is judged by; with fewer, by the moment")
     outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
     bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how much a copy may send, in megabytes per second")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")

@@ -302,7 +302,7 @@ def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> N
     for target in (running, silent):
         source = Engine(stopped(inspected()))
         route, _ = make_route(source, target)
-        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --apply") as told:
+        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --lab --apply") as told:
             StopSource(route, grace_s=10).undo({"was_running": True})
         assert source.calls == []
         assert "docker stop" not in str(told.value)
