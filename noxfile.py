@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -11,43 +12,19 @@ from typing import Final
 import nox
 
 ROOT: Final = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+
+from commands import menu  # noqa: E402 nox does not put this folder on the path
+
 PYTHON: Final = str(ROOT / ".venv" / "bin" / "python") if (ROOT / ".venv").exists() else sys.executable
 """The environment that bootstrap.sh made: nothing is installed at 02:00."""
-
-OPERATOR: Final = {
-    "prepare": "before the window: toolbox and images onto the hosts, backups away from the source, restored in a drill (--apply does it)",
-    "preflight": "can it be done tonight? Looks at everything, changes nothing",
-    "approve": "sign the plan as it is now, in one role, with your ssh key",
-    "window": "when hosts may be changed, in words (show) or as an invitation for the calendar (ics)",
-    "attest": "sign that a step which only a person can do was done; without a step: what is asked",
-    "waive": "take the risk of a step that fails, for a while: sign your entries of waivers.yaml",
-    "migrate": "move the services, one after the other (--apply does it; without it says what it would do)",
-    "validate": "after the moves, that night and every night: do the services work and hold their data?",
-    "repoint": "let dependants use the new addresses themselves, so that their relays can go (--apply does it; --revert puts it back)",
-    "rollback": "bring a service back to its source (--apply does it; without it says what would be lost or brought back)",
-    "lock": "who holds the hosts, and giving them free",
-    "status": "where every move stands, also while another process runs",
-    "adopt": "rebuild a lost journal from the hosts' own audit logs (--from-hosts), or compare with them (--compare)",
-    "report": "draw a run's evidence again from the journal (--sign-key signs it)",
-    "verify": "check a run's folder, or a bundle of it, offline: says exactly what is wrong",
-    "bundle": "make one archive of a run's evidence, for a ticket",
-    "ports": "who publishes which port, what collides now and after the moves, and the smallest remap (--write puts it into the plan)",
-    "sample": "keep what hosts and containers use now, for the capacity that preflight judges (--show: what is known)",
-    "links": "who depends on whom, declared and seen: a table, or a drawing (--svg FILE)",
-    "plan": "check inventory, plan and environment, and show what would be signed",
-    "discover": "draft inventory and plan from what runs on hosts",
-    "pin": "record which machines the names of an environment mean",
-    "schema": "write the JSON Schemas of inventory, plan and environment",
-    "catalogue": "collect the texts of page, screen and steps that wait for a translation",
-    "lab": "raise, reset, break or remove the rehearsal's three Docker hosts",
-    "demo": "rehearse the whole migration in the lab",
-    "bench": "measure the figures of the docs",
-}
 
 BROWSER: Final = {"chromium": "chromium", "poppler-utils": "pdftotext"}
 """Debian packages that the page's tests need, each with its program."""
 
 nox.options.default_venv_backend = "none"
+logging.getLogger("nox").addFilter(lambda record: "uv binary not found" not in record.getMessage())
+"""nox looks for a program that it never needs here, and says so before each session."""
 nox.options.sessions = ["lint", "types", "tests"]
 
 
@@ -64,7 +41,7 @@ def _operator(name: str, sentence: str) -> None:
     nox.session(name=name, default=False, venv_backend="none")(run)
 
 
-for _name, _sentence in OPERATOR.items():
+for _name, _sentence in menu().items():
     _operator(_name, _sentence)
 
 

@@ -1,1 +1,28 @@
 """One file for each command that a person types."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+from engine.contracts.phase import TABLE
+
+NOT_COMMANDS: Final = frozenset({"__init__", "__main__", "phase"})
+
+
+def own_sentences() -> dict[str, str]:
+    """Return each command of this folder with the sentence of its docstring: what stands before its usage."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return {file.stem: _sentence(file) for file in files if file.stem not in NOT_COMMANDS}
+
+
+def menu() -> dict[str, str]:
+    """Return every command with its sentence: the phases in order, then the others by name. Imports none of them."""
+    return {phase.name: phase.help for phase in TABLE} | own_sentences()
+
+
+def _sentence(file: Path) -> str:
+    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    return re.split(rf"[:.;] {file.stem} ", first)[0].rstrip(".")

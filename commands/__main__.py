@@ -1,36 +1,47 @@
-"""`python -m commands NAME …`: the same as `nox -s NAME -- …`, with our own exit status."""
+"""`./longshore NAME …`, or `python -m commands NAME …`: the same as `nox -s NAME -- …`, with our own exit status."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 import traceback
-from pathlib import Path
 from typing import Final
 
+from commands import menu
 from engine.contracts.phase import PHASES
 from engine.errors import InputError, LongshoreError, ManualInterventionError, RefusedError
 from engine.redaction.guarded_console import guarded_console
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 
+HELP: Final = frozenset({"-h", "--help", "help"})
 DEFECT: Final = 70
 """As sysexits.h calls an internal error; Python's own 1 would say FAILED."""
 
 
 def command_names() -> list[str]:
-    """Return all commands: the phases and the modules of this package."""
-    own = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    return [*PHASES, *sorted(name for name in own if name not in {"__main__", "phase"})]
+    """Return all commands: the phases, and the modules of this package."""
+    return list(menu())
+
+
+def help_text() -> str:
+    """Return the menu: how a command is started, and all of them."""
+    names = menu()
+    width = max(map(len, names))
+    lines = (f"  {name:<{width}}  {sentence}" for name, sentence in names.items())
+    usage = "usage: ./longshore COMMAND --lab | --environment NAME [flags]\nflags of a command: ./longshore COMMAND --help"
+    return "\n".join([usage, "", *lines])
 
 
 def main(argv: list[str]) -> int:
     """Run one command; errors that we foresaw are one message and an exit status, never a traceback."""
     name = argv[0] if argv else ""
+    if name in HELP:
+        print(help_text())
+        return ExitCode.OK
     if name not in command_names():
         known = ", ".join(command_names())
-        print(f'command "{name}": not known; known: {known}. Try: nox -l', file=sys.stderr)
+        print(f'command "{name}": not known; known: {known}. Try: ./longshore --help', file=sys.stderr)
         return ExitCode.INVALID_INPUT
     with guarded_console(Redactor()):
         return _run(name, argv)

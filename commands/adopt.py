@@ -1,4 +1,4 @@
-"""Rebuild a lost journal from the hosts' audit logs, or compare with them: adopt --from-hosts | --compare --lab | --environment NAME."""
+"""Rebuild a lost journal from the hosts' audit logs, or compare it with them: adopt --from-hosts | --compare --lab | --environment NAME."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Approve the plan as it is now: approve --environment NAME --as EMAIL --role technical|business [--key FILE], or approve --lab.
+"""Sign the current plan in one role, with your ssh key: approve --environment NAME --as EMAIL --role ROLE [--key FILE], or approve --lab.
 
 The whole plan is signed; --service and --wave say whose containers must have been seen by preflight.
 """
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         print(f"signed: {sign_approval(scope, statement, render_plan(scope, seen), key)} ({person}, {role})")
     found = judge_plan_approved(scope, journal, services)
     print(f"digest: {subject.digest}")
-    print("\n".join(found.problems) if found.problems else f"approved by {found.text()}. Next: nox -s migrate -- {_where(scope)} --apply")
+    print("\n".join(found.problems) if found.problems else f"approved by {found.text()}. Next: {scope.command('migrate', apply=True)}")
     return 0
 
 
@@ -65,7 +65,7 @@ def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
     wrong = [line for line in problems if line.partition(":")[0] not in begun]
     if wrong:
         raise RefusedError(
-            "\n".join(["approve: refused, nothing was signed", *(f"  {line}" for line in wrong), f"Try: nox -s preflight -- {_where(scope)}"])
+            "\n".join(["approve: refused, nothing was signed", *(f"  {line}" for line in wrong), f"Try: {scope.command('preflight')}"])
         )
 
 
@@ -73,8 +73,3 @@ def _seen_before(scope: Scope, journal: Journal, services: list[str]) -> list[st
     """Return the plan's other services whose preflight still counts: signing for some takes nothing back from the others."""
     others = [move.service for move in scope.plan.moves if move.service in scope.services and move.service not in services]
     return [service for service in others if not preflight_problems(service, scope, journal, datetime.now(UTC))]
-
-
-def _where(scope: Scope) -> str:
-    name = scope.environment.environment
-    return "--lab" if name == LAB else f"--environment {name}"

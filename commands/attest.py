@@ -1,4 +1,4 @@
-"""Say, and sign, that a step which no program can do was done: attest STEP --environment NAME --as EMAIL --note … [--file F].
+"""Sign off a manual step; without a step, list the manual steps: attest STEP --environment NAME --as EMAIL --note … [--file F].
 
 Without STEP it lists what is asked; `attest --lab` alone lets one of the lab's throwaway people attest everything.
 """

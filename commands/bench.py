@@ -1,4 +1,4 @@
-"""Measure ours and the peer in one run; write reports/bench.json and reports/bench.html."""
+"""Measure this tool and its peers in one run; write reports/bench.json and reports/bench.html."""
 
 from __future__ import annotations
 

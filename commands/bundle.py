@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from engine.command_line import typed_command
 from engine.errors import InputError, RefusedError
 from engine.evidence.seal.archive import SUFFIX, pack
 from engine.evidence.seal.seal import seal, write_bytes
@@ -64,4 +65,5 @@ def _need_whole(folder: Path, sealed: Sealed) -> None:
     problems = verify(sealed, SignatureCheck()).problems
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise RefusedError(f"{folder}: refused, nothing was packed: it does not verify\n{lines}\nTry: nox -s report -- {folder.name}")
+        again = typed_command("report", folder.name, environment=folder.resolve().parent.name)
+        raise RefusedError(f"{folder}: refused, nothing was packed: it does not verify\n{lines}\nTry: {again}")

@@ -83,7 +83,7 @@ def _show(console: Console, seconds: float) -> None:
     console.print(table)
     for report in sorted(Path("reports/lab").glob("latest-*/report.html")):
         console.print(f"evidence: {report}")
-    console.print(f"the rehearsal took {seconds:.0f} s. The lab is still up: nox -s lab -- down removes it")
+    console.print(f"the rehearsal took {seconds:.0f} s. The lab is still up; to remove it: nox -s lab -- down")
 
 
 def _outages() -> list[Record]:

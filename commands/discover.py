@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from engine.command_line import typed_command
 from engine.config.environment import load_environment
 from engine.config.inventory import Inventory
 from engine.config.validation import parse_shape
@@ -17,7 +18,10 @@ from engine.run.options import add_flags, read_options
 from hosts.fleet import open_hosts
 from phases.discover.draft_inventory import draft_inventory, draft_moves
 
-HEAD = "# A draft of what runs now. Compare each line, decide what the notes ask, then save it as inventory.yaml: nox -s plan checks it.\n"
+HEAD = (
+    "# A draft of what runs now. Compare each line, decide what the notes ask, then save it as inventory.yaml.\n"
+    "# To check it: nox -s plan -- --environment NAME\n"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -34,7 +38,8 @@ def main(argv: list[str]) -> int:
     environment = load_environment(options.environment_file)
     unknown = [host for host in parsed.hosts if host not in environment.hosts]
     if unknown:
-        raise InputError(f"{options.environment_file}: no identity of {', '.join(unknown)}; known: {', '.join(environment.hosts)}. Try: nox -s pin")
+        again = typed_command("pin", *unknown, environment=options.environment)
+        raise InputError(f"{options.environment_file}: no identity of {', '.join(unknown)}; known: {', '.join(environment.hosts)}. Try: {again}")
     config = options.ssh_config or (Path(environment.ssh_config) if environment.ssh_config else None)
     with open_hosts(tuple(parsed.hosts), environment, config) as fleet:
         seen = [fleet.facts(host) for host in parsed.hosts]

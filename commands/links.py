@@ -1,4 +1,4 @@
-"""Show who depends on whom, declared and seen: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot] [--json]."""
+"""Show the dependencies between services, declared and observed: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot] [--json]."""
 
 from __future__ import annotations
 

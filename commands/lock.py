@@ -1,4 +1,4 @@
-"""Who holds an environment's hosts: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
+"""Show or release the locks of an environment's hosts: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
 
 from __future__ import annotations
 

@@ -11,12 +11,13 @@ from typing import Final
 
 import pytest
 
+from engine.contracts.phase import BY_NAME, TABLE, Phase
 from engine.errors import InputError, LongshoreError
-from engine.run.options import add_flags
+from engine.run.options import FLAGS, add_flags
 from engine.verdict import ExitCode
 
-BY_SERVICE: Final = ("rollback", "repoint")
-"""Phases whose services are named as words."""
+REFUSED_LATER: Final = frozenset({"--revert", "--target-lost", "--shard", "--run-name"})
+"""Flags that the run itself refuses where they do not belong, with the reason."""
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -44,12 +45,31 @@ def services_first(argv: list[str]) -> list[str]:
     return [*(word for name in names for word in ("--service", name)), *argv[len(names) :]]
 
 
+def parser_of(phase: Phase) -> argparse.ArgumentParser:
+    """Return the parser of a phase's own flags, and no others."""
+    names = "SERVICE … " if phase.needs_service else "[SERVICE …] " if phase.by_service else ""
+    parser = argparse.ArgumentParser(
+        prog=f"nox -s {phase.name} --",
+        usage=f"nox -s {phase.name} -- {names}--lab | --environment NAME [flags]",
+        description=phase.help,
+        allow_abbrev=False,
+    )
+    add_flags(parser.add_argument, *phase.all_flags)
+    return parser
+
+
+def refuse_foreign_flags(phase: Phase, argv: list[str]) -> None:
+    """Raise InputError for a flag of ours that the phase does not take."""
+    foreign = {flag.name for flag in FLAGS} - set(phase.all_flags) - REFUSED_LATER
+    given = [word.partition("=")[0] for word in argv]
+    if wrong := [flag for flag in given if flag in foreign]:
+        owners = ", ".join(other.name for other in TABLE if wrong[0] in other.all_flags)
+        raise InputError(f"{wrong[0]}: not a flag of {phase.name}. Expected: with {owners} only. Look: nox -s {phase.name} -- --help")
+
+
 def help_of(phase: str) -> str:
-    """Return how a phase is called: our own flags; pytest's work too."""
-    names = "SERVICE … " if phase in BY_SERVICE else ""
-    parser = argparse.ArgumentParser(prog=f"nox -s {phase} --", usage=f"nox -s {phase} -- {names}--lab | --environment NAME [flags]")
-    add_flags(parser.add_argument)
-    return parser.format_help()
+    """Return how a phase is called: its own flags; pytest's work too."""
+    return parser_of(BY_NAME[phase]).format_help()
 
 
 def run_phase(phase: str, argv: list[str]) -> int:
@@ -58,10 +78,12 @@ def run_phase(phase: str, argv: list[str]) -> int:
         print(help_of(phase))
         return 0
     sys.stdout.flush()
-    if phase in BY_SERVICE:
+    about = BY_NAME[phase]
+    refuse_foreign_flags(about, argv)
+    if about.by_service:
         argv = services_first(argv)
-        if phase == "rollback" and "--service" not in argv:
-            raise InputError("rollback: no service named; expected at least one: nox -s rollback -- SERVICE --lab | --environment NAME")
+        if about.needs_service and "--service" not in argv:
+            raise InputError(f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | --environment NAME")
     watch = Watch()
     try:
         code = int(pytest.main(_pytest_argv(phase, argv), plugins=[watch]))

@@ -1,4 +1,4 @@
-"""Scan ports: who publishes what, what collides now and after the moves, the smallest remap: ports --lab | --environment NAME | PATH… ."""
+"""List published ports, conflicts now and after the moves, and the smallest remap: ports --lab | --environment NAME | PATH… ."""
 
 from __future__ import annotations
 

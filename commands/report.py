@@ -1,4 +1,4 @@
-"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+"""Render a run's evidence again from the journal, also after a killed run: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
 
 With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
 """

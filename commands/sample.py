@@ -1,4 +1,4 @@
-"""Take a sample of what hosts and containers use, for preflight: sample --lab | --environment NAME [--count N --every SECONDS] [--show]."""
+"""Record the resource use of hosts and containers, for preflight: sample --lab | --environment NAME [--count N --every SECONDS] [--show]."""
 
 from __future__ import annotations
 

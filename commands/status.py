@@ -1,4 +1,4 @@
-"""Show where every move stands, also while another process runs: status --lab | --environment NAME [--json]."""
+"""Show the state of every move, also while another process runs: status --lab | --environment NAME [--json]."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps({"environment": options.environment, "journal": options.place.text, "moves": [], "runs": [], "locks": []}, indent=1))
         return ExitCode.OK
     if journal is None:
-        print(f"{options.place.text}: not there yet, so nothing has begun. Next: nox -s prepare")
+        print(f"{options.place.text}: not there yet, so nothing has begun. Next: {scope.command('prepare')}")
         return ExitCode.OK
     standing = read_standing(journal, scope, now)
     if parsed.json:

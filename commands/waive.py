@@ -1,4 +1,4 @@
-"""Take the risk of a failing step: sign your entries of waivers.yaml. waive --environment NAME --as EMAIL [--key FILE], or waive --lab."""
+"""Accept a failing check until a date, by signing your entries in waivers.yaml: waive --environment NAME --as EMAIL [--key FILE], or waive --lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When hosts may be changed: window show | ics --lab | --environment NAME. `ics` writes an invitation for everybody's calendar."""
+"""Show the maintenance window, or write it as a calendar invitation: window show | ics --lab | --environment NAME."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
         file.write_bytes(content)
     except OSError as error:
         raise InputError(f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another with --output") from error
-    print(f"written: {file}. Once it stands in the shared calendar: nox -s attest -- prepare/calendar-entry …")
+    print(f"written: {file}. Once it stands in the shared calendar: {scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}")
     return ExitCode.OK
 
 

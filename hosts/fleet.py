@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from engine.command_line import typed_command
 from engine.config.environment import Environment
 from engine.constants import LAB_MARKER
 from engine.errors import HostLostError, NotObservedError, RefusedError
@@ -194,7 +195,7 @@ def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: boo
     if machine_id != pin.machine_id:
         return RefusedError(
             f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another machine. "
-            f"If that is right: nox -s pin -- --environment {environment.environment}"
+            f"If that is right: {typed_command('pin', environment=environment.environment)}"
         )
     return None
 
@@ -205,7 +206,7 @@ def refuse_other_engine(environment: Environment, name: str, engine_id: str) -> 
     if engine_id != pinned:
         raise RefusedError(
             f"{name}: environment {environment.environment}: its Docker Engine's ID is {engine_id}. Expected: {pinned}, as pinned: "
-            f"its data root was replaced or another engine answers. If that is right: nox -s pin -- --environment {environment.environment}"
+            f"its data root was replaced or another engine answers. If that is right: {typed_command('pin', environment=environment.environment)}"
         )
 
 

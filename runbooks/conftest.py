@@ -14,7 +14,7 @@ from checks.dependencies.graph import DependencyGraph
 from checks.hosts.network import Matrix
 from checks.ports.tables import tables_of
 from engine.config.scope import Scope
-from engine.contracts.phase import WRITING_PHASES
+from engine.contracts.phase import BY_NAME, WRITING_PHASES
 from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
@@ -150,7 +150,8 @@ def _seal(session: Session, signer: KeySigner | None) -> None:
     try:
         seal(folder, signer)
     except LongshoreError as error:
-        session.book.tell(f"not signed: {error}\nTo sign it later: nox -s report -- {folder.name} --sign-key FILE with the flags of this run")
+        again = session.scope.command("report", folder.name, "--sign-key", "FILE")
+        session.book.tell(f"not signed: {error}\nTo sign it later: {again}")
 
 
 def _phase(config: pytest.Config) -> str:
@@ -231,7 +232,7 @@ def gates(session: Session) -> Gates:
 @pytest.fixture
 def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
     """Return the move that this step is about; a validation asks nothing about a service that was not moved."""
-    if session.book.command == "validate":
+    if BY_NAME[session.book.command].moved_only:
         refuse_unmoved(session.world, request.param)
     return session.moves[request.param]
 

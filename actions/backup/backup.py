@@ -94,7 +94,7 @@ class TakeBackup:
         wanted = len(self._saving()) + len(self.places)
         where = self.repository.where
         empty = [item.name for item in taken if item.lacks_content]
-        again = f"Try: nox -s prepare -- --service {self.route.service} --apply"
+        again = f"Try: {self.route.command('prepare')}"
         said = str(note.get("repository_said") or "restic check was not asked")
         if len(taken) != wanted or empty:
             seen = f"{len(taken)} of {wanted} objects in {where}, {len(empty)} empty"

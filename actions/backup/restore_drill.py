@@ -95,7 +95,7 @@ class RestoreDrill:
         """Restore, start, compare, remove; what was wrong with the backup goes into the note, what stood in the way is raised."""
         route, taken, started = self.route, tuple(self.taken()), time.monotonic()
         if not taken:
-            raise ActionError(f"{route.service}: no backup on record. Expected: one. Try: nox -s prepare -- --service {route.service} --apply")
+            raise ActionError(f"{route.service}: no backup on record. Expected: one. Try: {route.command('prepare')}")
         self._remove()
         steps: dict[str, str] = {}
         problem = told = ""
@@ -133,7 +133,7 @@ class RestoreDrill:
     def _advice(self) -> str:
         peer, path = self.repository.peer, self.repository.path
         return (
-            f"Find out why, then take another: nox -s prepare -- --service {self.route.service} --apply (a damaged repository is put "
+            f"Find out why, then take another: {self.route.command('prepare')} (a damaged repository is put "
             f"aside first, unchanged data would be taken from it again: ssh {peer.host} mv {path} {path}.damaged)"
         )
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import docker.errors
 import requests.exceptions
 
+from engine.command_line import typed_command
 from engine.constants import NAME
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, DeadlineError, NotObservedError, RefusedError, UnreachableError
@@ -38,6 +39,10 @@ class Route:
         """Return the environment that the move belongs to."""
         return self.move_label.split("/", 1)[0]
 
+    def command(self, name: str) -> str:
+        """Return a phase of this service, in this environment, as it is typed to change hosts."""
+        return typed_command(name, environment=self.environment, service=self.service, apply=True)
+
     def turned(self) -> Route:
         """Return the way back: from the target to the source, of the same move."""
         return replace(self, source=self.target, target=self.source)
@@ -52,7 +57,7 @@ class Route:
 
 
 def write_audit(fleet: Fleet, host: str, move_label: str, key: str, text: str) -> None:
-    """Append one deed to the host's audit log; the second copy of the journal (review 15)."""
+    """Append one deed to the host's audit log; the second copy of the journal."""
     append_audit(fleet[host], {"move": move_label, "key": key, "text": text}, token=fleet.token)
 
 

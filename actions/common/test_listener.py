@@ -1,4 +1,4 @@
-"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its end (review 33)."""
+"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its end."""
 
 from __future__ import annotations
 

@@ -141,8 +141,8 @@ class Commit:
             reason = f"whether clients were switched could not be looked at ({error})"
         if reason:
             raise ManualInterventionError(
-                f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. Finish: nox -s migrate -- --service "
-                f"{route.service} --apply, or bring back what was written there: nox -s rollback -- {route.service} --apply. "
+                f"{route.service}: clients may have written to {route.target}: {reason}; nothing was put back. Finish: {route.command('migrate')}"
+                f", or bring back what was written there: {route.command('rollback')}. "
                 f"Look first: ssh {route.target} docker logs --tail 50 {route.container}"
             )
         apply_forwarders(route.fleet, route.environment, self.hosts, self.before)

@@ -75,7 +75,7 @@ def judge_stop(where: str, inspect: Mapping[str, Any], clean: Collection[int], r
 
 
 def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
-    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent (review 8).
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent.
 
     Without a record it is taken for granted that it ran, as what is moved runs.
     """
@@ -104,7 +104,7 @@ def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], command
 
 @dataclass(frozen=True)
 class DisableRestart:
-    """Set the source's restart policy to `no`, so that no reboot during the move starts it again (review 3)."""
+    """Set the source's restart policy to `no`, so that no reboot during the move starts it again."""
 
     route: Route
     key: str = field(default="disable-restart", init=False)
@@ -236,7 +236,7 @@ class StopSource:
         return stopped
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
-        """Start it again, only after the target's container has been seen stopped or absent (review 8)."""
+        """Start it again, only after the target's container has been seen stopped or absent."""
         route = self.route
         inspect = find_source(route)
         if inspect is None:

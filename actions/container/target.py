@@ -133,7 +133,7 @@ class CreateTarget:
             )
 
     def _existing(self) -> dict[str, Any] | None:
-        """Return this attempt's own container when it is there; refuse anybody else's (review 4), and one that runs."""
+        """Return this attempt's own container when it is there; refuse anybody else's, and one that runs."""
         route = self.route
         existing = inspect_container(route.fleet, route.target, route.container)
         if existing is not None and label_of(existing) != route.move_label:
@@ -252,7 +252,7 @@ class StartTarget:
 def _either_way(route: Route, container: str) -> str:
     """Return both ways that keep what was written on the target, and how to give it up."""
     return (
-        f"Go on with it: nox -s migrate -- --service {route.service} --apply, or bring its data back: nox -s rollback -- {route.service} --apply. "
+        f"Go on with it: {route.command('migrate')}, or bring its data back: {route.command('rollback')}. "
         f"Look first: ssh {route.target} docker logs --tail 50 {container}"
     )
 

@@ -260,8 +260,7 @@ def which_serves(route: Route, source_name: str = "") -> str:
         f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
     return (
-        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: "
-        f"nox -s rollback -- {route.service} --apply"
+        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: {route.command('rollback')}"
     )
 
 

@@ -96,7 +96,7 @@ def need_recorded(route: Route) -> Recorded:
         seen = f"recorded for {recorded.move_label}" if recorded else "not there"
         raise ActionError(
             f"{route.source}: {path_of(route.service)} is {seen}. Expected: recorded for {route.move_label}. "
-            f"Run the move from its start: nox -s migrate -- --service {route.service} --apply"
+            f"Run the move from its start: {route.command('migrate')}"
         )
     return recorded
 

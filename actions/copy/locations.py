@@ -1,4 +1,4 @@
-"""The places where a service keeps data, and the rules for creating and removing them on the target (review 4)."""
+"""The places where a service keeps data, and the rules for creating and removing them on the target."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Set a service's data aside on its own host before anything is written over it, prove the copy, and put it back.
 
-Rolling back writes into the only pristine copy of the data (review 5): it is kept beside itself until decommission.
+Rolling back writes into the only pristine copy of the data: it is kept beside itself until decommission.
 """
 
 from __future__ import annotations

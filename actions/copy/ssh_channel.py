@@ -83,7 +83,7 @@ getent ahostsv4 "$1" 2>/dev/null | head -n 1
 
 @dataclass(frozen=True)
 class Peer:
-    """The other end of a transfer as the source reaches it: the pinned host key, never a learnt one (review 18)."""
+    """The other end of a transfer as the source reaches it: the pinned host key, never a learnt one."""
 
     host: str
     address: str

@@ -18,6 +18,7 @@ from actions.common.route import Route, docker_api, flush_disks, inspect_contain
 from actions.common.toolbox import remove_helpers, toolbox_argv
 from actions.copy.ssh_channel import Peer, close_channel, has_key, open_channel, shell_line
 from checks.containers.images import compare_images
+from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError, UnreachableError
@@ -70,14 +71,11 @@ class ShipImage:
         source = self._source_image()
         target = read_image(route.fleet, route.target, source["Id"])
         if target is None:
-            return failed(
-                f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. "
-                f"Try: nox -s prepare -- --service {route.service} --apply"
-            )
+            return failed(f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: {route.command('prepare')}")
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(
                 f"{route.source}: the key for the image of {route.container} is still there. Expected: removed. "
-                f"Run it again: nox -s prepare -- --service {route.service} --apply"
+                f"Run it again: {route.command('prepare')}"
             )
         return compare_images(route.source, _facts(source), route.target, _facts(target))
 
@@ -220,14 +218,15 @@ def ship_toolbox(fleet: Fleet, host: str, move_label: str) -> Judgement:
         stream = b"".join(compressed(_saved_toolbox()))
         run_checked(fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S)
         present = read_image(fleet, host, TOOLBOX_IMAGE)
-    return judge_toolbox(host, own, present)
+    return judge_toolbox(host, own, present, move_label.split("/", 1)[0])
 
 
-def judge_toolbox(host: str, own: Mapping[str, Any], present: Mapping[str, Any] | None) -> Judgement:
+def judge_toolbox(host: str, own: Mapping[str, Any], present: Mapping[str, Any] | None, environment: str = ANY) -> Judgement:
     """Judge whether a host has this machine's toolbox image."""
     if present is None or present["Id"] != own["Id"]:
         seen = str(present["Id"])[:19] if present else "none"
-        return failed(f"{host}: toolbox image {seen}. Expected: {own['Id'][:19]}. Try: nox -s prepare -- --apply", image=seen)
+        again = typed_command("prepare", environment=environment, apply=True)
+        return failed(f"{host}: toolbox image {seen}. Expected: {own['Id'][:19]}. Try: {again}", image=seen)
     return passed(f"{host}: toolbox image {str(present['Id'])[7:19]} is there", image=str(present["Id"]))
 
 
@@ -245,7 +244,8 @@ def _own_toolbox() -> dict[str, Any]:
         image: dict[str, Any] = api.inspect_image(TOOLBOX_IMAGE)
     except docker.errors.DockerException as error:
         raise UnreachableError(
-            f"this machine: no toolbox image: {error}. Expected: {TOOLBOX_IMAGE} in its own engine. Try: nox -s toolbox"
+            f"this machine: no toolbox image: {error}. Expected: {TOOLBOX_IMAGE} in its own engine. "
+            f"Build it: docker build --tag {TOOLBOX_IMAGE} hosts/toolbox"
         ) from error
     return image
 

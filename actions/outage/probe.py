@@ -1,6 +1,6 @@
 """Measure the outage from outside: a container on the source asks the service ten times a second and goes on without us.
 
-It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead (review 30).
+It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A relay has two ends, a container each. The near end stands on the dependant's network under the provider's old name, or on
 the source's published port. The far end stands on the provider's own network: it listens on its host's private address only,
 takes connections of the near end's host only, and leads to the provider's container: never to another relay, never beside a
-real container of that name (review 11). Between the two there is mutual TLS, unless the plan says why not.
+real container of that name. Between the two there is mutual TLS, unless the plan says why not.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def _no_identity(scope: Scope, *hosts: str) -> str:
     """Return that a host has no identity here and what to do, "" when each has one."""
     name = scope.environment.environment
     missing = next((host for host in hosts if host not in scope.environment.hosts), None)
-    return f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: nox -s pin -- --environment {name}" if missing else ""
+    return f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: {scope.command('pin')}" if missing else ""
 
 
 def far_ports(scope: Scope, *more: str) -> dict[str, int]:

@@ -26,6 +26,7 @@ from actions.relays.endpoints import (
     remove_unused_keys,
 )
 from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, holder_of, wanted_forwarders
+from engine.command_line import ANY, typed_command
 from engine.config.scope import Scope
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import ActionError, RefusedError
@@ -141,14 +142,14 @@ def _look_anew(fleet: Fleet, hosts: Collection[str]) -> None:
     _on_each(hosts, fleet.facts)
 
 
-def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay]) -> None:
+def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay], environment: str = ANY) -> None:
     """Raise RefusedError when an end of a relay is wanted on a host that a run does not hold."""
     for forwarder in sorted(wanted):
         outside = [host for host in forwarder.hosts if host not in hosts]
         if outside:
             raise RefusedError(
                 f"{outside[0]}: {forwarder.text()}: this run does not hold {outside[0]}, it holds {', '.join(hosts)}. "
-                "Expected: every host of every relay. Nothing was changed. Look: nox -s status"
+                f"Expected: every host of every relay. Nothing was changed. Look: {typed_command('status', environment=environment)}"
             )
 
 

@@ -122,7 +122,7 @@ class FinishReplica:
         if not note.get("end"):
             return failed(
                 f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. Expected: it holds everything. "
-                f"Run the move again: nox -s migrate -- --service {route.service} --apply"
+                f"Run the move again: {route.command('migrate')}"
             )
         return passed(
             f"{route.target}: the replica held everything that {route.service} held when it stopped ({note['end']}) and is a primary now",

@@ -367,7 +367,7 @@ class StartReturned:
         if reason:
             raise ManualInterventionError(
                 f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put back. "
-                f"Finish: nox -s rollback -- {route.service} --apply, or look first: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
+                f"Finish: {route.command('rollback')}, or look first: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
             )
         kept = kept_name(route.container)
         if name_of(inspect) == route.container and policy_word(policy_of(inspect)) == "no":

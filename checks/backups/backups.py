@@ -1,4 +1,4 @@
-"""Is there a fresh, non-empty backup of every object of a service; judged from what prepare recorded (review 17)."""
+"""Is there a fresh, non-empty backup of every object of a service; judged from what prepare recorded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from checks.backups.restore_drills import Drill, drill_problems, drill_told
+from engine.command_line import ANY, typed_command
 from engine.verdict import Judgement, failed, passed, unknown
 
 
@@ -54,6 +55,7 @@ def check_backup(
     target: str,
     now: datetime,
     oldest_hours: float,
+    environment: str = ANY,
 ) -> Judgement:
     """Judge whether each expected object has a snapshot: young enough, not empty, restored by a drill on the move's target.
 
@@ -64,7 +66,7 @@ def check_backup(
     for item in taken:
         if item.name not in newest or item.taken_at > newest[item.name].taken_at:
             newest[item.name] = item
-    again = f"Take it: nox -s prepare -- --service {service} --apply"
+    again = f"Take it: {typed_command('prepare', environment=environment, service=service, apply=True)}"
     if not wanted:
         return unknown(f"{service}: nothing to look for in the backup. Expected: at least 1 object. {again}")
     problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]

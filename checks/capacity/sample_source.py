@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-SAMPLE: Final = "Take samples for some days: nox -s sample (docs/sampling.md has the timer)"
+from engine.command_line import ANY, typed_command
+
+SAMPLE: Final = f"Take samples for some days: {typed_command('sample', environment=ANY)} (docs/sampling.md has the timer)"
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from engine.command_line import ANY, typed_command
 from engine.contracts.container import ContainerFacts
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts, ImageFacts
 
 
-def judge_image_on_target(source: HostFacts, target: HostFacts, container: ContainerFacts) -> Judgement:
+def judge_image_on_target(source: HostFacts, target: HostFacts, container: ContainerFacts, environment: str = ANY) -> Judgement:
     """Judge whether the target has the image that the container runs on the source.
 
     Proof is an equal config digest (the image id), equal RootFS layers and equal architecture; repository digests are
-    absent after `docker load` (review 29).
+    absent after `docker load`.
     """
     here = _image(source, container.image_id)
     if here is None:
@@ -25,7 +26,7 @@ def judge_image_on_target(source: HostFacts, target: HostFacts, container: Conta
         seen = f"another image under this tag: {_short(tagged.id)}" if tagged else "no image with this id"
         return failed(
             f"{target.host}: {seen}. Expected: {container.image_ref} as {_short(container.image_id)} for "
-            f"{container.name}. Ship it: nox -s prepare -- --service {container.name} --apply"
+            f"{container.name}. Ship it: {typed_command('prepare', environment=environment, service=container.name, apply=True)}"
         )
     return compare_images(source.host, here, target.host, there)
 

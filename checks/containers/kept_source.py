@@ -1,4 +1,4 @@
-"""The moved service's old container still exists, is stopped and can't start by itself (review 3)."""
+"""The moved service's old container still exists, is stopped and can't start by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the names that the move will create free on the target, unless they carry this move's own label (review 4)."""
+"""Are the names that the move will create free on the target, unless they carry this move's own label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the state of a container lies: on mounts with a rule, or in places that a move would lose (review 10)."""
+"""Where the state of a container lies: on mounts with a rule, or in places that a move would lose."""
 
 from __future__ import annotations
 

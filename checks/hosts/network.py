@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from engine.command_line import ANY, typed_command
 from engine.i18n.language import term
 from engine.report_sections import Table
 from engine.verdict import Judgement, failed, passed, unknown
@@ -221,7 +222,7 @@ def _holes(matrix: Matrix, host: str) -> list[str]:
     ]
 
 
-def judge_proven(matrix: Matrix, host: str) -> Judgement:
+def judge_proven(matrix: Matrix, host: str, environment: str = ANY) -> Judgement:
     """Judge whether each way was tried to its end: where nothing listens yet, with a listener of ours."""
     if host in matrix.blind:
         return unknown(matrix.blind[host])
@@ -234,7 +235,7 @@ def judge_proven(matrix: Matrix, host: str) -> Judgement:
         return unknown(
             f"{host}: nothing listens yet at {len(waiting)} of {len(lines)} ports: {waiting[0].need.text()} ({waiting[0].need.why[0]}). Expected: "
             "each tried with something that listens there. Packets pass both ways, and no known firewall rule stops them. "
-            "Run: nox -s prepare -- --apply",
+            f"Run: {typed_command('prepare', environment=environment, apply=True)}",
             tuple(line.need.text() for line in waiting),
             waiting=len(waiting),
         )

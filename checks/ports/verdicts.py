@@ -5,6 +5,7 @@ from __future__ import annotations
 from checks.ports.conflicts import Conflict
 from checks.ports.planned_ports import PlannedPorts
 from checks.ports.report import HostScan, PortReport
+from engine.command_line import ANY, typed_command
 from engine.verdict import Judgement, failed, passed, unknown
 
 
@@ -32,7 +33,7 @@ def judge_compose_understood(scan: HostScan) -> Judgement:
     )
 
 
-def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts) -> Judgement:
+def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts, environment: str = ANY) -> Judgement:
     """Judge whether a service has its ports on its target, and its relays theirs on its source, once all moves are done."""
     unseen = [report.unseen[host] for host in (arrival.target, arrival.source) if host in report.unseen]
     if unseen:
@@ -44,9 +45,8 @@ def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts) -> Judgem
     possible = tuple(f"possible: {conflict.text()}" for conflict in mine if not conflict.blocks)
     if sure:
         remaps = [remap.text() for remap in report.remaps if remap.service == arrival.service]
-        way_out = (
-            f"Proposed: {'; '.join(remaps)}. Write it with: nox -s ports -- --write" if remaps else "Stop what has it, or move something elsewhere"
-        )
+        write = typed_command("ports", "--write", environment=environment)
+        way_out = f"Proposed: {'; '.join(remaps)}. Write it with: {write}" if remaps else "Stop what has it, or move something elsewhere"
         details = (*(conflict.text() for conflict in sure), *possible)
         return failed(
             f"{arrival.service}: {len(sure)} port conflicts after all moves: {sure[0].text()}. Expected: one for each port. {way_out}",

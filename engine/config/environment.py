@@ -97,7 +97,7 @@ class Environment(Strict):
         json_schema_extra=KEYS,
     )
     backup: BackupPlace | None = Field(None, description="where backups go")
-    prometheus: PrometheusPlace | None = Field(None, description="where the targets' capacity is drawn from, instead of `nox -s sample`")
+    prometheus: PrometheusPlace | None = Field(None, description="where the targets' capacity is drawn from, instead of our own samples")
     window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
     approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
     require_clean_checkout: bool = Field(True, description="whether only committed runbooks may change hosts")

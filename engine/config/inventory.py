@@ -163,7 +163,7 @@ class Link(Strict):
     name: Name = Field(description="the name by which it reaches it", examples=["postgres"])
     port: Port = Field(description="port in the container of `to`", examples=[5432])
     needed_at_start: bool = Field(True, description="false: the dependant starts without it; such links may form a circle")
-    rewrite: tuple[Rewrite, ...] = Field((), description="where `from` says where `to` is; nox -s repoint rewrites it for good")
+    rewrite: tuple[Rewrite, ...] = Field((), description="where `from` says where `to` is; repoint rewrites it for good")
 
     @property
     def key(self) -> LinkKey:

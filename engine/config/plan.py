@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
+from engine.command_line import ANY, typed_command
 from engine.config.inventory import KEYS, Inventory, KeyName, Known, Name, Port, PortEntry, ServiceEntry, Wave, names_of, taken_by
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.validation import Strict
@@ -102,9 +103,7 @@ class Plan(Strict):
     window_max_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
-    baseline_min_h: Hours = Field(
-        24, description="hours of samples (nox -s sample) that the targets' capacity is judged by; with fewer, by the moment"
-    )
+    baseline_min_h: Hours = Field(24, description="hours of samples that the targets' capacity is judged by; with fewer, by the moment")
     outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
     bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how much a copy may send, in megabytes per second")
     on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
@@ -240,6 +239,6 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
         for other, entry in there.items():
             if other != move.service and where[other] == move.target:
                 for taken in taken_by(entry, there[move.service], ports=ports_taken):
-                    way_out = ". Remap it: nox -s ports -- --write" if taken.startswith("port ") else ""
+                    way_out = f". Remap it: {typed_command('ports', '--write', environment=ANY)}" if taken.startswith("port ") else ""
                     told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
                     yield f"moves/{position}/target: {told}; expected it to be free{way_out}"

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import rfc8785
 
+from engine.command_line import typed_command
 from engine.config.environment import Environment, played
 from engine.config.inventory import Inventory, Link, LinkKey, ServiceEntry, Thresholds
 from engine.config.plan import Plan, PlannedMove, Window
@@ -37,6 +38,10 @@ class Scope:
     """Links whose dependant uses the new address itself, by the journal: no relay keeps their names."""
     dead: frozenset[str] = frozenset()
     """Hosts that a person said to be dead: nothing is asked of them, no relay is wanted there."""
+
+    def command(self, name: str, *words: str, service: str = "", apply: bool = False) -> str:
+        """Return a phase or command as it is typed in this environment."""
+        return typed_command(name, *words, environment=self.environment.environment, service=service, apply=apply)
 
     def dependants_of(self, service: str) -> tuple[Link, ...]:
         """Return the links whose dependant needs this service and exists here."""
@@ -135,7 +140,7 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
     if missing:
         raise InputError(
             f"environments/{environment.environment}.yaml: no identity of {', '.join(missing)}. "
-            f"Try: nox -s pin -- --environment {environment.environment}"
+            f"Try: {typed_command('pin', environment=environment.environment)}"
         )
     return Scope(
         environment=environment,

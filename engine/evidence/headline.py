@@ -6,20 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from engine.contracts.phase import TABLE
 from engine.i18n.language import ENGLISH, Language, term, terms
 from engine.verdict import Severity, Verdict
 
-WORDS: Final = {
-    "prepare": terms("Preparation of {number} service", "Preparation of {number} services"),
-    "preflight": terms("Preflight of {number} service", "Preflight of {number} services"),
-    "migrate": terms("Migration of {number} service", "Migration of {number} services"),
-    "validate": terms("Validation of {number} service", "Validation of {number} services"),
-    "repoint": terms("Re-pointing to {number} service", "Re-pointing to {number} services"),
-    "rollback": terms("Rollback of {number} service", "Rollback of {number} services"),
-    "resume": terms("Resumption of {number} service", "Resumption of {number} services"),
-    "monitor": terms("Monitoring of {number} service", "Monitoring of {number} services"),
-    "decommission": terms("Decommission of {number} service", "Decommission of {number} services"),
-}
+WORDS: Final = {phase.name: phase.headline for phase in TABLE}
 OTHER: Final = terms("{command} of {number} service", "{command} of {number} services")
 TOLD: Final = {
     Verdict.FAILED: terms("{number} failed", "{number} failed"),

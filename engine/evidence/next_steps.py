@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.command_line import environment_words
 from engine.contracts.move_state import MoveState
-from engine.contracts.phase import NEXT_PHASE
+from engine.contracts.phase import NEXT_PHASE, TABLE
 from engine.i18n.language import Language, term
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
@@ -15,8 +16,8 @@ from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
 FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
-APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
-"""Changing phases that are simply started again once the cause of a failure is mended."""
+APPLIED_AGAIN: Final = frozenset(phase.name for phase in TABLE if phase.retries_whole)
+"""Writing phases that are run again once the cause of a failure is fixed."""
 SELECTION: Final = ("--service", "--wave")
 FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
 """From these states migrate continues without a new preflight."""
@@ -64,17 +65,13 @@ def command_line(about: Mapping[str, Any], command: str, service: str | None = N
     """Return a command in the environment of a run and with its files; for one service, or for those that the run chose."""
     argv = [str(argument) for argument in about.get("argv") or ()]
     chosen = ["--service", service] if service else _kept(argv, SELECTION)
-    words = [*_environment(str(about["environment"])), *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
+    words = [*environment_words(str(about["environment"])), *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
     return f"nox -s {command} -- {shlex.join(words)}"
 
 
 def where_words(environment: str, argv: Sequence[str]) -> str:
     """Return the flags that each command about a run needs: its environment, and the files it was given."""
-    return shlex.join([*_environment(environment), *_kept(argv, FILES)])
-
-
-def _environment(environment: str) -> list[str]:
-    return ["--lab"] if environment == "lab" else ["--environment", environment]
+    return shlex.join([*environment_words(environment), *_kept(argv, FILES)])
 
 
 def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:

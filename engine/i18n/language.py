@@ -20,6 +20,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 
 from engine.errors import InputError
+from engine.i18n import marking
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
 ORIGINAL: Final = "en"
@@ -55,16 +56,7 @@ class Language:
 
 
 ENGLISH: Final = Language()
-
-
-def term(text: str) -> str:
-    """Return a text as it is: what stands here is translated later, where it is shown."""
-    return text
-
-
-def terms(one: str, many: str) -> tuple[str, str]:
-    """Return a text for one and for many, translated later."""
-    return one, many
+term, terms = marking.term, marking.terms
 
 
 @lru_cache(maxsize=4096)

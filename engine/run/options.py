@@ -25,36 +25,42 @@ class Flag:
     action: str
     help: str
     default: Any = None
+    metavar: str | None = None
+    """What goes there, e.g. FILE."""
 
 
 FLAGS: Final = (
-    Flag("--environment", "store", "the environment that this run belongs to, e.g. production"),
+    Flag("--environment", "store", "the environment that this run belongs to, e.g. production", metavar="NAME"),
     Flag("--lab", "store_true", "the rehearsal: the same as --environment lab", default=False),
-    Flag("--service", "append", "only this service; may be given several times"),
-    Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary"),
+    Flag("--service", "append", "only this service; may be given several times", metavar="NAME"),
+    Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary", metavar="WAVE"),
     Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
-    Flag("--retry", "append", "move this service again, after a rollback or once a person has mended it; may be given several times"),
+    Flag(
+        "--retry", "append", "move this service again, after a rollback or once a person has mended it; may be given several times", metavar="SERVICE"
+    ),
     Flag(
         "--discard-target-writes",
         "store",
         "the reason for rolling back to the source as it was: what was written on the target stays there; recorded",
+        metavar="REASON",
     ),
     Flag("--revert", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
     Flag(
         "--target-lost",
         "store",
-        "declare the target host lost and start the source without confirming that the target is stopped; the reason is recorded",
+        "the reason why the new host counts as dead: the old one is started without seeing it stopped; recorded",
+        metavar="REASON",
     ),
-    Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded"),
-    Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded"),
-    Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml"),
-    Flag("--plan", "store", "the moves in order", default="migration_plan.json"),
-    Flag("--ssh-config", "store", "an ssh_config file instead of your own"),
-    Flag("--lang", "store", "language of screen and page: en or pt-BR"),
-    Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there"),
-    Flag("--shard", "store", "only this part of a phase that reads, by host: I/N, e.g. 3/8; all parts write one run"),
-    Flag("--run-name", "store", f"the name by which the shards of a run find each other; in a GitLab pipeline {PIPELINE} gives one"),
-    Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it"),
+    Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded", metavar="REASON"),
+    Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded", metavar="REASON"),
+    Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml", metavar="FILE"),
+    Flag("--plan", "store", "the moves in order", default="migration_plan.json", metavar="FILE"),
+    Flag("--ssh-config", "store", "an ssh_config file instead of your own", metavar="FILE"),
+    Flag("--lang", "store", "language of screen and page: en or pt-BR; en without it", metavar="LANGUAGE"),
+    Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there", metavar="FILE"),
+    Flag("--shard", "store", "only this part of a phase that reads, by host: I/N, e.g. 3/8; all parts write one run", metavar="I/N"),
+    Flag("--run-name", "store", f"the name by which the shards of a run find each other; in a GitLab pipeline {PIPELINE} gives one", metavar="NAME"),
+    Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it", metavar="URL"),
 )
 
 
@@ -62,7 +68,9 @@ def add_flags(add: Callable[..., Any], *names: str) -> None:
     """Declare the flags (all of them, or those named) with argparse's or pytest's adding function."""
     for flag in FLAGS:
         if not names or flag.name in names:
-            add(flag.name, action=flag.action, default=flag.default, help=flag.help)
+            shown = f"{flag.help} (default: {flag.default})" if flag.default else flag.help
+            value = {"metavar": flag.metavar} if flag.metavar else {}
+            add(flag.name, action=flag.action, default=flag.default, help=shown, **value)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import pytest
 
-from engine.contracts.phase import PHASES, WRITING_PHASES
+from engine.contracts.phase import ORDERED_PHASES, PHASES, TABLE, WRITING_PHASES
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
 from engine.redaction.visible_text import visible
@@ -137,7 +137,9 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start without rows; a run that has a book gathers those of its workers."""
+    """Start without rows; a run that has a book gathers those of its workers. Each phase is a marker of its steps."""
+    for phase in TABLE:
+        config.addinivalue_line("markers", f"{phase.name}: {phase.help}")
     config.stash[ROWS] = []
     config.stash[UNWRITTEN] = []
     if BOOK in config.stash and is_spread(config):
@@ -151,7 +153,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     problems = [problem for item in items for problem in _undeclared(item)]
     problems += refused_options(config)
     writes = any(item.get_closest_marker(phase) for item in items for phase in WRITING_PHASES)
-    if writes or any(item.get_closest_marker("preflight") for item in items):
+    if any(item.get_closest_marker(phase) for item in items for phase in ORDERED_PHASES):
         problems += _breaks_order(config, writes=writes)
     if problems:
         raise pytest.UsageError("\n".join(sorted(set(problems))))

@@ -13,8 +13,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from engine.command_line import typed_command
 from engine.contracts.move_state import MoveState
-from engine.contracts.phase import NEXT_PHASE
+from engine.contracts.phase import DIFF_FIRST, NEXT_PHASE
 from engine.contracts.step import StepResult
 from engine.errors import NotObservedError
 from engine.evidence import BACKUP, Paths, command_line, write_evidence
@@ -182,15 +183,14 @@ class RunRecorder:
         try:
             return write_evidence(self.journal, self.run.id, self.folder)
         except OSError as error:
-            where = "--lab" if self.environment == "lab" else f"--environment {self.environment}"
             raise NotObservedError(
                 f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
-                f"Make room, then: nox -s report -- {self.run.id[:8]} {where}"
+                f"Make room, then: {typed_command('report', self.run.id[:8], environment=self.environment)}"
             ) from error
 
     def _differences(self) -> Iterator[Text]:
         """Yield what changed since the last validation, before anything else: every night but one it is nothing."""
-        if self.command == "validate":
+        if self.command in DIFF_FIRST:
             for number, line in enumerate(differences(self.journal, self.run.id, self.language)):
                 yield Text(f"\n{line}" if not number else f"  {line}", style="bold" if not number else "")
 

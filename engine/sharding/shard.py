@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from engine.contracts.phase import PHASES, WRITING_PHASES
+from engine.contracts.phase import READING_PHASES
 from engine.errors import InputError
 
 SHARD: Final = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
@@ -18,8 +18,6 @@ PIPELINE: Final = "CI_PIPELINE_ID"
 
 TOGETHER: Final = ""
 """The group of rows that rest on a look at all hosts at once; no host has this name."""
-
-READING_PHASES: Final = tuple(phase for phase in PHASES if phase not in WRITING_PHASES)
 
 
 @dataclass(frozen=True)

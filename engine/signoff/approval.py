@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from engine.command_line import ANY, typed_command
 from engine.config.plan import Approval
 from engine.config.public_keys import key_material
 from engine.constants import NAME, VERSION
@@ -78,7 +79,8 @@ def parse_statement(text: str, where: str) -> Statement:
         subject = Subject(fields["environment"], fields["digest"], _below(fields, PART), containers, code, toolboxes)
         return Statement(subject, fields["role"], fields["person"], datetime.fromisoformat(fields["signed at"]))
     except (KeyError, ValueError) as error:
-        raise InputError(f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: nox -s approve") from error
+        again = typed_command("approve", environment=ANY)
+        raise InputError(f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: {again}") from error
 
 
 def _below(fields: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -122,9 +124,8 @@ def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now
     for approval in needed:
         people = {one_of[one.person] for one in found.valid if one.role == approval.role}
         if len(people) < approval.count:
-            found.problems.append(
-                f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: nox -s approve -- --role {approval.role}"
-            )
+            again = typed_command("approve", "--role", approval.role, environment=now.environment)
+            found.problems.append(f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: {again}")
     found.problems += _twice(found.valid, one_of)
     if found.problems:
         found.problems += void

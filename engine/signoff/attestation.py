@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from engine.command_line import ANY, typed_command
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
 from engine.signoff.signed_text import one_line, read_statement, statement_text
@@ -66,4 +67,5 @@ def parse_attestation(text: str, where: str) -> Attestation:
             fields["file"], fields["file sha256"],
         )  # fmt: skip
     except (KeyError, ValueError) as error:
-        raise InputError(f"{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: nox -s attest") from error
+        again = typed_command("attest", environment=ANY)
+        raise InputError(f"{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: {again}") from error

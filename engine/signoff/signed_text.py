@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.command_line import ANY, typed_command
 from engine.errors import InputError
 
 
@@ -19,7 +20,7 @@ def read_statement(text: str, kind: str, where: str, command: str) -> dict[str, 
     fields = {name: value for name, found, value in (line.partition(": ") for line in lines) if found}
     if first != kind or len(fields) != len(lines):
         what = kind.split()[1]
-        raise InputError(f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: nox -s {command}')
+        raise InputError(f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: {typed_command(command, environment=ANY)}')
     return fields
 
 

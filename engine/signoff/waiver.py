@@ -16,13 +16,14 @@ from typing import Final, Literal
 import rfc8785
 from pydantic import AwareDatetime, Field
 
+from engine.command_line import ANY, typed_command
 from engine.config.environment import Person
 from engine.config.inventory import Name
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.plan import Role
 from engine.config.validation import Strict
 from engine.constants import NAME, VERSION
-from engine.contracts.phase import PHASES, WRITING_PHASES
+from engine.contracts.phase import READING_PHASES, WRITING_PHASES
 from engine.contracts.step import StepResult
 from engine.errors import InputError
 from engine.signoff.signed_text import one_line, read_statement, statement_text
@@ -31,7 +32,7 @@ from engine.verdict import Effect, Judgement, Severity, Verdict, failed
 FORMAT: Final = f"{NAME} waiver 1"
 NAMESPACE: Final = f"{NAME}-waiver"
 DEFAULT: Final = Path("waivers.yaml")
-WAIVABLE: Final = tuple(phase for phase in PHASES if phase not in WRITING_PHASES)
+WAIVABLE: Final = READING_PHASES
 RESTS_ON: Final = "rests on"
 COVERED: Final = frozenset({Verdict.FAILED, Verdict.UNKNOWN})
 
@@ -100,7 +101,7 @@ def signed_at(text: str, where: str) -> datetime:
     try:
         at = datetime.fromisoformat(told)
     except ValueError as error:
-        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: nox -s waive') from error
+        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: {typed_command("waive", environment=ANY)}') from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Final
 
+from engine.command_line import ANY, typed_command
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Host
@@ -102,19 +103,17 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
     held = read_lock(host)
     if held is None:
         raise NotObservedError(f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again")
-    ours = held.token == holder.token
+    ours, look = held.token == holder.token, typed_command("lock", "status", environment=holder.environment)
     if not ours and not break_it:
         raise RefusedError(
-            f"{host.name}: locked by {held.text()}. Expected: nobody else at work. Look: nox -s lock -- status; if that run is "
+            f"{host.name}: locked by {held.text()}. Expected: nobody else at work. Look: {look}; if that run is "
             'surely dead: the same command with --break-lock "reason"'
         )
     words = ["sh", "-c", ENTER_AGAIN if ours else BREAK, "take", holder.token, held.token, str(len(written))]
     again = host.run(words, stdin=written, timeout_s=TAKE_S)
     _refuse_busy(host, again)
     if again.text.strip() != TAKEN:
-        raise RefusedError(
-            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: nox -s lock -- status"
-        )
+        raise RefusedError(f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: {look}")
     return None if ours else held
 
 
@@ -162,7 +161,7 @@ def lost_lock(host: str, said: str) -> LockLostError:
         now = "nobody"
     return LockLostError(
         f"{host}: the lock of this run is gone; it is held by {now}. Expected: our own. Nothing more is changed from here, nothing is "
-        "undone: whoever took over decides. Look: nox -s status"
+        f"undone: whoever took over decides. Look: {typed_command('status', environment=ANY)}"
     )
 
 

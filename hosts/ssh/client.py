@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
@@ -215,7 +216,7 @@ class SshHost:
         return RefusedError(
             f"{self.name}: its ssh host key is {seen.group() if seen else 'another or of another type'}. "
             f"Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan {self.name}; "
-            "if the key is right, pin it again: nox -s pin"
+            f"if the key is right, pin it again: {typed_command('pin', environment=ANY)}"
         )
 
     def _alive(self) -> bool:

@@ -118,7 +118,7 @@ def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
 def judge_image(world: RunContext, service: str) -> Judgement:
     """Judge whether the very image is on the target."""
     facts, container = source_of(world, service)
-    return images.judge_image_on_target(facts, _target(world, service), container)
+    return images.judge_image_on_target(facts, _target(world, service), container, world.scope.environment.environment)
 
 
 def judge_disk(world: RunContext, service: str) -> tuple[Judgement, ...]:
@@ -182,4 +182,5 @@ def judge_backup(world: RunContext, service: str) -> Judgement:
         target=world.move_of(service).target,
         now=datetime.now(UTC),
         oldest_hours=world.scope.plan.evidence_max_age_h,
+        environment=world.scope.environment.environment,
     )

@@ -42,7 +42,7 @@ def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterabl
     if others:
         raise RefusedError(
             f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people approved. "
-            "Expected: the same. Nothing was done; look: nox -s status"
+            f"Expected: the same. Nothing was done; look: {approved.command('status')}"
         )
 
 

@@ -181,5 +181,4 @@ def variables_repointed(scope: Scope, service: str) -> dict[str, str]:
 
 def repoint_command(scope: Scope, service: str, *, undo: bool = False) -> str:
     """Return the command that re-points the references to a service, or puts them back."""
-    name = scope.environment.environment
-    return f"nox -s repoint -- {service} {'--lab' if name == 'lab' else f'--environment {name}'} {'--revert ' if undo else ''}--apply"
+    return scope.command("repoint", *(["--revert"] if undo else []), service=service, apply=True)

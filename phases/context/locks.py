@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, Final
 from uuid import uuid4
 
+from engine.command_line import typed_command
 from engine.config.scope import Scope
 from engine.contracts.move_state import MoveState
 from engine.errors import HostLostError, NotObservedError, RefusedError
-from engine.evidence.next_steps import where_words
 from engine.journal.journal import Journal
 from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
@@ -92,7 +92,7 @@ def lock_hosts(
             for host in left:
                 tell(
                     f"{host}: did not answer, so its lock is still there. Expected: free. The next run on this machine gives it free, "
-                    f"or once it answers: nox -s lock -- release --token {token} {where_words(environment, ())}"
+                    f"or once it answers: {scope.command('lock', 'release', '--token', token)}"
                 )
 
 
@@ -124,7 +124,8 @@ def _lock_file(file: IO[str], path: Path) -> None:
         lines = file.read().splitlines()
         who = lines[1] if len(lines) > 1 else "another process"
         raise RefusedError(
-            f"{path}: held by a run on this machine ({who}). Expected: one run at a time. Wait for it, or look: nox -s status"
+            f"{path}: held by a run on this machine ({who}). Expected: one run at a time. "
+            f"Wait for it, or look: {typed_command('status', environment=path.stem)}"
         ) from error
 
 

@@ -32,7 +32,7 @@ def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
         told = tuple(f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml" for host in strangers)
         return failed(
             f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each is pinned, for relays are "
-            f"set and taken away there. Try: nox -s pin -- --environment {name}",
+            f"set and taken away there. Try: {world.scope.command('pin')}",
             told,
         )
     silent = {host: error for host in hosts if (error := _silence_of(world, host))}

@@ -73,7 +73,7 @@ class Gates:
         wrong = [f"{service}: is {state.words}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED]
         if wrong:
             told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
-            raise RefusedError(f"{told}\nTry: nox -s status -- {self._where()}")
+            raise RefusedError(f"{told}\nTry: {self.scope.command('status')}")
         self._refuse_repointed(states)
 
     def _refuse_repointed(self, services: Iterable[str]) -> None:
@@ -93,13 +93,13 @@ class Gates:
         approvals = judge_plan_approved(self.scope, self.journal, new)
         moved = [name for name in new if read_past(self.journal, name).state is not MoveState.DONE and links_to_rewrite(self.scope, name)]
         wrong = [
-            *(f"{name}: is not moved yet. Expected: done. Move it: nox -s migrate -- {self._where()} --service {name} --apply" for name in moved),
+            *(f"{name}: is not moved yet. Expected: done. Move it: {self.scope.command('migrate', service=name, apply=True)}" for name in moved),
             *approvals.problems,
             *self._window_problems(),
             *self._tree_problems(),
         ]
         if wrong:
-            raise RefusedError("\n".join([f"{REPOINT}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: nox -s status -- {self._where()}"]))
+            raise RefusedError("\n".join([f"{REPOINT}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self.scope.command('status')}"]))
 
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
@@ -107,16 +107,17 @@ class Gates:
         for service in (move.service for move in self.scope.moves):
             state = MoveState(self.journal.move_state(service))
             if state.is_returning:  # --retry does not help: clients may have written to either side
-                stuck.append(f"{service}: is being rolled back. Finish that first: nox -s rollback -- {service} --apply {self._where()}")
+                stuck.append(f"{service}: is being rolled back. Finish that first: {self.scope.command('rollback', service=service, apply=True)}")
             elif service in self.again:
                 continue
             elif state is MoveState.NEEDS_OPERATOR:
                 stuck.append(
                     f"{service}: {state.words}: look at its last evidence, then go on with its undo: "
-                    f"nox -s rollback -- {service} --apply {self._where()}; or mend it by hand, then --retry {service}"
+                    f"{self.scope.command('rollback', service=service, apply=True)}; or mend it by hand, then --retry {service}"
                 )
             elif state is MoveState.ROLLED_BACK:
-                stuck.append(f"{service}: was rolled back. To move it again: nox -s migrate -- --service {service} --retry {service} --apply")
+                again = self.scope.command("migrate", "--retry", service, service=service, apply=True)
+                stuck.append(f"{service}: was rolled back. To move it again: {again}")
         return _judged(stuck, f"{len(self.scope.moves)} moves can start or go on")
 
     def preflight(self) -> Judgement:
@@ -180,15 +181,10 @@ class Gates:
             return passed(f"not asked: {begun} has begun, and gates guard the way in only")
         return _judged(problems(new), told)
 
-    def _where(self) -> str:
-        name = self.scope.environment.environment
-        return "--lab" if name == "lab" else f"--environment {name}"
-
     def _next(self, answers: list[Judgement]) -> str:
-        where = self._where()
         if not answers[1].passed:
-            return f"nox -s preflight -- {where}"
-        return f"nox -s approve -- {where}" if not answers[2].passed else f"nox -s status -- {where}"
+            return self.scope.command("preflight")
+        return self.scope.command("approve" if not answers[2].passed else "status")
 
 
 def _judged(problems: list[str], told: str) -> Judgement:

@@ -111,14 +111,14 @@ def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDep
         return ()
     scope, before = world.scope, world.where()
     wanted, now = own_links(scope, move.service, {**before, move.service: move.target}), wanted_forwarders(scope, before)
-    refuse_outside(scope.hosts, wanted | now)
+    refuse_outside(scope.hosts, wanted | now, scope.environment.environment)
     return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
 def _commit(world: RunContext, move: PlannedMove, route: Route) -> Commit:
     scope, before = world.scope, {**world.where(), move.service: move.source}  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
-    refuse_outside(scope.hosts, wanted | now)  # found before the move begins, not when its service is down
+    refuse_outside(scope.hosts, wanted | now, scope.environment.environment)  # found before the move begins, not when its service is down
     return Commit(route, wanted, now, scope.hosts)
 
 

@@ -11,6 +11,7 @@ from actions.common.labels import move_label
 from actions.common.test_listener import listening
 from actions.relays.planning import wanted_forwarders
 from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, listens_at
+from engine.command_line import ANY, typed_command
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
 from engine.journal.kinds import RecordKind
@@ -129,7 +130,7 @@ def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
     return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, "no answer about it")
 
 
-def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts]) -> Judgement:
+def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts], environment: str = ANY) -> Judgement:
     """Judge whether each host reached the listener; a firewall's rule that explains why not is told."""
     wrong = []
     for need, (outcome, words) in tried.items():
@@ -140,7 +141,7 @@ def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Map
     if wrong:
         return failed(
             f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. Open it in the firewalls between "
-            f"and on {host}, then: nox -s prepare -- --apply",
+            f"and on {host}, then: {typed_command('prepare', environment=environment, apply=True)}",
             tuple(wrong),
         )
     if untried:

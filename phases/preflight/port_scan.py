@@ -69,7 +69,7 @@ def scan_ports(scope: Scope, fleet: Fleet, where: Mapping[str, str]) -> PortScan
 def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
     if name not in scope.environment.hosts:
         environment = scope.environment.environment
-        return Looked(HostScan(name, None, error=f"{name}: no identity in environment {environment}. Try: nox -s pin -- --environment {environment}"))
+        return Looked(HostScan(name, None, error=f"{name}: no identity in environment {environment}. Try: {scope.command('pin')}"))
     try:
         facts = fleet.facts(name)
     except NotObservedError as error:

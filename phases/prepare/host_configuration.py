@@ -14,6 +14,7 @@ from actions.common.labels import move_label
 from actions.common.route import Route
 from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
+from engine.command_line import ANY, typed_command
 from engine.errors import InputError, NotObservedError
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
@@ -50,12 +51,18 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
     compose = len(found.compose)
     counts = {"containers": sum(name.startswith(f"{FOLDER}/") for name in files), "files": len(files), "compose_files": compose}
     world.run.record(RecordKind.HOST_CONFIGURATION_SAVED, body={"host": host, "object": item.record(), "read_back": is_same, **counts})
-    return judge_kept(host, {"object": item.record(), "read_back": is_same, **counts}, datetime.now(UTC), world.scope.plan.evidence_max_age_h)
+    return judge_kept(
+        host,
+        {"object": item.record(), "read_back": is_same, **counts},
+        datetime.now(UTC),
+        world.scope.plan.evidence_max_age_h,
+        world.scope.environment.environment,
+    )
 
 
-def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float) -> Judgement:
+def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float, environment: str = ANY) -> Judgement:
     """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back as it went."""
-    again = "Keep it: nox -s prepare -- --apply"
+    again = f"Keep it: {typed_command('prepare', environment=environment, apply=True)}"
     if record is None:
         return failed(f"{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. {again}")
     item = BackupObject.from_record(record["object"])
@@ -84,7 +91,9 @@ def recorded_configuration(world: RunContext, host: str) -> Mapping[str, Any] | 
 
 def judge_configuration(world: RunContext, host: str) -> Judgement:
     """Judge the configuration that prepare kept of a host."""
-    return judge_kept(host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h)
+    return judge_kept(
+        host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h, world.scope.environment.environment
+    )
 
 
 def backup_table(world: RunContext, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:

@@ -70,11 +70,11 @@ def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]
         state = read_past(world.journal, end).state
         if end in moved and (state is not MoveState.DONE or where[end] != planned[end]):
             told = state.value.replace("_", " ")
-            return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: nox -s migrate -- --service {end}"]
+            first = world.scope.command("migrate", service=end, apply=True)
+            return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: {first}"]
     here = planned[link.from_]
     if here not in world.scope.environment.hosts:
-        name = world.scope.environment.environment
-        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: nox -s pin -- --environment {name}"]
+        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: {world.scope.command('pin')}"]
     tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get((address.address, address.port))
     if tried is None or tried.outcome is not Outcome.OPEN:
         outcome = tried.outcome.value if tried else "not tried"

@@ -138,7 +138,7 @@ def rollback_recipe(world: RunContext, move: PlannedMove, attempt: int, *, disca
     back = {**moved, move.service: move.source}
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
-    refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved))
+    refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment)
     aim = None if dead else choose_probe_target(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)

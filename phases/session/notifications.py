@@ -13,6 +13,7 @@ from rich.console import Console
 from engine.config.scope import Scope
 from engine.constants import NAME
 from engine.contracts.move_state import MoveState
+from engine.contracts.phase import Notifies, notifies
 from engine.evidence.facts.run_diff_text import lines_of, since_last
 from engine.evidence.headline import BADGES, sentence_of
 from engine.i18n.language import Language
@@ -22,7 +23,6 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import Severity, Verdict
 from hosts.local.notifications import VARIABLE, Messenger, open_messenger
 
-WATCHED: Final = "validate"
 WRONG: Final = frozenset({Verdict.FAILED.value, Verdict.UNKNOWN.value})
 
 
@@ -45,9 +45,14 @@ class Notifier:
     done: int = field(default=0, init=False)
     ended: bool = field(default=False, init=False)
 
+    @property
+    def only_changes(self) -> bool:
+        """Return whether people hear only of what changed since the last run."""
+        return notifies(self.command) is Notifies.CHANGES
+
     def start(self) -> None:
         """Tell that it begins; a validation begins unseen."""
-        if self.command != WATCHED:
+        if not self.only_changes:
             services = ", ".join(move.service for move in self.scope.moves)
             self._send(self.language.say("{command} has begun", command=self.command), services)
 
@@ -56,7 +61,7 @@ class Notifier:
         body = record.body
         if record.kind == RecordKind.RUN_ENDED:
             self._end()
-        elif self.command == WATCHED:
+        elif self.only_changes:
             return
         elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.DONE.value:
             self._tell_moved(str(record.service))
@@ -68,7 +73,7 @@ class Notifier:
 
     def stop(self) -> None:
         """Tell of a run that ends without its last record."""
-        if not self.ended and self.command != WATCHED:
+        if not self.ended and not self.only_changes:
             self._send(self.language.say("{command} stopped before its end", command=self.command), self._status())
 
     def _tell_moved(self, service: str) -> None:
@@ -88,7 +93,7 @@ class Notifier:
         rows = [{**record.body, "key": record.key} for record in records if record.kind == RecordKind.RESULT]
         scope: Mapping[str, Any] = next((record.body for record in records if record.kind == RecordKind.SCOPE), {})
         sentence = sentence_of(self.command, rows, scope, finished=True, language=self.language)
-        if self.command != WATCHED:
+        if not self.only_changes:
             self._send(sentence, self._status())
             return
         since = since_last(self.run.journal, self.run.id)
@@ -98,9 +103,7 @@ class Notifier:
             self._send(sentence, self._status())
 
     def _status(self) -> str:
-        environment = self.scope.environment.environment
-        where = "--lab" if environment == "lab" else f"--environment {environment}"
-        return self.language.say("where every move stands: {command}", command=f"nox -s status -- {where}")
+        return self.language.say("where every move stands: {command}", command=self.scope.command("status"))
 
     def _send(self, title: str, text: str) -> None:
         self.sender.send(f"[{NAME} {self.scope.environment.environment}] {title}", text)
@@ -112,7 +115,8 @@ def notify(
     messenger: Callable[[Mapping[str, str], Redactor], Messenger | None] = open_messenger,
 ) -> Iterator[None]:  # fmt: skip
     """Tell people of a run that changes hosts, or of a validation, at the addresses in LONGSHORE_NOTIFY; nothing of it can fail the run."""
-    carrier = messenger(os.environ, run.journal.redactor) if apply or command == WATCHED else None
+    wanted = notifies(command) is (Notifies.EVERY_STEP if apply else Notifies.CHANGES)
+    carrier = messenger(os.environ, run.journal.redactor) if wanted else None
     if carrier is None:
         yield
         return

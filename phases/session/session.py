@@ -177,7 +177,8 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
 def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journal) -> None:
     """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
     if options.revert and command != "repoint":
-        raise InputError(f"--revert: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
+        back = scope.command("rollback", service="SERVICE")
+        raise InputError(f"--revert: goes with repoint. Expected with {command}: without it; to take a move back: {back}")
     if command == "repoint":
         refuse_what_cannot_be(scope, journal)
 

@@ -85,7 +85,7 @@ def _signed(path: Path, scope: Scope) -> Signed:
     problem = problem_of_signature(scope, path, Signer(NAMESPACE, statement.person, statement.role))
     if not problem and statement.signed_at.tzinfo is None:
         problem = f"its time {statement.signed_at} has no UTC offset"
-    problem = problem or signed_in_future(statement.signed_at, again=f"nox -s approve -- --role {statement.role}")
+    problem = problem or signed_in_future(statement.signed_at, again=scope.command("approve", "--role", statement.role))
     return Signed(str(path), _in_utc(statement), problem)
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 from engine.config.scope import Scope
 from engine.errors import InputError
 from engine.journal.kinds import RecordKind
-from engine.run.options import LAB
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
 from phases.signoff.manual_steps import ManualRequest
@@ -133,7 +132,4 @@ def _files_of(path: Path, one: Attestation) -> list[Path]:
 
 
 def _command(scope: Scope, asked: ManualRequest) -> str:
-    environment = scope.environment.environment
-    where = "--lab" if environment == LAB else f"--environment {environment}"
-    about = f" --service {asked.service}" if asked.service else ""
-    return f'nox -s attest -- {asked.step.step} {where}{about} --as EMAIL --note "…"'
+    return scope.command("attest", asked.step.step, service=asked.service or "") + ' --as EMAIL --note "…"'

@@ -66,7 +66,7 @@ def _tell_teams(scope: Scope, _service: str | None) -> str:
 
 def _put_into_calendar(scope: Scope, _service: str | None) -> str:
     moved = ", ".join(f"{move.service} ({move.source} to {move.target})" for move in moves_here(scope))
-    how = "nox -s window -- ics writes the invitation"
+    how = f"{scope.command('window', 'ics')} writes the invitation"
     return f"Put the window into the shared calendar ({how}), and attest once it stands there.\n\n{window_words(scope)}: {moved}\n"
 
 

@@ -76,7 +76,7 @@ def _data(model: Strict) -> dict[str, Any]:
 
 def signing_problem(scope: Scope, waiver: Waiver) -> str:
     """Return why a waiver does not count, empty when its approver signed exactly this."""
-    path, again = file_of(waiver), f"nox -s waive -- {_where(waiver)} --as {waiver.approver}"
+    path, again = file_of(waiver), scope.command("waive", "--as", waiver.approver)
     if not path.exists():
         return f"not signed by {waiver.approver}, or changed since. Try: {again}"
     try:
@@ -109,7 +109,3 @@ def record_waivers(run: Run | AuditMirror | BufferedRun, waivers: Waivers) -> No
             key=waiver.step,
             body={**waiver.kept(), "host": waiver.host, "signed": text, "signature": signature},
         )
-
-
-def _where(waiver: Waiver) -> str:
-    return "--lab" if waiver.environment == "lab" else f"--environment {waiver.environment}"

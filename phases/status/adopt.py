@@ -129,7 +129,7 @@ def _not_believed(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
         begun = journal.last(RecordKind.PLAN_FROZEN, service=move.service) if move.service in scope.services else None
         if begun is not None and tell_same(begun, move) is False:
             told = f"only {', '.join(begun.body['adopted']['hosts'])} tells what it was begun with"
-            yield f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: nox -s preflight"
+            yield f"{move.service}: {told}: its entry is taken from the files here. Compare them with what runs: {scope.command('preflight')}"
 
 
 def _named(record: Record) -> str:

@@ -12,7 +12,6 @@ from engine.config.scope import PlannedMove, Scope
 from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
-from engine.run.options import LAB
 from phases.context.attempt import read_past
 from phases.context.link_state import links_to_rewrite, owner_of, read_repointed, repoint_command
 from phases.context.run_context import where_now
@@ -127,21 +126,19 @@ def _step_words(step: Record) -> str:
 
 def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: datetime, *, working: bool) -> str:
     """Return what to type about a move."""
-    environment = scope.environment.environment
-    where = "--lab" if environment == LAB else f"--environment {environment}"
     if state is MoveState.DONE:
-        return f"nox -s validate -- {where} --service {service}"
+        return scope.command("validate", service=service)
     if state is MoveState.NEEDS_OPERATOR:
-        return f"look at its last evidence, then go on with its undo: nox -s rollback -- {service} {where} --apply"
+        return f"look at its last evidence, then go on with its undo: {scope.command('rollback', service=service, apply=True)}"
     if state.is_open:
-        command = f"migrate -- {where} --service {service}" if not state.is_returning else f"rollback -- {service} {where}"
-        return f"{'once no run is at work: ' if working else ''}nox -s {command} --apply"
+        command = scope.command("rollback" if state.is_returning else "migrate", service=service, apply=True)
+        return f"{'once no run is at work: ' if working else ''}{command}"
     if preflight_problems(service, scope, journal, now):
-        return f"nox -s preflight -- {where} --service {service}"
+        return scope.command("preflight", service=service)
     if judge_plan_approved(scope, journal, [service]).problems:
-        return f"nox -s approve -- {where}"
-    again = f" --retry {service}" if state is MoveState.ROLLED_BACK else ""
-    return f"nox -s migrate -- {where} --service {service}{again} --apply"
+        return scope.command("approve")
+    again = ("--retry", service) if state is MoveState.ROLLED_BACK else ()
+    return scope.command("migrate", *again, service=service, apply=True)
 
 
 def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from checks.hosts.network import Matrix, judge_paths, judge_proven, judge_reachable
 from engine.contracts.step import Judge
+from phases.context.run_context import RunContext
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
@@ -20,9 +21,9 @@ def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
 @pytest.mark.step("network-proven")
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
-def test_network_is_proven(machine: str, network: Matrix, judge: Judge) -> None:
+def test_network_is_proven(machine: str, network: Matrix, world: RunContext, judge: Judge) -> None:
     """Each of those ports was reached while something listened there."""
-    judge(judge_proven(network, machine))
+    judge(judge_proven(network, machine, world.scope.environment.environment))
 
 
 @pytest.mark.step("network-paths")

@@ -83,9 +83,9 @@ def test_ports_are_free(move: RunningMove, world: RunContext, judge: Judge) -> N
 
 @pytest.mark.step("ports-after-all-moves")
 @pytest.mark.together
-def test_ports_stay_free(move: RunningMove, port_scan: PortScan, judge: Judge) -> None:
+def test_ports_stay_free(move: RunningMove, port_scan: PortScan, world: RunContext, judge: Judge) -> None:
     """Nobody else will want its ports there once all moves are done, nor its old port where a relay keeps it."""
-    judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service]))
+    judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service], world.scope.environment.environment))
 
 
 @pytest.mark.step("names-free")

@@ -188,7 +188,7 @@ def _refuse_to_turn_round(case: Case) -> None:
         return
     ran = at_hand.run_command(*AGAIN)
     assert ran.code == REFUSED, ran.output[-3000:]
-    assert f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --apply" in ran.output
+    assert f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --lab --apply" in ran.output
 
 
 def _let_sleep(host: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.constants import NAME, VERSION
+from engine.contracts.phase import TABLE
 from engine.evidence.facts.fingerprints import prints_of
 from engine.evidence.formatting import clock, local, seconds, size, visible
 from engine.evidence.headline import BADGES
@@ -26,17 +27,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 ICONS: Final = {
     "PASSED": "✓", "FAILED": "✕", "UNKNOWN": "?", "WAIVED": "~", "PENDING": "…", "NOT_RUN": "–", "PLANNED": "▷",
 }  # fmt: skip
-COMMANDS: Final = {
-    "prepare": term("preparation"),
-    "preflight": term("preflight"),
-    "migrate": term("migration"),
-    "validate": term("validation"),
-    "repoint": term("re-pointing"),
-    "rollback": term("rollback"),
-    "resume": term("resumption"),
-    "monitor": term("monitoring"),
-    "decommission": term("decommission"),
-}
+COMMANDS: Final = {phase.name: phase.title for phase in TABLE}
 STATES: Final = {
     "planned": term("planned"),
     "prepared": term("prepared"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from engine.command_line import ANY, typed_command
 from engine.contracts.move_state import MoveState
-from engine.contracts.phase import WRITING_PHASES
+from engine.contracts.phase import DIFF_FIRST, WRITING_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.action_log import Bar, Course, bars_of, courses_of
 from engine.evidence.facts.move_summary import MoveSummary, standing_of
@@ -96,6 +97,11 @@ class Page:
         return sum(map(warns, self.decisions))
 
     @property
+    def diff_first(self) -> bool:
+        """Return whether the page shows first what changed since the last run."""
+        return self.command in DIFF_FIRST
+
+    @property
     def duration_s(self) -> float:
         """Return how long the run took."""
         return (self.ended_at - self.started_at).total_seconds()
@@ -115,7 +121,7 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
     """
     records = journal.records(run_id=run_id)
     if not records:
-        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: nox -s report -- latest --environment NAME")
+        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: {typed_command('report', 'latest', environment=ANY)}")
     own = tuple(chain_problems(records))
     with drawable(own):
         earlier, approved = previous_run(journal, records), approved_of(journal, records)

@@ -55,7 +55,7 @@ def read_archive(path: Path) -> Sealed:
         raise _no_archive(path, str(error)) from error
     sealed = Sealed(min(tops, default=""), files, tuple(odd))
     if len(tops) != 1 or (not odd and _tar(sealed) != packed):
-        odd.append(f"{path.name}: holds more than its files, or they were packed by something else. Expected: as nox -s bundle packed them")
+        odd.append(f"{path.name}: holds more than its files, or they were packed by something else. Expected: as the command bundle packs them")
     return Sealed(sealed.name, files, tuple(odd))
 
 
@@ -75,4 +75,4 @@ def _unfolded(path: Path) -> bytes:
 
 
 def _no_archive(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of nox -s bundle. Fetch it again, or bundle again")
+    return InputError(f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of the command bundle. Fetch it again, or bundle again")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from engine.command_line import ANY, typed_command
 from engine.evidence.seal.sealed_folder import SIGNATURE, SUMS, Sealed
 
 LINE: Final = re.compile(r"([0-9a-f]{64})  ([^\n\\]+)")
@@ -36,7 +37,8 @@ def read_sums(text: str) -> tuple[dict[str, str], list[str]]:
 def sum_problems(sealed: Sealed) -> Iterable[str]:
     """Yield which files are missing, were added or hold something else than was sealed."""
     if SUMS not in sealed.files:
-        yield f"{SUMS}: not there. Expected: the SHA-256 of every file. Draw the evidence again from its journal: nox -s report"
+        again = typed_command("report", "latest", environment=ANY)
+        yield f"{SUMS}: not there. Expected: the SHA-256 of every file. Draw the evidence again from its journal: {again}"
         return
     expected, wrong = read_sums(sealed.text(SUMS))
     yield from wrong

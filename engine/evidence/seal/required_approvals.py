@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.contracts.move_state import MoveState
+from engine.contracts.phase import APPROVED_PHASES
 from engine.errors import InputError
 from engine.evidence.facts.other_runs import Kept
 from engine.evidence.seal.sealed_folder import APPROVALS, PLAN, RECORDS, Sealed
@@ -23,7 +24,7 @@ from engine.verdict import Effect, Verdict
 
 LAB: Final = "lab"
 MIGRATION_PLAN: Final = "migration_plan.json"
-GUARDED: Final = frozenset({"migrate", "repoint"})
+GUARDED: Final = frozenset(APPROVED_PHASES)
 FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forward)
 BEGINS: Final = frozenset({RecordKind.PLAN_FROZEN, RecordKind.REPOINT_STARTED})
 DONE: Final = frozenset({Verdict.PASSED.value, Verdict.FAILED.value, Verdict.UNKNOWN.value})

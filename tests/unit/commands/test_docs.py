@@ -16,8 +16,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from commands.__main__ import command_names
+from engine.contracts.phase import READING_PHASES
 from engine.run.options import FLAGS, add_flags
-from engine.sharding.shard import PIPELINE, READING_PHASES, Shard, read_shard
+from engine.sharding.shard import PIPELINE, Shard, read_shard
 from engine.verdict import ExitCode
 
 DOCS: Final = Path(__file__).parents[3] / "docs"

@@ -189,7 +189,7 @@ def test_a_bad_backup_never_passes(answers: dict[str, tuple[int, str, str]], que
 
     assert judged.verdict is Verdict.FAILED
     assert [word for word in words if word not in judged.text] == []
-    assert "nox -s prepare -- --service redis --apply" in judged.text
+    assert "nox -s prepare -- --lab --service redis --apply" in judged.text
     assert len(fleet.asked("volume ls", "longshore.role=drill")) >= 2, "removed at the start and at the end"
 
 

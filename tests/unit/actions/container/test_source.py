@@ -295,14 +295,14 @@ def test_source_starts_again_when_the_target_is_absent_or_stopped() -> None:
 
 
 def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> None:
-    """Two writers lose data: a person looks first, and no advice stops a side that may serve (review 8)."""
+    """Two writers lose data: a person looks first, and no advice stops a side that may serve."""
     running = Engine({**recreated(), "State": {"Status": "running", "Running": True}})
     silent = Engine()
     silent.silent = True
     for target in (running, silent):
         source = Engine(stopped(inspected()))
         route, _ = make_route(source, target)
-        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --apply") as told:
+        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --lab --apply") as told:
             StopSource(route, grace_s=10).undo({"was_running": True})
         assert source.calls == []
         assert "docker stop" not in str(told.value)
@@ -336,7 +336,7 @@ def test_target_is_created_by_id_with_policy_no_networks_and_label() -> None:
 
 
 def test_container_of_somebody_else_is_refused_and_survives_undo() -> None:
-    """Nothing without the label is reused or removed (review 4)."""
+    """Nothing without the label is reused or removed."""
     stranger = {**inspected(), "Id": "9" * 64}
     target = Engine(stranger)
     route, _ = stopped_route(Engine(inspected()), target)

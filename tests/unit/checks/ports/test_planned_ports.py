@@ -127,7 +127,7 @@ def test_the_verdict_names_the_holder_and_the_way_out() -> None:
     assert answer.verdict is Verdict.FAILED
     assert "process valkey-server on 0.0.0.0" in answer.text
     assert "6379/tcp becomes 16379/tcp" in answer.text
-    assert "nox -s ports -- --write" in answer.text
+    assert "nox -s ports -- --environment NAME --write" in answer.text
     assert report.unsolved == ()
     assert judge_ports_after_moves(report_of(scans(make_socket(6379)), [redis(remaps=REMAP)]), redis(remaps=REMAP)).passed
 

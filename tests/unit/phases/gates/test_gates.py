@@ -323,7 +323,7 @@ def test_without_approvals_nothing_begins(past: Past) -> None:
 
     said = refusal(past, scope)
 
-    assert "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --role technical" in said
+    assert "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role technical" in said
     assert said.endswith("Try: nox -s approve -- --environment production")
 
 
@@ -349,7 +349,7 @@ def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
     scope = scope_of(services=("redis",))
     past.preflight(scope, "redis")
     past.state("redis", MoveState.ROLLING_BACK)
-    assert "nox -s rollback -- redis --apply" in Gates(scope, past.journal, "abc").state().text
+    assert "nox -s rollback -- redis --environment production --apply" in Gates(scope, past.journal, "abc").state().text
 
 
 @pytest.mark.parametrize("state", [MoveState.ROLLING_BACK, MoveState.RETURNED])
@@ -361,7 +361,7 @@ def test_again_does_not_pass_over_a_rollback_that_is_not_finished(past: Past, st
 
     said = refusal(past, scope, again=frozenset({"redis"}))
 
-    assert "  redis: is being rolled back. Finish that first: nox -s rollback -- redis --apply" in said
+    assert "  redis: is being rolled back. Finish that first: nox -s rollback -- redis --environment production --apply" in said
 
 
 def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:

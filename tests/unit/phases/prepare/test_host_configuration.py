@@ -100,7 +100,7 @@ def test_a_configuration_that_is_missing_old_or_damaged_fails(changes: dict[str,
 
     assert answer.verdict is Verdict.FAILED
     assert told in answer.text
-    assert "nox -s prepare -- --apply" in answer.text
+    assert "nox -s prepare -- --environment NAME --apply" in answer.text
 
 
 def test_a_fresh_configuration_passes_with_its_counts() -> None:

@@ -126,7 +126,7 @@ def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytes
 
     again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
     again.undo_attempt("a rollback was asked for")
-    with pytest.raises(ManualInterventionError, match=r"nox -s migrate -- --service redis --apply, .* nox -s rollback -- redis --apply"):
+    with pytest.raises(ManualInterventionError, match=r"nox -s migrate -- --lab --service redis --apply, .* nox -s rollback -- redis --lab --apply"):
         recipe[-1].undo({})
 
     assert again.state is not MoveState.UNDONE

@@ -134,7 +134,7 @@ def test_a_bundle_can_be_signed_later(keys: Path, name: str, monkeypatch: pytest
     ("call", "message"),
     [
         (lambda: verify.main(["nowhere"]), r"nowhere: No such file or directory. Expected: a run's folder, or a bundle of one"),
-        (lambda: verify.main(["state/lab.sqlite"]), r"state/lab.sqlite: can't be unpacked: .*Expected: a whole .tar.gz of nox -s bundle"),
+        (lambda: verify.main(["state/lab.sqlite"]), r"state/lab.sqlite: can't be unpacked: .*Expected: a whole .tar.gz of the command bundle"),
         (lambda: verify.main([".", "--allowed-signers", "none"]), r"none: not there. Expected: lines of an e-mail address and a public key"),
         (lambda: bundle.main(["2099", "--lab"]), r"run 2099: not there. Expected: one folder of reports/lab; found none in reports/lab"),
     ],
