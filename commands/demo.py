@@ -14,6 +14,7 @@ from commands import lab
 from engine.errors import LongshoreError
 from engine.journal.journal import Record
 from engine.redaction.guarded_console import open_screen
+from engine.project import REPORTS
 from engine.run.options import read_options
 from phases.context.open_journal import read_journal
 
@@ -80,7 +81,7 @@ def _show(console: Console, seconds: float) -> None:
         body = record.body
         table.add_row(str(body["service"]), f"{body['source']} → {body['target']}", f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s")
     console.print(table)
-    for report in sorted(Path("reports/lab").glob("latest-*/report.html")):
+    for report in sorted((REPORTS / "lab").glob("latest-*/report.html")):
         console.print(f"evidence: {report}")
     console.print(f"the rehearsal took {seconds:.0f} s. The lab is still up: nox -s lab -- down removes it")
 

@@ -12,7 +12,7 @@ from engine.journal.journal import Record
 from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers", "--project")
 APPLIED_AGAIN: Final = frozenset({"prepare", "repoint"})
 """Changing phases that are simply started again once the cause of a failure is mended."""
 SELECTION: Final = ("--service", "--wave")

@@ -84,7 +84,7 @@ def work_share(scope: Scope, command: str, shard: Shard | None, *, spread: bool)
     return WorkShare(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
 
 
-def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str) -> Run:
+def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str, project_commit: str = "") -> Run:
     """Start a run, or join the one of this shard's name; raises InputError when that is another run."""
     about: dict[str, Any] = {
         "command": command,
@@ -93,7 +93,8 @@ def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options
         "operator": f"{getpass.getuser()}@{socket.gethostname()}",
         "version": VERSION,
         "commit": commit,
-        "code": code_digest(),
+        **({"project_commit": project_commit} if project_commit else {}),
+        "code": code_digest(scope.environment.own_checks),
         "steps": keys_of(command) if command in PHASES else [],
         "argv": list(options.argv),
         "apply": options.apply,
