@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +12,8 @@ from rich.table import Table
 from commands import lab
 from engine.errors import LongshoreError
 from engine.journal.journal import Record
-from engine.redaction.guarded_console import open_screen
 from engine.project import REPORTS
+from engine.redaction.guarded_console import open_screen
 from engine.run.options import read_options
 from phases.context.open_journal import read_journal
 

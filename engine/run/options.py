@@ -11,8 +11,8 @@ from typing import Any, Final
 from engine.errors import InputError
 from engine.i18n.language import ORIGINAL, language_of
 from engine.journal.location import VARIABLE, JournalLocation, place_of
-from engine.project import INVENTORY, PLAN, environment_file, project_words
 from engine.project import FLAG as PROJECT
+from engine.project import INVENTORY, PLAN, environment_file, project_words
 from engine.project import VARIABLE as PROJECT_VARIABLE
 from engine.redaction.redactor import Secret
 from engine.sharding.shard import PIPELINE, Shard, read_shard

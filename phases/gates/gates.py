@@ -246,9 +246,10 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
         )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
-    if scope.environment.clean_tree and about.body.get("code") != code_digest(scope.environment.own_checks):
+    code = code_digest(scope.environment.own_checks) if scope.environment.clean_tree else ""
+    if code and about.body.get("code") != code:
         seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
-        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest(scope.environment.own_checks)[:SHOWN_COMMIT]}, the code that runs now"
+        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code[:SHOWN_COMMIT]}, the code that runs now"
     return ""
 
 

@@ -17,6 +17,7 @@ from engine.i18n.language import language_of
 from engine.journal.journal import Journal, Run
 from engine.project import REPORTS, project_folder
 from engine.redaction.guarded_console import console_redactor
+from engine.report_sections import TABLE
 from engine.run.options import Options
 from engine.run.progress import Progress, open_console
 from engine.run.recorder import RunRecorder
@@ -34,6 +35,7 @@ from phases.context.link_state import REPOINT_STEPS, as_repointed, links_of, ref
 from phases.context.link_state import UNDO_STEP as UNDO_REFERENCES
 from phases.context.locks import lock_environment, lock_hosts
 from phases.context.open_journal import open_journal
+from phases.context.own_checks import refuse_wrong, table_of
 from phases.context.plain_progress import plain_progress
 from phases.context.relay_hosts import with_relay_hosts
 from phases.context.run_context import RunContext
@@ -125,6 +127,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     """
     refuse_shard(options.shard, command)
     scope = load_scope(options)
+    refuse_wrong(project_folder() / scope.environment.own_checks, project_folder())
     waivers = load_waivers(options, scope)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
@@ -146,7 +149,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         broken = {}
         if options.apply:
             broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
-        run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, project_commit=gates.project_commit, digest=scope.digest)
+        run = start_run(
+            journal, begun, waivers, options, command=command, commit=gates.commit, project_commit=gates.project_commit, digest=scope.digest
+        )
         if options.apply:
             stop_recovered(fleet, begun, journal, run)
         record_lost(run, begun, journal, buried, options)
@@ -199,6 +204,9 @@ def _record_files(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
     record_scope(world)
+    own = table_of(project_folder() / scope.environment.own_checks)
+    if own:
+        world.run.record(TABLE, body=own.body())
 
 
 def _look_which_way(moves: Moves, command: str) -> None:
