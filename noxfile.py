@@ -35,6 +35,7 @@ OPERATOR: Final = {
     "sample": "keep what hosts and containers use now, for the capacity that preflight judges (--show: what is known)",
     "links": "who depends on whom, declared and seen: a table, or a drawing (--svg FILE)",
     "plan": "check inventory, plan and environment, and show what would be signed",
+    "init": "start a project in a directory of its own: inventory, plan, environment, a first check of yours",
     "discover": "draft inventory and plan from what runs on hosts",
     "pin": "record which machines the names of an environment mean",
     "schema": "write the JSON Schemas of inventory, plan and environment",

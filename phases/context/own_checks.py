@@ -34,6 +34,8 @@ class OwnCheck:
     about: str  # service | host | all
     marks: frozenset[str]
     varies: bool
+    only: frozenset[str] = frozenset()
+    """The services that it is for; all without any."""
 
 
 def key_of(name: str, *values: object) -> str:
@@ -128,7 +130,8 @@ def _check(node: ast.FunctionDef | ast.AsyncFunctionDef, shared: frozenset[str])
     names = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
     marks = shared | {mark for one in node.decorator_list if (mark := _mark(one))}
     about = "service" if SERVICE in names else "host" if HOST in names else "all"
-    return OwnCheck(key_of(node.name), about, marks, "parametrize" in marks)
+    only = frozenset(name for one in node.decorator_list if _mark(one) == "services" for name in _words(one))
+    return OwnCheck(key_of(node.name), about, marks, "parametrize" in marks, only)
 
 
 def _module_marks(tree: ast.Module) -> frozenset[str]:
@@ -137,6 +140,10 @@ def _module_marks(tree: ast.Module) -> frozenset[str]:
     ]
     marks = [one for value in values for one in (value.elts if isinstance(value, ast.List | ast.Tuple) else [value])]
     return frozenset(mark for one in marks if (mark := _mark(one)))
+
+
+def _words(node: ast.expr) -> Iterator[str]:
+    yield from (str(one.value) for one in getattr(node, "args", ()) if isinstance(one, ast.Constant))
 
 
 def _mark(node: ast.expr) -> str:

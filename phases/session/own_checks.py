@@ -96,8 +96,9 @@ class OwnChecks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Declare the checks; raises UsageError with all that is wrong with them: nothing is asked then."""
+        items[:] = [item for item in items if not self._is_own(item.path) or self._is_asked(item)]
         own = [item for item in items if self._is_own(item.path)]
-        problems = [*self.unreadable, *(problem for item in own for problem in _problems(item))]
+        problems = [*self.unreadable, *(problem for item in own for problem in _problems(item)), *self._unknown_services(own)]
         for item in own if not problems else ():
             self._declare(item)
         rows = [(item.get_closest_marker("step"), _about(item)) for item in own] if not problems else []
@@ -107,6 +108,17 @@ class OwnChecks:
         if problems:
             raise pytest.UsageError("\n".join([*dict.fromkeys(problems), GUIDE]))
 
+    def _is_asked(self, item: pytest.Item) -> bool:
+        """Return whether a check is for its service; one that names only services that do not exist stays, to be refused."""
+        only = _only(item) & set(self.world.scope.services)
+        return not only or _about(item)[0] in only
+
+    def _unknown_services(self, own: list[pytest.Item]) -> Iterator[str]:
+        known = self.world.scope.services
+        for item in own:
+            for name in sorted(_only(item) - set(known)):
+                yield f'{item.nodeid.partition("[")[0]}: services("{name}"): no such service here. Expected: {", ".join(sorted(known))}'
+
     def _declare(self, item: pytest.Item) -> None:
         params = getattr(getattr(item, "callspec", None), "params", {})
         key = key_of(str(getattr(item, "originalname", item.name)), *(value for name, value in params.items() if name not in {"move", "machine"}))
@@ -115,6 +127,10 @@ class OwnChecks:
         if item.get_closest_marker("warning"):
             item.add_marker(pytest.mark.severity("warning"))
         item.stash[OWN] = _ending(item)
+
+
+def _only(item: pytest.Item) -> set[str]:
+    return {str(name) for mark in item.iter_markers("services") for name in mark.args}
 
 
 def _about(item: pytest.Item) -> tuple[str | None, str | None]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from phases.context.own_checks import own_checks
+
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "own-checks.md"
+SHOWN = re.compile(r"`(site/[a-z]+/test_[a-z_]+\.py)`:\n\n```python\n(.*?)```", re.DOTALL)
 
 CONFTEST = """
 import pathlib
@@ -49,7 +55,7 @@ class Book:
 
 def pytest_configure(config):
     move = SimpleNamespace(service="redis", source="old", target="new", wave="critical")
-    scope = SimpleNamespace(hosts=HOSTS, moves=(move,))
+    scope = SimpleNamespace(hosts=HOSTS, moves=(move,), services={"redis": None, "n8n": None})
     entry = SimpleNamespace(container="redis-1")
     fleet = {name: Machine(name) for name in ("old", "new", "silent")}
     world = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
@@ -71,7 +77,19 @@ def test_swappiness_is_low(host):
 
 
 def _run(pytester: pytest.Pytester, body: str, hosts: tuple[str, ...] = ("old", "new")) -> pytest.RunResult:
-    names = ("step(key)", "severity(s)", "preflight", "migrate", "read_only", "changes_state", "service(n)", "wave(n)", "warning", "target_hosts")
+    names = (
+        "step(key)",
+        "severity(s)",
+        "preflight",
+        "migrate",
+        "read_only",
+        "changes_state",
+        "service(n)",
+        "wave(n)",
+        "warning",
+        "target_hosts",
+        "services(n)",
+    )
     pytester.makeini(f"[pytest]\npythonpath = {ROOT}\naddopts = --strict-markers\nmarkers =\n" + "".join(f"  {name}: x\n" for name in names))
     pytester.makeconftest(CONFTEST.replace("HOSTS", repr(hosts)))
     file = pytester.path / "site" / "preflight" / "test_ours.py"
@@ -166,6 +184,10 @@ def test_file(host, path):
         ("def test_one(host):\n    pass\n", "*test_one: no docstring. Expected: one*"),
         ("import nothing_of_the_kind\n", "*test_ours.py*nothing_of_the_kind*Expected: a file that can be imported"),
         (
+            "import pytest\n@pytest.mark.services('redsi')\ndef test_one(host, service):\n    '''It holds.'''\n",
+            '*test_one: services("redsi"): no such service here. Expected: n8n, redis',
+        ),
+        (
             "import pytest\n@pytest.mark.changes_state\ndef test_one(host):\n    '''It holds.'''\n",
             "*test_one: marked changes_state. Expected: none of these*",
         ),
@@ -178,3 +200,57 @@ def test_what_is_no_check_is_refused_before_any_host_is_asked(pytester: pytest.P
     result.stderr.fnmatch_lines([told, "See docs/own-checks.md"])
     assert result.ret == 4
     assert "ASKED" not in result.stdout.str()
+
+
+def test_a_check_of_one_service_leaves_the_others_alone(pytester: pytest.Pytester) -> None:
+    """It has no row of a service that it does not name."""
+    body = '''
+import pytest
+@pytest.mark.services("n8n")
+def test_name(host, service):
+    """The host says its name."""
+    assert host.check_output("cat /etc/hostname")
+def test_host(host):
+    """The host says its name."""
+    assert host.check_output("cat /etc/hostname")
+'''
+    assert [row.split()[1] for row in _rows(_run(pytester, body, hosts=("old",)))] == ["site-host"]
+
+
+PROGRAMS = {
+    "sysctl": "echo 1",
+    "docker": 'echo "$VOLUME"',
+    "ss": 'echo "State Recv-Q Send-Q Local Address:Port Peer Address:Port"; echo "LISTEN 0 128 0.0.0.0:6379 0.0.0.0:*"',
+}
+
+
+def test_the_guides_examples_are_three() -> None:
+    """Each has a file of its own, and one is of validate."""
+    assert [file for file, _ in SHOWN.findall(PAGE.read_text(encoding="utf-8"))] == [
+        "site/preflight/test_memory.py", "site/preflight/test_data.py", "site/validate/test_ports.py",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_guides_examples_work(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int, good: bool) -> None:
+    """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that is not."""
+    body = SHOWN.findall(PAGE.read_text(encoding="utf-8"))[number][1]
+    programs, volume = pytester.mkdir("programs"), pytester.mkdir("volume")
+    for name, script in PROGRAMS.items():
+        answer = script if good else script.replace("echo 1", "echo 0").replace("6379", "22")
+        (programs / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (programs / name).chmod(0o755)
+    (volume / "dump.rdb").write_bytes(b"REDIS" if good else b"")
+    monkeypatch.setenv("PATH", f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin")
+    monkeypatch.setenv("VOLUME", str(volume))
+    local = """import subprocess
+        ran = subprocess.run(argv, capture_output=True)
+        return CommandResult(tuple(argv), ran.returncode, ran.stdout, ran.stderr, 0.0)
+"""
+    monkeypatch.setattr(sys.modules[__name__], "CONFTEST", CONFTEST.replace("text = ANSWERS", f"{local}        text = ANSWERS"))
+
+    result = _run(pytester, body, hosts=("new",))
+
+    (check,) = own_checks(pytester.path / "site", "preflight")
+    assert [(row.split()[1], row.split()[5]) for row in _rows(result)] == [(check.key, "PASSED" if good else "FAILED")]
