@@ -30,7 +30,7 @@ def _run(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_", "LONGSHORE_"))}
     environ = kept | {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
     argv = (sys.executable, "-m", "commands", *argv, "--environment", "production", "--project", str(folder))
-    return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def test_a_preflight_writes_into_the_project_alone(project: Path) -> None:
 
     ran = _run(project, "preflight")
 
-    assert ran.returncode == 2, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert "evidence: reports/production/" in ran.stdout, ran.stdout[-3000:] + ran.stderr[-3000:]
+    assert ran.returncode in {1, 2}, "no host answered"
     assert _files(ROOT) == before
     assert (project / "state" / "production.sqlite").is_file()
     (page,) = project.glob("reports/production/2*-preflight-*/report.html")
