@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.contracts.phase import PHASES, WRITING_PHASES
 from engine.errors import InputError
+from engine.i18n.language import term
 from engine.project import CHECKOUT
 from engine.report_sections import Table
 from hosts.local.git import read_own_digests
@@ -154,4 +155,4 @@ def _mark(node: ast.expr) -> str:
 def table_of(own: Path) -> Table | None:
     """Return the files of own checks with their SHA-256, None when there are none."""
     digests = read_own_digests(own)
-    return Table("Own checks", ("file", "SHA-256"), tuple(digests.items())) if digests else None
+    return Table(term("Own checks"), ("file", "SHA-256"), tuple(digests.items())) if digests else None
