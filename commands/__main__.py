@@ -10,6 +10,7 @@ from typing import Final
 from commands import menu
 from engine.contracts.phase import PHASES
 from engine.errors import InputError, LongshoreError, ManualInterventionError, RefusedError
+from engine.project import enter_project
 from engine.redaction.guarded_console import guarded_console
 from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> int:
 
 def _run(name: str, argv: list[str]) -> int:
     try:
+        argv = [name, *enter_project(argv[1:])]
         if name in PHASES:
             from commands.phase import run_phase  # noqa: PLC0415 pytest is slow to import
 

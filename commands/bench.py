@@ -17,6 +17,7 @@ from bench.ports import ports_5000
 from bench.report import report_10k, report_10k_bytes, report_10k_filter, report_10k_paint
 from bench.row import Row
 from engine.errors import InputError
+from engine.project import REPORTS
 from engine.redaction.guarded_console import open_screen
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {
@@ -38,7 +39,7 @@ ROWS: Final[dict[str, Callable[[], Row]]] = {
     **preflight.ROWS,
     **fleets.ROWS,
 }
-FOLDER: Final = Path("reports")
+FOLDER: Final = REPORTS
 TEMPLATES: Final = Path(__file__).resolve().parent.parent / "bench"
 
 

@@ -16,11 +16,11 @@ from engine.evidence.seal.archive import SUFFIX, pack
 from engine.evidence.seal.seal import seal, write_bytes
 from engine.evidence.seal.sealed_folder import Sealed, digest_of, read_folder
 from engine.evidence.seal.verify import verify
+from engine.project import REPORTS
 from engine.run.options import LAB, add_flags
 from hosts.local.ssh_signing import SignatureCheck
 from phases.signoff.signatures import SIGN_KEY, signer_of
 
-REPORTS: Final = Path("reports")
 SHOWN: Final = 5
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from commands import lab
 from engine.errors import LongshoreError
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
+from engine.project import REPORTS
 from engine.redaction.guarded_console import open_screen
 from engine.run.options import read_options
 from phases.context.open_journal import read_journal
@@ -81,7 +81,7 @@ def _show(console: Console, seconds: float) -> None:
         body = record.body
         table.add_row(str(body["service"]), f"{body['source']} → {body['target']}", f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s")
     console.print(table)
-    for report in sorted(Path("reports/lab").glob("latest-*/report.html")):
+    for report in sorted((REPORTS / "lab").glob("latest-*/report.html")):
         console.print(f"evidence: {report}")
     console.print(f"the rehearsal took {seconds:.0f} s. The lab is still up; to remove it: nox -s lab -- down")
 

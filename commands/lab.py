@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from engine import project
 from engine.config.environment import Environment, write_environment
 from engine.journal.database import archive_store
 from engine.journal.location import VARIABLE, JournalLocation, place_of
@@ -21,11 +22,11 @@ from engine.redaction.redactor import Secret
 from lab.approvers import make_approvers
 from lab.settings import BACKUP_HOST
 
-STATE: Final = Path("state") / "lab"
-ENVIRONMENT: Final = Path("environments") / "lab.yaml"
+STATE: Final = project.STATE / "lab"
+ENVIRONMENT: Final = project.environment_file("lab")
 HELP: Final = {"-h", "--help"}
 INTERRUPTED: Final = 130
-APPROVALS: Final = Path("approvals") / "lab"
+APPROVALS: Final = project.APPROVALS / "lab"
 APPROVERS: Final = STATE / "approvers"
 ALWAYS: Final = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"}
 """The lab's window is a line of its environment: the gate is the same."""
@@ -94,7 +95,7 @@ def environment_of(generated: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    return dict(json.loads((Path("lab") / name).read_text(encoding="utf-8")))
+    return dict(json.loads((project.CHECKOUT / "lab" / name).read_text(encoding="utf-8")))
 
 
 def _extra(services: Collection[str]) -> dict[str, Any]:

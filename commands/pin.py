@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.config.environment import Environment, Identity, load_environment, write_environment
 from engine.config.inventory import load_inventory
 from engine.errors import InputError
+from engine.project import environment_file
 from engine.run.options import LAB, add_flags
 from hosts.ssh.identity import read_identity
 
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
     wrong = [host for host in parsed.hosts if host not in known]
     if wrong:
         raise InputError(f"pin: unknown host {', '.join(wrong)}; known: {', '.join(known)}")
-    file = Path("environments") / f"{parsed.environment}.yaml"
+    file = environment_file(parsed.environment)
     before = load_environment(file) if file.exists() else Environment(environment=parsed.environment, hosts={})
     ssh_config = Path(parsed.ssh_config) if parsed.ssh_config else None
     seen = {host: read_identity(host, ssh_config) for host in parsed.hosts or known}

@@ -16,6 +16,7 @@ from engine.evidence import BACKUP, folder_name, write_evidence
 from engine.i18n.language import language_of
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
+from engine.project import REPORTS
 from engine.run.options import add_flags, read_options
 from engine.sharding.merged_run import exit_code, is_joined, joined_of
 from engine.verdict import ExitCode
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     journal = read_journal(options)
     run = find_run(journal.records(kind=RecordKind.RUN_STARTED), parsed.run, journal.where)
     language = language_of(parsed.lang) if parsed.lang else None
-    paths = write_evidence(journal, run.run_id, Path("reports") / options.environment / folder_name(run), signer, language)
+    paths = write_evidence(journal, run.run_id, REPORTS / options.environment / folder_name(run), signer, language)
     print(f"evidence: {paths.report}")
     for problem in paths.altered:
         print(f"altered: {journal.where}: {problem}", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.project import REPORTS
 from engine.run.options import Options, add_flags, read_options
 from engine.signoff.approval import Approvals
 from engine.verdict import ExitCode
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> int:
     if parsed.what == "show":
         print("\n".join([*describe_window(scope, approvals), describe_now(scope, now)]))
         return ExitCode.OK
-    file = parsed.output or Path("reports") / options.environment / "window.ics"
+    file = parsed.output or REPORTS / options.environment / "window.ics"
     content = invitation(scope, approvals, now, parsed.organizer)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-STATE: Final = ROOT / "state" / "lab"
-"""What `up` generates and `down` removes: keys, ssh config, identities, passwords."""
+STATE: Final = Path(os.environ.get("LONGSHORE_PROJECT") or ROOT).resolve() / "state" / "lab"
+"""In the project: what `up` generates and `down` removes: keys, ssh config, identities, passwords."""
 
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longshore"
 

@@ -20,6 +20,7 @@ from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
 from engine.journal.kinds import RecordKind
+from engine.project import project_folder
 from engine.run.options import FLAGS, add_flags, read_options
 from engine.run.plugin import BOOK, SHARE, WAIVERS, group_of, worker_group_of
 from engine.run.xdist_scheduler import is_spread, is_worker
@@ -27,6 +28,7 @@ from engine.saga.saga import RunningMove
 from engine.verdict import ExitCode, Judgement
 from hosts.facts.model import HostFacts
 from hosts.local.ssh_signing import KeySigner
+from phases.context.own_checks import READING, check_files
 from phases.context.run_context import RunContext
 from phases.gates.gates import Gates
 from phases.preflight.capacity import Capacity, read_capacity, targets_of
@@ -34,6 +36,7 @@ from phases.preflight.network import look_at_network
 from phases.preflight.port_scan import PortScan, scan_ports, scanned_hosts
 from phases.preflight.target_fitness import find_references
 from phases.prepare.host_configuration import backup_table
+from phases.session.own_checks import OwnChecks
 from phases.session.prefetch import Prefetch
 from phases.session.run_records import record_looked_at
 from phases.session.session import Session, open_session, open_worker
@@ -82,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BOOK] = session.book
     config.stash[WAIVERS] = session.waivers
     config.stash[SHARE] = session.share
+    _add_own_checks(config, session)
     if given or options.shard:  # who draws the page draws no appendix of one part
         config.option.htmlpath = None
         return
@@ -90,6 +94,16 @@ def pytest_configure(config: pytest.Config) -> None:
     raw.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     config.option.htmlpath = str(raw)
     config.option.self_contained_html = True
+
+
+def _add_own_checks(config: pytest.Config, session: Session) -> None:
+    """Collect the project's own checks of this phase beside the runbooks."""
+    own = project_folder() / session.scope.environment.own_checks
+    folder, command = own / session.book.command, session.book.command
+    if command in READING and check_files(own, command):
+        config.pluginmanager.register(OwnChecks(folder, command, session.world), "longshore-own-checks")
+        config.args[:] = [*dict.fromkeys((*config.args, str(folder)))]
+        config.option.inifilename = str(config.inipath)  # a worker looks for it from the folders that it is given
 
 
 @pytest.hookimpl(tryfirst=True)

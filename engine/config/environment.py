@@ -17,6 +17,7 @@ from engine.config.partial_model import PartialModel, read_draft
 from engine.config.plan import Role, Window
 from engine.config.public_keys import key_material
 from engine.config.validation import Strict, unknown_name
+from engine.project import OWN_CHECKS
 
 Person = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9.-]+$")]
 SSH_KEY = r"^(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa|sk-[\w@.-]+) \S+$"
@@ -101,6 +102,11 @@ class Environment(Strict):
     window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
     approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
     require_clean_checkout: bool = Field(True, description="whether only committed runbooks may change hosts")
+    own_checks: str = Field(
+        OWN_CHECKS,
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="folder of your own checks in the project: PHASE/test_*.py in it are pytest-testinfra tests",
+    )
     simulated: tuple[Name, ...] = Field((), description="services that are not the real product here")
     images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
 

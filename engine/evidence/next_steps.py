@@ -15,7 +15,7 @@ from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import MARK
 from engine.verdict import Verdict
 
-FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers")
+FILES: Final = ("--inventory", "--plan", "--ssh-config", "--lang", "--state", "--waivers", "--project")
 APPLIED_AGAIN: Final = frozenset(phase.name for phase in TABLE if phase.retries_whole)
 """Writing phases that are run again once the cause of a failure is fixed."""
 SELECTION: Final = ("--service", "--wave")

@@ -12,10 +12,11 @@ from sqlalchemy.exc import ArgumentError
 
 from engine.constants import ENVIRONMENT_PREFIX, NAME
 from engine.errors import InputError
+from engine.project import STATE
 from engine.redaction.redactor import Secret
 
 VARIABLE: Final = f"{ENVIRONMENT_PREFIX}STATE"
-FOLDER: Final = Path("state")
+FOLDER: Final = STATE
 POSTGRESQL: Final = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
 SECRET_WORDS: Final = frozenset({"password", "sslpassword"})
 

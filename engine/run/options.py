@@ -11,6 +11,9 @@ from typing import Any, Final
 from engine.errors import InputError
 from engine.i18n.language import ORIGINAL, language_of
 from engine.journal.location import VARIABLE, JournalLocation, place_of
+from engine.project import FLAG as PROJECT
+from engine.project import INVENTORY, PLAN, environment_file, project_words
+from engine.project import VARIABLE as PROJECT_VARIABLE
 from engine.redaction.redactor import Secret
 from engine.sharding.shard import PIPELINE, Shard, read_shard
 
@@ -53,13 +56,19 @@ FLAGS: Final = (
     ),
     Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded", metavar="REASON"),
     Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded", metavar="REASON"),
-    Flag("--inventory", "store", "hosts and services as they are", default="inventory.yaml", metavar="FILE"),
-    Flag("--plan", "store", "the moves in order", default="migration_plan.json", metavar="FILE"),
+    Flag("--inventory", "store", "hosts and services as they are", default=INVENTORY, metavar="FILE"),
+    Flag("--plan", "store", "the moves in order", default=PLAN, metavar="FILE"),
     Flag("--ssh-config", "store", "an ssh_config file instead of your own", metavar="FILE"),
     Flag("--lang", "store", "language of screen and page: en or pt-BR; en without it", metavar="LANGUAGE"),
     Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there", metavar="FILE"),
     Flag("--shard", "store", "only this part of a phase that reads, by host: I/N, e.g. 3/8; all parts write one run", metavar="I/N"),
     Flag("--run-name", "store", f"the name by which the shards of a run find each other; in a GitLab pipeline {PIPELINE} gives one", metavar="NAME"),
+    Flag(
+        PROJECT,
+        "store",
+        f"the directory of your own files, also as {PROJECT_VARIABLE}; other paths are relative to it; the checkout without it",
+        metavar="DIRECTORY",
+    ),
     Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it", metavar="URL"),
 )
 
@@ -104,7 +113,7 @@ class Options:
     @property
     def environment_file(self) -> Path:
         """Return where the environment's identities are kept."""
-        return Path("environments") / f"{self.environment}.yaml"
+        return environment_file(self.environment)
 
 
 def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
@@ -127,7 +136,7 @@ def read_options(get: Callable[[str], Any], argv: list[str]) -> Options:
         inventory=Path(get("inventory")),
         plan=Path(get("plan")),
         ssh_config=Path(ssh_config) if ssh_config else None,
-        argv=tuple(argv),
+        argv=(*argv, *project_words()),
         retry=tuple(get("retry") or ()),
         outside_window=_reason("--outside-window", get("outside_window")),
         break_lock=_reason("--break-lock", get("break_lock")),

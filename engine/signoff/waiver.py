@@ -26,12 +26,13 @@ from engine.constants import NAME, VERSION
 from engine.contracts.phase import READING_PHASES, WRITING_PHASES
 from engine.contracts.step import StepResult
 from engine.errors import InputError
+from engine.project import WAIVERS
 from engine.signoff.signed_text import one_line, read_statement, statement_text
 from engine.verdict import Effect, Judgement, Severity, Verdict, failed
 
 FORMAT: Final = f"{NAME} waiver 1"
 NAMESPACE: Final = f"{NAME}-waiver"
-DEFAULT: Final = Path("waivers.yaml")
+DEFAULT: Final = WAIVERS
 WAIVABLE: Final = READING_PHASES
 RESTS_ON: Final = "rests on"
 COVERED: Final = frozenset({Verdict.FAILED, Verdict.UNKNOWN})

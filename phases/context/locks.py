@@ -19,10 +19,11 @@ from engine.config.scope import Scope
 from engine.contracts.move_state import MoveState
 from engine.errors import HostLostError, NotObservedError, RefusedError
 from engine.journal.journal import Journal
+from engine.project import STATE
 from hosts.coordination.lock import Holder, release_lock, take_lock
 from hosts.fleet import Fleet
 
-LOCKS: Final = "state"
+LOCKS: Final = STATE
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def lock_environment(environment: str) -> Iterator[str]:
     The token stays in the file while host locks stay: a run that was killed enters its own locks again. The kernel
     gives the file free when its process dies, however it dies.
     """
-    path = Path(LOCKS) / f"{environment}.lock"
+    path = LOCKS / f"{environment}.lock"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         _lock_file(file, path)
@@ -45,18 +46,18 @@ def lock_environment(environment: str) -> Iterator[str]:
 
 def drop_token(environment: str) -> None:
     """Start with a new token next time: no host carries this one any more."""
-    (Path(LOCKS) / f"{environment}.lock").write_text("", encoding="utf-8")
+    (LOCKS / f"{environment}.lock").write_text("", encoding="utf-8")
 
 
 def hosts_with_token(environment: str) -> tuple[str, ...]:
     """Return the hosts that may carry the lock of this machine's token: those of a run that was killed, or of other services, too."""
-    path = Path(LOCKS) / f"{environment}.lock"
+    path = LOCKS / f"{environment}.lock"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return tuple(lines[2].split()) if len(lines) > 2 else ()  # noqa: PLR2004 the third line
 
 
 def _remember(environment: str, token: str, hosts: Iterable[str]) -> None:
-    with (Path(LOCKS) / f"{environment}.lock").open("a+", encoding="utf-8") as file:
+    with (LOCKS / f"{environment}.lock").open("a+", encoding="utf-8") as file:
         _write(file, _content(token, hosts))
 
 

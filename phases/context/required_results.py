@@ -13,7 +13,9 @@ from engine.config.scope import PlannedMove, Scope
 from engine.errors import NotObservedError
 from engine.journal.kinds import RecordKind
 from engine.journal.record import Record
+from engine.project import project_folder
 from hosts.local.git import ROOT
+from phases.context.own_checks import own_checks
 
 RUNBOOKS: Final = ROOT / "runbooks"
 SERVICE: Final = "move"
@@ -54,6 +56,15 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
     functions = [(tree, node) for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     fixtures = {node.name: _arguments(node) for _, node in functions if any(name == "fixture" for name, _ in _marks(node.decorator_list))}
     return tuple(_step(tree, node, fixtures) for tree, node in functions if _key(node))
+
+
+def own_steps(own: Path, phase: str, service: str | None = None) -> tuple[Step, ...]:
+    """Return the own checks of a phase, or those that can be about a service; those with parameters of their own have keys that only a run knows."""
+    return tuple(
+        Step(one.key, one.about, one.marks)
+        for one in own_checks(own, phase)
+        if not one.varies and (service is None or not one.only or service in one.only)
+    )
 
 
 def _step(tree: ast.Module, node: ast.FunctionDef, fixtures: Mapping[str, tuple[str, ...]]) -> Step:
@@ -114,7 +125,8 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
     }
     left_out = [str(record.body.get("text", "")) for record in records if record.kind == RecordKind.STEP_SKIPPED]
     missing = []
-    for step in steps_of(phase):
+    own = project_folder() / scope.environment.own_checks
+    for step in (*steps_of(phase), *own_steps(own, phase, service)):
         if step.about == "service":
             there = (step.key, service, None) in rows or any(text.startswith(f"{service}: {step.key} (") for text in left_out)
             missing += [] if there else [step.key]

@@ -5,6 +5,7 @@ A move that has begun, its undo and a rollback need only the lock: what a gate w
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from engine.contracts.phase import WRITING_PHASES
 from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
+from engine.project import project_folder
 from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed
@@ -44,7 +46,7 @@ class Gates:
     """The gates of one run over what the journal and the files say; hosts are not asked.
 
     `outside_window` is the operator's reason, `again` the services that may start after a rollback, `commit` the checkout's
-    (with "+changes" when it is not what was committed).
+    (with "+changes" when it is not what was committed), `project_commit` that of the project where it has a checkout of its own.
     """
 
     scope: Scope
@@ -53,6 +55,7 @@ class Gates:
     outside_window: str | None = None
     again: frozenset[str] = frozenset()
     undo: bool = False
+    project_commit: str = ""
     clock: Callable[[], datetime] = _now
 
     def check(self, command: str) -> None:
@@ -164,11 +167,12 @@ class Gates:
         return self._of_new_moves(f"runbooks of commit {self.commit[:SHOWN_COMMIT]}", lambda _: self._tree_problems())
 
     def _tree_problems(self) -> list[str]:
-        if not self.scope.environment.require_clean_checkout or is_committed(self.commit):
+        if not self.scope.environment.require_clean_checkout:
             return []
-        if self.commit.endswith("+changes"):
-            return ["checkout: files differ from the commit. Expected: what runs is what was reviewed. Look: git status --ignored"]
-        return [f"checkout: git did not tell whether it is what was committed ({self.commit}). Expected: a clean checkout. Look: git status"]
+        problems = [] if is_committed(self.commit) else [_checkout_problem("checkout", "git", self.commit)]
+        if self.project_commit and not is_committed(self.project_commit):
+            problems.append(_checkout_problem("project", f"git -C {shlex.quote(str(project_folder()))}", self.project_commit))
+        return problems
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""
@@ -185,6 +189,12 @@ class Gates:
         if not answers[1].passed:
             return self.scope.command("preflight")
         return self.scope.command("approve" if not answers[2].passed else "status")
+
+
+def _checkout_problem(what: str, git: str, commit: str) -> str:
+    if commit.endswith("+changes"):
+        return f"{what}: files differ from the commit. Expected: what runs is what was reviewed. Look: {git} status --ignored"
+    return f"{what}: git did not tell whether it is what was committed ({commit}). Expected: a clean checkout. Look: {git} status"
 
 
 def _judged(problems: list[str], told: str) -> Judgement:
@@ -229,9 +239,10 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
         )
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
-    if scope.environment.require_clean_checkout and about.body.get("code") != code_digest():
+    code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
+    if code and about.body.get("code") != code:
         seen = str(about.body.get("code") or "not recorded")[:SHOWN_COMMIT]
-        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code_digest()[:SHOWN_COMMIT]}, the code that runs now"
+        return f"preflight of {about.at[:16]} was made by other code ({seen}). Expected: {code[:SHOWN_COMMIT]}, the code that runs now"
     return ""
 
 

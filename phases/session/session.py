@@ -16,6 +16,7 @@ from engine.evidence.seal.sealed_folder import PRIVATE
 from engine.i18n.language import language_of
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
+from engine.project import REPORTS, project_folder
 from engine.redaction.guarded_console import console_redactor
 from engine.run.options import Options
 from engine.run.progress import Progress, open_console
@@ -26,7 +27,7 @@ from engine.sharding.shard import refuse_shard
 from engine.signoff.waiver import Waivers
 from hosts.coordination.audit_log import append_lines
 from hosts.fleet import Fleet, open_hosts
-from hosts.local.git import read_commit
+from hosts.local.git import read_commit, read_project_commit
 from phases.context.attempt import must_be_undone, read_return
 from phases.context.audit_mirror import AuditMirror
 from phases.context.frozen_plan import as_begun, changed_since, refuse_other_than_approved
@@ -34,6 +35,7 @@ from phases.context.link_state import REPOINT_STEPS, as_repointed, links_of, ref
 from phases.context.link_state import UNDO_STEP as UNDO_REFERENCES
 from phases.context.locks import lock_environment, lock_hosts
 from phases.context.open_journal import open_journal
+from phases.context.own_checks import refuse_wrong, table_of
 from phases.context.plain_progress import plain_progress
 from phases.context.relay_hosts import with_relay_hosts
 from phases.context.run_context import RunContext
@@ -125,11 +127,14 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     """
     refuse_shard(options.shard, command)
     scope = load_scope(options)
+    refuse_wrong(project_folder() / scope.environment.own_checks, project_folder())
     waivers = load_waivers(options, scope)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates = Gates(scope, journal, read_commit(), options.outside_window, frozenset(options.retry), undo=options.revert)
+    own = scope.environment.own_checks
+    commits = (read_commit(own=own), read_project_commit(project_folder(), own))
+    gates = Gates(scope, journal, commits[0], options.outside_window, frozenset(options.retry), undo=options.revert, project_commit=commits[1])
     _refuse_misused(options, command, scope, journal)
     with ExitStack() as stack:
         token = stack.enter_context(lock_environment(options.environment)) if options.apply else ""
@@ -144,7 +149,9 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         broken = {}
         if options.apply:
             broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
-        run = start_run(journal, begun, waivers, options, command=command, commit=gates.commit, digest=scope.digest)
+        run = start_run(
+            journal, begun, waivers, options, command=command, commit=gates.commit, project_commit=gates.project_commit, digest=scope.digest
+        )
         if options.apply:
             stop_recovered(fleet, begun, journal, run)
         record_lost(run, begun, journal, lost_hosts, options)
@@ -198,6 +205,9 @@ def _record_files(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     record_plan(world, scope, waivers)
     record_waivers(world.run, waivers)
     record_scope(world)
+    own = table_of(project_folder() / scope.environment.own_checks)
+    if own:
+        world.run.record(RecordKind.REPORT_TABLE, body=own.body())
 
 
 def _look_which_way(moves: Moves, command: str) -> None:
@@ -213,7 +223,7 @@ def _say(text: str) -> None:
 
 def _folder(journal: Journal, run: Run, options: Options) -> Path:
     """Return where a run's evidence and its private part lie."""
-    return Path("reports") / options.environment / folder_name(journal.records(run_id=run.id)[0])
+    return REPORTS / options.environment / folder_name(journal.records(run_id=run.id)[0])
 
 
 def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> RunRecorder:

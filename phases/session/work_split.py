@@ -14,11 +14,12 @@ from engine.config.scope import Scope
 from engine.constants import VERSION
 from engine.contracts.phase import PHASES
 from engine.journal.journal import Journal, Run
+from engine.project import project_folder
 from engine.run.options import Options
 from engine.sharding.merged_run import join_run
 from engine.sharding.shard import Shard, Split
 from engine.signoff.waiver import Waivers
-from phases.context.required_results import keys_of
+from phases.context.required_results import keys_of, own_steps
 from phases.preflight.port_scan import scanned_hosts
 from phases.signoff.approvals import code_digest
 
@@ -84,8 +85,11 @@ def work_share(scope: Scope, command: str, shard: Shard | None, *, spread: bool)
     return WorkShare(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
 
 
-def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str) -> Run:
+def start_run(
+    journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str, project_commit: str = ""
+) -> Run:
     """Start a run, or join the one of this shard's name; raises InputError when that is another run."""
+    own = project_folder() / scope.environment.own_checks
     about: dict[str, Any] = {
         "command": command,
         "environment": options.environment,
@@ -93,8 +97,9 @@ def start_run(journal: Journal, scope: Scope, waivers: Waivers, options: Options
         "operator": f"{getpass.getuser()}@{socket.gethostname()}",
         "version": VERSION,
         "commit": commit,
-        "code": code_digest(),
-        "steps": keys_of(command) if command in PHASES else [],
+        **({"project_commit": project_commit} if project_commit else {}),
+        "code": code_digest(scope.environment.own_checks),
+        "steps": [*keys_of(command), *(step.key for step in own_steps(own, command))] if command in PHASES else [],
         "argv": list(options.argv),
         "apply": options.apply,
         "lang": options.lang,

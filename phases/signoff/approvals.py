@@ -15,6 +15,7 @@ from engine.contracts.container import ContainerFacts
 from engine.errors import InputError
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
+from engine.project import OWN_CHECKS, project_folder
 from engine.run.options import LAB
 from engine.signoff.approval import NAMESPACE, Approvals, Signed, Statement, Subject, judge_approvals, parse_statement
 from hosts.facts.model import HostFacts
@@ -37,14 +38,14 @@ def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subje
     services = tuple(services)
     seen = {service: journal.last(RecordKind.SOURCE_OBSERVED, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}
-    code = code_digest() if scope.environment.require_clean_checkout else ""
+    code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
     return Subject(scope.environment.environment, scope.digest, scope.parts, containers, code, toolboxes_seen(scope, journal, services))
 
 
 @cache
-def code_digest() -> str:
-    """Return the digest of the code as this process found it."""
-    return read_code_digest()
+def code_digest(own: str = OWN_CHECKS) -> str:
+    """Return the digest of the code as this process found it; `own` is the project's folder of own checks."""
+    return read_code_digest(own=project_folder() / own)
 
 
 def toolboxes_seen(scope: Scope, journal: Journal, services: Iterable[str]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from typing import Final
 from engine.config.scope import Scope
 from engine.constants import ENVIRONMENT_PREFIX
 from engine.errors import InputError
+from engine.project import APPROVALS, STATE
 from engine.run.options import LAB
 from hosts.local.ssh_signing import KeySigner, open_signer, sign_text, signature_problem
 
-LAB_KEYS: Final = Path("state") / "lab" / "approvers"
+LAB_KEYS: Final = STATE / "lab" / "approvers"
 """Private keys of the lab's throwaway people, one file per role."""
 
 
@@ -39,7 +40,7 @@ def signed_in_future(at: datetime, *, again: str) -> str:
 
 def folder_of(environment: str) -> Path:
     """Return where an environment's approvals are kept; they belong into version control."""
-    return Path("approvals") / environment
+    return APPROVALS / environment
 
 
 def need_person(scope: Scope, person: str, role: str | None) -> str:

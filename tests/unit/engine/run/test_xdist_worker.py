@@ -20,7 +20,7 @@ def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.Mon
     used: dict[str, str] = {}
     fleet = SimpleNamespace(names=("wf001", "wf005"), cut=lambda *_: None, use_toolbox=used.__setitem__)
     journal = Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor())
-    monkeypatch.setattr(session, "read_commit", lambda: "0" * 40)
+    monkeypatch.setattr(session, "read_commit", lambda **_: "0" * 40)
     monkeypatch.setattr(session, "load_scope", lambda _options: SCOPE)
     monkeypatch.setattr(session, "open_journal", lambda *_: journal)
     monkeypatch.setattr(session, "open_hosts", lambda *_: nullcontext(fleet))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts.local.git import is_committed, read_code_digest, read_commit
+from hosts.local.git import is_committed, read_code_digest, read_commit, read_project_commit
 from phases.gates.gates import Gates
 from tests.unit.making_files import make_environment
 from tests.unit.phases.gates.test_gates import OPEN, Past, scope_of
@@ -167,3 +167,50 @@ def test_what_an_environment_allows_is_signed(change: tuple[str, object]) -> Non
     base = ("backup", {"host": "wf002", "path": "/b", "password": "env:ONE", "reason": "r"})
 
     assert scope_of(make_environment(OPEN, base)).digest != scope_of(make_environment(OPEN, base, change)).digest
+
+
+@pytest.fixture
+def project(tmp_path: Path, local_program: None) -> Path:
+    """Return a project in a folder of a committed checkout that has other folders too."""
+    folder = tmp_path / "ours" / "move"
+    for name in ("inventory.yaml", "site/preflight/test_ours.py", "../other/readme.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("committed")
+    (folder / ".gitignore").write_text("/state/\n/node_modules/\n/site/validate/\n")
+    git(folder.parent, "init", "-q")
+    git(folder.parent, "add", ".")
+    git(folder.parent, "commit", "-qm", "all")
+    return folder
+
+
+def test_a_committed_project_is_told_by_its_commit(project: Path) -> None:
+    """State, approvals, notes and what belongs to other folders of its checkout are no change."""
+    for name in ("state/a.sqlite", "approvals/a.txt", "waivers.yaml", "node_modules/a.js", "notes.txt", "../other/readme.txt"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("later")
+
+    assert is_committed(read_project_commit(project))
+
+
+@pytest.mark.parametrize("name", ["inventory.yaml", "site/preflight/test_ours.py", "site/preflight/test_new.py", "site/validate/test_ignored.py"])
+def test_a_changed_file_of_a_project_is_a_change(project: Path, name: str) -> None:
+    """So is an own check that git does not know, or ignores: it runs all the same."""
+    (project / name).parent.mkdir(exist_ok=True)
+    (project / name).write_text("changed")
+
+    assert read_project_commit(project).endswith("+changes")
+
+
+def test_a_project_without_a_checkout_of_its_own_has_no_commit(tmp_path: Path, checkout: Path) -> None:
+    """It is in none, or in the tool's, which is judged by itself."""
+    (tmp_path / "plain").mkdir()
+
+    assert read_project_commit(tmp_path / "plain") == ""
+    assert read_project_commit(checkout, root=checkout) == ""
+
+
+def test_a_changed_project_closes_the_gate(tmp_path: Path) -> None:
+    """With the command that shows what differs, even where the tool's own checkout is clean."""
+    gates = Gates(scope_of(), Past(tmp_path).journal, "0123456789ab", project_commit="0123456789ab+changes")
+
+    assert gates.tree().text.startswith("project: files differ from the commit. Expected: what runs is what was reviewed. Look: git -C ")
