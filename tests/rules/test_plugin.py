@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis  # noqa: F401 pytest imports it anew for each run that begins without it
 import pytest
 
 pytest_plugins = ["pytester"]

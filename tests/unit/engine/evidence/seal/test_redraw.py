@@ -196,3 +196,8 @@ def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> No
     content["record"]["body"] = {**content["record"]["body"], "state": "done"}
     _, _, problems = read_others(json.dumps(content) + "\n", night.journal.records(run_id=night.run.id))
     assert "is no record as it was written" in problems[0]
+
+
+def test_a_drawing_covers_the_whole_engine() -> None:
+    """Also the texts of other languages, and the code outside the evidence: all of it shapes a page."""
+    assert {"i18n/locale/pt_BR.po", "evidence/page/html.py", "verdict.py"} <= {path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*")}
