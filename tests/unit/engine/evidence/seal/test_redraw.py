@@ -15,6 +15,7 @@ from engine.evidence import write_evidence
 from engine.evidence.facts.other_runs import read_others
 from engine.evidence.formats.journal_jsonl import line_of, read_records
 from engine.evidence.seal.cross_check import stamped
+from engine.evidence.seal.redraw import ENGINE
 from engine.evidence.seal.seal import NAMESPACE, seals_of
 from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, RECORDS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, read_folder
 from engine.evidence.seal.verify import Findings, verify
