@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis  # noqa: F401 pytest imports it anew for each run that begins without it
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -68,8 +69,8 @@ def _run(pytester: pytest.Pytester, body: str, *args: str, plugins: tuple[str, .
     )
     pytester.makeconftest(_with(CONFTEST, *plugins))
     pytester.makepyfile(test_book=HEAD + body)
-    # In a process of its own: an interrupted run in this one would interrupt the tests too.
-    return pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", *args)
+    # An interrupted inner run is a result, not an interrupt of the tests.
+    return pytester.runpytest_inprocess("-s", "-p", "no:cacheprovider", *args, no_reraise_ctrlc=True)
 
 
 def _step(phase: str, effect: str, key: str, body: str, arguments: str = "judge") -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from functools import partial
+from functools import lru_cache, partial
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from engine.evidence.page.graph_svg import figure_of
 from engine.evidence.page.page import Page
 from engine.evidence.page.timeline import timeline_of
 from engine.evidence.seal.tampering import BACKUP
-from engine.i18n.language import ORIGINAL, term
+from engine.i18n.language import ORIGINAL, Language, term
 
 DRY_RUN: Final = term("DRY RUN — nothing was changed")
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -54,7 +55,7 @@ def render(page: Page) -> str:
     """Return the page as one self-contained HTML document; everything from a server is escaped."""
     assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
     return (
-        _environment(page)
+        _environment(page.language.code, page.language.catalogue)
         .get_template("report.html.j2")
         .render(
             page=page,
@@ -69,8 +70,10 @@ def render(page: Page) -> str:
     )
 
 
-def _environment(page: Page) -> Environment:
-    language = page.language
+@lru_cache(maxsize=8)
+def _environment(code: str, catalogue: NullTranslations) -> Environment:
+    """Return what fills the templates in a language; they are compiled once in a process."""
+    language = Language(code, catalogue)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
     )

@@ -187,7 +187,7 @@ def way(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("actions.copy.ssh_channel.make_channel", make)
     monkeypatch.setattr("actions.images.ship.has_key", lambda fleet, _source, *, purpose, **_: purpose in fleet.keys)
-    for room in ("transfers", "images", "backups", "drills"):
+    for room in ("copy.ssh_channel", "images.ship", "backup.backup", "backup.restore_drill"):
         monkeypatch.setattr(f"actions.{room}.close_channel", close)
     monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
 

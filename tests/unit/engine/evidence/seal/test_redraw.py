@@ -15,6 +15,7 @@ from engine.evidence import write_evidence
 from engine.evidence.facts.other_runs import read_others
 from engine.evidence.formats.journal_jsonl import line_of, read_records
 from engine.evidence.seal.cross_check import stamped
+from engine.evidence.seal.redraw import ENGINE
 from engine.evidence.seal.seal import NAMESPACE, seals_of
 from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, RECORDS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, read_folder
 from engine.evidence.seal.verify import Findings, verify
@@ -196,3 +197,8 @@ def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> No
     content["record"]["body"] = {**content["record"]["body"], "state": "done"}
     _, _, problems = read_others(json.dumps(content) + "\n", night.journal.records(run_id=night.run.id))
     assert "is no record as it was written" in problems[0]
+
+
+def test_a_drawing_covers_the_whole_engine() -> None:
+    """Also the texts of other languages, and the code outside the evidence: all of it shapes a page."""
+    assert {"i18n/locale/pt_BR.po", "evidence/page/html.py", "verdict.py"} <= {path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*")}
