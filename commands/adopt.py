@@ -91,10 +91,10 @@ def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, unce
     for move in scope.plan.moves:
         if move.service in scope.services:
             console.print(f"  {move.service}: {journal.move_state(move.service).replace('_', ' ')}")
-    console.print("uncertain:" if uncertain else "nothing is uncertain about the moves")
+    console.print("uncertain:" if uncertain else "the state of every move is certain")
     for line in uncertain:
         console.print(f"  {line}")
-    console.print("not on the hosts, so gone: rows of evidence and preflights. Moves that have not begun need a new preflight")
+    console.print("Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves that have not started.")
 
 
 def _say_locks(console: Console, fleet: Fleet, options: Options) -> None:

@@ -26,7 +26,7 @@ SHOWN: Final = 5
 def main(argv: list[str]) -> int:
     """Pack one run's folder and say where the archive is and what its SHA-256 is."""
     parser = argparse.ArgumentParser(prog="bundle", description=__doc__)
-    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the begin of the folder's name or of the run's id")
+    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the first characters of a run id or folder name")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"the archive; without it the folder's name with {SUFFIX}, beside the folder")
     parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
     add_flags(parser.add_argument, "--environment", "--lab")

@@ -30,7 +30,7 @@ BETWEEN_S: Final = 5.0
 def main(argv: list[str]) -> int:
     """Look at the settings and connections of all containers; exit 1 when one is not declared, 2 when a host was not seen whole."""
     parser = argparse.ArgumentParser(prog="links", description=__doc__)
-    parser.add_argument("--for", dest="seconds", type=float, default=0.0, metavar="SECONDS", help="look again and again for so long")
+    parser.add_argument("--for", dest="seconds", type=float, default=0.0, metavar="SECONDS", help="keep watching for this many seconds")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it into a file")
     parser.add_argument("--dot", action="store_true", help="print it for Graphviz")
     parser.add_argument("--json", action="store_true", help="for programs")

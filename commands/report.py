@@ -27,7 +27,9 @@ LATEST: Final = "latest"
 def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
-    parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a run of shards, or the begin of an id or folder")
+    parser.add_argument(
+        "run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a sharded run, or the first characters of a run id or folder name"
+    )
     parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)

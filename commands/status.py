@@ -1,4 +1,4 @@
-"""Show where every move stands, also while another process runs: status --lab | --environment NAME [--json]."""
+"""Show show the state of every move, also while another process runs: status --lab | --environment NAME [--json]."""
 
 from __future__ import annotations
 
@@ -81,4 +81,4 @@ def _run_lines(standing: PlanStatus, now: datetime) -> Iterator[str]:
     for run in standing.runs:
         quiet_s = max(0.0, (now - datetime.fromisoformat(run.last_at)).total_seconds())
         how = "" if run.apply else ", a dry run or a reading one"
-        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, without an end; it last wrote {quiet_s:.0f} s ago: at work, or killed"
+        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, unfinished; last record {quiet_s:.0f} s ago (still running, or killed)"

@@ -47,5 +47,6 @@ def _judged(place: Path, signatures: SignatureCheck) -> ExitCode:
         print(visible(f"NOT COMPARED {place}: {line}"), file=sys.stderr)
     count, left = len(found.problems), len(found.not_compared)
     good = f"{left} not compared: see above" if left else "nothing was changed since it was sealed"
-    print(visible(f"{place}: {f'{count} found wrong: do not rely on it' if count else good}"))
+    bad = f"{count} {'problem' if count == 1 else 'problems'} found; do not trust this evidence"
+    print(visible(f"{place}: {bad if count else good}"))
     return ExitCode.FAILED if count else ExitCode.INCOMPLETE if left else ExitCode.OK

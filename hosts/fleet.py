@@ -70,7 +70,7 @@ class Fleet:
     def __getitem__(self, name: str) -> SshHost:
         """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
         if name in self._buried:
-            raise HostLostError(f"{name}: not asked: said to be dead ({self._buried[name]})")
+            raise HostLostError(f"{name}: not asked: declared lost ({self._buried[name]})")
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)

@@ -99,7 +99,7 @@ class Notifier:
     def _status(self) -> str:
         environment = self.scope.environment.environment
         where = "--lab" if environment == "lab" else f"--environment {environment}"
-        return self.language.say("where every move stands: {command}", command=f"nox -s status -- {where}")
+        return self.language.say("state of every move: {command}", command=f"nox -s status -- {where}")
 
     def _send(self, title: str, text: str) -> None:
         self.sender.send(f"[{NAME} {self.scope.environment.environment}] {title}", text)
@@ -125,4 +125,4 @@ def notify(
         lost = carrier.close()
         if lost:
             told = {"lost": lost, "wanted": carrier.wanted, "variable": VARIABLE}
-            console.print(language.say("{lost} of {wanted} messages did not arrive. Look at the addresses in {variable}", **told))
+            console.print(language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **told))

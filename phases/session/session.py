@@ -108,7 +108,7 @@ class Session:
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
-        undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_is_dead else {}
+        undo |= dict.fromkeys(DEAD_STEPS, "its new host is declared lost") if self.options.target_is_dead else {}
         return undo | (
             dict.fromkeys(DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})")
             if self.options.discard
@@ -176,7 +176,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
 def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journal) -> None:
     """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
     if options.undo and command != "repoint":
-        raise InputError(f"--undo: goes with repoint. Expected with {command}: without it; to take a move back: nox -s rollback -- SERVICE")
+        raise InputError(f"--undo: only repoint takes it. Expected: {command} without it; to take a move back: nox -s rollback -- SERVICE")
     if command == "repoint":
         refuse_what_cannot_be(scope, journal)
 

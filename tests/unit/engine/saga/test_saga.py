@@ -329,7 +329,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
     world: list[str] = []
-    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: said to be dead (burnt)")))
+    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")))
     move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
     for deed in deeds:
         assert move.perform(deed.key).passed
@@ -339,7 +339,7 @@ def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     assert world[-2:] == ["undo create create", "undo stop stop"]
     assert move.state is MoveState.UNDONE
     assert [body for kind, key, body in diary.told if (kind, key) == ("undo_outcome", "create")] == [
-        {"ok": True, "text": "wf002: not asked: said to be dead (burnt)"}
+        {"ok": True, "text": "wf002: not asked: declared lost (burnt)"}
     ]
 
 
@@ -387,7 +387,7 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
     probe = Deed("probe", world, answer=failed("it is gone"))
     move, _ = _resumed(world, probe, Deed("measure", world), superseded_by={"probe": "measure"})
 
-    assert "served its purpose" in move.perform("probe").text
+    assert "no longer needed" in move.perform("probe").text
     assert move.perform("measure").passed
     assert world == []
 
@@ -401,7 +401,7 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
         service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, superseded_by={"stop": "retire"}
     )  # fmt: skip
 
-    assert "served its purpose" in move.perform("stop").text
+    assert "no longer needed" in move.perform("stop").text
     assert move.perform("retire").passed
 
 
