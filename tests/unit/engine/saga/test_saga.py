@@ -364,7 +364,7 @@ def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
     answer = move.perform("copy")
 
     assert answer.verdict is Verdict.FAILED
-    assert "its helpers are gone. It is not done again: later deeds rest on it" in answer.text
+    assert "its helpers are gone. Not repeated, because later steps depend on it" in answer.text
     assert "copy" not in world
     assert move.state is (MoveState.COMMITTED if committed else MoveState.UNDONE)
     assert "drift copy" in diary.kinds()
