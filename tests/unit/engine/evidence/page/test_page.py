@@ -216,7 +216,7 @@ def test_the_page_needs_nothing_from_elsewhere(night: Night) -> None:
     html = render(night.page())
 
     assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\(", html) == []
-    assert "Whether to do it" not in html
+    assert "Whether to run it" not in html
     assert html.startswith("<!doctype html>")
 
 
