@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "commands", "runbooks")
+ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks")
 KEYWORDS: Final = {"say": None, "term": None, "several": (1, 2), "terms": (1, 2)}
 """The functions whose first texts are for people: see engine/i18n/language.py."""
 

@@ -18,7 +18,7 @@ from lab import hosts, services
 from lab.docker_engine import at_once, pipe, run
 from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, STATE, TOOLBOX, Choice, HostPlan, local_name
 
-SOURCES: Final = ("services.py", "running.py", "planted.py", "seeds.py", "settings.py", "golden.py", "prometheus/*")
+SOURCES: Final = ("services.py", "containers.py", "planted_secrets.py", "seeds.py", "settings.py", "pristine_disks.py", "prometheus/*")
 SOURCES_OF_ALL: Final = ("loki/*", "products/*.py")
 """What else decides the disks of a lab with all services."""
 HANDED_OUT: Final = ("minio_app_access_key", "minio_app_secret_key", "keycloak_login", "n8n_api_key", "metabase_api_key")

@@ -13,7 +13,7 @@ import rfc8785
 
 SIGNED_LATER: Final = (":!approvals", ":!waivers.yaml")
 ROOT: Final = Path(__file__).resolve().parents[2]
-CODE: Final = ("actions", "checks", "commands", "engine", "hosts", "moves", "runbooks", "services")
+CODE: Final = ("actions", "checks", "commands", "engine", "hosts", "phases", "runbooks", "services")
 """The packages that a run imports."""
 
 SETTINGS: Final = ("conftest.py", "noxfile.py", "pyproject.toml", "requirements.lock")

@@ -19,7 +19,7 @@ from tests.lab import at_hand, killing
 from tests.lab.at_hand import JOURNAL, ROOT
 
 FLAGS: Final = ("--lab", "--apply", "--service", "redis")
-ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves", "runbooks", "commands", "lab", "environments", "approvals", "schemas")
+ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "runbooks", "commands", "lab", "environments", "approvals", "schemas")
 FILES: Final = ("inventory.yaml", "migration_plan.json", "conftest.py", "pyproject.toml")
 WAIT_S: Final = 300.0
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Final
 
-ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "moves")
+ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases")
 BEGINNING: Final = 1_900_000_000.0
 ELSEWHERE: Final = ("tenacity", "tenacity.nap")
 
@@ -99,8 +99,8 @@ def load_rooms() -> None:
         if room == "services":
             continue  # clients of real products take long to import; those that our modules use are there by now
         package = importlib.import_module(room)
-        for found in pkgutil.iter_modules(package.__path__, f"{room}."):
-            if not found.name.endswith("_program"):
+        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if not found.name.endswith("program"):
                 importlib.import_module(found.name)
 
 

@@ -213,6 +213,7 @@ class Model:
         self.told = ["before"]
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
+        self.tunnel = False
         self.world = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
         self.move = self.world.move_of("redis")
         self._replace(monkeypatch)
@@ -300,7 +301,9 @@ class Model:
         monkeypatch.setattr("actions.replication.replica.Replica._ask", lambda *_: self._promote())
         monkeypatch.setattr("actions.replication.replica.Replica._toolbox", lambda *_, **__: None)
         monkeypatch.setattr("actions.replication.replica.remove_helpers", self._remove_replicas)
-        monkeypatch.setattr("actions.replication.replica.close_channel", lambda *_, **__: None)
+        monkeypatch.setattr("actions.replication.replica.close_channel", lambda *_, **__: self._close_tunnel())
+        monkeypatch.setattr("actions.replication.replica.list_keys", lambda *_: [])
+        monkeypatch.setattr("actions.replication.replica.has_key", lambda *_, **__: self.tunnel)
         monkeypatch.setattr("services.redis.replication.RedisReplication.why_not_following", lambda *_: "")
 
     def _open(self, ends: CopyEndpoints) -> bool:
@@ -317,9 +320,16 @@ class Model:
             self.step()
             self.ends.discard(ends.name)
 
+    def _close_tunnel(self) -> None:
+        if self.tunnel:
+            self.step()
+            self.tunnel = False
+
     def _replicate(self, replica: Replica) -> None:
         replica.remove()
         replica.make_place()
+        self.step()
+        self.tunnel = True
         self.step()
         made = inspected()
         state = {"Status": "running", "Running": True, "ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z"}

@@ -26,7 +26,7 @@ from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, SUMMARY, Sea
 from engine.i18n.language import LANGUAGES, Language, language_of
 from engine.journal.journal import Record
 
-ENGINE: Final = Path(__file__).resolve().parents[1]
+ENGINE: Final = Path(__file__).resolve().parents[2]
 LIBRARIES: Final = ("jinja2", "babel", "markupsafe")
 DRAWS: Final = frozenset({".py", ".j2", ".css", ".js", ".po"})
 LANG: Final = re.compile(r'<html lang="([A-Za-z-]+)">')

@@ -386,8 +386,8 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
 def _classes() -> set[type]:
     """Return the classes in actions/ that can be done and undone."""
     found = set()
-    for module in pkgutil.iter_modules(actions.__path__):
-        for _, kind in inspect.getmembers(importlib.import_module(f"actions.{module.name}"), inspect.isclass):
+    for module in pkgutil.walk_packages(actions.__path__, "actions."):
+        for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if kind.__module__.startswith("actions.") and all(hasattr(kind, name) for name in ("do", "verify", "undo", "describe")):
                 found.add(kind)
     return found

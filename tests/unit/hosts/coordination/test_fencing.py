@@ -318,7 +318,7 @@ def calls(path: Path) -> list[ast.Call]:
 def test_no_action_runs_anything_past_the_fence() -> None:
     """Actions reach a host through `run_checked`, `change`, `changing` and, to ask, `look`; never through Host.run or Host.stream."""
     found = []
-    for path in sorted((ROOT / "actions").glob("*.py")):
+    for path in sorted((ROOT / "actions").rglob("*.py")):
         for call in calls(path):
             function = call.func
             if isinstance(function, ast.Attribute) and function.attr in {"run", "stream"} and path.name != "route.py":
@@ -330,7 +330,7 @@ def test_no_action_runs_anything_past_the_fence() -> None:
 
 def test_what_looks_only_looks() -> None:
     """The words given to `look` are those of a question."""
-    for path in sorted((ROOT / "actions").glob("*.py")):
+    for path in sorted((ROOT / "actions").rglob("*.py")):
         for call in calls(path):
             if isinstance(call.func, ast.Name) and call.func.id == "look" and isinstance(call.args[2], ast.List):
                 words = [ast.literal_eval(word) for word in call.args[2].elts if isinstance(word, ast.Constant)]

@@ -448,7 +448,7 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
 
 def test_no_text_of_ours_advises_to_stop_a_container() -> None:
     """Whatever is printed, in whatever step: which container may be stopped is for a person to say who has looked."""
-    code = [path for room in ("actions", "checks", "commands", "engine", "hosts", "moves", "services") for path in (ROOT / room).rglob("*.py")]
+    code = [path for room in ("actions", "checks", "commands", "engine", "hosts", "phases", "services") for path in (ROOT / room).rglob("*.py")]
     advising = re.compile(r"(ssh |Try|Then|Look|Run)[^\n]*docker (stop|kill|pause)|docker (stop|kill) [{]")
     assert [path.name for path in code if advising.search(path.read_text(encoding="utf-8"))] == []
 
