@@ -27,11 +27,11 @@ from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncert
 
 
 def main(argv: list[str]) -> int:
-    """Read the logs of all hosts; write them into a fresh journal and say what is uncertain, or say what differs."""
+    """Read the logs of all hosts; write them into a new journal and report what is uncertain, or report the differences."""
     parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; there must be none yet")
-    what.add_argument("--compare", action="store_true", help="only say what the hosts know and the journal does not")
+    what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; it must not exist yet")
+    what.add_argument("--compare", action="store_true", help="only report what the hosts' logs have and the journal has not")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)

@@ -1,4 +1,4 @@
-"""Bring the catalogues of other languages up to date: catalogue [--check]. Each new text waits there for its translation."""
+"""Update the translation catalogues with new texts: catalogue [--check]."""
 
 from __future__ import annotations
 

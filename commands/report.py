@@ -1,4 +1,4 @@
-"""Draw a run's evidence again from the journal, for a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+"""Generate a run's evidence again from the journal, of a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
 
 With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
 """
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a sharded run, or the first characters of a run id or folder name"
     )
-    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="ssh key that signs the checksums")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     signer = signer_of(parsed.sign_key)

@@ -1,4 +1,4 @@
-"""Show show the state of every move, also while another process runs: status --lab | --environment NAME [--json]."""
+"""Show the state of every move, also while another process runs: status --lab | --environment NAME [--json]."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow
 
 
 def main(argv: list[str]) -> int:
-    """Draw one line per move of the plan, who is at work, and what to type next; hosts are not asked."""
+    """Print one line per move, the running and unfinished runs, and the next command for each move; hosts are not contacted."""
     parser = argparse.ArgumentParser(prog="status", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)

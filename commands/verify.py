@@ -1,4 +1,4 @@
-"""Check a run's folder, or a bundle of it, offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
+"""Verify a run's folder or bundle offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
 
 Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then; with 2 when something could not be
 compared, such as a page that another version drew.
@@ -22,8 +22,8 @@ from hosts.local.ssh_signing import SignatureCheck
 def main(argv: list[str]) -> int:
     """Verify each folder or archive that was named."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
-    parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or the archive that `bundle` made of it")
-    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="whose signatures count: see ALLOWED SIGNERS in man ssh-keygen")
+    parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or its bundle")
+    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="file with the accepted signers: ALLOWED SIGNERS in man ssh-keygen")
     parsed = parser.parse_args(argv)
     allowed: Path | None = parsed.allowed_signers
     if allowed is not None and not allowed.is_file():
