@@ -496,7 +496,7 @@ def test_what_could_not_be_seen_is_not_undone() -> None:
     assert world == ["stop", "copy"]
     assert move.state is MoveState.IN_PROGRESS
     assert "Nothing was undone" in judgement.text
-    assert "To go on: nox -s migrate -- --service wiki --apply --environment production" in judgement.text
+    assert "To resume: nox -s migrate -- --service wiki --apply --environment production" in judgement.text
     assert "To take it back: nox -s rollback -- wiki --apply --environment production" in judgement.text
     with pytest.raises(NotRun, match="could not be seen"):
         move.perform("start")

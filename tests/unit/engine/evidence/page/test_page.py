@@ -241,7 +241,7 @@ def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> No
     html = render(night.page())
 
     for words in (
-        "wf005: the lock held by bob@desk was broken: his machine &lt;died&gt;", "redis after the undo: redis serves on wf005",
+        "wf005: the lock owned by bob@desk was broken: his machine &lt;died&gt;", "redis after the undo: redis serves on wf005",
         "n8n after the undo: NOT proven to serve: 503",
     ):  # fmt: skip
         assert f"<li>{words}</li>" in html
@@ -262,7 +262,7 @@ def test_junit_maps_each_verdict(night: Night) -> None:
     suite = ET.fromstring(junit(night.page()))[0]  # noqa: S314 our own
 
     assert {case.get("name"): [child.tag for child in case] for case in suite.findall("testcase")} == {
-        "passed": [], "failed": ["failure"], "unknown": ["error"], "waived": ["skipped"], "waiting": ["skipped"], "not_run": ["skipped"],
+        "passed": [], "failed": ["failure"], "unknown": ["error"], "waived": ["skipped"], "pending": ["skipped"], "not_run": ["skipped"],
         "planned": ["skipped"],
     }  # fmt: skip
     assert [suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")] == ["longshore.migrate", "7", "1", "1", "4"]
