@@ -114,7 +114,7 @@ def page_tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def lab_tests(session: nox.Session) -> None:
     """End to end on the lab's real Docker hosts, with faults and sabotage, as far as CI has time."""
-    _tool(session, "pytest", "tests/lab", "-m", "not full", *session.posargs)
+    _tool(session, "pytest", "tests/lab", "-m", "not full", "--durations=25", *session.posargs)
 
 
 @nox.session(default=False)

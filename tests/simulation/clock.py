@@ -100,7 +100,7 @@ def load_rooms() -> None:
             continue  # clients of real products take long to import; those that our modules use are there by now
         package = importlib.import_module(room)
         for found in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if not found.name.endswith("program"):
+            if not found.name.endswith("program") and ".migrations." not in found.name:
                 importlib.import_module(found.name)
 
 

@@ -40,7 +40,7 @@ class Played:
 @contextmanager
 def simulation() -> Iterator[None]:
     """Let stories be played: time, threads, chance and borders are the model's."""
-    with replaced([(hosts.docker.exec.run_inside, run_inside)]), borders():
+    with replaced([(hosts.docker.exec.exec_in_container, run_inside)]), borders():
         yield
 
 
