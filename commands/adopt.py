@@ -28,11 +28,11 @@ from phases.status.adopt import AuditLogs, adopt, differences, read_logs, uncert
 
 
 def main(argv: list[str]) -> int:
-    """Read the logs of all hosts; write them into a fresh journal and say what is uncertain, or say what differs."""
+    """Read the logs of all hosts; write them into a new journal and report what is uncertain, or report the differences."""
     parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; there must be none yet")
-    what.add_argument("--compare", action="store_true", help="only say what the hosts know and the journal does not")
+    what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; it must not exist yet")
+    what.add_argument("--compare", action="store_true", help="only report what the hosts' logs have and the journal has not")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
@@ -92,10 +92,10 @@ def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, unce
     for move in scope.plan.moves:
         if move.service in scope.services:
             console.print(f"  {move.service}: {journal.move_state(move.service).replace('_', ' ')}")
-    console.print("uncertain:" if uncertain else "nothing is uncertain about the moves")
+    console.print("uncertain:" if uncertain else "the state of every move is certain")
     for line in uncertain:
         console.print(f"  {line}")
-    console.print("not on the hosts, so gone: rows of evidence and preflights. Moves that have not begun need a new preflight")
+    console.print("Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves that have not started.")
 
 
 def _say_locks(console: Console, fleet: Fleet, options: Options) -> None:

@@ -27,9 +27,9 @@ def main(argv: list[str]) -> int:
     """Show the plan, sign it as one person in one role, and say what is still missing."""
     parser = argparse.ArgumentParser(prog="approve", description=__doc__)
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--service", "--wave", "--state")
-    parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; one of the environment's approvers")
-    parser.add_argument("--role", choices=("technical", "business"), help="in which role")
-    parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
+    parser.add_argument("--as", dest="person", metavar="EMAIL", help="the signer, one of the environment's approvers")
+    parser.add_argument("--role", choices=("technical", "business"), help="role in which the person signs")
+    parser.add_argument("--key", type=Path, help="private key; default: the key in ~/.ssh or in the agent")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)

@@ -1,4 +1,4 @@
-"""Sign off a manual step; without a step, list the manual steps: attest STEP --environment NAME --as EMAIL --note … [--file F].
+"""Sign off a manual step: attest STEP --environment NAME --as EMAIL --note … [--file F].
 
 Without STEP it lists what is asked; `attest --lab` alone lets one of the lab's throwaway people attest everything.
 """
@@ -28,15 +28,15 @@ REHEARSED: Final = "a rehearsal: done by nobody"
 
 
 def main(argv: list[str]) -> int:
-    """Attest one step, or list all; exit 2 while one of those listed waits."""
+    """Sign off one step, or list all; exit 2 while a listed step is pending."""
     parser = argparse.ArgumentParser(prog="attest", description=__doc__)
     parser.add_argument("step", nargs="?", help="phase/key, e.g. prepare/teams-notified")
-    parser.add_argument("--service", help="the service that it was done for, where the step is about one")
-    parser.add_argument("--as", dest="person", metavar="EMAIL", help="who did it and signs; one of the environment's approvers")
+    parser.add_argument("--service", help="service that the step was done for, if it is about one service")
+    parser.add_argument("--as", dest="person", metavar="EMAIL", help="the person who did it and signs, one of the environment's approvers")
     parser.add_argument("--note", default="", help="what was done")
-    parser.add_argument("--file", type=Path, help="what shows it: a screenshot, a mail")
-    parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
-    parser.add_argument("--show", action="store_true", help="only print what is asked")
+    parser.add_argument("--file", type=Path, help="proof: a screenshot, a mail")
+    parser.add_argument("--key", type=Path, help="private key; default: the key in ~/.ssh or in the agent")
+    parser.add_argument("--show", action="store_true", help="only print the step's text")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: None if name == "service" else getattr(parsed, name, None), argv)

@@ -1,4 +1,4 @@
-"""Make one archive of a run's evidence, for a ticket: bundle [RUN_DIR | RUN | latest-COMMAND --lab | --environment NAME].
+"""Pack a run's evidence into one archive, for a ticket: bundle [RUN_DIR | RUN | latest-COMMAND --lab | --environment NAME].
 
 Its private part stays here. What does not verify is not packed. With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY)
 it is signed first.
@@ -27,9 +27,9 @@ SHOWN: Final = 5
 def main(argv: list[str]) -> int:
     """Pack one run's folder and say where the archive is and what its SHA-256 is."""
     parser = argparse.ArgumentParser(prog="bundle", description=__doc__)
-    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the begin of the folder's name or of the run's id")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"the archive; without it the folder's name with {SUFFIX}, beside the folder")
-    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
+    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the first characters of a run id or folder name")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"archive to write; default: the folder's name with {SUFFIX}, next to the folder")
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="ssh key that signs the checksums")
     add_flags(parser.add_argument, "--environment", "--lab")
     parsed = parser.parse_args(argv)
     folder = find_folder(parsed.run, LAB if parsed.lab else parsed.environment)

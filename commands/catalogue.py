@@ -1,4 +1,4 @@
-"""Update the translation catalogues with new texts: catalogue [--check]. Each new text waits there for its translation."""
+"""Update the translation catalogues with new texts: catalogue [--check]."""
 
 from __future__ import annotations
 

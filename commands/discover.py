@@ -25,9 +25,9 @@ HEAD = (
 
 
 def main(argv: list[str]) -> int:
-    """Look at each host in one trip and print the draft; nothing is changed or written."""
+    """Read each host in one exchange and print the draft; nothing is changed or written."""
     parser = argparse.ArgumentParser(prog="discover", description=__doc__)
-    parser.add_argument("hosts", nargs="+", help="the hosts to look at; they are pinned in the environment")
+    parser.add_argument("hosts", nargs="+", help="hosts to read; they must be pinned in the environment")
     parser.add_argument(
         "--to", metavar="TARGET", help="print the moves of the first host's services to this host instead, as migration_plan.json has them"
     )

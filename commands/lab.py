@@ -1,4 +1,4 @@
-"""Raise, reset, break or remove the lab: three Docker hosts with real services on this machine."""
+"""Start, reset, break or remove the lab: three Docker hosts with real services on this machine."""
 
 from __future__ import annotations
 

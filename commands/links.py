@@ -1,4 +1,4 @@
-"""Show the dependencies between services, declared and observed: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot] [--json]."""
+"""List declared and observed dependencies: links --lab | --environment NAME [--watch SECONDS] [--svg FILE] [--dot] [--json]."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ BETWEEN_S: Final = 5.0
 
 
 def main(argv: list[str]) -> int:
-    """Look at the settings and connections of all containers; exit 1 when one is not declared, 2 when a host was not seen whole."""
+    """Read the settings and connections of all containers; exit 1 for an undeclared one, 2 when a host could not be read completely."""
     parser = argparse.ArgumentParser(prog="links", description=__doc__)
     parser.add_argument("--watch", dest="seconds", type=float, default=0.0, metavar="SECONDS", help="keep watching for this many seconds")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it into a file")
-    parser.add_argument("--dot", action="store_true", help="print it for Graphviz")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a drawing to a file")
+    parser.add_argument("--dot", action="store_true", help="print Graphviz input")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)

@@ -1,4 +1,4 @@
-"""Show or release the locks of an environment's hosts: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
+"""Show or release the host locks of an environment: lock status|release --lab | --environment NAME. `release` needs --token as status shows it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from phases.context.scope_files import load_scope, ssh_config_of
 
 
 def main(argv: list[str]) -> int:
-    """Show each host's lock, or give free those of one token: for a run that is surely dead and whose journal is lost."""
+    """Print each host's lock, or release those of one token: for a run that is certainly dead and whose journal is lost."""
     parser = argparse.ArgumentParser(prog="lock", description=__doc__)
     parser.add_argument("what", choices=("status", "release"))
-    parser.add_argument("--token", help="of the lock to release")
+    parser.add_argument("--token", help="token of the lock to release, as status prints it")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
     parsed = parser.parse_args(argv)
     if parsed.what == "release" and not parsed.token:
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
                 holder = read_lock(fleet[name])
             except NotObservedError as error:
                 unseen += 1
-                table.add_row(name, f"could not look: {error}", "")
+                table.add_row(name, f"could not check: {error}", "")
                 continue
             table.add_row(name, holder.text() if holder else "nobody", holder.token if holder else "")
     open_screen().print(table)

@@ -1,4 +1,4 @@
-"""Record which machines the names of an environment mean: pin --environment NAME [--ssh-config FILE] [HOST …]."""
+"""Record the identities of an environment's hosts: pin --environment NAME [--ssh-config FILE] [HOST …]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hosts.ssh.identity import read_identity
 def main(argv: list[str]) -> int:
     """Ask each host who it is, over a connection that ssh itself trusts, and write it down."""
     parser = argparse.ArgumentParser(prog="pin", description=__doc__)
-    parser.add_argument("hosts", nargs="*", help="the hosts to pin; all of the inventory without it")
+    parser.add_argument("hosts", nargs="*", help="hosts to pin; default: all of the inventory")
     add_flags(parser.add_argument, "--environment", "--ssh-config", "--inventory")
     parsed = parser.parse_args(argv)
     if parsed.environment in {None, LAB}:

@@ -1,4 +1,4 @@
-"""Check inventory, plan and environment, and show what would be signed: plan --lab | --environment NAME."""
+"""Validate inventory, plan and environment, and print what would be signed: plan --lab | --environment NAME."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def main(argv: list[str]) -> int:
     """Scan an environment's hosts, or local paths; exit 1 for a conflict or a place not understood, 2 when a host of the plan was not seen."""
     parser = argparse.ArgumentParser(prog="ports", description=__doc__)
     parser.add_argument("paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--write", action="store_true", help="write the proposed remaps into the plan, and show the difference")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--write", action="store_true", help="add the proposed remaps to the plan and print the difference")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.paths:

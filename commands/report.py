@@ -1,4 +1,4 @@
-"""Render a run's evidence again from the journal, also after a killed run: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
+"""Generate a run's evidence again from the journal, of a killed run too: report [RUN | latest | latest-COMMAND] --lab | --environment NAME.
 
 With a key (`--sign-key FILE`, else LONGSHORE_SIGNING_KEY) its checksums are signed.
 """
@@ -29,8 +29,10 @@ LATEST: Final = "latest"
 def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
-    parser.add_argument("run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a run of shards, or the begin of an id or folder")
-    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="the ssh key to sign the checksums with")
+    parser.add_argument(
+        "run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a sharded run, or the first characters of a run id or folder name"
+    )
+    parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="ssh key that signs the checksums")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     signer = signer_of(parsed.sign_key)

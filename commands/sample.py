@@ -30,9 +30,9 @@ USUAL_EVERY_S: Final = 60.0
 def main(argv: list[str]) -> int:
     """Take samples of all hosts of the plan and keep them; exit 2 when a host did not answer. With --show: print the baseline, take none."""
     parser = argparse.ArgumentParser(prog="sample", description=__doc__)
-    parser.add_argument("--count", type=int, default=1, help="how many samples; a timer takes one each time")
-    parser.add_argument("--every", type=float, default=USUAL_EVERY_S, metavar="SECONDS", help="between two samples")
-    parser.add_argument("--show", action="store_true", help="what is known so far, from the samples of the last two weeks")
+    parser.add_argument("--count", type=int, default=1, help="number of samples; a timer takes one each time")
+    parser.add_argument("--every", type=float, default=USUAL_EVERY_S, metavar="SECONDS", help="seconds between two samples")
+    parser.add_argument("--show", action="store_true", help="print the baseline of the last two weeks, take no sample")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.count < 1 or parsed.every <= 0:

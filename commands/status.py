@@ -27,9 +27,9 @@ COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow
 
 
 def main(argv: list[str]) -> int:
-    """Draw one line per move of the plan, who is at work, and what to type next; hosts are not asked."""
+    """Print one line per move, the running and unfinished runs, and the next command for each move; hosts are not contacted."""
     parser = argparse.ArgumentParser(prog="status", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_flags(parser.add_argument)
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name), argv)
@@ -81,4 +81,4 @@ def _run_lines(standing: PlanStatus, now: datetime) -> Iterator[str]:
     for run in standing.runs:
         quiet_s = max(0.0, (now - datetime.fromisoformat(run.last_at)).total_seconds())
         how = "" if run.apply else ", a dry run or a reading one"
-        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, without an end; it last wrote {quiet_s:.0f} s ago: at work, or killed"
+        yield f"run {run.run_id[:8]}: {run.command} by {run.operator}{how}, unfinished; last record {quiet_s:.0f} s ago (still running, or killed)"

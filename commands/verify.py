@@ -1,4 +1,4 @@
-"""Check a run's folder, or a bundle of it, offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
+"""Verify a run's folder or bundle offline: verify RUN_DIR | BUNDLE.tar.gz [--allowed-signers FILE].
 
 Nothing else is asked: no journal, no network. Says what is wrong, file by file, and exits with 1 then; with 2 when something could not be
 compared, such as a page that another version drew.
@@ -22,8 +22,8 @@ from hosts.local.ssh_signing import SignatureCheck
 def main(argv: list[str]) -> int:
     """Verify each folder or archive that was named."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
-    parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or the archive that `bundle` made of it")
-    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="whose signatures count: see ALLOWED SIGNERS in man ssh-keygen")
+    parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or its bundle")
+    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="file with the accepted signers: ALLOWED SIGNERS in man ssh-keygen")
     parsed = parser.parse_args(argv)
     allowed: Path | None = parsed.allowed_signers
     if allowed is not None and not allowed.is_file():
@@ -47,5 +47,6 @@ def _judged(place: Path, signatures: SignatureCheck) -> ExitCode:
         print(visible(f"NOT COMPARED {place}: {line}"), file=sys.stderr)
     count, left = len(found.problems), len(found.not_compared)
     good = f"{left} not compared: see above" if left else "nothing was changed since it was sealed"
-    print(visible(f"{place}: {f'{count} found wrong: do not rely on it' if count else good}"))
+    bad = f"{count} {'problem' if count == 1 else 'problems'} found; do not trust this evidence"
+    print(visible(f"{place}: {bad if count else good}"))
     return ExitCode.FAILED if count else ExitCode.INCOMPLETE if left else ExitCode.OK

@@ -1,4 +1,4 @@
-"""Accept a failing check until a date, by signing your entries in waivers.yaml: waive --environment NAME --as EMAIL [--key FILE], or waive --lab."""
+"""Accept a failing check until a date: sign your entries in waivers.yaml. waive --environment NAME --as EMAIL [--key FILE], or waive --lab."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def main(argv: list[str]) -> int:
     """Sign what is to be signed by this person, and show every waiver of the environment with what it lacks."""
     parser = argparse.ArgumentParser(prog="waive", description=__doc__)
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--waivers")
-    parser.add_argument("--as", dest="person", metavar="EMAIL", help="who signs; without it nothing is signed (in the lab: its two people)")
-    parser.add_argument("--key", type=Path, help="private key; without it the one in ~/.ssh or in the agent")
+    parser.add_argument("--as", dest="person", metavar="EMAIL", help="the signer; without it nothing is signed (in the lab: its two people)")
+    parser.add_argument("--key", type=Path, help="private key; default: the key in ~/.ssh or in the agent")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)

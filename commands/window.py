@@ -1,4 +1,4 @@
-"""Show the maintenance window, or write it as a calendar invitation: window show | ics --lab | --environment NAME."""
+"""Print the maintenance window: window show | ics --lab | --environment NAME. `ics` writes an invitation for everybody's calendar."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def main(argv: list[str]) -> int:
     """Say the window in words, or write it as an iCalendar file."""
     parser = argparse.ArgumentParser(prog="window", description=__doc__)
     parser.add_argument("what", choices=("show", "ics"))
-    parser.add_argument("--output", type=Path, help="the file that ics writes; reports/ENVIRONMENT/window.ics without it")
-    parser.add_argument("--organizer", metavar="EMAIL", help="who invites: the approvers are then asked to attend")
+    parser.add_argument("--output", type=Path, help="file that ics writes; default: reports/ENVIRONMENT/window.ics")
+    parser.add_argument("--organizer", metavar="EMAIL", help="organizer of the invitation; the approvers become its attendees")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)

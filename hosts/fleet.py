@@ -71,7 +71,7 @@ class Fleet:
     def __getitem__(self, name: str) -> SshHost:
         """Return a host that is the one that was pinned; raises RefusedError when it is another, BuriedError when it is dead."""
         if name in self._lost:
-            raise HostLostError(f"{name}: not asked: said to be dead ({self._lost[name]})")
+            raise HostLostError(f"{name}: not asked: declared lost ({self._lost[name]})")
         host = self._hosts[name]
         if name not in self._identified:
             self._identified[name] = self._identify(host)

@@ -121,7 +121,7 @@ class Commit:
         return ""
 
     def _moved(self) -> dict[str, Any] | None:
-        """Return the moved container; none on a host that is said to be dead."""
+        """Return the moved container; none on a host that is declared lost."""
         try:
             return find_moved(self.route)
         except HostLostError:

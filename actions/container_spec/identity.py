@@ -212,7 +212,7 @@ def need_source_at_rest(route: Route) -> None:
 
 
 def see_moved_down(route: Route) -> None:
-    """Return when whatever could be the moved container is seen stopped or absent, or its host is said to be dead; never two writers."""
+    """Return when whatever could be the moved container is seen stopped or absent, or its host is declared lost; never two writers."""
 
     def ask() -> list[Mapping[str, Any]]:
         named = inspect_container(route.fleet, route.target, route.container)

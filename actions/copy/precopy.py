@@ -82,7 +82,9 @@ class Precopy:
             )
         passes = note["passes"]
         if passes and not all(last.ends.runs(host) for host in (last.route.source, last.route.target)):
-            return failed(f"{last.route.target}: the ends of the copy do not run any more. Expected: kept for the last pass. Run the move again")
+            return failed(
+                f"{last.route.target}: the copy's containers are no longer running. Expected: running until the last pass. Run the move again"
+            )
         sent = sum(one["sent_bytes"] for one in passes)
         return passed(
             f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: {note['predicted_s']:.1f} s "

@@ -82,7 +82,7 @@ class RewriteReferences:
             took = round(time.monotonic() - started, 1)
             note["out_s"][dependant.service] = max(took, note["out_s"].get(dependant.service, 0.0))
             if not answer.passed:
-                raise NotObservedError(f"{reference.name}: rewritten, and then {dependant.service} was not ready: {answer.text}")
+                raise NotObservedError(f"{reference.name}: rewritten, but {dependant.service} did not become ready: {answer.text}")
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each says the new address and was read by its dependant."""
@@ -164,7 +164,7 @@ class ReleaseRelays:
 
 
 def _is_undone(reference: Reference) -> bool:
-    """Return whether it is put back, or lies on a host that is said to be dead."""
+    """Return whether it is put back, or lies on a host that is declared lost."""
     try:
         return reference.is_undone()
     except HostLostError:

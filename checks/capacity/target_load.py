@@ -67,8 +67,8 @@ def judge_baseline(
         told = tuple(f"{name}: {load.text if load.samples else 'no samples'}" for name, load in few.items())
         first = (looks or {}).get(next(iter(few)), "")
         return unknown(
-            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} h of samples of each. What it "
-            f"carries after the moves is judged by this moment alone. {origin.advice(first)}",
+            f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} h of samples of each. Its load "
+            f"after the moves is judged from one measurement only. {origin.advice(first)}",
             tuple(f"{line}; look: {looks[name]}" if looks and name in looks else line for name, line in zip(few, told, strict=True)),
         )
     hours = min(load.hours for load in loads.values())

@@ -166,12 +166,13 @@ def judge_owners(source: HostFacts, target: HostFacts, container: ContainerFacts
     wrong = [text for user, what in numbers.items() if (text := _collision(user, what, source, target))]
     if wrong:
         return failed(
-            f"{target.host}: {len(wrong)} users of {container.name}'s files are somebody else there: {wrong[0]}. Expected: the same name, or "
-            f"nobody's number. Look who it is: ssh {target.host} getent passwd NUMBER; give one of the two another number",
+            f"{target.host}: {len(wrong)} user IDs that own {container.name}'s files belong to other users there: {wrong[0]}. "
+            f"Expected: the same user name, or an unused ID. To see the user: ssh {target.host} getent passwd ID; then change one of the two IDs",
             tuple(wrong),
         )
     return passed(
-        f"{target.host}: the {len(numbers)} users that own {container.name}'s {len(binds)} bind mounts are nobody else there", users=len(numbers)
+        f"{target.host}: the {len(numbers)} users that own {container.name}'s {len(binds)} bind mounts do not belong to other users there",
+        users=len(numbers),
     )
 
 

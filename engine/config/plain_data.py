@@ -51,9 +51,7 @@ def _parse_yaml(path: Path, text: str) -> Any:
             warnings.simplefilter("error", ReusedAnchorWarning)
             return YAML(typ="safe", pure=True).load(text)
     except ReusedAnchorWarning:
-        raise InputError(
-            f"{path}: 1 problem\n  an anchor (&name) stands there twice; expected once. Put a text that begins with & in quotes"
-        ) from None
+        raise InputError(f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins with & in quotes") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
@@ -77,7 +75,7 @@ def _parse_json(path: Path, text: str) -> Any:
         seen: dict[str, Any] = {}
         for key, value in pairs:
             if key in seen:
-                raise InputError(f'{path}: 1 problem\n  key "{printable(key)}" stands there twice')
+                raise InputError(f'{path}: 1 problem\n  key "{printable(key)}" is defined twice')
             seen[key] = value
         return seen
 

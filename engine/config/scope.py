@@ -37,7 +37,7 @@ class Scope:
     repointed: frozenset[LinkKey] = frozenset()
     """Links whose dependant uses the new address itself, by the journal: no relay keeps their names."""
     dead: frozenset[str] = frozenset()
-    """Hosts that a person said to be dead: nothing is asked of them, no relay is wanted there."""
+    """Hosts that a person declared lost: nothing is asked of them, no relay is wanted there."""
 
     def command(self, name: str, *words: str, service: str = "", apply: bool = False) -> str:
         """Return a phase or command as it is typed in this environment."""

@@ -11,7 +11,7 @@ class Validity(str, Enum):
     """How long a part of a fingerprint stays comparable."""
 
     AT_CUTOVER = "at_cutover"  # equal only while no client writes; judged once, before commit
-    SINCE_CUTOVER = "since_cutover"  # must be true for ever after
+    SINCE_CUTOVER = "since_cutover"  # must be true permanently
 
 
 @dataclass(frozen=True)

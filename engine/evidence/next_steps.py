@@ -24,10 +24,10 @@ FORWARD: Final = frozenset(state.value for state in MoveState if state.is_forwar
 
 STANDS: Final = {
     MoveState.UNDONE.value: term("was undone; its old host has it"),
-    MoveState.IN_PROGRESS.value: term("is half-way, and not undone"),
+    MoveState.IN_PROGRESS.value: term("is partly done and has not been undone"),
     MoveState.COMMITTED.value: term("is committed: its new host serves, some steps are left"),
     MoveState.NEEDS_OPERATOR.value: term("needs a person: its undo could not finish"),
-    MoveState.ROLLING_BACK.value: term("is on its way back, and not there yet"),
+    MoveState.ROLLING_BACK.value: term("rollback in progress"),
     MoveState.RETURNED.value: term("is back: its old host serves, some steps are left"),
 }
 """Where a move stands that did not come to its end."""
@@ -88,9 +88,9 @@ def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
     states = {str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE}
     proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED}
     is_open = any(state not in ENDED for state in states.values())
-    yield say("interrupted: nothing more is done.") if is_open else say("interrupted: nothing more is done, and no move was left half-way.")
+    yield say("interrupted: nothing more will run.") if is_open else say("interrupted: nothing more will run, and no move is partly done.")
     yield from stands_of(about, states, language, proofs)
-    yield say("to go on where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
+    yield say("to resume where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
 
 
 def stands_of(about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -109,9 +109,9 @@ def _ways_of(about: Mapping[str, Any], service: str, state: str, language: Langu
         yield say("to move it again: {command}", command=forward)
     elif state == MoveState.NEEDS_OPERATOR:
         yield say("to see what is left to do: {command}", command=command_line(about, "status"))
-        yield say("to go on with its undo: {command}", command=back)
+        yield say("to resume its undo: {command}", command=back)
     elif state in RETURNING:
-        yield say("to go on: {command}", command=back)
+        yield say("to resume: {command}", command=back)
     else:
-        yield say("to go on: {command}", command=forward)
+        yield say("to resume: {command}", command=forward)
         yield say("to take it back: {command}", command=back)

@@ -33,43 +33,46 @@ class Flag:
 
 
 FLAGS: Final = (
-    Flag("--environment", "store", "the environment that this run belongs to, e.g. production", metavar="NAME"),
+    Flag("--environment", "store", "environment of this run, e.g. production", metavar="NAME"),
     Flag("--lab", "store_true", "the rehearsal: the same as --environment lab", default=False),
-    Flag("--service", "append", "only this service; may be given several times", metavar="NAME"),
-    Flag("--wave", "append", "only this wave: critical, monitoring or auxiliary", metavar="WAVE"),
-    Flag("--apply", "store_true", "really change hosts; without it a changing phase only says what it would do", default=False),
-    Flag(
-        "--retry", "append", "move this service again, after a rollback or once a person has mended it; may be given several times", metavar="SERVICE"
-    ),
+    Flag("--service", "append", "only this service; repeatable", metavar="NAME"),
+    Flag("--wave", "append", "only this wave (critical, monitoring or auxiliary); repeatable", metavar="WAVE"),
+    Flag("--apply", "store_true", "change hosts; without it, a phase only prints what it would do", default=False),
+    Flag("--retry", "append", "move this service again after a rollback, or after its problem was fixed by hand; repeatable", metavar="SERVICE"),
     Flag(
         "--discard-target-writes",
         "store",
-        "the reason for rolling back to the source as it was: what was written on the target stays there; recorded",
+        "roll back to the source's old data and leave what was written on the target there; REASON is recorded",
         metavar="REASON",
     ),
-    Flag("--revert", "store_true", "repoint: put back what the references said before, with the relays that they need", default=False),
+    Flag("--revert", "store_true", "restore the old references and the relays that they need", default=False),
     Flag(
         "--target-lost",
         "store",
-        "the reason why the new host counts as dead: the old one is started without seeing it stopped; recorded",
+        "declare the target host lost and start the source without confirming that the target is stopped; REASON is recorded",
         metavar="REASON",
     ),
-    Flag("--outside-window", "store", "the reason why hosts may be changed outside the window; recorded", metavar="REASON"),
-    Flag("--break-lock", "store", "the reason why the lock of another run is taken over; recorded", metavar="REASON"),
+    Flag("--outside-window", "store", "change hosts outside the window; REASON is recorded", metavar="REASON"),
+    Flag("--break-lock", "store", "take over the lock of another run; REASON is recorded", metavar="REASON"),
     Flag("--inventory", "store", "hosts and services as they are", default=INVENTORY, metavar="FILE"),
     Flag("--plan", "store", "the moves in order", default=PLAN, metavar="FILE"),
-    Flag("--ssh-config", "store", "an ssh_config file instead of your own", metavar="FILE"),
-    Flag("--lang", "store", "language of screen and page: en or pt-BR; en without it", metavar="LANGUAGE"),
-    Flag("--waivers", "store", "signed waivers; waivers.yaml when it is there", metavar="FILE"),
-    Flag("--shard", "store", "only this part of a phase that reads, by host: I/N, e.g. 3/8; all parts write one run", metavar="I/N"),
-    Flag("--run-name", "store", f"the name by which the shards of a run find each other; in a GitLab pipeline {PIPELINE} gives one", metavar="NAME"),
+    Flag("--ssh-config", "store", "ssh_config file to use instead of your own", metavar="FILE"),
+    Flag("--lang", "store", "language of console and page: en or pt-BR; default: en", metavar="LANGUAGE"),
+    Flag("--waivers", "store", "signed waivers; default: waivers.yaml if it exists", metavar="FILE"),
+    Flag("--shard", "store", "run one shard of a read-only phase, split by host: I/N, e.g. 3/8; all shards write one run", metavar="I/N"),
+    Flag("--run-name", "store", f"name shared by all shards of one run; in a GitLab pipeline {PIPELINE} sets it", metavar="NAME"),
     Flag(
         PROJECT,
         "store",
-        f"the directory of your own files, also as {PROJECT_VARIABLE}; other paths are relative to it; the checkout without it",
+        f"directory of your own files, also as {PROJECT_VARIABLE}; other paths are relative to it; default: the checkout",
         metavar="DIRECTORY",
     ),
-    Flag("--state", "store", f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; a file of its own without it", metavar="URL"),
+    Flag(
+        "--state",
+        "store",
+        f"the journal: postgresql://USER@HOST/DATABASE, also as {VARIABLE}; default: a SQLite file per environment",
+        metavar="URL",
+    ),
 )
 
 

@@ -118,7 +118,7 @@ class Gathering:
             book.take(carried["records"], carried["redacted"])
             row = StepResult.of_body(carried["row"]["key"], carried["row"]["body"])
         elif report.when not in {"setup", "call", "teardown"}:  # xdist's own report of a worker that is gone
-            row = _row(item, unknown("the process that looked died before it had an answer. Run it again"), 0.0)
+            row = _row(item, unknown("the worker process died before this check finished. Run the phase again"), 0.0)
         else:
             return
         row = self.config.stash.get(WAIVERS, Waivers()).judge(row)

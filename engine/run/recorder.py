@@ -204,13 +204,13 @@ class RunRecorder:
         if exit_code is not ExitCode.OK:
             again = command_line(about, self.command, apply=self.apply)
             status = {"status": exit_code.value, "name": exit_code.name, "command": again}
-            yield say("exit status {status} ({name}). Mend what is named above, then: {command}", **status)
+            yield say("exit status {status} ({name}). Fix the problems above, then run: {command}", **status)
         elif Verdict.PLANNED in self.counts:
             yield say("dry run: no host was changed. To do it: {command}", command=command_line(about, self.command, apply=True))
         elif following := NEXT_PHASE.get(self.command):
             yield say("next: {command}", command=command_line(about, following))
         else:
-            yield say("all that was asked holds")
+            yield say("all checks passed")
 
 
 def _visible(text: Text | str) -> Text:

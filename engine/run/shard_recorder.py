@@ -31,7 +31,7 @@ class ShardRecorder(RunRecorder):
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         joined = end_shard(self.run, counts, exit_code)
         say = self.language.say
-        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no row falls to it")
+        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no check belongs to it")
         words = {"command": self.command, "environment": self.environment, "shard": self.shard.text, "name": self.shard.run_name, "told": told}
         self._say(Text("\n" + say("{command} in environment {environment}, shard {shard} of run {name}: {told}", **words), style="bold"))
         self._say(self._others(joined))
@@ -39,7 +39,7 @@ class ShardRecorder(RunRecorder):
         if exit_code is not ExitCode.OK:
             again = f"{command_line(about, self.command)} --shard {self.shard.text} --run-name {self.shard.run_name}"
             status = {"status": exit_code.value, "name": exit_code.name, "command": again}
-            self._say(say("exit status {status} ({name}). Mend what is named above, then: {command}", **status))
+            self._say(say("exit status {status} ({name}). Fix the problems above, then run: {command}", **status))
         self._say(say("the page of all shards: {command}", command=command_line(about, "report").replace(" -- ", f" -- {self.shard.run_name} ", 1)))
 
     def _others(self, joined: Joined) -> str:

@@ -29,7 +29,7 @@ class Patience:
     def ask(self, question: Callable[[], Judgement], *, until_passed: bool = False, before_again: Callable[[], None] = lambda: None) -> Judgement:
         """Ask until there is an answer (with `until_passed`: a good one); return the last one when the time is over.
 
-        A question that raises CouldNotLookError has had no answer. A host that a person said to be dead is asked once.
+        A question that raises CouldNotLookError has had no answer. A host that a person declared lost is asked once.
         """
         begun, pause_s, asked = self.clock(), FIRST_PAUSE_S, 0
         while True:
@@ -67,7 +67,7 @@ class Patience:
 
 
 def had_no_answer(error: BaseException | None) -> bool:
-    """Return whether an error says that somebody did not answer, or was raised because of that; not for a host that is said to be dead."""
+    """Return whether an error says that somebody did not answer, or was raised because of that; not for a host that is declared lost."""
     if isinstance(error, HostLostError) or error is None:
         return False
     return isinstance(error, NotObservedError) or (isinstance(error, LongshoreError) and had_no_answer(error.__cause__))

@@ -183,7 +183,7 @@ class RunningMove:
             return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
         if self._has_served(action):
             self._done.append(action)
-            return passed(f"done in an earlier run, and it has served its purpose: {self.past.texts[action.key]}")
+            return passed(f"done in an earlier run; no longer needed: {self.past.texts[action.key]}")
         with self._stop_on_failure(action):
             if self._state not in {self.stages.begun, self.stages.committed}:
                 self._set_state(self.stages.begun)
@@ -266,7 +266,7 @@ class RunningMove:
         if action.key not in self.past.done:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
-            told = f"drift since it was done: {judgement.text}. It is not done again: later deeds rest on it"
+            told = f"changed since this step finished: {judgement.text}. Not repeated, because later steps depend on it"
             self._record(RecordKind.DRIFT, action, {"text": told})
             self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
@@ -382,7 +382,7 @@ class RunningMove:
 
     def _ways_on(self) -> str:
         back = "" if self.go_back == self.retry else f". To take it back: {self.go_back}"
-        return f"The move stands half-way. To go on: {self.retry}{back}"
+        return f"The move is partly done. To resume: {self.retry}{back}"
 
     def _undo_attempt(self, reason: str) -> str:
         try:

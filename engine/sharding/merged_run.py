@@ -228,7 +228,7 @@ def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> 
 
 
 def _row(phase: str, subject: str, text: str) -> Mapping[str, Any]:
-    sentence = term("The shard of this run ended, so that all that was asked was looked at.")
+    sentence = term("Every shard of this run finished, so every check was run.")
     return StepResult(phase, STEP, sentence, subject, None, None, None, Effect.READ_ONLY, Severity.BLOCKER, unknown(text), 0.0).body()
 
 

@@ -50,7 +50,7 @@ class Prometheus:
         asked = {"query": query, "start": f"{start.timestamp():.0f}", "end": f"{end.timestamp():.0f}", "step": f"{step_s:.0f}"}
         status, content = self._post({**asked, "timeout": f"{DEADLINE_S:.0f}s"})
         if status in REFUSED:
-            raise NotObservedError(f"{self._where}: {status}, it does not let us in. Expected: 200. Set its secrets in environments/*.yaml")
+            raise NotObservedError(f"{self._where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml")
         if status != requests.codes.ok:
             raise NotObservedError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
         try:

@@ -89,7 +89,7 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
 
 
 def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:
-    """Record who is said to be dead and why; in a run that changes hosts also what is to be stopped there should it rise.
+    """Record who is declared lost and why; in a run that changes hosts also what is to be stopped there should it rise.
 
     What a person gives up of the target's writes is recorded beside it, with the reason.
     """
@@ -112,7 +112,7 @@ def _still_serves(journal: Journal, label: str) -> bool:
 
 
 def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> None:
-    """Stop what still runs of a move on a host that was said to be dead, before anything else is done; who does not answer waits.
+    """Stop what still runs of a move on a host that was declared lost, before anything else is done; who does not answer waits.
 
     What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
     """
@@ -123,7 +123,7 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
             if host not in scope.hosts or (host, label) in stopped or _still_serves(journal, label):
                 continue
             try:
-                write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was said to be dead")
+                write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was declared lost")
                 argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
                 found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
             except NotObservedError:

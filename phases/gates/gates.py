@@ -182,7 +182,7 @@ class Gates:
         new = self.new_moves()
         if not new:
             begun = ", ".join(move.service for move in self.scope.moves)
-            return passed(f"not asked: {begun} has begun, and gates guard the way in only")
+            return passed(f"skipped: {begun} has already started; gates apply only before a move starts")
         return _judged(problems(new), told)
 
     def _next(self, answers: list[Judgement]) -> str:

@@ -103,12 +103,12 @@ def ready(pointing: Pointing, dependant: str) -> Judgement:
 
 
 def works(pointing: Pointing) -> Judgement:
-    """Judge whether each dependant is ready; without its provider, whose host is said to be dead, none can be."""
+    """Judge whether each dependant is ready; without its provider, whose host is declared lost, none can be."""
     lost_hosts = pointing.world.scope.dead
     dead = [address.host for _, address in pointing.links if address.host in lost_hosts]
     dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts]
     if dead:
-        return passed(f"whether the dependants work was not asked: {dead[0]} is said to be dead")
+        return passed(f"whether the dependants work was not asked: {dead[0]} is declared lost")
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}
     wrong = [f"{name}: {answer.text}" for name, answer in answers.items() if not answer.passed]
     return failed("; ".join(wrong)) if wrong else passed(f"{len(answers)} of {len(answers)} dependants are ready: {', '.join(answers)}")

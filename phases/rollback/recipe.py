@@ -206,7 +206,7 @@ def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnly
             f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
         )
 
-    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is said to be dead", ask)
+    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is declared lost", ask)
 
 
 def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:

@@ -136,7 +136,7 @@ class Moves:
         running.stopped_because = self._stopped_by_another(service)
         if found and dead and not self.discard:
             running.stopped_because = (
-                f"{found}, and {move.target} is said to be dead: what was written there can't be brought back. To go back to the data as it was "
+                f"{found}, and {move.target} is declared lost: what was written there can't be brought back. To go back to the data as it was "
                 "before the move, add --discard-target-writes REASON"
             )
         return running

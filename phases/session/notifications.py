@@ -103,7 +103,7 @@ class Notifier:
             self._send(sentence, self._status())
 
     def _status(self) -> str:
-        return self.language.say("where every move stands: {command}", command=self.scope.command("status"))
+        return self.language.say("state of every move: {command}", command=self.scope.command("status"))
 
     def _send(self, title: str, text: str) -> None:
         self.sender.send(f"[{NAME} {self.scope.environment.environment}] {title}", text)
@@ -130,4 +130,4 @@ def notify(
         lost = carrier.close()
         if lost:
             told = {"lost": lost, "wanted": carrier.wanted, "variable": VARIABLE}
-            console.print(language.say("{lost} of {wanted} messages did not arrive. Look at the addresses in {variable}", **told))
+            console.print(language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **told))

@@ -111,7 +111,7 @@ class Session:
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
-        undo |= dict.fromkeys(DEAD_STEPS, "its new host is said to be dead") if self.options.target_lost else {}
+        undo |= dict.fromkeys(DEAD_STEPS, "its new host is declared lost") if self.options.target_lost else {}
         return undo | (
             dict.fromkeys(DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})")
             if self.options.discard
@@ -185,7 +185,7 @@ def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journ
     """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
     if options.revert and command != "repoint":
         back = scope.command("rollback", service="SERVICE")
-        raise InputError(f"--revert: goes with repoint. Expected with {command}: without it; to take a move back: {back}")
+        raise InputError(f"--revert: only repoint takes it. Expected: {command} without it; to take a move back: {back}")
     if command == "repoint":
         refuse_what_cannot_be(scope, journal)
 

@@ -81,9 +81,9 @@ def _references(journal: Journal, scope: Scope) -> Iterator[str]:
         if link.key in repointed:
             yield f"{told}re-pointed, no relay of the name {link.name} is needed for it"
         elif owner and link in links_to_rewrite(scope, owner):
-            yield f"{told}by relay as {link.name}:{link.port}; to remove it: {repoint_command(scope, owner)}"
+            yield f"{told}through a relay named {link.name}:{link.port}; to remove it: {repoint_command(scope, owner)}"
         else:
-            yield f"{told}by relay as {link.name}:{link.port}; the inventory does not say how to re-point it"
+            yield f"{told}through a relay named {link.name}:{link.port}; the inventory does not say how to re-point it"
 
 
 def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedRun, ...]:

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 @pytest.mark.step("ssh-answers")
 def test_ssh_answers(machine: str, world: RunContext, judge: Judge) -> None:
-    """The host answers over ssh and is the one that was pinned."""
+    """The host answers over ssh and its identity is the pinned one."""
     judge(judge_reached(world.facts(machine)))
 
 
@@ -33,28 +33,28 @@ def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
 @pytest.mark.step("versions")
 @pytest.mark.together
 def test_versions_are_known_to_work(facts: HostFacts, world: RunContext, judge: Judge) -> None:
-    """Docker is recent enough, and the processor is of the same kind on all hosts of the migration."""
+    """Docker is recent enough and the CPU architecture is the same on all hosts of the migration."""
     judge(judge_versions(facts, world.architectures()))
 
 
 @pytest.mark.step("clock")
 @pytest.mark.severity("warning")
 def test_clock_is_right(facts: HostFacts, judge: Judge) -> None:
-    """Its clock agrees with ours within a second."""
+    """Its clock is within one second of the operator's."""
     judge(judge_clock(facts))
 
 
 @pytest.mark.step("clock-synchronised")
 @pytest.mark.severity("warning")
 def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
-    """Its clock is kept right by a time server."""
+    """Its clock is synchronized with a time server."""
     judge(judge_synchronised(facts))
 
 
 @pytest.mark.step("engine-supported")
 @pytest.mark.together
 def test_engine_is_ordinary(facts: HostFacts, world: RunContext, judge: Judge) -> None:
-    """Its Docker Engine runs with root's users as they are: neither rootless nor remapped."""
+    """Its Docker Engine runs as root, without user namespace remapping."""
     judge(judge_engine(world, facts))
 
 
@@ -62,7 +62,7 @@ def test_engine_is_ordinary(facts: HostFacts, world: RunContext, judge: Judge) -
 @pytest.mark.at_once
 @pytest.mark.target_hosts
 def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
-    """Its memory stays below its threshold once all services are there."""
+    """Its memory usage stays below the threshold with all services on it."""
     judge(capacity.judge_memory(machine))
 
 
@@ -71,7 +71,7 @@ def test_memory_suffices(machine: str, capacity: Capacity, judge: Judge) -> None
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
 def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> None:
-    """Its processors stay below their threshold once all services are there."""
+    """Its CPU usage stays below the threshold with all services on it."""
     judge(capacity.judge_processors(machine))
 
 
@@ -80,7 +80,7 @@ def test_processors_suffice(machine: str, capacity: Capacity, judge: Judge) -> N
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
 def test_disks_have_time(machine: str, capacity: Capacity, judge: Judge) -> None:
-    """Its disks are no busier than their threshold once all services are there."""
+    """Its disk utilisation stays below the threshold with all services on it."""
     judge(capacity.judge_disks_busy(machine))
 
 
@@ -88,7 +88,7 @@ def test_disks_have_time(machine: str, capacity: Capacity, judge: Judge) -> None
 @pytest.mark.at_once
 @pytest.mark.target_hosts
 def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
-    """Its disks stay below their threshold once the data of all services is there."""
+    """Its disk usage stays below the threshold with the data of all services on it."""
     judge(capacity.judge_disk(machine))
 
 
@@ -97,7 +97,7 @@ def test_disk_suffices(machine: str, capacity: Capacity, judge: Judge) -> None:
 @pytest.mark.severity("warning")
 @pytest.mark.target_hosts
 def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> None:
-    """What it and the services that come need on a busy day is known from samples."""
+    """There are enough samples of its load and of the services that move to it."""
     judge(capacity.judge_baseline(machine))
 
 
@@ -106,7 +106,7 @@ def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> No
 @pytest.mark.source_hosts
 @pytest.mark.usefixtures("backups")
 def test_configuration_is_kept(machine: str, world: RunContext, judge: Judge) -> None:
-    """A fresh copy of its containers' configuration and of its compose files lies away from it, and was read back."""
+    """A recent copy of its container configurations and compose files is stored on another host and was read back."""
     judge(judge_configuration(world, machine))
 
 
@@ -115,5 +115,5 @@ def test_configuration_is_kept(machine: str, world: RunContext, judge: Judge) ->
 @pytest.mark.severity("warning")
 @pytest.mark.every_host
 def test_compose_files_are_understood(machine: str, port_scan: PortScan, judge: Judge) -> None:
-    """The compose files on it are found, and what they publish is understood."""
+    """Its compose files are found, and all ports they publish are understood."""
     judge(judge_compose_understood(port_scan.hosts[machine]))

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 @pytest.mark.step("network-open")
 @pytest.mark.at_once
 def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
-    """No firewall and no route keeps it from the ports that it will need on the other hosts."""
+    """No firewall or missing route blocks the ports it will need on the other hosts."""
     judge(judge_reachable(network, machine))
 
 
@@ -22,7 +22,7 @@ def test_network_is_open(machine: str, network: Matrix, judge: Judge) -> None:
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
 def test_network_is_proven(machine: str, network: Matrix, world: RunContext, judge: Judge) -> None:
-    """Each of those ports was reached while something listened there."""
+    """Each of those ports was reached while a test listener was running on it."""
     judge(judge_proven(network, machine, world.scope.environment.environment))
 
 
@@ -30,5 +30,5 @@ def test_network_is_proven(machine: str, network: Matrix, world: RunContext, jud
 @pytest.mark.at_once
 @pytest.mark.severity("warning")
 def test_paths_are_good(machine: str, network: Matrix, judge: Judge) -> None:
-    """The paths to the other hosts carry packets of full size, and their delay was measured."""
+    """Full-size packets reach the other hosts, and the latency was measured."""
     judge(judge_paths(network, machine))

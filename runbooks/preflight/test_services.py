@@ -21,57 +21,57 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 @pytest.mark.step("source-healthy")
 def test_service_works_on_its_old_host(move: RunningMove, ahead: Prefetch, judge: Judge) -> None:
-    """The service works on its old host before anything starts."""
+    """The service works on its old host before the move."""
     judge(ahead.serves(move.service))
 
 
 @pytest.mark.step("inventory-matches")
 def test_inventory_tells_the_truth(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The container is what the inventory says: image, mounts, ports and networks."""
+    """The container matches the inventory: image, mounts, ports and networks."""
     judge(readiness.judge_inventory(world, move.service))
 
 
 @pytest.mark.step("state-on-mounts")
 def test_state_is_on_mounts(move: RunningMove, ahead: Prefetch, judge: Judge) -> None:
-    """All its state lies on mounts that have a rule; nothing would stay behind in the container."""
+    """All its state is on mounts that have a rule; nothing would be left behind in the container."""
     judge(*ahead.state(move.service))
 
 
 @pytest.mark.step("restart-guards")
 def test_nothing_else_starts_it(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Nothing but Docker's restart policy could start the old container again."""
+    """Only Docker's restart policy could start the old container again."""
     judge(*readiness.judge_guards(world, move.service))
 
 
 @pytest.mark.step("image-available")
 def test_image_is_available(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The service's very image is on its new host."""
+    """The same image is on the new host."""
     judge(readiness.judge_image(world, move.service))
 
 
 @pytest.mark.step("disk-fits")
 def test_data_fits(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Its data fits on the new host's disk, bytes and inodes, with room to spare."""
+    """Its data fits on the new host's disk, in bytes and inodes, with a reserve."""
     judge(*readiness.judge_disk(world, move.service))
 
 
 @pytest.mark.step("disk-writable")
 def test_disk_can_be_used(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The new host's disks can be written and have inodes left."""
+    """The new host's disks are writable and have free inodes."""
     judge(*target_fitness.judge_place(world, move.service))
 
 
 @pytest.mark.step("kernel-fits")
 @pytest.mark.severity("warning")
 def test_kernel_fits(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The new host's kernel is set as the service needs it, and gives no less than the old one's."""
+    """The new host's kernel settings meet the service's needs and are no lower than on the old host."""
     judge(target_fitness.judge_kernel(world, move.service))
 
 
 @pytest.mark.step("uids-free")
 @pytest.mark.severity("warning")
 def test_owners_are_nobody_else(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The users that own its files are nobody else on the new host."""
+    """The user IDs that own its files do not belong to other users on the new host."""
     judge(target_fitness.judge_owners(world, move.service))
 
 
@@ -84,33 +84,33 @@ def test_ports_are_free(move: RunningMove, world: RunContext, judge: Judge) -> N
 @pytest.mark.step("ports-after-all-moves")
 @pytest.mark.together
 def test_ports_stay_free(move: RunningMove, port_scan: PortScan, world: RunContext, judge: Judge) -> None:
-    """Nobody else will want its ports there once all moves are done, nor its old port where a relay keeps it."""
+    """After all moves, nothing else needs its ports on the new host, nor the old ports that a relay keeps."""
     judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service], world.scope.environment.environment))
 
 
 @pytest.mark.step("names-free")
 def test_names_are_free(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """No container, volume, network or directory of somebody else stands in its place on the new host."""
+    """No unrelated container, volume, network or directory on the new host has its name or path."""
     judge(readiness.judge_names(world, move.service))
 
 
 @pytest.mark.step("links-relayable")
 def test_links_can_be_kept(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Every application that depends on it can go on reaching it under the old name and port."""
+    """Every application that depends on it will still reach it under the old name and port."""
     judge(readiness.judge_links(world, move.service))
 
 
 @pytest.mark.step("relay-hosts")
 @pytest.mark.together
 def test_hosts_with_relays_answer(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Every host on which a relay will stand or come out is known here and answers."""
+    """Every host that will run one end of a relay is known and answers."""
     judge(judge_relay_hosts(world, move.service))
 
 
 @pytest.mark.step("relays-encrypted")
 @pytest.mark.severity("warning")
 def test_relays_are_encrypted(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """What its relays carry crosses between hosts encrypted, and each end proves who it is."""
+    """Its relays use mutual TLS between hosts."""
     judge(judge_relays_encrypted(world.scope, move.service))
 
 
@@ -118,11 +118,11 @@ def test_relays_are_encrypted(move: RunningMove, world: RunContext, judge: Judge
 @pytest.mark.together
 @pytest.mark.severity("warning")
 def test_links_are_declared(move: RunningMove, world: RunContext, references: DependencyGraph, judge: Judge) -> None:
-    """Every container that it talks with is a declared link, by its settings and its open connections."""
+    """Every container found in its settings and open connections is declared as a link."""
     judge(judge_links_declared(references, move.service, world.where()[move.service]))
 
 
 @pytest.mark.step("backup-present")
 def test_backup_is_present(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """A fresh, checked backup of its data lies away from the old host."""
+    """A recent, verified backup of its data is stored away from the old host."""
     judge(readiness.judge_backup(world, move.service))

@@ -14,5 +14,5 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 @pytest.mark.step("window-fits")
 @pytest.mark.together
 def test_window_is_long_enough(world: RunContext, judge: Judge) -> None:
-    """All moves, and the undo of the longest, fit into the window by their predicted durations."""
+    """All moves, plus undoing the longest one, are predicted to fit in the window."""
     judge(judge_window(world))

@@ -15,17 +15,17 @@ pytestmark = [pytest.mark.prepare, pytest.mark.read_only]
 
 @pytest.mark.step("teams-notified")
 def test_teams_are_told(manual: Callable[..., Judgement], judge: Judge) -> None:
-    """The teams who answer for moved services, and for those that use them, know when and what."""
+    """The teams that own or use the moved services know what will happen and when."""
     judge(manual())
 
 
 @pytest.mark.step("calendar-entry")
 def test_window_stands_in_the_calendar(manual: Callable[..., Judgement], judge: Judge) -> None:
-    """The window stands in the shared calendar."""
+    """The window is in the shared calendar."""
     judge(manual())
 
 
 @pytest.mark.step("dns-ttl-lowered")
 def test_names_are_short_lived(move: RunningMove, manual: Callable[..., Judgement], judge: Judge) -> None:
-    """The names by which clients outside reach the service are forgotten within minutes, so that they can follow it."""
+    """The TTL of its public DNS names is 5 minutes or less."""
     judge(manual(move.service))

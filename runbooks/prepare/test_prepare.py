@@ -16,26 +16,26 @@ pytestmark = [pytest.mark.prepare, pytest.mark.changes_state]
 
 @pytest.mark.step("toolbox")
 def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) -> None:
-    """The toolbox image is on the host, so that nothing else need be installed there."""
+    """The toolbox image is on the host; nothing else has to be installed there."""
     judge(ship_toolbox(session.world, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("network-tested")
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
-    """The ports that others will need on it were reached from them, with a listener where nothing listens yet."""
+    """The other hosts reached every port they will need on it, through a test listener where the port is not in use yet."""
     judge(try_with_listeners(session.world, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("configuration-kept")
 @pytest.mark.source_hosts
 def test_configuration_is_kept(machine: str, session: Session, judge: Judge) -> None:
-    """The configuration of its containers and its compose files are stored encrypted, away from it, and can be read back."""
+    """Its container configurations and compose files are stored encrypted on another host and can be read back."""
     judge(keep_host(session.world, machine, apply=session.options.apply))
 
 
 @pytest.mark.step("image-shipped")
 def test_image_is_on_the_target(move: RunningMove, session: Session, judge: Judge) -> None:
-    """The service's very image is on its new host."""
+    """The same image is on the new host."""
     judge(session.beside.perform(move.service, "image-shipped"))
 
 
@@ -47,11 +47,11 @@ def test_backup_is_taken(move: RunningMove, session: Session, judge: Judge) -> N
 
 @pytest.mark.step("restore-drilled")
 def test_backup_was_restored_in_a_drill(move: RunningMove, session: Session, judge: Judge) -> None:
-    """The backup was restored on the new host, apart from everything, and holds what the service held."""
+    """The backup was restored on the new host, in isolation, and contains the service's data."""
     judge(session.beside.perform(move.service, "restore-drilled"))
 
 
 @pytest.mark.step("backup-readable")
 def test_backup_can_be_read_to_its_end(move: RunningMove, session: Session, judge: Judge) -> None:
-    """Where no drill is possible: every snapshot of the backup was read to its end."""
+    """Where no restore drill is possible: every snapshot of the backup was read completely."""
     judge(session.beside.perform(move.service, "backup-readable"))

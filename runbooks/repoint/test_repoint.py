@@ -13,7 +13,7 @@ pytestmark = pytest.mark.repoint
 @pytest.mark.step("undo-references")
 @pytest.mark.changes_state
 def test_references_are_put_back(move: RunningMove, judge: Judge) -> None:
-    """The relays are back, each reference says what it said before, and the dependants work."""
+    """The relays are running again, each reference has its old value, and the dependants work."""
     judge(move.perform("undo-references"))
 
 
@@ -27,14 +27,14 @@ def test_references_can_be_rewritten(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("baseline-unchanged")
 @pytest.mark.changes_state
 def test_dependants_hold_what_they_held(move: RunningMove, judge: Judge) -> None:
-    """Before anything is rewritten, each moved dependant holds what it held at its cutover."""
+    """Before any reference is rewritten, each moved dependant still has the data of its cutover."""
     judge(move.perform("baseline-unchanged"))
 
 
 @pytest.mark.step("rewrite-references")
 @pytest.mark.changes_state
 def test_references_are_rewritten(move: RunningMove, judge: Judge) -> None:
-    """Each reference says the new address, its dependant has read it, and how long that dependant was out is measured."""
+    """Each reference has the new address, its dependant has read it, and the dependant's outage is measured."""
     judge(move.perform("rewrite-references"))
 
 
@@ -48,14 +48,14 @@ def test_references_are_used(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("references-baseline")
 @pytest.mark.changes_state
 def test_baseline_is_read_again(move: RunningMove, judge: Judge) -> None:
-    """What the new references changed in a dependant's own configuration is told, and later nights are compared with it."""
+    """The changes to each dependant's own configuration are reported and become its new baseline."""
     judge(move.perform("references-baseline"))
 
 
 @pytest.mark.step("remove-relays")
 @pytest.mark.changes_state
 def test_relays_are_let_go(move: RunningMove, judge: Judge) -> None:
-    """The relays under names that nobody uses any more are gone; those of other links and of published ports stay."""
+    """Relays that no dependant uses are removed; relays of other links and of published ports stay."""
     judge(move.perform("remove-relays"))
 
 

@@ -13,21 +13,21 @@ pytestmark = pytest.mark.rollback
 @pytest.mark.step("finish-undo")
 @pytest.mark.changes_state
 def test_an_unfinished_move_is_undone(move: RunningMove, judge: Judge) -> None:
-    """What a move did before its commit is undone in reverse, and the service works on its old host."""
+    """The steps of the uncommitted move are undone in reverse order, and the service works on its old host."""
     judge(move.perform("finish-undo"))
 
 
 @pytest.mark.step("confirm-rollback")
 @pytest.mark.read_only
 def test_both_sides_are_as_expected(move: RunningMove, judge: Judge) -> None:
-    """The service stands on its new host and is kept, stopped, on its old one, with room to set its data aside."""
+    """The service is on its new host, its stopped source is on the old one, and there is room for a safety copy."""
     judge(move.perform("confirm-rollback"))
 
 
 @pytest.mark.step("target-writes")
 @pytest.mark.read_only
 def test_what_was_written_since_is_told(move: RunningMove, judge: Judge) -> None:
-    """What was written on the new host since the cutover is counted, and it is said what becomes of it."""
+    """Data written on the new host since the cutover is counted, and the report says whether it is kept."""
     judge(move.perform("target-writes"))
 
 
@@ -42,28 +42,28 @@ def test_dependants_can_follow(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_measured_from_outside(move: RunningMove, judge: Judge) -> None:
-    """A probe asks the service ten times a second, from where its clients are, and goes on without us."""
+    """A probe queries the service ten times a second from its clients' network, and keeps running without the operator."""
     judge(move.perform("start-probe-back"))
 
 
 @pytest.mark.step("stop-moved")
 @pytest.mark.changes_state
 def test_moved_service_is_stopped_cleanly(move: RunningMove, judge: Judge) -> None:
-    """The service is stopped on its new host, ended cleanly, and can't start by itself."""
+    """The service is stopped on its new host, exits cleanly, and cannot start again automatically."""
     judge(move.perform("stop-moved"))
 
 
 @pytest.mark.step("safety-copy")
 @pytest.mark.changes_state
 def test_old_data_is_set_aside(move: RunningMove, judge: Judge) -> None:
-    """The old host's data is set aside on the old host, and the copy is proven, before anything is written over it."""
+    """A verified safety copy of the old host's data exists before anything overwrites it."""
     judge(move.perform("safety-copy"))
 
 
 @pytest.mark.step("copy-back")
 @pytest.mark.changes_state
 def test_data_is_brought_back(move: RunningMove, judge: Judge) -> None:
-    """What the service holds on its new host is copied back to its old one, encrypted on the way."""
+    """The service's data is copied back from the new host to the old one over an encrypted connection."""
     judge(move.perform("copy-back"))
 
 
@@ -77,14 +77,14 @@ def test_data_is_identical(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("switch-back")
 @pytest.mark.changes_state
 def test_clients_are_switched_back(move: RunningMove, judge: Judge) -> None:
-    """The relays that led clients to the new host are taken away."""
+    """The relays to the new host are removed."""
     judge(move.perform("switch-back"))
 
 
 @pytest.mark.step("start-returned")
 @pytest.mark.changes_state
 def test_source_is_started(move: RunningMove, judge: Judge) -> None:
-    """The service is started on its old host under its old name, and restarts by itself as before."""
+    """The service is started on its old host under its old name, with its old restart policy."""
     judge(move.perform("start-returned"))
 
 
@@ -98,21 +98,21 @@ def test_service_is_ready(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.step("fingerprint-returned")
 @pytest.mark.read_only
 def test_fingerprint_is_equal(move: RunningMove, judge: Judge) -> None:
-    """What the service holds on its old host equals what it must hold."""
+    """The service's data on its old host is what this rollback expects."""
     judge(move.perform("fingerprint-returned"))
 
 
 @pytest.mark.step("smoke-returned")
 @pytest.mark.read_only
 def test_service_does_its_work(move: RunningMove, judge: Judge) -> None:
-    """The service does its work on its old host when used through its published port."""
+    """The service works on its old host when used through its published port."""
     judge(move.perform("smoke-returned"))
 
 
 @pytest.mark.step("dependants-returned")
 @pytest.mark.read_only
 def test_dependants_work(move: RunningMove, judge: Judge) -> None:
-    """Applications that depend on the service work."""
+    """The applications that depend on the service work."""
     judge(move.perform("dependants-returned"))
 
 
@@ -120,12 +120,12 @@ def test_dependants_work(move: RunningMove, judge: Judge) -> None:
 @pytest.mark.severity("warning", unless_failed=True)
 @pytest.mark.changes_state
 def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
-    """The outage that clients saw is measured, and the probe is removed."""
+    """The outage seen by clients is measured, and the probe is removed."""
     judge(move.perform("return-outage"))
 
 
 @pytest.mark.step("clean-target")
 @pytest.mark.changes_state
 def test_new_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
-    """Nothing of the service is left on its new host, or only what was not brought back, stopped and under another name."""
+    """The service is removed from its new host; only data that was not brought back is kept, in a stopped, renamed container."""
     judge(move.perform("clean-target"))

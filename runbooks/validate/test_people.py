@@ -14,5 +14,5 @@ pytestmark = [pytest.mark.validate, pytest.mark.read_only]
 
 @pytest.mark.step("integrations-tested")
 def test_integrations_are_tried(manual: Callable[..., Judgement], judge: Judge) -> None:
-    """Those who use the services tried what their work depends on, and it works."""
+    """Users of the services tested the functions their work depends on, and they work."""
     judge(manual())

@@ -18,37 +18,37 @@ pytestmark = [pytest.mark.validate, pytest.mark.read_only]
 
 @pytest.mark.step("container-healthy")
 def test_container_is_healthy(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The container runs on its new host, is healthy by its own check and has not restarted."""
+    """The container is running on its new host, reports healthy and has not restarted."""
     judge(service_checks.judge_container(world, move.service))
 
 
 @pytest.mark.step("configuration-kept")
 def test_configuration_is_kept(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Its configuration equals that of the old container, apart from the written list of differences."""
+    """Its configuration is the same as the old container's, apart from the documented differences."""
     judge(service_checks.judge_configuration(world, move.service))
 
 
 @pytest.mark.step("smoke")
 def test_service_does_its_work(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """The service does its work when used as its clients use it."""
+    """The service works when used as its clients use it."""
     judge(service_checks.judge_smoke(world, move.service))
 
 
 @pytest.mark.step("fingerprint-holds")
 def test_fingerprint_holds(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """What it held at the cutover, it still holds."""
+    """The data it had at the cutover is still there."""
     judge(service_checks.judge_fingerprint(world, move.service))
 
 
 @pytest.mark.step("dependants-work")
 def test_dependants_work(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Applications that depend on the service work."""
+    """The applications that depend on the service work."""
     judge(judge_dependants(world, move.service))
 
 
 @pytest.mark.step("logs-clean")
 def test_logs_are_clean(move: RunningMove, world: RunContext, judge: Judge) -> None:
-    """Its log since the move holds no line that means trouble."""
+    """Its log since the move contains no line that indicates a problem."""
     judge(service_checks.judge_logs(world, move.service))
 
 
@@ -60,11 +60,11 @@ def test_source_stays_stopped(move: RunningMove, world: RunContext, judge: Judge
 
 @pytest.mark.step("dns-switched")
 def test_public_names_lead_to_the_new_host(move: RunningMove, world: RunContext, manual: Callable[..., Judgement], judge: Judge) -> None:
-    """The names by which clients outside reach the service lead to its new host, and who changed them says so."""
+    """Its public DNS names resolve to the new host, and the person who changed them attested it."""
     judge(manual(move.service), service_checks.judge_public_names(world, move.service))
 
 
 @pytest.mark.step("message-sent")
 def test_message_is_sent_by_a_person(move: RunningMove, manual: Callable[..., Judgement], judge: Judge) -> None:
-    """A message was sent and received by a person, where no program may send one."""
+    """A person sent and received a message, where no program may send one."""
     judge(manual(move.service))

@@ -46,7 +46,7 @@ class Product:
         LogPattern(r"could not locate a valid checkpoint record", "the data directory is damaged or incomplete"),
         LogPattern(r"not properly shut down; automatic recovery", "the files were copied while the server ran or after a kill"),
         LogPattern(r"collation version mismatch", "another C library sorts differently: text indexes may be wrong"),
-        LogPattern(r"no pg_hba\.conf entry", "a client is not let in from where it is now"),
+        LogPattern(r"no pg_hba\.conf entry", "a client is refused at its present address"),
         LogPattern(r"password authentication failed", "a client's password does not fit"),
         LogPattern(r"invalid page in block|page verification failed", "a data page is damaged"),
         LogPattern(r"remaining connection slots are reserved", "too many connections"),
@@ -168,5 +168,5 @@ def _refused(where: str, user: str, said: str) -> Exception:
     line = next((line for line in said.splitlines() if "FATAL" in line or "refused" in line), said.splitlines()[0] if said else "no reason")
     reason = line.rpartition("failed: ")[2][:200]
     if "password authentication failed" in said or "no pg_hba.conf entry" in said:
-        return AssertionError(f"{where}: user {user} is not let in: {reason}. Expected: the password of the inventory's reference works")
+        return AssertionError(f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's reference works")
     return UnreachableError(f"{where}: no connection: {reason}")

@@ -47,7 +47,7 @@ def connect(at: ServiceInstance, virtual_host: str | None = None) -> Iterator[pi
         connection = pika.BlockingConnection(parameters)
     except (pika.exceptions.ProbableAuthenticationError, pika.exceptions.ProbableAccessDeniedError) as error:
         raise AssertionError(
-            f"{at.where}: user {user_of(at)} is not let in: {_said(error)}. Expected: the password of the inventory's reference works"
+            f"{at.where}: login refused for user {user_of(at)}: {_said(error)}. Expected: the password of the inventory's reference works"
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as error:
         raise AssertionError(
@@ -77,7 +77,7 @@ def ask_management(at: ServiceInstance, method: str, path: str, content: dict[st
         raise UnreachableError(f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})") from None
     if answer.status_code == requests.codes.unauthorized:
         raise AssertionError(
-            f"{at.where}: user {user_of(at)} is not let in: {method} {path}: 401. Expected: the password of the inventory's reference works"
+            f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password of the inventory's reference works"
         )
     if answer.status_code == requests.codes.forbidden:
         raise AssertionError(

@@ -228,7 +228,7 @@ def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
             yield client
     except redis.AuthenticationError as error:
         reason = str(error)[:120]
-        raise AssertionError(f"{where}: is not let in: {reason}. Expected: the password of the inventory's reference works") from None
+        raise AssertionError(f"{where}: login refused: {reason}. Expected: the password of the inventory's reference works") from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
 

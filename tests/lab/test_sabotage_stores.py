@@ -132,7 +132,7 @@ def test_wrong_cookie_is_found(rabbitmq: Subject) -> None:
 def test_wrong_password_is_found(rabbitmq: Subject) -> None:
     """A user who is not let in is a finding, not a lack of an answer; the password is not told."""
     rabbitmq.secrets = {"password": "another-made-up"}
-    with pytest.raises(AssertionError, match="user operator is not let in") as refused:
+    with pytest.raises(AssertionError, match="login refused for user operator") as refused:
         _smoke(rabbitmq)
     rabbitmq.secrets = {"password": PASSWORD}
     assert "another-made-up" not in str(refused.value)

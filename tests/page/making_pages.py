@@ -103,8 +103,8 @@ def _add_sections(night: Night) -> None:
     for moment, host in (("source", "wf005"), ("target", "wf002")):
         night.run.record("fingerprint", service="postgres", body={"service": "postgres", "moment": moment, "host": host, "parts": parts})
     night.run.record("waiver", key="clock", body={"person": "ana@example.org", "role": "technical", "reason": "mended soon", "until": "2026-01-02"})
-    night.row("FAILED", "2 s off", "redis", "clock", severity="warning", sentence="Its clock agrees with ours within a second.")
-    night.row("WAIVED", "3 s off; waived", "redis", "clock-2", sentence="Its clock agrees with ours within a second.")
+    night.row("FAILED", "2 s off", "redis", "clock", severity="warning", sentence="Its clock is within one second of the operator's.")
+    night.row("WAIVED", "3 s off; waived", "redis", "clock-2", sentence="Its clock is within one second of the operator's.")
 
 
 def validations(path: Path) -> Night:

@@ -369,7 +369,7 @@ def test_a_worker_that_dies_leaves_an_unknown_row(pytester: pytest.Pytester) -> 
     assert [row.split()[:3] for row in rows] == [
         ["n8n", "dies", "UNKNOWN"], ["n8n", "look", "PASSED"], ["postgres", "dies", "PASSED"], ["postgres", "look", "PASSED"],
     ]  # fmt: skip
-    assert "the process that looked died" in rows[0]
+    assert "the worker process died before this check finished" in rows[0]
     assert result.ret == 2
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from engine.i18n.language import term
 
 MOMENTS: Final = {"source": term("before the move"), "target": term("after the move"), "cutover": term("from the cutover on"), "now": term("now")}
-HOLDS: Final = {"at_cutover": term("at the cutover"), "since_cutover": term("for ever after")}
+HOLDS: Final = {"at_cutover": term("at the cutover"), "since_cutover": term("permanently")}
 
 
 @dataclass(frozen=True)

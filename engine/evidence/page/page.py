@@ -227,15 +227,15 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
         body = record.body
         if record.kind == RecordKind.LOCK_BROKEN:
             about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
-            yield language.say("{host}: the lock held by {holder} was broken: {reason}", **about)
+            yield language.say("{host}: the lock owned by {holder} was broken: {reason}", **about)
         elif record.kind == RecordKind.HOST_LOST:
-            yield language.say("{host}: said to be dead, so nothing was asked of it: {reason}", host=body["host"], reason=body["reason"])
+            yield language.say("{host} was declared lost and was not contacted: {reason}", host=body["host"], reason=body["reason"])
         elif record.kind == RecordKind.RECOVERED_HOST_STOPPED:
             about = {"host": body["host"], "label": body["label"], "number": body["stopped"]}
-            yield language.say("{host}: was said to be dead and answers again; {number} containers of {label} were stopped there", **about)
+            yield language.say("{host} was declared lost and is reachable again; {number} containers of {label} were stopped on it", **about)
         elif record.kind == RecordKind.PLAN_CHANGE_IGNORED:
             services = ", ".join(map(str, body["services"]))
-            yield language.say("{services}: goes on as it began, although the plan has changed since", services=services)
+            yield language.say("{services} continues with the plan it started with; later plan changes are ignored", services=services)
         elif record.kind == RecordKind.SOURCE_VERIFIED and body["ok"]:
             yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
         elif record.kind == RecordKind.SOURCE_VERIFIED:

@@ -25,7 +25,7 @@ DOCS: Final = Path(__file__).parents[3] / "docs"
 PAGES: Final = (DOCS / "operate.md", DOCS / "operar.pt-BR.md", DOCS / "nightly.md", DOCS / "fleets.md")
 FLEET: Final = DOCS / "fleets" / "gitlab.yml"
 TYPED: Final = re.compile(r"(?:nox -s|python -m commands) ([a-z_]+)(?: --)?((?: [^`#\n|]*)?)")
-OWN_FLAGS: Final = {"--as", "--role", "--token", "--watch", "--compare"}
+OWN_FLAGS: Final = {"--as", "--role", "--token", "--watch", "--compare", "--from-hosts"}
 """Flags of single commands."""
 
 LINK: Final = re.compile(r"\]\(([^)#:]+)\)")
@@ -38,7 +38,7 @@ def typed(text: str) -> list[tuple[str, list[str]]]:
     return [(match[1], re.findall(r"--[a-z-]+", match[2])) for match in TYPED.finditer(text)]
 
 
-@pytest.mark.parametrize("page", [*PAGES, *CI, FLEET, UNITS[0]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, DOCS.parent / "README.md", *CI, FLEET, UNITS[0]], ids=lambda page: page.name)
 def test_every_command_and_flag_exists(page: Path) -> None:
     """Nobody reads documentation at 02:00 to find that it is wrong."""
     found = typed(page.read_text(encoding="utf-8"))

@@ -166,7 +166,7 @@ def test_people_get_a_table_and_commands(nights: Nights, capsys: pytest.CaptureF
     row = next(line for line in told.splitlines() if "wf005 → wf001" in line)
     for word in ("redis", "done", "2026-12-05 22:00:00", "ana@desk", "4.2 s"):
         assert word in row
-    assert "migrate by ana@desk, without an end; it last wrote" in told
+    assert "migrate by ana@desk, unfinished; last record" in told
     assert "next for n8n: nox -s preflight" in told
 
 
@@ -202,12 +202,12 @@ def test_a_link_across_hosts_says_whether_a_relay_keeps_it(nights: Nights, capsy
     nights.state(run, "done")
     run.finish({}, ExitCode.OK)
     told = "reference: n8n to redis (wf005 to wf001): "
-    assert f"{told}by relay as redis:6379; the inventory does not say how to re-point it" in shown(capsys)
+    assert f"{told}through a relay named redis:6379; the inventory does not say how to re-point it" in shown(capsys)
 
     rewrite = ("links/0/rewrite", [{"kind": "environment", "variable": "REDIS_HOST", "value": "{host}"}])
     nights.scope = build_scope(make_inventory(rewrite), make_plan(("approvals", [])), make_environment())
     command = "nox -s repoint -- redis --environment production --apply"
-    assert f"{told}by relay as redis:6379; to remove it: {command}" in shown(capsys)
+    assert f"{told}through a relay named redis:6379; to remove it: {command}" in shown(capsys)
 
     run.record("repointed", service="redis", body={"link": ["n8n", "redis", "redis", 6379], "repointed": True})
     assert f"{told}re-pointed, no relay of the name redis is needed for it" in shown(capsys)

@@ -47,7 +47,7 @@ def test_a_password_that_breaks_the_yaml_is_not_shown(tmp_path: Path, text: str,
         ("a.yaml", "version: 1\nhosts: [", "line 2, column"),
         ("a.yaml", "a: 1\na: 2\n", "found duplicate key"),
         ("a.json", '{"version": 1,', "line 1, column 15: Expecting property name enclosed in double quotes"),
-        ("a.json", '{"version": 1, "version": 1}', 'key "version" stands there twice'),
+        ("a.json", '{"version": 1, "version": 1}', 'key "version" is defined twice'),
     ],
 )
 def test_a_file_that_can_not_be_parsed_tells_where(tmp_path: Path, name: str, text: str, line: str) -> None:
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_there_or_no_text_is_an_input_error(tmp_path: Path) -
         ("version: !!int hunter2", "a number that can't be read"),
         ("version: 2026-13-45", "a number that can't be read"),
         ("links: " + "[" * 3000, "too many lists or mappings in each other"),
-        ("a: &x 1\nb: &x 2", "an anchor (&name) stands there twice"),
+        ("a: &x 1\nb: &x 2", "an anchor (&name) is defined twice"),
         ("--- 1\n--- 2", "but found another document"),
         ("hosts: {{ hosts }}", "found unhashable key"),
     ],

@@ -30,36 +30,36 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
     ("states", "stands", "ways"),
     [
         (("in_progress", "undone"), "was undone; its old host has it (redis serves on wf005)", [f"to move it again: {FORWARD}"]),
-        (("in_progress",), "is half-way, and not undone", [f"to go on: {FORWARD}", f"to take it back: {BACK}"]),
+        (("in_progress",), "is partly done and has not been undone", [f"to resume: {FORWARD}", f"to take it back: {BACK}"]),
         (
             ("in_progress", "committed"),
             "is committed: its new host serves, some steps are left",
-            [f"to go on: {FORWARD}", f"to take it back: {BACK}"],
+            [f"to resume: {FORWARD}", f"to take it back: {BACK}"],
         ),
         (
             ("in_progress", "needs_operator"),
             "needs a person: its undo could not finish",
             [
                 "to see what is left to do: nox -s status -- --lab",
-                f"to go on with its undo: {BACK}",
+                f"to resume its undo: {BACK}",
             ],
         ),
-        (("rolling_back",), "is on its way back, and not there yet", [f"to go on: {BACK}"]),
-        (("rolling_back", "returned"), "is back: its old host serves, some steps are left", [f"to go on: {BACK}"]),
+        (("rolling_back",), "rollback in progress", [f"to resume: {BACK}"]),
+        (("rolling_back", "returned"), "is back: its old host serves, some steps are left", [f"to resume: {BACK}"]),
     ],
 )
 def test_each_state_has_its_ways(tmp_path: Path, states: tuple[str, ...], stands: str, ways: list[str]) -> None:
     """Commands to paste, in the environment of the run and for the one service."""
     told = lines_after(tmp_path, *states)
 
-    assert told == ["interrupted: nothing more is done.", f"  redis: {stands}", *(f"    {way}" for way in ways),
-                    "to go on where this run stopped: nox -s migrate -- --lab --apply"]  # fmt: skip
+    assert told == ["interrupted: nothing more will run.", f"  redis: {stands}", *(f"    {way}" for way in ways),
+                    "to resume where this run stopped: nox -s migrate -- --lab --apply"]  # fmt: skip
 
 
 @pytest.mark.parametrize("states", [(), ("in_progress", "committed", "done"), ("rolling_back", "returned", "rolled_back")])
 def test_no_move_half_way_is_told_as_that(tmp_path: Path, states: tuple[str, ...]) -> None:
     """A person who stopped a preflight, or between two moves, need not wonder."""
-    assert lines_after(tmp_path, *states)[0] == "interrupted: nothing more is done, and no move was left half-way."
+    assert lines_after(tmp_path, *states)[0] == "interrupted: nothing more will run, and no move is partly done."
 
 
 def test_the_book_ends_with_the_ways(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_the_book_ends_with_the_ways(tmp_path: Path) -> None:
 
     assert shown.text.splitlines()[-3:] == [
         f"evidence: {tmp_path}/reports/one/report.html",
-        "interrupted: nothing more is done, and no move was left half-way.",
-        "to go on where this run stopped: nox -s preflight -- --lab",
+        "interrupted: nothing more will run, and no move is partly done.",
+        "to resume where this run stopped: nox -s preflight -- --lab",
     ]
 
 

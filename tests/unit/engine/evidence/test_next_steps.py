@@ -65,9 +65,9 @@ def test_page_and_summary_say_what_to_do_next(tmp_path: Path) -> None:
     page = night.page()
 
     command = "nox -s validate -- --lab --service redis"
-    assert f"Mend it, then: <code>{command}</code>" in render(page)
+    assert f"Fix it, then run: <code>{command}</code>" in render(page)
     assert f"2 rows differ Next: `{command}`" in summary(page)
-    assert render(page).count("Mend it, then") == 1
+    assert render(page).count("Fix it, then run") == 1
 
 
 @pytest.mark.parametrize(

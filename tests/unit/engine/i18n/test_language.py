@@ -76,7 +76,7 @@ def test_an_unknown_language_is_refused() -> None:
 def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path: Path) -> None:
     """What hosts said stays as it was, and is marked as English for those who listen."""
     night = Night(tmp_path, moves=MOVES)
-    night.row("FAILED", "exit code 137", sentence="The service is stopped on its old host and ended cleanly, within its grace.")
+    night.row("FAILED", "exit code 137", sentence="The service is stopped on its old host and exits cleanly within its stop timeout.")
     night.page()
 
     html = render(view_of(night.journal, night.run.id, PORTUGUESE))

@@ -136,10 +136,10 @@ def test_markup_in_a_servers_text_is_text(shown: Shown) -> None:
         ("prepare", "lab", Verdict.PASSED, "next: nox -s preflight -- --lab"),
         ("preflight", "production", Verdict.PASSED, "next: nox -s migrate -- --environment production"),
         ("migrate", "lab", Verdict.PASSED, "next: nox -s validate -- --lab"),
-        ("validate", "lab", Verdict.PASSED, "all that was asked holds"),
+        ("validate", "lab", Verdict.PASSED, "all checks passed"),
         ("migrate", "production", Verdict.PLANNED, "dry run: no host was changed. To do it: nox -s migrate -- --environment production --apply"),
-        ("preflight", "lab", Verdict.FAILED, "exit status 1 (FAILED). Mend what is named above, then: nox -s preflight -- --lab"),
-        ("validate", "lab", Verdict.UNKNOWN, "exit status 2 (INCOMPLETE). Mend what is named above, then: nox -s validate -- --lab"),
+        ("preflight", "lab", Verdict.FAILED, "exit status 1 (FAILED). Fix the problems above, then run: nox -s preflight -- --lab"),
+        ("validate", "lab", Verdict.UNKNOWN, "exit status 2 (INCOMPLETE). Fix the problems above, then run: nox -s validate -- --lab"),
     ],
 )  # fmt: skip
 def test_the_last_line_is_a_command_to_paste(tmp_path: Path, command: str, environment: str, verdict: Verdict, line: str) -> None:
@@ -183,7 +183,7 @@ def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
     shown.book.tell_stand(f"state/lab.sqlite: can't be written with {PASSWORD}")
 
     assert "redis: was undone; its old host has it\n    to move it again: nox -s migrate -- --lab --service redis --apply" in shown.text
-    assert "to go on with its undo: nox -s rollback -- --lab --service n8n --apply" in shown.text
+    assert "to resume its undo: nox -s rollback -- --lab --service n8n --apply" in shown.text
     assert "postgres" not in shown.text
     assert PASSWORD not in shown.text
 

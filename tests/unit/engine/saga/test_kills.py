@@ -203,7 +203,7 @@ def test_killed_at_every_boundary_and_resumed(nights: Callable[[], Night], silen
         told = night.command("migrate", silent=silent)
         assert "Undone (" not in told or (night.state is MoveState.UNDONE and not night.hosts.written), (moment, told)
         if silent and night.state is MoveState.IN_PROGRESS:
-            assert "To go on: nox -s migrate -- --service redis --apply" in told or "not run" in told, (moment, told)
+            assert "To resume: nox -s migrate -- --service redis --apply" in told or "not run" in told, (moment, told)
         night.command("migrate")
 
         assert (night.state, night.hosts.target_runs, night.hosts.source_runs) == (MoveState.DONE, True, False), moment

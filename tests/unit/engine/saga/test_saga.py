@@ -330,7 +330,7 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
     world: list[str] = []
-    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: said to be dead (burnt)")))
+    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")))
     move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
     for deed in deeds:
         assert move.perform(deed.key).passed
@@ -340,7 +340,7 @@ def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     assert world[-2:] == ["undo create create", "undo stop stop"]
     assert move.state is MoveState.UNDONE
     assert [body for kind, key, body in diary.told if (kind, key) == ("undo_outcome", "create")] == [
-        {"ok": True, "text": "wf002: not asked: said to be dead (burnt)"}
+        {"ok": True, "text": "wf002: not asked: declared lost (burnt)"}
     ]
 
 
@@ -365,7 +365,7 @@ def test_a_deed_that_others_rest_on_is_not_done_again(committed: bool) -> None:
     answer = move.perform("copy")
 
     assert answer.verdict is Verdict.FAILED
-    assert "its helpers are gone. It is not done again: later deeds rest on it" in answer.text
+    assert "its helpers are gone. Not repeated, because later steps depend on it" in answer.text
     assert "copy" not in world
     assert move.state is (MoveState.COMMITTED if committed else MoveState.UNDONE)
     assert "drift copy" in diary.kinds()
@@ -388,7 +388,7 @@ def test_what_has_served_its_purpose_is_not_looked_at() -> None:
     probe = Deed("probe", world, answer=failed("it is gone"))
     move, _ = _resumed(world, probe, Deed("measure", world), superseded_by={"probe": "measure"})
 
-    assert "served its purpose" in move.perform("probe").text
+    assert "no longer needed" in move.perform("probe").text
     assert move.perform("measure").passed
     assert world == []
 
@@ -402,7 +402,7 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
         service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, superseded_by={"stop": "retire"}
     )  # fmt: skip
 
-    assert "served its purpose" in move.perform("stop").text
+    assert "no longer needed" in move.perform("stop").text
     assert move.perform("retire").passed
 
 
@@ -497,7 +497,7 @@ def test_what_could_not_be_seen_is_not_undone() -> None:
     assert world == ["stop", "copy"]
     assert move.state is MoveState.IN_PROGRESS
     assert "Nothing was undone" in judgement.text
-    assert "To go on: nox -s migrate -- --service wiki --apply --environment production" in judgement.text
+    assert "To resume: nox -s migrate -- --service wiki --apply --environment production" in judgement.text
     assert "To take it back: nox -s rollback -- wiki --apply --environment production" in judgement.text
     with pytest.raises(NotRun, match="could not be seen"):
         move.perform("start")

@@ -114,8 +114,8 @@ def test_the_header_is_set_and_no_netrc_is_asked() -> None:
 @pytest.mark.parametrize(
     ("status", "content", "expected"),
     [
-        (401, b"no", "401, it does not let us in. Expected: 200. Set its secrets"),
-        (403, b"no", "403, it does not let us in"),
+        (401, b"no", "401, login refused. Expected: 200. Set its secrets"),
+        (403, b"no", "403, login refused"),
         (302, b"", "302. Expected: 200. Try: curl"),
         (404, b"<html>", "404. Expected: 200"),
         (422, b'{"status":"error","errorType":"execution","error":"too many samples"}', r"422 \(execution\). Expected: 200"),

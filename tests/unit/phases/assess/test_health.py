@@ -70,14 +70,14 @@ def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A person said that it is dead: the answer is UNKNOWN at once, not after the product's deadline."""
 
     def not_asked(*_args: Any) -> Any:
-        raise HostLostError("wf001: not asked: said to be dead (its disk burnt)")
+        raise HostLostError("wf001: not asked: declared lost (its disk burnt)")
 
     product = SimpleNamespace(ready_deadline_s=600.0, ready=lambda _target: passed("ready"))
     world: Any = SimpleNamespace(product=lambda _service: product, target=not_asked, waits=lambda _what, _deadline_s: None)
 
     answer = health.judge_ready(world, "redis", "wf001")
 
-    assert (answer.verdict, answer.text) == (Verdict.UNKNOWN, "wf001: not asked: said to be dead (its disk burnt)")
+    assert (answer.verdict, answer.text) == (Verdict.UNKNOWN, "wf001: not asked: declared lost (its disk burnt)")
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_a_lost_host_is_not_asked() -> None:
     fleet = Fleet(["wf001"], make_environment(), None)
     try:
         fleet.mark_lost("wf001", REASON)
-        with pytest.raises(HostLostError, match=r"wf001: not asked: said to be dead \(disk controller burnt\)"):
+        with pytest.raises(HostLostError, match=r"wf001: not asked: declared lost \(disk controller burnt\)"):
             _ = fleet["wf001"]
         with pytest.raises(NotObservedError):
             fleet.facts("wf001")

@@ -153,7 +153,7 @@ def test_a_chat_that_cannot_be_reached_costs_one_line(tmp_path: Path) -> None:
 
     told(move_redis)
 
-    assert told.screen.getvalue() == "3 of 3 messages did not arrive. Look at the addresses in LONGSHORE_NOTIFY\n"
+    assert told.screen.getvalue() == "3 of 3 messages did not arrive. Check the addresses in LONGSHORE_NOTIFY\n"
 
 
 def test_messages_speak_the_language_of_the_run(tmp_path: Path) -> None:

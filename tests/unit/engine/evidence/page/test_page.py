@@ -216,7 +216,7 @@ def test_the_page_needs_nothing_from_elsewhere(night: Night) -> None:
     html = render(night.page())
 
     assert re.findall(r"(?:src|href)=\"(?!#)[^\"]*\"|@import|url\(", html) == []
-    assert "Whether to do it" not in html
+    assert "Whether to run it" not in html
     assert html.startswith("<!doctype html>")
 
 
@@ -241,7 +241,7 @@ def test_broken_locks_and_what_serves_after_an_undo_are_told(night: Night) -> No
     html = render(night.page())
 
     for words in (
-        "wf005: the lock held by bob@desk was broken: his machine &lt;died&gt;", "redis after the undo: redis serves on wf005",
+        "wf005: the lock owned by bob@desk was broken: his machine &lt;died&gt;", "redis after the undo: redis serves on wf005",
         "n8n after the undo: NOT proven to serve: 503",
     ):  # fmt: skip
         assert f"<li>{words}</li>" in html

@@ -102,7 +102,7 @@ def test_wrong_things_are_named_and_counted(keys: Path, name: str, capsys: pytes
     told = capsys.readouterr()
     assert f"WRONG {folder}: notes.txt: was added" in told.err
     assert f"WRONG {folder}: summary.md: is not what was sealed" in told.err
-    assert "do not rely on it" in told.out
+    assert "do not trust this evidence" in told.out
     with pytest.raises(RefusedError, match=r"nothing was packed: it does not verify\n  notes.txt"):
         bundle.main([str(folder)])
 
