@@ -215,10 +215,10 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     phase = str(joined.first.body["command"])
     for number in joined.missing:
         again = f"Run it again: --shard {number}/{joined.of} --run-name {joined.name}"
-        yield _made(newest, "step", STEP, _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"))
+        yield _made(newest, RecordKind.RESULT, STEP, _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"))
     if not joined.missing and _end_of(records, joined) is None:
         text = f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} --run-name {joined.name}"
-        yield _made(newest, "step", STEP, _row(phase, "all", text))
+        yield _made(newest, RecordKind.RESULT, STEP, _row(phase, "all", text))
     yield _made(newest, RecordKind.REPORT_TABLE, None, _table(joined).body())
 
 

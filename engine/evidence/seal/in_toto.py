@@ -35,10 +35,10 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
     """
     rows = steps_of(records)
     counts = counted(records)
-    about, ended = records[0].body, _last(counts, "run_ended")
+    about, ended = records[0].body, _last(counts, RecordKind.RUN_ENDED)
     whole = not chain_problems(records) if whole is None else whole
     verdict = Verdict.FAILED.value if not whole else verdict_of(rows, finished=ended is not None)
-    plan = _last(records, "plan") or {}
+    plan = _last(records, RecordKind.PLAN) or {}
     names = {verdicts: [name_of(row) for row in rows if kind_of(row) == verdicts] for verdicts in ("passed", "warned", "failed")}
     return {
         "_type": TYPE,

@@ -16,6 +16,7 @@ from engine.run.xdist_worker import BufferedRun
 ROOT: Final = Path(__file__).parents[4]
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks", "bench")
 METHODS: Final = frozenset({"record", "records", "last", "draft"})
+HELPERS: Final = frozenset({"_made", "_last", "_first", "_record", "_note_down", "_record_signed"})
 
 
 def test_each_kind_has_a_sentence_of_its_own() -> None:
@@ -54,7 +55,8 @@ def test_code_names_kinds_through_the_enum() -> None:
 def test_the_rule_finds_a_literal() -> None:
     """The rule above sees a literal in each of the places where kinds stand."""
     code = 'run.record("result", body={})\njournal.records(kind=("intent", "note"))\nrecord.kind == "scope"\nmount.kind == "bind"\n'
-    assert sorted(_literal_kinds(ast.parse(code))) == [1, 2, 3]
+    code += '_made(like, "result")\n'
+    assert sorted(_literal_kinds(ast.parse(code))) == [1, 2, 3, 5]
 
 
 def _literal_kinds(tree: ast.AST) -> set[int]:
@@ -65,6 +67,8 @@ def _literal_kinds(tree: ast.AST) -> set[int]:
 def _kinds_in(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
         return [*node.args[:1], *(word.value for word in node.keywords if word.arg == "kind")]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in HELPERS:
+        return [*node.args[:2]]
     if isinstance(node, ast.Compare) and isinstance(node.left, ast.Attribute) and node.left.attr == "kind":
         return node.comparators
     return []

@@ -168,7 +168,7 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
     with shown.journal.engine.begin() as connection:
         connection.execute(text("UPDATE records SET body = replace(body, 'ok', 'no')"))
 
-    with pytest.raises(NotObservedError, match=r"record 2 \(step\): its content was changed.*Do not approve"):
+    with pytest.raises(NotObservedError, match=r"record 2 \(result\): its content was changed.*Do not approve"):
         shown.book.close(ExitCode.OK)
 
     assert "evidence: " in shown.text

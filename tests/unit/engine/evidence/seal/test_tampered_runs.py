@@ -37,7 +37,7 @@ def test_a_whole_journal_is_not_called_altered(night: Night) -> None:
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        (CHANGED, "record 4 (step): its content was changed after it was written"),
+        (CHANGED, "record 4 (result): its content was changed after it was written"),
         ("DELETE FROM records WHERE kind = 'result'", "expected record 4 here: one was dropped or moved"),
         ("UPDATE records SET body = '{' WHERE kind = 'host_observed'", "record 3 (host_observed): its content was changed"),
         (
@@ -87,7 +87,7 @@ def test_a_row_that_lost_its_values_is_refused(night: Night, tmp_path: Path) -> 
     """What can't be drawn any more ends in the same message."""
     night.tamper("UPDATE records SET body = replace(body, 'duration_s', 'duration')")
 
-    with pytest.raises(InputError, match=r"record 4 \(step\): its content was changed"):
+    with pytest.raises(InputError, match=r"record 4 \(result\): its content was changed"):
         write_evidence(night.journal, night.run.id, tmp_path / "reports" / "one")
 
 
