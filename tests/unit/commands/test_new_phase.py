@@ -45,7 +45,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (copy / path).write_text(text, encoding="utf-8")
     table = copy / "engine" / "contracts" / "phase.py"
     before, heading, after = table.read_text(encoding="utf-8").partition("TABLE: Final = (\n")
-    table.write_text(before + heading + entry + after, encoding="utf-8")
+    table.write_text(before + heading + entry.rstrip() + ",\n" + after, encoding="utf-8")
     catalogue = copy / "engine" / "i18n" / "locale" / "pt_BR.po"
     catalogue.write_text(catalogue.read_text(encoding="utf-8") + "\n" + _blocks("po")[0], encoding="utf-8")
     return copy

@@ -37,7 +37,7 @@ def test_a_value_has_a_name_that_says_what_goes_there(flag: object) -> None:
     metavar = getattr(flag, "metavar", None)
 
     assert metavar
-    assert metavar.replace("_", "-").lower() != getattr(flag, "name", "").removeprefix("--") or metavar == "SERVICE"
+    assert metavar.replace("_", "-").lower() != getattr(flag, "name", "").removeprefix("--") or metavar == "WAVE"
 
 
 def test_help_shows_defaults() -> None:
