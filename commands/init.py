@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from engine.command_line import typed_command
 from engine.errors import InputError
 
 START: Final = Path(__file__).parent / "start"
@@ -25,8 +26,10 @@ def main(argv: list[str]) -> int:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
         print(f"written: {folder / name}")
-    where = f"--environment production --project {shlex.quote(str(folder))}"
-    print(f"next: replace the example hosts and service, then\n  nox -s pin -- {where}\n  nox -s plan -- {where}")
+    there = shlex.quote(str(folder))
+    print("next: replace the example hosts and service, then")
+    for name in ("pin", "plan"):
+        print(f"  {typed_command(name, environment='production')} --project {there}")
     return 0
 
 

@@ -27,6 +27,8 @@ def typed_command(name: str, *words: str, environment: str | None, service: str 
 
     `words` are what the command takes besides, such as `release --token T`. A service is a word of the phases that name services so.
     """
+    if name == "pin" and environment == LAB:
+        return "nox -s lab -- up"  # the lab pins itself
     by_word = bool(service) and name in BY_NAME and BY_NAME[name].by_service
     typed = [
         *([service] if by_word else []),

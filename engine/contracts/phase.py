@@ -59,7 +59,7 @@ class Phase:
 
 
 COMMON_FLAGS: Final = (
-    "--environment", "--lab", "--service", "--wave", "--inventory", "--plan", "--ssh-config", "--lang", "--waivers", "--state",
+    "--environment", "--lab", "--service", "--wave", "--inventory", "--plan", "--ssh-config", "--lang", "--waivers", "--state", "--project",
 )  # fmt: skip
 WRITING_FLAGS: Final = ("--apply", "--outside-window", "--break-lock")
 READING_FLAGS: Final = ("--shard", "--run-name")

@@ -17,7 +17,7 @@ class RecordKind(StrEnum):
         member.description = description
         return member
 
-    RUN_STARTED = "run_started", "A run began: its command line, operator, environment, version, plan digest, and where the journal ended before it."
+    RUN_STARTED = "run_started", "A run began: command line, operator, environment, version, plan digest, end of the journal."
     RUN_ENDED = "run_ended", "A run ended: its exit status, the number of results by verdict, and the head of each of its chains."
     SHARD_STARTED = "shard_started", "One attempt of one shard began, as a writer with a chain of its own."
     SHARD_ENDED = "shard_ended", "One attempt of one shard ended, with its exit status."
@@ -47,7 +47,7 @@ class RecordKind(StrEnum):
     TOOLBOX_SEEN = "toolbox_seen", "The toolbox image that a host had; its key is the host."
     HOST_LOST = "host_lost", "The operator declared a host lost, and why."
     TARGET_WRITES_DISCARDED = "target_writes_discarded", "The operator agreed to lose what was written on the target since the cutover, and why."
-    RECOVERED_HOST_STOPPED = "recovered_host_stopped", "A host that was declared lost is reachable again; the moved containers on it were stopped."
+    RECOVERED_HOST_STOPPED = "recovered_host_stopped", "A host that was declared lost is reachable again; moved containers on it were stopped."
     HOST_CONFIGURATION_SAVED = "host_configuration_saved", "A host's configuration was backed up and read back."
     NETWORK_TEST = "network_test", "One connection between hosts was tested: from where, to which address and port, and the outcome."
     PATH_THROUGHPUT = "path_throughput", "The measured throughput from one host to another, in bytes a second."
@@ -55,7 +55,7 @@ class RecordKind(StrEnum):
     OUTAGE = "outage", "The measured outage of a move, with the prediction."
     REPOINT_STARTED = "repoint_started", "The repointing of a service's dependants began, with their links."
     REPOINTED = "repointed", "Whether one link leads to the new host directly."
-    BASELINE_UPDATED = "baseline_updated", "Parts of a dependant's fingerprint that repointing changed on purpose; later comparisons start from them."
+    BASELINE_UPDATED = "baseline_updated", "Parts of a dependant's fingerprint that repointing changed on purpose: the new baseline."
     CONTAINER_LOG = "container_log", "The last lines of a container's log."
     REPORT_TABLE = "report_table", "A table of the report."
     REPORT_GRAPH = "report_graph", "A graph of the report."

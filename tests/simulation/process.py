@@ -37,6 +37,7 @@ class Process:
     said: list[str] = field(default_factory=list)
     disturbed: int = 0
     replanned: bool = False  # which plan it has read
+    phase: str = "preflight"
 
     @property
     def journal_takes(self) -> bool:

@@ -268,7 +268,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     """Run a command as a process of its own and return how it ended."""
     now = stage()
     now.runs += 1
-    process = Process(f"run {now.runs}", machine, now.runs, now.world, now.story)
+    process = Process(f"run {now.runs}", machine, now.runs, now.world, now.story, phase=command.phase)
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
     rows: list[StepResult] = []
@@ -421,7 +421,7 @@ def _record(original: Callable[..., Any]) -> Callable[..., Any]:
         what = f"journal {kind} {key or ''}".rstrip()
         place = process.story.arrive(process, what)
         process.must_live()
-        if kind == "plan_frozen":
+        if kind == "plan_frozen" and process.phase == "migrate":  # a rollback goes by the plan that its move began with
             stage().begun(service, body)
         made = original(run, kind, service=service, key=key, body=body, at=at)
         process.story.leave(place, process, what)
@@ -481,7 +481,8 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())
-    patch.setattr(session, "read_commit", lambda: "0" * 40)
+    patch.setattr(session, "read_commit", lambda **_: "0" * 40)
+    patch.setattr(session, "read_project_commit", lambda *_: "")
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
     patch.setattr(session, "lock_environment", _hold_machine)
     patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))

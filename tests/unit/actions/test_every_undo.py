@@ -412,6 +412,7 @@ def test_a_person_gets_both_ways_when_a_commit_may_have_switched_clients(monkeyp
         if action.key == "commit":
             break
     with pytest.raises(
-        ManualInterventionError, match=r"nox -s migrate -- --lab --service redis --apply, or bring back .* nox -s rollback -- redis --lab --apply"
+        ManualInterventionError,
+        match=r"nox -s migrate -- --environment production --service redis --apply, or bring back .* nox -s rollback -- redis --environment",
     ):
         action.undo({})

@@ -34,7 +34,7 @@ TEMPLATES: Final = frozenset({"engine/saga/state.py"})
 
 NUMBERS: Final = {"SECONDS": "1"}
 PROSE: Final = frozenset({"-", "--"})
-NO_ENVIRONMENT: Final = frozenset({"verify", "schema", "catalogue", "bench", "demo", "lab"})
+NO_ENVIRONMENT: Final = frozenset({"verify", "schema", "catalogue", "bench", "demo", "lab", "init"})
 DEVELOPERS: Final = frozenset({"lint", "types", "tests", "page_tests", "lab_tests", "lab_full", "chaos", "simulate", "lock_dependencies"})
 WORKERS: Final = re.compile(r" -n \d+")
 """pytest's own flag, which a reading phase takes too."""

@@ -29,7 +29,7 @@ def test_the_pinned_machine_is_met(environment: str, lab: bool) -> None:
         ("lab", PINNED, False, "the host has no /etc/longshore-lab. Expected: a lab host. Leave out --lab for real hosts"),
         ("production", "f" * 32, False, f"machine-id is {'f' * 32}. Expected: {PINNED}, as pinned: it is another machine"),
         ("production", "", False, "machine-id is empty"),
-        ("lab", "f" * 32, True, "If that is right: nox -s pin -- --environment lab"),
+        ("lab", "f" * 32, True, "If that is right: nox -s lab -- up"),
     ],
 )  # fmt: skip
 def test_any_other_machine_is_refused(environment: str, machine_id: str, lab: bool, message: str) -> None:

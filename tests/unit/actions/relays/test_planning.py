@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from actions.relays.planning import (
     plan_forwarders,
     wanted_forwarders,
 )
+from engine.command_line import typed_command
 from engine.config.plan import Relays
 from engine.verdict import Verdict
 from tests.unit.making_facts import make_container, make_host, make_socket
@@ -51,7 +53,7 @@ def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> A
     return SimpleNamespace(
         services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
         repointed=frozenset(), dead=frozenset(), environment=environment, moves=moves, plan=SimpleNamespace(moves=moves, relays=Relays()),
-        hosts=tuple(HOSTS),
+        hosts=tuple(HOSTS), command=partial(typed_command, environment="lab"),
     )  # fmt: skip
 
 
@@ -152,7 +154,7 @@ def test_a_host_without_identity_is_a_problem_not_an_error() -> None:
     lost = scope()
     del lost.environment.hosts["wf001"]
     plan = plan_forwarders(lost, where(orders="wf001", postgres="wf002"))
-    assert any("wf001 has no identity" in text and "nox -s pin -- --environment lab" in text for text in plan.problems)
+    assert any("wf001 has no identity" in text and "nox -s lab -- up" in text for text in plan.problems)
 
 
 def test_other_service_with_the_name_is_a_problem() -> None:

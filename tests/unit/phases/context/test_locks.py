@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 
+from engine.command_line import typed_command
 from engine.errors import NotObservedError
 from phases.context import locks as locks_module
 from phases.context.locks import hosts_with_token, lock_environment, lock_hosts
@@ -39,7 +41,8 @@ class Locks:
     def run(self, *hosts: str, left: list[str] | None = None, tell: Callable[[str], None] = lambda _: None) -> None:
         """Run something with the locks of some hosts; `left` is what is unfinished at its end."""
         fleet: Any = type("F", (dict,), {"names": HOSTS, "token": None})({host: host for host in HOSTS})
-        scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"))
+        command = partial(typed_command, environment="lab")
+        scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"), command=command)
         journal: Any = None
         with lock_environment("lab") as token, lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
             self.unfinished = left or []

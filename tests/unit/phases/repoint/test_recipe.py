@@ -15,12 +15,11 @@ from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.move_state import MoveState
 from engine.errors import InputError, RefusedError
 from engine.journal.journal import Journal
+from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
 from hosts.facts.system import Connection, ContainerSockets, SystemFacts
 from phases.context.link_state import (
-    BEGUN,
     REPOINT_STEPS,
-    REPOINTED,
     UNDO_STEP,
     address_of,
     as_repointed,
@@ -68,14 +67,16 @@ def done(journal: Journal, *services: str) -> None:
 def repointed(journal: Journal, service: str = "redis", *, is_so: bool = True) -> None:
     """Record that the references to redis are rewritten, or put back again."""
     run = journal.start_run(command="repoint", environment="production")
-    run.record(BEGUN, service=service, body={"links": [link.model_dump(mode="json", by_alias=True) for link in scope_of().links]})
+    run.record(
+        RecordKind.REPOINT_STARTED, service=service, body={"links": [link.model_dump(mode="json", by_alias=True) for link in scope_of().links]}
+    )
     for key in ("rewrite-references", "remove-relays"):
         run.record("intent", service=service, key=key, body={"effect": "changes_state"})
         run.record("outcome", service=service, key=key, body={"ok": True, "text": "so"})
     if not is_so:
         for key in ("remove-relays", "rewrite-references"):
             run.record("undo_outcome", service=service, key=key, body={"ok": True, "text": ""})
-    run.record(REPOINTED, service=service, body={"link": list(KEY), "repointed": is_so})
+    run.record(RecordKind.REPOINTED, service=service, body={"link": list(KEY), "repointed": is_so})
 
 
 def refusal(scope: Scope, journal: Journal, command: str, **said: Any) -> str:
