@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 import tempfile
@@ -12,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
 
+from engine.command_line import typed_command
 from engine.config.inventory import KEYS, Address, KeyName, Link, Name, SecretReference, ServiceEntry
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.plan import Role, Window
@@ -155,9 +158,20 @@ def problems_of(draft: PartialModel[Environment]) -> Iterator[str]:
     if environment and environment.backup and hosts is not None and environment.backup.host not in hosts:
         yield unknown_name("backup/host", "host", environment.backup.host, hosts)
     if environment:
+        yield from _host_key_problems(environment)
         yield from _key_problems(environment.approvers)
     if environment and environment.prometheus:
         yield from _prometheus_problems(environment.prometheus, hosts)
+
+
+def _host_key_problems(environment: Environment) -> Iterator[str]:
+    """Yield the keys that no ssh could read: they are base64 (RFC 4253, section 6.6)."""
+    for host, identity in environment.hosts.items():
+        try:
+            base64.b64decode(key_material(identity.ssh_host_key), validate=True)
+        except binascii.Error as error:
+            again = typed_command("pin", host, environment=environment.environment)
+            yield f"hosts/{host}/ssh_host_key: is no key ({error}); expected kind and key as known_hosts has them. Try: {again}"
 
 
 def _key_problems(approvers: Mapping[str, Approver]) -> Iterator[str]:

@@ -132,6 +132,7 @@ def test_ports_of_the_target_are_counted_after_all_moves(tmp_path: Path) -> None
         ("hosts/wf001/address", "wf001.example", "hosts/wf001/address: expected an IPv4 or IPv6 address (seen: 'wf001.example')"),
         ("hosts/wf001/machine_id", "none", "hosts/wf001/machine_id: String should match pattern '^[0-9a-f]{32}$' (seen: 'none')"),
         ("hosts/wf001/ssh_host_key", "AAAA", "hosts/wf001/ssh_host_key: String should match pattern"),
+        ("hosts/wf001/ssh_host_key", "ssh-ed25519 AAAA=C", "hosts/wf001/ssh_host_key: is no key ("),
         ("hosts/wf001/engine_id", ..., "hosts/wf001/engine_id: missing"),
         ("backup", {"host": "wf009", "path": "/b", "password": "env:P"}, 'backup/host: unknown host "wf009"; known: wf001, wf002, wf005'),
         ("backup", {"host": "wf001", "path": "b", "password": "env:P"}, "backup/path: String should match pattern '^/.+' (seen: 'b')"),
