@@ -77,7 +77,7 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     switched when a relay could not be created.
     """
     hosts = tuple(dict.fromkeys(hosts))
-    refuse_outside(hosts, wanted)
+    refuse_outside(hosts, wanted, environment)
     there = list_all(fleet, hosts, environment)
     missing = [forwarder for forwarder in sorted(wanted) if _fault_of(forwarder, there)]
     kept_texts = {forwarder.text() for forwarder in wanted} - {forwarder.text() for forwarder in missing}
@@ -207,7 +207,7 @@ def faults_of(wanted: Iterable[Relay], there: Iterable[RunningRelay]) -> list[st
 def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Relay]) -> Judgement:
     """Judge whether exactly the wanted relays run."""
     hosts = tuple(dict.fromkeys(hosts))
-    refuse_outside(hosts, wanted)
+    refuse_outside(hosts, wanted, environment)
     there = list_all(fleet, hosts, environment)
     missing = faults_of(wanted, there)
     asked = {forwarder.text() for forwarder in wanted}

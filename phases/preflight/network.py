@@ -107,7 +107,8 @@ def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgemen
         world.run.record(
             RecordKind.NETWORK_TEST, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value}
         )
-    return judge_trial(host, tried, {name: world.facts(name) for name in {host, *(need.host for need in needs)}})
+    seen = {name: world.facts(name) for name in {host, *(need.host for need in needs)}}
+    return judge_trial(host, tried, seen, world.scope.environment.environment)
 
 
 def _sample(world: RunContext, needs: Iterable[Need]) -> None:
