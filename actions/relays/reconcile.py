@@ -25,9 +25,8 @@ from actions.relays.endpoints import (
     relay_name,
     remove_unused_keys,
 )
-from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, holder_of, wanted_forwarders
+from actions.relays.planning import PUBLISHED_ONLY, ROLE, Relay, holder_of
 from engine.command_line import ANY, typed_command
-from engine.config.scope import Scope
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import ActionError, RefusedError
 from engine.verdict import Judgement, failed, passed
@@ -62,11 +61,6 @@ class RelayChanges:
     created: tuple[str, ...]
     removed: tuple[str, ...]
     kept: tuple[str, ...]
-
-
-def reconcile(fleet: Fleet, scope: Scope, where: Mapping[str, str]) -> RelayChanges:
-    """Make all hosts of the scope have exactly the relays that `where` asks for."""
-    return apply_forwarders(fleet, scope.environment.environment, scope.hosts, wanted_forwarders(scope, where))
 
 
 def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wanted: frozenset[Relay]) -> RelayChanges:
