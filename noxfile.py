@@ -30,7 +30,9 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 def _command(session: nox.Session, name: str) -> None:
     """Run a command as a terminal would: Ctrl-C reaches it, and nobody kills it while it undoes."""
-    session.run(PYTHON, "-m", "commands", name, *session.posargs, external=True, interrupt_timeout=None, terminate_timeout=None)
+    session.run(
+        PYTHON, "-m", "commands", name, *session.posargs, external=True, interrupt_timeout=None, terminate_timeout=None
+    )
 
 
 def _operator(name: str, sentence: str) -> None:
@@ -74,7 +76,16 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and rules of the plugin: no network, no Docker."""
-    _tool(session, "pytest", "tests/unit", "tests/rules", "tests/simulation", "--numprocesses", str(min(4, os.cpu_count() or 1)), *session.posargs)
+    _tool(
+        session,
+        "pytest",
+        "tests/unit",
+        "tests/rules",
+        "tests/simulation",
+        "--numprocesses",
+        str(min(4, os.cpu_count() or 1)),
+        *session.posargs,
+    )
 
 
 @nox.session(default=False)
@@ -109,6 +120,14 @@ def chaos(session: nox.Session) -> None:
 @nox.session(default=False)
 def lock_dependencies(session: nox.Session) -> None:
     """Lock the dependencies again, with hashes and without addresses."""
-    flags = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11")
+    flags = (
+        "--generate-hashes",
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--python-version",
+        "3.11",
+    )
     session.run("uv", "pip", "compile", "--quiet", "--upgrade", *flags, "--group", "dev", "pyproject.toml", "-o", "requirements.lock",
                 external=True, env={"PATH": os.environ["PATH"]})  # fmt: skip

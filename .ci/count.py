@@ -12,7 +12,9 @@ def counts(path: Path) -> tuple[int, int, int]:
     if not path.exists():
         return 0, 1, 0
     suites = list(ET.parse(path).getroot().iter("testsuite"))  # noqa: S314 written by our own pytest
-    total, failed, skipped = (sum(int(suite.get(name, "0")) for suite in suites) for name in ("tests", "failures", "skipped"))
+    total, failed, skipped = (
+        sum(int(suite.get(name, "0")) for suite in suites) for name in ("tests", "failures", "skipped")
+    )
     failed += sum(int(suite.get("errors", "0")) for suite in suites)
     return total - failed - skipped, failed, skipped
 

@@ -118,7 +118,13 @@ def _in_turn(copying: CopyVolumes, begin_s: float) -> Measured:
 
 def _emptied(copying: CopyVolumes, work: Callable[[], object]) -> float:
     """Empty the target, have both hosts' disks at rest, and return the seconds of the work."""
-    run_checked(copying.route.fleet, TARGET, ["sh", "-c", EMPTY, "empty", f"{VOLUMES}/{VOLUME}"], doing="empty the target", timeout_s=LONGEST_S)
+    run_checked(
+        copying.route.fleet,
+        TARGET,
+        ["sh", "-c", EMPTY, "empty", f"{VOLUMES}/{VOLUME}"],
+        doing="empty the target",
+        timeout_s=LONGEST_S,
+    )
     began = time.monotonic()
     work()
     return time.monotonic() - began
@@ -134,7 +140,11 @@ def plain_rsync(copying: CopyVolumes) -> None:
 def _typed(ssh: list[str]) -> list[str]:
     """Return an ssh command without our choice of a cipher."""
     pairs = zip(ssh, [*ssh[1:], ""], strict=True)
-    return [word for word, after in pairs if not word.startswith("Ciphers") and not (word == "-o" and after.startswith("Ciphers"))]
+    return [
+        word
+        for word, after in pairs
+        if not word.startswith("Ciphers") and not (word == "-o" and after.startswith("Ciphers"))
+    ]
 
 
 @contextmanager
@@ -142,7 +152,9 @@ def _tar(copying: CopyVolumes) -> Iterator[Callable[[], object]]:
     """Yield tar | ssh tar on the hosts themselves, with ssh's own choice of cipher."""
     fleet, folder = copying.route.fleet, f"{VOLUMES}/{VOLUME}/_data"
     take = f"tar -C {folder} -xpf -"
-    channel = make_channel(fleet, SOURCE, peer_in_lab(TARGET), move_label=LABEL, purpose="tar", forced_command=take, valid_s=LONGEST_S)
+    channel = make_channel(
+        fleet, SOURCE, peer_in_lab(TARGET), move_label=LABEL, purpose="tar", forced_command=take, valid_s=LONGEST_S
+    )
     try:
         ssh = [word.replace("/key/", f"{channel.directory}/") for word in _typed(channel.ssh())]
         pipe = f"tar -C {folder} -cf - . | {shell_line([*ssh, channel.destination(), 'take'])}"
@@ -163,7 +175,18 @@ def _row(kind: str, *, proof: bool) -> Row:
     work = f"copy {WORK[kind]} to another host{', proof included' if proof else ''} (once before: {seen.begin_s:.1f} s)"
     identity = f"copy-{kind}{'-proof' if proof else ''}"
     others = ", ".join(f"{peer} {value:.0f}" for peer, value in peers.items())
-    return Row(identity, work, f"the faster of {others}: {name}", ours, peers[name], "MB/s", 0.8 if proof else 1.0, "more", RUNS, spread)
+    return Row(
+        identity,
+        work,
+        f"the faster of {others}: {name}",
+        ours,
+        peers[name],
+        "MB/s",
+        0.8 if proof else 1.0,
+        "more",
+        RUNS,
+        spread,
+    )
 
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {

@@ -81,16 +81,38 @@ class Looked:
 def preflight_100_hosts() -> Row:
     """Measure gathering and judging the facts of 100 hosts; the smaller numbers stand in the work."""
     figures = _figures()
-    told = ", ".join(f"{count}: {median_and_spread([one.seconds for one in figures[count]])[0]:.1f} s" for count in COUNTS[:-1])
+    told = ", ".join(
+        f"{count}: {median_and_spread([one.seconds for one in figures[count]])[0]:.1f} s" for count in COUNTS[:-1]
+    )
     middle, spread = median_and_spread([one.seconds for one in figures[MOST]])
-    return Row("preflight-100-hosts", f"facts of {MOST} hosts gathered and judged ({told})", "", middle, None, "s", LONGEST_S, "less", RUNS, spread)
+    return Row(
+        "preflight-100-hosts",
+        f"facts of {MOST} hosts gathered and judged ({told})",
+        "",
+        middle,
+        None,
+        "s",
+        LONGEST_S,
+        "less",
+        RUNS,
+        spread,
+    )
 
 
 def preflight_100_memory() -> Row:
     """Measure the largest size of the process that looks at 100 hosts."""
     middle, spread = median_and_spread([one.megabytes for one in _figures()[MOST]])
     return Row(
-        "preflight-100-memory", f"largest size of the process that looks at {MOST} hosts", "", middle, None, "MB", MOST_MB, "less", RUNS, spread
+        "preflight-100-memory",
+        f"largest size of the process that looks at {MOST} hosts",
+        "",
+        middle,
+        None,
+        "MB",
+        MOST_MB,
+        "less",
+        RUNS,
+        spread,
     )
 
 
@@ -159,7 +181,19 @@ def _record(folder: Path) -> None:
 def _serve(container: str, folder: Path) -> str:
     """Start one container and return its address."""
     subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)
-    _run("docker", "create", "--name", container, "--label", f"{LABEL}=1", "--entrypoint", "sh", HOST_IMAGE, "-c", SERVE % MACHINE)
+    _run(
+        "docker",
+        "create",
+        "--name",
+        container,
+        "--label",
+        f"{LABEL}=1",
+        "--entrypoint",
+        "sh",
+        HOST_IMAGE,
+        "-c",
+        SERVE % MACHINE,
+    )
     _run("docker", "cp", f"{folder / 'canned'}", f"{container}:/canned")
     _run("docker", "start", container)
     return _run("docker", "inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", container).strip()
@@ -167,7 +201,9 @@ def _serve(container: str, folder: Path) -> str:
 
 def _host_key(container: str) -> str:
     wait = f"for i in $(seq {READY_S}0); do [ -s /etc/ssh/ssh_host_ed25519_key.pub ] && pgrep -x sshd >/dev/null && break; sleep 0.1; done"
-    return " ".join(_run("docker", "exec", container, "sh", "-c", f"{wait}; cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+    return " ".join(
+        _run("docker", "exec", container, "sh", "-c", f"{wait}; cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
+    )
 
 
 def _describe(folder: Path, addresses: dict[str, str], keys: dict[str, str]) -> None:
@@ -178,7 +214,13 @@ def _describe(folder: Path, addresses: dict[str, str], keys: dict[str, str]) -> 
         for number in range(MOST):
             at = address if number == 0 else addresses["alive"]
             key = keys[kind if number == 0 else "alive"]
-            hosts[f"many{number:03}"] = {"address": at, "ssh_host_key": key, "machine_id": MACHINE, "engine_id": engine, "lab": True}
+            hosts[f"many{number:03}"] = {
+                "address": at,
+                "ssh_host_key": key,
+                "machine_id": MACHINE,
+                "engine_id": engine,
+                "lab": True,
+            }
             lines.append(f"Host many{number:03}\n  HostName {at}\n")
         lines.append(f"Host *\n  User root\n  IdentityFile {folder / 'key'}\n  IdentitiesOnly yes\n  BatchMode yes\n")
         (folder / f"{kind}.ssh_config").write_text("".join(lines), encoding="utf-8")
@@ -212,7 +254,12 @@ def look(folder: Path, count: int, kind: str) -> Looked:
 
 def _judge(facts: HostFacts) -> None:
     """Ask the questions about a host itself; raises ActionError when its engine was not seen."""
-    judged = [judge_reached(facts), judge_docker(facts), judge_versions(facts, {facts.host: facts.architecture}), judge_clock(facts)]
+    judged = [
+        judge_reached(facts),
+        judge_docker(facts),
+        judge_versions(facts, {facts.host: facts.architecture}),
+        judge_clock(facts),
+    ]
     judge_synchronised(facts)
     if not judged[1].passed:
         raise ActionError(f"{facts.host}: {judged[1].text}")

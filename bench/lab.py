@@ -58,7 +58,18 @@ def demo_13_warm() -> Row:
     run_command("lab", "reset", "--services", "all")
     run_command("lab", "down")
     taken = seconds(lambda: run_command("demo", "--services", "all"))
-    return Row("demo-13-warm", "rehearse the migration of all thirteen services, warm", "", taken, None, "s", 480, "less", 1, 0.0)
+    return Row(
+        "demo-13-warm",
+        "rehearse the migration of all thirteen services, warm",
+        "",
+        taken,
+        None,
+        "s",
+        480,
+        "less",
+        1,
+        0.0,
+    )
 
 
 def forwarder() -> Row:
@@ -70,7 +81,9 @@ def forwarder() -> Row:
         added.append((relayed - direct) * 1000)
         theirs.append(direct * 1000)
     middle, spread = median_and_spread(added)
-    work = f"added by a relay to one request of redis, median of {REQUESTS} ({statistics.median(theirs):.2f} ms without)"
+    work = (
+        f"added by a relay to one request of redis, median of {REQUESTS} ({statistics.median(theirs):.2f} ms without)"
+    )
     return Row("forwarder", work, "", middle, None, "ms", 1, "less", RELAY_RUNS, spread)
 
 
@@ -81,7 +94,9 @@ def _answer_times(*addresses: str) -> list[float]:
         try:
             connections.append(socket.create_connection((address, REDIS), timeout=WAIT_S))
         except OSError as error:
-            raise ActionError(f"redis at {address}:{REDIS}: {error}. Expected: a lab after its demo. Try: python -m commands demo") from error
+            raise ActionError(
+                f"redis at {address}:{REDIS}: {error}. Expected: a lab after its demo. Try: python -m commands demo"
+            ) from error
     taken: list[list[float]] = [[] for _ in connections]
     try:
         for _ in range(REQUESTS):

@@ -50,7 +50,21 @@ print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 
 def _container(make: list[str]) -> Iterator[Callable[[list[str]], float]]:
     """Start a toolbox with data in it; yield what runs a command there and returns its seconds."""
     subprocess.run(["docker", "rm", "--force", "--volumes", NAME], capture_output=True, check=False)
-    start = ["docker", "run", "--detach", "--rm", "--name", NAME, "--network", "none", "--volume", "/data", TOOLBOX_IMAGE, "sleep", "7200"]
+    start = [
+        "docker",
+        "run",
+        "--detach",
+        "--rm",
+        "--name",
+        NAME,
+        "--network",
+        "none",
+        "--volume",
+        "/data",
+        TOOLBOX_IMAGE,
+        "sleep",
+        "7200",
+    ]
     subprocess.run(start, capture_output=True, check=True)
     try:
         subprocess.run(["docker", "exec", "-i", NAME, "sh", "-c", f"cat > {PROGRAM_AT}"], input=PROGRAM, check=True)
@@ -107,13 +121,35 @@ def manifest_100k() -> Row:
 def manifest_compare_1m() -> Row:
     """Two manifests of a million files, three of which differ, compared in a process of its own."""
     seconds, spread, _ = _compared()
-    return Row("manifest-compare-1m", "compare two manifests of 1,000,000 files", "", seconds, None, "s", 30, "less", RUNS, spread)
+    return Row(
+        "manifest-compare-1m",
+        "compare two manifests of 1,000,000 files",
+        "",
+        seconds,
+        None,
+        "s",
+        30,
+        "less",
+        RUNS,
+        spread,
+    )
 
 
 def manifest_compare_1m_memory() -> Row:
     """The largest memory of that process."""
     _, _, memory = _compared()
-    return Row("manifest-compare-1m-memory", "memory of comparing 1,000,000 files", "", memory, None, "MB", 200, "less", RUNS, 0.0)
+    return Row(
+        "manifest-compare-1m-memory",
+        "memory of comparing 1,000,000 files",
+        "",
+        memory,
+        None,
+        "MB",
+        200,
+        "less",
+        RUNS,
+        0.0,
+    )
 
 
 def _compared() -> tuple[float, float, float]:
@@ -122,7 +158,9 @@ def _compared() -> tuple[float, float, float]:
         for file, changed in zip(files, (set[int](), {5, LINES // 2, LINES - 1}), strict=True):
             _write(file, changed)
         argv = [sys.executable, "-c", COMPARE, *map(str, files), str(LINES)]
-        answers = [json.loads(subprocess.run(argv, capture_output=True, check=True, cwd=ROOT).stdout) for _ in range(RUNS)]
+        answers = [
+            json.loads(subprocess.run(argv, capture_output=True, check=True, cwd=ROOT).stdout) for _ in range(RUNS)
+        ]
     middle, spread = median_and_spread([seconds for seconds, _ in answers])
     return middle, spread, max(memory for _, memory in answers)
 
@@ -135,7 +173,9 @@ def _write(file: Path, changed: set[int]) -> None:
                 b'{"path":"folder-%05d/file-%07d","type":"file","mode":420,"uid":999,"gid":999,"mtime_ns":%d,"xattrs":"","size":4096,'
                 b'"content":"sha256:%s"}\n' % (number // 1000, number, 10**18 + number, content.encode())
             )
-        out.write(b'{"end":true,"entries":%d,"files":%d,"bytes":%d,"read":0,"reused":0}\n' % (LINES, LINES, LINES * 4096))
+        out.write(
+            b'{"end":true,"entries":%d,"files":%d,"bytes":%d,"read":0,"reused":0}\n' % (LINES, LINES, LINES * 4096)
+        )
 
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {

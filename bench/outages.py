@@ -92,11 +92,19 @@ def _clear(fleet: Fleet) -> None:
 
 def _copy(fleet: Fleet, tell: Callable[[str], None]) -> CopyVolumes:
     route = Route(fleet, "bench", SERVICE, SOURCE, TARGET, LABEL)
-    return CopyVolumes(route, (DataPlace("volume", VOLUME),), peer_in_lab(TARGET), limits=Limits(outage_budget_s=5.0), tell=tell)
+    return CopyVolumes(
+        route, (DataPlace("volume", VOLUME),), peer_in_lab(TARGET), limits=Limits(outage_budget_s=5.0), tell=tell
+    )
 
 
 def _change(fleet: Fleet) -> None:
-    run_checked(fleet, SOURCE, ["docker", "exec", SERVICE, "python3", "-c", CHANGE], doing="rewrite a hundredth", timeout_s=LONGEST_S)
+    run_checked(
+        fleet,
+        SOURCE,
+        ["docker", "exec", SERVICE, "python3", "-c", CHANGE],
+        doing="rewrite a hundredth",
+        timeout_s=LONGEST_S,
+    )
 
 
 def _precopied(fleet: Fleet) -> float:
@@ -166,7 +174,16 @@ def outage_2g() -> Row:
     ours, spread = median_and_spread(list(seen.ours))
     work = "outage of a service with 2 GiB of which 1 % changes between passes, proof included"
     return Row(
-        "outage-2g", work, "stop, rsync -a, start, nothing proven", ours, median_and_spread(list(seen.theirs))[0], "s", 0.1, "less", RUNS, spread
+        "outage-2g",
+        work,
+        "stop, rsync -a, start, nothing proven",
+        ours,
+        median_and_spread(list(seen.theirs))[0],
+        "s",
+        0.1,
+        "less",
+        RUNS,
+        spread,
     )
 
 

@@ -25,7 +25,18 @@ def ports_5000() -> Row:
         make_files(Path(folder), FILES)
         figures = [seconds(lambda: _scan(Path(folder))) for _ in range(RUNS)]
     middle, spread = median_and_spread(figures)
-    return Row("ports-5000", f"scan {FILES:,} compose files for ports and conflicts", "", middle, None, "s", LONGEST_S, "less", RUNS, spread)
+    return Row(
+        "ports-5000",
+        f"scan {FILES:,} compose files for ports and conflicts",
+        "",
+        middle,
+        None,
+        "s",
+        LONGEST_S,
+        "less",
+        RUNS,
+        spread,
+    )
 
 
 def _scan(folder: Path) -> PortReport:
@@ -35,7 +46,9 @@ def _scan(folder: Path) -> PortReport:
     read = {file for project in scan.projects for file in project.read if file.endswith(".yml")}
     troubles = [trouble for project in scan.projects for trouble in project.troubles]
     if len(read) != FILES or troubles or not report.now:
-        raise ActionError(f"bench ports-5000: {len(read)} of {FILES} files read, {len(troubles)} not understood, {len(report.now)} conflicts")
+        raise ActionError(
+            f"bench ports-5000: {len(read)} of {FILES} files read, {len(troubles)} not understood, {len(report.now)} conflicts"
+        )
     return report
 
 
@@ -90,5 +103,13 @@ def _override(chance: random.Random, *, alone: bool) -> str:
 
 
 def _common(chance: random.Random) -> str:
-    lines = ["services:", "  edge:", "    image: caddy", "    expose: [80]", "    volumes:", "      - data:/data", "    ports:"]
+    lines = [
+        "services:",
+        "  edge:",
+        "    image: caddy",
+        "    expose: [80]",
+        "    volumes:",
+        "      - data:/data",
+        "    ports:",
+    ]
     return "\n".join([*lines, f'      - "{chance.randrange(1024, 30_000)}:8443"', "volumes: {data: {}}", ""])

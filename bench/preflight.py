@@ -63,7 +63,12 @@ def preflight_wall() -> Row:
 
 def preflight_sessions() -> Row:
     """Count the ssh connections that one preflight opens to a host."""
-    return _count("preflight-sessions", "ssh connections opened to the host that got most", MOST_SESSIONS, [one.sessions for one in _preflights()])
+    return _count(
+        "preflight-sessions",
+        "ssh connections opened to the host that got most",
+        MOST_SESSIONS,
+        [one.sessions for one in _preflights()],
+    )
 
 
 def preflight_commands() -> Row:
@@ -95,13 +100,20 @@ def _preflight() -> Ran:
         environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "LONGSHORE_BENCH_SSH": str(log)}
         answers: list[subprocess.CompletedProcess[str]] = []
         argv = [sys.executable, "-m", "commands", "preflight", "--lab"]
-        taken = seconds(lambda: answers.append(subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)))
+        taken = seconds(
+            lambda: answers.append(subprocess.run(argv, capture_output=True, text=True, check=False, env=environment))
+        )
         output = answers[0].stdout + answers[0].stderr
         found = ENDED.search(output)
         if answers[0].returncode or not found:
             tail = "\n".join(output.splitlines()[-15:])
-            raise ActionError(f"preflight: exit status {answers[0].returncode}. Expected: 0 on a lab that is up and prepared\n{tail}")
-        rows = sum(json.loads(line)["kind"] == "result" for line in (Path(found[1]) / "journal.jsonl").read_text(encoding="utf-8").splitlines())
+            raise ActionError(
+                f"preflight: exit status {answers[0].returncode}. Expected: 0 on a lab that is up and prepared\n{tail}"
+            )
+        rows = sum(
+            json.loads(line)["kind"] == "result"
+            for line in (Path(found[1]) / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+        )
         return Ran(taken, rows, *count_calls(log.read_text(encoding="utf-8")))
 
 
@@ -194,7 +206,9 @@ def _ask(host: Any, assertion: Assertion) -> str:
 
 def _refuse(wrong: list[Assertion]) -> None:
     if wrong:
-        raise ActionError(f"{len(wrong)} assertions do not hold: {wrong[0]}. Expected: all, or the two did not do the same work")
+        raise ActionError(
+            f"{len(wrong)} assertions do not hold: {wrong[0]}. Expected: all, or the two did not do the same work"
+        )
 
 
 ROWS: Final = {

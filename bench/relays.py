@@ -82,19 +82,41 @@ print(json.dumps([[statistics.median(some[port]) * 1000 for port in ports] for s
 
 def relay_tls() -> Row:
     """Measure what a relay in mutual TLS adds to a request on a connection that is open."""
-    return _row("relay-tls", "added by a relay in mutual TLS to one request of 100 bytes on an open connection, median of 2000", 0, goal=1)
+    return _row(
+        "relay-tls",
+        "added by a relay in mutual TLS to one request of 100 bytes on an open connection, median of 2000",
+        0,
+        goal=1,
+    )
 
 
 def relay_connection() -> Row:
     """Measure what a relay in mutual TLS adds to a new connection and its first request: a handshake, and a process at either end."""
-    return _row("relay-connection", "added by a relay in mutual TLS to a new connection and its first request, median of 30", 1, goal=50)
+    return _row(
+        "relay-connection",
+        "added by a relay in mutual TLS to a new connection and its first request, median of 30",
+        1,
+        goal=50,
+    )
 
 
 def _row(name: str, work: str, figure: int, *, goal: float) -> Row:
     looks = [_measure()[figure] for _ in range(RUNS)]
     tls, plain = ([look[position] - look[0] for look in looks] for position in (1, 2))
     middle, spread = median_and_spread(tls)
-    return Row(name, work, "two plain socats", middle, median_and_spread(plain)[0], "ms", goal, "less", RUNS, spread, absolute=True)
+    return Row(
+        name,
+        work,
+        "two plain socats",
+        middle,
+        median_and_spread(plain)[0],
+        "ms",
+        goal,
+        "less",
+        RUNS,
+        spread,
+        absolute=True,
+    )
 
 
 def _measure() -> list[list[float]]:

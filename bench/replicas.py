@@ -23,7 +23,9 @@ TARGET: Final = "wf002"
 ORDERS_PORT: Final = 8080
 AT_MOST: Final = 0.5
 PLAN: Final = Path("migration_plan.json")
-ROWS_SINCE: Final = "SELECT count(*), max(seq) - min(seq) + 1 FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}"
+ROWS_SINCE: Final = (
+    "SELECT count(*), max(seq) - min(seq) + 1 FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}"
+)
 
 
 def pg_replicate() -> Row:
@@ -47,7 +49,9 @@ def _moved(strategy: str) -> float:
             first = _acknowledged(fleet)
             run_command("migrate", *only, "--apply")
             _refuse_loss(fleet, first, _acknowledged(fleet))
-    outage = read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).last(RecordKind.OUTAGE, service=SERVICE)
+    outage = read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).last(
+        RecordKind.OUTAGE, service=SERVICE
+    )
     if outage is None:
         raise ActionError(f"{SERVICE}: no outage on record. Expected: the one that the move measured")
     return float(outage.body["seconds"])
@@ -78,7 +82,9 @@ def _refuse_loss(fleet: Fleet, first: int, last: int) -> None:
     answer = fleet[TARGET].run(argv, timeout_s=30)
     wanted = f"{last - first + 1}|{last - first + 1}"
     if last <= first or answer.exit_code or answer.text.strip() != wanted:
-        raise ActionError(f"{TARGET}: writes {first} to {last}: {answer.text.strip() or answer.error_text}. Expected: {wanted}, each once")
+        raise ActionError(
+            f"{TARGET}: writes {first} to {last}: {answer.text.strip() or answer.error_text}. Expected: {wanted}, each once"
+        )
 
 
 ROWS: Final[dict[str, Callable[[], Row]]] = {"pg-replicate": pg_replicate}

@@ -34,7 +34,14 @@ PEER: Final = "pytest-html"
 MEGABYTE: Final = 1_000_000
 SEARCHES: Final = ("q", "question 7", "question 77", "", "service-03", "round 5", "")
 BROWSER: Final = ("chromium", "chromium-browser", "google-chrome")
-FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run", "--disable-background-networking")
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-background-networking",
+)
 
 PAINT: Final = """() => new Promise(done => new PerformanceObserver(list => {
   const found = list.getEntries().find(one => one.name === "first-contentful-paint"); if (found) done(found.startTime);
@@ -81,7 +88,13 @@ class Seen:
 def report_10k() -> Row:
     """Measure how long a journal of ten thousand rows takes to become a page."""
     pages = _pages()
-    return _row("report-10k", "a journal of 10,000 rows becomes a page", median_and_spread(list(pages.ours_s)), pages.theirs_s, ("s", 3))
+    return _row(
+        "report-10k",
+        "a journal of 10,000 rows becomes a page",
+        median_and_spread(list(pages.ours_s)),
+        pages.theirs_s,
+        ("s", 3),
+    )
 
 
 def report_10k_bytes() -> Row:
@@ -102,7 +115,13 @@ def report_10k_filter() -> Row:
     """Measure the slowest of several searches, from the letter to the picture."""
     ours, theirs = _seen()
     figures = median_and_spread([one.filter_ms for one in ours])
-    return _row("report-10k-filter", "the slowest filter of that page, from input to picture", figures, theirs.filter_ms, ("ms", 100))
+    return _row(
+        "report-10k-filter",
+        "the slowest filter of that page, from input to picture",
+        figures,
+        theirs.filter_ms,
+        ("ms", 100),
+    )
 
 
 def _row(name: str, work: str, ours: tuple[float, float], theirs: float, limit: tuple[str, float]) -> Row:
@@ -117,7 +136,9 @@ def _pages() -> Pages:
     folder = Path(tempfile.mkdtemp(prefix="longshore-bench-"))
     run = _many_rows(folder)
     ours, theirs = folder / "ours.html", folder / "theirs.html"
-    drawn = tuple(seconds(lambda: ours.write_text(render(view_of(run.journal, run.id)), encoding="utf-8")) for _ in range(RUNS))
+    drawn = tuple(
+        seconds(lambda: ours.write_text(render(view_of(run.journal, run.id)), encoding="utf-8")) for _ in range(RUNS)
+    )
     module = folder / "test_rows.py"
     module.write_text(MODULE.format(rows=ROWS), encoding="utf-8")
     bare = seconds(lambda: _pytest(module))
@@ -130,14 +151,26 @@ def _many_rows(folder: Path) -> Run:
     journal = Journal.open(folder / "bench.sqlite", redactor=Redactor())
     event.listen(journal.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     journal.engine.dispose()
-    about: dict[str, Any] = {"environment": "lab", "plan_digest": "d" * 64, "operator": "bench", "version": "0", "commit": "0", "argv": []}
+    about: dict[str, Any] = {
+        "environment": "lab",
+        "plan_digest": "d" * 64,
+        "operator": "bench",
+        "version": "0",
+        "commit": "0",
+        "argv": [],
+    }
     run = journal.start_run(command="validate", **about)
     services = [f"service-{number:02d}" for number in range(SERVICES)]
-    moves = [{"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy"} for one in services]
+    moves = [
+        {"service": one, "source": "wf005", "target": "wf001", "wave": "critical", "strategy": "stop_copy"}
+        for one in services
+    ]
     run.record(RecordKind.SCOPE, body={"title": "Ten thousand steps", "moves": moves, "simulated": []})
     for number in range(ROWS):
         service = services[number % SERVICES]
-        run.record(RecordKind.RESULT, service=service, key=f"question-{number // SERVICES}", body=_step(number, service))
+        run.record(
+            RecordKind.RESULT, service=service, key=f"question-{number // SERVICES}", body=_step(number, service)
+        )
     run.finish({}, ExitCode.FAILED)
     return run
 
@@ -155,7 +188,19 @@ def _step(number: int, service: str) -> dict[str, Any]:
 
 def _pytest(module: Path, *flags: str) -> None:
     """Run the peer's rows; their failures are meant."""
-    argv = [sys.executable, "-m", "pytest", "-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--rootdir", str(module.parent), *flags]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--no-header",
+        "--no-summary",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(module.parent),
+        *flags,
+    ]
     answer = subprocess.run([*argv, str(module)], capture_output=True, text=True, check=False, cwd=module.parent)
     if answer.returncode not in {0, 1}:
         raise ActionError(

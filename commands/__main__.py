@@ -30,7 +30,9 @@ def help_text() -> str:
     names = menu()
     width = max(map(len, names))
     lines = (f"  {name:<{width}}  {sentence}" for name, sentence in names.items())
-    usage = "usage: ./longshore COMMAND --lab | --environment NAME [flags]\nflags of a command: ./longshore COMMAND --help"
+    usage = (
+        "usage: ./longshore COMMAND --lab | --environment NAME [flags]\nflags of a command: ./longshore COMMAND --help"
+    )
     return "\n".join([usage, "", *lines])
 
 
@@ -66,7 +68,11 @@ def _run(name: str, argv: list[str]) -> int:
 
 
 def _exit_code(error: LongshoreError) -> int:
-    for kind, code in ((InputError, ExitCode.INVALID_INPUT), (RefusedError, ExitCode.REFUSED), (ManualInterventionError, ExitCode.NEEDS_OPERATOR)):
+    for kind, code in (
+        (InputError, ExitCode.INVALID_INPUT),
+        (RefusedError, ExitCode.REFUSED),
+        (ManualInterventionError, ExitCode.NEEDS_OPERATOR),
+    ):
         if isinstance(error, kind):
             return code
     return ExitCode.INCOMPLETE

@@ -32,7 +32,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="adopt", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--from-hosts", action="store_true", help="rebuild the journal; it must not exist yet")
-    what.add_argument("--compare", action="store_true", help="only report what the hosts' logs have and the journal has not")
+    what.add_argument(
+        "--compare", action="store_true", help="only report what the hosts' logs have and the journal has not"
+    )
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
@@ -49,7 +51,10 @@ def main(argv: list[str]) -> int:
         run = _start(journal, options, scope)
         adopt(run, logs, scope)
         uncertain = list(uncertainties(journal, scope, logs))
-        run.record(RecordKind.JOURNAL_REBUILT, body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain})
+        run.record(
+            RecordKind.JOURNAL_REBUILT,
+            body={"hosts": list(scope.hosts), "records": len(logs.told), "uncertain": uncertain},
+        )
         run.finish({}, ExitCode.OK)
         _say(console, journal, scope, logs, uncertain)
         _say_locks(console, fleet, options)
@@ -65,7 +70,11 @@ def _lines(fleet: Fleet) -> Mapping[str, list[str]]:
         except NotObservedError as error:
             silent.append(str(error))
     if silent:
-        raise NotObservedError("\n".join(["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]))
+        raise NotObservedError(
+            "\n".join(
+                ["adopt: nothing was written: each host may be the only one that knows how a step ended", *silent]
+            )
+        )
     return found
 
 
@@ -95,7 +104,9 @@ def _say(console: Console, journal: Journal, scope: Scope, logs: AuditLogs, unce
     console.print("uncertain:" if uncertain else "the state of every move is certain")
     for line in uncertain:
         console.print(f"  {line}")
-    console.print("Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves that have not started.")
+    console.print(
+        "Check results and preflights are not stored on the hosts and are lost. Run preflight again for moves that have not started."
+    )
 
 
 def _say_locks(console: Console, fleet: Fleet, options: Options) -> None:

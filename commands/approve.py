@@ -45,11 +45,17 @@ def main(argv: list[str]) -> int:
         print(f"signed: {sign_approval(scope, statement, render_plan(scope, seen), key)} ({person}, {role})")
     found = judge_plan_approved(scope, journal, services)
     print(f"digest: {subject.digest}")
-    print("\n".join(found.problems) if found.problems else f"approved by {found.text()}. Next: {scope.command('migrate', apply=True)}")
+    print(
+        "\n".join(found.problems)
+        if found.problems
+        else f"approved by {found.text()}. Next: {scope.command('migrate', apply=True)}"
+    )
     return 0
 
 
-def _signers(scope: Scope, person: str | None, role: str | None, key: Path | None) -> list[tuple[str, str, Path | None]]:
+def _signers(
+    scope: Scope, person: str | None, role: str | None, key: Path | None
+) -> list[tuple[str, str, Path | None]]:
     """Return who signs: the person named, or in the lab its two throwaway people, one after the other."""
     if scope.environment.environment == LAB and not person and not role:
         return [*people_of_lab(scope)]
@@ -65,11 +71,19 @@ def _refuse_unseen(scope: Scope, journal: Journal, services: list[str]) -> None:
     wrong = [line for line in problems if line.partition(":")[0] not in begun]
     if wrong:
         raise RefusedError(
-            "\n".join(["approve: refused, nothing was signed", *(f"  {line}" for line in wrong), f"Try: {scope.command('preflight')}"])
+            "\n".join(
+                [
+                    "approve: refused, nothing was signed",
+                    *(f"  {line}" for line in wrong),
+                    f"Try: {scope.command('preflight')}",
+                ]
+            )
         )
 
 
 def _seen_before(scope: Scope, journal: Journal, services: list[str]) -> list[str]:
     """Return the plan's other services whose preflight still counts: signing for some takes nothing back from the others."""
-    others = [move.service for move in scope.plan.moves if move.service in scope.services and move.service not in services]
+    others = [
+        move.service for move in scope.plan.moves if move.service in scope.services and move.service not in services
+    ]
     return [service for service in others if not preflight_problems(service, scope, journal, datetime.now(UTC))]

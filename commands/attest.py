@@ -32,7 +32,12 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="attest", description=__doc__)
     parser.add_argument("step", nargs="?", help="phase/key, e.g. prepare/teams-notified")
     parser.add_argument("--service", help="service that the step was done for, if it is about one service")
-    parser.add_argument("--as", dest="person", metavar="EMAIL", help="the person who did it and signs, one of the environment's approvers")
+    parser.add_argument(
+        "--as",
+        dest="person",
+        metavar="EMAIL",
+        help="the person who did it and signs, one of the environment's approvers",
+    )
     parser.add_argument("--note", default="", help="what was done")
     parser.add_argument("--file", type=Path, help="proof: a screenshot, a mail")
     parser.add_argument("--key", type=Path, help="private key; default: the key in ~/.ssh or in the agent")

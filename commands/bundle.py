@@ -27,8 +27,15 @@ SHOWN: Final = 5
 def main(argv: list[str]) -> int:
     """Pack one run's folder and say where the archive is and what its SHA-256 is."""
     parser = argparse.ArgumentParser(prog="bundle", description=__doc__)
-    parser.add_argument("run", help="a run's folder, latest-COMMAND, or the first characters of a run id or folder name")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"archive to write; default: the folder's name with {SUFFIX}, next to the folder")
+    parser.add_argument(
+        "run", help="a run's folder, latest-COMMAND, or the first characters of a run id or folder name"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"archive to write; default: the folder's name with {SUFFIX}, next to the folder",
+    )
     parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="ssh key that signs the checksums")
     add_flags(parser.add_argument, "--environment", "--lab")
     parsed = parser.parse_args(argv)
@@ -41,7 +48,9 @@ def main(argv: list[str]) -> int:
     target: Path = parsed.output or folder.with_name(folder.name + SUFFIX)
     packed = pack(sealed)
     write_bytes(target, packed)
-    print(f"bundle: {target}\nsha256: {digest_of(packed)}\n{len(sealed.files)} files, {len(packed):,} bytes. To check it: nox -s verify -- {target}")
+    print(
+        f"bundle: {target}\nsha256: {digest_of(packed)}\n{len(sealed.files)} files, {len(packed):,} bytes. To check it: nox -s verify -- {target}"
+    )
     return 0
 
 
@@ -50,15 +59,21 @@ def find_folder(asked: str, environment: str | None) -> Path:
     if Path(asked).is_dir():
         return Path(asked).resolve()
     place = REPORTS / (environment or "*")
-    found = {path.resolve() for path in REPORTS.glob(f"{environment or '*'}/*") if path.is_dir() and _is_meant(path, asked)}
+    found = {
+        path.resolve() for path in REPORTS.glob(f"{environment or '*'}/*") if path.is_dir() and _is_meant(path, asked)
+    }
     if len(found) == 1:
         return found.pop()
     known = ", ".join(sorted(path.name for path in found)[:SHOWN]) or f"none in {place}"
-    raise InputError(f"run {asked}: {len(found) or 'not'} there. Expected: one folder of {place}; found {known}. Look: ls {place}")
+    raise InputError(
+        f"run {asked}: {len(found) or 'not'} there. Expected: one folder of {place}; found {known}. Look: ls {place}"
+    )
 
 
 def _is_meant(path: Path, asked: str) -> bool:
-    return path.name == asked or (not path.is_symlink() and bool(asked) and (path.name.startswith(asked) or path.name.endswith(f"-{asked[:8]}")))
+    return path.name == asked or (
+        not path.is_symlink() and bool(asked) and (path.name.startswith(asked) or path.name.endswith(f"-{asked[:8]}"))
+    )
 
 
 def _need_whole(folder: Path, sealed: Sealed) -> None:

@@ -32,7 +32,9 @@ def texts_for_people() -> dict[Text, list[str]]:
     """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of all steps."""
     found: dict[Text, list[str]] = {}
     for room in ROOMS:
-        for file, _, text, _, _ in extract_from_dir(str(ROOT / room), METHODS, keywords=KEYWORDS, options_map={"**.j2": {"trimmed": "false"}}):
+        for file, _, text, _, _ in extract_from_dir(
+            str(ROOT / room), METHODS, keywords=KEYWORDS, options_map={"**.j2": {"trimmed": "false"}}
+        ):
             found.setdefault(text if isinstance(text, str) else tuple(text[:2]), []).append(f"{room}/{file}")
     for module in sorted((ROOT / "runbooks").glob("*/test_*.py")):
         for sentence in sentences_of(module.read_text(encoding="utf-8")):
@@ -101,6 +103,8 @@ def main(argv: list[str]) -> int:
         missing = untranslated(code)
         told = "".join(f"\n  {text}" for text in missing)
         if argv and missing:
-            raise InputError(f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s catalogue, then fill them in")
+            raise InputError(
+                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s catalogue, then fill them in"
+            )
         print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{told}")
     return 0

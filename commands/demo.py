@@ -59,14 +59,18 @@ def _given_choice(argv: list[str]) -> tuple[str, list[str]]:
 
 def _possible_choice(console: Console) -> str:
     """Return all services when the images of all are there, can be pulled or can be built; else the core, and say so."""
-    console.print("all thirteen services, if all their images can be had; the first time building them takes a quarter of an hour")
+    console.print(
+        "all thirteen services, if all their images can be had; the first time building them takes a quarter of an hour"
+    )
     sys.stdout.flush()
     code = lab.main(["images", CHOICE, "all"])
     if code == lab.INTERRUPTED:
         sys.exit(code)
     if code == 0:
         return "all"
-    console.print("not all images can be had here: rehearsing with postgres, prometheus and redis only", style="bold yellow")
+    console.print(
+        "not all images can be had here: rehearsing with postgres, prometheus and redis only", style="bold yellow"
+    )
     return "core"
 
 
@@ -79,7 +83,11 @@ def _show(console: Console, seconds: float) -> None:
     table = Table("service", "moved", "outage")
     for record in _outages():
         body = record.body
-        table.add_row(str(body["service"]), f"{body['source']} → {body['target']}", f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s")
+        table.add_row(
+            str(body["service"]),
+            f"{body['source']} → {body['target']}",
+            f"{body['seconds']:.1f} s ± {body['error_bar_s']:.1f} s",
+        )
     console.print(table)
     for report in sorted((REPORTS / "lab").glob("latest-*/report.html")):
         console.print(f"evidence: {report}")
@@ -88,6 +96,8 @@ def _show(console: Console, seconds: float) -> None:
 
 def _outages() -> list[Record]:
     try:
-        return read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).records(kind=RecordKind.OUTAGE)
+        return read_journal(read_options({"lab": True, "inventory": "", "plan": ""}.get, [])).records(
+            kind=RecordKind.OUTAGE
+        )
     except LongshoreError:
         return []  # it stopped before there was one

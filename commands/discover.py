@@ -29,7 +29,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="discover", description=__doc__)
     parser.add_argument("hosts", nargs="+", help="hosts to read; they must be pinned in the environment")
     parser.add_argument(
-        "--to", metavar="TARGET", help="print the moves of the first host's services to this host instead, as migration_plan.json has them"
+        "--to",
+        metavar="TARGET",
+        help="print the moves of the first host's services to this host instead, as migration_plan.json has them",
     )
     add_flags(parser.add_argument, "--environment", "--lab", "--ssh-config")
     parsed = parser.parse_args(argv)
@@ -39,7 +41,9 @@ def main(argv: list[str]) -> int:
     unknown = [host for host in parsed.hosts if host not in environment.hosts]
     if unknown:
         again = typed_command("pin", *unknown, environment=options.environment)
-        raise InputError(f"{options.environment_file}: no identity of {', '.join(unknown)}; known: {', '.join(environment.hosts)}. Try: {again}")
+        raise InputError(
+            f"{options.environment_file}: no identity of {', '.join(unknown)}; known: {', '.join(environment.hosts)}. Try: {again}"
+        )
     config = options.ssh_config or (Path(environment.ssh_config) if environment.ssh_config else None)
     with open_hosts(tuple(parsed.hosts), environment, config) as fleet:
         seen = [fleet.facts(host) for host in parsed.hosts]

@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("directory", type=Path, metavar="DIR", help="a new directory, or an empty one")
     folder: Path = parser.parse_args(argv).directory.expanduser().absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. Look: ls -A {folder}")
+        raise InputError(
+            f"init {folder}: is not an empty directory. Expected: a new one, so that nothing is overwritten. Look: ls -A {folder}"
+        )
     for name, content in start_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")

@@ -28,7 +28,12 @@ HELP: Final = {"-h", "--help"}
 INTERRUPTED: Final = 130
 APPROVALS: Final = project.APPROVALS / "lab"
 APPROVERS: Final = STATE / "approvers"
-ALWAYS: Final = {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"}
+ALWAYS: Final = {
+    "starts_at": "2000-01-01T00:00:00Z",
+    "ends_at": "2100-01-01T00:00:00Z",
+    "time_zone": "UTC",
+    "status": "agreed",
+}
 """The lab's window is a line of its environment: the gate is the same."""
 
 KEPT: Final = STATE / "kept"

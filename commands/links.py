@@ -30,7 +30,14 @@ BETWEEN_S: Final = 5.0
 def main(argv: list[str]) -> int:
     """Read the settings and connections of all containers; exit 1 for an undeclared one, 2 when a host could not be read completely."""
     parser = argparse.ArgumentParser(prog="links", description=__doc__)
-    parser.add_argument("--watch", dest="seconds", type=float, default=0.0, metavar="SECONDS", help="keep watching for this many seconds")
+    parser.add_argument(
+        "--watch",
+        dest="seconds",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="keep watching for this many seconds",
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a drawing to a file")
     parser.add_argument("--dot", action="store_true", help="print Graphviz input")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -70,7 +77,10 @@ def look(fleet: Fleet, scope: Scope, where: dict[str, str], seconds: float) -> D
 
 def _text(found: DependencyGraph, where: dict[str, str], *, dot: bool, as_json: bool) -> str:
     if as_json:
-        return json.dumps({**found.graph(where).body(), "table": found.table().body()}, indent=1, ensure_ascii=False) + "\n"
+        return (
+            json.dumps({**found.graph(where).body(), "table": found.table().body()}, indent=1, ensure_ascii=False)
+            + "\n"
+        )
     if dot:
         return dot_of(found)
     table = found.table()
@@ -88,5 +98,7 @@ def dot_of(found: DependencyGraph) -> str:
     lines = ["digraph links {", "  rankdir=LR; node [shape=box];"]
     for edge in found.edges:
         style = "bold" if edge in found.undeclared else "solid" if edge in found.seen else "dashed"
-        lines.append(f"  {json.dumps(edge.from_)} -> {json.dumps(edge.to)} [label={json.dumps(str(edge.port))}, style={style}];")
+        lines.append(
+            f"  {json.dumps(edge.from_)} -> {json.dumps(edge.to)} [label={json.dumps(str(edge.port))}, style={style}];"
+        )
     return "\n".join([*lines, "}"]) + "\n"

@@ -23,7 +23,9 @@ def main(argv: list[str]) -> int:
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config")
     parsed = parser.parse_args(argv)
     if parsed.what == "release" and not parsed.token:
-        raise InputError("lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised")
+        raise InputError(
+            "lock release: expected --token TOKEN, as lock status shows it: whoever holds it must not be surprised"
+        )
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
     table, unseen = Table("host", "held by", "token"), 0

@@ -64,7 +64,9 @@ def refuse_foreign_flags(phase: Phase, argv: list[str]) -> None:
     given = [word.partition("=")[0] for word in argv]
     if wrong := [flag for flag in given if flag in foreign]:
         owners = ", ".join(other.name for other in TABLE if wrong[0] in other.all_flags)
-        raise InputError(f"{wrong[0]}: not a flag of {phase.name}. Expected: with {owners} only. Look: nox -s {phase.name} -- --help")
+        raise InputError(
+            f"{wrong[0]}: not a flag of {phase.name}. Expected: with {owners} only. Look: nox -s {phase.name} -- --help"
+        )
 
 
 def help_of(phase: str) -> str:
@@ -83,7 +85,9 @@ def run_phase(phase: str, argv: list[str]) -> int:
     if about.by_service:
         argv = services_first(argv)
         if about.needs_service and "--service" not in argv:
-            raise InputError(f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | --environment NAME")
+            raise InputError(
+                f"{phase}: no service named; expected at least one: nox -s {phase} -- SERVICE --lab | --environment NAME"
+            )
     watch = Watch()
     try:
         code = int(pytest.main(_pytest_argv(phase, argv), plugins=[watch]))

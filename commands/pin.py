@@ -20,7 +20,9 @@ def main(argv: list[str]) -> int:
     add_flags(parser.add_argument, "--environment", "--ssh-config", "--inventory")
     parsed = parser.parse_args(argv)
     if parsed.environment in {None, LAB}:
-        raise InputError("pin: expected --environment NAME with a name of your own; the lab pins itself at nox -s lab -- up")
+        raise InputError(
+            "pin: expected --environment NAME with a name of your own; the lab pins itself at nox -s lab -- up"
+        )
     known = list(load_inventory(Path(parsed.inventory)).hosts)
     wrong = [host for host in parsed.hosts if host not in known]
     if wrong:
@@ -39,6 +41,10 @@ def main(argv: list[str]) -> int:
 
 
 def _told(host: str, before: Identity | None, now: Identity) -> str:
-    changed = [name for name in ("address", "ssh_host_key", "machine_id", "engine_id") if before and getattr(before, name) != getattr(now, name)]
+    changed = [
+        name
+        for name in ("address", "ssh_host_key", "machine_id", "engine_id")
+        if before and getattr(before, name) != getattr(now, name)
+    ]
     how = "new" if before is None else f"CHANGED: {', '.join(changed)}" if changed else "as before"
     return f"{host}: {now.address}, machine {now.machine_id[:8]}…, {how}"

@@ -19,7 +19,9 @@ def main(argv: list[str]) -> int:
     scope = load_scope(read_options(lambda name: getattr(parsed, name), argv))
     plan, console = scope.plan, open_screen()
     console.print(f"{plan.title} (environment {scope.environment.environment})", style="bold")
-    console.print(f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}")
+    console.print(
+        f"window: {plan.window.starts_at:%a %Y-%m-%d %H:%M %z} to {plan.window.ends_at:%a %Y-%m-%d %H:%M %z}, {plan.window.status}"
+    )
     console.print("approvals: " + ", ".join(f"{approval.count} × {approval.role}" for approval in plan.approvals))
     table = Table("#", "service", "wave", "from", "to", "strategy", "who depends on it here")
     for number, move in enumerate(scope.moves, start=1):

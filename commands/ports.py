@@ -32,14 +32,20 @@ from phases.preflight.port_scan import scan_ports, scanned_hosts
 def main(argv: list[str]) -> int:
     """Scan an environment's hosts, or local paths; exit 1 for a conflict or a place not understood, 2 when a host of the plan was not seen."""
     parser = argparse.ArgumentParser(prog="ports", description=__doc__)
-    parser.add_argument("paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, help="local compose files, or folders to search for them, instead of hosts"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--write", action="store_true", help="add the proposed remaps to the plan and print the difference")
+    parser.add_argument(
+        "--write", action="store_true", help="add the proposed remaps to the plan and print the difference"
+    )
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.paths:
         if parsed.lab or parsed.environment or parsed.write:
-            raise InputError("ports: paths are of this machine: expected no environment and no --write beside them. Give one or the other")
+            raise InputError(
+                "ports: paths are of this machine: expected no environment and no --write beside them. Give one or the other"
+            )
         return show_paths(parsed.paths, json_wanted=parsed.json)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options, ports_taken=False)

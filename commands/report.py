@@ -30,7 +30,10 @@ def main(argv: list[str]) -> int:
     """Redraw the newest run, or the one whose id or folder begins with RUN; exit 1 when its journal was altered."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__)
     parser.add_argument(
-        "run", nargs="?", default=LATEST, help="latest, latest-COMMAND, the name of a sharded run, or the first characters of a run id or folder name"
+        "run",
+        nargs="?",
+        default=LATEST,
+        help="latest, latest-COMMAND, the name of a sharded run, or the first characters of a run id or folder name",
     )
     parser.add_argument(SIGN_KEY, type=Path, metavar="FILE", help="ssh key that signs the checksums")
     add_flags(parser.add_argument)
@@ -56,8 +59,12 @@ def _verdict_of_shards(records: Sequence[Record]) -> ExitCode:
         return ExitCode.OK
     joined, code = joined_of(records), exit_code(records)
     for number in joined.missing:
-        print(f"UNKNOWN: {joined.why_missing(number)}. Run it again: --shard {number}/{joined.of} --run-name {joined.name}")
-    print(f"run {joined.name}: {joined.of - len(joined.missing)} of {joined.of} shards ended; exit status {code.value} ({code.name})")
+        print(
+            f"UNKNOWN: {joined.why_missing(number)}. Run it again: --shard {number}/{joined.of} --run-name {joined.name}"
+        )
+    print(
+        f"run {joined.name}: {joined.of - len(joined.missing)} of {joined.of} shards ended; exit status {code.value} ({code.name})"
+    )
     return code
 
 
@@ -69,8 +76,12 @@ def find_run(runs: list[Record], asked: str, where: str) -> Record:
         found = [run for run in runs if name == LATEST or run.body.get("command") == command][-1:]
     else:
         named = [run for run in runs if name and run.body.get("run_name") == name][-1:]
-        found = named or [run for run in runs if name and (run.run_id.startswith(name) or folder_name(run).startswith(name))]
+        found = named or [
+            run for run in runs if name and (run.run_id.startswith(name) or folder_name(run).startswith(name))
+        ]
     if len(found) == 1:
         return found[0]
     known = ", ".join(folder_name(run) for run in (found or runs)[-5:]) or "none"
-    raise InputError(f"run {asked}: {len(found) or 'not'} in {where}. Expected: one of {known}. Give its name, or {LATEST}")
+    raise InputError(
+        f"run {asked}: {len(found) or 'not'} in {where}. Expected: one of {known}. Give its name, or {LATEST}"
+    )

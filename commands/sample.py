@@ -31,12 +31,16 @@ def main(argv: list[str]) -> int:
     """Take samples of all hosts of the plan and keep them; exit 2 when a host did not answer. With --show: print the baseline, take none."""
     parser = argparse.ArgumentParser(prog="sample", description=__doc__)
     parser.add_argument("--count", type=int, default=1, help="number of samples; a timer takes one each time")
-    parser.add_argument("--every", type=float, default=USUAL_EVERY_S, metavar="SECONDS", help="seconds between two samples")
+    parser.add_argument(
+        "--every", type=float, default=USUAL_EVERY_S, metavar="SECONDS", help="seconds between two samples"
+    )
     parser.add_argument("--show", action="store_true", help="print the baseline of the last two weeks, take no sample")
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--ssh-config", "--state")
     parsed = parser.parse_args(argv)
     if parsed.count < 1 or parsed.every <= 0:
-        raise InputError(f"sample --count {parsed.count} --every {parsed.every:g}: expected at least 1 sample and more than 0 seconds")
+        raise InputError(
+            f"sample --count {parsed.count} --every {parsed.every:g}: expected at least 1 sample and more than 0 seconds"
+        )
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options, ports_taken=False)
     if parsed.show:
@@ -57,7 +61,9 @@ def _take(fleet: Fleet, scope: Scope, journal: Journal, count: int, every_s: flo
         samples, missing = take_samples(fleet, scope.hosts)
         written = write_samples(journal, samples)
         missed = missed or bool(missing)
-        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {written} samples of {len(scope.hosts) - len(missing)} of {len(scope.hosts)} hosts kept")
+        print(
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {written} samples of {len(scope.hosts) - len(missing)} of {len(scope.hosts)} hosts kept"
+        )
         for reason in missing.values():
             print(f"no sample: {reason}", file=sys.stderr)
     forgotten = forget_samples(journal, datetime.now(UTC) - KEPT)

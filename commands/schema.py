@@ -16,7 +16,12 @@ from engine.signoff.waiver import WaiverFile
 
 FOLDER: Final = Path("schemas")
 JOURNAL_PAGE: Final = Path("docs") / "journal.md"
-MODELS: Final[dict[str, type[Strict]]] = {"inventory": Inventory, "migration_plan": Plan, "environment": Environment, "waivers": WaiverFile}
+MODELS: Final[dict[str, type[Strict]]] = {
+    "inventory": Inventory,
+    "migration_plan": Plan,
+    "environment": Environment,
+    "waivers": WaiverFile,
+}
 
 
 def schema_text(model: type[Strict]) -> str:

@@ -23,7 +23,13 @@ from phases.context.scope_files import load_scope
 from phases.signoff.team_messages import window_words
 from phases.status.status import MoveStatus, PlanStatus, read_standing
 
-COLOURS: Final = {"done": "green", "committed": "yellow", "in_progress": "yellow", "needs_operator": "bold red", "undone": "magenta"}
+COLOURS: Final = {
+    "done": "green",
+    "committed": "yellow",
+    "in_progress": "yellow",
+    "needs_operator": "bold red",
+    "undone": "magenta",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -36,7 +42,18 @@ def main(argv: list[str]) -> int:
     scope, now = load_scope(options), datetime.now(UTC)
     journal = find_journal(options)
     if journal is None and parsed.json:
-        print(json.dumps({"environment": options.environment, "journal": options.place.text, "moves": [], "runs": [], "locks": []}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "environment": options.environment,
+                    "journal": options.place.text,
+                    "moves": [],
+                    "runs": [],
+                    "locks": [],
+                },
+                indent=1,
+            )
+        )
         return ExitCode.OK
     if journal is None:
         print(f"{options.place.text}: not there yet, so nothing has begun. Next: {scope.command('prepare')}")
@@ -51,7 +68,11 @@ def main(argv: list[str]) -> int:
 
 def as_json(options: Options, journal: Journal, scope: Scope, standing: PlanStatus) -> dict[str, object]:
     """Return the standing for programs; keys are only ever added."""
-    window = {"starts_at": scope.window.starts_at.isoformat(), "ends_at": scope.window.ends_at.isoformat(), "status": scope.window.status}
+    window = {
+        "starts_at": scope.window.starts_at.isoformat(),
+        "ends_at": scope.window.ends_at.isoformat(),
+        "status": scope.window.status,
+    }
     return {"environment": options.environment, "journal": journal.where, "window": window, **asdict(standing)}
 
 

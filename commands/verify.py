@@ -23,11 +23,18 @@ def main(argv: list[str]) -> int:
     """Verify each folder or archive that was named."""
     parser = argparse.ArgumentParser(prog="verify", description=__doc__)
     parser.add_argument("run", nargs="+", type=Path, help="a run's folder, or its bundle")
-    parser.add_argument("--allowed-signers", type=Path, metavar="FILE", help="file with the accepted signers: ALLOWED SIGNERS in man ssh-keygen")
+    parser.add_argument(
+        "--allowed-signers",
+        type=Path,
+        metavar="FILE",
+        help="file with the accepted signers: ALLOWED SIGNERS in man ssh-keygen",
+    )
     parsed = parser.parse_args(argv)
     allowed: Path | None = parsed.allowed_signers
     if allowed is not None and not allowed.is_file():
-        raise InputError(f"{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md")
+        raise InputError(
+            f"{allowed}: not there. Expected: lines of an e-mail address and a public key. See docs/verify.md"
+        )
     codes = [_judged(place, SignatureCheck(allowed)) for place in parsed.run]
     return next((code for code in (ExitCode.FAILED, ExitCode.INCOMPLETE) if code in codes), ExitCode.OK)
 

@@ -22,17 +22,26 @@ def main(argv: list[str]) -> int:
     """Sign what is to be signed by this person, and show every waiver of the environment with what it lacks."""
     parser = argparse.ArgumentParser(prog="waive", description=__doc__)
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--waivers")
-    parser.add_argument("--as", dest="person", metavar="EMAIL", help="the signer; without it nothing is signed (in the lab: its two people)")
+    parser.add_argument(
+        "--as",
+        dest="person",
+        metavar="EMAIL",
+        help="the signer; without it nothing is signed (in the lab: its two people)",
+    )
     parser.add_argument("--key", type=Path, help="private key; default: the key in ~/.ssh or in the agent")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
     scope = load_scope(options)
     waivers = list_waivers(options, scope)
     if not waivers:
-        raise InputError(f"{options.waivers or DEFAULT}: no waiver of environment {options.environment}. Expected: at least one. Nothing to sign")
+        raise InputError(
+            f"{options.waivers or DEFAULT}: no waiver of environment {options.environment}. Expected: at least one. Nothing to sign"
+        )
     if parsed.person:
         need_person(scope, parsed.person, None)
-    signers = [(parsed.person, parsed.key)] if parsed.person else [(person, key) for person, _, key in people_of_lab(scope)]
+    signers = (
+        [(parsed.person, parsed.key)] if parsed.person else [(person, key) for person, _, key in people_of_lab(scope)]
+    )
     for person, key in signers:
         for file in sign_waivers(scope, waivers, person, key):
             print(f"signed: {file} ({person})")
@@ -45,6 +54,14 @@ def _show(scope: Scope, waivers: list[Waiver]) -> int:
         problem = signing_problem(scope, one)
         lacking += bool(problem)
         about = one.service or one.host or "all"
-        table.add_row(one.step, about, one.reason, one.risk, f"{one.approver} ({one.role})", f"{one.expires_at:%Y-%m-%d %H:%M %z}", problem or "good")
+        table.add_row(
+            one.step,
+            about,
+            one.reason,
+            one.risk,
+            f"{one.approver} ({one.role})",
+            f"{one.expires_at:%Y-%m-%d %H:%M %z}",
+            problem or "good",
+        )
     open_screen().print(table)
     return ExitCode.INCOMPLETE if lacking else ExitCode.OK

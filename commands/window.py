@@ -23,7 +23,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="window", description=__doc__)
     parser.add_argument("what", choices=("show", "ics"))
     parser.add_argument("--output", type=Path, help="file that ics writes; default: reports/ENVIRONMENT/window.ics")
-    parser.add_argument("--organizer", metavar="EMAIL", help="organizer of the invitation; the approvers become its attendees")
+    parser.add_argument(
+        "--organizer", metavar="EMAIL", help="organizer of the invitation; the approvers become its attendees"
+    )
     add_flags(parser.add_argument, "--environment", "--lab", "--inventory", "--plan", "--state")
     parsed = parser.parse_args(argv)
     options = read_options(lambda name: getattr(parsed, name, None), argv)
@@ -38,8 +40,12 @@ def main(argv: list[str]) -> int:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_bytes(content)
     except OSError as error:
-        raise InputError(f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another with --output") from error
-    print(f"written: {file}. Once it stands in the shared calendar: {scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}")
+        raise InputError(
+            f"{file}: can't be written: {error.strerror}. Expected: a place for the invitation. Give another with --output"
+        ) from error
+    print(
+        f"written: {file}. Once it stands in the shared calendar: {scope.command('attest', 'prepare/calendar-entry', '--as', 'EMAIL')}"
+    )
     return ExitCode.OK
 
 

@@ -41,7 +41,9 @@ def _give_up(deadline_s: float) -> Callable[[RetryCallState], Judgement]:
     return last_answer
 
 
-def repeat_until_passed(question: Callable[[], Judgement], deadline_s: float, *, first_sleep_s: float = 0.3) -> Judgement:
+def repeat_until_passed(
+    question: Callable[[], Judgement], deadline_s: float, *, first_sleep_s: float = 0.3
+) -> Judgement:
     """Return the first PASSED answer, or the last one within `deadline_s` seconds."""
     ends, pause = time.monotonic() + deadline_s, first_sleep_s
     while not (answer := question()).passed and time.monotonic() + pause < ends:

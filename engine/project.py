@@ -52,7 +52,9 @@ def split_project(argv: list[str]) -> tuple[str | None, list[str]]:
             continue
         given = value if equals else next(words, "")
         if not given or given.startswith("-"):
-            raise InputError(f"{FLAG}: no directory given. Expected: {FLAG} DIR, the directory with {INVENTORY} and {ENVIRONMENTS}/")
+            raise InputError(
+                f"{FLAG}: no directory given. Expected: {FLAG} DIR, the directory with {INVENTORY} and {ENVIRONMENTS}/"
+            )
     return given, others
 
 
@@ -68,7 +70,9 @@ def enter_project(argv: list[str]) -> list[str]:
     folder = Path(named).expanduser().resolve()
     if not folder.is_dir():
         told = FLAG if given is not None else VARIABLE
-        raise InputError(f"{told} {named}: no such directory. Expected: a project. Try: python -m commands init {named}")
+        raise InputError(
+            f"{told} {named}: no such directory. Expected: a project. Try: python -m commands init {named}"
+        )
     os.chdir(folder)
     os.environ[VARIABLE] = str(folder)
     if folder != CHECKOUT:

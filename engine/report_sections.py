@@ -50,4 +50,8 @@ class Graph:
 
     def body(self) -> dict[str, Any]:
         """Return the body of its record in the journal."""
-        return {"title": self.title, "nodes": [asdict(node) for node in self.nodes], "lines": [asdict(line) for line in self.lines]}
+        return {
+            "title": self.title,
+            "nodes": [asdict(node) for node in self.nodes],
+            "lines": [asdict(line) for line in self.lines],
+        }

@@ -24,9 +24,7 @@ from hosts.ssh.client import SshHost, private_folder
 MOST_AT_ONCE: Final = 16
 IDENTIFY_S: Final = 15.0
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
-IDENTIFY: Final = (
-    f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && echo open || echo closed'
-)
+IDENTIFY: Final = f'cat /etc/machine-id; [ -e {LAB_MARKER} ] && echo lab || echo "not a lab"; id -u; [ -w {DOCKER_SOCKET} ] && echo open || echo closed'
 Answer = TypeVar("Answer")
 
 
@@ -189,9 +187,13 @@ def refusal_of(environment: Environment, name: str, machine_id: str, *, lab: boo
     pin = environment.hosts[name]
     where = f"{name}: environment {environment.environment}"
     if lab and environment.environment != "lab":
-        return RefusedError(f"{where}: the host carries {LAB_MARKER}. Expected: none outside the lab. Use --lab, or another host")
+        return RefusedError(
+            f"{where}: the host carries {LAB_MARKER}. Expected: none outside the lab. Use --lab, or another host"
+        )
     if not lab and environment.environment == "lab":
-        return RefusedError(f"{where}: the host has no {LAB_MARKER}. Expected: a lab host. Leave out --lab for real hosts")
+        return RefusedError(
+            f"{where}: the host has no {LAB_MARKER}. Expected: a lab host. Leave out --lab for real hosts"
+        )
     if machine_id != pin.machine_id:
         return RefusedError(
             f"{where}: machine-id is {machine_id or 'empty'}. Expected: {pin.machine_id}, as pinned: it is another machine. "

@@ -30,7 +30,9 @@ class OpenConnection(BaseBackend):  # type: ignore[misc]
         self.commands += 1
         answer = self.machine.run(["sh", "-c", line], timeout_s=COMMAND_S)
         # Not through `result`: that logs the whole answer, which no redactor has seen.
-        return CommandResult(self, answer.exit_code, line.encode("utf-8", "surrogateescape"), answer.stdout, answer.stderr)
+        return CommandResult(
+            self, answer.exit_code, line.encode("utf-8", "surrogateescape"), answer.stdout, answer.stderr
+        )
 
     def run_local(self, command: str, *_: str) -> CommandResult:
         """Refuse: a check asks hosts, this machine is none of them."""

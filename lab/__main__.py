@@ -55,7 +55,9 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
     for plan in HOSTS:
         hosts.wait_for_host(plan)
         say(f"{plan.name} answers at {addresses[plan.name]}")
-    services.wait_for_services(choice if new else Choice.CORE)  # of a lab that is used some ports may have left their host for good
+    services.wait_for_services(
+        choice if new else Choice.CORE
+    )  # of a lab that is used some ports may have left their host for good
     if new:
         public_dns.point_names(addresses[containers.SOURCE])
         services.start_sessions()
@@ -65,7 +67,9 @@ def up(client: Any, say: Callable[[str], None], choice: Choice | None = None) ->
 
 def _is_incomplete(client: Any) -> bool:
     """Return whether a host is missing, was never finished, or has an identity that nobody knows any more."""
-    return RAISING.exists() or not known_lab().get("raised_at") or any(hosts.find(client, plan) is None for plan in HOSTS)
+    return (
+        RAISING.exists() or not known_lab().get("raised_at") or any(hosts.find(client, plan) is None for plan in HOSTS)
+    )
 
 
 def _make_disks(client: Any, choice: Choice, addresses: dict[str, str], say: Callable[[str], None]) -> None:
@@ -105,7 +109,9 @@ def down(client: Any, say: Callable[[str], None], *, everything: bool) -> None:
             say(f"removed, with all kept disks; the images stay: {', '.join(others)} may use them")
             return
         if refused := images.remove_images(client):
-            raise LabError(f"images: not removed: {'; '.join(refused)}. Expected: nothing else uses them. Look: docker ps -a")
+            raise LabError(
+                f"images: not removed: {'; '.join(refused)}. Expected: nothing else uses them. Look: docker ps -a"
+            )
         say(f"removed, with all images and kept disks that the lab made ({CACHE} may hold downloads of bootstrap)")
     else:
         say("removed; images and kept disks stay for a warm start (down --all removes them)")
@@ -140,7 +146,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise WrongWordsError instead of printing usage."""
-        raise WrongWordsError(f"{message}. Expected: {str(__doc__).strip('`.')}. Known faults: {', '.join(sorted(faults.FAULTS))}")
+        raise WrongWordsError(
+            f"{message}. Expected: {str(__doc__).strip('`.')}. Known faults: {', '.join(sorted(faults.FAULTS))}"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -159,7 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("names", help="let the public names lead to a host, as a person does in the DNS").add_argument(
         "host", choices=[plan.name for plan in HOSTS]
     )
-    commands.add_parser("down", help="remove the lab").add_argument("--all", action="store_true", help="images and kept disks too")
+    commands.add_parser("down", help="remove the lab").add_argument(
+        "--all", action="store_true", help="images and kept disks too"
+    )
     commands.add_parser("status", help="what is up").add_argument("--json", action="store_true")
     commands.add_parser("break", help="make a fault").add_argument("fault", choices=sorted(faults.FAULTS))
     commands.add_parser("heal", help="undo all faults")
@@ -176,7 +186,9 @@ def _need_own_name() -> None:
     known = known_lab()
     if known and known.get("name", "") != NAMES.name:
         before = f"{VARIABLE}={known['name']}" if known.get("name") else f"without {VARIABLE}"
-        raise LabError(f"this folder: its lab was raised {before}. Expected: the same now, or that lab removed first, with: lab down")
+        raise LabError(
+            f"this folder: its lab was raised {before}. Expected: the same now, or that lab removed first, with: lab down"
+        )
 
 
 def _perform(options: argparse.Namespace, client: Any, say: Callable[[str], None]) -> None:
@@ -230,9 +242,14 @@ def main(argv: list[str]) -> int:
     except LabError as error:
         return _told(error, 1)
     except (DockerException, RequestException) as error:
-        return _told(f"this machine's Docker Engine refused: {error}. Expected: it does what the lab asks. Look: docker info", 1)
+        return _told(
+            f"this machine's Docker Engine refused: {error}. Expected: it does what the lab asks. Look: docker info", 1
+        )
     except KeyboardInterrupt:
-        return _told("interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m commands lab down", INTERRUPTED)
+        return _told(
+            "interrupted. Expected: an end. Try: python -m commands lab up, which begins anew, or: python -m commands lab down",
+            INTERRUPTED,
+        )
     return 0
 
 

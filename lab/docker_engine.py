@@ -73,13 +73,19 @@ def pipe(source: list[str], sink: list[str], *, deadline_s: float = DEADLINE_S) 
             taking = subprocess.run(sink, stdin=giving.stdout, capture_output=True, timeout=deadline_s, check=False)
         except subprocess.TimeoutExpired as error:
             giving.kill()
-            raise LabError(f"{' '.join(source[:2])} | {' '.join(sink[:4])} …: no end after {deadline_s:.0f} s. Try it by hand") from error
+            raise LabError(
+                f"{' '.join(source[:2])} | {' '.join(sink[:4])} …: no end after {deadline_s:.0f} s. Try it by hand"
+            ) from error
     if giving.returncode or taking.returncode:
         said = taking.stderr.decode(errors="replace").strip()[-300:]
-        raise LabError(f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and {taking.returncode}: {said}")
+        raise LabError(
+            f"{' '.join(source[:4])} … | {' '.join(sink[:6])} …: exit status {giving.returncode} and {taking.returncode}: {said}"
+        )
 
 
-def wait_until(what: str, question: Callable[[], str], deadline_s: float, *, hint: str = f"docker ps -a --filter label={LABEL}") -> None:
+def wait_until(
+    what: str, question: Callable[[], str], deadline_s: float, *, hint: str = f"docker ps -a --filter label={LABEL}"
+) -> None:
     """Ask until the answer is empty (nothing missing); raises LabError with the last answer, the wait and where to look."""
     started, pause = time.monotonic(), 0.1
     while missing := question():

@@ -56,7 +56,10 @@ def _free_port(_client: Any) -> None:
 
 def _fill_disk(_client: Any) -> None:
     """Put a tiny file system under wf002's volumes: what is created there from now on does not fit."""
-    _inside("wf002", f"mountpoint -q /var/lib/docker/volumes || mount -t tmpfs -o size={SMALL_DISK} full /var/lib/docker/volumes")
+    _inside(
+        "wf002",
+        f"mountpoint -q /var/lib/docker/volumes || mount -t tmpfs -o size={SMALL_DISK} full /var/lib/docker/volumes",
+    )
 
 
 def _empty_disk(_client: Any) -> None:
@@ -118,7 +121,15 @@ def _nothing(_client: Any) -> None:
 
 def _cut_network(client: Any) -> None:
     _join_network(client)
-    address = run(["docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", _plan("wf002").container])
+    address = run(
+        [
+            "docker",
+            "inspect",
+            "-f",
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+            _plan("wf002").container,
+        ]
+    )
     peer = address.decode().strip()
     for chain, side in (("INPUT", "-s"), ("OUTPUT", "-d"), ("FORWARD", "-d"), ("FORWARD", "-s")):
         _inside("wf005", f"iptables -I {chain} {side} {peer} -m comment --comment lab-fault -j DROP")

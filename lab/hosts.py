@@ -117,7 +117,9 @@ def need_all(client: Any) -> None:
     """Raise LabError unless all hosts are there, and are this folder's."""
     missing = [plan.name for plan in HOSTS if find(client, plan) is None]
     if missing:
-        raise LabError(f"{', '.join(missing)}: not there. Expected: all {len(HOSTS)} hosts. Try: python -m commands lab up")
+        raise LabError(
+            f"{', '.join(missing)}: not there. Expected: all {len(HOSTS)} hosts. Try: python -m commands lab up"
+        )
 
 
 def describe(client: Any, plan: HostPlan, *, reachable: bool) -> str:
@@ -128,7 +130,11 @@ def describe(client: Any, plan: HostPlan, *, reachable: bool) -> str:
     if container.status != "running" or not reachable:
         return str(container.status)
     try:
-        version = ssh(plan.name, "timeout", "5", "docker", "version", "--format", "{{.Server.Version}}", deadline_s=LOOK_S).decode().strip()
+        version = (
+            ssh(plan.name, "timeout", "5", "docker", "version", "--format", "{{.Server.Version}}", deadline_s=LOOK_S)
+            .decode()
+            .strip()
+        )
     except LabError:
         return "running, but its Docker does not answer through ssh"
     return f"running, Docker {version}"
@@ -145,7 +151,12 @@ def wait_for_host(plan: HostPlan) -> None:
             return str(error).splitlines()[-1]
         return ""
 
-    wait_until(f"{plan.name}: sshd and Docker", missing, READY_S, hint=f"docker logs {plan.container}, or try: python -m commands lab heal")
+    wait_until(
+        f"{plan.name}: sshd and Docker",
+        missing,
+        READY_S,
+        hint=f"docker logs {plan.container}, or try: python -m commands lab heal",
+    )
 
 
 def ssh(host: str, *argv: str, stdin: bytes | None = None, deadline_s: float = 120) -> bytes:

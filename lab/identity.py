@@ -17,7 +17,9 @@ KEY: Final = "id_ed25519"
 HOSTS_FILE: Final = STATE / "hosts.json"
 
 
-def make_identities(addresses: dict[str, str], images: dict[str, str], *, choice: Choice, raised_at: datetime | None) -> None:
+def make_identities(
+    addresses: dict[str, str], images: dict[str, str], *, choice: Choice, raised_at: datetime | None
+) -> None:
     """Generate everything that makes this lab this lab, once; later calls keep it.
 
     `raised_at` is given when the hosts' disks are new: what was known of the old ones no longer holds.
@@ -106,7 +108,9 @@ def _write_hosts_json(addresses: dict[str, str], images: dict[str, str], choice:
             "machine_id": (folder / "machine-id").read_text(encoding="utf-8").strip(),
             "engine_id": (folder / "engine-id").read_text(encoding="utf-8").strip(),
         }
-    played = [service for reference, (service, _) in STAND_INS.items() if images.get(reference, "").startswith("stand-in")]
+    played = [
+        service for reference, (service, _) in STAND_INS.items() if images.get(reference, "").startswith("stand-in")
+    ]
     services = list(services_of(choice))
     content = {
         "name": NAMES.name,

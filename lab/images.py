@@ -99,9 +99,15 @@ def ensure_images(client: Any, say: Callable[[str], None], choice: Choice) -> di
     registry = Registry(client, say)
     needed = {HOST_IMAGE}.union(*(plan.images(choice) for plan in HOSTS))
     folders = {reference: folder for reference, folder in FOLDERS.items() if reference in needed}
-    there = {reference: origin for reference, folder in folders.items() if (origin := _origin(client, reference, folder))}
+    there = {
+        reference: origin for reference, folder in folders.items() if (origin := _origin(client, reference, folder))
+    }
     wanted = [reference for reference in folders if reference not in there]
-    pulled = {reference: OFFICIAL for reference in wanted if reference in PULLED and registry.pull(reference, local_name(reference))}
+    pulled = {
+        reference: OFFICIAL
+        for reference in wanted
+        if reference in PULLED and registry.pull(reference, local_name(reference))
+    }
     missing = [reference for reference in wanted if reference not in pulled]
     if missing:
         _ensure_base(client, registry, say)
@@ -125,7 +131,18 @@ def _build(reference: str, say: Callable[[str], None]) -> None:
     name, folder = local_name(reference), FOLDERS[reference]
     say(f"{reference}: building from packages")
     labels = ("--label", f"{KEY_LABEL}={key_of(folder)}", "--label", f"{IMAGE_LABEL}=1")
-    argv = ["docker", "build", "--network", "host", "--build-arg", f"BASE={OWN_BASE}", *labels, "--tag", name, str(folder)]
+    argv = [
+        "docker",
+        "build",
+        "--network",
+        "host",
+        "--build-arg",
+        f"BASE={OWN_BASE}",
+        *labels,
+        "--tag",
+        name,
+        str(folder),
+    ]
     run(argv, deadline_s=BUILD_DEADLINE_S)
     say(f"{reference}: built")
 

@@ -16,12 +16,39 @@ from docker.errors import NotFound
 
 from lab import hosts, services
 from lab.docker_engine import at_once, pipe, run
-from lab.settings import HOST_IMAGE, HOSTS, KEPT, LABEL, NAMES, PREFIX, ROOT, STATE, TOOLBOX, Choice, HostPlan, local_name
+from lab.settings import (
+    HOST_IMAGE,
+    HOSTS,
+    KEPT,
+    LABEL,
+    NAMES,
+    PREFIX,
+    ROOT,
+    STATE,
+    TOOLBOX,
+    Choice,
+    HostPlan,
+    local_name,
+)
 
-SOURCES: Final = ("services.py", "containers.py", "planted_secrets.py", "seeds.py", "settings.py", "pristine_disks.py", "prometheus/*")
+SOURCES: Final = (
+    "services.py",
+    "containers.py",
+    "planted_secrets.py",
+    "seeds.py",
+    "settings.py",
+    "pristine_disks.py",
+    "prometheus/*",
+)
 SOURCES_OF_ALL: Final = ("loki/*", "products/*.py")
 """What else decides the disks of a lab with all services."""
-HANDED_OUT: Final = ("minio_app_access_key", "minio_app_secret_key", "keycloak_login", "n8n_api_key", "metabase_api_key")
+HANDED_OUT: Final = (
+    "minio_app_access_key",
+    "minio_app_secret_key",
+    "keycloak_login",
+    "n8n_api_key",
+    "metabase_api_key",
+)
 GOLDEN_LABEL: Final = NAMES.golden_label
 KEPT_SETS: Final = 3
 LOAD_DEADLINE_S: Final = 1800
@@ -92,7 +119,10 @@ copy_disk() {
 def copy_disks(client: Any, pairs: list[tuple[str, str]]) -> None:
     """Copy disks; all volumes are seen through one mount, since links don't cross mounts."""
     volumes = Path(client.info()["DockerRootDir"]) / "volumes"
-    copies = "\n".join(f'copy_disk /volumes/{source}/_data /volumes/{target}/_data & copies="${{copies:-}} $!"' for source, target in pairs)
+    copies = "\n".join(
+        f'copy_disk /volumes/{source}/_data /volumes/{target}/_data & copies="${{copies:-}} $!"'
+        for source, target in pairs
+    )
     script = f"set -eu\n{COPY_DISK}\n{copies}\nfor copy in $copies; do wait $copy; done\n"
     stop_copying(client)
     named = ("--name", COPYING, "--network", "none", "--label", f"{LABEL}=1")
@@ -131,8 +161,14 @@ def _load(plan: HostPlan, choice: Choice) -> None:
     """Load a host's images and give them there the names of the inventory."""
     hosts.wait_for_host(plan)
     names = {reference: local_name(reference) for reference in plan.images(choice)}
-    pipe(["docker", "save", *names.values()], hosts.ssh_argv(plan.name, "docker", "load", "--quiet"), deadline_s=LOAD_DEADLINE_S)
-    script = "; ".join(f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference)
+    pipe(
+        ["docker", "save", *names.values()],
+        hosts.ssh_argv(plan.name, "docker", "load", "--quiet"),
+        deadline_s=LOAD_DEADLINE_S,
+    )
+    script = "; ".join(
+        f"docker tag {name} {reference}; docker rmi {name}" for reference, name in names.items() if name != reference
+    )
     hosts.ssh(plan.name, f"set -e; {script or 'true'}")
 
 

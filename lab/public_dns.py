@@ -20,6 +20,9 @@ def point_names(address: str) -> None:
         return
 
     def write(plan: HostPlan) -> None:
-        run(["docker", "exec", plan.container, "sh", "-c", WRITE, "write", MARK, address, " ".join(NAMES)], deadline_s=30)
+        run(
+            ["docker", "exec", plan.container, "sh", "-c", WRITE, "write", MARK, address, " ".join(NAMES)],
+            deadline_s=30,
+        )
 
     at_once(write, HOSTS)

@@ -64,7 +64,10 @@ def redis_commands() -> bytes:
 
 def redis_sessions() -> bytes:
     """Return keys that expire, as the Redis protocol: their time begins when they are written, so no kept disk can hold them."""
-    return b"".join(_protocol(("SET", f"session:{i}", f"session of user {i}", "EX", str(_session_s(i)))) for i in range(1, SESSIONS + 1))
+    return b"".join(
+        _protocol(("SET", f"session:{i}", f"session of user {i}", "EX", str(_session_s(i))))
+        for i in range(1, SESSIONS + 1)
+    )
 
 
 def _session_s(i: int) -> int:

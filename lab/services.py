@@ -188,7 +188,9 @@ PRODUCTS: Final = {
 def make_passwords(choice: Choice) -> dict[str, str]:
     """Return new passwords for the services."""
     names = (*CORE_PASSWORDS, *PASSWORDS) if choice is Choice.ALL else CORE_PASSWORDS
-    made = {name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in names}
+    made = {
+        name: secrets.token_hex(12) if name.startswith("minio_app") else secrets.token_urlsafe(18) for name in names
+    }
     return made | planted_secrets.make_planted()
 
 
@@ -198,14 +200,48 @@ def create_services(passwords: dict[str, str], say: Callable[[str], None], choic
     _write_configuration(passwords)
     say("postgres: making the shop's data")
     env = {"POSTGRES_USER": "postgres", "POSTGRES_PASSWORD": passwords["postgres"], "POSTGRES_DB": "shop"}
-    run_container(POSTGRES_RUN, env | planted_secrets.planted_env(passwords, "postgres"), "--label", planted_secrets.planted_label(passwords))
+    run_container(
+        POSTGRES_RUN,
+        env | planted_secrets.planted_env(passwords, "postgres"),
+        "--label",
+        planted_secrets.planted_label(passwords),
+    )
     wait_until("postgres", answers("docker", "exec", "postgres", "pg_isready", "-h", "127.0.0.1", "-q"), READY_S)
     script = seeds.postgres_script(passwords["orders_app"], passwords["reporting"])
-    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=script)
-    ssh(SOURCE, "docker", "exec", "-i", "postgres", "psql", "-qU", "postgres", "shop", stdin=planted_secrets.planted_statement(passwords))
+    ssh(
+        SOURCE,
+        "docker",
+        "exec",
+        "-i",
+        "postgres",
+        "psql",
+        "-qU",
+        "postgres",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "shop",
+        stdin=script,
+    )
+    ssh(
+        SOURCE,
+        "docker",
+        "exec",
+        "-i",
+        "postgres",
+        "psql",
+        "-qU",
+        "postgres",
+        "shop",
+        stdin=planted_secrets.planted_statement(passwords),
+    )
     say("redis: making keys of every type")
     check = planted_secrets.planted_check(passwords, "redis-cli ping | grep -q PONG")
-    run_container(REDIS_RUN, {"REDISCLI_AUTH": passwords["redis"]} | planted_secrets.planted_env(passwords, "redis"), "--health-cmd", check)
+    run_container(
+        REDIS_RUN,
+        {"REDISCLI_AUTH": passwords["redis"]} | planted_secrets.planted_env(passwords, "redis"),
+        "--health-cmd",
+        check,
+    )
     wait_until("redis", answers("docker", "exec", "redis", "redis-cli", "ping"), READY_S)
     ssh(SOURCE, "docker", "exec", "-i", "redis", "redis-cli", "--pipe", stdin=seeds.redis_commands())
     say("prometheus: making two weeks of history")
@@ -246,8 +282,21 @@ def _write_configuration(passwords: dict[str, str]) -> None:
 
 def _make_history() -> None:
     """Write blocks of a fixed past, with Prometheus' own tool."""
-    run = ("docker", "run", "--rm", "-i", "--volume", "prometheus_data:/prometheus", "--entrypoint", "/bin/sh", PROMETHEUS, "-c")
-    make = "'cat > /tmp/history.txt && promtool tsdb create-blocks-from openmetrics --quiet /tmp/history.txt /prometheus'"
+    run = (
+        "docker",
+        "run",
+        "--rm",
+        "-i",
+        "--volume",
+        "prometheus_data:/prometheus",
+        "--entrypoint",
+        "/bin/sh",
+        PROMETHEUS,
+        "-c",
+    )
+    make = (
+        "'cat > /tmp/history.txt && promtool tsdb create-blocks-from openmetrics --quiet /tmp/history.txt /prometheus'"
+    )
     ssh(SOURCE, *run, make, stdin=seeds.prometheus_history())
 
 

@@ -88,7 +88,11 @@ class HostPlan:
 
     def images(self, choice: Choice) -> tuple[str, ...]:
         """Return the images that the host has in a lab of that choice."""
-        return self.all_images if choice is Choice.ALL else tuple(image for image in self.all_images if image in CORE_IMAGES)
+        return (
+            self.all_images
+            if choice is Choice.ALL
+            else tuple(image for image in self.all_images if image in CORE_IMAGES)
+        )
 
     @property
     def container(self) -> str:
@@ -125,10 +129,14 @@ CORE_IMAGES: Final = frozenset({POSTGRES, REDIS, PROMETHEUS, ORDERS, TOOLBOX})
 BACKUP_HOST: Final = "wf006"
 FOURTH_VARIABLE: Final = "LONGSHORE_LAB_FOURTH"
 """Set, the lab has a fourth host that nothing moves to or from: it carries the backup, so that no target does."""
-FOURTH: Final[tuple[HostPlan, ...]] = (HostPlan(BACKUP_HOST, 16, (TOOLBOX,)),) if os.environ.get(FOURTH_VARIABLE) else ()
+FOURTH: Final[tuple[HostPlan, ...]] = (
+    (HostPlan(BACKUP_HOST, 16, (TOOLBOX,)),) if os.environ.get(FOURTH_VARIABLE) else ()
+)
 HOSTS: Final[tuple[HostPlan, ...]] = (
     HostPlan("wf005", 15, SOURCE_IMAGES),
-    HostPlan("wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)),  # not redis, so that an image really travels
+    HostPlan(
+        "wf001", 11, (PROMETHEUS, RABBITMQ, MINIO, LOKI, TEMPORAL, N8N, GRAFANA, TOOLBOX)
+    ),  # not redis, so that an image really travels
     HostPlan("wf002", 12, (POSTGRES, CADDY, KEYCLOAK, METABASE, WAHA, TOOLBOX)),
     *FOURTH,
 )

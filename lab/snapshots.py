@@ -68,10 +68,14 @@ def need(client: Any, name: str) -> None:
     """Raise LabError unless all disks of this name are kept, and by this folder's lab."""
     file = _token_file(name)
     token, _, choice = file.read_text(encoding="utf-8").partition(" ") if file.exists() else ("", "", "")
-    there = {volume.name for volume in client.volumes.list(filters={"label": f"{KEPT_LABEL}={token}"})} if token else set()
+    there = (
+        {volume.name for volume in client.volumes.list(filters={"label": f"{KEPT_LABEL}={token}"})} if token else set()
+    )
     if not {_volume(name, plan) for plan in HOSTS} <= there:
         known = ", ".join(sorted(folder.name for folder in KEPT.glob("*"))) or "none"
-        raise LabError(f"{name}: not kept by this folder's lab (kept: {known}). Expected: python -m commands lab keep {name}, earlier")
+        raise LabError(
+            f"{name}: not kept by this folder's lab (kept: {known}). Expected: python -m commands lab keep {name}, earlier"
+        )
     if choice != known_choice().value:
         raise LabError(
             f"{name}: kept with {choice} services. Expected: {known_choice()}, as now. Try: python -m commands lab reset --services {choice}"

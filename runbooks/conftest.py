@@ -72,7 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
         options = read_options(config.getoption, [str(argument) for argument in config.invocation_params.args])
         config.stash[SIGNER] = signer_of(None)
         opening = (
-            open_worker(options, command, given["run"], Path(given["folder"])) if given else open_session(options, command, spread=is_spread(config))
+            open_worker(options, command, given["run"], Path(given["folder"]))
+            if given
+            else open_session(options, command, spread=is_spread(config))
         )
         session = stack.enter_context(opening)
     except InputError as error:
@@ -116,7 +118,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _spread(config: pytest.Config, command: str) -> None:
     """Let xdist give all steps of a host to one worker; raises InputError where workers can't be right."""
     if command in WRITING_PHASES:
-        raise InputError(f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with --service or --wave")
+        raise InputError(
+            f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with --service or --wave"
+        )
     if any(not str(one).endswith("popen") for one in config.option.tx):
         raise InputError(
             f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and --shard I/N for several machines"
@@ -178,7 +182,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "machine" in metafunc.fixturenames:
         metafunc.parametrize("machine", _machines(metafunc.definition, scope))
     if "move" in metafunc.fixturenames:
-        marks = [pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in scope.moves]
+        marks = [
+            pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)])
+            for move in scope.moves
+        ]
         metafunc.parametrize("move", marks, indirect=True)
 
 
@@ -317,4 +324,6 @@ def backups(pytestconfig: pytest.Config) -> None:
     """Write the table of all backups into the evidence."""
     session = pytestconfig.stash[SESSION]
     world, share = session.world, session.share
-    world.run.record(RecordKind.REPORT_TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body())
+    world.run.record(
+        RecordKind.REPORT_TABLE, body=backup_table(world, datetime.now(UTC), share.hosts, share.services).body()
+    )

@@ -106,9 +106,13 @@ class TakeBackup:
                 f"sudo mv {self.repository.path} {self.repository.path}.damaged"
             )
         if not note.get("repository_ok"):
-            return unknown(f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}")
+            return unknown(
+                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}"
+            )
         if not wanted:
-            return passed(f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound")
+            return passed(
+                f"{self.route.service}: no volume and no export of its own, so nothing to back up; {where} is sound"
+            )
         total = sum(item.size_bytes for item in taken)
         return passed(
             f"{self.route.service}: {len(taken)} objects, {total:,} bytes backed up to {where}, restic check passed",
@@ -141,7 +145,13 @@ class TakeBackup:
     def _holds_nothing(self, mount: ToolboxMount) -> bool:
         """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not be missed."""
         argv = toolbox_argv(NO_CONTENT, move_label=self.route.move_label, role=ROLE, mounts=[mount])
-        seen = run_checked(self.route.fleet, self.route.source, argv, doing="look whether there is nothing to archive", timeout_s=LONGEST_S)
+        seen = run_checked(
+            self.route.fleet,
+            self.route.source,
+            argv,
+            doing="look whether there is nothing to archive",
+            timeout_s=LONGEST_S,
+        )
         return not seen.text.strip()
 
     def _export(self, opened: OpenRepository, number: int, command: ContainerCommand) -> BackupObject:
@@ -152,7 +162,9 @@ class TakeBackup:
         words = ["backup", "--json", *self._tags(name), "--stdin", "--stdin-filename", str(command.saves_as)]
         store = shell_line(opened.argv(words, interactive=True))
         status = f"{opened.directory}/status-{number}"
-        script = f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
+        script = (
+            f"rm -f {status}; {{ {run}; echo $? > {status}; }} | {store}; stored=$?; cat {status} >&2; exit $stored"
+        )
         self.route.audit(self.route.source, self.key, f"export {name} of {self.route.container}")
         result = self._store(opened, ["sh", "-c", script], f"export {name}", command.timeout_s)
         item = summary_of(name, result.text, time.monotonic() - started)

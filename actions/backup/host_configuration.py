@@ -60,9 +60,15 @@ def keep_configuration(route: Route, repository: Repository, archive: bytes) -> 
         tags = ",".join((route.move_label.split("/", 1)[0], ROLE))
         words = ["backup", "--json", "--host", route.source, "--tag", tags, "--stdin", "--stdin-filename", file]
         argv = opened.argv(words, interactive=True)
-        stored = run_checked(route.fleet, route.source, argv, doing=f"keep the {name}", stdin=archive, timeout_s=LONGEST_S)
+        stored = run_checked(
+            route.fleet, route.source, argv, doing=f"keep the {name}", stdin=archive, timeout_s=LONGEST_S
+        )
         item = summary_of(name, stored.text, time.monotonic() - started)
         back = run_checked(
-            route.fleet, route.source, opened.argv(["dump", item.snapshot, f"/{file}"]), doing=f"read the {name} back", timeout_s=LONGEST_S
+            route.fleet,
+            route.source,
+            opened.argv(["dump", item.snapshot, f"/{file}"]),
+            doing=f"read the {name} back",
+            timeout_s=LONGEST_S,
         )
     return item, hashlib.sha256(back.stdout).digest() == hashlib.sha256(archive).digest()

@@ -33,7 +33,18 @@ SFTP_SERVER: Final = "/usr/lib/openssh/sftp-server"
 
 WRITE_FILE: Final = 'set -eu; umask 077; take "$1"'
 LONGEST_S: Final = 4 * 3600.0
-SERVE_ADDING: Final = ("rclone", "serve", "restic", "--stdio", "--append-only", "--config", "/dev/null", "--log-level", "ERROR", REPOSITORY_AT)
+SERVE_ADDING: Final = (
+    "rclone",
+    "serve",
+    "restic",
+    "--stdio",
+    "--append-only",
+    "--config",
+    "/dev/null",
+    "--log-level",
+    "ERROR",
+    REPOSITORY_AT,
+)
 """https://rclone.org/commands/rclone_serve_restic/ and https://restic.readthedocs.io/en/stable/060_forget.html#security-considerations-in-append-only-mode"""
 LOCK_PATIENCE: Final = "10m"
 """So long restic waits for a lock that another backup, or its check, holds."""
@@ -85,11 +96,23 @@ class OpenRepository:
         argv = taking(WRITE_FILE, "write", text.encode(), f"{self.directory}/{name}")
         run_checked(self.route.fleet, self.host, argv, doing=f"write {name}", stdin=text.encode())
 
-    def argv(self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, interactive: bool = False, before: Iterable[str] = ()) -> list[str]:
+    def argv(
+        self,
+        words: Iterable[str],
+        mounts: Iterable[ToolboxMount] = (),
+        *,
+        interactive: bool = False,
+        before: Iterable[str] = (),
+    ) -> list[str]:
         """Return restic in a toolbox container of the host; `before` are words in front of it, as `sh -c`."""
         wanted, ssh = [*words], [*self.channel.ssh(), self.channel.destination()]
         if self.reading:
-            repository = ["-r", f"sftp:{self.channel.destination()}:{REPOSITORY_AT}", "-o", f"sftp.command={shell_line([*ssh, '-s', 'sftp'])}"]
+            repository = [
+                "-r",
+                f"sftp:{self.channel.destination()}:{REPOSITORY_AT}",
+                "-o",
+                f"sftp.command={shell_line([*ssh, '-s', 'sftp'])}",
+            ]
             lock = ["--no-lock"]
         else:
             repository = ["-r", "rclone:repository", "-o", f"rclone.program={shell_line(ssh)}"]
@@ -100,13 +123,17 @@ class OpenRepository:
             interactive=interactive, flags=("--hostname", self.called) if self.called else (),
         )  # fmt: skip
 
-    def run(self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, before: Iterable[str] = ()) -> CommandResult:
+    def run(
+        self, words: Iterable[str], mounts: Iterable[ToolboxMount] = (), *, before: Iterable[str] = ()
+    ) -> CommandResult:
         """Run restic to its end, however that is."""
         return change(self.route.fleet, self.host, self.argv(words, mounts, before=before), timeout_s=LONGEST_S)
 
 
 @contextmanager
-def open_repository(route: Route, host: str, repository: Repository, *, role: str, reading: bool = False) -> Iterator[OpenRepository]:
+def open_repository(
+    route: Route, host: str, repository: Repository, *, role: str, reading: bool = False
+) -> Iterator[OpenRepository]:
     """Open the way from `host` to the repository, for one purpose (`role`), and close it at the end."""
     serve = toolbox_argv(
         [SFTP_SERVER, "-R"] if reading else SERVE_ADDING,
@@ -177,13 +204,17 @@ def parse_lock(identity: str, text: str) -> RepositoryLock:
         since = datetime.fromisoformat(re.sub(r"\.\d+", "", str(told["time"]))).astimezone(UTC)
         return RepositoryLock(identity, str(told["hostname"]), int(told["pid"]), since, bool(told.get("exclusive")))
     except (ValueError, KeyError, TypeError) as error:
-        raise NotObservedError(f"lock {identity[:8]} of the backup's repository can't be read: {text[:80]!r}") from error
+        raise NotObservedError(
+            f"lock {identity[:8]} of the backup's repository can't be read: {text[:80]!r}"
+        ) from error
 
 
 def read_locks(opened: OpenRepository) -> list[RepositoryLock]:
     """Return the locks in the repository now; one that goes meanwhile is left out. Raises CouldNotLookError."""
     repository = opened.repository
-    listed = look(opened.route.fleet, repository.peer.host, ["sh", "-c", LIST_LOCKS, "list", repository.path]).text.split()
+    listed = look(
+        opened.route.fleet, repository.peer.host, ["sh", "-c", LIST_LOCKS, "list", repository.path]
+    ).text.split()
     locks = []
     for identity in filter(LOCK_ID.fullmatch, listed):
         answer = opened.run(["cat", "lock", identity, "--no-lock"])
@@ -208,7 +239,9 @@ def remove_dead_locks(opened: OpenRepository, key: str) -> list[RepositoryLock]:
         if host not in writing:
             answer = look(opened.route.fleet, host, ["sh", "-c", WHO_WRITES])
             if answer.exit_code:
-                raise NotObservedError(f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: ssh {host} docker ps")
+                raise NotObservedError(
+                    f"{host}: could not list the containers that write a backup: {answer.error_text}. Try: ssh {host} docker ps"
+                )
             writing[host] = set(answer.text.split())
         if lock.host not in writing[host]:
             _remove(opened, "locks", lock.id, key, f"remove the lock of {lock.host}, whose container is gone")
@@ -224,7 +257,12 @@ def remove_snapshot(opened: OpenRepository, snapshot: str, key: str) -> None:
 def _remove(opened: OpenRepository, kind: str, identity: str, key: str, doing: str) -> None:
     repository = opened.repository
     opened.route.audit(repository.peer.host, key, doing)
-    run_checked(opened.route.fleet, repository.peer.host, ["rm", "-f", "--", f"{repository.path}/{kind}/{identity}"], doing=doing)
+    run_checked(
+        opened.route.fleet,
+        repository.peer.host,
+        ["rm", "-f", "--", f"{repository.path}/{kind}/{identity}"],
+        doing=doing,
+    )
 
 
 def say_locks(opened: OpenRepository, said: str) -> str:

@@ -46,11 +46,15 @@ def read_whole(opened: OpenRepository, item: BackupObject) -> str:
     return f"snapshot {item.snapshot[:8]} read to its end in {time.monotonic() - started:.1f} s; not what the service starts from"
 
 
-def apply_export(opened: OpenRepository, item: BackupObject, command: RestoreCommand, container: str, mounts: Sequence[ToolboxMount]) -> str:
+def apply_export(
+    opened: OpenRepository, item: BackupObject, command: RestoreCommand, container: str, mounts: Sequence[ToolboxMount]
+) -> str:
     """Give an export to the command that brings it back; raises AssertionError when it can't be read or is not taken."""
     started = time.monotonic()
     if command.before_start:
-        apply = toolbox_argv(command.argv, move_label=opened.route.move_label, role=ROLE, mounts=mounts, interactive=True)
+        apply = toolbox_argv(
+            command.argv, move_label=opened.route.move_label, role=ROLE, mounts=mounts, interactive=True
+        )
     else:
         apply = ["docker", "exec", "--interactive", container, *command.argv]
     read = opened.argv(["dump", item.snapshot, f"/{command.export}"])
@@ -90,4 +94,6 @@ def _tool(command: RestoreCommand) -> str:
 def _must_read(item: BackupObject, result: CommandResult) -> None:
     if result.exit_code != 0:
         said = " / ".join(line for line in result.error_text.splitlines() if line.strip())
-        raise AssertionError(f"{item.name}: snapshot {item.snapshot[:8]} can't be read (exit {result.exit_code}): {said[-SHOWN:]}")
+        raise AssertionError(
+            f"{item.name}: snapshot {item.snapshot[:8]} can't be read (exit {result.exit_code}): {said[-SHOWN:]}"
+        )

@@ -108,7 +108,9 @@ class RestoreDrill:
         finally:
             self._remove()
         seconds = round(time.monotonic() - started, 1)
-        note["drill"] = Drill(route.target, snapshots_of(taken), problem, self.not_drilled, seconds, told, steps).record()
+        note["drill"] = Drill(
+            route.target, snapshots_of(taken), problem, self.not_drilled, seconds, told, steps
+        ).record()
 
     def verify(self, note: Note) -> Judgement:
         """Judge how it ended, and whether nothing of it is left."""
@@ -117,15 +119,28 @@ class RestoreDrill:
         drill, left = Drill.from_record(note["drill"]), list_scratch(self.route)
         details = tuple(f"{name}: {text}" for name, text in drill.steps.items())
         if drill.problem:
-            return failed(f"{self.route.service}: this backup is not good for a restore: {drill.problem}. {self._advice()}", details)
+            return failed(
+                f"{self.route.service}: this backup is not good for a restore: {drill.problem}. {self._advice()}",
+                details,
+            )
         if left:
-            return failed(f"{self.route.target}: {len(left)} things of the drill are left: {', '.join(left[:3])}. Expected: none. Run prepare again")
-        return passed(f"{self.route.service}: {drill_told(drill)}", details, seconds=drill.seconds, snapshots=len(drill.snapshots))
+            return failed(
+                f"{self.route.target}: {len(left)} things of the drill are left: {', '.join(left[:3])}. Expected: none. Run prepare again"
+            )
+        return passed(
+            f"{self.route.service}: {drill_told(drill)}", details, seconds=drill.seconds, snapshots=len(drill.snapshots)
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Remove what a drill left, and its temporary key."""
         self._remove()
-        close_channel(self.route.fleet, self.route.target, self.repository.peer.host, move_label=self.route.move_label, purpose=ROLE)
+        close_channel(
+            self.route.fleet,
+            self.route.target,
+            self.repository.peer.host,
+            move_label=self.route.move_label,
+            purpose=ROLE,
+        )
 
     def _remove(self) -> None:
         remove_scratch(self.route, self.repository.peer.host)
@@ -152,8 +167,14 @@ class RestoreDrill:
         missing = sorted((set(restored) | exports) - set(by_name))
         if missing:
             raise AssertionError(f"{', '.join(missing)} is not in it. Expected: a snapshot of each")
-        _each(lambda item: restore_archive(opened, item, restored[item.name]), [by_name[name] for name in restored], steps)
-        _each(lambda item: read_whole(opened, item), [item for item in taken if item.name not in {*restored, *exports}], steps)
+        _each(
+            lambda item: restore_archive(opened, item, restored[item.name]), [by_name[name] for name in restored], steps
+        )
+        _each(
+            lambda item: read_whole(opened, item),
+            [item for item in taken if item.name not in {*restored, *exports}],
+            steps,
+        )
         container = self._create({at: place.source(mountpoints[place.volume]) for at, place in places.items()})
         for command in [command for command in self.commands if command.before_start]:
             self._apply(opened, by_name, command, container, places, steps)
@@ -196,9 +217,13 @@ class RestoreDrill:
         route, name = self.route, self.route.slug(ROLE)
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
-            raise ActionError(f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a")
+            raise ActionError(
+                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a"
+            )
         same = [at for at, rule in self.rules.items() if rule == "same_on_target"]
-        body = scratch_specification(inspect, move_label=route.move_label, network=name, mounts=mounts, same_on_target=same)
+        body = scratch_specification(
+            inspect, move_label=route.move_label, network=name, mounts=mounts, same_on_target=same
+        )
         with docker_api(route.fleet, route.target, f"create {name}") as api:
             api.create_container_from_config(body, name)
         return name
@@ -233,7 +258,10 @@ def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], st
 def why_not(product: Product, inspect: Mapping[str, Any]) -> str:
     """Return why a service can't be drilled, "" when it can: its file has to say how its data comes back."""
     if not isinstance(product, Restorable):
-        return str(getattr(product, "why_not_drilled", "") or f"services/{product.name}/product.py does not say how its data comes back")
+        return str(
+            getattr(product, "why_not_drilled", "")
+            or f"services/{product.name}/product.py does not say how its data comes back"
+        )
     return reaches_out(inspect)
 
 
@@ -245,6 +273,10 @@ def recorded_drill(journal: Journal, service: str) -> Drill | None:
         note = record.body.get("note") or {}
         if "drill" in note:
             drill = Drill.from_record(note["drill"])
-            return drill if record.body.get("ok") or drill.problem else Drill(drill.target, {}, problem=str(record.body.get("text")))
+            return (
+                drill
+                if record.body.get("ok") or drill.problem
+                else Drill(drill.target, {}, problem=str(record.body.get("text")))
+            )
         return Drill("", {}, problem=str(record.body.get("text") or "it did not come to an end"))
     return None

@@ -41,7 +41,9 @@ class ScratchPlace:
         return ("bind", f"{mountpoint}/data") if self.restored else ("volume", self.volume)
 
 
-def scratch_places(slug: str, mounts: Sequence[MountFacts], rules: Mapping[str, str], commands: Sequence[RestoreCommand]) -> dict[str, ScratchPlace]:
+def scratch_places(
+    slug: str, mounts: Sequence[MountFacts], rules: Mapping[str, str], commands: Sequence[RestoreCommand]
+) -> dict[str, ScratchPlace]:
     """Return what stands in for each mount that was archived, by its path in the container; one volume for each place."""
     replaced = {mount.destination for command in commands if (mount := _mount_over(mounts, command.replaces))}
     volumes: dict[str, str] = {}
@@ -97,7 +99,11 @@ def scratch_specification(
     host["Binds"] = None
     host["Mounts"] = [
         *(mount for mount in host.get("Mounts") or [] if mount.get("Type") == "tmpfs"),
-        *(_mount(*mounts[mount["Destination"]], mount, read_only=not mount.get("RW", True)) for mount in given if mount["Destination"] in mounts),
+        *(
+            _mount(*mounts[mount["Destination"]], mount, read_only=not mount.get("RW", True))
+            for mount in given
+            if mount["Destination"] in mounts
+        ),
         *(_mount("bind", mount["Source"], mount, read_only=True) for mount in theirs),
     ]
     host |= {"NetworkMode": network, "PortBindings": {}, "PublishAllPorts": False, "ExtraHosts": None, "LogConfig": LOG}
@@ -118,7 +124,11 @@ def snapshots_of(taken: Sequence[BackupObject]) -> dict[str, str]:
 
 def list_scratch(route: Route) -> list[str]:
     """Return what this move's drills have on the target now: containers, volumes, networks."""
-    kinds = {"container": ["ps", "--all", "--format", "{{.Names}}"], "volume": ["volume", "ls", "--quiet"], "network": ["network", "ls", "--quiet"]}
+    kinds = {
+        "container": ["ps", "--all", "--format", "{{.Names}}"],
+        "volume": ["volume", "ls", "--quiet"],
+        "network": ["network", "ls", "--quiet"],
+    }
     return [f"{kind} {name}" for kind, words in kinds.items() for name in _listed(route, words)]
 
 
@@ -129,7 +139,13 @@ def remove_scratch(route: Route, backup_host: str) -> None:
     for kind in ("volume", "network"):
         found = _listed(route, [kind, "ls", "--quiet"])
         if found:
-            run_checked(route.fleet, route.target, ["docker", kind, "rm", *found], doing=f"remove the drill's {kind}s", timeout_s=600.0)
+            run_checked(
+                route.fleet,
+                route.target,
+                ["docker", kind, "rm", *found],
+                doing=f"remove the drill's {kind}s",
+                timeout_s=600.0,
+            )
 
 
 def _listed(route: Route, words: Sequence[str]) -> list[str]:

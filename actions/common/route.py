@@ -78,7 +78,9 @@ def docker_api(fleet: Fleet, host: str, doing: str) -> Iterator[Any]:
     except requests.exceptions.Timeout as error:
         raise DeadlineError(f"{host}: {doing}: no answer from Docker in time. Try: ssh {host} docker ps") from error
     except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
-        raise UnreachableError(f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps") from error
+        raise UnreachableError(
+            f"{host}: {doing}: Docker does not answer: {error}. Try: ssh {host} docker ps"
+        ) from error
 
 
 def inspect_container(fleet: Fleet, host: str, name: str) -> dict[str, Any] | None:
@@ -104,7 +106,9 @@ def refuse_under_container(route: Route) -> None:
         )
 
 
-def run_checked(fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S) -> CommandResult:
+def run_checked(
+    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
+) -> CommandResult:
     """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of stderr.
 
     Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
@@ -137,4 +141,6 @@ def remove_container(fleet: Fleet, host: str, name: str) -> bool:
         return True
     if "No such container" in result.error_text:
         return False
-    raise NotObservedError(f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}")
+    raise NotObservedError(
+        f"{host}: could not remove helper {name}: {result.error_text}. Try: ssh {host} docker rm -f {name}"
+    )

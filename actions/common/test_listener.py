@@ -48,11 +48,19 @@ def listening(fleet: Fleet, host: str, ports: Iterable[int], *, move_label: str)
     """
     wanted = [str(port) for port in sorted(set(ports))]
     flags = ["--detach", *(word for port in wanted for word in ("--publish", f"{port}:{port}"))]
-    argv = toolbox_argv(["python3", "-c", PROGRAM, str(LONGEST_S), *wanted], move_label=move_label, role=ROLE, network="bridge", flags=flags)
+    argv = toolbox_argv(
+        ["python3", "-c", PROGRAM, str(LONGEST_S), *wanted],
+        move_label=move_label,
+        role=ROLE,
+        network="bridge",
+        flags=flags,
+    )
     remove_helpers(fleet, host, move_label, ROLE)
     write_audit(fleet, host, move_label, ROLE, f"listen on {', '.join(wanted)} for at most {LONGEST_S} s")
     try:
-        container = run_checked(fleet, host, argv, doing=f"listen on {', '.join(wanted)}", timeout_s=START_S).text.split()[-1]
+        container = run_checked(
+            fleet, host, argv, doing=f"listen on {', '.join(wanted)}", timeout_s=START_S
+        ).text.split()[-1]
         _wait_for(fleet, host, container, len(wanted))
         yield
     finally:
@@ -61,6 +69,10 @@ def listening(fleet: Fleet, host: str, ports: Iterable[int], *, move_label: str)
 
 def _wait_for(fleet: Fleet, host: str, container: str, ports: int) -> None:
     """Wait until the program listens: docker-proxy accepts before it does, and would be taken for it."""
-    waiting = run_checked(fleet, host, ["sh", "-c", WAIT, "wait", container, str(ports)], doing="wait for the listener", timeout_s=START_S)
+    waiting = run_checked(
+        fleet, host, ["sh", "-c", WAIT, "wait", container, str(ports)], doing="wait for the listener", timeout_s=START_S
+    )
     if waiting.text.strip() != "listening":
-        raise DeadlineError(f"{host}: the listener on {ports} ports did not begin within 5 s. Look: ssh {host} docker logs {container}")
+        raise DeadlineError(
+            f"{host}: the listener on {ports} ports did not begin within 5 s. Look: ssh {host} docker logs {container}"
+        )

@@ -46,7 +46,9 @@ class Commit:
         """Return the dry run's line."""
         new = sorted(forwarder.text() for forwarder in self.wanted - self.before)
         gone = sorted(forwarder.text() for forwarder in self.before - self.wanted)
-        switched = "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay needed"
+        switched = (
+            "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay needed"
+        )
         return f"{self.route.target}: give {self.route.container} its restart policy; switch its clients: {switched}"
 
     def estimate_s(self) -> float | None:
@@ -57,7 +59,9 @@ class Commit:
         """Note which container is to serve, its restart policy, and which relays there are before."""
         route = self.route
         note["container_id"], note["restart_policy"] = str(need_moved(route)["Id"]), need_recorded(route).restart_policy
-        note["relays_before"] = sorted(relay.made_for for host in self.hosts for relay in list_relays(route.fleet, host, route.environment))
+        note["relays_before"] = sorted(
+            relay.made_for for host in self.hosts for relay in list_relays(route.fleet, host, route.environment)
+        )
 
     def do(self, note: Note) -> None:
         """See the source at rest; then the restart policy; the links last, because with them clients write to the target."""
@@ -102,7 +106,9 @@ class Commit:
         there = [relay for host in self.hosts for relay in list_relays(route.fleet, host, route.environment)]
         new, old = ({relay.text() for relay in some} for some in (self.wanted - self.before, self.before - self.wanted))
         near = [relay for relay in there if getattr(relay, "end", NEAR) == NEAR]  # the far end alone switches nobody
-        ran = sorted(relay.made_for for relay in near if relay.made_for in new and (relay.running or self._has_run(relay)))
+        ran = sorted(
+            relay.made_for for relay in near if relay.made_for in new and (relay.running or self._has_run(relay))
+        )
         if ran:
             return f"a relay that leads to {route.target} runs, or ran ({ran[0]})"
         gone = sorted(old - {relay.made_for for relay in near})

@@ -32,7 +32,15 @@ from engine.verdict import Effect, Judgement, failed, passed
 from hosts.coordination.fencing import change_inside
 from hosts.docker.exec import begun
 
-__all__ = ["STOPPED_STATES", "DisableRestart", "RenameSource", "StopSource", "need_container", "need_source", "see_target_down"]
+__all__ = [
+    "STOPPED_STATES",
+    "DisableRestart",
+    "RenameSource",
+    "StopSource",
+    "need_container",
+    "need_source",
+    "see_target_down",
+]
 
 KILLED: Final = 137
 """128 + SIGKILL: the grace was over, or the kernel killed it; never a clean stop (services.md 0.4)."""
@@ -58,7 +66,9 @@ def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0
     return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
 
 
-def judge_stop(where: str, inspect: Mapping[str, Any], clean: Collection[int], read: str, grace_s: int | None = None) -> Judgement:
+def judge_stop(
+    where: str, inspect: Mapping[str, Any], clean: Collection[int], read: str, grace_s: int | None = None
+) -> Judgement:
     """Judge whether a container is stopped, and by a clean end of its process."""
     state = inspect["State"]
     code = int(state.get("ExitCode", -1))
@@ -89,7 +99,9 @@ def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
         api.start(str(inspect["Id"]))
 
 
-def run_before_stop(route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str) -> None:
+def run_before_stop(
+    route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str
+) -> None:
     """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
     for command in commands:
         doing = f"{command.text} in {route.container} before its stop"
@@ -159,7 +171,9 @@ class DisableRestart:
         if not same_policy(policy_of(inspect), policy):
             self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
         if policy_word(policy) != "no" and not is_running(inspect):
-            start_again(route, inspect, self.key)  # a reboot in between left it stopped: with its own policy it would run
+            start_again(
+                route, inspect, self.key
+            )  # a reboot in between left it stopped: with its own policy it would run
 
     def _set(self, container: str, policy: Mapping[str, Any], doing: str) -> None:
         route = self.route
@@ -220,7 +234,10 @@ class StopSource:
         """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold newer writes."""
         route = self.route
         inspect = need_source(route)
-        where, read = f"{route.source}: {route.container}", f"ssh {route.source} docker logs --tail 50 {route.container}"
+        where, read = (
+            f"{route.source}: {route.container}",
+            f"ssh {route.source} docker logs --tail 50 {route.container}",
+        )
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed:
             return stopped
@@ -267,7 +284,10 @@ class RenameSource:
 
     def observe(self, note: Note) -> None:
         """Note which container is kept, and under which name."""
-        note["container_id"], note["kept_as"] = str(need_recorded(self.route).inspect["Id"]), kept_name(self.route.container)
+        note["container_id"], note["kept_as"] = (
+            str(need_recorded(self.route).inspect["Id"]),
+            kept_name(self.route.container),
+        )
 
     def do(self, note: Note) -> None:
         """Rename it; refuses when it runs, and when another container has the kept name."""
@@ -297,7 +317,9 @@ class RenameSource:
         inspect = find_source(route)
         if inspect is None or name_of(inspect) != kept:
             seen = "gone" if inspect is None else f"named {name_of(inspect)}"
-            return failed(f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a")
+            return failed(
+                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a"
+            )
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
         if is_running(inspect):
             return failed(f"{route.source}: {kept} is {status}. Expected: stopped. {which_serves(route, kept)}")

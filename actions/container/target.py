@@ -71,7 +71,13 @@ class CreateTarget:
         route = self.route
         recorded = need_recorded(route)
         refuse_other_configuration(route.source, recorded.inspect, self.approved)
-        body = specification_of(recorded.inspect, move_label=route.move_label, dropped=self.dropped, addresses=self.addresses, ports=self.ports)
+        body = specification_of(
+            recorded.inspect,
+            move_label=route.move_label,
+            dropped=self.dropped,
+            addresses=self.addresses,
+            ports=self.ports,
+        )
         body["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
         need_source_at_rest(route)
         existing = self._existing()
@@ -170,7 +176,11 @@ class StartTarget:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        early = f"; {', '.join(self.reached_by)} on this host can reach it from then on, so this is the commit" if self.reached_by else ""
+        early = (
+            f"; {', '.join(self.reached_by)} on this host can reach it from then on, so this is the commit"
+            if self.reached_by
+            else ""
+        )
         return f"{self.route.target}: start {self.route.container}{early}"
 
     def estimate_s(self) -> float | None:
@@ -215,7 +225,9 @@ class StartTarget:
         if label_of(inspect) != route.move_label:
             return f"{where} was made anew by somebody and has run since {started_at(inspect)}"
         if self.acts:
-            return f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
+            return (
+                f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
+            )
         if self.reached_by:
             return f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host could reach it by name"
         again = another_run(route, route.target, inspect)
@@ -224,7 +236,9 @@ class StartTarget:
     def _refuse_newer(self, inspect: Mapping[str, Any]) -> None:
         reason = self.why_not_undone(inspect)
         if reason:
-            raise ManualInterventionError(f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}")
+            raise ManualInterventionError(
+                f"{reason}; nothing was stopped or removed. {_either_way(self.route, name_of(inspect))}"
+            )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the hosts are asked
         """Stop it and see it stopped; one that may hold what its source does not is left to a person, as it is."""
@@ -244,9 +258,13 @@ class StartTarget:
         except (HostLostError, ManualInterventionError):
             raise
         except (NotObservedError, ActionError) as error:
-            raise ManualInterventionError(f"{route.target}: {route.container} was not seen stopped: {error}. {ways}") from error
+            raise ManualInterventionError(
+                f"{route.target}: {route.container} was not seen stopped: {error}. {ways}"
+            ) from error
         if status not in STOPPED_STATES:
-            raise ManualInterventionError(f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}")
+            raise ManualInterventionError(
+                f"{route.target}: {route.container} is {status} after stop. Expected: exited. {ways}"
+            )
 
 
 def _either_way(route: Route, container: str) -> str:
@@ -269,7 +287,9 @@ def _connect_rest(api: Any, container: str, body: Specification) -> None:
     connected = api.inspect_container(container)["NetworkSettings"]["Networks"]
     for name, endpoint in body["NetworkingConfig"]["EndpointsConfig"].items():
         if name not in connected:
-            api.connect_container_to_network(container, name, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts"))
+            api.connect_container_to_network(
+                container, name, aliases=endpoint["Aliases"] or None, driver_opt=endpoint.get("DriverOpts")
+            )
 
 
 def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
@@ -285,7 +305,9 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
         return
     with docker_api(route.fleet, route.source, f"inspect network {name}") as source_api:
         original = source_api.inspect_network(name)
-    used = [config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []]
+    used = [
+        config.get("Subnet") for network in api.networks() for config in (network.get("IPAM") or {}).get("Config") or []
+    ]
     note.setdefault("networks_created", []).append(name)
     api.create_network(
         name,

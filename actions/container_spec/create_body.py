@@ -40,7 +40,9 @@ def specification_of(
     if move_label:
         config["Labels"] = {**(config.get("Labels") or {}), LABEL_MOVE: move_label, LABEL_ROLE: "service"}
     host_config["NetworkMode"] = network_of(inspect)
-    host_config["PortBindings"] = _bindings(remapped_bindings(host_config.get("PortBindings"), ports or {}), addresses or {})
+    host_config["PortBindings"] = _bindings(
+        remapped_bindings(host_config.get("PortBindings"), ports or {}), addresses or {}
+    )
     _name_every_mount(host_config, inspect, frozenset(dropped))
     return {**config, "HostConfig": host_config, "NetworkingConfig": {"EndpointsConfig": _endpoints(inspect)}}
 
@@ -80,7 +82,8 @@ def _drop_generated_hostname(config: dict[str, Any], inspect: Mapping[str, Any],
 
 def _bindings(bindings: Mapping[str, Any] | None, addresses: Mapping[str, str]) -> dict[str, Any]:
     return {
-        port: [{**item, "HostIp": _on_target(item.get("HostIp", ""), addresses)} for item in items or []] for port, items in (bindings or {}).items()
+        port: [{**item, "HostIp": _on_target(item.get("HostIp", ""), addresses)} for item in items or []]
+        for port, items in (bindings or {}).items()
     }
 
 

@@ -47,7 +47,9 @@ def read_run(route: Route, host: str) -> KnownRun | None:
     if content is None:
         return None
     try:
-        known = KnownRun(str(content["move"]), str(content["id"]), str(content["started_at"]), dict(content["restart_policy"]))
+        known = KnownRun(
+            str(content["move"]), str(content["id"]), str(content["started_at"]), dict(content["restart_policy"])
+        )
     except (TypeError, KeyError, ValueError) as error:
         raise damaged(host, path, error, expected) from error
     return known if known.move_label == route.move_label else None
@@ -61,9 +63,18 @@ def save_run(route: Route, host: str, inspect: Mapping[str, Any], policy: Mappin
     seen = KnownRun(route.move_label, str(inspect["Id"]), started_at(inspect), policy or policy_of(inspect))
     before = read_run(route, host)
     same_run = before is not None and (before.container_id, before.started_at) == (seen.container_id, seen.started_at)
-    if before is not None and same_run and (policy_word(before.restart_policy) != "no" or policy_word(seen.restart_policy) == "no"):
+    if (
+        before is not None
+        and same_run
+        and (policy_word(before.restart_policy) != "no" or policy_word(seen.restart_policy) == "no")
+    ):
         return before
-    content = {"move": seen.move_label, "id": seen.container_id, "started_at": seen.started_at, "restart_policy": dict(seen.restart_policy)}
+    content = {
+        "move": seen.move_label,
+        "id": seen.container_id,
+        "started_at": seen.started_at,
+        "restart_policy": dict(seen.restart_policy),
+    }
     doing = f"save which run of {route.container} is stopped"
     save_privately(route.fleet, host, run_path(route.service), json.dumps(content).encode(), doing=doing)
     return seen
@@ -156,7 +167,9 @@ def find_source(route: Route) -> dict[str, Any] | None:
     recorded = read_recorded(route.fleet, route.source, route.service)
     if recorded is not None and recorded.move_label == route.move_label:
         return inspect_container(route.fleet, route.source, str(recorded.inspect["Id"]))
-    return inspect_container(route.fleet, route.source, route.container) or inspect_container(route.fleet, route.source, kept_name(route.container))
+    return inspect_container(route.fleet, route.source, route.container) or inspect_container(
+        route.fleet, route.source, kept_name(route.container)
+    )
 
 
 def need_source(route: Route) -> dict[str, Any]:
@@ -179,9 +192,15 @@ def another_run(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
     if known is None and host == route.source:
         recorded = read_recorded(route.fleet, host, route.service)
         if recorded is not None and recorded.move_label == route.move_label:
-            known = KnownRun(route.move_label, str(recorded.inspect["Id"]), started_at(recorded.inspect), recorded.restart_policy)
+            known = KnownRun(
+                route.move_label, str(recorded.inspect["Id"]), started_at(recorded.inspect), recorded.restart_policy
+            )
     if known is None:
-        return "" if not started_at(inspect) else f"it ran since {started_at(inspect)}, and no stop of it by this move is on record"
+        return (
+            ""
+            if not started_at(inspect)
+            else f"it ran since {started_at(inspect)}, and no stop of it by this move is on record"
+        )
     if str(inspect["Id"]) != known.container_id:
         return f"it is another container ({str(inspect['Id'])[:12]}, stopped was {known.container_id[:12]})"
     if started_at(inspect) != known.started_at:
@@ -203,7 +222,9 @@ def why_not_at_rest(route: Route, host: str, inspect: Mapping[str, Any]) -> str:
 def need_source_at_rest(route: Route) -> None:
     """Raise RefusedError unless the source's container is stopped in the very run that this move stopped, and nobody has its name."""
     inspect = need_source(route)
-    reason = why_not_at_rest(route, route.source, inspect) or _named_beside(route, route.source, (route.container,), inspect)
+    reason = why_not_at_rest(route, route.source, inspect) or _named_beside(
+        route, route.source, (route.container,), inspect
+    )
     if reason:
         raise RefusedError(
             f"{reason}. Expected: stopped since this move stopped it, so that nothing was written after the copy; two at once would lose data. "
@@ -259,9 +280,7 @@ def which_serves(route: Route, source_name: str = "") -> str:
         f"ssh {route.source} 'docker ps -a; docker logs --tail 20 {source_name or route.container}'; "
         f"ssh {route.target} 'docker ps -a; docker logs --tail 20 {route.container}'"
     )
-    return (
-        f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: {route.command('rollback')}"
-    )
+    return f"Look which of the two its clients use, and stop neither before that is known: {looks}. Once only that one runs: {route.command('rollback')}"
 
 
 def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[str, Any]) -> str:
@@ -269,7 +288,9 @@ def _named_beside(route: Route, host: str, names: tuple[str, ...], own: Mapping[
     for name in names:
         named = inspect_container(route.fleet, host, name)
         if named is not None and named["Id"] != own["Id"] and is_running(named):
-            return f"{host}: {name} is another container ({str(named['Id'])[:12]}) and is {named['State'].get('Status')}"
+            return (
+                f"{host}: {name} is another container ({str(named['Id'])[:12]}) and is {named['State'].get('Status')}"
+            )
     return ""
 
 
@@ -285,7 +306,11 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
         if labels.get(LABEL_MOVE) == route.move_label and labels.get(LABEL_ROLE) != SERVICE_ROLE:
             continue
         used = [
-            source for mount in item.get("Mounts") or () if mount.get("RW", True) for source in sources if _is_mounted(source, sources[source], mount)
+            source
+            for mount in item.get("Mounts") or ()
+            if mount.get("RW", True)
+            for source in sources
+            if _is_mounted(source, sources[source], mount)
         ]
         if used:
             name = str((item.get("Names") or [str(item.get("Id", ""))[:12]])[0]).lstrip("/")

@@ -74,7 +74,9 @@ def read_privately(fleet: Fleet, host: str, path: str, *, expected: str) -> Any:
 
 def damaged(host: str, path: str, error: Exception, expected: str) -> NotObservedError:
     """Return the error of a file of ours that does not hold what it should."""
-    return NotObservedError(f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}")
+    return NotObservedError(
+        f"{host}: {path} is damaged: {error}. Expected: {expected}. Try: ssh {host} head -c 200 {path}"
+    )
 
 
 def read_recorded(fleet: Fleet, host: str, service: str) -> Recorded | None:
@@ -139,7 +141,9 @@ class SaveSourceSpec:
             return
         inspect = inspect_container(route.fleet, route.source, route.container)
         if inspect is None:
-            raise ActionError(f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a")
+            raise ActionError(
+                f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh {route.source} docker ps -a"
+            )
         refuse_other_configuration(route.source, inspect, self.approved)
         if before is not None:
             self._refuse_lost_policy(before, inspect)
@@ -152,7 +156,9 @@ class SaveSourceSpec:
             "inspect": inspect,
             "specification": specification_of(inspect, move_label=route.move_label, dropped=self.dropped),
         }
-        save_privately(route.fleet, route.source, path_of(route.service), json.dumps(content).encode(), doing=self.describe())
+        save_privately(
+            route.fleet, route.source, path_of(route.service), json.dumps(content).encode(), doing=self.describe()
+        )
 
     def _refuse_lost_policy(self, before: Recorded, inspect: Mapping[str, Any]) -> None:
         """Raise ActionError when an earlier attempt left the very container with restart policy `no`, which is not its own."""
@@ -181,7 +187,9 @@ class SaveSourceSpec:
                 f"Try: ssh {route.source} chmod 0600 {shlex.quote(path)}"
             )
         fields = len(recorded.inspect.get("HostConfig", {})) + len(recorded.inspect.get("Config", {}))
-        return passed(f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields)
+        return passed(
+            f"{route.source}: specification of {route.container} saved ({fields} fields, root only)", fields=fields
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Remove the file of this attempt."""

@@ -82,7 +82,12 @@ ENTER: Final = (
 """Runs a command beside what runs in a container: through the engine's own pipe data cost twice the processor time (measured: 10.5 s
 for 1 GiB against 4.0 s), and starting a command half a tenth of a second more. One line: authorized_keys has it."""
 RUN_IN: Final = f'{ENTER}enter "$@"'
-READING: Final = ("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=" + ",".join(("-all", *(f"+{right.lower()}" for right in READS))))
+READING: Final = (
+    "setpriv",
+    "--no-new-privs",
+    "--inh-caps=-all",
+    "--bounding-set=" + ",".join(("-all", *(f"+{right.lower()}" for right in READS))),
+)
 """A host's root enters the container with all its rights: whoever reads there keeps only these. setpriv(1)"""
 CONFINE: Final = (
     'no() { echo "rrsync error: $1 could not be closed to the copy" >&2; exit 1; }; '
@@ -106,7 +111,9 @@ for comm in /proc/[0-9]*/comm; do
 done
 echo "$found"
 """
-LINKED: Final = 'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
+LINKED: Final = (
+    'for place; do [ -z "$(find "$place" -type f -links +1 -print -quit 2>/dev/null)" ] && echo no || echo yes; done'
+)
 LONGEST_LOOK_S: Final = 600.0
 LONGEST_FLUSH_S: Final = 3600.0
 FLUSH: Final = ("sync", "--file-system", "--")
@@ -142,7 +149,9 @@ class CopyEndpoints:
     @cached_property
     def kinds(self) -> dict[str, PathFacts]:
         """Return what lies at each bind path of the source."""
-        return read_paths(self.route.fleet[self.route.source], [place.source for place in self.places if place.kind == "bind"])
+        return read_paths(
+            self.route.fleet[self.route.source], [place.source for place in self.places if place.kind == "bind"]
+        )
 
     @property
     def name(self) -> str:
@@ -152,7 +161,9 @@ class CopyEndpoints:
         copy one place over another.
         """
         places = "\n".join(f"{position} {place.text()}" for position, place in enumerate(self.places))
-        return helper_name(ROLE, self.route.move_label, "to", self.route.target, hashlib.sha256(places.encode()).hexdigest()[:8])
+        return helper_name(
+            ROLE, self.route.move_label, "to", self.route.target, hashlib.sha256(places.encode()).hexdigest()[:8]
+        )
 
     @property
     def channel(self) -> Channel:
@@ -225,7 +236,9 @@ class CopyEndpoints:
     def _needs_own_attributes(self) -> bool:
         if not self._own_attributes:
             places = [self.at(position) for position in range(len(self.places))]
-            answers = self.inside(self.route.source, ["python3", "-c", OWN_ATTRIBUTES, *places], timeout_s=LONGEST_FLUSH_S).text.split()
+            answers = self.inside(
+                self.route.source, ["python3", "-c", OWN_ATTRIBUTES, *places], timeout_s=LONGEST_FLUSH_S
+            ).text.split()
             self._own_attributes.append("yes" in answers)
         return self._own_attributes[0]
 
@@ -283,7 +296,11 @@ class CopyEndpoints:
     def runs(self, host: str) -> bool:
         """Return whether this move's end on a host runs."""
         there = inspect_container(self.route.fleet, host, self.name)
-        return bool(there and there["State"]["Running"] and (there["Config"].get("Labels") or {}).get(LABEL_MOVE) == self.route.move_label)
+        return bool(
+            there
+            and there["State"]["Running"]
+            and (there["Config"].get("Labels") or {}).get(LABEL_MOVE) == self.route.move_label
+        )
 
     def remove(self) -> None:
         """Remove both ends, with all that still runs in them, and the key; what can't be reached does not keep the rest."""
@@ -291,11 +308,15 @@ class CopyEndpoints:
         self._ours.clear()
         self._renewed.clear()
         with ExitStack() as last_first:
-            last_first.callback(close_channel, route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE)
+            last_first.callback(
+                close_channel, route.fleet, route.source, route.target, move_label=route.move_label, purpose=PURPOSE
+            )
             for host in (route.target, route.source):
                 last_first.callback(remove_helpers, route.fleet, host, route.move_label, ROLE)
 
-    def inside(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S, changes: bool = False) -> CommandResult:
+    def inside(
+        self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = START_S, changes: bool = False
+    ) -> CommandResult:
         """Run argv in an end; a non-zero exit is an ActionError. What `changes` something there goes under the fence of the host's lock."""
         doing = f"run {argv[0]} in {self.name}"
         run = partial(self._change, stdin) if stdin or changes else self._run
@@ -303,7 +324,9 @@ class CopyEndpoints:
             return checked(begun(lambda: run(host, argv, timeout_s)), host, doing)
 
     def _change(self, stdin: bytes, host: str, argv: list[str], timeout_s: float) -> CommandResult:
-        return change(self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s)
+        return change(
+            self.route.fleet, host, ["docker", "exec", "-i", self.name, *argv], stdin=stdin, timeout_s=timeout_s
+        )
 
     def with_links(self, positions: Iterable[int]) -> set[int]:
         """Return the places in which files of the target have further names."""
@@ -313,7 +336,9 @@ class CopyEndpoints:
         return {position for position, answer in zip(wanted, told, strict=True) if answer == "yes"}
 
     @contextmanager
-    def streaming(self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = LONGEST_COPY_S) -> Iterator[IO[bytes]]:
+    def streaming(
+        self, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float = LONGEST_COPY_S
+    ) -> Iterator[IO[bytes]]:
         """Yield the output of argv in an end while it comes."""
         words = ["sh", "-c", RUN_IN, "run", self.name, *READING, *argv]
         with self._trusting(), changing(self.route.fleet, host, words, stdin=stdin, timeout_s=timeout_s) as output:
@@ -338,5 +363,7 @@ class CopyEndpoints:
         if not self.is_file(position):
             return ToolboxMount(place.kind, place.source, f"/data/{position}", read_only=read_only)
         if read_only:
-            return ToolboxMount(place.kind, str(PurePosixPath(place.source).parent), f"/data/{position}", read_only=True)
+            return ToolboxMount(
+                place.kind, str(PurePosixPath(place.source).parent), f"/data/{position}", read_only=True
+            )
         return ToolboxMount(place.kind, place.source, self.at(position))

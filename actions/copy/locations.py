@@ -65,7 +65,11 @@ class DataPlace:
 
 def places_to_copy(mounts: tuple[MountFacts, ...], rules: Mapping[str, str]) -> tuple[DataPlace, ...]:
     """Return the mounts whose rule is `copy`, each source once, in an order of their own: Docker lists mounts in any order."""
-    return tuple(sorted({DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"}))
+    return tuple(
+        sorted(
+            {DataPlace(m.kind, m.source) for m in mounts if rules.get(m.destination) == "copy" and m.kind != "tmpfs"}
+        )
+    )
 
 
 def refuse_occupied(route: Route, there: PathFacts) -> None:

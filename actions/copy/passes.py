@@ -71,7 +71,10 @@ class PassRunner:
         shared = self._shared(len(positions))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             patience_s = PATIENCE_S if live else PATIENCE_IN_OUTAGE_S
-            jobs = [pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way, patience_s=patience_s) for position in positions]
+            jobs = [
+                pool.submit(shared.copy_place, position, progress, reuse_way=reuse_way, patience_s=patience_s)
+                for position in positions
+            ]
             self.ends.outlive(jobs)
         answers = [job.result() for job in jobs]
         for position, (said, _) in enumerate(answers):
@@ -84,10 +87,20 @@ class PassRunner:
     def _shared(self, places: int) -> PassRunner:
         """Return the same with each stream's part of the bandwidth."""
         limit = self.words.limit_mb_s
-        return replace(self, words=replace(self.words, limit_mb_s=limit / min(AT_ONCE, places))) if limit and places else self
+        return (
+            replace(self, words=replace(self.words, limit_mb_s=limit / min(AT_ONCE, places)))
+            if limit and places
+            else self
+        )
 
     def copy_place(
-        self, position: int, progress: Progress, *, reuse_way: bool = False, listed: bytes = b"", patience_s: float = PATIENCE_IN_OUTAGE_S
+        self,
+        position: int,
+        progress: Progress,
+        *,
+        reuse_way: bool = False,
+        listed: bytes = b"",
+        patience_s: float = PATIENCE_IN_OUTAGE_S,
     ) -> tuple[RsyncResult, int]:
         """Run rsync for one place until it ends without the connection breaking; return what it said and how often that broke.
 
@@ -97,7 +110,9 @@ class PassRunner:
         cuts, last_through = 0, time.monotonic()
         while True:
             progress.sent.pop(position, None)
-            in_place = self.ends.is_file(position) or (self.words.in_place and not self._is_linked(position, again=cuts > 0))
+            in_place = self.ends.is_file(position) or (
+                self.words.in_place and not self._is_linked(position, again=cuts > 0)
+            )
             said = self._run(position, progress, reuse_way=reuse_way and not cuts, listed=listed, in_place=in_place)
             if not said.cut:
                 return said, cuts
@@ -147,7 +162,17 @@ class PassRunner:
         channel = ends.channel
         ssh = [*channel.ssh(), *(MASTER if reuse_way else ())]
         what = ends.at(position) if one_file else f"{ends.at(position)}/"
-        argv = ["sh", "-c", RUN, "rsync", *words, "-e", shell_line(ssh), what, f"{channel.destination()}:/data/{position}/"]
+        argv = [
+            "sh",
+            "-c",
+            RUN,
+            "rsync",
+            *words,
+            "-e",
+            shell_line(ssh),
+            what,
+            f"{channel.destination()}:/data/{position}/",
+        ]
         try:
             with ends.streaming(source, argv, stdin=listed) as output:
                 return parse_rsync("".join(_told(output, lambda done, sent: progress.seen(position, done, sent))))
@@ -163,7 +188,9 @@ class PassRunner:
         if room or said.no_space:
             raise ActionError(f"{self.ends.route.target}: {place}: {room or 'no space left'}. Expected: it fits")
         if trouble:
-            raise ActionError(f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. Expected: exit 0")
+            raise ActionError(
+                f"{self.ends.route.source} to {self.ends.route.target}: {self.doing} {place}: {trouble}. Expected: exit 0"
+            )
 
     def repair(self, position: int, paths: list[bytes]) -> None:
         """Copy these paths of a place once more, whatever their size and time say; all of it without paths."""

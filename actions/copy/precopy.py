@@ -70,7 +70,9 @@ class Precopy:
         done = last.copying(f"pass {number} of").copy(live=True, reuse_way=number > 1)
         another_comes = number < FEWEST_PASSES and done.size_bytes < SOON_READ_BYTES
         reading_s = last.proving().remember(rest=not another_comes and done.size_bytes >= LITTLE_BYTES)
-        last.tell(f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in {reading_s:.1f} s")
+        last.tell(
+            f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in {reading_s:.1f} s"
+        )
         return done, done.seconds + reading_s
 
     def verify(self, note: Note) -> Judgement:
@@ -89,7 +91,10 @@ class Precopy:
         return passed(
             f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: {note['predicted_s']:.1f} s "
             f"(the plan allows {last.limits.outage_budget_s:g} s): {note['why']}",
-            tuple(f"pass {number}: {one['sent_bytes']:,} bytes in {one['with_reading_s']:.1f} s" for number, one in enumerate(passes, start=1)),
+            tuple(
+                f"pass {number}: {one['sent_bytes']:,} bytes in {one['with_reading_s']:.1f} s"
+                for number, one in enumerate(passes, start=1)
+            ),
             passes=len(passes),
             sent_bytes=sent,
             predicted_outage_s=note["predicted_s"],

@@ -32,7 +32,8 @@ NORMAL_WHILE_LIVE: Final = re.compile(
 NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
 REFUSED: Final = re.compile(r"rrsync error|Permission denied \(publickey")
 ERROR_LINE: Final = re.compile(
-    r"^(?:\S*rrsync error|\S+: Permission denied|rsync|file has|directory has|IO error|ERROR|WARNING|cannot|symlink)", re.IGNORECASE
+    r"^(?:\S*rrsync error|\S+: Permission denied|rsync|file has|directory has|IO error|ERROR|WARNING|cannot|symlink)",
+    re.IGNORECASE,
 )
 ENDED: Final = re.compile(r"^rsync ended with (\d+)$", re.MULTILINE)
 PROGRESS: Final = re.compile(r"\x1e(\d+) (\d+)\x1e")
@@ -117,7 +118,12 @@ class RsyncResult:
         """Return why this pass is not to be trusted, empty when it is; while the service runs files vanish and change."""
         if self.code == 0:
             return ""
-        if live and self.code in {VANISHED, PARTIAL} and self.complaints and all(NORMAL_WHILE_LIVE.search(line) for line in self.complaints):
+        if (
+            live
+            and self.code in {VANISHED, PARTIAL}
+            and self.complaints
+            and all(NORMAL_WHILE_LIVE.search(line) for line in self.complaints)
+        ):
             return ""
         told = " / ".join(self.complaints[:3]) or "it said nothing"
         return f"rsync ended with {self.code}: {told}"
@@ -132,7 +138,9 @@ def parse_rsync(output: str) -> RsyncResult:
     """Return what an rsync run by RUN said; without its last line it was cut off."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", output)]
     ended = ENDED.search(output.replace("\r", "\n"))
-    totals = {name: int(found[1]) for name, pattern in TOTALS.items() if (found := pattern.search(output.replace("\r", "\n")))}
+    totals = {
+        name: int(found[1]) for name, pattern in TOTALS.items() if (found := pattern.search(output.replace("\r", "\n")))
+    }
     complaints = tuple(line for line in lines if ERROR_LINE.match(line) and not ENDED.match(line))
     return RsyncResult(int(ended[1]) if ended else 255, totals, complaints)
 
@@ -194,14 +202,18 @@ def why_no_more(passes: Sequence[float], budget_s: float) -> str:
     if predicted <= budget_s:
         return f"the last one is predicted to take {predicted:.1f} s and may take {budget_s:.1f} s"
     if len(passes) > FEWEST_PASSES and passes[-1] > SHRINKS * passes[-2]:
-        return f"passes do not shrink any more ({passes[-2]:.1f} s, {passes[-1]:.1f} s): as much is written as is copied"
+        return (
+            f"passes do not shrink any more ({passes[-2]:.1f} s, {passes[-1]:.1f} s): as much is written as is copied"
+        )
     return f"{MOST_PASSES} passes were made" if len(passes) >= MOST_PASSES else ""
 
 
 def summed(seconds: float, copied: Iterable[RsyncResult], retries: int) -> CopyPass:
     """Return one pass over several places."""
     items = list(copied)
-    totals = {name: sum(item.totals.get(name, 0) for item in items) for name in ("size_bytes", "sent_bytes", "files_sent")}
+    totals = {
+        name: sum(item.totals.get(name, 0) for item in items) for name in ("size_bytes", "sent_bytes", "files_sent")
+    }
     return CopyPass(seconds, **totals, vanished=sum(item.vanished for item in items), retries=retries)
 
 

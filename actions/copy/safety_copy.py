@@ -55,7 +55,9 @@ class SafetyCopy:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        places = ", ".join(f"{place.text()} as {aside_of(place, self.route.move_label).source}" for place in self.places)
+        places = ", ".join(
+            f"{place.text()} as {aside_of(place, self.route.move_label).source}" for place in self.places
+        )
         return f"{self.host}: set aside {places or 'nothing'}, and prove the copy"
 
     def estimate_s(self) -> float | None:
@@ -81,7 +83,9 @@ class SafetyCopy:
         note["proven"] = True
         content = {"move": self.route.move_label, "places": [place.text() for place in self.places]}
         doing = "write down that what was set aside is whole"
-        save_privately(self.route.fleet, self.host, proof_path(self.route.service), json.dumps(content).encode(), doing=doing)
+        save_privately(
+            self.route.fleet, self.host, proof_path(self.route.service), json.dumps(content).encode(), doing=doing
+        )
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each copy is there and was proven, as its host tells."""
@@ -103,7 +107,11 @@ class SafetyCopy:
         route = self.route
         remove_helpers(route.fleet, self.host, route.move_label, ROLE)
         for place in self.places:
-            if not note.get("proven") and is_there(route, self.host, place) and not is_set_aside(route, self.host, place):
+            if (
+                not note.get("proven")
+                and is_there(route, self.host, place)
+                and not is_set_aside(route, self.host, place)
+            ):
                 remove_place(route, self.host, aside_of(place, route.move_label), self.key)
 
     def _missing(self) -> list[str]:
@@ -116,14 +124,18 @@ class SafetyCopy:
         route.audit(self.host, self.key, f"create {aside.text()}")
         if aside.kind == "volume":
             if volume_label(route, self.host, aside.source) is not None:
-                raise RefusedError(f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: none. Rename or remove it")
+                raise RefusedError(
+                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: none. Rename or remove it"
+                )
             with docker_api(route.fleet, self.host, f"create volume {aside.source}") as api:
                 api.create_volume(aside.source, labels=labels(route.move_label, ROLE))
             return
         paths = read_paths(route.fleet[self.host], [aside.source, place.source])
         check_depth(self.host, aside.source)
         if not paths[aside.source].free:
-            raise RefusedError(f"{self.host}: {aside.source} exists and is not of {route.move_label}. Expected: missing. Move it away")
+            raise RefusedError(
+                f"{self.host}: {aside.source} exists and is not of {route.move_label}. Expected: missing. Move it away"
+            )
         argv = ["sh", "-c", MAKE_PATH, "make", aside.source, paths[place.source].kind, route.move_label]
         run_checked(route.fleet, self.host, argv, doing=f"create {aside.source}")
 
@@ -144,7 +156,11 @@ def is_there(route: Route, host: str, place: DataPlace) -> bool:
 def is_set_aside(route: Route, host: str, place: DataPlace) -> bool:
     """Return whether this attempt's copy of a place is there and was proven whole."""
     proof = read_privately(route.fleet, host, proof_path(route.service), expected="which places were set aside")
-    proven = isinstance(proof, dict) and proof.get("move") == route.move_label and place.text() in (proof.get("places") or ())
+    proven = (
+        isinstance(proof, dict)
+        and proof.get("move") == route.move_label
+        and place.text() in (proof.get("places") or ())
+    )
     return proven and is_there(route, host, place)
 
 
@@ -187,4 +203,6 @@ def _words(route: Route, host: str, place: DataPlace, to: DataPlace) -> tuple[li
     one_file = read_paths(route.fleet[host], [place.source])[place.source].kind == "file"
     end = "" if one_file else "/"
     flags = [] if one_file else ["--delete"]
-    return [*RSYNC, *flags, f"/at/{here.name}{end}", f"/at/{there.name}{end}"], (ToolboxMount("bind", str(here.parent), "/at"),)
+    return [*RSYNC, *flags, f"/at/{here.name}{end}", f"/at/{there.name}{end}"], (
+        ToolboxMount("bind", str(here.parent), "/at"),
+    )

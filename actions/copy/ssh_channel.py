@@ -130,16 +130,28 @@ class Channel:
 
 
 @contextmanager
-def open_channel(fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float) -> Iterator[Channel]:
+def open_channel(
+    fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
+) -> Iterator[Channel]:
     """Open a way from `source` to `peer` on which only `forced_command` can be run, for at most `valid_s`; close it at the end."""
     try:
-        yield make_channel(fleet, source, peer, move_label=move_label, purpose=purpose, forced_command=forced_command, valid_s=valid_s)
+        yield make_channel(
+            fleet, source, peer, move_label=move_label, purpose=purpose, forced_command=forced_command, valid_s=valid_s
+        )
     finally:
         close_channel(fleet, source, peer.host, move_label=move_label, purpose=purpose)
 
 
 def make_channel(
-    fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float, permits: str = ""
+    fleet: Fleet,
+    source: str,
+    peer: Peer,
+    *,
+    move_label: str,
+    purpose: str,
+    forced_command: str,
+    valid_s: float,
+    permits: str = "",
 ) -> Channel:
     """Make a way that stays open until `close_channel`, or until it dies by itself after `valid_s`.
 
@@ -151,16 +163,26 @@ def make_channel(
     write_audit(fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source}: {forced_command}')
     public_key = _make_key(fleet, source, directory, comment, peer)
     line = _authorized_line(fleet, source, peer, public_key, forced_command, valid_s)
-    _authorize(fleet, peer.host, comment, line.replace("restrict,", f"restrict,{permits}," if permits else "restrict,", 1))
+    _authorize(
+        fleet, peer.host, comment, line.replace("restrict,", f"restrict,{permits}," if permits else "restrict,", 1)
+    )
     return channel_of(move_label, purpose, peer)
 
 
-def extend_channel(fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float) -> None:
+def extend_channel(
+    fleet: Fleet, source: str, peer: Peer, *, move_label: str, purpose: str, forced_command: str, valid_s: float
+) -> None:
     """Let the key of an open way live for `valid_s` from now on, with this command; raises LockLostError when this run may not go on."""
     comment = key_comment(move_label, purpose)
-    write_audit(fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source} lives on: {forced_command}')
-    made = run_checked(fleet, source, ["cat", "--", f"{key_directory(move_label, purpose)}/id.pub"], doing="read the temporary key")
-    _authorize(fleet, peer.host, comment, _authorized_line(fleet, source, peer, made.text.strip(), forced_command, valid_s))
+    write_audit(
+        fleet, peer.host, move_label, purpose, f'temporary key "{comment}" from {source} lives on: {forced_command}'
+    )
+    made = run_checked(
+        fleet, source, ["cat", "--", f"{key_directory(move_label, purpose)}/id.pub"], doing="read the temporary key"
+    )
+    _authorize(
+        fleet, peer.host, comment, _authorized_line(fleet, source, peer, made.text.strip(), forced_command, valid_s)
+    )
 
 
 def channel_of(move_label: str, purpose: str, peer: Peer) -> Channel:
@@ -182,7 +204,9 @@ def has_key(fleet: Fleet, source: str, *, move_label: str, purpose: str) -> bool
     directory = key_directory(move_label, purpose)
     answer = look(fleet, source, ["ls", "-d", "--", directory])
     if answer.exit_code and "No such file" not in answer.error_text:
-        raise NotObservedError(f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}")
+        raise NotObservedError(
+            f"{source}: could not look for {directory}: {answer.error_text[-200:]}. Try: ssh {source} ls -ld {directory}"
+        )
     return answer.exit_code == 0
 
 
@@ -209,7 +233,9 @@ def key_directory(move_label: str, purpose: str) -> str:
 
 def _make_key(fleet: Fleet, source: str, directory: str, comment: str, peer: Peer) -> str:
     known = peer.known_hosts().encode()
-    result = run_checked(fleet, source, taking(MAKE_KEY, "key", known, directory, comment), doing="make a temporary key", stdin=known)
+    result = run_checked(
+        fleet, source, taking(MAKE_KEY, "key", known, directory, comment), doing="make a temporary key", stdin=known
+    )
     key = result.text.strip()
     if not key.startswith("ssh-ed25519 "):
         raise ActionError(f"{source}: ssh-keygen answered {key[:60]!r}. Expected: an ed25519 public key")
@@ -235,7 +261,9 @@ def authorized_line(public_key: str, forced_command: str, source_address: str, e
     Raises ActionError for a command of several lines: the second would be a line of its own, and a key without limits if it looked like one.
     """
     if "\n" in forced_command:
-        raise ActionError(f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: the command is ours")
+        raise ActionError(
+            f"a temporary key's command has several lines: {forced_command[:60]!r}. Expected: one. Report it: the command is ours"
+        )
     command = forced_command.replace("\\", "\\\\").replace('"', '\\"')
     return f'restrict,from="{source_address}",expiry-time="{expiry}",command="{command}" {public_key}\n'
 
@@ -254,7 +282,9 @@ def expiry_of(date_answer: str, valid_s: float) -> str:
 
 def _authorize(fleet: Fleet, host: str, comment: str, line: str) -> None:
     doing = "authorize a temporary key" if line else "remove a temporary key"
-    line = line.replace(TOOLBOX_IMAGE, getattr(fleet[host], "toolbox", TOOLBOX_IMAGE))  # standard input is not the host's to rewrite
+    line = line.replace(
+        TOOLBOX_IMAGE, getattr(fleet[host], "toolbox", TOOLBOX_IMAGE)
+    )  # standard input is not the host's to rewrite
     run_checked(fleet, host, taking(AUTHORIZE, "authorize", line.encode(), comment), doing=doing, stdin=line.encode())
 
 

@@ -82,16 +82,24 @@ def read_room(ends: CopyEndpoints) -> tuple[list[TargetSpace], int]:
     source, target = ends.route.source, ends.route.target
     with ThreadPoolExecutor(max_workers=2) as pool:
         have, there = pool.map(
-            lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text), (source, target)
+            lambda host: _numbers(ends.inside(host, ["sh", "-c", USED, "used", *places], timeout_s=MEASURE_S).text),
+            (source, target),
         )
     rooms: dict[str, TargetSpace] = {}
     lines = ends.inside(target, ["sh", "-c", FREE, "free", *places]).text.splitlines()
     for place, (size, inodes), (is_there, are_there), line in zip(ends.places, have, there, lines, strict=True):
         free, free_inodes, all_inodes, device = line.split(maxsplit=3)
         disk = device if "/" in device else place.text()  # tmpfs and overlay are only kinds
-        old = rooms.get(disk, TargetSpace(f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None))
+        old = rooms.get(
+            disk,
+            TargetSpace(
+                f"the file system of {place.text()}", 0, int(free), 0, int(free_inodes) if int(all_inodes) else None
+            ),
+        )
         rooms[disk] = replace(
-            old, needed_bytes=old.needed_bytes + max(0, size - is_there), needed_inodes=old.needed_inodes + max(0, inodes - are_there)
+            old,
+            needed_bytes=old.needed_bytes + max(0, size - is_there),
+            needed_inodes=old.needed_inodes + max(0, inodes - are_there),
         )
     return list(rooms.values()), sum(size for size, _ in have)
 
@@ -122,7 +130,9 @@ class PathProbe:
 def look_at_files(ends: CopyEndpoints) -> tuple[bool, int]:
     """Return whether a file of the source has holes or is stored in less room than it is long, and the size of the largest."""
     places = [ends.at(position) for position in range(len(ends.places))]
-    holes, largest = ends.inside(ends.route.source, ["sh", "-c", FILES, "files", *places], timeout_s=MEASURE_S).text.split()
+    holes, largest = ends.inside(
+        ends.route.source, ["sh", "-c", FILES, "files", *places], timeout_s=MEASURE_S
+    ).text.split()
     return holes == "1", int(largest)
 
 

@@ -76,7 +76,9 @@ class Verifier:
     def _remember(self, host: str, position: int) -> None:
         memory = _memory(position)
         words = manifest_words(self.ends.at(position), known=memory, remember=memory, given=True)
-        self.ends.inside(host, ["sh", "-c", f"{shell_line(words)} {CHOSEN} >/dev/null"], stdin=PROGRAM, timeout_s=LONGEST_PROOF_S)
+        self.ends.inside(
+            host, ["sh", "-c", f"{shell_line(words)} {CHOSEN} >/dev/null"], stdin=PROGRAM, timeout_s=LONGEST_PROOF_S
+        )
 
     def compare(self) -> dict[int, Drift]:
         """Compare both sides of each place, streamed from both hosts."""
@@ -115,7 +117,12 @@ def choose_algorithm(ends: CopyEndpoints, size_bytes: int | None) -> str:
         return USUAL_HASH
     hosts = (ends.route.source, ends.route.target)
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        speeds = list(pool.map(lambda host: _speeds(ends.inside(host, [*manifest_words(given=True), "--speeds"], stdin=PROGRAM).text), hosts))
+        speeds = list(
+            pool.map(
+                lambda host: _speeds(ends.inside(host, [*manifest_words(given=True), "--speeds"], stdin=PROGRAM).text),
+                hosts,
+            )
+        )
     chosen = fastest_for_both(*speeds)
     for host in hosts:
         ends.inside(host, ["sh", "-c", 'echo "$1" > /tmp/hash', "choose", chosen], changes=True)
@@ -174,7 +181,9 @@ class VerifyVolumes:
         wrong = {position: drift for position, drift in drifts.items() if drift}
         note["mended"] = [line for position, drift in wrong.items() for line in self._named(position, drift)][:20]
         for position, drift in wrong.items():
-            self.route.audit(self.route.target, self.key, f"copy {drift.count:,} entries of {self.places[position].text()} once more")
+            self.route.audit(
+                self.route.target, self.key, f"copy {drift.count:,} entries of {self.places[position].text()} once more"
+            )
             self.mending.repair(position, [raw_path(path) for path in drift.paths] if drift.count < KEPT else [])
         if not wrong:
             self._fresh.append(drifts)
@@ -232,7 +241,10 @@ class VerifyVolumes:
         return passed(
             f"{where}: {compared:,} entries in {len(self.places)} places {ALIKE[self.proving.level]} ({_read(drifts.values(), self.proving.level)}) "
             f"and on the disks of {self.route.target}{again}",
-            (*(f"{self.places[position].text()}: {drift.compared:,} entries" for position, drift in drifts.items()), *mended),
+            (
+                *(f"{self.places[position].text()}: {drift.compared:,} entries" for position, drift in drifts.items()),
+                *mended,
+            ),
             entries_compared=compared,
             seconds=round(seconds, 1),
         )

@@ -86,7 +86,9 @@ class CopyVolumes:
     def describe(self) -> str:
         """Return the dry run's line."""
         places = ", ".join(place.text() for place in self.places) or "nothing"
-        return f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
+        return (
+            f"copy {places} from {self.route.source} to {self.route.target} (rsync over ssh, a key for this copy only)"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds at the predicted rate, None when the size is not known."""
@@ -117,11 +119,16 @@ class CopyVolumes:
         rooms, note["total_bytes"] = read_room(self.ends)
         missing = "; ".join(text for room in rooms if (text := room.missing()))
         if missing:
-            raise ActionError(f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h")
+            raise ActionError(
+                f"{self.route.target}: {missing}. Expected: it fits. Make room: ssh {self.route.target} df -h"
+            )
         link, (sparse, largest) = measure_link(self.ends, self.limits.bandwidth_mb_s), look_at_files(self.ends)
         note["link"] = link.text
         self._learnt.update(
-            compress=int(link.compress), total_bytes=note["total_bytes"], sparse=int(sparse), whole_files=int(link.sends_whole(largest))
+            compress=int(link.compress),
+            total_bytes=note["total_bytes"],
+            sparse=int(sparse),
+            whole_files=int(link.sends_whole(largest)),
         )
 
     def verify(self, note: Note) -> Judgement:
@@ -184,7 +191,9 @@ class CopyVolumes:
             theirs = {name: value for name, value in (original.get("Labels") or {}).items() if name != ANONYMOUS}
             mine = {**theirs, **labels(route.move_label, "data")}
             with docker_api(route.fleet, route.target, f"create volume {name}") as api:
-                api.create_volume(name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine)
+                api.create_volume(
+                    name, driver=original["Driver"], driver_opts=original.get("Options") or {}, labels=mine
+                )
         elif label != route.move_label:
             raise RefusedError(
                 f"{route.target}: volume {name} exists already ({label or 'not ours'}). Expected: none, or labelled "

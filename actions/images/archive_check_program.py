@@ -16,7 +16,9 @@ from typing import IO, Any
 CHUNK = 1 << 20
 LARGEST = 16 << 20
 NAMING = ("manifest.json", "index.json", "oci-layout", "repositories")
-CONTENT = re.compile(r"blobs|blobs/sha256|blobs/sha256/[0-9a-f]{64}|[0-9a-f]{64}|[0-9a-f]{64}/(json|VERSION|layer\.tar)|[0-9a-f]{64}\.json")
+CONTENT = re.compile(
+    r"blobs|blobs/sha256|blobs/sha256/[0-9a-f]{64}|[0-9a-f]{64}|[0-9a-f]{64}/(json|VERSION|layer\.tar)|[0-9a-f]{64}\.json"
+)
 LINK = re.compile(r"\.\./[0-9a-f]{64}/layer\.tar")
 TAGGING = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -38,7 +40,9 @@ def let_through(expected: str, source: IO[bytes], sink: IO[bytes]) -> None:
                 if not member.isreg() or member.size > LARGEST:
                     raise Refused(f"{name} is no small file")
                 naming[name] = _content(given, member).read()
-            elif not CONTENT.fullmatch(name) or not (member.isreg() or member.isdir() or (member.issym() and LINK.fullmatch(member.linkname))):
+            elif not CONTENT.fullmatch(name) or not (
+                member.isreg() or member.isdir() or (member.issym() and LINK.fullmatch(member.linkname))
+            ):
                 raise Refused(f"{member.name!r} does not belong into an image")
             else:
                 hashed = _Hashed(_content(given, member)) if member.isreg() else None

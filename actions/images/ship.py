@@ -71,7 +71,9 @@ class ShipImage:
         source = self._source_image()
         target = read_image(route.fleet, route.target, source["Id"])
         if target is None:
-            return failed(f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: {route.command('prepare')}")
+            return failed(
+                f"{route.target}: no image {source['Id'][:19]} for {route.container}. Expected: shipped. Try: {route.command('prepare')}"
+            )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(
                 f"{route.source}: the key for the image of {route.container} is still there. Expected: removed. "
@@ -123,7 +125,12 @@ class ShipImage:
         route = self.route
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
         filtered = shell_line(["python3", "-c", PROGRAM, *sorted(without)])
-        unpack = toolbox_argv(["sh", "-c", f"zstd -dc | {let_through_line(image_id)}"], move_label=route.move_label, role=ROLE, interactive=True)
+        unpack = toolbox_argv(
+            ["sh", "-c", f"zstd -dc | {let_through_line(image_id)}"],
+            move_label=route.move_label,
+            role=ROLE,
+            interactive=True,
+        )
         with open_channel(
             route.fleet,
             route.source,
@@ -134,7 +141,11 @@ class ShipImage:
             valid_s=LONGEST_SHIPPING_S,
         ) as channel:
             send = toolbox_argv(
-                ["sh", "-c", f"{filtered} | zstd -{FAST} -T0 -c | {shell_line([*channel.ssh(), channel.destination(), 'load'])}"],
+                [
+                    "sh",
+                    "-c",
+                    f"{filtered} | zstd -{FAST} -T0 -c | {shell_line([*channel.ssh(), channel.destination(), 'load'])}",
+                ],
                 name=route.slug("image"),
                 move_label=route.move_label,
                 role=ROLE,
@@ -145,7 +156,9 @@ class ShipImage:
             pipe = f"docker save {shell_line([image_id])} | {shell_line(send)}"
             doing = f"ship image {image_id[:19]} to {route.target}"
             route.audit(route.source, self.key, doing)
-            told = run_checked(route.fleet, route.source, ["sh", "-c", pipe], doing=doing, timeout_s=LONGEST_SHIPPING_S).error_text
+            told = run_checked(
+                route.fleet, route.source, ["sh", "-c", pipe], doing=doing, timeout_s=LONGEST_SHIPPING_S
+            ).error_text
         return next((int(json.loads(line)["sent"]) for line in told.splitlines() if line.startswith('{"left_out"')), 0)
 
     def _tag(self, image_id: str, reference: str, note: Note) -> None:
@@ -216,12 +229,16 @@ def ship_toolbox(fleet: Fleet, host: str, move_label: str) -> Judgement:
     if present is None or present["Id"] != own["Id"]:
         write_audit(fleet, host, move_label, "toolbox", f"load {TOOLBOX_IMAGE} {own['Id'][:19]}")
         stream = b"".join(compressed(_saved_toolbox()))
-        run_checked(fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S)
+        run_checked(
+            fleet, host, ["docker", "load"], doing="load the toolbox", stdin=stream, timeout_s=LONGEST_SHIPPING_S
+        )
         present = read_image(fleet, host, TOOLBOX_IMAGE)
     return judge_toolbox(host, own, present, move_label.split("/", 1)[0])
 
 
-def judge_toolbox(host: str, own: Mapping[str, Any], present: Mapping[str, Any] | None, environment: str = ANY) -> Judgement:
+def judge_toolbox(
+    host: str, own: Mapping[str, Any], present: Mapping[str, Any] | None, environment: str = ANY
+) -> Judgement:
     """Judge whether a host has this machine's toolbox image."""
     if present is None or present["Id"] != own["Id"]:
         seen = str(present["Id"])[:19] if present else "none"

@@ -59,9 +59,13 @@ class ApiReference:
         seen, kept = self._address(), self._kept()
         if seen != self.value:
             if kept is not None and seen != kept:
-                raise ActionError(f"{self.name}: says {seen}, neither the old {kept} nor the new {self.value}. Expected: one of them")
+                raise ActionError(
+                    f"{self.name}: says {seen}, neither the old {kept} nor the new {self.value}. Expected: one of them"
+                )
             text = json.dumps({"address": seen}).encode()
-            save_privately(self.route.fleet, self.route.source, self.kept, text, doing=f"keep the address of {self.thing}")
+            save_privately(
+                self.route.fleet, self.route.source, self.kept, text, doing=f"keep the address of {self.thing}"
+            )
             self._send(self.value)
         return self._lines(seen if kept is None else kept)
 

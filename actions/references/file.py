@@ -76,7 +76,9 @@ class FileReference:
     def describe(self) -> str:
         """Return the dry run's words."""
         reload = self.rewrite.reload
-        return f"{self.name}: let {self.rewrite.pattern!r} say {self.value}, then {reload.text() if reload else 'nothing'}"
+        return (
+            f"{self.name}: let {self.rewrite.pattern!r} say {self.value}, then {reload.text() if reload else 'nothing'}"
+        )
 
     def foresee(self) -> tuple[str, ...]:
         """Return what would change, as lines; raises ActionError when the pattern does not fit exactly once."""
@@ -104,13 +106,20 @@ class FileReference:
         replaced = self._replaced(kept if kept is not None else current)
         standing = self.standing()
         if standing is ReferenceState.OTHER:
-            raise ActionError(f"{self.name}: says neither the old nor the new. Expected: one of them. Compare: {self._compare()}")
+            raise ActionError(
+                f"{self.name}: says neither the old nor the new. Expected: one of them. Compare: {self._compare()}"
+            )
         if standing is not ReferenceState.NEW:
             base = kept if kept is not None and standing is ReferenceState.TORN else current
             self._write(current, self._replaced(base).text)
         if self._kept() is not None:
             self._reload()
-            run_checked(self.route.fleet, self.route.source, ["touch", f"{self.kept}.loaded"], doing=f"note that {self.rewrite.path} was read again")
+            run_checked(
+                self.route.fleet,
+                self.route.source,
+                ["touch", f"{self.kept}.loaded"],
+                doing=f"note that {self.rewrite.path} was read again",
+            )
         return replaced.lines(self.rewrite.path)
 
     def put_back(self) -> None:
@@ -120,12 +129,18 @@ class FileReference:
             return
         current = self._text()
         try:
-            self._write(current, put_back(current, kept, self._replaced(kept), writing=self._is_there(f"{self.kept}.new")))
+            self._write(
+                current, put_back(current, kept, self._replaced(kept), writing=self._is_there(f"{self.kept}.new"))
+            )
         except ActionError as error:
-            raise ManualInterventionError(f"{self.name}: {error}. What it was: {self.kept}. Compare: {self._compare()}") from error
+            raise ManualInterventionError(
+                f"{self.name}: {error}. What it was: {self.kept}. Compare: {self._compare()}"
+            ) from error
         self._reload()
         if self.standing() is not ReferenceState.OLD:
-            raise ManualInterventionError(f"{self.name}: does not say again what it said. What it was: {self.kept}. Compare: {self._compare()}")
+            raise ManualInterventionError(
+                f"{self.name}: does not say again what it said. What it was: {self.kept}. Compare: {self._compare()}"
+            )
         argv = ["rm", "-f", "--", f"{self.kept}.loaded", f"{self.kept}.new", f"{self.kept}.part", self.kept]
         run_checked(self.route.fleet, self.route.source, argv, doing=f"remove {self.kept}")
 
@@ -149,7 +164,9 @@ class FileReference:
                 "what is in the container itself is lost with it"
             )
         mount = max(holding, key=lambda one: len(one["Destination"]))
-        return str(PurePosixPath(mount["Source"])), str(PurePosixPath(mount["Source"]) / wanted.relative_to(mount["Destination"]))
+        return str(PurePosixPath(mount["Source"])), str(
+            PurePosixPath(mount["Source"]) / wanted.relative_to(mount["Destination"])
+        )
 
     def _replaced(self, text: str) -> Replaced:
         try:
@@ -176,13 +193,25 @@ class FileReference:
         if answer.exit_code == NOT_THERE:
             return None
         if answer.exit_code:
-            raise NotObservedError(f"{self.name}: {path} could not be read: {answer.error_text}. Expected: an ordinary file")
+            raise NotObservedError(
+                f"{self.name}: {path} could not be read: {answer.error_text}. Expected: an ordinary file"
+            )
         return answer.stdout.decode("utf-8", "surrogateescape")
 
     def _write(self, current: str, text: str) -> None:
         expected = hashlib.sha256(_bytes(current)).hexdigest()
         root, path = self._located()
-        argv = ["sh", "-c", WRITE, "write", path, expected, self.kept, hashlib.sha256(_bytes(text)).hexdigest(), *([root] if root else [])]
+        argv = [
+            "sh",
+            "-c",
+            WRITE,
+            "write",
+            path,
+            expected,
+            self.kept,
+            hashlib.sha256(_bytes(text)).hexdigest(),
+            *([root] if root else []),
+        ]
         run_checked(self.route.fleet, self.route.source, argv, doing=f"write {self.rewrite.path}", stdin=_bytes(text))
 
     def _reload(self) -> None:
@@ -191,7 +220,13 @@ class FileReference:
             return
         doing = f"let {route.container} read {self.rewrite.path} again ({reload.text()})"
         if reload.argv:
-            run_checked(route.fleet, route.source, ["docker", "exec", route.container, *reload.argv], doing=doing, timeout_s=RELOAD_S)
+            run_checked(
+                route.fleet,
+                route.source,
+                ["docker", "exec", route.container, *reload.argv],
+                doing=doing,
+                timeout_s=RELOAD_S,
+            )
             return
         with docker_api(route.fleet, route.source, doing) as api:
             if reload.signal:

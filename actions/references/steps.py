@@ -82,13 +82,17 @@ class RewriteReferences:
             took = round(time.monotonic() - started, 1)
             note["out_s"][dependant.service] = max(took, note["out_s"].get(dependant.service, 0.0))
             if not answer.passed:
-                raise NotObservedError(f"{reference.name}: rewritten, but {dependant.service} did not become ready: {answer.text}")
+                raise NotObservedError(
+                    f"{reference.name}: rewritten, but {dependant.service} did not become ready: {answer.text}"
+                )
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether each says the new address and was read by its dependant."""
         wrong = [reference.name for reference in self.references if not reference.is_done()]
         if wrong:
-            return failed(f"{wrong[0]}: does not say the new address, or was not read again. Expected: all {len(self.references)} do")
+            return failed(
+                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all {len(self.references)} do"
+            )
         out = note.get("out_s") or {}
         told = "; ".join(f"{name} was ready again within {seconds:.1f} s" for name, seconds in out.items())
         measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
@@ -129,8 +133,12 @@ class ReleaseRelays:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        gone, new = (sorted(one.text() for one in some) for some in (self.before - self.wanted, self.wanted - self.before))
-        changes = "; ".join([*(f"remove {text}" for text in gone), *(f"add {text}" for text in new)]) or "no relay changes"
+        gone, new = (
+            sorted(one.text() for one in some) for some in (self.before - self.wanted, self.wanted - self.before)
+        )
+        changes = (
+            "; ".join([*(f"remove {text}" for text in gone), *(f"add {text}" for text in new)]) or "no relay changes"
+        )
         return f"remove the relays that {self.route.service}'s dependants do not need any more: {changes}"
 
     def estimate_s(self) -> float | None:
@@ -204,9 +212,13 @@ class UndoReferences:
         except LongshoreError as error:
             return failed(f"{error} {told}")
         if wrong:
-            return failed(f"{wrong[0]}: is not what it was. Expected: all {len(self.references)} references put back. {told}")
+            return failed(
+                f"{wrong[0]}: is not what it was. Expected: all {len(self.references)} references put back. {told}"
+            )
         recorded = [link for link in sorted(self.relays.links) if self.relays.is_recorded(link)]
-        relays = judge_forwarders(self.relays.route.fleet, self.relays.route.environment, self.relays.hosts, self.relays.before)
+        relays = judge_forwarders(
+            self.relays.route.fleet, self.relays.route.environment, self.relays.hosts, self.relays.before
+        )
         if recorded or not relays.passed:
             return failed(f"{relays.text}. {told}", relays.details)
         works = self.works()

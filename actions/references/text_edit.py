@@ -30,18 +30,26 @@ class Replaced:
 
     def lines(self, path: str) -> tuple[str, ...]:
         """Return the difference: only what the pattern fitted, so that nothing else of the file is told."""
-        return (f"{path}:{self.line}", *(f"- {line}" for line in self.before.splitlines()), *(f"+ {line}" for line in self.after.splitlines()))
+        return (
+            f"{path}:{self.line}",
+            *(f"- {line}" for line in self.before.splitlines()),
+            *(f"+ {line}" for line in self.after.splitlines()),
+        )
 
 
 def replace_group(text: str, pattern: str, value: str) -> Replaced:
     """Return a text with the one group of the pattern's one fit replaced; raises ActionError when it does not fit exactly once."""
     fits = list(re.finditer(pattern, text, re.MULTILINE))
     if len(fits) != 1 or fits[0][1] is None:
-        raise ActionError(f"the pattern {pattern!r} fits {len(fits)} times. Expected: exactly once, with its group. Make it more precise")
+        raise ActionError(
+            f"the pattern {pattern!r} fits {len(fits)} times. Expected: exactly once, with its group. Make it more precise"
+        )
     fit = fits[0]
     whole, (start, end) = fit.group(), fit.span(1)
     after = f"{text[fit.start() : start]}{value}{text[end : fit.end()]}"
-    return Replaced(f"{text[: fit.start()]}{after}{text[fit.end() :]}", whole, after, text.count("\n", 0, fit.start()) + 1)
+    return Replaced(
+        f"{text[: fit.start()]}{after}{text[fit.end() :]}", whole, after, text.count("\n", 0, fit.start()) + 1
+    )
 
 
 def standing_of(current: str, kept: str, replaced: Replaced, *, writing: bool = False) -> ReferenceState:
@@ -67,13 +75,19 @@ def put_back(current: str, kept: str, replaced: Replaced, *, writing: bool = Fal
     if standing is ReferenceState.TORN or current == replaced.text:
         return kept
     if standing is ReferenceState.OTHER:
-        raise ActionError(f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; somebody edited it since")
+        raise ActionError(
+            f"{replaced.after!r} stands there {_count(current, replaced.after)} times. Expected: once; somebody edited it since"
+        )
     return current.replace(replaced.after, replaced.before, 1)
 
 
 def _count(text: str, fragment: str) -> int:
     """Count a fragment where no longer word goes on: `db:5432` is not in `db:54321`."""
-    return len(re.findall(rf"(?<!\w){re.escape(fragment)}(?!\w)" if fragment[:1].isalnum() else rf"{re.escape(fragment)}(?!\w)", text))
+    return len(
+        re.findall(
+            rf"(?<!\w){re.escape(fragment)}(?!\w)" if fragment[:1].isalnum() else rf"{re.escape(fragment)}(?!\w)", text
+        )
+    )
 
 
 def with_variables(env: Iterable[str], wanted: Mapping[str, str | None]) -> list[str]:

@@ -52,9 +52,13 @@ class VariableReference:
         """Return what would change, as lines; raises ActionError for a container that can't be made anew as it is."""
         container = self._need()
         if container["HostConfig"].get("Links") or container["HostConfig"].get("AutoRemove"):
-            raise ActionError(f"{self.name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it is. Rewrite by hand")
+            raise ActionError(
+                f"{self.name}: has legacy links or --rm. Expected: neither, or it can't be made anew as it is. Rewrite by hand"
+            )
         if not container["State"].get("Running"):
-            raise ActionError(f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. Expected: running")
+            raise ActionError(
+                f"{self.name}: container {self.route.container} is {container['State'].get('Status')}. Expected: running"
+            )
         return self._lines(self._before(container))
 
     def standing(self) -> ReferenceState:
@@ -81,9 +85,18 @@ class VariableReference:
             before = variables_of(container["Config"].get("Env") or [], self.values)
             if before == dict(self.values):
                 return self._lines(before)
-            kept = {"variables": before, "restart_policy": container["HostConfig"].get("RestartPolicy") or {"Name": "no"}}
+            kept = {
+                "variables": before,
+                "restart_policy": container["HostConfig"].get("RestartPolicy") or {"Name": "no"},
+            }
             text = json.dumps(kept).encode()
-            save_privately(self.route.fleet, self.route.source, self.kept, text, doing=f"keep the variables of {self.route.container}")
+            save_privately(
+                self.route.fleet,
+                self.route.source,
+                self.kept,
+                text,
+                doing=f"keep the variables of {self.route.container}",
+            )
         self._make_anew(dict(self.values), kept["restart_policy"])
         return self._lines(kept["variables"])
 
@@ -103,19 +116,25 @@ class VariableReference:
         known = {name: value for name, value in before.items() if value is not None}
         self.secret(known)
         lines = [
-            line for name, value in self.values.items() for line in (*([f"- {name}={known[name]}"] if name in known else []), f"+ {name}={value}")
+            line
+            for name, value in self.values.items()
+            for line in (*([f"- {name}={known[name]}"] if name in known else []), f"+ {name}={value}")
         ]
         return (f"environment of {self.route.container}", *lines)
 
     def _before(self, container: Mapping[str, Any]) -> Mapping[str, str | None]:
         kept = self._kept()
-        found: Mapping[str, str | None] = kept["variables"] if kept else variables_of(container["Config"].get("Env") or [], self.values)
+        found: Mapping[str, str | None] = (
+            kept["variables"] if kept else variables_of(container["Config"].get("Env") or [], self.values)
+        )
         return found
 
     def _need(self) -> dict[str, Any]:
         found = self._inspect(self.route.container) or self._inspect(self._spare)
         if found is None:
-            raise ActionError(f"{self.route.source}: no container {self.route.container}. Expected: there. Try: ssh {self.route.source} docker ps -a")
+            raise ActionError(
+                f"{self.route.source}: no container {self.route.container}. Expected: there. Try: ssh {self.route.source} docker ps -a"
+            )
         return found
 
     def _is_settled(self) -> bool:
@@ -140,7 +159,9 @@ class VariableReference:
         with docker_api(self.route.fleet, self.route.source, f"make {name} anew") as api:
             current, old = self._inspect(name), self._inspect(spare)
             if current is not None and not _has(current, wanted):
-                if old is not None:  # the one of the two that was not made last: it was left when an earlier try was cut off
+                if (
+                    old is not None
+                ):  # the one of the two that was not made last: it was left when an earlier try was cut off
                     back = _has(old, wanted)
                     self._stop(api, name)
                     self._rest(api, spare)
@@ -182,7 +203,9 @@ class VariableReference:
 
     def _create(self, api: Any, old: dict[str, Any] | None, wanted: Mapping[str, str | None]) -> None:
         if old is None:
-            raise ActionError(f"{self.route.source}: neither {self.route.container} nor {self._spare} is there. Expected: one of them")
+            raise ActionError(
+                f"{self.route.source}: neither {self.route.container} nor {self._spare} is there. Expected: one of them"
+            )
         body = body_with(old, wanted, _image_id(api, old))
         api.create_container_from_config(first_network_only(body), self.route.container)
         connected = api.inspect_container(self.route.container)["NetworkSettings"]["Networks"]

@@ -17,7 +17,9 @@ def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset
     """Return the relays on the service's host of `after` that keep the names which the service itself uses."""
     names = {(link.name, link.port) for link in scope.links if link.from_ == service}
     host = after[service]
-    return frozenset(relay for relay in wanted_forwarders(scope, after) if relay.host == host and (relay.alias, relay.port) in names)
+    return frozenset(
+        relay for relay in wanted_forwarders(scope, after) if relay.host == host and (relay.alias, relay.port) in names
+    )
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class RelayDependencies:
         """Judge whether each wanted relay runs."""
         route = self.route
         if not self.wanted:
-            return passed(f"{route.target}: what {route.service} needs by name is on this host: no relay needed", relays=0)
+            return passed(
+                f"{route.target}: what {route.service} needs by name is on this host: no relay needed", relays=0
+            )
         missing = faults_of(self.wanted, list_all(route.fleet, self.hosts, route.environment))
         if missing:
             return failed(
@@ -60,7 +64,11 @@ class RelayDependencies:
                 tuple(missing),
             )
         told = tuple(sorted(relay.text() for relay in self.wanted))
-        return passed(f"{route.target}: {len(self.wanted)} names that {route.service} uses lead to where they are served", told, relays=len(told))
+        return passed(
+            f"{route.target}: {len(self.wanted)} names that {route.service} uses lead to where they are served",
+            told,
+            relays=len(told),
+        )
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Take away the relays that nobody else needs."""

@@ -110,7 +110,9 @@ def relay_name(forwarder: Relay, end: End = NEAR) -> str:
     if end == FAR:
         return helper_name("forward", "from", forwarder.host, forwarder.alias, str(forwarder.to_port))
     if forwarder.network == PUBLISHED_ONLY:
-        other = () if forwarder.publish == f"0.0.0.0:{forwarder.port}" else (forwarder.publish,)  # one port may be published twice
+        other = (
+            () if forwarder.publish == f"0.0.0.0:{forwarder.port}" else (forwarder.publish,)
+        )  # one port may be published twice
         return helper_name("forward", "published", forwarder.alias, str(forwarder.port), *other)
     return helper_name("forward", forwarder.network, forwarder.alias, str(forwarder.port))
 
@@ -122,7 +124,12 @@ def relay_label(environment: str) -> str:
 
 def end_argv(environment: str, forwarder: Relay, end: End, pair: Pair | None) -> list[str]:
     """Return `docker create` for one end; no private key is in it."""
-    mine = {**labels(relay_label(environment), ROLE), LABEL_RELAY: forwarder.text(), LABEL_END: end, LABEL_KEYS: pair.label(end) if pair else ""}
+    mine = {
+        **labels(relay_label(environment), ROLE),
+        LABEL_RELAY: forwarder.text(),
+        LABEL_END: end,
+        LABEL_KEYS: pair.label(end) if pair else "",
+    }
     argv = [
         "docker", "create", "--name", relay_name(forwarder, end), "--restart", "unless-stopped", "--network", network_of(forwarder, end),
         "--memory", MEMORY, "--pids-limit", "2048", "--read-only", "--cap-drop", "ALL",
@@ -136,7 +143,12 @@ def end_argv(environment: str, forwarder: Relay, end: End, pair: Pair | None) ->
         argv += ["--publish", f"{bracketed(forwarder.to_address)}:{forwarder.to_port}:{forwarder.to_port}"]
     if pair:
         own, peer = pair.of(end)
-        argv += ["--mount", f"type=volume,source={own.volume},target=/keys,readonly", "--tmpfs", "/certificates:size=64k,mode=0700"]
+        argv += [
+            "--mount",
+            f"type=volume,source={own.volume},target=/keys,readonly",
+            "--tmpfs",
+            "/certificates:size=64k,mode=0700",
+        ]
         argv += ["--env", f"OWN_CERTIFICATE={own.pem}", "--env", f"PEER_CERTIFICATE={peer.pem}"]
     return [*argv, *label_flags(mine), TOOLBOX_IMAGE, "sh", "-c", RUN, "relay", *socat_words(forwarder, end)]
 
@@ -147,11 +159,24 @@ def socat_words(forwarder: Relay, end: End) -> list[str]:
     connects = f"nodelay,{KEEPALIVE},connect-timeout=5"
     there = f"{bracketed(forwarder.to_address)}:{forwarder.to_port}"
     if end == NEAR:
-        way = f"OPENSSL:{there},{_tls(forwarder, FAR)},nosni,{connects}" if forwarder.encrypted else f"TCP:{there},{connects}"
+        way = (
+            f"OPENSSL:{there},{_tls(forwarder, FAR)},nosni,{connects}"
+            if forwarder.encrypted
+            else f"TCP:{there},{connects}"
+        )
         return ["-t", str(AFTER_EOF_S), f"TCP-LISTEN:{forwarder.port},{listens}", way]
     only = f"range={_only(forwarder.from_address)}"
-    listen = f"OPENSSL-LISTEN:{forwarder.to_port},{_tls(forwarder, NEAR)}" if forwarder.encrypted else f"TCP-LISTEN:{forwarder.to_port}"
-    return ["-t", str(AFTER_EOF_S), f"{listen},{only},{listens}", f"TCP:{bracketed(forwarder.far.name)}:{forwarder.far.port},{connects}"]
+    listen = (
+        f"OPENSSL-LISTEN:{forwarder.to_port},{_tls(forwarder, NEAR)}"
+        if forwarder.encrypted
+        else f"TCP-LISTEN:{forwarder.to_port}"
+    )
+    return [
+        "-t",
+        str(AFTER_EOF_S),
+        f"{listen},{only},{listens}",
+        f"TCP:{bracketed(forwarder.far.name)}:{forwarder.far.port},{connects}",
+    ]
 
 
 def _tls(forwarder: Relay, peer: End) -> str:
@@ -165,19 +190,34 @@ def _only(address: str) -> str:
     return f"[{address}/128]" if ":" in address else f"{address}/32"
 
 
-def make_keys(fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Relay, End]]) -> dict[tuple[Relay, End], Certificate]:
+def make_keys(
+    fleet: Fleet, environment: str, host: str, ends: Collection[tuple[Relay, End]]
+) -> dict[tuple[Relay, End], Certificate]:
     """Make a new pair of keys for each end that is to stand on a host, all in one container; return the certificates."""
     if not ends:
         return {}
     names = {common_name(*one): one for one in ends}
     volumes = {name: f"{NAME}-relay-{name}-{secrets.token_hex(4)}" for name in names}
-    argv = ["docker", "run", "--rm", "--network", "none", "--log-driver", "none", *label_flags(labels(relay_label(environment), KEYS_ROLE))]
+    argv = [
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--log-driver",
+        "none",
+        *label_flags(labels(relay_label(environment), KEYS_ROLE)),
+    ]
     for name, volume in volumes.items():
         marks = f"volume-label={LABEL_MOVE}={relay_label(environment)},volume-label={LABEL_ROLE}={KEYS_ROLE}"
         argv += ["--mount", f"type=volume,source={volume},target=/keys/{name},{marks}"]
     argv += [TOOLBOX_IMAGE, "sh", "-c", MAKE_KEYS, "keys", *names]
     said = run_checked(fleet, host, argv, doing="make the keys of relays", timeout_s=KEYS_S).text
-    found = dict(re.findall(r"^(\S+)\n(-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----)$", said, re.MULTILINE | re.DOTALL))
+    found = dict(
+        re.findall(
+            r"^(\S+)\n(-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----)$", said, re.MULTILINE | re.DOTALL
+        )
+    )
     if set(found) != set(names):
         raise ActionError(
             f"{host}: {len(found)} of {len(names)} certificates of relays were made. Expected: all. "
@@ -186,7 +226,9 @@ def make_keys(fleet: Fleet, environment: str, host: str, ends: Collection[tuple[
     return {names[name]: Certificate(pem, volumes[name]) for name, pem in found.items()}
 
 
-def pairs_of(certificates: Mapping[tuple[Relay, End], Certificate], forwarders: Collection[Relay]) -> dict[Relay, Pair | None]:
+def pairs_of(
+    certificates: Mapping[tuple[Relay, End], Certificate], forwarders: Collection[Relay]
+) -> dict[Relay, Pair | None]:
     """Return the certificates of each relay; None for one that is not encrypted."""
     return {one: Pair(certificates[one, NEAR], certificates[one, FAR]) if one.encrypted else None for one in forwarders}
 

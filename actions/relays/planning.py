@@ -111,7 +111,10 @@ def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[s
     Links that are re-pointed count too: their relays come back when that is undone. So do hosts that have no identity here.
     """
     targets = {move.service: move.target for move in scope.plan.moves if move.service in moving}
-    places = {name: {where[name]} | ({entry.host, targets[name]} if name in targets else set()) for name, entry in scope.services.items()}
+    places = {
+        name: {where[name]} | ({entry.host, targets[name]} if name in targets else set())
+        for name, entry in scope.services.items()
+    }
     found: set[str] = set()
     for link in scope.links:
         if link.from_ not in places or link.to not in places or link.name in scope.environment.hosts:
@@ -125,7 +128,9 @@ def hosts_of_relays(scope: Scope, where: Mapping[str, str], moving: Collection[s
     return tuple(sorted(found))
 
 
-def judge_links_relayable(scope: Scope, service: str, facts: Mapping[str, HostFacts], where: Mapping[str, str] | None = None) -> Judgement:
+def judge_links_relayable(
+    scope: Scope, service: str, facts: Mapping[str, HostFacts], where: Mapping[str, str] | None = None
+) -> Judgement:
     """Judge whether every link to and from the service can be kept once it is on its target; `where` each service is now.
 
     `facts` are those of the scope's hosts: a running container that has a relay's name on its network is a problem, and so is
@@ -158,9 +163,15 @@ def judge_links_relayable(scope: Scope, service: str, facts: Mapping[str, HostFa
             tuple(problems),
         )
     kept = sorted(relay.text() for relay in wanted.forwarders if relay.alias in names)
-    left = tuple(f"{port.host}/{port.protocol} is not relayed: {port.no_relay_because}" for port in provider.ports if port.no_relay_because)
+    left = tuple(
+        f"{port.host}/{port.protocol} is not relayed: {port.no_relay_because}"
+        for port in provider.ports
+        if port.no_relay_because
+    )
     told = f"; {len(left)} ports are left without" if left else ""
-    return passed(f"{service}: all {len(links)} links can be kept, by {len(kept)} relays{told}", (*kept, *left), relays=len(kept))
+    return passed(
+        f"{service}: all {len(links)} links can be kept, by {len(kept)} relays{told}", (*kept, *left), relays=len(kept)
+    )
 
 
 def judge_relays_encrypted(scope: Scope, service: str) -> Judgement:
@@ -240,7 +251,9 @@ def _for_link(scope: Scope, where: Mapping[str, str], link: Link, problems: list
         if holder:
             problems.append(f"{told}: on {here} {holder} has the name {link.name} on network {network}")
         else:
-            yield _relay(scope, Relay(here, network, link.name, link.port, "", 0, far=far), _key_of(link, here, network))
+            yield _relay(
+                scope, Relay(here, network, link.name, link.port, "", 0, far=far), _key_of(link, here, network)
+            )
 
 
 def _relay(scope: Scope, relay: Relay, key: str) -> Relay:
@@ -249,7 +262,13 @@ def _relay(scope: Scope, relay: Relay, key: str) -> Relay:
     ports = far_ports(scope)
     number = ports[key] if key in ports else far_ports(scope, key)[key]
     encrypted = scope.plan.relays.encrypt
-    return replace(relay, to_address=hosts[relay.far.host].address, to_port=number, from_address=hosts[relay.host].address, encrypted=encrypted)
+    return replace(
+        relay,
+        to_address=hosts[relay.far.host].address,
+        to_port=number,
+        from_address=hosts[relay.host].address,
+        encrypted=encrypted,
+    )
 
 
 def _far_end(scope: Scope, service: str, host: str, port: int) -> FarEnd | None:
@@ -266,7 +285,11 @@ def _no_identity(scope: Scope, *hosts: str) -> str:
     """Return that a host has no identity here and what to do, "" when each has one."""
     name = scope.environment.environment
     missing = next((host for host in hosts if host not in scope.environment.hosts), None)
-    return f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: {scope.command('pin')}" if missing else ""
+    return (
+        f"{missing} has no identity in environments/{name}.yaml. Expected: pinned. Try: {scope.command('pin')}"
+        if missing
+        else ""
+    )
 
 
 def far_ports(scope: Scope, *more: str) -> dict[str, int]:
@@ -288,7 +311,9 @@ def far_ports(scope: Scope, *more: str) -> dict[str, int]:
             f"migration_plan.json: relays/ports: {count} for {len(keys)} relays that may be wanted; expected at least as many. Raise ports"
         )
     taken: dict[int, str] = {}
-    for key in sorted(keys):  # a hash, not a number in line: another service in the inventory does not give all relays other ports
+    for key in sorted(
+        keys
+    ):  # a hash, not a number in line: another service in the inventory does not give all relays other ports
         offset = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % count
         while offset in taken:
             offset = (offset + 1) % count
@@ -320,7 +345,12 @@ def _left_behind(scope: Scope, where: Mapping[str, str], link: Link) -> Iterable
 def _same_name(scope: Scope, where: Mapping[str, str], host: str, network: str, link: Link) -> str | None:
     """Return another service on that host and network that goes by the link's name."""
     for name, entry in scope.services.items():
-        if name != link.to and where[name] == host and network in entry.networks and link.name in {name, entry.container}:
+        if (
+            name != link.to
+            and where[name] == host
+            and network in entry.networks
+            and link.name in {name, entry.container}
+        ):
             return name
     return None
 
@@ -336,7 +366,9 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         told = f"{name}: {port.host}/{port.protocol}"
         far = _far_end(scope, name, there, port.container) if there in scope.environment.hosts else None
         if port.protocol != "tcp":
-            problems.append(f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because why they do without")
+            problems.append(
+                f"{told} can't be relayed: only TCP can. Re-point its clients, or say with no_relay_because why they do without"
+            )
         elif entry.needs_client_address:
             problems.append(
                 f"{told} can't be relayed: {name} needs its clients' own addresses ({entry.needs_client_address}), and a relay hides them. "
@@ -345,7 +377,9 @@ def _for_ports(scope: Scope, where: Mapping[str, str], name: str, problems: list
         elif no := _no_identity(scope, entry.host, there):
             problems.append(f"{told} can't be relayed from {entry.host} to {there}: {no}")
         elif far is None:
-            problems.append(f"{told} is published on loopback only and on no network of its own, so {there}'s can't be reached")
+            problems.append(
+                f"{told} is published on loopback only and on no network of its own, so {there}'s can't be reached"
+            )
         else:
             publish = f"{bracketed(port.address or '0.0.0.0')}:{port.host}"  # noqa: S104 as the service itself published it
             relay = Relay(entry.host, PUBLISHED_ONLY, name, port.container, "", 0, publish, far)
@@ -369,7 +403,9 @@ def _merged(for_links: set[Relay], published: set[Relay]) -> frozenset[Relay]:
     """Let one relay keep both a name and a published port, where host, port and destination are the same."""
     wanted = set(for_links)
     for relay in sorted(published):
-        twin = next((other for other in sorted(wanted & for_links) if _serves(other, relay) and not other.publish), None)
+        twin = next(
+            (other for other in sorted(wanted & for_links) if _serves(other, relay) and not other.publish), None
+        )
         if twin is None:
             wanted.add(relay)
         else:

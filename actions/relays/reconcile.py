@@ -34,7 +34,11 @@ from hosts.coordination.fencing import change
 from hosts.fleet import Fleet
 
 LIST_FORMAT: Final = "\t".join(
-    ("{{.Names}}", "{{.State}}", *(f'{{{{.Label "{label}"}}}}' for label in (LABEL_RELAY, LABEL_MOVE, LABEL_END, LABEL_KEYS)))
+    (
+        "{{.Names}}",
+        "{{.State}}",
+        *(f'{{{{.Label "{label}"}}}}' for label in (LABEL_RELAY, LABEL_MOVE, LABEL_END, LABEL_KEYS)),
+    )
 )
 DOCKER_S: Final = 60.0
 MOST_AT_ONCE: Final = 16
@@ -82,7 +86,12 @@ def apply_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
         _refuse_beside_real_one(fleet, forwarder)
     ends: list[tuple[Relay, End]] = [(forwarder, end) for forwarder in missing for end in (FAR, NEAR)]
     change = _Change(fleet, environment, tuple(ends), _make_pairs(fleet, environment, hosts, missing), tuple(stale))
-    for step in (change.make, change.clear, lambda host: change.start(host, FAR), lambda host: change.start(host, NEAR)):
+    for step in (
+        change.make,
+        change.clear,
+        lambda host: change.start(host, FAR),
+        lambda host: change.start(host, NEAR),
+    ):
         _on_each(hosts, step)
     _on_each(hosts, lambda host: remove_unused_keys(fleet, environment, host))  # also what a killed run left
     return RelayChanges(
@@ -147,9 +156,15 @@ def refuse_outside(hosts: Collection[str], wanted: Iterable[Relay], environment:
             )
 
 
-def _make_pairs(fleet: Fleet, environment: str, hosts: Collection[str], missing: Collection[Relay]) -> dict[Relay, Pair | None]:
-    ends: list[tuple[Relay, End]] = [(forwarder, end) for forwarder in missing if forwarder.encrypted for end in (NEAR, FAR)]
-    made = _on_each(hosts, lambda host: make_keys(fleet, environment, host, [one for one in ends if host_of(*one) == host]))
+def _make_pairs(
+    fleet: Fleet, environment: str, hosts: Collection[str], missing: Collection[Relay]
+) -> dict[Relay, Pair | None]:
+    ends: list[tuple[Relay, End]] = [
+        (forwarder, end) for forwarder in missing if forwarder.encrypted for end in (NEAR, FAR)
+    ]
+    made = _on_each(
+        hosts, lambda host: make_keys(fleet, environment, host, [one for one in ends if host_of(*one) == host])
+    )
     return pairs_of({end: certificate for some in made for end, certificate in some.items()}, missing)
 
 
@@ -205,7 +220,9 @@ def judge_forwarders(fleet: Fleet, environment: str, hosts: Iterable[str], wante
     there = list_all(fleet, hosts, environment)
     missing = faults_of(wanted, there)
     asked = {forwarder.text() for forwarder in wanted}
-    too_many = sorted({f"{relay.made_for} ({relay.name} on {relay.host})" for relay in there if relay.made_for not in asked})
+    too_many = sorted(
+        {f"{relay.made_for} ({relay.name} on {relay.host})" for relay in there if relay.made_for not in asked}
+    )
     if missing or too_many:
         details = (*missing, *(f"not wanted: {text}" for text in too_many))
         return failed(
@@ -233,7 +250,9 @@ def _create(fleet: Fleet, environment: str, forwarder: Relay, end: End, pair: Pa
     networks = {network.name: network for network in fleet.facts(host).networks}
     if network in networks and networks[network].internal:
         out = ["docker", "network", "connect", PUBLISHED_ONLY, relay_name(forwarder, end)]
-        run_checked(fleet, host, out, doing=f"give the {end} end of relay {forwarder.text()} a way out of its internal network")
+        run_checked(
+            fleet, host, out, doing=f"give the {end} end of relay {forwarder.text()} a way out of its internal network"
+        )
 
 
 def _start(fleet: Fleet, environment: str, forwarder: Relay, end: End) -> None:

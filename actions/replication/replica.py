@@ -42,7 +42,9 @@ PORTS: Final = 2_000
 WAIT_S: Final = 0.2
 
 OPTIONS: Final = ("-o", "ExitOnForwardFailure=yes", "-N")
-KEEP_PRIVATE: Final = 'set -eu; umask 077; rm -rf -- "$1"; mkdir -m 0700 -- "$1"; take "$1/password"; chown -R -- "$2" "$1"'
+KEEP_PRIVATE: Final = (
+    'set -eu; umask 077; rm -rf -- "$1"; mkdir -m 0700 -- "$1"; take "$1/password"; chown -R -- "$2" "$1"'
+)
 OWN: Final = 'chown "$1" /data && chmod "$2" /data'
 
 
@@ -92,7 +94,9 @@ class Replica:
         owner, mode = self._owner() if self.kind.wants_owner else ("0:0", "0755")
         secret = self.kind.password_file(self.login.user, self._password).encode()
         folder = taking(KEEP_PRIVATE, "save", secret, self._folder, owner)
-        run_checked(self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret)
+        run_checked(
+            self.route.fleet, self.route.target, folder, doing="keep the replica's password on tmpfs", stdin=secret
+        )
         if self.kind.wants_owner:
             own = ["sh", "-c", OWN, "own", owner, mode]
             self._toolbox(self.route.target, own, (self._mount("/data"),), doing="prepare the replica's data directory")
@@ -119,12 +123,18 @@ class Replica:
         try:
             return f"it says {' '.join(self.status().split())[:200]}"
         except ActionError as error:
-            raise NotObservedError(f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}") from error
+            raise NotObservedError(
+                f"{self.route.target}: the replica of {self.route.service} gives no answer: {error}"
+            ) from error
 
     def take_over(self) -> str:
         """Prove that the replica holds all that the stopped source held, make it a primary, stop it; return where that ended."""
         end = self._end_of_source()
-        self._wait(f"the replica to hold everything up to {end}", lambda seen: self.kind.why_not_complete(seen, end), COMPLETE_S)
+        self._wait(
+            f"the replica to hold everything up to {end}",
+            lambda seen: self.kind.why_not_complete(seen, end),
+            COMPLETE_S,
+        )
         argv, stdin = self.kind.promote(self.login.user)
         self._ask(self.route.target, self.name, argv, stdin)
         self._wait("the replica to be a primary", self.kind.why_not_promoted, COMPLETE_S)
@@ -132,9 +142,16 @@ class Replica:
             api.stop(self.name, timeout=STOP_S)
             code = int(api.inspect_container(self.name)["State"]["ExitCode"])
         if code not in {0, 143}:
-            raise ActionError(f"{self.route.target}: the promoted replica ended with {code}. Expected: 0, so that its files are whole")
+            raise ActionError(
+                f"{self.route.target}: the promoted replica ended with {code}. Expected: 0, so that its files are whole"
+            )
         remove_container(self.route.fleet, self.route.target, self.name)
-        self._toolbox(self.route.target, ["sync", "--file-system", "--", "/data"], (self._mount("/data"),), doing="flush the replica's data")
+        self._toolbox(
+            self.route.target,
+            ["sync", "--file-system", "--", "/data"],
+            (self._mount("/data"),),
+            doing="flush the replica's data",
+        )
         return end
 
     def remove(self) -> None:
@@ -177,31 +194,65 @@ class Replica:
             flags=("--detach",),
         )  # fmt: skip
         run_checked(route.fleet, route.source, words, doing="open a tunnel for the replica", timeout_s=60.0)
-        knock = toolbox_argv(["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host")
+        knock = toolbox_argv(
+            ["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host"
+        )
         deadline = time.monotonic() + TUNNEL_S
         while (answer := change(route.fleet, route.target, knock, timeout_s=30.0)).exit_code:
             if time.monotonic() > deadline:
-                raise ActionError(f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: {answer.error_text[-160:]}")
+                raise ActionError(
+                    f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: {answer.error_text[-160:]}"
+                )
             time.sleep(WAIT_S)
 
     def _owner(self) -> tuple[str, str]:
-        said = self._ask(self.route.source, self.route.container, ["stat", "-c", "%u:%g %a", self.kind.data_at], b"").split()
+        said = self._ask(
+            self.route.source, self.route.container, ["stat", "-c", "%u:%g %a", self.kind.data_at], b""
+        ).split()
         return said[0], said[1]
 
-    def _once(self, host: str, inspect: Mapping[str, Any], program: list[str], owner: str, *, network: str = "host", read_only: bool = False) -> str:
+    def _once(
+        self,
+        host: str,
+        inspect: Mapping[str, Any],
+        program: list[str],
+        owner: str,
+        *,
+        network: str = "host",
+        read_only: bool = False,
+    ) -> str:
         """Run one of the product's programs over the data, in the container's own image."""
         data = self._mount(self.kind.data_at, read_only=read_only)
-        mounts = [data, *([ToolboxMount("bind", self._folder, "/replica", read_only=True)] if network == "host" else [])]
-        words = ["docker", "run", "--rm", "--network", network, "--log-driver", "none", "--user", owner, "--entrypoint", program[0]]
+        mounts = [
+            data,
+            *([ToolboxMount("bind", self._folder, "/replica", read_only=True)] if network == "host" else []),
+        ]
+        words = [
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            network,
+            "--log-driver",
+            "none",
+            "--user",
+            owner,
+            "--entrypoint",
+            program[0],
+        ]
         words += ["--label", f"{LABEL_MOVE}={self.route.move_label}", "--label", f"{LABEL_ROLE}={ROLE}"]
         words += [word for mount in mounts for word in ("--mount", mount.flag())]
         words += [str(inspect["Image"]), *program[1:]]
-        return run_checked(self.route.fleet, host, words, doing=f"run {program[0]} for the replica", timeout_s=LONGEST_BASE_COPY_S).text
+        return run_checked(
+            self.route.fleet, host, words, doing=f"run {program[0]} for the replica", timeout_s=LONGEST_BASE_COPY_S
+        ).text
 
     def _create(self, inspect: Mapping[str, Any], user: str) -> None:
         """Create and start the replica: the container as it is on its source, but in the host's network and reachable by nobody."""
         body = specification_of(inspect, move_label=self.route.move_label)
-        entrypoint, command = self.kind.standby([str(word) for word in inspect["Config"].get("Cmd") or ()], self.login.user, self.port)
+        entrypoint, command = self.kind.standby(
+            [str(word) for word in inspect["Config"].get("Cmd") or ()], self.login.user, self.port
+        )
         settings = {
             **body.pop("HostConfig"),
             "NetworkMode": "host",
@@ -211,7 +262,12 @@ class Replica:
             "Sysctls": {},
         }
         settings["Binds"] = [*(settings.get("Binds") or []), f"{self._folder}:/replica:ro"]
-        body |= {"Cmd": command, "Labels": labels(self.route.move_label, ROLE), "Healthcheck": {"Test": ["NONE"]}, "HostConfig": settings}
+        body |= {
+            "Cmd": command,
+            "Labels": labels(self.route.move_label, ROLE),
+            "Healthcheck": {"Test": ["NONE"]},
+            "HostConfig": settings,
+        }
         body |= {"Entrypoint": entrypoint} if entrypoint else {}
         body |= {"User": user} if user else {}
         for name in ("NetworkingConfig", "Hostname", "Domainname", "ExposedPorts", "MacAddress"):
@@ -224,12 +280,16 @@ class Replica:
     def _end_of_source(self) -> str:
         program = self.kind.end_of_source()
         if program:
-            said = self._once(self.route.source, need_recorded(self.route).inspect, program, "0:0", network="none", read_only=True)
+            said = self._once(
+                self.route.source, need_recorded(self.route).inspect, program, "0:0", network="none", read_only=True
+            )
         else:
             said = self._log_since_its_start()
         if self.kind.end_in_data():
             words = ["python3", "-c", self.kind.end_in_data()]
-            said += self._toolbox(self.route.source, words, (self._mount("/data", read_only=True),), doing="read where the source ended").text
+            said += self._toolbox(
+                self.route.source, words, (self._mount("/data", read_only=True),), doing="read where the source ended"
+            ).text
         end = self.kind.end_position(said)
         if not end:
             raise ActionError(
@@ -243,7 +303,9 @@ class Replica:
         route = self.route
         inspect = inspect_container(route.fleet, route.source, need_recorded(route).inspect["Id"])
         if inspect is None:
-            raise ActionError(f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh {route.source} docker ps -a")
+            raise ActionError(
+                f"{route.source}: no container {route.container}. Expected: the stopped source. Look: ssh {route.source} docker ps -a"
+            )
         words = ["docker", "logs", "--since", str(inspect["State"]["StartedAt"]), "--tail", "500", str(inspect["Id"])]
         log = run_checked(route.fleet, route.source, words, doing=f"read the log of {route.container}")
         return f"{log.text}\n{log.error_text}\n"
@@ -264,7 +326,9 @@ class Replica:
             except (ActionError, NotObservedError) as error:
                 reason, silent = str(error), True
                 if self._has_ended():
-                    raise ActionError(f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}") from error
+                    raise ActionError(
+                        f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}"
+                    ) from error
             if not reason:
                 return
             if time.monotonic() > deadline:
@@ -286,7 +350,9 @@ class Replica:
 
     def _ask(self, host: str, container: str, argv: list[str], stdin: bytes) -> str:
         words = ["docker", "exec", "-i", container, *argv]
-        return run_checked(self.route.fleet, host, words, doing=f"ask {container} with {shlex.join(argv[:1])}", stdin=stdin).text
+        return run_checked(
+            self.route.fleet, host, words, doing=f"ask {container} with {shlex.join(argv[:1])}", stdin=stdin
+        ).text
 
     def _mount(self, at: str, *, read_only: bool = False) -> ToolboxMount:
         if self.place is None:

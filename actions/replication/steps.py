@@ -67,16 +67,24 @@ class StartReplica:
         if note.get("fallback"):
             judgement = self.instead.verify(note)
             return Judgement(
-                judgement.verdict, f"replicate was not possible: {note['fallback']}. Instead: {judgement.text}", judgement.measured, judgement.details
+                judgement.verdict,
+                f"replicate was not possible: {note['fallback']}. Instead: {judgement.text}",
+                judgement.measured,
+                judgement.details,
             )
         if not note.get("replica") or not self.replica.runs():
-            return failed(f"{route.target}: no replica of {route.service} runs. Expected: one that follows {route.source}. Run the move again")
+            return failed(
+                f"{route.target}: no replica of {route.service} runs. Expected: one that follows {route.source}. Run the move again"
+            )
         reason = self.replica.kind.why_not_following(self.replica.status())
         if reason:
             return failed(
                 f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: caught up. Run the move again"
             )
-        return passed(f"{route.target}: a replica of {route.service} follows {route.source} closely", predicted_outage_s=note["predicted_s"])
+        return passed(
+            f"{route.target}: a replica of {route.service} follows {route.source} closely",
+            predicted_outage_s=note["predicted_s"],
+        )
 
     def undo(self, note: Note) -> None:
         """Remove replica, tunnel and key, and what this attempt created."""
@@ -164,7 +172,9 @@ class ProveReplica:
         if not self.replicates() or not judgement.passed:
             return judgement
         text = "replicated data: complete up to the position at which the source ended; none of its files was compared, its fingerprint is read next"
-        return Judgement(judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details)
+        return Judgement(
+            judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details
+        )
 
     def undo(self, note: Note) -> None:
         """Undo nothing."""

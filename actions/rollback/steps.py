@@ -99,7 +99,9 @@ class StopMoved:
         inspect = need_moved(route)
         where, policy = f"{route.target}: {route.container}", policy_word(policy_of(inspect))
         if is_running(inspect) or policy != "no":
-            return failed(f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no")
+            return failed(
+                f"{where} is {inspect['State'].get('Status')} with restart policy {policy}. Expected: stopped, no"
+            )
         read = f"ssh {route.target} docker logs --tail 50 {route.container}"
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed or self.keep:
@@ -179,7 +181,9 @@ class CopyBack(CopyVolumes):
         moved = find_moved(self.route.turned())
         reason = why_not_at_rest(self.route, self.route.source, moved) if moved else ""
         if reason:
-            raise RefusedError(f"{reason}. Expected: stopped by this rollback, so that all that was written there is brought back")
+            raise RefusedError(
+                f"{reason}. Expected: stopped by this rollback, so that all that was written there is brought back"
+            )
         super().do(note)
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the host is asked
@@ -225,7 +229,9 @@ class CopyBack(CopyVolumes):
     def _make_place(self, place: DataPlace, kinds: Mapping[str, PathFacts]) -> None:  # noqa: ARG002 as the copy to a target has it
         """Create nothing: the place is there, and is written to only when it has been set aside."""
         if not is_set_aside(self.route, self.route.target, place):
-            raise RefusedError(f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before it is written over")
+            raise RefusedError(
+                f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before it is written over"
+            )
 
 
 @dataclass(frozen=True)
@@ -242,8 +248,12 @@ class SwitchClientsBack:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        new, gone = (sorted(one.text() for one in some) for some in (self.wanted - self.before, self.before - self.wanted))
-        switched = "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay changes"
+        new, gone = (
+            sorted(one.text() for one in some) for some in (self.wanted - self.before, self.before - self.wanted)
+        )
+        switched = (
+            "; ".join([*(f"add {text}" for text in new), *(f"remove {text}" for text in gone)]) or "no relay changes"
+        )
         return f"switch the clients of {self.route.service} back to {self.route.source}: {switched}"
 
     def estimate_s(self) -> float | None:
@@ -288,7 +298,11 @@ class StartReturned:
     def observe(self, note: Note) -> None:
         """Note which container it is, under which name, and in which run it was last."""
         inspect = need_source(self.route)
-        note["container_id"], note["was_named"], note["ran_before"] = str(inspect["Id"]), name_of(inspect), started_at(inspect)
+        note["container_id"], note["was_named"], note["ran_before"] = (
+            str(inspect["Id"]),
+            name_of(inspect),
+            started_at(inspect),
+        )
 
     def do(self, note: Note) -> None:
         """See the target's container down, rename, start, and give back the restart policy that was recorded."""
@@ -445,13 +459,19 @@ class CleanTarget:
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
         """Judge whether nothing that carries the label, or has the service's name, is left on the target; or that it is kept."""
         route = self.route
-        left = [name_of(one) for one in labelled_containers(route, route.target) if not (self.keep and name_of(one) == self._kept())]
+        left = [
+            name_of(one)
+            for one in labelled_containers(route, route.target)
+            if not (self.keep and name_of(one) == self._kept())
+        ]
         if not left and inspect_container(route.fleet, route.target, route.container) is not None:
             left = [route.container]
         if not left and not self.keep:
             left = [place.text() for place in self.copying.places if self._is_left(place)]
         if left:
-            return failed(f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}")
+            return failed(
+                f"{route.target}: {left[0]} is still there. Expected: {'renamed' if self.keep else 'removed'}"
+            )
         if probe_is_there(route):
             return failed(f"{route.source}: {left_probe(route)}")
         cleared = self.clearing().verify({}) if self.clearing else None
@@ -460,11 +480,14 @@ class CleanTarget:
         if not self.keep:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:
-            raise ActionError(f"{route.target}: neither {route.container} nor {self._kept()} is there. Expected: the stopped container, kept")
+            raise ActionError(
+                f"{route.target}: neither {route.container} nor {self._kept()} is there. Expected: the stopped container, kept"
+            )
         places = " ".join(place.source for place in self.copying.places if place.kind == "volume")
         return passed(
             f"{route.target}: {self._kept()} keeps what was written there and not brought back. Before {route.service} can move there "
-            f"again, remove it: ssh {route.target} 'docker rm {self._kept()}" + (f" && docker volume rm {places}'" if places else "'")
+            f"again, remove it: ssh {route.target} 'docker rm {self._kept()}"
+            + (f" && docker volume rm {places}'" if places else "'")
         )
 
     def undo(self, note: Note) -> None:

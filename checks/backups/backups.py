@@ -71,7 +71,9 @@ def check_backup(
         return unknown(f"{service}: nothing to look for in the backup. Expected: at least 1 object. {again}")
     problems = [text for name in wanted if (text := _problem(name, newest.get(name), now, oldest_hours))]
     if repository_ok is not True:
-        problems.append("restic check was never run" if repository_ok is None else "restic check found the repository damaged")
+        problems.append(
+            "restic check was never run" if repository_ok is None else "restic check found the repository damaged"
+        )
     if not problems:
         problems = drill_problems(drill, {name: newest[name].snapshot for name in wanted}, target)
     if problems or drill is None:

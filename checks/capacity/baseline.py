@@ -44,7 +44,9 @@ def load_of(samples: Iterable[Sample], host: str, container: str = HOST) -> Load
     mine = _ordered(samples, host, container)
     memory = [one.memory_bytes for one in mine if one.memory_bytes is not None]
     rates = [rate for one, other in seen_pairs(mine) if (rate := _rate(one, other)) is not None]
-    disk = host_disks(mine) if container == HOST else container_disks(mine, disk_intervals(_ordered(samples, host, HOST)))
+    disk = (
+        host_disks(mine) if container == HOST else container_disks(mine, disk_intervals(_ordered(samples, host, HOST)))
+    )
     whole = [one for one in mine if one.memory_bytes is not None and one.cpu_s is not None]
     hours = (whole[-1].at - whole[0].at).total_seconds() / 3600 if whole else 0.0
     return Load(high(memory), high(rates), len(whole), seen_hours(whole), disk, round(hours - seen_hours(whole), 3))

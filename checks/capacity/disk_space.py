@@ -91,7 +91,9 @@ def _not_measured(target: HostFacts, needs: Sequence[SpaceNeed]) -> Judgement | 
         )
     lost = [need.path for need in needs if target.file_system_of(need.path) is None]
     if lost:
-        return unknown(f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}")
+        return unknown(
+            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}"
+        )
     return None
 
 

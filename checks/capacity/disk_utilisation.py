@@ -81,7 +81,10 @@ def _turns(one: Sample, other: Sample) -> Iterator[tuple[str, DiskInterval]]:
     seconds = (other.at - one.at).total_seconds()
     before = one.disks or {}
     for name, use in (other.disks or {}).items():
-        busy_s, moved = _less(use.busy_s, before[name].busy_s) if name in before else None, _added(before.get(name, NOTHING), use)
+        busy_s, moved = (
+            _less(use.busy_s, before[name].busy_s) if name in before else None,
+            _added(before.get(name, NOTHING), use),
+        )
         if busy_s is not None and busy_s >= 0 and moved is not None:
             yield name, DiskInterval(min(1.0, busy_s / seconds), moved)
 

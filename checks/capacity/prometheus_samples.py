@@ -25,7 +25,9 @@ class Metric(str, Enum):
     https://github.com/google/cadvisor/blob/master/docs/storage/prometheus.md and https://github.com/prometheus/node_exporter.
     """
 
-    HOST_MEMORY = "max by (instance) (node_memory_MemTotal_bytes{INSTANCES} - node_memory_MemAvailable_bytes{INSTANCES})"
+    HOST_MEMORY = (
+        "max by (instance) (node_memory_MemTotal_bytes{INSTANCES} - node_memory_MemAvailable_bytes{INSTANCES})"
+    )
     HOST_CPU = 'max by (instance) (sum by (instance, job) (node_cpu_seconds_total{INSTANCES,mode!~"idle|iowait"}))'
     HOST_BUSY = f"max by (instance, device) (node_disk_io_time_seconds_total{{INSTANCES,{_NO_DISK}}})"
     HOST_READ = f"max by (instance, device) (node_disk_read_bytes_total{{INSTANCES,{_NO_DISK}}})"
@@ -46,7 +48,9 @@ Key = tuple[str, str]
 
 def query_of(metric: Metric, instances: Iterable[str], containers: Iterable[str]) -> str:
     """Return the query of a metric for these instances and containers."""
-    return metric.value.replace("INSTANCES", _selected("instance", instances)).replace("NAMES", _selected("name", containers))
+    return metric.value.replace("INSTANCES", _selected("instance", instances)).replace(
+        "NAMES", _selected("name", containers)
+    )
 
 
 def _selected(label: str, values: Iterable[str]) -> str:
@@ -66,7 +70,10 @@ class _Moment:
     def disk_uses(self, needed: Sequence[Metric]) -> dict[str, DiskUse] | None:
         """Return the disks of which all is told; None: not one."""
         whole = {name: [told[one] for one in needed] for name, told in self.disks.items() if set(needed) <= set(told)}
-        return {name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1])) for name, told in whole.items()} or None  # noqa: PLR2004 a container has no time
+        return {
+            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))
+            for name, told in whole.items()
+        } or None
 
 
 def samples_of(answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, str]) -> tuple[Sample, ...]:
@@ -95,7 +102,11 @@ def _rows(answers: Mapping[Metric, Iterable[Series]]) -> Iterator[tuple[Metric, 
 
 def _subject(series: Series, hosts: Mapping[str, str]) -> tuple[str, str, str]:
     labels = series.labels
-    return hosts.get(labels.get("instance", ""), ""), labels.get("name", HOST), labels.get("device", "").removeprefix("/dev/")
+    return (
+        hosts.get(labels.get("instance", ""), ""),
+        labels.get("name", HOST),
+        labels.get("device", "").removeprefix("/dev/"),
+    )
 
 
 def _tell(moment: _Moment, metric: Metric, disk: str, value: float) -> None:
@@ -109,7 +120,9 @@ def _tell(moment: _Moment, metric: Metric, disk: str, value: float) -> None:
         told[metric] = max(told.get(metric, 0.0), value)
 
 
-def poorest(answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, str], metrics: Sequence[Metric], subject: Key) -> Metric:
+def poorest(
+    answers: Mapping[Metric, Iterable[Series]], hosts: Mapping[str, str], metrics: Sequence[Metric], subject: Key
+) -> Metric:
     """Return the metric that tells least of a host or container: the one to look at when there is not enough."""
     counts = Counter(dict.fromkeys(metrics, 0))
     for metric in metrics:

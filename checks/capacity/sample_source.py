@@ -7,7 +7,9 @@ from typing import Final
 
 from engine.command_line import ANY, typed_command
 
-SAMPLE: Final = f"Take samples for some days: {typed_command('sample', environment=ANY)} (docs/sampling.md has the timer)"
+SAMPLE: Final = (
+    f"Take samples for some days: {typed_command('sample', environment=ANY)} (docs/sampling.md has the timer)"
+)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ class TargetUsage:
         return self.origin.told(weakest.text) if weakest.samples or not self.origin.name else weakest.text
 
 
-def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float) -> TargetUsage:
+def chosen_load(
+    facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now: tuple[Load, Mapping[str, Load]], at_least_h: float
+) -> TargetUsage:
     """Return a target's load from samples where the host and all that arrives have enough of them, else from this moment."""
     host, services = sampled
     is_enough = host.is_enough(at_least_h) and all(load.is_enough(at_least_h) for load in services.values())
@@ -59,7 +61,11 @@ def chosen_load(facts: HostFacts, sampled: tuple[Load, Mapping[str, Load]], now:
 
 
 def judge_baseline(
-    host: str, loads: Mapping[str, Load], at_least_h: float, origin: SampleSource = OWN, looks: Mapping[str, str] | None = None
+    host: str,
+    loads: Mapping[str, Load],
+    at_least_h: float,
+    origin: SampleSource = OWN,
+    looks: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Judge whether there are enough samples of a target and of all that comes to it; without them a busy day is not known."""
     few = {name: load for name, load in loads.items() if not load.is_enough(at_least_h)}
@@ -69,7 +75,10 @@ def judge_baseline(
         return unknown(
             f"{host}: not enough data of {len(few)} of {len(loads)}: {origin.told(told[0])}. Expected: {at_least_h:g} h of samples of each. Its load "
             f"after the moves is judged from one measurement only. {origin.advice(first)}",
-            tuple(f"{line}; look: {looks[name]}" if looks and name in looks else line for name, line in zip(few, told, strict=True)),
+            tuple(
+                f"{line}; look: {looks[name]}" if looks and name in looks else line
+                for name, line in zip(few, told, strict=True)
+            ),
         )
     hours = min(load.hours for load in loads.values())
     return passed(origin.told(f"{host}: {len(loads)} were sampled for at least {hours:.0f} h"), hours=round(hours, 1))
@@ -78,23 +87,39 @@ def judge_baseline(
 def judge_memory_after(target: TargetUsage, threshold_percent: float) -> Judgement:
     """Judge whether the target's memory stays below its threshold once all is there."""
     total = target.facts.memory_total_bytes
-    blind = _blind(target, {one.service: one.load.memory_bytes for one in target.arriving}, target.host.memory_bytes if total else None)
+    blind = _blind(
+        target,
+        {one.service: one.load.memory_bytes for one in target.arriving},
+        target.host.memory_bytes if total else None,
+    )
     if blind:
         return _unknown(target, "memory", blind)
     needed = (target.host.memory_bytes or 0) + sum(one.load.memory_bytes or 0 for one in target.arriving)
-    parts = (f"now: {_mib(target.host.memory_bytes or 0)}", *(f"{one.service}: {_mib(one.load.memory_bytes or 0)}" for one in target.arriving))
-    return _judged(target, "memory", 100.0 * needed / total, threshold_percent, told=(f"{_mib(needed)} of {_mib(total)}", parts))
+    parts = (
+        f"now: {_mib(target.host.memory_bytes or 0)}",
+        *(f"{one.service}: {_mib(one.load.memory_bytes or 0)}" for one in target.arriving),
+    )
+    return _judged(
+        target, "memory", 100.0 * needed / total, threshold_percent, told=(f"{_mib(needed)} of {_mib(total)}", parts)
+    )
 
 
 def judge_processors_after(target: TargetUsage, threshold_percent: float) -> Judgement:
     """Judge whether the target's processors stay below their threshold once all is there."""
     total = target.facts.cpus
-    blind = _blind(target, {one.service: one.load.processors for one in target.arriving}, target.host.processors if total else None)
+    blind = _blind(
+        target, {one.service: one.load.processors for one in target.arriving}, target.host.processors if total else None
+    )
     if blind:
         return _unknown(target, "processors", blind)
     needed = (target.host.processors or 0.0) + sum(one.load.processors or 0.0 for one in target.arriving)
-    parts = (f"now: {target.host.processors or 0:.2f}", *(f"{one.service}: {one.load.processors or 0:.2f}" for one in target.arriving))
-    return _judged(target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts))
+    parts = (
+        f"now: {target.host.processors or 0:.2f}",
+        *(f"{one.service}: {one.load.processors or 0:.2f}" for one in target.arriving),
+    )
+    return _judged(
+        target, "processors", 100.0 * needed / total, threshold_percent, told=(f"{needed:.2f} of {total}", parts)
+    )
 
 
 def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_least_h: float) -> Judgement:
@@ -112,7 +137,13 @@ def judge_disks_busy_after(target: TargetUsage, threshold_percent: float, at_lea
         )
     percent = sum(load.busy_percent or 0.0 for load in parts.values())
     moved = sum(load.bytes_s or 0.0 for load in parts.values())
-    return _judged(target, "time of the busiest disk", percent, threshold_percent, told=(f"{moved / 1e6:.1f} MB/s read and written", told))
+    return _judged(
+        target,
+        "time of the busiest disk",
+        percent,
+        threshold_percent,
+        told=(f"{moved / 1e6:.1f} MB/s read and written", told),
+    )
 
 
 def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshold_percent: float) -> Judgement:
@@ -123,11 +154,17 @@ def judge_disk_after_all(target: HostFacts, needs: Iterable[SpaceNeed], threshol
 
 
 def _busy(load: DiskLoad) -> str:
-    share = "not known" if load.busy_percent is None else f"{load.busy_percent:.1f} % of the time, {(load.bytes_s or 0.0) / 1e6:.1f} MB/s"
+    share = (
+        "not known"
+        if load.busy_percent is None
+        else f"{load.busy_percent:.1f} % of the time, {(load.bytes_s or 0.0) / 1e6:.1f} MB/s"
+    )
     return f"{share}; {load.samples:,} samples over {load.hours:.0f} h"
 
 
-def _judged(target: TargetUsage, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]) -> Judgement:
+def _judged(
+    target: TargetUsage, what: str, percent: float, threshold: float, *, told: tuple[str, Sequence[str]]
+) -> Judgement:
     host, head_room, (seen, parts) = target.facts.host, threshold - percent, told
     if percent > threshold:
         return failed(

@@ -21,16 +21,21 @@ class Predicted:
     is_guess: bool = False
 
 
-def judge_window_fits(moves: Mapping[str, Predicted], starts_at: datetime, ends_at: datetime, now: datetime) -> Judgement:
+def judge_window_fits(
+    moves: Mapping[str, Predicted], starts_at: datetime, ends_at: datetime, now: datetime
+) -> Judgement:
     """Judge whether all moves, and the undo of the longest one, fit between now (or the window's start) and its end."""
     free_s = (ends_at - max(now, starts_at)).total_seconds()
     doing_s = sum(move.doing_s for move in moves.values())
     undo_s = max((move.undoing_s for move in moves.values()), default=0.0)
-    parts = tuple(f"{service}: {_minutes(move.doing_s)}{GUESS if move.is_guess else ''}" for service, move in moves.items())
+    parts = tuple(
+        f"{service}: {_minutes(move.doing_s)}{GUESS if move.is_guess else ''}" for service, move in moves.items()
+    )
     seen = f"{len(moves)} moves need about {_minutes(doing_s)}, and {_minutes(undo_s)} to undo the longest"
     if free_s <= 0:
         return failed(
-            f"the window ended at {ends_at:%Y-%m-%d %H:%M %z}. Expected: one that is to come. Agree on another one in migration_plan.json", parts
+            f"the window ended at {ends_at:%Y-%m-%d %H:%M %z}. Expected: one that is to come. Agree on another one in migration_plan.json",
+            parts,
         )
     if doing_s + undo_s > free_s:
         return failed(
@@ -40,7 +45,9 @@ def judge_window_fits(moves: Mapping[str, Predicted], starts_at: datetime, ends_
             needed_s=round(doing_s + undo_s),
             free_s=round(free_s),
         )
-    return passed(f"{seen}; the window has {_minutes(free_s)} free", parts, needed_s=round(doing_s + undo_s), free_s=round(free_s))
+    return passed(
+        f"{seen}; the window has {_minutes(free_s)} free", parts, needed_s=round(doing_s + undo_s), free_s=round(free_s)
+    )
 
 
 def _minutes(seconds: float) -> str:

@@ -12,7 +12,9 @@ from typing import Final
 from checks.compose.interpolation import Interpolation, TemplateError
 from engine.errors import UnsupportedSyntaxError
 
-KEY: Final = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\[\]-]*)[ \t]*(?:(?P<sign>[=:])[ \t]*|(?=[#\n]|$))")
+KEY: Final = re.compile(
+    r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.\[\]-]*)[ \t]*(?:(?P<sign>[=:])[ \t]*|(?=[#\n]|$))"
+)
 INLINE_COMMENT: Final = re.compile(r"(?:^|[ \t]+)#.*")
 ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$", "'": "'"}
 
@@ -22,7 +24,9 @@ def parse_dotenv(content: bytes | str, file: str, outer: Mapping[str, str] | Non
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
-        raise UnsupportedSyntaxError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
+        raise UnsupportedSyntaxError(
+            file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file"
+        ) from None
     text = text.replace("\r\n", "\n")
     found: dict[str, str] = {}
     position = 0

@@ -13,7 +13,12 @@ from checks.compose.project import read_project, read_variables
 from checks.compose.sources import Sources
 
 DEFAULTS: Final = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES: Final = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
+OVERRIDES: Final = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
 """In the order in which Compose looks (compose-go, cli/options.go)."""
 LIKE_COMPOSE: Final = re.compile(r"(?i)(?:.*[-._])?compose(?:[-._].*)?\.ya?ml")
 LABEL_PROJECT: Final = "com.docker.compose.project"
@@ -41,10 +46,16 @@ def launch_of(labels: dict[str, str]) -> Launch | None:
     files, folder = labels.get(LABEL_FILES, ""), labels.get(LABEL_FOLDER, "")
     if not files or not folder:
         return None
-    return Launch(folder, tuple(posixpath.normpath(posixpath.join(folder, file)) for file in files.split(",")), labels.get(LABEL_PROJECT, ""))
+    return Launch(
+        folder,
+        tuple(posixpath.normpath(posixpath.join(folder, file)) for file in files.split(",")),
+        labels.get(LABEL_PROJECT, ""),
+    )
 
 
-def read_projects(sources: Sources, paths: Iterable[str], launches: Iterable[Launch] = ()) -> tuple[ComposeProject, ...]:
+def read_projects(
+    sources: Sources, paths: Iterable[str], launches: Iterable[Launch] = ()
+) -> tuple[ComposeProject, ...]:
     """Return the projects behind the compose files at `paths` and behind containers that run already.
 
     A file that no project reads by itself (docker-compose.prod.yml) is one of its own, which is not started by default.

@@ -47,7 +47,11 @@ class Loading:
         if file not in self._documents:
             content = self.content(file)
             if content is None:
-                raise UnsupportedSyntaxError(asked.file, asked.line, "is not there" if asked.file == file else f"names {file}, which is not there")
+                raise UnsupportedSyntaxError(
+                    asked.file,
+                    asked.line,
+                    "is not there" if asked.file == file else f"names {file}, which is not there",
+                )
             found = parse_documents(content, file)
             if b"$" in content:
                 for document in found:
@@ -83,14 +87,21 @@ class Loading:
         there = self._path(other, posixpath.dirname(file), place) if other else file
         if (there, base) in way or (there, base) == (file, name):
             raise UnsupportedSyntaxError(place.file, place.line, f"extends {base}, which in the end extends itself")
-        below = self._extended(self._services_with(base, there, services if there == file else None, place), there, base, (*way, (file, name)))
+        below = self._extended(
+            self._services_with(base, there, services if there == file else None, place),
+            there,
+            base,
+            (*way, (file, name)),
+        )
         laid = merge(below, service) if isinstance(below, YamlMapping) else service.copied()
         laid.pop("extends", None)
         return laid
 
     def _services_with(self, base: str, file: str, here: YamlMapping | None, place: SourceLine) -> YamlMapping:
         """Return the services of a file that have one of that name."""
-        blocks = [block_at(document, "services") for document in self.documents(file, place)] if here is None else [here]
+        blocks = (
+            [block_at(document, "services") for document in self.documents(file, place)] if here is None else [here]
+        )
         for block in blocks:
             if block is not None and base in block:
                 return block
@@ -105,7 +116,11 @@ class Loading:
             included = self._included(folder, environment).model(paths, place)
             for name, service in (block_at(included, "services") or {}).items():
                 if name in together and together[name] != service:
-                    raise UnsupportedSyntaxError(place.file, place.line, f"includes a service {name}, which is there already; expected another name")
+                    raise UnsupportedSyntaxError(
+                        place.file,
+                        place.line,
+                        f"includes a service {name}, which is there already; expected another name",
+                    )
                 together.put(name, service, included["services"].places[name])
         joined.put("services", together, services.place)
         return joined
@@ -115,9 +130,17 @@ class Loading:
         values: dict[str, str] = {}
         for file in environment:
             values |= parse_dotenv(self.content(file) or b"", file, self.filling.values)
-        below = Loading(self.sources, folder, Interpolation({**values, **self.filling.values}, self.filling.unset), self.read, self.depth + 1)
+        below = Loading(
+            self.sources,
+            folder,
+            Interpolation({**values, **self.filling.values}, self.filling.unset),
+            self.read,
+            self.depth + 1,
+        )
         if below.depth > DEEPEST_INCLUDE:
-            raise UnsupportedSyntaxError(folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle")
+            raise UnsupportedSyntaxError(
+                folder, 0, f"included more than {DEEPEST_INCLUDE} levels deep; expected no circle"
+            )
         return below
 
     def _includes(self, document: YamlMapping) -> Iterator[tuple[list[str], str, list[str], SourceLine]]:
@@ -130,18 +153,28 @@ class Loading:
         for item, place in includes.placed():
             given = item if isinstance(item, YamlMapping) else YamlMapping(place)
             paths = [
-                self._path(path, self.folder, place) for path in texts(given.get("path") if isinstance(item, YamlMapping) else item, "path", place)
+                self._path(path, self.folder, place)
+                for path in texts(given.get("path") if isinstance(item, YamlMapping) else item, "path", place)
             ]
             if not paths:
-                raise UnsupportedSyntaxError(place.file, place.line, "an include without path; expected the file to include")
+                raise UnsupportedSyntaxError(
+                    place.file, place.line, "an include without path; expected the file to include"
+                )
             named = given.get("project_directory")
             folder = self._path(str(named), self.folder, place) if named else posixpath.dirname(paths[0])
             asked = texts(given.get("env_file"), "env_file", place)
-            yield paths, folder, [self._path(file, self.folder, place) for file in asked] or [posixpath.join(folder, ".env")], place
+            yield (
+                paths,
+                folder,
+                [self._path(file, self.folder, place) for file in asked] or [posixpath.join(folder, ".env")],
+                place,
+            )
 
     def _path(self, path: str, folder: str, place: SourceLine) -> str:
         if ELSEWHERE.match(path):
-            raise UnsupportedSyntaxError(place.file, place.line, "names a file on another machine, which is not fetched; expected a path")
+            raise UnsupportedSyntaxError(
+                place.file, place.line, "names a file on another machine, which is not fetched; expected a path"
+            )
         return posixpath.normpath(posixpath.join(folder, path))
 
 
@@ -166,6 +199,12 @@ def _extends(value: Any, place: SourceLine) -> tuple[str, str]:
     """Return the service and the file ("" for the same one) that `extends` names."""
     if isinstance(value, str):
         return value, ""
-    if isinstance(value, YamlMapping) and isinstance(value.get("service"), str) and isinstance(value.get("file", ""), str):
+    if (
+        isinstance(value, YamlMapping)
+        and isinstance(value.get("service"), str)
+        and isinstance(value.get("file", ""), str)
+    ):
         return value["service"], value.get("file", "")
-    raise UnsupportedSyntaxError(place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file")
+    raise UnsupportedSyntaxError(
+        place.file, place.line, "extends names no service; expected a name, or a mapping with service and perhaps file"
+    )

@@ -46,7 +46,9 @@ def _merged(key: str, base: Any, over: Any, place: SourceLine) -> Any:
     if over is None and isinstance(base, YamlMapping | YamlSequence):
         return base
     if key in LISTS and base is not None and isinstance(base, YamlSequence) is not isinstance(over, YamlSequence):
-        raise UnsupportedSyntaxError(place.file, place.line, f"{key} overrides a value of another kind; expected a list on both sides")
+        raise UnsupportedSyntaxError(
+            place.file, place.line, f"{key} overrides a value of another kind; expected a list on both sides"
+        )
     return _settled(over)
 
 

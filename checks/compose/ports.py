@@ -80,7 +80,9 @@ def parse_short(text: str) -> Published:
     inside = _span(container, "container port")
     if inside[0] == 0:
         raise PortError("container port 0; expected 1 to 65535")
-    return _matched(_address(address) if address else "", _span(host, "host port") if host else (0, 0), inside, protocol)
+    return _matched(
+        _address(address) if address else "", _span(host, "host port") if host else (0, 0), inside, protocol
+    )
 
 
 def _long(item: Mapping[str, Any]) -> Published:
@@ -105,7 +107,9 @@ def _long(item: Mapping[str, Any]) -> Published:
 def _matched(address: str, host: Span, container: Span, protocol: str) -> Published:
     lengths = host[1] - host[0], container[1] - container[0]
     if host != (0, 0) and lengths[0] != lengths[1] and lengths[1]:
-        raise PortError(f"{lengths[0] + 1} host ports for {lengths[1] + 1} container ports; expected as many, or one container port")
+        raise PortError(
+            f"{lengths[0] + 1} host ports for {lengths[1] + 1} container ports; expected as many, or one container port"
+        )
     return Published(address, host, container, protocol)
 
 

@@ -20,7 +20,9 @@ NOT_IN_NAME: Final = re.compile(r"[^a-z0-9_-]")
 ALL_PROFILES: Final = "*"
 
 
-def read_project(sources: Sources, folder: str, files: Iterable[str], *, is_default: bool = True, name: str = "") -> ComposeProject:
+def read_project(
+    sources: Sources, folder: str, files: Iterable[str], *, is_default: bool = True, name: str = ""
+) -> ComposeProject:
     """Return a project of some files; nothing in them raises: what is not understood is among its troubles.
 
     Variables come from the folder's .env alone: the shell that starts the project on its host is not known here.
@@ -39,7 +41,12 @@ def read_project(sources: Sources, folder: str, files: Iterable[str], *, is_defa
     except RecursionError:
         troubles.append(ComposeProblem(files[0] if files else folder, 0, "nested too deep; expected a compose file"))
         services = ()
-    called = name or str(model.get("name") or "") or loading.filling.values.get("COMPOSE_PROJECT_NAME") or posixpath.basename(folder)
+    called = (
+        name
+        or str(model.get("name") or "")
+        or loading.filling.values.get("COMPOSE_PROJECT_NAME")
+        or posixpath.basename(folder)
+    )
     return ComposeProject(
         folder=folder,
         name=NOT_IN_NAME.sub("", called.lower()).lstrip("_-"),
@@ -71,13 +78,17 @@ def _trouble(error: UnsupportedSyntaxError) -> ComposeProblem:
     return ComposeProblem(error.file, error.line, error.reason)
 
 
-def _services(model: YamlMapping, values: Mapping[str, str], troubles: list[ComposeProblem]) -> Iterator[ComposeService]:
+def _services(
+    model: YamlMapping, values: Mapping[str, str], troubles: list[ComposeProblem]
+) -> Iterator[ComposeService]:
     active = frozenset(name for name in values.get("COMPOSE_PROFILES", "").split(",") if name)
     services = block_at(model, "services")
     for name, service in (services or {}).items():
         place = services.places[name] if services is not None else model.place
         if not isinstance(service, YamlMapping):
-            troubles.append(ComposeProblem(place.file, place.line, "a service that is no mapping; expected its settings"))
+            troubles.append(
+                ComposeProblem(place.file, place.line, "a service that is no mapping; expected its settings")
+            )
             continue
         try:
             yield _service(name, service, place, active, troubles)
@@ -85,7 +96,9 @@ def _services(model: YamlMapping, values: Mapping[str, str], troubles: list[Comp
             troubles.append(_trouble(error))
 
 
-def _service(name: str, service: YamlMapping, place: SourceLine, active: frozenset[str], troubles: list[ComposeProblem]) -> ComposeService:
+def _service(
+    name: str, service: YamlMapping, place: SourceLine, active: frozenset[str], troubles: list[ComposeProblem]
+) -> ComposeService:
     profiles = tuple(texts(service.get("profiles"), "profiles", service.places.get("profiles", place)))
     return ComposeService(
         name=name,

@@ -91,13 +91,19 @@ def parse_documents(content: bytes | str, file: str) -> list[YamlMapping]:
         nodes = [node for node in yaml.compose_all(text, Loader=LOADER) if node is not None]
         return [_document(_NodeBuilder(file).value(node), file) for node in nodes if not _is_empty(node)]
     except UnicodeDecodeError as error:
-        raise UnsupportedSyntaxError(file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file") from None
+        raise UnsupportedSyntaxError(
+            file, error.object.count(b"\n", 0, error.start) + 1, "not UTF-8; expected a text file"
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # No cause: its text quotes the file, where a password may stand.
-        raise UnsupportedSyntaxError(file, mark.line + 1 if mark else 0, f"not YAML: {error.problem or 'no reason given'}") from None
+        raise UnsupportedSyntaxError(
+            file, mark.line + 1 if mark else 0, f"not YAML: {error.problem or 'no reason given'}"
+        ) from None
     except (yaml.YAMLError, ValueError):
-        raise UnsupportedSyntaxError(file, 0, "not YAML: a character that no text file has; show it with: cat -A") from None
+        raise UnsupportedSyntaxError(
+            file, 0, "not YAML: a character that no text file has; show it with: cat -A"
+        ) from None
     except RecursionError:
         raise UnsupportedSyntaxError(file, 0, f"nested deeper than {DEEPEST} levels; expected a compose file") from None
 
@@ -140,7 +146,9 @@ class _NodeBuilder:
         """Return a node's value."""
         self.made += 1
         if self.made > MOST_VALUES:
-            raise self._wrong(node, f"more than {MOST_VALUES:,} values once its aliases are followed; expected a compose file")
+            raise self._wrong(
+                node, f"more than {MOST_VALUES:,} values once its aliases are followed; expected a compose file"
+            )
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         if id(node) in self.open:

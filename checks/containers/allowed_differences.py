@@ -50,7 +50,9 @@ def _names_what_is_mounted(pair: Pair) -> bool:
     if pair.source_value is not None or not isinstance(pair.target_value, Mapping):
         return False
     wanted = (pair.target_value.get("Type"), pair.target_value.get("Source"), pair.target_value.get("Target"))
-    mounted = [(item.get("Type"), item.get("Name"), item.get("Destination")) for item in pair.source.get("Mounts") or []]
+    mounted = [
+        (item.get("Type"), item.get("Name"), item.get("Destination")) for item in pair.source.get("Mounts") or []
+    ]
     return wanted in mounted
 
 
@@ -82,7 +84,9 @@ ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
     AllowedDifference("Driver", "storage driver of the host; the files on it are the image's"),
     AllowedDifference("GraphDriver.*", "where the host keeps the writable layer"),
     AllowedDifference("Storage.*", "where the host keeps the writable layer (newer engines)"),
-    AllowedDifference("ImageManifestDescriptor*", "present only with the containerd image store; the image id is compared"),
+    AllowedDifference(
+        "ImageManifestDescriptor*", "present only with the containerd image store; the image id is compared"
+    ),
     AllowedDifference("Size*", "size of the writable layer"),
     AllowedDifference("ResolvConfPath", "a path inside the host's docker root"),
     AllowedDifference("HostnamePath", "a path inside the host's docker root"),
@@ -93,13 +97,19 @@ ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
     AllowedDifference("ProcessLabel", "SELinux label given by the host; HostConfig.SecurityOpt is compared"),
     AllowedDifference("MountLabel", "SELinux label given by the host; HostConfig.SecurityOpt is compared"),
     AllowedDifference("Mounts.*.Source", "a volume's path inside the docker root; its name is compared", _in_volume),
-    AllowedDifference("Mounts.*.Mode", "a mark that the engine adds when a volume is named explicitly", _mark_of_volume),
-    AllowedDifference("NetworkSettings.Ports*", "ports that are bound while it runs; HostConfig.PortBindings is compared"),
+    AllowedDifference(
+        "Mounts.*.Mode", "a mark that the engine adds when a volume is named explicitly", _mark_of_volume
+    ),
+    AllowedDifference(
+        "NetworkSettings.Ports*", "ports that are bound while it runs; HostConfig.PortBindings is compared"
+    ),
     AllowedDifference(
         "NetworkSettings.Networks.*.IPAMConfig*",
         "a fixed address belongs to the source's subnet; dropped, names are used",
     ),
-    AllowedDifference("NetworkSettings.Networks.*.Links*", "legacy links name containers of the source host; aliases are compared"),
+    AllowedDifference(
+        "NetworkSettings.Networks.*.Links*", "legacy links name containers of the source host; aliases are compared"
+    ),
     *(
         AllowedDifference(f"NetworkSettings.Networks.*.{name}", "given by the host's network")
         for name in (
@@ -136,7 +146,9 @@ ALLOWED_DIFFERENCES: Final[tuple[AllowedDifference, ...]] = (
     AllowedDifference("Config.Image", "created by image id, so that no tag can change it; the id is compared as Image"),
     AllowedDifference(f"Config.Labels.{NAME}.*", "the label that says which move created it"),
     AllowedDifference("HostConfig.RestartPolicy.Name", "stays `no` until commit sets the recorded one", _restart_held),
-    AllowedDifference("HostConfig.RestartPolicy.MaximumRetryCount", "part of the restart policy, set at commit", _restart_held),
+    AllowedDifference(
+        "HostConfig.RestartPolicy.MaximumRetryCount", "part of the restart policy, set at commit", _restart_held
+    ),
     AllowedDifference("HostConfig.ContainerIDFile", "a file that `docker run` wrote once on the source"),
     AllowedDifference("HostConfig.NetworkMode", "the same network, by name instead of its id", _same_network),
     AllowedDifference("HostConfig.Links*", "legacy links name containers of the source host; forwarders replace them"),

@@ -31,7 +31,10 @@ MODES: Final = {
     "CgroupnsMode": "cgroup namespace", "NetworkMode": "network namespace",
 }  # fmt: skip
 HARMLESS: Final = frozenset({"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"})
-EMPTIED: Final = {"MaskedPaths": "no path of /proc and /sys is masked", "ReadonlyPaths": "no path of /proc and /sys is read-only"}
+EMPTIED: Final = {
+    "MaskedPaths": "no path of /proc and /sys is masked",
+    "ReadonlyPaths": "no path of /proc and /sys is read-only",
+}
 
 
 def configuration_digest(container: ContainerFacts) -> str:
@@ -46,10 +49,14 @@ def configuration_digest(container: ContainerFacts) -> str:
         "env": dict(container.env),
         "mounts": sorted([mount.kind, mount.source, mount.destination, mount.read_only] for mount in container.mounts),
         "config": {name: value for name, value in _set(raw.get("Config")).items() if name not in BY_VERSION},
-        "host_config": {name: value for name, value in _set(raw.get("HostConfig")).items() if name not in {POLICY, *BY_VERSION}},
+        "host_config": {
+            name: value for name, value in _set(raw.get("HostConfig")).items() if name not in {POLICY, *BY_VERSION}
+        },
         "mounted": sorted(rfc8785.dumps(exact(_chosen(mount, MOUNT))).decode() for mount in raw.get("Mounts") or ()),
         "networks": {name: _chosen(endpoint, CERTAIN) for name, endpoint in _networks(raw).items()},
-        "aliases": {name: sorted(set(aliases) - {container.id[:SHORT_ID]}) for name, aliases in container.networks.items()},
+        "aliases": {
+            name: sorted(set(aliases) - {container.id[:SHORT_ID]}) for name, aliases in container.networks.items()
+        },
     }
     return hashlib.sha256(rfc8785.dumps(exact(content))).hexdigest()
 
@@ -85,7 +92,9 @@ def _privileges(raw: Mapping[str, Any], host_config: Mapping[str, Any]) -> Itera
         mode = str(host_config.get(name) or "")
         if mode == "host" or mode.startswith("container:"):
             yield f"{words}: {mode}"
-    yield from (f"security option {option}" for option in host_config.get("SecurityOpt") or () if option not in HARMLESS)
+    yield from (
+        f"security option {option}" for option in host_config.get("SecurityOpt") or () if option not in HARMLESS
+    )
     yield from (words for name, words in EMPTIED.items() if host_config.get(name) == [])
     yield from (f"kernel setting {name}={value}" for name, value in sorted((host_config.get("Sysctls") or {}).items()))
     if host_config.get("CgroupParent"):
@@ -112,4 +121,9 @@ def asked_mounts(host_config: Mapping[str, Any]) -> Iterator[tuple[str, str, str
         destination, _, options = rest.partition(":")
         yield "bind" if source.startswith("/") else "volume", source, destination or source, "ro" in options.split(",")
     for mount in host_config.get("Mounts") or ():
-        yield str(mount.get("Type")), str(mount.get("Source") or ""), str(mount.get("Target")), bool(mount.get("ReadOnly"))
+        yield (
+            str(mount.get("Type")),
+            str(mount.get("Source") or ""),
+            str(mount.get("Target")),
+            bool(mount.get("ReadOnly")),
+        )

@@ -56,7 +56,9 @@ def _asked(entry: ServiceEntry, container: ContainerFacts) -> list[str]:
     declared = {(mount.path, mount.source if mount.kind != "tmpfs" else "") for mount in entry.mounts}
     asked = [one for one in asked_mounts(container.raw.get("HostConfig") or {}) if one[0] != "tmpfs"]
     return [
-        f"mounts: {kind} {source} → {at} is asked for, and not declared" for kind, source, at, _ in asked if not _is_declared(at, source, declared)
+        f"mounts: {kind} {source} → {at} is asked for, and not declared"
+        for kind, source, at, _ in asked
+        if not _is_declared(at, source, declared)
     ]
 
 

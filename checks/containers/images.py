@@ -8,7 +8,9 @@ from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts, ImageFacts
 
 
-def judge_image_on_target(source: HostFacts, target: HostFacts, container: ContainerFacts, environment: str = ANY) -> Judgement:
+def judge_image_on_target(
+    source: HostFacts, target: HostFacts, container: ContainerFacts, environment: str = ANY
+) -> Judgement:
     """Judge whether the target has the image that the container runs on the source.
 
     Proof is an equal config digest (the image id), equal RootFS layers and equal architecture; repository digests are
@@ -41,7 +43,11 @@ def compare_images(source_host: str, source: ImageFacts, target_host: str, targe
         "layer digests": (source.layers, target.layers),
         "architecture": (source.architecture, target.architecture),
     }
-    wrong = [name if name == "layer digests" else f"{name} {there}, not {here}" for name, (here, there) in pairs.items() if here != there]
+    wrong = [
+        name if name == "layer digests" else f"{name} {there}, not {here}"
+        for name, (here, there) in pairs.items()
+        if here != there
+    ]
     if wrong:
         return failed(
             f"{target_host}: image differs from {source_host}'s: {'; '.join(wrong)}. Expected: the same image. "

@@ -39,19 +39,28 @@ def read_since_start(host: Host, container: ContainerFacts) -> LogLines:
     """
     started = str((container.raw.get("State") or {}).get("StartedAt") or "")
     if not started or started.startswith("0001-"):
-        raise NotObservedError(f"{container.host}: {container.name} was never started. Try: ssh {container.host} docker ps -a")
-    newest = _lines(host, container.name, ["docker", "logs", "--tail", str(LINES_AT_MOST), "--since", started, container.name])
+        raise NotObservedError(
+            f"{container.host}: {container.name} was never started. Try: ssh {container.host} docker ps -a"
+        )
+    newest = _lines(
+        host, container.name, ["docker", "logs", "--tail", str(LINES_AT_MOST), "--since", started, container.name]
+    )
     if len(newest) < LINES_AT_MOST:
         return LogLines(newest, _rotation(container))
     ends = (datetime.fromisoformat(started[:19]).replace(tzinfo=UTC) + FIRST).strftime("%Y-%m-%dT%H:%M:%SZ")
     first = _lines(host, container.name, ["sh", "-c", BEGINNING, str(LINES_AT_MOST), started, ends, container.name])
-    return LogLines((*first, *newest), f"its first {FIRST.seconds // 60} minutes and the newest {LINES_AT_MOST:,} lines, none between")
+    return LogLines(
+        (*first, *newest),
+        f"its first {FIRST.seconds // 60} minutes and the newest {LINES_AT_MOST:,} lines, none between",
+    )
 
 
 def _rotation(container: ContainerFacts) -> str:
     """Return what its driver throws away, empty when it keeps all."""
     config = (container.raw.get("HostConfig") or {}).get("LogConfig") or {}
-    kept = {name: str(value) for name, value in (config.get("Config") or {}).items() if name in {"max-size", "max-file"}}
+    kept = {
+        name: str(value) for name, value in (config.get("Config") or {}).items() if name in {"max-size", "max-file"}
+    }
     kept |= {"driver": "local, 5 files of 20 MB"} if config.get("Type") == "local" and not kept else {}
     return f"older ones may be gone ({', '.join(f'{name} {value}' for name, value in kept.items())})" if kept else ""
 
@@ -66,7 +75,9 @@ def _lines(host: Host, container: str, argv: list[str]) -> tuple[str, ...]:
     return (*result.text.splitlines(), *result.stderr.decode("utf-8", "backslashreplace").splitlines())
 
 
-def judge_logs(where: str, lines: Iterable[str], trouble: Sequence[LogPattern], noise: Sequence[LogPattern], cut: str = "") -> Judgement:
+def judge_logs(
+    where: str, lines: Iterable[str], trouble: Sequence[LogPattern], noise: Sequence[LogPattern], cut: str = ""
+) -> Judgement:
     """Judge log lines of `where` ("redis on wf001"): trouble that is not noise is FAILED, with pattern and reason; no line is UNKNOWN.
 
     `cut` says what of the log was not read.

@@ -73,7 +73,9 @@ def read_paths(host: Host, paths: Iterable[str]) -> dict[str, PathFacts]:
     return facts
 
 
-def judge_names_free(target: HostFacts, needed: NamesNeeded, paths: Mapping[str, PathFacts], move_label: str) -> Judgement:
+def judge_names_free(
+    target: HostFacts, needed: NamesNeeded, paths: Mapping[str, PathFacts], move_label: str
+) -> Judgement:
     """Judge whether container, volumes, networks and bind paths are free on the target or labelled as this move's."""
     taken = [
         *_container_taken(target, needed.container, move_label),

@@ -64,7 +64,9 @@ def judge_fidelity(
 ) -> Judgement:
     """Judge whether the container `where` ("redis on wf001") equals its source but for the written list and the plan's remaps."""
     if not source.get("Config") or not target.get("Config"):
-        return unknown(f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again")
+        return unknown(
+            f"{where}: no configuration to compare. Expected: docker inspect of both. Record the source again"
+        )
     differences = compare_containers(source, target, committed=committed, dropped=dropped, ports=ports)
     compared = len(dict(_flatten(_normal(source, frozenset(dropped)))))
     if differences:
@@ -75,7 +77,9 @@ def judge_fidelity(
             fields_different=len(differences),
             fields_compared=compared,
         )
-    remaps = "".join(f"; {port} published as {number}, as the plan says" for port, number in sorted((ports or {}).items()))
+    remaps = "".join(
+        f"; {port} published as {number}, as the plan says" for port, number in sorted((ports or {}).items())
+    )
     return passed(f"{where}: {compared} fields equal to its source's{remaps}", fields_compared=compared)
 
 
@@ -84,7 +88,10 @@ def with_remaps(inspect: Mapping[str, Any], ports: Mapping[str, int]) -> Mapping
     host_config = inspect.get("HostConfig")
     if not ports or not host_config:
         return inspect
-    return {**inspect, "HostConfig": {**host_config, "PortBindings": remapped_bindings(host_config.get("PortBindings"), ports)}}
+    return {
+        **inspect,
+        "HostConfig": {**host_config, "PortBindings": remapped_bindings(host_config.get("PortBindings"), ports)},
+    }
 
 
 def remapped_bindings(bindings: Mapping[str, Any] | None, ports: Mapping[str, int]) -> Mapping[str, Any] | None:
@@ -115,7 +122,9 @@ def _normal(raw: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
     host_config["ExtraHosts"] = dict.fromkeys(host_config.get("ExtraHosts") or [], True)
     normal["Mounts"] = {m["Destination"]: m for m in raw.get("Mounts") or [] if m.get("Destination") not in dropped}
     settings = dict(raw.get("NetworkSettings") or {})
-    settings["Networks"] = {name: _endpoint(value, identity) for name, value in (settings.get("Networks") or {}).items()}
+    settings["Networks"] = {
+        name: _endpoint(value, identity) for name, value in (settings.get("Networks") or {}).items()
+    }
     return {**normal, "Config": config, "HostConfig": host_config, "NetworkSettings": settings}
 
 
@@ -143,7 +152,9 @@ def _equal(one: Any, other: Any, *, both: bool) -> bool:
     unset: tuple[Any, ...] = (None, "", [], {})
     if one == other and type(one) is type(other):
         return True
-    if any(one is value or one == value for value in unset) and any(other is value or other == value for value in unset):
+    if any(one is value or one == value for value in unset) and any(
+        other is value or other == value for value in unset
+    ):
         return True
     return not both and not one and not other
 

@@ -31,7 +31,9 @@ def list_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[
     )
 
 
-def judge_guards(facts: HostFacts, container: ContainerFacts, mentions: Iterable[str], held: Mapping[str, str]) -> Judgement:
+def judge_guards(
+    facts: HostFacts, container: ContainerFacts, mentions: Iterable[str], held: Mapping[str, str]
+) -> Judgement:
     """Judge whether each who could start the source again is held; `held` maps a kind to how, as the plan says."""
     guards = list_guards(facts, container, mentions)
     loose = [guard for guard in guards if not held.get(guard.kind)]
@@ -57,7 +59,9 @@ def judge_movable(container: ContainerFacts) -> Judgement:
             "Recreate it without that on its host first, or move it by hand",
             tuple(reasons),
         )
-    return passed(f"{where}: nothing ties it to its host (removal at stop, shared namespaces, Swarm, devices asked for)")
+    return passed(
+        f"{where}: nothing ties it to its host (removal at stop, shared namespaces, Swarm, devices asked for)"
+    )
 
 
 def unmovable_reasons(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from engine.verdict import Judgement, failed, passed
 LOOK_S: Final = 60.0
 EXPORTS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "beegfs", "fuse.glusterfs", "glusterfs"})
 """File systems whose source names the one place that every client sees."""
-OF_THE_HOST: Final = frozenset({"proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "cgroup", "cgroup2", "debugfs", "tracefs", "mqueue", "bpf"})
+OF_THE_HOST: Final = frozenset(
+    {"proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "cgroup", "cgroup2", "debugfs", "tracefs", "mqueue", "bpf"}
+)
 """File systems that a running kernel fills: what is there belongs to each host."""
 MOST_NAMES: Final = 200
 
@@ -142,22 +144,38 @@ def judge_shared(
         return passed(f"{source}: no mount has rule same_on_target")
     return passed(
         f"{target}: {len(triples)} mounts with rule same_on_target were looked at on both hosts, their content was not compared",
-        tuple(f"{mount.kind} {mount.source}: {_seen(here, listed=listings is not None and _is_own(mount, here))}" for mount, here, _ in triples),
+        tuple(
+            f"{mount.kind} {mount.source}: {_seen(here, listed=listings is not None and _is_own(mount, here))}"
+            for mount, here, _ in triples
+        ),
         mounts_looked_at=len(triples),
     )
 
 
 def _is_own(mount: MountFacts, here: Place) -> bool:
     """Return whether the service writes there to its own host's disk: only the same content makes it the same place."""
-    return not mount.read_only and here.kind in {"directory", "file"} and not here.is_export and here.file_system not in OF_THE_HOST
+    return (
+        not mount.read_only
+        and here.kind in {"directory", "file"}
+        and not here.is_export
+        and here.file_system not in OF_THE_HOST
+    )
 
 
-def _wrong(hosts: tuple[str, str], mount: MountFacts, here: Place, there: Place, listings: Callable[[MountFacts], Mapping[str, str]] | None) -> str:
+def _wrong(
+    hosts: tuple[str, str],
+    mount: MountFacts,
+    here: Place,
+    there: Place,
+    listings: Callable[[MountFacts], Mapping[str, str]] | None,
+) -> str:
     source, target = hosts
     if here.kind == "missing":
         return f"is not there on {source}"
     if there.kind != here.kind:
-        return f"is {'not there' if there.kind == 'missing' else f'a {there.kind}'} on {target}, a {here.kind} on {source}"
+        return (
+            f"is {'not there' if there.kind == 'missing' else f'a {there.kind}'} on {target}, a {here.kind} on {source}"
+        )
     if here.is_export or there.is_export:
         return "" if here.identity == there.identity else f"is {there.where} on {target}, {here.where} on {source}"
     if here.file_system in OF_THE_HOST:
@@ -168,7 +186,11 @@ def _wrong(hosts: tuple[str, str], mount: MountFacts, here: Place, there: Place,
 
 
 def _other_content(
-    hosts: tuple[str, str], mount: MountFacts, here: Place, there: Place, listings: Callable[[MountFacts], Mapping[str, str]] | None
+    hosts: tuple[str, str],
+    mount: MountFacts,
+    here: Place,
+    there: Place,
+    listings: Callable[[MountFacts], Mapping[str, str]] | None,
 ) -> str:
     source, target = hosts
     if listings is not None:

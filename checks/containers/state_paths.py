@@ -55,7 +55,10 @@ class Outside:
 
 
 def judge_writable_layer(
-    container: ContainerFacts, changes: Iterable[Change], outside: Outside | Collection[str], ignored_because: str | None = None
+    container: ContainerFacts,
+    changes: Iterable[Change],
+    outside: Outside | Collection[str],
+    ignored_because: str | None = None,
 ) -> Judgement:
     """Judge whether everything written outside the mounts is known to hold no state.
 
@@ -73,7 +76,9 @@ def judge_writable_layer(
             tuple(f"{change.kind} {change.path}" for change in lost[:SHOWN]),
             paths_at_risk=len(lost),
         )
-    left = [change for change in leaves if not _is_noise(change.path, said.noise) or _is_noise(change.path, said.doubts)]
+    left = [
+        change for change in leaves if not _is_noise(change.path, said.noise) or _is_noise(change.path, said.doubts)
+    ]
     details = tuple(f"{change.kind} {change.path}" for change in left[:SHOWN])
     if left and ignored_because:
         return passed(
@@ -89,7 +94,9 @@ def judge_writable_layer(
             details,
             paths_at_risk=len(left),
         )
-    return passed(f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes))
+    return passed(
+        f"{where}: {len(changes)} changed paths outside mounts, all known as noise", paths_changed=len(changes)
+    )
 
 
 def judge_mount_rules(container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
@@ -124,7 +131,11 @@ def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -
             f"{where}: {', '.join(bare)} lies on none of its {len(container.mounts)} mounts. Expected: every state path "
             "on a mount. What is there would be lost: put it on a volume first"
         )
-    others = [path for path in memory_below(container) if not any(path.startswith(f"{system}/") or path == system for system in IN_MEMORY_ANYWAY)]
+    others = [
+        path
+        for path in memory_below(container)
+        if not any(path.startswith(f"{system}/") or path == system for system in IN_MEMORY_ANYWAY)
+    ]
     told = f"; emptied by its stop, as tmpfs: {', '.join(others)}" if others else ""
     return passed(f"{where}: all {len(state_paths)} state paths lie on mounts{told}", state_paths=len(state_paths))
 
@@ -132,7 +143,11 @@ def judge_state_paths(container: ContainerFacts, state_paths: Collection[str]) -
 def judge_kept_by_stop(where: str, lost: Collection[str]) -> Judgement:
     """Judge whether a stop of the service loses nothing; `lost` is what its product says that it would."""
     if lost:
-        return failed(f"{where}: {'; '.join(lost)}. Expected: a store that still holds everything after it was stopped", tuple(lost), lost=len(lost))
+        return failed(
+            f"{where}: {'; '.join(lost)}. Expected: a store that still holds everything after it was stopped",
+            tuple(lost),
+            lost=len(lost),
+        )
     return passed(f"{where}: a stop loses nothing that its settings tell of")
 
 
@@ -168,15 +183,22 @@ def judge_volume_drivers(facts: HostFacts, container: ContainerFacts, rules: Map
     return passed(f"{container.host}: {container.name}: all {len(volumes)} volumes to copy are plain local ones")
 
 
-def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str], held: Mapping[str, str] | None = None) -> Judgement:
+def judge_shared_volumes(
+    facts: HostFacts, container: ContainerFacts, rules: Mapping[str, str], held: Mapping[str, str] | None = None
+) -> Judgement:
     """Judge whether no other container can write to what will be copied: it would go on writing to the old one.
 
     Places are compared by where they lie on the host: a volume's mount point, a folder above or below, `..` and `//` made plain.
     `held` says of a container ("writer NAME") why it does not write there.
     """
-    copied = {mount.source: path for mount in container.mounts if rules.get(mount.destination) == "copy" and (path := _place_of(facts, mount))}
+    copied = {
+        mount.source: path
+        for mount in container.mounts
+        if rules.get(mount.destination) == "copy" and (path := _place_of(facts, mount))
+    }
     sharers = [
-        f"{source} also mounted by {other.name} ({other.state})" + (f" as {mount.source}" if mount.source != source else "")
+        f"{source} also mounted by {other.name} ({other.state})"
+        + (f" as {mount.source}" if mount.source != source else "")
         for other in facts.containers
         if other.name != container.name and not (held or {}).get(f"writer {other.name}")
         for mount in other.mounts
@@ -191,7 +213,9 @@ def judge_shared_volumes(facts: HostFacts, container: ContainerFacts, rules: Map
             'restart_guards: {"writer NAME": "<why it does not write there>"}',
             tuple(sharers),
         )
-    return passed(f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container")
+    return passed(
+        f"{container.host}: {container.name}: none of its {len(copied)} sources is written by another container"
+    )
 
 
 def _place_of(facts: HostFacts, mount: MountFacts) -> str:
@@ -202,7 +226,9 @@ def _place_of(facts: HostFacts, mount: MountFacts) -> str:
     options = dict(volume.options or {}) if volume else {}
     if "bind" in str(options.get("o", "")).split(",") and str(options.get("device", "")).startswith("/"):
         return posixpath.normpath(str(options["device"]))  # `--opt type=none --opt o=bind --opt device=PATH`
-    return posixpath.normpath((volume.mountpoint if volume else "") or f"{facts.docker_root}/volumes/{mount.source}/_data")
+    return posixpath.normpath(
+        (volume.mountpoint if volume else "") or f"{facts.docker_root}/volumes/{mount.source}/_data"
+    )
 
 
 def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Change]:
@@ -217,7 +243,9 @@ def _leaves(changes: tuple[Change, ...], container: ContainerFacts) -> list[Chan
         change
         for change in changes
         if not (change.path in above and change.kind == "C")
-        and not any(_under(destination, change.path) or _under(change.path, destination) for destination in destinations)
+        and not any(
+            _under(destination, change.path) or _under(change.path, destination) for destination in destinations
+        )
     ]
 
 

@@ -19,7 +19,9 @@ def connections_to(facts: HostFacts, container: str, address: str, port: int) ->
     """Count a container's connections to an address and port; raises CouldNotLookError when its connections are not known."""
     facts.around.need("namespaces")
     found = facts.container(container)
-    return sum((one.peer_address, one.peer_port) == (address, port) for one in _connections(facts, found)) if found else 0
+    return (
+        sum((one.peer_address, one.peer_port) == (address, port) for one in _connections(facts, found)) if found else 0
+    )
 
 
 def users_of(facts: HostFacts, relays: Collection[tuple[str, str, int]]) -> tuple[str, ...]:
@@ -37,7 +39,9 @@ def users_of(facts: HostFacts, relays: Collection[tuple[str, str, int]]) -> tupl
             used = ends.get((one.peer_address, one.peer_port))
             if used:
                 users[container.name, used] = users.get((container.name, used), 0) + 1
-    return tuple(f"{name} on {facts.host}: {count} connections to {used}" for (name, used), count in sorted(users.items()))
+    return tuple(
+        f"{name} on {facts.host}: {count} connections to {used}" for (name, used), count in sorted(users.items())
+    )
 
 
 def names_of(facts: HostFacts, network: str, addresses: Collection[str]) -> tuple[str, ...]:
@@ -45,7 +49,8 @@ def names_of(facts: HostFacts, network: str, addresses: Collection[str]) -> tupl
     return tuple(
         container.name
         for container in facts.containers
-        if container.labels.get(LABEL_ROLE) in OURS_OR_THEIRS and {address for address, _ in _addresses(container, network)} & set(addresses)
+        if container.labels.get(LABEL_ROLE) in OURS_OR_THEIRS
+        and {address for address, _ in _addresses(container, network)} & set(addresses)
     )
 
 
@@ -60,7 +65,9 @@ def relay_named(facts: HostFacts, network: str, alias: str) -> ContainerFacts | 
         (
             container
             for container in facts.containers
-            if container.running and container.labels.get(LABEL_ROLE) == FORWARDER and alias in container.networks.get(network, ())
+            if container.running
+            and container.labels.get(LABEL_ROLE) == FORWARDER
+            and alias in container.networks.get(network, ())
         ),
         None,
     )

@@ -40,7 +40,9 @@ class DependencyGraph:
 
     seen: Mapping[Dependency, tuple[str, ...]] = field(default_factory=dict)
     declared: frozenset[Dependency] = frozenset()
-    outside: Mapping[tuple[str, str, int], int] = field(default_factory=dict)  # service, address of no host of ours, port: connections
+    outside: Mapping[tuple[str, str, int], int] = field(
+        default_factory=dict
+    )  # service, address of no host of ours, port: connections
     blind: Mapping[str, str] = field(default_factory=dict)  # host: why its connections are not known
 
     @property
@@ -62,7 +64,11 @@ class DependencyGraph:
         names = sorted({end for edge in self.edges for end in (edge.from_, edge.to)})
         nodes = [Node(name, where.get(name) or name.rpartition("@")[2]) for name in names]
         lines = [Line(edge.from_, edge.to, f"{edge.port}, {self._kind(edge)}", self._kind(edge)) for edge in self.edges]
-        return Graph(term("Who depends on whom, drawn"), tuple(sorted(nodes, key=lambda node: (node.column, node.name))), tuple(lines))
+        return Graph(
+            term("Who depends on whom, drawn"),
+            tuple(sorted(nodes, key=lambda node: (node.column, node.name))),
+            tuple(lines),
+        )
 
     def _kind(self, edge: Dependency) -> Kind:
         if edge not in self.declared:
@@ -72,16 +78,27 @@ class DependencyGraph:
     def table(self) -> Table:
         """Return one row for each edge, then what goes to addresses outside."""
         rows = [
-            (edge.from_, f"{edge.to}:{edge.port}", "yes" if edge in self.declared else "NO", "; ".join(self.seen.get(edge, ())) or "not seen")
+            (
+                edge.from_,
+                f"{edge.to}:{edge.port}",
+                "yes" if edge in self.declared else "NO",
+                "; ".join(self.seen.get(edge, ())) or "not seen",
+            )
             for edge in self.edges
         ]
-        rows += [(name, f"{address}:{port}", "outside", f"{count} connections") for (name, address, port), count in sorted(self.outside.items())]
+        rows += [
+            (name, f"{address}:{port}", "outside", f"{count} connections")
+            for (name, address, port), count in sorted(self.outside.items())
+        ]
         rows += [(host, "–", "–", f"UNKNOWN: {reason}") for host, reason in sorted(self.blind.items())]
         return Table(term("Who depends on whom"), ("from", "to", "declared", "seen"), tuple(rows))
 
 
 def read_references(
-    hosts: Iterable[HostFacts], links: Iterable[Link], services: Mapping[tuple[str, str], str], addresses: Mapping[str, str]
+    hosts: Iterable[HostFacts],
+    links: Iterable[Link],
+    services: Mapping[tuple[str, str], str],
+    addresses: Mapping[str, str],
 ) -> DependencyGraph:
     """Return the references between the containers of some hosts.
 
@@ -155,7 +172,9 @@ def judge_links_declared(references: DependencyGraph, service: str, host: str) -
 class _Places:
     """Where an address and a port lead, on some host."""
 
-    def __init__(self, hosts: Iterable[HostFacts], services: Mapping[tuple[str, str], str], addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self, hosts: Iterable[HostFacts], services: Mapping[tuple[str, str], str], addresses: Mapping[str, str]
+    ) -> None:
         self.services, self.addresses = services, addresses
         self.gateways: set[tuple[str, str]] = set()
         self.published: dict[tuple[str, int], tuple[ContainerFacts, int]] = {}
@@ -183,7 +202,9 @@ class _Places:
         found = self.own.get((host, connection.peer_address))
         if found:
             return found, connection.peer_port
-        there = host if (host, connection.peer_address) in self.gateways else self.addresses.get(connection.peer_address)
+        there = (
+            host if (host, connection.peer_address) in self.gateways else self.addresses.get(connection.peer_address)
+        )
         return self.published.get((there, connection.peer_port)) if there else None
 
 
@@ -194,10 +215,15 @@ def _by_settings(facts: HostFacts, places: _Places) -> Iterator[tuple[Dependency
     by_name = {container.name: container for container in ours}
     for link in draft_links(ours, entries):
         dependant, provider = by_name[link["from"]], by_name[link["to"]]
-        yield Dependency(places.name(dependant), places.name(provider), int(link["port"])), f"settings of {dependant.name}"
+        yield (
+            Dependency(places.name(dependant), places.name(provider), int(link["port"])),
+            f"settings of {dependant.name}",
+        )
 
 
-def _by_connections(facts: HostFacts, places: _Places, outside: dict[tuple[str, str, int], int]) -> dict[Dependency, int]:
+def _by_connections(
+    facts: HostFacts, places: _Places, outside: dict[tuple[str, str, int], int]
+) -> dict[Dependency, int]:
     """Count the connections that containers of a host opened, by where they lead; one at a port that it listens on was opened by the other end."""
     counted: dict[Dependency, int] = defaultdict(int)
     for container in facts.containers:

@@ -28,11 +28,15 @@ def judge_docker(facts: HostFacts) -> Judgement:
     """Judge whether the host's Docker Engine answered; without an answer nothing on it can be known."""
     if not facts.docker_version:
         seen = facts.docker_error or "no answer"
-        return unknown(f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} docker version")
+        return unknown(
+            f"{facts.host}: Docker does not answer: {seen}. Expected: a running engine. Try: ssh {facts.host} docker version"
+        )
     return passed(f"{facts.host}: Docker {facts.docker_version} answers, {len(facts.containers)} containers")
 
 
-def judge_versions(facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER) -> Judgement:
+def judge_versions(
+    facts: HostFacts, architectures: Mapping[str, str], minimum: tuple[int, int] = MINIMUM_DOCKER
+) -> Judgement:
     """Judge whether the engine is new enough and all hosts have one architecture; `architectures` maps hosts to theirs."""
     engine = _judge_engine(facts, minimum)
     if not engine.passed:
@@ -46,7 +50,9 @@ def judge_versions(facts: HostFacts, architectures: Mapping[str, str], minimum: 
             f"{facts.host}: architecture {facts.architecture}, but {seen}. Expected: one on all {len(architectures)} hosts, "
             "images are moved unchanged. Choose another target in migration_plan.json"
         )
-    return passed(f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version)
+    return passed(
+        f"{engine.text}, {facts.architecture} like all {len(architectures)} hosts", docker_version=facts.docker_version
+    )
 
 
 def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
@@ -62,7 +68,9 @@ def _judge_engine(facts: HostFacts, minimum: tuple[int, int]) -> Judgement:
             f"{facts.host}: Docker {facts.docker_version}. Expected: {wanted} or newer. Upgrade the engine on this host before the window",
             docker_version=facts.docker_version,
         )
-    return passed(f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version)
+    return passed(
+        f"{facts.host}: Docker {facts.docker_version} ({wanted} or newer)", docker_version=facts.docker_version
+    )
 
 
 def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
@@ -70,11 +78,16 @@ def judge_clock(facts: HostFacts, limit_s: float = CLOCK_LIMIT_S) -> Judgement:
     offset_s, give_or_take_s = facts.clock_offset_s, facts.clock_uncertainty_s
     look = f"Try: ssh {facts.host} timedatectl status"
     if offset_s is None:
-        return unknown(f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {facts.host} date +%s.%N")
+        return unknown(
+            f"{facts.host}: its clock could not be read. Expected: a time from date +%s. Try: ssh {facts.host} date +%s.%N"
+        )
     seen = f"{offset_s:+.2f} s ± {give_or_take_s:.2f} s"
     words, judge = f"{facts.host}: clock within {limit_s:g} s of this machine's ({seen})", passed
     if abs(offset_s) - give_or_take_s > limit_s:
-        words, judge = f"{facts.host}: clock is {seen} off this machine's. Expected: within {limit_s:g} s. {look}", failed
+        words, judge = (
+            f"{facts.host}: clock is {seen} off this machine's. Expected: within {limit_s:g} s. {look}",
+            failed,
+        )
     elif abs(offset_s) + give_or_take_s > limit_s:
         words = f"{facts.host}: clock is {seen} off this machine's: too coarse to tell. Expected: within {limit_s:g} s for sure. {look}"
         judge = unknown

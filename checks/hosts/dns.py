@@ -30,7 +30,9 @@ def read_addresses(host: Host, names: Iterable[str]) -> dict[str, tuple[str, ...
     return {name: tuple(addresses.split()) for name, _, addresses in lines}
 
 
-def judge_public_names(seen: Mapping[str, Mapping[str, tuple[str, ...]]], target: str, wanted: frozenset[str], source: str) -> Judgement:
+def judge_public_names(
+    seen: Mapping[str, Mapping[str, tuple[str, ...]]], target: str, wanted: frozenset[str], source: str
+) -> Judgement:
     """Judge whether every name leads to the target's addresses only, on every host that was asked; until then it waits for a person.
 
     `seen`: by host, by name, the addresses.

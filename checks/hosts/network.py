@@ -66,7 +66,11 @@ class Line:
         tried, rule = self.tried, f"; {self.rule}" if self.rule else ""
         if tried.outcome is Outcome.OPEN or self.waits or self.undecided:
             return ""
-        about = "although something listens there" if tried.outcome is Outcome.REFUSED and self.listens else tried.words[:120]
+        about = (
+            "although something listens there"
+            if tried.outcome is Outcome.REFUSED and self.listens
+            else tried.words[:120]
+        )
         told = f"{tried.outcome.value} ({about})" if about else tried.outcome.value
         return f"{self.need.text()} {told}{rule}, needed for {self.need.why[0]}"
 
@@ -75,12 +79,16 @@ class Line:
         """Return why nothing follows from the try, "" when something does."""
         if self.tried.outcome is Outcome.NOT_TRIED:
             return self.tried.words or "it was not tried"
-        return f"{self.need.to} itself does not answer" if self.is_blind and self.tried.outcome is not Outcome.OPEN else ""
+        return (
+            f"{self.need.to} itself does not answer" if self.is_blind and self.tried.outcome is not Outcome.OPEN else ""
+        )
 
     @property
     def waits(self) -> bool:
         """Return whether packets pass both ways, and nothing is known to listen there yet: neither right nor wrong."""
-        return self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule and not self.is_blind
+        return (
+            self.tried.outcome is Outcome.REFUSED and self.listens is not True and not self.rule and not self.is_blind
+        )
 
     @property
     def reason(self) -> str:
@@ -107,7 +115,9 @@ class Matrix:
     paths: Mapping[tuple[str, str], PathSize]
     blind: Mapping[str, str]  # host: why nothing was tried from it
     names: Mapping[str, str]  # host by address
-    rates: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by host and host: bytes per second of a sample
+    rates: Mapping[tuple[str, str], float] = field(
+        default_factory=dict
+    )  # by host and host: bytes per second of a sample
 
     def of(self, host: str) -> list[Line]:
         """Return what a host needs."""
@@ -123,7 +133,9 @@ class Matrix:
             for line in sorted(self.lines, key=lambda one: one.need)
         ]  # fmt: skip
         rows += [(host, "–", "–", "–", "UNKNOWN", "–", reason) for host, reason in sorted(self.blind.items())]
-        return Table(term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows))
+        return Table(
+            term("Network requirements"), ("from", "to", "port", "for", "seen", "connected in", "why"), tuple(rows)
+        )
 
 
 def join_matrix(
@@ -143,7 +155,9 @@ def join_matrix(
         tried = found.tries.get((need.address, need.port), Attempt(Outcome.NOT_TRIED, words="no answer about it"))
         rule = explaining_rule(need, tried.outcome, facts)
         there = facts.get(need.to)
-        lines.append(Line(need, tried, listens_at(there, need.port), rule, proven.get(need, ""), is_blind=there is None))
+        lines.append(
+            Line(need, tried, listens_at(there, need.port), rule, proven.get(need, ""), is_blind=there is None)
+        )
         if need.address in found.paths:
             paths[need.host, need.address] = found.paths[need.address]
     blind = {host: found for host, found in reached.items() if isinstance(found, str)}
@@ -154,9 +168,13 @@ def listens_at(facts: HostFacts | None, port: int) -> bool | None:
     """Return whether a process or a container's published port listens there, beyond loopback; None: not known."""
     if facts is None or facts.listening_error:
         return None
-    by_process = any(one.protocol == "tcp" and one.port == port and not one.address.startswith(("127.", "::1")) for one in facts.listening)
+    by_process = any(
+        one.protocol == "tcp" and one.port == port and not one.address.startswith(("127.", "::1"))
+        for one in facts.listening
+    )
     return by_process or any(
-        one.running and any(published == port for _, published, _, kind in one.published if kind == "tcp") for one in facts.containers
+        one.running and any(published == port for _, published, _, kind in one.published if kind == "tcp")
+        for one in facts.containers
     )
 
 
@@ -170,7 +188,9 @@ def explaining_rule(need: Need, outcome: Outcome, facts: Mapping[str, HostFacts]
     return ""
 
 
-def _rule(rules: Iterable[FirewallRule], chains: tuple[str, ...], port: int, verdict: FirewallVerdict | None) -> FirewallRule | None:
+def _rule(
+    rules: Iterable[FirewallRule], chains: tuple[str, ...], port: int, verdict: FirewallVerdict | None
+) -> FirewallRule | None:
     """Return the rule that does it, chain by chain: the first that is for this port, or for all; a policy comes last.
 
     One that holds for some peers only counts when it names the port.
@@ -209,7 +229,9 @@ def judge_reachable(matrix: Matrix, host: str) -> Judgement:
         )
     is_open = sum(line.tried.outcome is Outcome.OPEN for line in lines)
     told = f"{is_open} of {len(lines)} ways are open, {len(lines) - is_open} passable with nothing that listens yet"
-    return passed(f"{host}: {told}", tuple(f"{line.need.text()}: {line.text}" for line in lines), ways=len(lines), open=is_open)
+    return passed(
+        f"{host}: {told}", tuple(f"{line.need.text()}: {line.text}" for line in lines), ways=len(lines), open=is_open
+    )
 
 
 def _holes(matrix: Matrix, host: str) -> list[str]:
@@ -229,7 +251,9 @@ def judge_proven(matrix: Matrix, host: str, environment: str = ANY) -> Judgement
     lines = matrix.of(host)
     untried = [line for line in lines if line.undecided]
     if untried:
-        return unknown(f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided})")
+        return unknown(
+            f"{host}: {len(untried)} of {len(lines)} ways are not known: {untried[0].need.text()} ({untried[0].undecided})"
+        )
     waiting = [line for line in lines if line.waits and not line.proven]
     if waiting:
         return unknown(
@@ -264,7 +288,8 @@ def judge_paths(matrix: Matrix, host: str) -> Judgement:
         )
     rates = {name: matrix.rates[host, name] for name in paths if (host, name) in matrix.rates}
     sizes = tuple(
-        f"{name}: {path.packet_bytes} bytes, " + (f"{rates[name] / 1e6:,.0f} MB/s in a sample" if name in rates else "no sample of its throughput")
+        f"{name}: {path.packet_bytes} bytes, "
+        + (f"{rates[name] / 1e6:,.0f} MB/s in a sample" if name in rates else "no sample of its throughput")
         for name, path in paths.items()
     )
     carried = f"; {min(rates.values()) / 1e6:,.0f} MB/s in the slowest of {len(rates)} samples" if rates else ""

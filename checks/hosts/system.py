@@ -46,7 +46,9 @@ def judge_engine(facts: HostFacts, others: Iterable[HostFacts]) -> Judgement:
             f"in the containers. Such an engine can't be moved to or from. Look: ssh {facts.host} docker info -f '{{{{.SecurityOptions}}}}'"
         )
     mine = _kind(facts)
-    different = tuple(f"{other.host}: {_kind(other)}" for other in others if other.docker_version and _kind(other) != mine)
+    different = tuple(
+        f"{other.host}: {_kind(other)}" for other in others if other.docker_version and _kind(other) != mine
+    )
     told = f"; other than {', '.join(different)}" if different else ""
     return passed(f"{facts.host}: an ordinary engine ({mine}){told}", different)
 
@@ -64,8 +66,14 @@ def judge_writable(target: HostFacts, paths: Iterable[str]) -> Judgement:
     holding = {path: target.file_system_of(path) for path in wanted}
     lost = [path for path, disk in holding.items() if disk is None]
     if lost:
-        return unknown(f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}")
-    locked = [f"{path} (on {disk.mount})" for path, disk in holding.items() if disk and disk.mount in target.around.read_only_mounts]
+        return unknown(
+            f"{target.host}: no file system found for {', '.join(lost)}. Expected: one per path. Try: ssh {target.host} df -P {lost[0]}"
+        )
+    locked = [
+        f"{path} (on {disk.mount})"
+        for path, disk in holding.items()
+        if disk and disk.mount in target.around.read_only_mounts
+    ]
     if locked:
         return failed(
             f"{target.host}: {len(locked)} of {len(wanted)} places lie on a read-only mount: {locked[0]}. Expected: a file system that can be "
@@ -89,17 +97,24 @@ def judge_inodes(target: HostFacts, paths: Iterable[str], limit_percent: float =
             inodes_percent=round(share, 1),
         )
     highest = max(shares.values(), default=0.0)
-    return passed(f"{target.host}: at most {highest:.0f} % of the inodes of {len(found)} file systems used", inodes_percent=round(highest, 1))
+    return passed(
+        f"{target.host}: at most {highest:.0f} % of the inodes of {len(found)} file systems used",
+        inodes_percent=round(highest, 1),
+    )
 
 
-def judge_kernel(source: HostFacts, target: HostFacts, container: ContainerFacts, needs: Iterable[KernelNeed]) -> Judgement:
+def judge_kernel(
+    source: HostFacts, target: HostFacts, container: ContainerFacts, needs: Iterable[KernelNeed]
+) -> Judgement:
     """Judge whether the target's kernel is set as the product needs it, and gives no less than the source's; open files too."""
     for facts in (source, target):
         facts.around.need("settings")
     ours, theirs = source.around.settings, target.around.settings
     needed = tuple(needs)
     wrong = [text for need in needed if (text := _unmet(need, ours, theirs))]
-    wrong += [f"{name} is {theirs[name]}, {ours[name]} on {source.host}" for name in EQUAL if _differ(name, ours, theirs)]
+    wrong += [
+        f"{name} is {theirs[name]}, {ours[name]} on {source.host}" for name in EQUAL if _differ(name, ours, theirs)
+    ]
     wrong += [
         f"{name} is {theirs[name]}, {ours[name]} on {source.host}"
         for name in AT_LEAST
@@ -115,8 +130,14 @@ def judge_kernel(source: HostFacts, target: HostFacts, container: ContainerFacts
         )
     both = set(ours) & set(theirs)
     if not both:
-        return unknown(f"{target.host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {target.host} sysctl vm.max_map_count")
-    shared = tuple(f"{need.setting}: on neither host what {need.reason} asks" for need in needed if _unmet_on_both(need, ours, theirs))
+        return unknown(
+            f"{target.host}: no kernel setting is known on both hosts. Expected: some. Try: ssh {target.host} sysctl vm.max_map_count"
+        )
+    shared = tuple(
+        f"{need.setting}: on neither host what {need.reason} asks"
+        for need in needed
+        if _unmet_on_both(need, ours, theirs)
+    )
     told = f"{len(both)} kernel settings are no less than on {source.host}, {len(needed)} that {container.name} needs among them"
     return passed(f"{target.host}: {told}", shared, settings=len(both))
 
@@ -151,16 +172,22 @@ def _open_files(source: HostFacts, target: HostFacts, container: ContainerFacts)
     return [f"its limit of open files will be {there:,}, {here:,} on {source.host}"]
 
 
-def judge_owners(source: HostFacts, target: HostFacts, container: ContainerFacts, rules: Mapping[str, str]) -> Judgement:
+def judge_owners(
+    source: HostFacts, target: HostFacts, container: ContainerFacts, rules: Mapping[str, str]
+) -> Judgement:
     """Judge whether what is copied from bind mounts would not belong to another person on the target: users are numbers there."""
     for facts in (source, target):
         facts.around.need("users")
     source.around.need("owners")
-    binds = [mount.source for mount in container.mounts if mount.kind == "bind" and rules.get(mount.destination) == "copy"]
+    binds = [
+        mount.source for mount in container.mounts if mount.kind == "bind" and rules.get(mount.destination) == "copy"
+    ]
     found = {path: source.around.owners[path] for path in binds if path in source.around.owners}
     unseen = [path for path in binds if path not in found]
     if unseen:
-        return unknown(f"{source.host}: owner not known of {', '.join(unseen)}. Expected: one. Try: ssh {source.host} stat {unseen[0]}")
+        return unknown(
+            f"{source.host}: owner not known of {', '.join(unseen)}. Expected: one. Try: ssh {source.host} stat {unseen[0]}"
+        )
     numbers = {user: path for path, (user, _) in found.items()}
     numbers |= {user: "the container's own user" for user in _own_user(container) if binds}
     wrong = [text for user, what in numbers.items() if (text := _collision(user, what, source, target))]

@@ -23,7 +23,9 @@ class Level(IntEnum):
     """How sure it is that the port will be needed."""
 
     DECLARED = 1  # only a file says so, and nothing was ever started from it here
-    CLAIMED = 2  # it will be taken: by a restart, by the next `docker compose up` of a project in use, by a move, by a relay
+    CLAIMED = (
+        2  # it will be taken: by a restart, by the next `docker compose up` of a project in use, by a move, by a relay
+    )
     HELD = 3  # it is taken now
 
 
@@ -46,7 +48,13 @@ class Claim:
     def port_text(self) -> str:
         """Return the port as messages have it."""
         number = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-        shown = f"[{self.address}]:{number}" if ":" in self.address else f"{self.address}:{number}" if self.address else number
+        shown = (
+            f"[{self.address}]:{number}"
+            if ":" in self.address
+            else f"{self.address}:{number}"
+            if self.address
+            else number
+        )
         return f"{shown}/{self.protocol}"
 
 
@@ -59,7 +67,9 @@ def claims_of_host(facts: HostFacts, projects: Iterable[ComposeProject]) -> tupl
     return (*of_containers, *of_sockets, *claims_of_projects(facts.host, projects, facts.containers))
 
 
-def claims_of_projects(host: str, projects: Iterable[ComposeProject], containers: Iterable[ContainerFacts] = ()) -> Iterator[Claim]:
+def claims_of_projects(
+    host: str, projects: Iterable[ComposeProject], containers: Iterable[ContainerFacts] = ()
+) -> Iterator[Claim]:
     """Yield what the compose files of a host want; `containers` tell which projects are in use there."""
     containers = tuple(containers)
     used = {container.labels.get(LABEL_PROJECT, "") for container in containers}
@@ -74,7 +84,9 @@ def claims_of_projects(host: str, projects: Iterable[ComposeProject], containers
                 yield from _of_service(host, project, service, level, identity)
 
 
-def _of_service(host: str, project: ComposeProject, service: ComposeService, level: Level, identity: str) -> Iterator[Claim]:
+def _of_service(
+    host: str, project: ComposeProject, service: ComposeService, level: Level, identity: str
+) -> Iterator[Claim]:
     for declared in service.claimed:
         published = declared.published
         if not published.is_fixed:
@@ -97,15 +109,28 @@ def _of_container(container: ContainerFacts) -> Iterator[Claim]:
     kind = "relay" if container.labels.get(LABEL_ROLE) == "forwarder" else "container"
     for address, port, _, protocol in container.published:
         who = f"container {container.name} ({container.state})"
-        yield Claim(container.host, port, port, protocol, bound_of(address), level, kind, who, identity_of(container), address)
+        yield Claim(
+            container.host, port, port, protocol, bound_of(address), level, kind, who, identity_of(container), address
+        )
 
 
 def _of_socket(host: str, socket: ListeningSocket, of_containers: Iterable[Claim]) -> Claim | None:
     """Return the claim of a listening process, None when it listens for a container that is known."""
     protocol, bound = socket.protocol[:3], bound_of(socket.address, of_socket=True)
-    if socket.process in PROXIES and any((claim.first, claim.protocol) == (socket.port, protocol) for claim in of_containers):
+    if socket.process in PROXIES and any(
+        (claim.first, claim.protocol) == (socket.port, protocol) for claim in of_containers
+    ):
         return None
     who = f"process {socket.process or 'not named'} on {socket.address}"
     return Claim(
-        host, socket.port, socket.port, protocol, bound, Level.HELD, "process", who, f"process {socket.process}:{socket.port}", socket.address
+        host,
+        socket.port,
+        socket.port,
+        protocol,
+        bound,
+        Level.HELD,
+        "process",
+        who,
+        f"process {socket.process}:{socket.port}",
+        socket.address,
     )

@@ -42,7 +42,9 @@ def conflicts_among(claims: Iterable[Claim]) -> list[Conflict]:
     apart: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for claim in claims:
         apart[claim.host, claim.protocol].append(claim)
-    found = [conflict for (host, protocol), group in sorted(apart.items()) for conflict in _conflicts(host, protocol, group)]
+    found = [
+        conflict for (host, protocol), group in sorted(apart.items()) for conflict in _conflicts(host, protocol, group)
+    ]
     return list(_joined(found))
 
 
@@ -50,7 +52,11 @@ def conflicts_after(claims: Iterable[Claim], arrivals: Iterable[PlannedPorts]) -
     """Return the conflicts that the moves make, all of them done: each has a move or a relay in it."""
     arrivals = tuple(arrivals)
     together = [*claims_that_stay(claims, arrivals), *planned_claims(arrivals)]
-    return [conflict for conflict in conflicts_among(together) if any(claim.kind in {"move", "relay"} for claim in conflict.claims)]
+    return [
+        conflict
+        for conflict in conflicts_among(together)
+        if any(claim.kind in {"move", "relay"} for claim in conflict.claims)
+    ]
 
 
 def collide(one: Claim, other: Claim) -> bool:
@@ -99,7 +105,12 @@ def _joined(conflicts: Iterable[Conflict]) -> Iterator[Conflict]:
     """Yield neighbours with the same claims as one conflict."""
     last: Conflict | None = None
     for conflict in conflicts:
-        if last and (last.host, last.protocol, last.claims, last.last + 1) == (conflict.host, conflict.protocol, conflict.claims, conflict.first):
+        if last and (last.host, last.protocol, last.claims, last.last + 1) == (
+            conflict.host,
+            conflict.protocol,
+            conflict.claims,
+            conflict.first,
+        ):
             last = Conflict(last.host, last.first, conflict.last, last.protocol, last.claims)
             continue
         if last:

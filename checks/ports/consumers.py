@@ -13,7 +13,12 @@ from typing import Final
 from checks.ports.remap_solver import Remap
 from engine.config.inventory import Link
 
-ROLES: Final = {"caddy": "Caddy upstream", "prometheus": "Prometheus target", "grafana": "Grafana data source", "loki": "Loki's settings"}
+ROLES: Final = {
+    "caddy": "Caddy upstream",
+    "prometheus": "Prometheus target",
+    "grafana": "Grafana data source",
+    "loki": "Loki's settings",
+}
 PORT_NAME: Final = re.compile(r"(?i)^(?P<stem>.*?)_?PORT$")
 HOST_NAMES: Final = ("HOST", "HOSTNAME", "ADDRESS", "ADDR", "SERVER")
 FROM_INSIDE: Final = ("host.docker.internal", "host-gateway")
@@ -81,8 +86,14 @@ def _by_links(remap: Remap, links: Iterable[Link], after: Mapping[str, str]) -> 
 
 def _by_settings(remap: Remap, settings: Iterable[Setting], addresses: Mapping[str, str]) -> Iterator[Consumer]:
     for setting in settings:
-        names = {name: target for name, target in _names(remap, addresses).items() if name not in FROM_INSIDE or setting.host == remap.source}
-        pattern = re.compile(rf"(?<![\w.-])(?P<name>{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})[\"']?:{remap.port.port}(?!\d)")
+        names = {
+            name: target
+            for name, target in _names(remap, addresses).items()
+            if name not in FROM_INSIDE or setting.host == remap.source
+        }
+        pattern = re.compile(
+            rf"(?<![\w.-])(?P<name>{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})[\"']?:{remap.port.port}(?!\d)"
+        )
         for number, line in enumerate(setting.text.splitlines(), start=1):
             for match in pattern.finditer(line):
                 place = f"{setting.host}:{setting.place}" + (f":{number}" if setting.is_file else "")
@@ -99,7 +110,9 @@ def paired_variables(host: str, container: str, env: Mapping[str, str], product:
         for word in HOST_NAMES:
             other = f"{stem['stem']}_{word}" if stem["stem"] else word
             if other in env:
-                yield Setting(host, f"container {container}, {other} and {name}", f"{env[other]}:{value}", product, is_file=False)
+                yield Setting(
+                    host, f"container {container}, {other} and {name}", f"{env[other]}:{value}", product, is_file=False
+                )
 
 
 def _names(remap: Remap, addresses: Mapping[str, str]) -> dict[str, str]:

@@ -56,7 +56,11 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
         return None
     for socket in target.listening:
         listens = bound_of(socket.address, of_socket=True)
-        if socket.port == need.port and socket.protocol.startswith(need.protocol) and overlap(listens, bound_of(need.address)):
+        if (
+            socket.port == need.port
+            and socket.protocol.startswith(need.protocol)
+            and overlap(listens, bound_of(need.address))
+        ):
             process = socket.process or "a process not named"
             return f"{need.port}/{need.protocol} ({need.service}) by {process} on {socket.address}"
     return None
@@ -65,5 +69,6 @@ def _holder(target: HostFacts, need: PortNeed, move_label: str) -> str | None:
 def _publishes(container: ContainerFacts, need: PortNeed) -> bool:
     wanted = need.port, need.protocol
     return any(
-        (port, protocol) == wanted and overlap(bound_of(address), bound_of(need.address)) for address, port, _, protocol in container.published
+        (port, protocol) == wanted and overlap(bound_of(address), bound_of(need.address))
+        for address, port, _, protocol in container.published
     )

@@ -21,7 +21,9 @@ def scan_paths(paths: Iterable[Path]) -> HostScan:
     paths = [path.resolve() for path in paths]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        raise InputError(f"{', '.join(missing)}: not there. Expected: files or folders with compose files. Look: ls -l {missing[0]}")
+        raise InputError(
+            f"{', '.join(missing)}: not there. Expected: files or folders with compose files. Look: ls -l {missing[0]}"
+        )
     sources = LocalSources()
     found = read_projects(sources, (file for path in paths if path.is_dir() for file in list_compose_files(path)))
     named = (read_project(sources, str(path.parent), (str(path),)) for path in paths if not path.is_dir())

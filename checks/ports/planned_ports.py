@@ -59,12 +59,32 @@ def planned_claims(arrivals: Iterable[PlannedPorts]) -> Iterator[Claim]:
             number, address = arrival.landed(port), arrival.address_on_target(port)
             who = f"{arrival.service} when it arrives from {arrival.source}"
             yield Claim(
-                arrival.target, number, number, port.protocol, bound_of(address), Level.CLAIMED, "move", who, f"move {arrival.service}", address
+                arrival.target,
+                number,
+                number,
+                port.protocol,
+                bound_of(address),
+                Level.CLAIMED,
+                "move",
+                who,
+                f"move {arrival.service}",
+                address,
             )
         for port in arrival.relayed():
             who = f"the relay that keeps {arrival.service}'s old port"
             identity = f"relay {arrival.service}"
-            yield Claim(arrival.source, port.port, port.port, "tcp", bound_of(port.address), Level.CLAIMED, "relay", who, identity, port.address)
+            yield Claim(
+                arrival.source,
+                port.port,
+                port.port,
+                "tcp",
+                bound_of(port.address),
+                Level.CLAIMED,
+                "relay",
+                who,
+                identity,
+                port.address,
+            )
 
 
 def claims_that_stay(claims: Iterable[Claim], arrivals: Iterable[PlannedPorts]) -> Iterator[Claim]:

@@ -59,7 +59,10 @@ class _PortRequest:
 
 
 def plan_remaps(
-    claims: Iterable[Claim], arrivals: Iterable[PlannedPorts], ephemeral: Iterable[tuple[int, int]], declared: Iterable[int] = ()
+    claims: Iterable[Claim],
+    arrivals: Iterable[PlannedPorts],
+    ephemeral: Iterable[tuple[int, int]],
+    declared: Iterable[int] = (),
 ) -> list[Remap]:
     """Return the smallest set of remaps; `ephemeral` are the hosts' ranges for connections, `declared` ports to keep clear of too.
 
@@ -76,7 +79,14 @@ def plan_remaps(
     numbers = _Numbers(_taken([*claims, *planned_claims(arrivals)], declared), tuple(ephemeral))
     given_way.sort(key=lambda pair: (pair[0].position, pair[0].port.port, pair[0].port.protocol))
     return [
-        Remap(wish.arrival.service, wish.arrival.source, wish.arrival.target, wish.port, numbers.choose(wish.port.port), holder.who)
+        Remap(
+            wish.arrival.service,
+            wish.arrival.source,
+            wish.arrival.target,
+            wish.port,
+            numbers.choose(wish.port.port),
+            holder.who,
+        )
         for wish, holder in given_way
     ]
 
@@ -102,7 +112,10 @@ def _holder(wish: _PortRequest, fixed: Iterable[Claim]) -> Claim | None:
 
 def _cover(wishes: list[_PortRequest]) -> list[_PortRequest]:
     """Return the fewest and cheapest wishes without which no two collide (an exact minimum vertex cover)."""
-    rivals = {position: {other for other, its in enumerate(wishes) if collide(wish.claim, its.claim)} for position, wish in enumerate(wishes)}
+    rivals = {
+        position: {other for other, its in enumerate(wishes) if collide(wish.claim, its.claim)}
+        for position, wish in enumerate(wishes)
+    }
     chosen: set[int] = set()
     for part in _parts(rivals):
         chosen |= _smallest(part, rivals, wishes)

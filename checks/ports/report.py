@@ -56,7 +56,9 @@ class PortReport:
         return tuple(conflict for conflict in self.after if conflict.blocks)
 
 
-def report_of(scans: Iterable[HostScan], arrivals: Iterable[PlannedPorts] = (), declared: Iterable[int] = ()) -> PortReport:
+def report_of(
+    scans: Iterable[HostScan], arrivals: Iterable[PlannedPorts] = (), declared: Iterable[int] = ()
+) -> PortReport:
     """Join what was seen with what is planned; `declared` are more ports that no remap may take."""
     scans, arrivals = tuple(scans), tuple(arrivals)
     claims: list[Claim] = []
@@ -77,7 +79,11 @@ def report_of(scans: Iterable[HostScan], arrivals: Iterable[PlannedPorts] = (), 
         now=tuple(conflicts_among(claims)),
         after=tuple(after),
         remaps=tuple(remaps),
-        unsolved=tuple(conflict for conflict in conflicts_after(claims, with_remaps(arrivals, remaps)) if conflict.blocks) if remaps else (),
+        unsolved=tuple(
+            conflict for conflict in conflicts_after(claims, with_remaps(arrivals, remaps)) if conflict.blocks
+        )
+        if remaps
+        else (),
     )
 
 
@@ -85,13 +91,25 @@ def as_json(report: PortReport) -> dict[str, Any]:
     """Return a report for programs: plain values, in an order that stays."""
     return {
         "hosts": {scan.host: _scan(scan, report.unseen.get(scan.host, "")) for scan in report.scans},
-        "claims": [_claim(claim) for claim in sorted(report.claims, key=lambda one: (one.host, one.first, one.protocol, one.who))],
+        "claims": [
+            _claim(claim)
+            for claim in sorted(report.claims, key=lambda one: (one.host, one.first, one.protocol, one.who))
+        ],
         "conflicts": [*_conflicts("now", report.now), *_conflicts("after the moves", report.after)],
         "remaps": [
-            {"service": one.service, "target": one.target, "port": one.key, "becomes": one.to, "because": one.because} for one in report.remaps
+            {"service": one.service, "target": one.target, "port": one.key, "becomes": one.to, "because": one.because}
+            for one in report.remaps
         ],
         "consumers": [
-            {"service": one.service, "port": one.port, "role": one.role, "place": one.place, "says": one.says, "becomes": one.becomes, "how": one.how}
+            {
+                "service": one.service,
+                "port": one.port,
+                "role": one.role,
+                "place": one.place,
+                "says": one.says,
+                "becomes": one.becomes,
+                "how": one.how,
+            }
             for one in report.consumers
         ],
     }
@@ -120,10 +138,23 @@ def _scan(scan: HostScan, unseen: str) -> dict[str, Any]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    return {"host": claim.host, "port": claim.port_text, "who": claim.who, "kind": claim.kind, "level": claim.level.name.lower()}
+    return {
+        "host": claim.host,
+        "port": claim.port_text,
+        "who": claim.who,
+        "kind": claim.kind,
+        "level": claim.level.name.lower(),
+    }
 
 
 def _conflicts(when: str, conflicts: Iterable[Conflict]) -> list[dict[str, Any]]:
     return [
-        {"host": one.host, "port": one.port_text, "when": when, "blocks": one.blocks, "who": [claim.who for claim in one.claims]} for one in conflicts
+        {
+            "host": one.host,
+            "port": one.port_text,
+            "when": when,
+            "blocks": one.blocks,
+            "who": [claim.who for claim in one.claims],
+        }
+        for one in conflicts
     ]

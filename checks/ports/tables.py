@@ -15,7 +15,13 @@ LEVELS = {"HELD": "in use", "CLAIMED": "will be", "DECLARED": "declared only"}
 
 def tables_of(report: PortReport) -> tuple[Table, ...]:
     """Return the tables of a scan; those without rows are left out, but for the compose files."""
-    tables = (compose_table(report), claims_table(report), conflicts_table(report), remaps_table(report), consumers_table(report))
+    tables = (
+        compose_table(report),
+        claims_table(report),
+        conflicts_table(report),
+        remaps_table(report),
+        consumers_table(report),
+    )
     return tuple(table for position, table in enumerate(tables) if table.rows or not position)
 
 
@@ -33,8 +39,17 @@ def compose_table(report: PortReport) -> Table:
 
 def _project(project: ComposeProject) -> tuple[str, str, str, str]:
     name = project.name if project.is_default else f"{project.name} (only when named with -f)"
-    published = "; ".join(f"{service.name}{_aside(service)}: {', '.join(_ports(service))}" for service in project.services if any(_ports(service)))
-    return name, ", ".join(project.files), published or "nothing", "; ".join(one.text() for one in project.troubles) or "–"
+    published = "; ".join(
+        f"{service.name}{_aside(service)}: {', '.join(_ports(service))}"
+        for service in project.services
+        if any(_ports(service))
+    )
+    return (
+        name,
+        ", ".join(project.files),
+        published or "nothing",
+        "; ".join(one.text() for one in project.troubles) or "–",
+    )
 
 
 def _ports(service: ComposeService) -> Iterator[str]:
@@ -58,7 +73,10 @@ def _claim(claim: Claim) -> tuple[str, str, str, str]:
 
 def conflicts_table(report: PortReport) -> Table:
     """Return the conflicts now and after the moves."""
-    rows = [*(_conflict("now", one) for one in report.now), *(_conflict("after all moves", one) for one in report.after)]
+    rows = [
+        *(_conflict("now", one) for one in report.now),
+        *(_conflict("after all moves", one) for one in report.after),
+    ]
     return Table("Port conflicts", ("host", "port", "when", "sure", "who"), tuple(rows))
 
 
@@ -69,11 +87,15 @@ def _conflict(when: str, conflict: Conflict) -> tuple[str, str, str, str, str]:
 
 def remaps_table(report: PortReport) -> Table:
     """Return the proposed remaps."""
-    rows = tuple((one.service, one.target, one.key, f"{one.to}/{one.port.protocol}", one.because) for one in report.remaps)
+    rows = tuple(
+        (one.service, one.target, one.key, f"{one.to}/{one.port.protocol}", one.because) for one in report.remaps
+    )
     return Table("Port remaps proposed", ("service", "target", "port", "becomes", "because of"), rows)
 
 
 def consumers_table(report: PortReport) -> Table:
     """Return who reaches a remapped port."""
-    rows = tuple((one.service, one.port, one.role, one.place, one.says, one.becomes, one.how) for one in report.consumers)
+    rows = tuple(
+        (one.service, one.port, one.role, one.place, one.says, one.becomes, one.how) for one in report.consumers
+    )
     return Table("Consumers of remapped ports", ("service", "port", "what", "where", "says", "becomes", "how"), rows)

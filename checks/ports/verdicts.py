@@ -46,7 +46,11 @@ def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts, environme
     if sure:
         remaps = [remap.text() for remap in report.remaps if remap.service == arrival.service]
         write = typed_command("ports", "--write", environment=environment)
-        way_out = f"Proposed: {'; '.join(remaps)}. Write it with: {write}" if remaps else "Stop what has it, or move something elsewhere"
+        way_out = (
+            f"Proposed: {'; '.join(remaps)}. Write it with: {write}"
+            if remaps
+            else "Stop what has it, or move something elsewhere"
+        )
         details = (*(conflict.text() for conflict in sure), *possible)
         return failed(
             f"{arrival.service}: {len(sure)} port conflicts after all moves: {sure[0].text()}. Expected: one for each port. {way_out}",

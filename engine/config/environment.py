@@ -31,7 +31,9 @@ class Identity(Strict):
 
     address: Address = Field(description="as the other hosts reach it", examples=["192.0.2.11"])
     public_addresses: tuple[Address, ...] = Field(
-        (), description="as clients outside reach it, where that is another than `address`: public names must lead there", examples=[["203.0.113.11"]]
+        (),
+        description="as clients outside reach it, where that is another than `address`: public names must lead there",
+        examples=[["203.0.113.11"]],
     )
     ssh_host_key: str = Field(pattern=SSH_KEY, description="kind and key, as known_hosts has them")
     machine_id: str = Field(pattern="^[0-9a-f]{32}$", description="content of /etc/machine-id")
@@ -44,7 +46,9 @@ class BackupPlace(Strict):
 
     host: Name = Field(description="a host with an identity here, never the source")
     path: str = Field(pattern="^/.+", description="directory there", examples=["/var/backups/longshore"])
-    password: SecretReference = Field(description="of the encrypted repository, by reference", examples=["env:LONGSHORE_BACKUP_PASSWORD"])
+    password: SecretReference = Field(
+        description="of the encrypted repository, by reference", examples=["env:LONGSHORE_BACKUP_PASSWORD"]
+    )
     reason: str = Field("", description="why a target may hold the backup, when it does")
 
 
@@ -69,14 +73,20 @@ class PrometheusPlace(Strict):
         json_schema_extra=KEYS,
     )
     user: str = Field("", description="for basic authentication, with `password`")
-    password: SecretReference | None = Field(None, description="of the user, by reference", examples=["env:LONGSHORE_PROMETHEUS_PASSWORD"])
-    token: SecretReference | None = Field(None, description="a bearer token, by reference, instead of user and password")
+    password: SecretReference | None = Field(
+        None, description="of the user, by reference", examples=["env:LONGSHORE_PROMETHEUS_PASSWORD"]
+    )
+    token: SecretReference | None = Field(
+        None, description="a bearer token, by reference, instead of user and password"
+    )
 
 
 class Additions(Strict):
     """Services and links that only this environment has."""
 
-    services: dict[KeyName, ServiceEntry] = Field(default_factory=dict, description="as in the inventory", json_schema_extra=KEYS)
+    services: dict[KeyName, ServiceEntry] = Field(
+        default_factory=dict, description="as in the inventory", json_schema_extra=KEYS
+    )
     links: tuple[Link, ...] = Field((), description="as in the inventory")
 
 
@@ -101,9 +111,13 @@ class Environment(Strict):
         json_schema_extra=KEYS,
     )
     backup: BackupPlace | None = Field(None, description="where backups go")
-    prometheus: PrometheusPlace | None = Field(None, description="where the targets' capacity is drawn from, instead of our own samples")
+    prometheus: PrometheusPlace | None = Field(
+        None, description="where the targets' capacity is drawn from, instead of our own samples"
+    )
     window: Window | None = Field(None, description="when hosts may be changed here, instead of the plan's window")
-    approvers: dict[Person, Approver] = Field(default_factory=dict, description="who may sign approvals and waivers, by e-mail address")
+    approvers: dict[Person, Approver] = Field(
+        default_factory=dict, description="who may sign approvals and waivers, by e-mail address"
+    )
     require_clean_checkout: bool = Field(True, description="whether only committed runbooks may change hosts")
     own_checks: str = Field(
         OWN_CHECKS,
@@ -111,7 +125,9 @@ class Environment(Strict):
         description="folder of your own checks in the project: PHASE/test_*.py in it are pytest-testinfra tests",
     )
     simulated: tuple[Name, ...] = Field((), description="services that are not the real product here")
-    images: Literal["official", "built from packages", "mixed"] | None = Field(None, description="where the lab's images came from")
+    images: Literal["official", "built from packages", "mixed"] | None = Field(
+        None, description="where the lab's images came from"
+    )
 
 
 FIXED: Final = frozenset({"product", "host", "container"})
@@ -136,7 +152,10 @@ def override_problems(environment: Environment, services: dict[str, ServiceEntry
         try:
             played(services[name], given)
         except ValidationError as error:
-            yield from (f"overrides/{name}/{'/'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+            yield from (
+                f"overrides/{name}/{'/'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_input=False)
+            )
 
 
 def read_environment(path: Path) -> PartialModel[Environment]:

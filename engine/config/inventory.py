@@ -30,7 +30,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 def _reference(value: str) -> str:
     if not REFERENCE.fullmatch(value):
         # The value may be a real password: pydantic's message must not carry it, so the text says only what is expected.
-        raise ValueError("expected a reference: env:NAME, file:PATH, command:ARGV or container-env:NAME, never the secret itself")
+        raise ValueError(
+            "expected a reference: env:NAME, file:PATH, command:ARGV or container-env:NAME, never the secret itself"
+        )
     return value
 
 
@@ -51,7 +53,9 @@ def _name(value: str) -> str:
 KeyName = Annotated[str, AfterValidator(_name)]
 """A name as the key of a mapping; its field has KEYS, because a pattern at the key would switch off an editor's check of the others."""
 Name = Annotated[KeyName, Field(json_schema_extra={"pattern": NAME.pattern})]
-SecretReference = Annotated[str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})]
+SecretReference = Annotated[
+    str, AfterValidator(_reference), Field(json_schema_extra={"format": SECRET_FORMAT, "pattern": REFERENCE.pattern})
+]
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -84,7 +88,9 @@ class PortEntry(Strict):
     protocol: Literal["tcp", "udp"] = Field("tcp", description="transport protocol")
     address: Address = Field("0.0.0.0", description="address of the host that it is published on")  # noqa: S104 Docker's default
     no_relay_because: str = Field(
-        "", description="why its clients do without a relay on the old host", examples=["HTTP/3: browsers fall back to TCP"]
+        "",
+        description="why its clients do without a relay on the old host",
+        examples=["HTTP/3: browsers fall back to TCP"],
     )
 
 
@@ -95,14 +101,17 @@ class MountEntry(Strict):
     source: str = Field("", description="volume name or host path", examples=["postgres_data"])
     path: str = Field(description="path in the container", examples=["/var/lib/postgresql/data"])
     rule: Literal["copy", "same_on_target", "drop"] = Field(
-        "copy", description="copy: travels; same_on_target: belongs to each host (docker.sock, localtime); drop: not needed"
+        "copy",
+        description="copy: travels; same_on_target: belongs to each host (docker.sock, localtime); drop: not needed",
     )
 
 
 class HealthEntry(Strict):
     """How to ask whether the service answers."""
 
-    kind: Literal["http", "tcp", "container"] = Field(description="http: 200; tcp: connects; container: its own health check")
+    kind: Literal["http", "tcp", "container"] = Field(
+        description="http: 200; tcp: connects; container: its own health check"
+    )
     port: Port | None = Field(None, description="port in the container", examples=[9090])
     path: str = Field("/", description="path of the URL", examples=["/-/ready"])
 
@@ -110,7 +119,9 @@ class HealthEntry(Strict):
 class Hook(Strict):
     """A command of the operator's own, run on a host at a fixed place of a move; it must bear being run twice."""
 
-    argv: tuple[str, ...] = Field(min_length=1, description="program and arguments, no shell", examples=[["/usr/local/bin/drain", "shop"]])
+    argv: tuple[str, ...] = Field(
+        min_length=1, description="program and arguments, no shell", examples=[["/usr/local/bin/drain", "shop"]]
+    )
     timeout_s: float = Field(60, gt=0, le=900, description="deadline in seconds; counts as its estimate too")
     undo_argv: tuple[str, ...] = Field((), description="what undoes it when the move is undone; nothing without it")
 
@@ -118,14 +129,18 @@ class Hook(Strict):
 class Hooks(Strict):
     """The places of a move where a hook can run."""
 
-    before_hold: Hook | None = Field(None, description="on the source, before its restart policy is changed and it is stopped")
+    before_hold: Hook | None = Field(
+        None, description="on the source, before its restart policy is changed and it is stopped"
+    )
     after_commit: Hook | None = Field(None, description="on the target, once it serves")
 
 
 class ServiceEntry(Strict):
     """One service: one container of one product on one host."""
 
-    product: str = Field(description="file in services/ that knows it; generic for anything else", examples=["postgres"])
+    product: str = Field(
+        description="file in services/ that knows it; generic for anything else", examples=["postgres"]
+    )
     host: Name = Field(description="where it runs now", examples=["wf005"])
     container: Name = Field(description="name of its container", examples=["postgres"])
     image: str = Field(description="complete image reference", examples=["postgres:17"])
@@ -134,17 +149,27 @@ class ServiceEntry(Strict):
     mounts: tuple[MountEntry, ...] = Field((), description="mounts, each with its rule")
     networks: tuple[Name, ...] = Field((), description="Docker networks that it is on")
     health: HealthEntry | None = Field(None, description="health endpoint")
-    options: dict[str, Any] = Field(default_factory=dict, description="what its product needs to know; see services/<product>.py")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="what its product needs to know; see services/<product>.py"
+    )
     secrets: dict[str, SecretReference] = Field(default_factory=dict, description="credentials by reference")
     secret_variables: tuple[str, ...] = Field(
-        (), description="environment variables and labels that are secret although their names do not say so", examples=[["LICENSE"]]
+        (),
+        description="environment variables and labels that are secret although their names do not say so",
+        examples=[["LICENSE"]],
     )
-    ignore_writable_layer_because: str | None = Field(None, description="why changes outside its mounts may stay behind", examples=["caches only"])
+    ignore_writable_layer_because: str | None = Field(
+        None, description="why changes outside its mounts may stay behind", examples=["caches only"]
+    )
     public_names: tuple[str, ...] = Field(
-        (), description="names by which clients outside reach it: a person points them to its new host", examples=[["shop.example.com"]]
+        (),
+        description="names by which clients outside reach it: a person points them to its new host",
+        examples=[["shop.example.com"]],
     )
     needs_client_address: str = Field(
-        "", description="why it must see its clients' own addresses: then no relay may stand before it", examples=["its rate limits are per address"]
+        "",
+        description="why it must see its clients' own addresses: then no relay may stand before it",
+        examples=["its rate limits are per address"],
     )
     team: str = Field("", description="who answers for it and is told before it moves", examples=["data platform"])
     hooks: Hooks = Field(default_factory=Hooks, description="commands of your own around the move")
@@ -162,8 +187,12 @@ class Link(Strict):
     to: Name = Field(description="the service that it needs", examples=["postgres"])
     name: Name = Field(description="the name by which it reaches it", examples=["postgres"])
     port: Port = Field(description="port in the container of `to`", examples=[5432])
-    needed_at_start: bool = Field(True, description="false: the dependant starts without it; such links may form a circle")
-    rewrite: tuple[Rewrite, ...] = Field((), description="where `from` says where `to` is; repoint rewrites it for good")
+    needed_at_start: bool = Field(
+        True, description="false: the dependant starts without it; such links may form a circle"
+    )
+    rewrite: tuple[Rewrite, ...] = Field(
+        (), description="where `from` says where `to` is; repoint rewrites it for good"
+    )
 
     @property
     def key(self) -> LinkKey:
@@ -228,7 +257,9 @@ def problems_of(draft: PartialModel[Inventory]) -> Iterator[str]:
     for name, entry in inventory.services.items():
         yield from service_problems(f"services/{name}", entry, known)
     yield from link_problems("links", inventory.links, known)
-    yield from port_clashes(inventory.services, {name: entry.host for name, entry in inventory.services.items()}, "services")
+    yield from port_clashes(
+        inventory.services, {name: entry.host for name, entry in inventory.services.items()}, "services"
+    )
     yield from _circles(inventory.links)
     yield from _shared_containers(inventory.services)
 
@@ -274,14 +305,18 @@ def taken_by(entry: ServiceEntry, newcomer: ServiceEntry, *, ports: bool = True)
 
 
 def _shared_ports(one: ServiceEntry, other: ServiceEntry) -> Iterator[str]:
-    yield from (f"{port.host}/{port.protocol}" for port, its in product(other.ports, one.ports) if _same_port(port, its))
+    yield from (
+        f"{port.host}/{port.protocol}" for port, its in product(other.ports, one.ports) if _same_port(port, its)
+    )
 
 
 def _same_port(one: PortEntry, other: PortEntry) -> bool:
     if (one.host, one.protocol) != (other.host, other.protocol):
         return False
     if one.address in EVERY_ADDRESS or other.address in EVERY_ADDRESS:
-        return "::" in {one.address, other.address} or ip_address(one.address).version == ip_address(other.address).version
+        return (
+            "::" in {one.address, other.address} or ip_address(one.address).version == ip_address(other.address).version
+        )
     return one.address == other.address
 
 

@@ -77,7 +77,9 @@ def _read(read: Callable[[Path], PartialModel[Model]], path: Path, refusals: lis
         return None
 
 
-def _judge(draft: PartialModel[Model] | None, problems_of: Callable[[PartialModel[Model]], Iterator[str]], refusals: list[str]) -> None:
+def _judge(
+    draft: PartialModel[Model] | None, problems_of: Callable[[PartialModel[Model]], Iterator[str]], refusals: list[str]
+) -> None:
     if draft and (problems := draft.problems(problems_of(draft))):
         refusals.append(refusal_of(draft.path, problems))
 
@@ -127,11 +129,15 @@ def _backup_problems(environment: Environment, plan: Plan) -> Iterator[str]:
         yield f"backup/reason: missing; {backup.host} is a target of the plan; expected another host, or why the backup may lie beside the moved data"
 
 
-def _added_arrivals(environment: Environment, plan: Plan, services: dict[str, ServiceEntry], *, ports_taken: bool) -> Iterator[str]:
+def _added_arrivals(
+    environment: Environment, plan: Plan, services: dict[str, ServiceEntry], *, ports_taken: bool
+) -> Iterator[str]:
     """Yield what a moved service finds taken by a service that only this environment has."""
     for position, move in enumerate(plan.moves):
         for name, entry in environment.extra.services.items():
             if name != move.service and entry.host == move.target and move.service in services:
-                for taken in inventories.taken_by(entry, plans.landed(services[move.service], move.ports), ports=ports_taken):
+                for taken in inventories.taken_by(
+                    entry, plans.landed(services[move.service], move.ports), ports=ports_taken
+                ):
                     place = f"(plan, moves/{position})"
                     yield f"extra/services/{name}: {taken} on {move.target} is in the way of {move.service} {place}; expected it free"

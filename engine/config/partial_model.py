@@ -47,7 +47,10 @@ class PartialModel(Generic[Model]):
         """Return the problems of shape and those logical ones that are not their mere consequence."""
         wrong = [_path_of(problem) for problem in self.shape]
         told = [self._numbered(problem) for problem in logical]
-        return [*self.shape, *(problem for problem in told if not any(_is_in(_path_of(problem), path) for path in wrong))]
+        return [
+            *self.shape,
+            *(problem for problem in told if not any(_is_in(_path_of(problem), path) for path in wrong)),
+        ]
 
     def _numbered(self, problem: str) -> str:
         """Return a problem with the positions that its list has in the file: wrong items were cut out before it was judged."""
@@ -93,7 +96,11 @@ def _cut_of(data: Any, problem: Any) -> Place:
     """Return the smallest part that is there and must go: the wrong value, or what misses a required key."""
     place: list[str | int] = []
     for part in problem["loc"]:
-        there = part in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(part, int) and part < len(data)
+        there = (
+            part in data
+            if isinstance(data, Mapping)
+            else isinstance(data, list) and isinstance(part, int) and part < len(data)
+        )
         if not there:
             break
         data = data[part]

@@ -18,7 +18,14 @@ from engine.config.validation import printable
 from engine.errors import InputError
 
 QUOTED: Final = re.compile(r"(?P<harmless>'\\?.'|'<[^'>]*>')|['\"].*", re.DOTALL)
-KINDS: Final = {int: "a number", float: "a number", bool: "true or false", type(None): "empty", date: "a date", datetime: "a date"}
+KINDS: Final = {
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "empty",
+    date: "a date",
+    datetime: "a date",
+}
 LARGEST_NUMBER: Final = 2**53 - 1
 """RFC 8785, by which the plan's digest is computed, allows no larger whole number."""
 
@@ -32,7 +39,9 @@ def read_data(path: Path) -> tuple[Any, list[str]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path}: can't be read: {reason}. Expected a text file in UTF-8 there. Try: ls -l {path}") from error
+        raise InputError(
+            f"{path}: can't be read: {reason}. Expected a text file in UTF-8 there. Try: ls -l {path}"
+        ) from error
     try:
         content = _parse_json(path, text) if path.suffix == ".json" else _parse_yaml(path, text)
     except RecursionError:
@@ -40,7 +49,9 @@ def read_data(path: Path) -> tuple[Any, list[str]]:
             f"{path}: 1 problem\n  too many lists or mappings in each other; expected a few levels. Look for brackets that nobody closed"
         ) from None
     except ValueError:  # Python's own int and float; their texts quote the file
-        raise InputError(f"{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes if it is a text") from None
+        raise InputError(
+            f"{path}: 1 problem\n  a number that can't be read; expected at most 16 digits. Put it in quotes if it is a text"
+        ) from None
     problems: list[str] = []
     return _plain(content, (), problems, ()), problems
 
@@ -51,7 +62,9 @@ def _parse_yaml(path: Path, text: str) -> Any:
             warnings.simplefilter("error", ReusedAnchorWarning)
             return YAML(typ="safe", pure=True).load(text)
     except ReusedAnchorWarning:
-        raise InputError(f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins with & in quotes") from None
+        raise InputError(
+            f"{path}: 1 problem\n  an anchor (&name) is defined twice; expected once. Put a text that begins with & in quotes"
+        ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown place"
@@ -95,7 +108,11 @@ def _plain(value: Any, place: tuple[str, ...], problems: list[str], around: tupl
             return None
         around = (*around, id(value))
     if isinstance(value, dict):
-        return {key: _plain(item, (*place, printable(str(key))), problems, around) for key, item in value.items() if _is_key(key, place, problems)}
+        return {
+            key: _plain(item, (*place, printable(str(key))), problems, around)
+            for key, item in value.items()
+            if _is_key(key, place, problems)
+        }
     if isinstance(value, list):
         return [_plain(item, (*place, str(position)), problems, around) for position, item in enumerate(value)]
     wrong = _wrong_scalar(value)

@@ -10,7 +10,19 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, JsonValue, StringConstraints
 
 from engine.command_line import ANY, typed_command
-from engine.config.inventory import KEYS, Inventory, KeyName, Known, Name, Port, PortEntry, ServiceEntry, Wave, names_of, taken_by
+from engine.config.inventory import (
+    KEYS,
+    Inventory,
+    KeyName,
+    Known,
+    Name,
+    Port,
+    PortEntry,
+    ServiceEntry,
+    Wave,
+    names_of,
+    taken_by,
+)
 from engine.config.partial_model import PartialModel, read_draft
 from engine.config.validation import Strict
 
@@ -57,7 +69,9 @@ class PlannedMove(Strict):
     verify: Literal["metadata", "sampled", "full"] = Field(
         "full", description="how the copy is proven: no content read, three parts of each file, or every byte"
     )
-    outage_budget_s: Seconds | None = Field(None, description="how long this service may be out, in seconds, instead of the plan's own value")
+    outage_budget_s: Seconds | None = Field(
+        None, description="how long this service may be out, in seconds, instead of the plan's own value"
+    )
     ports: dict[PublishedPort, Port] = Field(
         default_factory=dict,
         description="published ports that become others on the target: port and protocol on the source, and the port on the target",
@@ -86,9 +100,16 @@ class Risk(Strict):
 class Relays(Strict):
     """How relays cross from host to host."""
 
-    encrypt: bool = Field(True, description="mutual TLS with keys that are made for each relay; false needs a reason, which approvers read")
-    reason: str = Field("", description="why relays are not encrypted", examples=["all hosts share a WireGuard network"])
-    first_port: Port = Field(21000, description="first of the ports on private addresses at which the far ends of relays listen")
+    encrypt: bool = Field(
+        True,
+        description="mutual TLS with keys that are made for each relay; false needs a reason, which approvers read",
+    )
+    reason: str = Field(
+        "", description="why relays are not encrypted", examples=["all hosts share a WireGuard network"]
+    )
+    first_port: Port = Field(
+        21000, description="first of the ports on private addresses at which the far ends of relays listen"
+    )
     ports: Annotated[int, Field(ge=1, le=20000)] = Field(2000, description="how many ports there are for them")
 
 
@@ -103,13 +124,23 @@ class Plan(Strict):
     window_max_h: Hours = Field(8, description="a longer window outlasts the people who watch, in hours")
     approvals: tuple[Approval, ...] = Field(description="who must approve")
     evidence_max_age_h: Hours = Field(24, description="how old preflight and backups may be, in hours")
-    baseline_min_h: Hours = Field(24, description="hours of samples that the targets' capacity is judged by; with fewer, by the moment")
-    outage_budget_s: Seconds = Field(30, description="copying goes on while a service runs until stopping it costs less, in seconds")
-    bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how much a copy may send, in megabytes per second")
-    on_failure: Literal["stop", "continue_independent"] = Field("stop", description="whether other moves go on when one fails")
+    baseline_min_h: Hours = Field(
+        24, description="hours of samples that the targets' capacity is judged by; with fewer, by the moment"
+    )
+    outage_budget_s: Seconds = Field(
+        30, description="copying goes on while a service runs until stopping it costs less, in seconds"
+    )
+    bandwidth_limit_mb_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="how much a copy may send, in megabytes per second"
+    )
+    on_failure: Literal["stop", "continue_independent"] = Field(
+        "stop", description="whether other moves go on when one fails"
+    )
     relays: Relays = Field(default_factory=Relays, description="how relays cross from host to host")
     moves: tuple[PlannedMove, ...] = Field(description="in order, at least one", json_schema_extra={"minItems": 1})
-    costs: dict[KeyName, HostCost] = Field(default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS)
+    costs: dict[KeyName, HostCost] = Field(
+        default_factory=dict, description="per host, for the savings", json_schema_extra=KEYS
+    )
     risks: tuple[Risk, ...] = Field((), description="what approvers should weigh")
     external_dependencies: tuple[str, ...] = Field((), description="what depends on other people")
 
@@ -126,7 +157,9 @@ def load_plan(path: Path, inventory: Inventory) -> Plan:
     return draft.judged(problems_of(draft, inventory, names_of(inventory)))
 
 
-def problems_of(draft: PartialModel[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True) -> Iterator[str]:
+def problems_of(
+    draft: PartialModel[Plan], inventory: Inventory | None, known: Known, *, ports_taken: bool = True
+) -> Iterator[str]:
     """Yield what is wrong although the shape is right; without an inventory only what the plan says by itself.
 
     Without `ports_taken` a port that is taken on a target is no problem: who plans a remap has to read such a plan.
@@ -158,7 +191,9 @@ def window_problems(path: str, window: Window) -> list[str]:
     """Return what is wrong with a window of any length."""
     if window.ends_at > window.starts_at:
         return []
-    return [f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()}); expected the end after the start"]
+    return [
+        f"{path}: ends ({window.ends_at.isoformat()}) before it starts ({window.starts_at.isoformat()}); expected the end after the start"
+    ]
 
 
 def _length_problems(plan: Plan) -> Iterator[str]:
@@ -239,6 +274,10 @@ def arrival_problems(plan: Plan, services: Mapping[str, ServiceEntry], *, ports_
         for other, entry in there.items():
             if other != move.service and where[other] == move.target:
                 for taken in taken_by(entry, there[move.service], ports=ports_taken):
-                    way_out = f". Remap it: {typed_command('ports', '--write', environment=ANY)}" if taken.startswith("port ") else ""
+                    way_out = (
+                        f". Remap it: {typed_command('ports', '--write', environment=ANY)}"
+                        if taken.startswith("port ")
+                        else ""
+                    )
                     told = f"{taken} on {move.target} belongs to {other} when {move.service} arrives"
                     yield f"moves/{position}/target: {told}; expected it to be free{way_out}"

@@ -24,9 +24,13 @@ def with_remaps(text: str, remaps: Remaps, *, is_json: bool = True) -> str:
     """
     changed = _in_json(text, remaps) if is_json else _in_yaml(text, remaps)
     moved = {move["service"]: move.get("ports") or {} for move in _data(changed, is_json=is_json)["moves"]}
-    missing = [service for service, ports in remaps.items() if not ports.items() <= dict(moved.get(service, {})).items()]
+    missing = [
+        service for service, ports in remaps.items() if not ports.items() <= dict(moved.get(service, {})).items()
+    ]
     if missing:
-        raise InputError(f"plan: no place for the remaps of {', '.join(missing)}. Expected: a move of each. Write its ports by hand")
+        raise InputError(
+            f"plan: no place for the remaps of {', '.join(missing)}. Expected: a move of each. Write its ports by hand"
+        )
     return changed
 
 

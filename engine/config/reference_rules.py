@@ -24,7 +24,9 @@ Kind = Literal["environment", "file", "api"]
 class Reload(Strict):
     """How a dependant comes to read its file again: exactly one of three."""
 
-    argv: tuple[str, ...] = Field((), description="program and arguments, run in its container", examples=[["nginx", "-s", "reload"]])
+    argv: tuple[str, ...] = Field(
+        (), description="program and arguments, run in its container", examples=[["nginx", "-s", "reload"]]
+    )
     signal: Literal["", "HUP", "USR1", "USR2"] = Field("", description="sent to its main process", examples=["HUP"])
     restart: bool = Field(False, description="its container is stopped and started, which is an outage of it")
 
@@ -40,15 +42,23 @@ class Rewrite(Strict):
         description="environment: a variable of its container, which is made anew; file: text in a file; "
         "api: through the product's own API, where its file in services/ knows how"
     )
-    value: str = Field(description="what stands there afterwards; {host} and {port} are the new address", examples=["{host}:{port}"])
-    object: str = Field("", description="what of the product holds the address, by name or uid: a data source of grafana", examples=["prom"])
+    value: str = Field(
+        description="what stands there afterwards; {host} and {port} are the new address", examples=["{host}:{port}"]
+    )
+    object: str = Field(
+        "",
+        description="what of the product holds the address, by name or uid: a data source of grafana",
+        examples=["prom"],
+    )
     variable: str = Field("", description="name of the variable", examples=["DB_POSTGRESDB_HOST"])
     path: str = Field("", description="the file, as a whole path", examples=["/etc/prometheus/prometheus.yml"])
     on: Literal["container", "host"] = Field(
         "container", description="whose path it is: on a mount of its container, or the host's own (a compose file)"
     )
     pattern: str = Field(
-        "", description="regular expression that fits exactly once; its one group is replaced", examples=['targets: \\["(orders:8080)"\\]']
+        "",
+        description="regular expression that fits exactly once; its one group is replaced",
+        examples=['targets: \\["(orders:8080)"\\]'],
     )
     reload: Reload | None = Field(None, description="how the file is read again; may be missing for a file of the host")
 

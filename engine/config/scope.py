@@ -59,7 +59,9 @@ class Scope:
     @property
     def known_hosts(self) -> tuple[str, ...]:
         """Return the hosts of this run, and the inventory's others that have an identity here: some questions are about all."""
-        return tuple(dict.fromkeys((*self.hosts, *(host for host in self.inventory.hosts if host in self.environment.hosts))))
+        return tuple(
+            dict.fromkeys((*self.hosts, *(host for host in self.inventory.hosts if host in self.environment.hosts)))
+        )
 
     @property
     def window(self) -> Window:
@@ -79,8 +81,14 @@ class Scope:
         links = [link for link in self.links if moved & {link.from_, link.to}]
         touched = moved | {end for link in links for end in (link.from_, link.to)}
         environment = self.environment
-        rested_on = [self.services[name].host for name in sorted(touched) if name in self.services and self.services[name].host in environment.hosts]
-        hosts = tuple(dict.fromkeys((*_hosts(moves, environment), *rested_on)))  # relays stand where dependants and providers are, too
+        rested_on = [
+            self.services[name].host
+            for name in sorted(touched)
+            if name in self.services and self.services[name].host in environment.hosts
+        ]
+        hosts = tuple(
+            dict.fromkeys((*_hosts(moves, environment), *rested_on))
+        )  # relays stand where dependants and providers are, too
         contents: dict[str, Any] = {
             "migration_plan.json": {key: value for key, value in _data(self.plan).items() if key != "$schema"},
             "inventory.yaml": {
@@ -91,7 +99,9 @@ class Scope:
             f"{environment.environment}.yaml": {
                 "environment": environment.environment,
                 "identities": {name: _data(identity) for name, identity in environment.hosts.items() if name in hosts},
-                "backup": {key: value for key, value in _data(environment.backup).items() if key != "password"} if environment.backup else None,
+                "backup": {key: value for key, value in _data(environment.backup).items() if key != "password"}
+                if environment.backup
+                else None,
                 "window": _data(environment.window) if environment.window else None,
                 "approvers": {person: _data(approver) for person, approver in environment.approvers.items()},
                 "require_clean_checkout": environment.require_clean_checkout,
@@ -116,7 +126,13 @@ class Scope:
 def commands_of(environment: Environment) -> dict[str, str]:
     """Return the programs that an environment runs on the operator's machine for a secret, by what they are asked for."""
     places = {"backup": environment.backup, "prometheus": environment.prometheus}
-    references = {f"{name}/{field}": str(value) for name, place in places.items() if place for field, value in place if field in SECRETS}
+    references = {
+        f"{name}/{field}": str(value)
+        for name, place in places.items()
+        if place
+        for field, value in place
+        if field in SECRETS
+    }
     return {name: reference for name, reference in references.items() if reference.startswith(COMMAND)}
 
 
@@ -124,17 +140,34 @@ def _data(model: Strict) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True)
 
 
-def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, services: Iterable[str] = (), waves: Iterable[str] = ()) -> Scope:
+def build_scope(
+    inventory: Inventory,
+    plan: Plan,
+    environment: Environment,
+    *,
+    services: Iterable[str] = (),
+    waves: Iterable[str] = (),
+) -> Scope:
     """Return the scope of a run; raises InputError for selections that are not in the plan and hosts without identity."""
     chosen = _chosen(plan, tuple(services), tuple(waves))
     here = set(environment.services) if environment.services is not None else None
     moves = tuple(move for move in chosen if here is None or move.service in here)
     if not moves:
         raise InputError(_nothing_here(chosen, plan, environment))
-    others = {name: played(inventory.services[name], given) for name, given in environment.overrides.items() if name in inventory.services}
+    others = {
+        name: played(inventory.services[name], given)
+        for name, given in environment.overrides.items()
+        if name in inventory.services
+    }
     entries = {**inventory.services, **others, **environment.extra.services}
-    present = {name: entry for name, entry in entries.items() if here is None or name in here or name in environment.extra.services}
-    links = tuple(link for link in (*inventory.links, *environment.extra.links) if {link.from_, link.to} <= set(present))
+    present = {
+        name: entry
+        for name, entry in entries.items()
+        if here is None or name in here or name in environment.extra.services
+    }
+    links = tuple(
+        link for link in (*inventory.links, *environment.extra.links) if {link.from_, link.to} <= set(present)
+    )
     hosts = _hosts(moves, environment)
     missing = [host for host in hosts if host not in environment.hosts]
     if missing:
@@ -150,13 +183,19 @@ def build_scope(inventory: Inventory, plan: Plan, environment: Environment, *, s
         services=present,
         links=links,
         hosts=hosts,
-        not_applicable=tuple(f"{m.service}: not in environment {environment.environment}" for m in chosen if m not in moves),
+        not_applicable=tuple(
+            f"{m.service}: not in environment {environment.environment}" for m in chosen if m not in moves
+        ),
     )
 
 
 def _nothing_here(chosen: tuple[PlannedMove, ...], plan: Plan, environment: Environment) -> str:
     possible = [move.service for move in plan.moves if move.service in (environment.services or ())]
-    advice = f"Select of these with --service: {', '.join(possible)}" if possible else "Add services of the plan to its services"
+    advice = (
+        f"Select of these with --service: {', '.join(possible)}"
+        if possible
+        else "Add services of the plan to its services"
+    )
     seen = f"none of {', '.join(move.service for move in chosen)} exists in environment {environment.environment}"
     return f"environments/{environment.environment}.yaml: nothing to do: {seen}; expected at least one. {advice}"
 
@@ -176,7 +215,9 @@ def _chosen(plan: Plan, services: tuple[str, ...], waves: tuple[str, ...]) -> tu
         wrong = [name for name in asked if name not in known]
         if wrong:
             raise InputError(f"{flag} {', '.join(wrong)}: not in the plan; known: {', '.join(known)}")
-    chosen = tuple(move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves))
+    chosen = tuple(
+        move for move in plan.moves if (not services or move.service in services) and (not waves or move.wave in waves)
+    )
     if not chosen:
         found = ", ".join(f"{move.service} in wave {move.wave}" for move in plan.moves if move.service in services)
         raise InputError(

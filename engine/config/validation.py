@@ -56,7 +56,9 @@ def _problem(model: type[BaseModel], problem: Any) -> str:
         near = difflib.get_close_matches(str(place[-1]), known, n=1)
         hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
         return f"{path}: unknown key; {hint}"
-    seen = "" if problem["type"] == "missing" or _may_hold_secret(model, place) else f" (seen: {_shown(problem['input'])})"
+    seen = (
+        "" if problem["type"] == "missing" or _may_hold_secret(model, place) else f" (seen: {_shown(problem['input'])})"
+    )
     return f"{path}: {WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}{seen}"
 
 
@@ -104,7 +106,13 @@ def _schema_at(schema: Any, place: tuple[Any, ...]) -> Any:
     for part in place:
         here = _resolve(schema, here)
         keys_of_a_form = next(iter(here.get("patternProperties", {}).values()), None)
-        here = here.get("properties", {}).get(part) or keys_of_a_form or here.get("additionalProperties") or here.get("items") or here
+        here = (
+            here.get("properties", {}).get(part)
+            or keys_of_a_form
+            or here.get("additionalProperties")
+            or here.get("items")
+            or here
+        )
         here = here if isinstance(here, dict) else {}
     return here
 

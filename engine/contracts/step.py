@@ -71,10 +71,17 @@ class StepResult:
     @classmethod
     def of_body(cls, key: str, body: Mapping[str, Any]) -> StepResult:
         """Return the row of a record's key and body."""
-        judgement = Judgement(Verdict(body["verdict"]), str(body["text"]), dict(body["measured"]), tuple(body["details"]))
+        judgement = Judgement(
+            Verdict(body["verdict"]), str(body["text"]), dict(body["measured"]), tuple(body["details"])
+        )
         told = {name: body[name] for name in ("phase", "sentence", "subject", "service", "host", "wave", "duration_s")}
         return cls(
-            key=key, **told, effect=Effect(body["effect"]), severity=Severity(body["severity"]), judgement=judgement, waiver=body.get("waiver")
+            key=key,
+            **told,
+            effect=Effect(body["effect"]),
+            severity=Severity(body["severity"]),
+            judgement=judgement,
+            waiver=body.get("waiver"),
         )
 
 

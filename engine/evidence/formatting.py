@@ -28,7 +28,11 @@ def size(size_bytes: int, language: Language = ENGLISH) -> str:
     value = float(size_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 the next unit
-            return language.several("{number} byte", "{number} bytes", size_bytes) if unit == "bytes" else f"{language.number(value, 1)} {unit}"
+            return (
+                language.several("{number} byte", "{number} bytes", size_bytes)
+                if unit == "bytes"
+                else f"{language.number(value, 1)} {unit}"
+            )
         value /= 1000
     return f"{language.number(value, 1)} TB"
 

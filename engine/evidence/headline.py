@@ -49,7 +49,13 @@ def verdict_of(rows: Sequence[Mapping[str, Any]], *, finished: bool) -> str:
 
 
 def sentence_of(
-    command: str, rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], *, finished: bool, dry_run: bool = False, language: Language = ENGLISH
+    command: str,
+    rows: Sequence[Mapping[str, Any]],
+    scope: Mapping[str, Any],
+    *,
+    finished: bool,
+    dry_run: bool = False,
+    language: Language = ENGLISH,
 ) -> str:
     """Return the verdict as one sentence in words, with the number of each kind of step that did not pass."""
     told = _told(_what(command, scope, language), rows, finished=finished, language=language)
@@ -61,13 +67,17 @@ def _told(what: str, rows: Sequence[Mapping[str, Any]], *, finished: bool, langu
     passed = sum(row["verdict"] == Verdict.PASSED.value for row in rows)
     if not finished:
         share = {**count, "passed": language.number(passed), "rest": _rest(rows, language)}
-        return language.say("{what} did not finish: {passed} of {all} steps passed{rest} before the run was cut off", **share)
+        return language.say(
+            "{what} did not finish: {passed} of {all} steps passed{rest} before the run was cut off", **share
+        )
     verdict = verdict_of(rows, finished=True)
     if verdict == Verdict.PLANNED.value:
         return language.say("{what} was only described: no host was changed", what=what)
     if verdict == Verdict.FAILED.value:
         failed, rest = _blocking(rows)[verdict], _rest(rows, language, Verdict.FAILED)
-        return language.say("{what} failed: {failed} of {all} steps failed{rest}", **count, failed=language.number(failed), rest=rest)
+        return language.say(
+            "{what} failed: {failed} of {all} steps failed{rest}", **count, failed=language.number(failed), rest=rest
+        )
     share = {**count, "passed": language.number(passed), "rest": _rest(rows, language)}
     if verdict == Verdict.PASSED.value:
         return language.say("{what} passed: {passed} of {all} steps passed{rest}", **share)
@@ -76,7 +86,10 @@ def _told(what: str, rows: Sequence[Mapping[str, Any]], *, finished: bool, langu
 
 def altered_sentence(command: str, scope: Mapping[str, Any], language: Language = ENGLISH) -> str:
     """Return the sentence of a run whose records are not those that were written."""
-    return language.say("{what}: the record was altered after it was written, so it proves nothing", what=_what(command, scope, language))
+    return language.say(
+        "{what}: the record was altered after it was written, so it proves nothing",
+        what=_what(command, scope, language),
+    )
 
 
 def _what(command: str, scope: Mapping[str, Any], language: Language) -> str:
@@ -90,7 +103,11 @@ def _blocking(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
 
 def _rest(rows: Sequence[Mapping[str, Any]], language: Language, told: Verdict | None = None) -> str:
     count, warnings = _blocking(rows), sum(map(warns, rows))
-    words = [language.several(*text, count[verdict.value]) for verdict, text in TOLD.items() if count[verdict.value] and verdict is not told]
+    words = [
+        language.several(*text, count[verdict.value])
+        for verdict, text in TOLD.items()
+        if count[verdict.value] and verdict is not told
+    ]
     words += [language.several("{number} with a warning", "{number} with a warning", warnings)] * bool(warnings)
     return "".join(f", {text}" for text in words)
 

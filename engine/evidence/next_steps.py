@@ -65,7 +65,12 @@ def command_line(about: Mapping[str, Any], command: str, service: str | None = N
     """Return a command in the environment of a run and with its files; for one service, or for those that the run chose."""
     argv = [str(argument) for argument in about.get("argv") or ()]
     chosen = ["--service", service] if service else _kept(argv, SELECTION)
-    words = [*environment_words(str(about["environment"])), *chosen, *_kept(argv, FILES), *(["--apply"] if apply else [])]
+    words = [
+        *environment_words(str(about["environment"])),
+        *chosen,
+        *_kept(argv, FILES),
+        *(["--apply"] if apply else []),
+    ]
     return f"nox -s {command} -- {shlex.join(words)}"
 
 
@@ -85,15 +90,28 @@ def _kept(argv: Sequence[str], flags: Sequence[str]) -> Iterable[str]:
 def ways_on(records: Sequence[Record], language: Language) -> Iterator[str]:
     """Yield, after Ctrl-C, where each move that was begun stands now, and the commands that go on or take it back."""
     about, say = records[0].body, language.say
-    states = {str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE}
-    proofs = {str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED}
+    states = {
+        str(record.service): str(record.body["state"]) for record in records if record.kind == RecordKind.MOVE_STATE
+    }
+    proofs = {
+        str(record.service): str(record.body["text"]) for record in records if record.kind == RecordKind.SOURCE_VERIFIED
+    }
     is_open = any(state not in ENDED for state in states.values())
-    yield say("interrupted: nothing more will run.") if is_open else say("interrupted: nothing more will run, and no move is partly done.")
+    yield (
+        say("interrupted: nothing more will run.")
+        if is_open
+        else say("interrupted: nothing more will run, and no move is partly done.")
+    )
     yield from stands_of(about, states, language, proofs)
-    yield say("to resume where this run stopped: {command}", command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))))
+    yield say(
+        "to resume where this run stopped: {command}",
+        command=command_line(about, str(about["command"]), apply=bool(about.get("apply"))),
+    )
 
 
-def stands_of(about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None) -> Iterator[str]:
+def stands_of(
+    about: Mapping[str, Any], states: Mapping[str, str], language: Language, proofs: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Yield where each move that did not come to its end stands, and the commands that go on or take it back."""
     for service, state in states.items():
         if state in STANDS:

@@ -35,7 +35,9 @@ class Paths:
     altered: tuple[str, ...] = ()
 
 
-def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer | None = None, language: Language | None = None) -> Paths:
+def write_evidence(
+    journal: Journal, run_id: str, folder: Path, signer: Signer | None = None, language: Language | None = None
+) -> Paths:
     """Draw a run's evidence into `folder` (0700), in `language` or the run's own, and seal it; `latest-<command>` leads to the newest one.
 
     An altered run that was drawn before goes beside it, into `…-altered`: the older files are what it is compared with.
@@ -54,7 +56,9 @@ def write_evidence(journal: Journal, run_id: str, folder: Path, signer: Signer |
             **_plan_files(journal, records),
             **{name: text for record in records for name, text in signed_files(record)},
         }
-        others = others_text(journal, records, page.since.run_id if page.since else None, page.altered[len(chain_problems(records)) :])
+        others = others_text(
+            journal, records, page.since.run_id if page.since else None, page.altered[len(chain_problems(records)) :]
+        )
         files |= {OTHERS: others} if others else {}
         _refuse_changed(folder, (*files, OTHERS))
         (folder / OTHERS).unlink(missing_ok=True)
@@ -76,10 +80,14 @@ def _refuse_changed(folder: Path, drawn: Sequence[str]) -> None:
 
 def _plan_files(journal: Journal, records: Sequence[Record]) -> dict[str, str]:
     """Return the plan's files as they were digested, each kept once per journal; one that the redactor had to change is left out."""
-    parts: dict[str, str] = next((dict(record.body["parts"]) for record in records if record.kind == RecordKind.PLAN), {})
+    parts: dict[str, str] = next(
+        (dict(record.body["parts"]) for record in records if record.kind == RecordKind.PLAN), {}
+    )
     kept = {name: journal.last(RecordKind.PLAN_PART, key=digest) for name, digest in parts.items()}
     texts = {name: str(record.body["text"]) for name, record in kept.items() if record}
-    return {f"{PLAN}/{Path(name).name}": text for name, text in texts.items() if digest_of(text.encode()) == parts[name]}
+    return {
+        f"{PLAN}/{Path(name).name}": text for name, text in texts.items() if digest_of(text.encode()) == parts[name]
+    }
 
 
 def folder_name(run: Record) -> str:

@@ -61,7 +61,11 @@ term, terms = marking.term, marking.terms
 
 @lru_cache(maxsize=4096)
 def _number(value: float, places: int, code: str) -> str:
-    return str(format_decimal(round(value, places), format="#,##0" + ("." + "0" * places if places else ""), locale=LOCALES[code]))
+    return str(
+        format_decimal(
+            round(value, places), format="#,##0" + ("." + "0" * places if places else ""), locale=LOCALES[code]
+        )
+    )
 
 
 @cache

@@ -115,7 +115,9 @@ def open_store(place: JournalLocation) -> Engine:
 def unreachable(where: str, error: DatabaseError) -> UnreachableError:
     """Return the error of a journal's server that does not answer; the driver's own text names no password."""
     said = str(error.orig).strip().splitlines()[0]
-    return UnreachableError(f"{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with psql")
+    return UnreachableError(
+        f"{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with psql"
+    )
 
 
 def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
@@ -127,12 +129,21 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
             return _insert(connection, values)
-    attempts = Retrying(retry=retry_if_exception(_lost), stop=stop_after_delay(AWAY_S), wait=wait_exponential(multiplier=0.2, max=5), reraise=True)
+    attempts = Retrying(
+        retry=retry_if_exception(_lost),
+        stop=stop_after_delay(AWAY_S),
+        wait=wait_exponential(multiplier=0.2, max=5),
+        reraise=True,
+    )
     for attempt in attempts:
         with attempt, engine.begin() as connection:
             connection.exec_driver_sql("LOCK TABLE records IN EXCLUSIVE MODE")
             again = attempt.retry_state.attempt_number > 1
-            there = connection.execute(select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])).scalar() if again else None
+            there = (
+                connection.execute(select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])).scalar()
+                if again
+                else None
+            )
             return int(there) if there is not None else _insert(connection, values)
     raise AssertionError("unreachable: the last attempt's error is raised")
 
@@ -146,7 +157,9 @@ def _insert(connection: Connection, values: Mapping[str, Any]) -> int:
 
 def _lost(error: BaseException) -> bool:
     """Return whether the server was not reached, as against having said no."""
-    return isinstance(error, OperationalError) and (error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None)
+    return isinstance(error, OperationalError) and (
+        error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
+    )
 
 
 def _no_journal(place: JournalLocation, error: DatabaseError) -> InputError:
@@ -166,7 +179,12 @@ def _sqlite(place: JournalLocation) -> Engine:
 
 def _postgresql(place: JournalLocation) -> Engine:
     """Return an engine whose connections see the environment's schema alone and have each commit on disk."""
-    settings = (f'SET search_path = "{place.schema}"', "SET synchronous_commit = on", f"SET lock_timeout = {BUSY_MS}", "SET client_encoding = 'UTF8'")
+    settings = (
+        f'SET search_path = "{place.schema}"',
+        "SET synchronous_commit = on",
+        f"SET lock_timeout = {BUSY_MS}",
+        "SET client_encoding = 'UTF8'",
+    )
     os.environ.pop(SERVICE, None)
     engine = create_engine(place.url, connect_args=parameters_of(place), pool_pre_ping=True, hide_parameters=True)
     event.listen(engine, "connect", lambda connection, _record: _say(connection, settings))
@@ -198,7 +216,9 @@ def _alone(connection: Connection, place: JournalLocation) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:schema))"), {"schema": place.schema})
-    there = connection.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :schema"), {"schema": place.schema}).first()
+    there = connection.execute(
+        text("SELECT 1 FROM pg_namespace WHERE nspname = :schema"), {"schema": place.schema}
+    ).first()
     if there is None:
         connection.exec_driver_sql(f'CREATE SCHEMA "{place.schema}"')
 
@@ -206,7 +226,10 @@ def _alone(connection: Connection, place: JournalLocation) -> None:
 def _is_current(engine: Engine, place: JournalLocation) -> bool:
     """Look without a lock: a reader beside a run that writes waits for nobody."""
     with engine.connect() as connection:
-        return _revision(connection, set(inspect(connection).get_table_names(schema=place.schema or None))) == REVISIONS[-1]
+        return (
+            _revision(connection, set(inspect(connection).get_table_names(schema=place.schema or None)))
+            == REVISIONS[-1]
+        )
 
 
 def _upgrade(connection: Connection, place: JournalLocation) -> None:
@@ -215,7 +238,9 @@ def _upgrade(connection: Connection, place: JournalLocation) -> None:
     if current == REVISIONS[-1]:
         return
     if current and current not in REVISIONS:
-        raise InputError(f"{place.text}: journal of version {current}. Expected: {REVISIONS[-1]} or older. Use the longshore that wrote it")
+        raise InputError(
+            f"{place.text}: journal of version {current}. Expected: {REVISIONS[-1]} or older. Use the longshore that wrote it"
+        )
     if there - OURS:
         raise InputError(
             f"{place.text}: is not a journal: a database with tables {', '.join(sorted(there))}. Expected: a journal. Move it away and try again"
@@ -254,7 +279,9 @@ def archive_store(place: JournalLocation, stamp: str) -> str:
     engine, kept = _postgresql(place), f"{place.schema}_{stamp}"
     try:
         with engine.begin() as connection:
-            there = connection.execute(text("SELECT 1 FROM pg_namespace WHERE nspname = :schema"), {"schema": place.schema}).first()
+            there = connection.execute(
+                text("SELECT 1 FROM pg_namespace WHERE nspname = :schema"), {"schema": place.schema}
+            ).first()
             if there:
                 connection.exec_driver_sql(f'ALTER SCHEMA "{place.schema}" RENAME TO "{kept}"')
     except OperationalError as error:

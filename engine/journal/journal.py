@@ -53,7 +53,9 @@ class Journal:
     reserve: Reserve | None = None
 
     @classmethod
-    def open(cls, place: Path | JournalLocation, *, redactor: Redactor, clock: Callable[[], datetime] = _now) -> Journal:
+    def open(
+        cls, place: Path | JournalLocation, *, redactor: Redactor, clock: Callable[[], datetime] = _now
+    ) -> Journal:
         """Open or create the journal of a place (a path: a SQLite file); its password becomes a secret everywhere.
 
         Raises InputError for what is no journal, or a newer one, and UnreachableError for a server that does not answer.
@@ -73,7 +75,10 @@ class Journal:
             self.reserve.keep()
         run = Run(self, run_id or str(uuid4()))
         machine = f"{platform.system()} {platform.release()} {platform.machine()}"
-        run.record(RecordKind.RUN_STARTED, body={"machine": machine, "utc_offset_s": _utc_offset_s(), "before": self._end(), **about})
+        run.record(
+            RecordKind.RUN_STARTED,
+            body={"machine": machine, "utc_offset_s": _utc_offset_s(), "before": self._end(), **about},
+        )
         return run
 
     def _end(self) -> dict[str, Any]:
@@ -84,7 +89,9 @@ class Journal:
     def _count(self, *conditions: Any) -> int:
         try:
             with self.engine.connect() as connection:
-                return int(connection.execute(select(func.count()).select_from(RECORDS).where(*conditions)).scalar_one())
+                return int(
+                    connection.execute(select(func.count()).select_from(RECORDS).where(*conditions)).scalar_one()
+                )
         except DatabaseError as error:
             raise unreachable(self.where, error) from error
 
@@ -101,7 +108,11 @@ class Journal:
         except DatabaseError as error:
             raise unreachable(self.where, error) from error
         if (seen, last) != (records, head):
-            return f"{seen} records, {records} were written" if seen != records else f"ends with record {last[:12]}, {head[:12]} was the last written"
+            return (
+                f"{seen} records, {records} were written"
+                if seen != records
+                else f"ends with record {last[:12]}, {head[:12]} was the last written"
+            )
         for run in self.records(kind=RecordKind.RUN_STARTED):
             before = run.body.get("before") or {"records": 0, "head": FIRST_PREVIOUS}
             there = before["head"] == FIRST_PREVIOUS or self._count(RECORDS.c.hash == before["head"])
@@ -120,9 +131,13 @@ class Journal:
         """Return records, of one kind or several, in the order in which they were written; `until` is the seq of the last that counts."""
         return self._select(_query(run_id=run_id, kind=kind, service=service, until=until).order_by(RECORDS.c.seq))
 
-    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+    def last(
+        self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None
+    ) -> Record | None:
         """Return the newest record of a kind; `until` is the seq of the last that counts."""
-        found = self._select(_query(kind=kind, service=service, key=key, until=until).order_by(RECORDS.c.seq.desc()).limit(1))
+        found = self._select(
+            _query(kind=kind, service=service, key=key, until=until).order_by(RECORDS.c.seq.desc()).limit(1)
+        )
         return found[0] if found else None
 
     def _select(self, query: Select[Any]) -> list[Record]:
@@ -178,7 +193,15 @@ class Run:
     _one: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
     """Deeds side by side write one chain."""
 
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
+    def record(
+        self,
+        kind: str,
+        *,
+        service: str | None = None,
+        key: str | None = None,
+        body: Mapping[str, Any],
+        at: datetime | None = None,
+    ) -> Record:
         """Append one record and have it on disk before returning; `at` is for what happened earlier and is written down now.
 
         Raises JournalError when it is not on disk (TakenError: another process is at this place), ValueError for a number that JSON lacks.
@@ -193,7 +216,15 @@ class Run:
                 watch(record)
         return record
 
-    def draft(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
+    def draft(
+        self,
+        kind: str,
+        *,
+        service: str | None = None,
+        key: str | None = None,
+        body: Mapping[str, Any],
+        at: datetime | None = None,
+    ) -> Record:
         """Return the record that comes next in this chain, without secrets, and not written.
 
         Raises ValueError for a kind that RecordKind does not list.

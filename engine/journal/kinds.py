@@ -17,15 +17,24 @@ class RecordKind(StrEnum):
         member.description = description
         return member
 
-    RUN_STARTED = "run_started", "A run began: command line, operator, environment, version, plan digest, end of the journal."
-    RUN_ENDED = "run_ended", "A run ended: its exit status, the number of results by verdict, and the head of each of its chains."
+    RUN_STARTED = (
+        "run_started",
+        "A run began: command line, operator, environment, version, plan digest, end of the journal.",
+    )
+    RUN_ENDED = (
+        "run_ended",
+        "A run ended: its exit status, the number of results by verdict, and the head of each of its chains.",
+    )
     SHARD_STARTED = "shard_started", "One attempt of one shard began, as a writer with a chain of its own."
     SHARD_ENDED = "shard_ended", "One attempt of one shard ended, with its exit status."
     SCOPE = "scope", "The moves that the run is about, with source, target, wave and strategy."
     PLAN = "plan", "The digest of the plan and of each of its parts."
     PLAN_PART = "plan_part", "The text of one part of the plan, written once; its key is the text's digest."
     PLAN_FROZEN = "plan_frozen", "The plan with which a move started; its retries and its rollback use this plan."
-    PLAN_CHANGE_IGNORED = "plan_change_ignored", "Services that continue with the plan they started with although the plan has changed since."
+    PLAN_CHANGE_IGNORED = (
+        "plan_change_ignored",
+        "Services that continue with the plan they started with although the plan has changed since.",
+    )
     APPROVAL = "approval", "A signed approval of the plan: its text and its signature."
     ATTESTATION = "attestation", "A signed attestation that a person did a manual step."
     SIGNED_WAIVER = "signed_waiver", "A signed waiver that is in force: its text and its signature."
@@ -41,21 +50,39 @@ class RecordKind(StrEnum):
     UNDO_OUTCOME = "undo_outcome", "The undo of an action ended: whether it succeeded."
     DRIFT = "drift", "Something that a finished action had left on a host has changed since."
     FOUND_COMMITTED = "found_committed", "A move without a recorded commit was found committed on its hosts."
-    SOURCE_OBSERVED = "source_observed", "The source container as a run observed it: the digest of its configuration, image and mounts."
+    SOURCE_OBSERVED = (
+        "source_observed",
+        "The source container as a run observed it: the digest of its configuration, image and mounts.",
+    )
     SOURCE_VERIFIED = "source_verified", "Whether the source serves again after a move was undone."
-    HOST_OBSERVED = "host_observed", "A host as a run observed it: address, SSH key, operating system, engine and image digests."
+    HOST_OBSERVED = (
+        "host_observed",
+        "A host as a run observed it: address, SSH key, operating system, engine and image digests.",
+    )
     TOOLBOX_SEEN = "toolbox_seen", "The toolbox image that a host had; its key is the host."
     HOST_LOST = "host_lost", "The operator declared a host lost, and why."
-    TARGET_WRITES_DISCARDED = "target_writes_discarded", "The operator agreed to lose what was written on the target since the cutover, and why."
-    RECOVERED_HOST_STOPPED = "recovered_host_stopped", "A host that was declared lost is reachable again; moved containers on it were stopped."
+    TARGET_WRITES_DISCARDED = (
+        "target_writes_discarded",
+        "The operator agreed to lose what was written on the target since the cutover, and why.",
+    )
+    RECOVERED_HOST_STOPPED = (
+        "recovered_host_stopped",
+        "A host that was declared lost is reachable again; moved containers on it were stopped.",
+    )
     HOST_CONFIGURATION_SAVED = "host_configuration_saved", "A host's configuration was backed up and read back."
-    NETWORK_TEST = "network_test", "One connection between hosts was tested: from where, to which address and port, and the outcome."
+    NETWORK_TEST = (
+        "network_test",
+        "One connection between hosts was tested: from where, to which address and port, and the outcome.",
+    )
     PATH_THROUGHPUT = "path_throughput", "The measured throughput from one host to another, in bytes a second."
     FINGERPRINT = "fingerprint", "What a service held at one moment: a digest and counts for each part of its data."
     OUTAGE = "outage", "The measured outage of a move, with the prediction."
     REPOINT_STARTED = "repoint_started", "The repointing of a service's dependants began, with their links."
     REPOINTED = "repointed", "Whether one link leads to the new host directly."
-    BASELINE_UPDATED = "baseline_updated", "Parts of a dependant's fingerprint that repointing changed on purpose: the new baseline."
+    BASELINE_UPDATED = (
+        "baseline_updated",
+        "Parts of a dependant's fingerprint that repointing changed on purpose: the new baseline.",
+    )
     CONTAINER_LOG = "container_log", "The last lines of a container's log."
     REPORT_TABLE = "report_table", "A table of the report."
     REPORT_GRAPH = "report_graph", "A graph of the report."

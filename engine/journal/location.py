@@ -38,7 +38,13 @@ class JournalLocation:
         """Return where it is, without its password."""
         if not self.schema:
             return str(self.url.database)
-        shown = URL.create("postgresql", self.url.username, host=",".join(self.servers()), port=self.url.port, database=self.url.database)
+        shown = URL.create(
+            "postgresql",
+            self.url.username,
+            host=",".join(self.servers()),
+            port=self.url.port,
+            database=self.url.database,
+        )
         return f"{shown.render_as_string()} (schema {self.schema})"
 
     def secrets(self) -> list[Secret]:
@@ -51,7 +57,9 @@ class JournalLocation:
         if not self.schema:
             return []
         asked = [self.url.host, *_listed(self.url.query.get("host")), *_listed(self.url.query.get("hostaddr"))]
-        named = [name.partition(":")[0] if name.count(":") == 1 else name for one in asked if one for name in one.split(",")]
+        named = [
+            name.partition(":")[0] if name.count(":") == 1 else name for one in asked if one for name in one.split(",")
+        ]
         return named or ["localhost"]
 
 
@@ -79,4 +87,6 @@ def file_place(path: Path) -> JournalLocation:
     return JournalLocation(URL.create("sqlite", database=str(path)))
 
 
-_EXPECTED: Final = f"Expected: postgresql://USER@HOST/DATABASE (also as {VARIABLE}), or nothing for {FOLDER}/ENVIRONMENT.sqlite"
+_EXPECTED: Final = (
+    f"Expected: postgresql://USER@HOST/DATABASE (also as {VARIABLE}), or nothing for {FOLDER}/ENVIRONMENT.sqlite"
+)

@@ -84,7 +84,9 @@ def chain_problems(records: Sequence[Record]) -> list[str]:
     chains: dict[str, list[Record]] = {}
     for record in records:
         chains.setdefault(record.writer, []).append(record)
-    return [problem for chain in chains.values() for problem in _broken_link(chain)] or list(_missing_tails(records, chains))
+    return [problem for chain in chains.values() for problem in _broken_link(chain)] or list(
+        _missing_tails(records, chains)
+    )
 
 
 def _broken_link(records: Sequence[Record]) -> list[str]:
@@ -102,7 +104,9 @@ def _broken_link(records: Sequence[Record]) -> list[str]:
 
 
 def _missing_tails(records: Sequence[Record], chains: Mapping[str, Sequence[Record]]) -> Iterator[str]:
-    heads = next((record.body.get("heads") or {} for record in reversed(records) if record.kind == RecordKind.RUN_ENDED), {})
+    heads = next(
+        (record.body.get("heads") or {} for record in reversed(records) if record.kind == RecordKind.RUN_ENDED), {}
+    )
     for writer, head in heads.items():
         chain = chains.get(writer, ())
         if len(chain) < head["records"] or chain[head["records"] - 1].hash != head["hash"]:

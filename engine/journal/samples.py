@@ -61,18 +61,33 @@ def write_samples(journal: Journal, samples: Iterable[Sample]) -> int:
 
 def read_samples(journal: Journal, since: datetime) -> tuple[Sample, ...]:
     """Return the samples since a moment, in the order of time."""
-    query = select(SAMPLES).where(SAMPLES.c.at >= since.astimezone(UTC).isoformat(timespec="milliseconds")).order_by(SAMPLES.c.at)
+    query = (
+        select(SAMPLES)
+        .where(SAMPLES.c.at >= since.astimezone(UTC).isoformat(timespec="milliseconds"))
+        .order_by(SAMPLES.c.at)
+    )
     with journal.engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
     return tuple(
-        Sample(datetime.fromisoformat(row["at"]), row["host"], row["container"], row["memory_bytes"], row["cpu_s"], _disks(row["disks"]))
+        Sample(
+            datetime.fromisoformat(row["at"]),
+            row["host"],
+            row["container"],
+            row["memory_bytes"],
+            row["cpu_s"],
+            _disks(row["disks"]),
+        )
         for row in rows
     )
 
 
 def _row(one: Sample) -> dict[str, Any]:
     """Return a sample's row; of each disk seconds, bytes read and bytes written."""
-    disks = None if one.disks is None else {name: (use.busy_s, use.read_bytes, use.written_bytes) for name, use in one.disks.items()}
+    disks = (
+        None
+        if one.disks is None
+        else {name: (use.busy_s, use.read_bytes, use.written_bytes) for name, use in one.disks.items()}
+    )
     return {
         "at": one.at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "host": one.host,
@@ -90,4 +105,6 @@ def _disks(text: str | None) -> dict[str, DiskUse] | None:
 def forget_samples(journal: Journal, before: datetime) -> int:
     """Remove the samples before a moment, and return how many."""
     with journal.engine.begin() as connection:
-        return connection.execute(delete(SAMPLES).where(SAMPLES.c.at < before.astimezone(UTC).isoformat(timespec="milliseconds"))).rowcount
+        return connection.execute(
+            delete(SAMPLES).where(SAMPLES.c.at < before.astimezone(UTC).isoformat(timespec="milliseconds"))
+        ).rowcount

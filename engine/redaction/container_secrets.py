@@ -7,9 +7,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-from engine.redaction.secret_patterns import ASSIGNMENT, BEARER, FLAG, MARK, PRIVATE_KEY, SENTENCE, URL_PASSWORD, is_secret, tokens_in
+from engine.redaction.secret_patterns import (
+    ASSIGNMENT,
+    BEARER,
+    FLAG,
+    MARK,
+    PRIVATE_KEY,
+    SENTENCE,
+    URL_PASSWORD,
+    is_secret,
+    tokens_in,
+)
 
-FLAG_ALONE: Final = re.compile(r"(?i)--?[\w-]*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|(?:api|access|private|encryption)-?_?key)")
+FLAG_ALONE: Final = re.compile(
+    r"(?i)--?[\w-]*(?:pass(?:word|wd|phrase)?|secret|token|credentials?|(?:api|access|private|encryption)-?_?key)"
+)
 FLAG_WITH_VALUE: Final = re.compile(rf"{FLAG_ALONE.pattern}=(.+)", re.DOTALL)
 SHORT: Final = {
     "redis-cli": "-a",
@@ -54,7 +66,9 @@ def _options(host: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
         for name, value in (driver.get("Options") or {}).items():
             yield str(name), str(value)
-            yield from ((key, found) for key, equals, found in (part.partition("=") for part in str(value).split(",")) if equals)
+            yield from (
+                (key, found) for key, equals, found in (part.partition("=") for part in str(value).split(",")) if equals
+            )
 
 
 def _command_lines(inspect: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -75,7 +89,12 @@ def secrets_of_argv(argv: Iterable[str]) -> Iterator[str]:
         candidate = value[1] if value else following if FLAG_ALONE.fullmatch(word) or word in short else ""
         candidate = candidate.rpartition(":")[2] if word == "-u" else candidate
         candidate = candidate.strip("'\"")
-        if candidate and not candidate.startswith("-") and not REFERS.match(candidate) and candidate.lower() not in NOT_VALUES:
+        if (
+            candidate
+            and not candidate.startswith("-")
+            and not REFERS.match(candidate)
+            and candidate.lower() not in NOT_VALUES
+        ):
             yield candidate
         yield from (match["value"] for match in SENTENCE.finditer(word) if not REFERS.match(match["value"]))
     for word in words:
@@ -87,5 +106,9 @@ def secrets_in_text(text: str) -> Iterator[str]:
     yield from (match["password"] for match in URL_PASSWORD.finditer(text))
     yield from (match[0] for match in PRIVATE_KEY.finditer(text))
     for pattern in (ASSIGNMENT, FLAG, BEARER):
-        yield from (match["value"] for match in pattern.finditer(text) if MARK not in match["value"] and not REFERS.match(match["value"]))
+        yield from (
+            match["value"]
+            for match in pattern.finditer(text)
+            if MARK not in match["value"] and not REFERS.match(match["value"])
+        )
     yield from tokens_in(text)

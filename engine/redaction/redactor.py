@@ -14,7 +14,15 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 from engine.redaction.container_secrets import secrets_of
-from engine.redaction.secret_patterns import DIGEST, MARK, TELLING_NAME, URL_PASSWORD, is_high_entropy, is_secret, redact_lookalikes
+from engine.redaction.secret_patterns import (
+    DIGEST,
+    MARK,
+    TELLING_NAME,
+    URL_PASSWORD,
+    is_high_entropy,
+    is_secret,
+    redact_lookalikes,
+)
 
 __all__ = ["MARK", "TELLING_NAME", "Redactor", "Secret"]
 
@@ -26,7 +34,9 @@ CUT: Final = 8
 """So many first characters of a value that looks random are that value, cut off."""
 
 URL_ALPHABET: Final = str.maketrans("+/", "-_")
-NAMED: Final = re.compile(r"(?i)(passw|passphrase|secret|token|credential|private_?key|api_?key|access_?key|encryption_?key)")
+NAMED: Final = re.compile(
+    r"(?i)(passw|passphrase|secret|token|credential|private_?key|api_?key|access_?key|encryption_?key)"
+)
 """Names in a record whose text is a secret; fewer than of a container's environment, where nothing else than values stands beside them."""
 
 REFERENCE: Final = re.compile(r"(env|file|command|container-env):.+")
@@ -85,13 +95,19 @@ class Redactor:
         """
         value = secret.reveal()
         lines = [line.strip() for line in re.split(r"\\n|\n", value)]
-        parts = {value, value.strip(), *(line for line in lines if len(line) >= SHORTEST_LINE and line != value and "-----" not in line)}
+        parts = {
+            value,
+            value.strip(),
+            *(line for line in lines if len(line) >= SHORTEST_LINE and line != value and "-----" not in line),
+        }
         with self._learning:
             new = {part for part in parts if len(part) >= SHORTEST_REDACTED} - self._values
             if new:
                 self._values |= new
                 self._drawn = [*self._drawn, *(part for part in new if len(part) > CUT and is_high_entropy(part))]
-                self._longest_first = sorted({*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True)
+                self._longest_first = sorted(
+                    {*self._longest_first, *(form for part in new for form in _forms_of(part))}, key=len, reverse=True
+                )
         return secret
 
     def register_environment(self, env: Mapping[str, str], marked: Collection[str] = ()) -> None:
@@ -182,7 +198,14 @@ class Redactor:
 
     def _named(self, name: str, item: Any) -> Any:
         """Return the value of a name: a text under a name that tells is a secret, unless it is a digest or says where one is kept."""
-        if not isinstance(item, str) or not item or not NAMED.search(name) or MARK in item or DIGEST.fullmatch(item) or REFERENCE.fullmatch(item):
+        if (
+            not isinstance(item, str)
+            or not item
+            or not NAMED.search(name)
+            or MARK in item
+            or DIGEST.fullmatch(item)
+            or REFERENCE.fullmatch(item)
+        ):
             return self._value(item)
         self.counts["by name"] += 1
         return MARK
@@ -206,7 +229,10 @@ class Redactor:
 def _without_begin(value: str, text: str) -> str:
     """Return text without the first place where a secret begins and was cut off: long lines are told in part."""
     start = text.index(value[:CUT])
-    same = next((number for number, (one, other) in enumerate(zip(value, text[start:], strict=False)) if one != other), len(text) - start)
+    same = next(
+        (number for number, (one, other) in enumerate(zip(value, text[start:], strict=False)) if one != other),
+        len(text) - start,
+    )
     return text[:start] + MARK + text[start + min(same, len(value)) :]
 
 
@@ -231,8 +257,17 @@ def _is_telling(name: str) -> bool:
 
 def _forms_of(value: str) -> set[str]:
     """Return what a value becomes on its way through other formats."""
-    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1], value.replace("'", "'\"'\"'")}
-    escaped |= {_as_go_writes(form) for form in escaped} | {json.dumps(form)[1:-1] for form in escaped} | {escape(value), escape(value, quote=False)}
+    escaped = {
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        value.replace("'", "'\"'\"'"),
+    }
+    escaped |= (
+        {_as_go_writes(form) for form in escaped}
+        | {json.dumps(form)[1:-1] for form in escaped}
+        | {escape(value), escape(value, quote=False)}
+    )
     raw = value.encode("utf-8", "surrogateescape")
     in_urls = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     in_urls |= {re.sub("%..", lambda found: found[0].lower(), form) for form in in_urls}

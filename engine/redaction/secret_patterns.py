@@ -17,7 +17,9 @@ MARK: Final = "***"
 TELLING_NAME: Final = re.compile(
     r"(?i)(passw|passphrase|secret|token|credential|private|api_?key|access_?key|encryption_?key|auth|cookie|dsn|connection)"
 )
-MAYBE_TELLING: Final = re.compile(r"(?i)(?:^|[^a-z])(key|pass|pwd|pw|salt|seed|bearer|session|sig|signature|cert|jwt|otp|pin|creds?)(?:$|[^a-z])")
+MAYBE_TELLING: Final = re.compile(
+    r"(?i)(?:^|[^a-z])(key|pass|pwd|pw|salt|seed|bearer|session|sig|signature|cert|jwt|otp|pin|creds?)(?:$|[^a-z])"
+)
 """Names that secrets have, and other things too: their values count when they look random."""
 
 SETTING: Final = re.compile(
@@ -26,8 +28,12 @@ SETTING: Final = re.compile(
 )
 """How a setting about secrets ends (POSTGRES_HOST_AUTH_METHOD, PASSWORD_FILE): hiding "scram-sha-256" wherever it stands would hide what matters."""
 
-URL_PASSWORD: Final = re.compile(r"(?P<head>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)(?P<password>[^\s@/]{1,500})@", re.IGNORECASE)
-PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL)
+URL_PASSWORD: Final = re.compile(
+    r"(?P<head>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]{0,200}:)(?P<password>[^\s@/]{1,500})@", re.IGNORECASE
+)
+PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
+)
 NAMES: Final = r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|encryption|account|signing)[_-]?key)"
 ASSIGNMENT: Final = re.compile(
     rf"(?i)(?P<head>(?<![/\w-])(?<!env:)[\w-]{{0,80}}?{NAMES}[\w-]{{0,80}}(?:\\?['\"])?\s*(?:=>|[=:])\s*(?:\\?['\"])?)(?P<value>(?!\*\*\*)[^\s'\",;&\\]{{3,}})"
@@ -43,7 +49,9 @@ SENTENCE: Final = re.compile(
 )
 """SQL (`ALTER ROLE x PASSWORD '…'`) and redis.conf."""
 
-BEARER: Final = re.compile(r"(?i)(?P<head>\b(?:authorization\s*[:=]\s*['\"]?(?:bearer|basic|token)?|bearer)\s+)(?P<value>(?!\*\*\*)[\w.~+/=-]{8,})")
+BEARER: Final = re.compile(
+    r"(?i)(?P<head>\b(?:authorization\s*[:=]\s*['\"]?(?:bearer|basic|token)?|bearer)\s+)(?P<value>(?!\*\*\*)[\w.~+/=-]{8,})"
+)
 WEAK: Final = re.compile(r"(?P<head>(?<![\w-])(?P<name>[\w-]{1,80})['\"]?\s*[=:]\s*['\"]?)(?P<value>[\w+/=.~-]{16,})")
 STEMS: Final = ("passw", "passphrase", "pwd", "secret", "token", "credential", "key")
 WORDS: Final = (
@@ -54,7 +62,21 @@ WORDS: Final = (
 )
 """Each pattern with words of which it needs one: to look for words is a hundred times faster."""
 
-WEAK_STEMS: Final = ("key", "pass", "pw", "salt", "seed", "session", "sig", "cert", "jwt", "otp", "pin", "cred", "bearer")
+WEAK_STEMS: Final = (
+    "key",
+    "pass",
+    "pw",
+    "salt",
+    "seed",
+    "session",
+    "sig",
+    "cert",
+    "jwt",
+    "otp",
+    "pin",
+    "cred",
+    "bearer",
+)
 
 RANDOM_LENGTH: Final = 16
 RANDOM_BITS: Final = 3.2
@@ -103,7 +125,9 @@ def is_high_entropy(value: str) -> bool:
 
 def bits_of(value: str) -> float:
     """Return the Shannon entropy of a text, in bits per character."""
-    return -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values()) if value else 0.0
+    return (
+        -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values()) if value else 0.0
+    )
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -200,5 +224,10 @@ def token_patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
     from detect_secrets.plugins.base import RegexBasedDetector  # noqa: PLC0415 the same
 
     classes: list[tuple[str, Any]] = sorted(get_mapping_from_secret_type_to_class().items())
-    detectors = [(kind, detector()) for kind, detector in classes if issubclass(detector, RegexBasedDetector) and kind not in OWN]
-    return ((JWT, ("eyj",)), *((pattern, NEEDS.get(kind, ())) for kind, detector in detectors for pattern in detector.denylist))
+    detectors = [
+        (kind, detector()) for kind, detector in classes if issubclass(detector, RegexBasedDetector) and kind not in OWN
+    ]
+    return (
+        (JWT, ("eyj",)),
+        *((pattern, NEEDS.get(kind, ())) for kind, detector in detectors for pattern in detector.denylist),
+    )

@@ -38,12 +38,20 @@ CHOOSING: Final = frozenset({"-k", "-m", "--lf", "--last-failed", "--ff", "--fai
 """Refused with a reason of their own where a phase opens a gate or changes hosts."""
 
 SETTINGS: Final = re.compile(
-    r"(filterwarnings|console_output_style|cache_dir|log_[a-z_]+|junit_[a-z_]+|render_collapsed|generate_report_on_test)=.*", re.DOTALL
+    r"(filterwarnings|console_output_style|cache_dir|log_[a-z_]+|junit_[a-z_]+|render_collapsed|generate_report_on_test)=.*",
+    re.DOTALL,
 )
-LEFT_OUT: Final = frozenset(f"no:{name}" for name in ("cacheprovider", "randomly", "random_order", "warnings", "xdist", "doctest", "faulthandler"))
+LEFT_OUT: Final = frozenset(
+    f"no:{name}"
+    for name in ("cacheprovider", "randomly", "random_order", "warnings", "xdist", "doctest", "faulthandler")
+)
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """Where this code lies. pytest's own root directory is no measure: `-c FILE` moves it to where that file is."""
-COLLECTED: Final = {"python_files": ["test_*.py", "*_test.py"], "python_classes": ["Test"], "python_functions": ["test"]}
+COLLECTED: Final = {
+    "python_files": ["test_*.py", "*_test.py"],
+    "python_classes": ["Test"],
+    "python_functions": ["test"],
+}
 """What pytest takes for tests unless it is told otherwise. https://docs.pytest.org/en/stable/reference/reference.html#ini-options-ref"""
 
 FLAGS_VALUED: Final = frozenset(flag.name for flag in FLAGS if flag.action != "store_true")

@@ -38,7 +38,12 @@ FLAGS: Final = (
     Flag("--service", "append", "only this service; repeatable", metavar="NAME"),
     Flag("--wave", "append", "only this wave (critical, monitoring or auxiliary); repeatable", metavar="WAVE"),
     Flag("--apply", "store_true", "change hosts; without it, a phase only prints what it would do", default=False),
-    Flag("--retry", "append", "move this service again after a rollback, or after its problem was fixed by hand; repeatable", metavar="SERVICE"),
+    Flag(
+        "--retry",
+        "append",
+        "move this service again after a rollback, or after its problem was fixed by hand; repeatable",
+        metavar="SERVICE",
+    ),
     Flag(
         "--discard-target-writes",
         "store",
@@ -59,8 +64,18 @@ FLAGS: Final = (
     Flag("--ssh-config", "store", "ssh_config file to use instead of your own", metavar="FILE"),
     Flag("--lang", "store", "language of console and page: en or pt-BR; default: en", metavar="LANGUAGE"),
     Flag("--waivers", "store", "signed waivers; default: waivers.yaml if it exists", metavar="FILE"),
-    Flag("--shard", "store", "run one shard of a read-only phase, split by host: I/N, e.g. 3/8; all shards write one run", metavar="I/N"),
-    Flag("--run-name", "store", f"name shared by all shards of one run; in a GitLab pipeline {PIPELINE} sets it", metavar="NAME"),
+    Flag(
+        "--shard",
+        "store",
+        "run one shard of a read-only phase, split by host: I/N, e.g. 3/8; all shards write one run",
+        metavar="I/N",
+    ),
+    Flag(
+        "--run-name",
+        "store",
+        f"name shared by all shards of one run; in a GitLab pipeline {PIPELINE} sets it",
+        metavar="NAME",
+    ),
     Flag(
         PROJECT,
         "store",

@@ -23,7 +23,12 @@ from engine.saga.saga import judgement_of_error
 from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 
-SHOWN_AS: Final = {Verdict.PASSED: "passed", Verdict.FAILED: "failed", Verdict.UNKNOWN: "failed", Verdict.PENDING: "failed"}
+SHOWN_AS: Final = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "failed",
+    Verdict.UNKNOWN: "failed",
+    Verdict.PENDING: "failed",
+}
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -105,7 +110,9 @@ class Gathering:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ByHost:
         """Give all steps of a host to one worker, and those about all hosts at once: facts are gathered once."""
         share = config.stash[SHARE]
-        return ByHost(config, log, ALL, {name: worker_group_of(item, share) or ALL for name, item in self.items.items()})
+        return ByHost(
+            config, log, ALL, {name: worker_group_of(item, share) or ALL for name, item in self.items.items()}
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -127,7 +134,9 @@ class Gathering:
         _add(self.config, book, row)
         report.outcome = SHOWN_AS.get(row.judgement.verdict, "skipped")  # type: ignore[assignment]
         if row.judgement.verdict is Verdict.WAIVED:
-            report.longrepr = _shown(item, visible(book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}")), Verdict.WAIVED)
+            report.longrepr = _shown(
+                item, visible(book.redact(f"{Verdict.WAIVED.value}: {row.judgement.text}")), Verdict.WAIVED
+            )
 
 
 @pytest.fixture
@@ -251,7 +260,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn the end of a step into its verdict and its row."""
     report = yield
     book = item.config.stash.get(BOOK, None)
@@ -273,7 +284,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Show a runbook that can't be read without secrets: a traceback tells lines and values."""
     report = yield
     book = collector.config.stash.get(BOOK, None)
@@ -381,7 +394,11 @@ def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
 
     When the tool itself broke, what it had begun stays as it is, so a person must look; pytest's own status for that is our "refused".
     """
-    config, interrupted, broke = session.config, ended == pytest.ExitCode.INTERRUPTED, ended == pytest.ExitCode.INTERNAL_ERROR
+    config, interrupted, broke = (
+        session.config,
+        ended == pytest.ExitCode.INTERRUPTED,
+        ended == pytest.ExitCode.INTERNAL_ERROR,
+    )
     try:
         _add_missing_rows(session, book)
         _add_needless_waivers(session, book)
@@ -391,7 +408,11 @@ def _close(session: pytest.Session, book: Book, ended: int) -> ExitCode:
             book.tell_stand("the tool itself failed, see above: nothing more was done, and nothing undone")
     except LongshoreError as error:
         book.tell_stand(str(error))
-        return ExitCode.NEEDS_OPERATOR if broke or book.needs_operator() else exit_code(config.stash[ROWS]) or ExitCode.INCOMPLETE
+        return (
+            ExitCode.NEEDS_OPERATOR
+            if broke or book.needs_operator()
+            else exit_code(config.stash[ROWS]) or ExitCode.INCOMPLETE
+        )
     return code
 
 
@@ -406,7 +427,11 @@ def _add_missing_rows(session: pytest.Session, book: Book) -> None:
     """Add a row for each step that an interruption left out: what was not asked must not look as if all were."""
     for item in () if session.config.option.collectonly else getattr(session, "items", ()):
         if VERDICT not in item.stash:
-            row = _row(item, Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"), 0.0)
+            row = _row(
+                item,
+                Judgement(Verdict.NOT_RUN, "not run: the run was interrupted before this step ended. Run it again"),
+                0.0,
+            )
             session.config.stash[ROWS].append(row)
             _add(session.config, book, row)
 

@@ -59,7 +59,12 @@ class Progress:
         self._deed, self._until, self._how_far = "", None, ""
         if self._live is None and self.console.is_terminal:
             self._live = Live(
-                console=self.console, get_renderable=self.line, refresh_per_second=4, transient=True, redirect_stdout=False, redirect_stderr=False
+                console=self.console,
+                get_renderable=self.line,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._live.start()
 
@@ -74,7 +79,10 @@ class Progress:
 
     def wait(self, what: str, deadline_s: float) -> None:
         """Show what is waited for, and until when."""
-        self._deed, self._until = self.language.say("waiting for {what}", what=what), self.clock() + timedelta(seconds=deadline_s)
+        self._deed, self._until = (
+            self.language.say("waiting for {what}", what=what),
+            self.clock() + timedelta(seconds=deadline_s),
+        )
         self._how_far = ""
 
     def end(self) -> None:
@@ -96,7 +104,10 @@ class Progress:
         say, (number, total) = self.language.say, self._place
         move = self.subjects.index(self._subject) + 1 if self._subject in self.subjects else 0
         words = [say("service {number} of {total}", number=move, total=len(self.subjects))] if move else []
-        words += [say("step {number} of {total}", number=number, total=total), seconds((self.clock() - self._since).total_seconds(), self.language)]
+        words += [
+            say("step {number} of {total}", number=number, total=total),
+            seconds((self.clock() - self._since).total_seconds(), self.language),
+        ]
         words += [say("until {moment}", moment=f"{self._until:%H:%M:%S}")] if self._until else []
         words += [visible(self._how_far)] if self._how_far else []
         return f"{' · '.join(words)} · {visible(self._subject)}: {visible(self._deed or self._sentence)}"

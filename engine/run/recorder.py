@@ -76,7 +76,9 @@ class RunRecorder:
             self.progress.begin(self.redact(subject), sentence, number, total)
 
     def _watch(self, record: Record) -> None:
-        if record.kind == RecordKind.INTENT and self.progress and record.service in {None, self._current}:  # others go on beside it
+        if (
+            record.kind == RecordKind.INTENT and self.progress and record.service in {None, self._current}
+        ):  # others go on beside it
             self.progress.intend(str(record.body.get("describe") or ""), record.body.get("estimate_s"))
 
     def add(self, row: StepResult) -> None:
@@ -102,7 +104,13 @@ class RunRecorder:
     def take(self, records: Iterable[Mapping[str, Any]], redacted: int) -> None:
         """Record what a worker recorded, and count what it redacted."""
         for one in records:
-            self.run.record(one["kind"], service=one["service"], key=one["key"], body=one["body"], at=datetime.fromisoformat(one["at"]))
+            self.run.record(
+                one["kind"],
+                service=one["service"],
+                key=one["key"],
+                body=one["body"],
+                at=datetime.fromisoformat(one["at"]),
+            )
         self.journal.redactor.count_removed(redacted)
 
     def needs_operator(self) -> bool:
@@ -110,7 +118,10 @@ class RunRecorder:
         if MoveState.NEEDS_OPERATOR in self.standing().values():
             return True
         try:
-            states = {record.service: record.body["state"] for record in self.journal.records(run_id=self.run.id, kind=RecordKind.MOVE_STATE)}
+            states = {
+                record.service: record.body["state"]
+                for record in self.journal.records(run_id=self.run.id, kind=RecordKind.MOVE_STATE)
+            }
         except NotObservedError:
             return False  # what this run did is in memory
         return MoveState.NEEDS_OPERATOR.value in states.values()
@@ -155,7 +166,9 @@ class RunRecorder:
 
     def _stand(self) -> Iterator[str]:
         states = {service: state.value for service, state in self.standing().items()}
-        yield from stands_of(self.about or {"command": self.command, "environment": self.environment}, states, self.language)
+        yield from stands_of(
+            self.about or {"command": self.command, "environment": self.environment}, states, self.language
+        )
 
     def close(self, exit_code: ExitCode, *, interrupted: bool = False) -> None:
         """End the run, draw its evidence and print where it is and what to do next; raises CouldNotLookError or JournalError.
@@ -170,14 +183,18 @@ class RunRecorder:
             self._say(difference)
         paths = self._draw()
         say = self.language.say
-        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no step was run")
+        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
+            "no step was run"
+        )
         words = {"command": self.command, "environment": self.environment, "told": told}
         self._say(Text("\n" + say("{command} in environment {environment}: {told}", **words), style="bold"))
         self._say(say("evidence: {file}", file=paths.report))
         for line in self._next(exit_code, interrupted=interrupted):
             self._say(line)
         if paths.altered:
-            raise NotObservedError(f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}")
+            raise NotObservedError(
+                f"journal of environment {self.environment}: {'; '.join(paths.altered)}. Do not approve this run: {BACKUP}"
+            )
 
     def _draw(self) -> Paths:
         try:
@@ -206,7 +223,10 @@ class RunRecorder:
             status = {"status": exit_code.value, "name": exit_code.name, "command": again}
             yield say("exit status {status} ({name}). Fix the problems above, then run: {command}", **status)
         elif Verdict.PLANNED in self.counts:
-            yield say("dry run: no host was changed. To do it: {command}", command=command_line(about, self.command, apply=True))
+            yield say(
+                "dry run: no host was changed. To do it: {command}",
+                command=command_line(about, self.command, apply=True),
+            )
         elif following := NEXT_PHASE.get(self.command):
             yield say("next: {command}", command=command_line(about, following))
         else:

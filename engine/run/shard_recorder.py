@@ -31,20 +31,40 @@ class ShardRecorder(RunRecorder):
         counts = {verdict.value: count for verdict, count in self.counts.items()}
         joined = end_shard(self.run, counts, exit_code)
         say = self.language.say
-        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say("no check belongs to it")
-        words = {"command": self.command, "environment": self.environment, "shard": self.shard.text, "name": self.shard.run_name, "told": told}
-        self._say(Text("\n" + say("{command} in environment {environment}, shard {shard} of run {name}: {told}", **words), style="bold"))
+        told = ", ".join(f"{count} {self._word(verdict)}" for verdict, count in self.counts.items()) or say(
+            "no check belongs to it"
+        )
+        words = {
+            "command": self.command,
+            "environment": self.environment,
+            "shard": self.shard.text,
+            "name": self.shard.run_name,
+            "told": told,
+        }
+        self._say(
+            Text(
+                "\n" + say("{command} in environment {environment}, shard {shard} of run {name}: {told}", **words),
+                style="bold",
+            )
+        )
         self._say(self._others(joined))
         about = {"environment": self.environment, "argv": self.argv}
         if exit_code is not ExitCode.OK:
             again = f"{command_line(about, self.command)} --shard {self.shard.text} --run-name {self.shard.run_name}"
             status = {"status": exit_code.value, "name": exit_code.name, "command": again}
             self._say(say("exit status {status} ({name}). Fix the problems above, then run: {command}", **status))
-        self._say(say("the page of all shards: {command}", command=command_line(about, "report").replace(" -- ", f" -- {self.shard.run_name} ", 1)))
+        self._say(
+            say(
+                "the page of all shards: {command}",
+                command=command_line(about, "report").replace(" -- ", f" -- {self.shard.run_name} ", 1),
+            )
+        )
 
     def _others(self, joined: Joined) -> str:
         missing, say = joined.missing, self.language.say
         if not missing:
             return say("all {number} shards have ended", number=joined.of)
-        named = ", ".join(f"{number}/{joined.of}" for number in missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
+        named = ", ".join(f"{number}/{joined.of}" for number in missing[:SHOWN]) + (
+            ", …" if len(missing) > SHOWN else ""
+        )
         return say("not ended yet: {shards}", shards=named)

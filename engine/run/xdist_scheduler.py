@@ -16,7 +16,11 @@ def is_worker(config: pytest.Config) -> bool:
 
 def is_spread(config: pytest.Config) -> bool:
     """Return whether this process lets xdist's workers look."""
-    return not is_worker(config) and getattr(config.option, "dist", "no") != "no" and bool(getattr(config.option, "tx", ()))
+    return (
+        not is_worker(config)
+        and getattr(config.option, "dist", "no") != "no"
+        and bool(getattr(config.option, "tx", ()))
+    )
 
 
 class ByHost(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types

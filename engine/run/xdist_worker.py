@@ -27,7 +27,15 @@ class BufferedRun:
     redactor: Redactor
     kept: list[dict[str, Any]] = field(default_factory=list, init=False)
 
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
+    def record(
+        self,
+        kind: str,
+        *,
+        service: str | None = None,
+        key: str | None = None,
+        body: Mapping[str, Any],
+        at: datetime | None = None,
+    ) -> Record:
         """Keep one record, without secrets."""
         moment = (at or datetime.now(UTC)).isoformat()
         kind, service, key, clean = self.redactor.value(exact([RecordKind(kind).value, service, key, body]))

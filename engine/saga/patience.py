@@ -26,7 +26,13 @@ class Patience:
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
-    def ask(self, question: Callable[[], Judgement], *, until_passed: bool = False, before_again: Callable[[], None] = lambda: None) -> Judgement:
+    def ask(
+        self,
+        question: Callable[[], Judgement],
+        *,
+        until_passed: bool = False,
+        before_again: Callable[[], None] = lambda: None,
+    ) -> Judgement:
         """Ask until there is an answer (with `until_passed`: a good one); return the last one when the time is over.
 
         A question that raises CouldNotLookError has had no answer. A host that a person declared lost is asked once.
@@ -43,7 +49,11 @@ class Patience:
             if answer.passed or not (until_passed or answer.verdict is Verdict.UNKNOWN):
                 return answer
             if self._is_over(begun, pause_s):
-                return answer if asked == 1 else replace(answer, text=f"{answer.text} (asked {asked} times in {self.clock() - begun:.0f} s)")
+                return (
+                    answer
+                    if asked == 1
+                    else replace(answer, text=f"{answer.text} (asked {asked} times in {self.clock() - begun:.0f} s)")
+                )
             pause_s = self._wait(pause_s)
             before_again()
 

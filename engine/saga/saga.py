@@ -156,8 +156,14 @@ class RunningMove:
             nobody = unknown("nothing to ask whether the move still holds")
             proof = self.patience.ask(self.prove_done, before_again=self.on_change) if self.prove_done else nobody
             if proof.verdict is Verdict.UNKNOWN:
-                self.stopped_because = f"the journal says done, whether it still holds could not be seen: {_short(proof.text)}"
-                return Judgement(proof.verdict, f"done, but whether it still holds could not be seen: {proof.text}", details=proof.details)
+                self.stopped_because = (
+                    f"the journal says done, whether it still holds could not be seen: {_short(proof.text)}"
+                )
+                return Judgement(
+                    proof.verdict,
+                    f"done, but whether it still holds could not be seen: {proof.text}",
+                    details=proof.details,
+                )
             if not proof.passed:
                 self.stopped_because = f"the journal says done, the hosts say: {_short(proof.text)}"
                 return Judgement(proof.verdict, f"drift since the move was done: {proof.text}", details=proof.details)
@@ -190,7 +196,11 @@ class RunningMove:
             judgement = self._measure(action) if self._only_measures(action) else self._attempt(action)
             if judgement.passed or self._goes_on_without(action, judgement):
                 return self._settle(action, judgement)
-        ending = self._stop(action, judgement.text) if judgement.verdict is Verdict.UNKNOWN else self._fail(action, judgement.text)
+        ending = (
+            self._stop(action, judgement.text)
+            if judgement.verdict is Verdict.UNKNOWN
+            else self._fail(action, judgement.text)
+        )
         return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
 
     def _settle(self, action: Action, judgement: Judgement) -> Judgement:
@@ -201,7 +211,9 @@ class RunningMove:
         told = ""
         if not judgement.passed and action.key in self.later:
             self._left.append(action.key)
-            told = f". The move goes on without it; it is not done until this is. Once its cause is mended: {self.retry}"
+            told = (
+                f". The move goes on without it; it is not done until this is. Once its cause is mended: {self.retry}"
+            )
         if len(self._done) == len(self.recipe) and not self._left:
             self._set_state(self.stages.done)
         return replace(judgement, text=f"{judgement.text}{told}")
@@ -227,13 +239,17 @@ class RunningMove:
             raise
         except ActionError as error:
             judgement = failed(str(error))
-            self._record(RecordKind.OUTCOME, action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})})
+            self._record(
+                RecordKind.OUTCOME, action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})}
+            )
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
             with suppress(NotObservedError, ActionError):
                 self._undo_one(action)
-        return unknown(f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured)
+        return unknown(
+            f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured
+        )
 
     def _superseded(self, action: Action) -> bool:
         """Return whether a question was answered in an earlier run and later deeds have changed what it asked about."""
@@ -256,7 +272,9 @@ class RunningMove:
         if judgement.passed:
             self._switched = self._switched or action.commits
             self._record(
-                RecordKind.OUTCOME, action, {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)}
+                RecordKind.OUTCOME,
+                action,
+                {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)},
             )
             return judgement
         if self._only_measures(action) and action.key in self.superseded_by.values():
@@ -281,7 +299,12 @@ class RunningMove:
         if not observed.passed:
             return observed
         note = self._notes[action.key]
-        about = {"describe": action.describe(), "effect": action.effect.value, "estimate_s": action.estimate_s(), "commits": action.commits}
+        about = {
+            "describe": action.describe(),
+            "effect": action.effect.value,
+            "estimate_s": action.estimate_s(),
+            "commits": action.commits,
+        }
         self._record(RecordKind.INTENT, action, {**about, "note": dict(note)})
         self._begun_here.add(action.key)
         started = time.monotonic()
@@ -315,7 +338,9 @@ class RunningMove:
             return passed("observed")
 
         judgement = self.patience.ask(look, before_again=self.on_change)
-        self._notes[action.key] = DurableNote({**seen, **before}, lambda note: self._record(RecordKind.NOTE, action, {"note": note}))
+        self._notes[action.key] = DurableNote(
+            {**seen, **before}, lambda note: self._record(RecordKind.NOTE, action, {"note": note})
+        )
         return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
 
     def _act(self, action: Action, note: Note) -> str:
@@ -360,7 +385,9 @@ class RunningMove:
             reason = str(error) or type(error).__name__
             self.on_change()
             if action.key in self._begun_here or self._known(action):
-                self._note_down(RecordKind.OUTCOME, action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})})
+                self._note_down(
+                    RecordKind.OUTCOME, action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})}
+                )
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
 
@@ -389,7 +416,9 @@ class RunningMove:
             begun = self._may_have_committed()
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
+            return (
+                f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
+            )
         if self.committed:
             return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
         if begun:
@@ -471,13 +500,17 @@ class RunningMove:
         except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
             proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
         self.proof = proof
-        self._note_down(RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text})
+        self._note_down(
+            RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text}
+        )
         return proof
 
     def _to_undo(self) -> list[Action]:
         """Return all deeds of this attempt that were begun, in this run or an earlier one, the last first."""
         keys = {action.key for action in self._done} | self._begun_here | self.past.touched
-        return [action for action in reversed(self.recipe) if action.effect is not Effect.READ_ONLY and action.key in keys]
+        return [
+            action for action in reversed(self.recipe) if action.effect is not Effect.READ_ONLY and action.key in keys
+        ]
 
     def _undo(self, deeds: list[Action]) -> list[str]:
         for position, action in enumerate(deeds):
@@ -537,12 +570,16 @@ class RunningMove:
         if not self.unwritten:
             return ""
         compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
+        return (
+            f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
+        )
 
 
 def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
     """Return what a person should know of an undo that did not end: what was seen, and what is left."""
-    told = str(error) if isinstance(error, LongshoreError) else f"the tool itself failed ({type(error).__name__}): {error}"
+    told = (
+        str(error) if isinstance(error, LongshoreError) else f"the tool itself failed ({type(error).__name__}): {error}"
+    )
     return f"{deeds[0].key}: {told.rstrip('.')}. {LEFT}: {', '.join(action.key for action in deeds)}."
 
 

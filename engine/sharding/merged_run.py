@@ -24,7 +24,12 @@ from engine.report_sections import Table
 from engine.sharding.shard import Shard
 from engine.verdict import Effect, ExitCode, Severity, Verdict, exit_code_of, unknown
 
-SAME: Final = {"plan_digest": "plan", "asked": "selection, inventory and waivers", "version": "version", "commit": "commit"}
+SAME: Final = {
+    "plan_digest": "plan",
+    "asked": "selection, inventory and waivers",
+    "version": "version",
+    "commit": "commit",
+}
 """What all shards of a run must have in common, and what each is called."""
 OWN: Final = ("operator", "argv")
 STEP: Final = "shard-ended"
@@ -63,7 +68,11 @@ class Joined:
     @property
     def missing(self) -> tuple[int, ...]:
         """Return the shards that have no end on record."""
-        return tuple(number for number in range(1, self.of + 1) if (one := self.attempts.get(number)) is None or one.ended is None)
+        return tuple(
+            number
+            for number in range(1, self.of + 1)
+            if (one := self.attempts.get(number)) is None or one.ended is None
+        )
 
     def why_missing(self, number: int) -> str:
         """Return what is known of a shard that has no end on record."""
@@ -88,7 +97,9 @@ def joined_of(records: Sequence[Record]) -> Joined:
         if record.kind == RecordKind.SHARD_STARTED:
             shard, number = int(record.body["shard"]), int(record.body["attempt"])
             if shard not in newest or newest[shard].number < number:
-                newest[shard] = Attempt(shard, number, record, ends.get(record.writer), last[record.writer], rows[record.writer])
+                newest[shard] = Attempt(
+                    shard, number, record, ends.get(record.writer), last[record.writer], rows[record.writer]
+                )
     return Joined(records[0], newest)
 
 
@@ -197,7 +208,9 @@ def counted(records: Sequence[Record]) -> list[Record]:
         return list(records)
     joined = joined_of(records)
     kept = [joined.first, *_of_newest(records, joined)]
-    kept.sort(key=lambda record: record.kind == RecordKind.RESULT and bool(record.service))  # what is about hosts first, as in a whole run
+    kept.sort(
+        key=lambda record: record.kind == RecordKind.RESULT and bool(record.service)
+    )  # what is about hosts first, as in a whole run
     kept += _told(records, joined)
     if end := _end_of(records, joined):
         kept.append(end)
@@ -215,7 +228,12 @@ def _told(records: Sequence[Record], joined: Joined) -> Iterator[Record]:
     phase = str(joined.first.body["command"])
     for number in joined.missing:
         again = f"Run it again: --shard {number}/{joined.of} --run-name {joined.name}"
-        yield _made(newest, RecordKind.RESULT, STEP, _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"))
+        yield _made(
+            newest,
+            RecordKind.RESULT,
+            STEP,
+            _row(phase, f"shard {number}/{joined.of}", f"{joined.why_missing(number)}. {again}"),
+        )
     if not joined.missing and _end_of(records, joined) is None:
         text = f"all {joined.of} shards ended, and none closed the run. Run any of them again: --shard 1/{joined.of} --run-name {joined.name}"
         yield _made(newest, RecordKind.RESULT, STEP, _row(phase, "all", text))
@@ -229,7 +247,9 @@ def _made(like: Record, kind: str, key: str | None, body: Mapping[str, Any]) -> 
 
 def _row(phase: str, subject: str, text: str) -> Mapping[str, Any]:
     sentence = term("Every shard of this run finished, so every check was run.")
-    return StepResult(phase, STEP, sentence, subject, None, None, None, Effect.READ_ONLY, Severity.BLOCKER, unknown(text), 0.0).body()
+    return StepResult(
+        phase, STEP, sentence, subject, None, None, None, Effect.READ_ONLY, Severity.BLOCKER, unknown(text), 0.0
+    ).body()
 
 
 def _table(joined: Joined) -> Table:
@@ -241,10 +261,26 @@ def _table(joined: Joined) -> Table:
             continue
         ended = one.ended.at[:19].replace("T", " ") if one.ended else "–"
         code = ExitCode[str(one.ended.body["exit_name"])] if one.ended else None
-        verdict = {ExitCode.OK: "PASSED", ExitCode.FAILED: "FAILED"}.get(code, "UNKNOWN") if code is not None else "UNKNOWN"
+        verdict = (
+            {ExitCode.OK: "PASSED", ExitCode.FAILED: "FAILED"}.get(code, "UNKNOWN") if code is not None else "UNKNOWN"
+        )
         began = one.started.at[:19].replace("T", " ")
-        rows.append((f"{number}/{joined.of}", str(one.started.body["operator"]), str(one.number), began, ended, str(one.rows), verdict))
-    return Table(term("Shards of this run"), ("shard", "run by", "attempt", "began (UTC)", "ended (UTC)", "rows", "verdict"), tuple(rows))
+        rows.append(
+            (
+                f"{number}/{joined.of}",
+                str(one.started.body["operator"]),
+                str(one.number),
+                began,
+                ended,
+                str(one.rows),
+                verdict,
+            )
+        )
+    return Table(
+        term("Shards of this run"),
+        ("shard", "run by", "attempt", "began (UTC)", "ended (UTC)", "rows", "verdict"),
+        tuple(rows),
+    )
 
 
 def _merged(records: Sequence[Record]) -> Iterator[Record]:
@@ -257,7 +293,10 @@ def _merged(records: Sequence[Record]) -> Iterator[Record]:
         if record.kind != RecordKind.REPORT_TABLE:
             yield record
         elif parts[_name(record)][0] is record:
-            yield replace(record, body={**record.body, "rows": [row for part in parts[_name(record)] for row in part.body["rows"]]})
+            yield replace(
+                record,
+                body={**record.body, "rows": [row for part in parts[_name(record)] for row in part.body["rows"]]},
+            )
 
 
 def _name(table: Record) -> tuple[str, tuple[str, ...]]:

@@ -38,7 +38,9 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
     """Return what --shard and --run-name ask for, None for a whole run; raises InputError."""
     if text is None:
         if run_name is not None:
-            raise InputError(f"--run-name {run_name}: without --shard. Expected: --shard I/N beside it: only the shards of a run need a common name")
+            raise InputError(
+                f"--run-name {run_name}: without --shard. Expected: --shard I/N beside it: only the shards of a run need a common name"
+            )
         return None
     asked = SHARD.fullmatch(text)
     number, of = (int(asked[1]), int(asked[2])) if asked else (0, 0)
@@ -52,7 +54,9 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
             f"(in a GitLab pipeline it is taken from {PIPELINE})"
         )
     if not RUN_NAME.fullmatch(name):
-        raise InputError(f"--run-name {name}: is no name. Expected: up to 64 letters, digits, dots, dashes and underscores, e.g. night-1")
+        raise InputError(
+            f"--run-name {name}: is no name. Expected: up to 64 letters, digits, dots, dashes and underscores, e.g. night-1"
+        )
     return Shard(number, of, name)
 
 

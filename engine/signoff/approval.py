@@ -80,7 +80,9 @@ def parse_statement(text: str, where: str) -> Statement:
         return Statement(subject, fields["role"], fields["person"], datetime.fromisoformat(fields["signed at"]))
     except (KeyError, ValueError) as error:
         again = typed_command("approve", environment=ANY)
-        raise InputError(f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: {again}") from error
+        raise InputError(
+            f"{where}: {error} is missing or wrong. Expected: an approval as it was signed. Sign again: {again}"
+        ) from error
 
 
 def _below(fields: Mapping[str, str], prefix: str) -> dict[str, str]:
@@ -105,10 +107,14 @@ class Approvals:
 
     def text(self) -> str:
         """Return who approved, in words."""
-        return ", ".join(f"{one.person} ({one.role}, {one.signed_at:%Y-%m-%d %H:%M} UTC by the signer's clock)" for one in self.valid)
+        return ", ".join(
+            f"{one.person} ({one.role}, {one.signed_at:%Y-%m-%d %H:%M} UTC by the signer's clock)" for one in self.valid
+        )
 
 
-def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject, keys: Mapping[str, str] | None = None) -> Approvals:
+def judge_approvals(
+    needed: Iterable[Approval], on_record: Iterable[Signed], now: Subject, keys: Mapping[str, str] | None = None
+) -> Approvals:
     """Judge whether enough different people signed exactly what would be done now; `keys` are their public keys: one key is one person."""
     found = Approvals()
     void: list[str] = []
@@ -117,7 +123,9 @@ def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now
         if signed.problem or statement is None:
             void.append(f"{signed.name}: {signed.problem}")
         elif changes := changes_since(statement, now):
-            void.append(f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is void: {changes}")
+            void.append(
+                f"{statement.role} approval by {statement.person} of {statement.signed_at:%Y-%m-%d %H:%M} is void: {changes}"
+            )
         else:
             found.valid.append(statement)
     one_of = {one.person: _key_of(one.person, keys or {}) for one in found.valid}
@@ -125,7 +133,9 @@ def judge_approvals(needed: Iterable[Approval], on_record: Iterable[Signed], now
         people = {one_of[one.person] for one in found.valid if one.role == approval.role}
         if len(people) < approval.count:
             again = typed_command("approve", "--role", approval.role, environment=now.environment)
-            found.problems.append(f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: {again}")
+            found.problems.append(
+                f"{approval.role} approval: {len(people)} of {approval.count} people signed this plan. Try: {again}"
+            )
     found.problems += _twice(found.valid, one_of)
     if found.problems:
         found.problems += void

@@ -59,7 +59,9 @@ class Attestation:
 
 def parse_attestation(text: str, where: str) -> Attestation:
     """Return what a signed text says; raises InputError naming `where`."""
-    fields = {name: "" if value == "-" else value for name, value in read_statement(text, FORMAT, where, "attest").items()}
+    fields = {
+        name: "" if value == "-" else value for name, value in read_statement(text, FORMAT, where, "attest").items()
+    }
     try:
         at = datetime.fromisoformat(fields["attested at"]).astimezone(UTC)
         return Attestation(
@@ -68,4 +70,6 @@ def parse_attestation(text: str, where: str) -> Attestation:
         )  # fmt: skip
     except (KeyError, ValueError) as error:
         again = typed_command("attest", environment=ANY)
-        raise InputError(f"{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: {again}") from error
+        raise InputError(
+            f"{where}: {error} is missing or wrong. Expected: an attestation as it was signed. Try: {again}"
+        ) from error

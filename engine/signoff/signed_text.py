@@ -20,7 +20,9 @@ def read_statement(text: str, kind: str, where: str, command: str) -> dict[str, 
     fields = {name: value for name, found, value in (line.partition(": ") for line in lines) if found}
     if first != kind or len(fields) != len(lines):
         what = kind.split()[1]
-        raise InputError(f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: {typed_command(command, environment=ANY)}')
+        raise InputError(
+            f'{where}: is no {what}. Expected: "{kind}" and lines "name: value". Sign again: {typed_command(command, environment=ANY)}'
+        )
     return fields
 
 

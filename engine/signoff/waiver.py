@@ -42,14 +42,18 @@ class Waiver(Strict):
     """One step that may fail for a while."""
 
     environment: str = Field(description="the one environment that it is for", examples=["production"])
-    step: str = Field(pattern=r"^[a-z]+/[a-z0-9][a-z0-9-]*$", description="phase and key of the step", examples=["preflight/clock"])
+    step: str = Field(
+        pattern=r"^[a-z]+/[a-z0-9][a-z0-9-]*$", description="phase and key of the step", examples=["preflight/clock"]
+    )
     service: Name | None = Field(None, description="the service that the step is about, if it is about one")
     host: Name | None = Field(None, description="the host that the step is about, if it is about one")
     reason: str = Field(min_length=1, description="why it may fail")
     risk: str = Field(min_length=1, description="what may go wrong because of it")
     approver: Person = Field(description="who takes the risk; one of the environment's approvers")
     role: Role = Field("technical", description="in which role")
-    expires_at: AwareDatetime = Field(description="until when, with its UTC offset", examples=["2026-12-06T04:00:00-03:00"])
+    expires_at: AwareDatetime = Field(
+        description="until when, with its UTC offset", examples=["2026-12-06T04:00:00-03:00"]
+    )
 
     @property
     def phase(self) -> str:
@@ -64,7 +68,10 @@ class Waiver(Strict):
     def fields(self) -> dict[str, str]:
         """Return what is signed, apart from the time."""
         given = self.model_dump(mode="json", exclude={"expires_at"})
-        return {**{name: one_line(str(value or "")) for name, value in given.items()}, "expires at": self.expires_at.astimezone(UTC).isoformat()}
+        return {
+            **{name: one_line(str(value or "")) for name, value in given.items()},
+            "expires at": self.expires_at.astimezone(UTC).isoformat(),
+        }
 
     def kept(self) -> dict[str, str]:
         """Return what a row of evidence keeps of it."""
@@ -82,7 +89,12 @@ class Waiver(Strict):
         told = f"{self.approver} takes this risk in environment {self.environment} until {self.expires_at.isoformat()}:\n{self.about} may fail."
         return statement_text(
             FORMAT,
-            {**self.fields(), RESTS_ON: rests_on, "signed at": signed_at.isoformat(timespec="seconds"), "written by": f"{NAME} {VERSION}"},
+            {
+                **self.fields(),
+                RESTS_ON: rests_on,
+                "signed at": signed_at.isoformat(timespec="seconds"),
+                "written by": f"{NAME} {VERSION}",
+            },
             told,
         )
 
@@ -102,7 +114,9 @@ def signed_at(text: str, where: str) -> datetime:
     try:
         at = datetime.fromisoformat(told)
     except ValueError as error:
-        raise InputError(f'{where}: signed at "{told}". Expected: a time. Sign again: {typed_command("waive", environment=ANY)}') from error
+        raise InputError(
+            f'{where}: signed at "{told}". Expected: a time. Sign again: {typed_command("waive", environment=ANY)}'
+        ) from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -118,7 +132,9 @@ def read_waivers(path: Path) -> PartialModel[WaiverFile]:
     return read_draft(WaiverFile, path, {"version": 1})
 
 
-def problems_of(draft: PartialModel[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]) -> Iterator[str]:
+def problems_of(
+    draft: PartialModel[WaiverFile], environment: str, services: Collection[str], hosts: Collection[str]
+) -> Iterator[str]:
     """Yield what can never match, or is no waiver, although the shape is right; those of other environments are left alone."""
     seen: set[tuple[str, str | None, str | None]] = set()
     for position, waiver in enumerate(draft.rough.waivers if draft.rough else ()):
@@ -154,7 +170,14 @@ class Waivers:
 
     def judge(self, row: StepResult) -> StepResult:
         """Return a row as it counts: failed or unknown under a waiver that still holds, it is WAIVED, and says why."""
-        waiver = next((one for one in self.waivers if (one.step, one.service, one.host) == (f"{row.phase}/{row.key}", row.service, row.host)), None)
+        waiver = next(
+            (
+                one
+                for one in self.waivers
+                if (one.step, one.service, one.host) == (f"{row.phase}/{row.key}", row.service, row.host)
+            ),
+            None,
+        )
         seen = row.judgement
         if waiver is None or seen.verdict not in COVERED:
             self._needless += [waiver] if waiver and seen.passed else []
@@ -164,9 +187,13 @@ class Waivers:
             late = f"{seen.text}. Its waiver by {by} expired at {until}"
             return replace(row, judgement=Judgement(seen.verdict, late, seen.measured, seen.details))
         told = f"waived until {until} by {by}: {waiver.reason}. Risk: {waiver.risk}. Seen: {seen.verdict.value}: {seen.text}"
-        return replace(row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept())
+        return replace(
+            row, judgement=Judgement(Verdict.WAIVED, told, seen.measured, seen.details), waiver=waiver.kept()
+        )
 
-    def refuse_unknown(self, phase: str, rows: Collection[tuple[str, str | None, str | None]], subjects: Collection[str]) -> None:
+    def refuse_unknown(
+        self, phase: str, rows: Collection[tuple[str, str | None, str | None]], subjects: Collection[str]
+    ) -> None:
         """Raise InputError for a waiver that no step of this phase can match; `rows` are key, service and host of all steps.
 
         A service that this run does not look at (`--service`) is none of its business.
@@ -178,12 +205,28 @@ class Waivers:
             if (one.step.partition("/")[2], one.service, one.host) not in rows
         ]
         if wrong:
-            raise InputError("\n".join([f"{self.file}: waivers that match nothing in {phase}", *wrong, "Correct or remove them"]))
+            raise InputError(
+                "\n".join([f"{self.file}: waivers that match nothing in {phase}", *wrong, "Correct or remove them"])
+            )
 
     def needless_row(self, phase: str) -> StepResult | None:
         """Return the row that names waivers whose step passed, None when there are none: nothing is waived in advance."""
         if not self._needless:
             return None
         named = ", ".join(one.about for one in self._needless)
-        told = failed(f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase again")
-        return StepResult(phase, "waivers-needed", "Every waiver was needed.", "all", None, None, None, Effect.READ_ONLY, Severity.BLOCKER, told, 0.0)
+        told = failed(
+            f"{self.file}: {named} passed. Expected: a waiver only for what fails. Remove it there, then run this phase again"
+        )
+        return StepResult(
+            phase,
+            "waivers-needed",
+            "Every waiver was needed.",
+            "all",
+            None,
+            None,
+            None,
+            Effect.READ_ONLY,
+            Severity.BLOCKER,
+            told,
+            0.0,
+        )

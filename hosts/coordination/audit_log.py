@@ -60,5 +60,7 @@ def read_audit(host: Host) -> list[str]:
     """Return the lines of a host's audit log, oldest first; none when no run ever touched it. Raises CouldNotLookError."""
     answer = host.run(["sh", "-c", f"[ ! -e {FILE} ] || cat {FILE}"], timeout_s=READ_S)
     if answer.exit_code:
-        raise NotObservedError(f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}")
+        raise NotObservedError(
+            f"{host.name}: could not read {FILE}: {answer.error_text}. Expected: its audit log. Try: ssh {host.name} ls -l {FILE}"
+        )
     return [line for line in answer.text.splitlines() if line.strip()]

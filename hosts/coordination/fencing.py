@@ -59,7 +59,9 @@ def token_of(fleet: Locked) -> str | None:
     return token
 
 
-def fenced(argv: list[str], token: str | None, *, stdin: bytes = b"", timeout_s: float, held: bool | None = None) -> list[str]:
+def fenced(
+    argv: list[str], token: str | None, *, stdin: bytes = b"", timeout_s: float, held: bool | None = None
+) -> list[str]:
     """Return argv as the host runs it only while the lock's token is `token`; argv itself for a run without a lock.
 
     Whether a new holder has to wait for its end is `held`; not given, its deadline decides.
@@ -73,7 +75,9 @@ def fenced(argv: list[str], token: str | None, *, stdin: bytes = b"", timeout_s:
 
 def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
     """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not this run's any more."""
-    result: CommandResult = fleet[host].run(fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s)
+    result: CommandResult = fleet[host].run(
+        fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s
+    )
     refuse_lost(host, result)
     return result
 
@@ -87,7 +91,9 @@ def change_inside(fleet: Locked, host: str, container: str, command: ContainerCo
 
 
 @contextmanager
-def changing(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float, held: bool = False) -> Iterator[IO[bytes]]:
+def changing(
+    fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float, held: bool = False
+) -> Iterator[IO[bytes]]:
     """Yield the output of argv, which changes something, while it comes; raises LockLostError as `change` does."""
     words = fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s, held=held)
     try:
@@ -109,4 +115,6 @@ def refuse_lost(host: str, result: CommandResult) -> None:
     if result.exit_code == LOST and result.error_text.startswith(NOT_OURS):
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
-        raise NotObservedError(f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux")
+        raise NotObservedError(
+            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install util-linux"
+        )

@@ -61,12 +61,16 @@ write() {{
 """`$1` is the new token, `$2` that of the lock that was seen, `$3` the length of the holder's words on standard input: they are
 read before anything is held, so that an operator's machine that sleeps holds nothing."""
 _HELD: Final = f"[ -s {DIRECTORY}/token ] && [ -s {DIRECTORY}/holder ]"
-TAKE: Final = f'{_HELD} && cat {DIRECTORY}/holder && exit\n{_ALONE}if {_HELD}; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
+TAKE: Final = (
+    f'{_HELD} && cat {DIRECTORY}/holder && exit\n{_ALONE}if {_HELD}; then cat {DIRECTORY}/holder; else write "$1"; fi\n'
+)
 """A lock without token or holder is one that a power cut left half made: it is nobody's."""
 ENTER_AGAIN: Final = f'{_ALONE}is_held_by "$2" && write "$2"\n'
 BREAK: Final = f'{_ALONE}if is_held_by "$2"; then write "$1" || {{ rm -rf {DIRECTORY}; false; }}; else cat {DIRECTORY}/holder; fi\n'
 """Under the same lock of FENCE the token is compared and replaced, so of two at once the second is told of the first."""
-RELEASE: Final = f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
+RELEASE: Final = (
+    f'exec 9>>{FENCE} && flock -x 9 && [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] && rm -rf {DIRECTORY}'
+)
 READ: Final = f"cat {DIRECTORY}/holder {DIRECTORY}/token 2>/dev/null || true"
 
 TOKEN_TEST: Final = f'[ -z "$1" ] || [ "$(cat {DIRECTORY}/token 2>/dev/null)" = "$1" ] || {{ cat {DIRECTORY}/holder 2>/dev/null; exit {LOST}; }}; '
@@ -102,7 +106,9 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
         return None
     held = read_lock(host)
     if held is None:
-        raise NotObservedError(f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again")
+        raise NotObservedError(
+            f"{host.name}: could not write {DIRECTORY}: {taken.error_text or 'its holder is being written'}. Try again"
+        )
     ours, look = held.token == holder.token, typed_command("lock", "status", environment=holder.environment)
     if not ours and not break_it:
         raise RefusedError(
@@ -113,7 +119,9 @@ def take_lock(host: Host, holder: Holder, *, break_it: bool = False) -> Holder |
     again = host.run(words, stdin=written, timeout_s=TAKE_S)
     _refuse_busy(host, again)
     if again.text.strip() != TAKEN:
-        raise RefusedError(f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: {look}")
+        raise RefusedError(
+            f"{host.name}: somebody else took the lock in the same moment. Expected: {held.text()}, as it was seen. Look: {look}"
+        )
     return None if ours else held
 
 

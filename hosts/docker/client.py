@@ -22,5 +22,7 @@ def connect(host: str, socket: Path) -> Any:
         client.ping()
     except (DockerException, requests.RequestException) as error:
         reason = str(error).splitlines()[0][:160]
-        raise UnreachableError(f"{host}: its Docker Engine does not answer: {reason}. Try: ssh {host} docker version") from error
+        raise UnreachableError(
+            f"{host}: its Docker Engine does not answer: {reason}. Try: ssh {host} docker version"
+        ) from error
     return client

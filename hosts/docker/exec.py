@@ -62,12 +62,16 @@ def exec_in_container(api: Any, host: str, container: str, command: ContainerCom
         return CommandResult(argv, REFUSED, b"", refused.response.content, time.monotonic() - started)
     except (TimeoutError, requests.RequestException, docker.errors.DockerException) as lost:
         if not _is_late(lost):
-            raise UnreachableError(f"{host}: Docker does not answer: {type(lost).__name__}. Try: ssh {host} docker ps") from None
+            raise UnreachableError(
+                f"{host}: Docker does not answer: {type(lost).__name__}. Try: ssh {host} docker ps"
+            ) from None
         raise DeadlineError(
             f"{host}: {shlex.join(argv[:4])[:120]} inside {container} did not end within {timeout_s:.0f} s. Look: ssh {host} docker top {container}"
         ) from None
     if code is None:
-        raise NotObservedError(f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh {host} docker ps")
+        raise NotObservedError(
+            f"{host}: {shlex.join(argv[:4])[:120]} inside {container} ended without an exit code. Look: ssh {host} docker ps"
+        )
     return CommandResult(argv, int(code), out, error, time.monotonic() - started)
 
 

@@ -59,7 +59,9 @@ class FencedAdapter(BaseAdapter):
         deadline_s = timeout[1] if isinstance(timeout, tuple) else timeout
         argv = ["sh", "-c", DIAL, "dial"]
         try:
-            with changing(self._fleet, self._host, argv, stdin=raw_of(request), timeout_s=deadline_s or LONGEST_S, held=True) as output:
+            with changing(
+                self._fleet, self._host, argv, stdin=raw_of(request), timeout_s=deadline_s or LONGEST_S, held=True
+            ) as output:
                 said = output.read()
             return response_of(request, said)
         except DeadlineError as error:
@@ -82,7 +84,9 @@ def raw_of(request: requests.PreparedRequest) -> bytes:
     """Return a request as it goes over the wire, on a connection that the engine ends after its answer."""
     body = request.body or b""
     if not isinstance(body, str | bytes):
-        raise TypeError(f"{request.method} {request.path_url}: a body that is made while it is sent. Expected: one that is there")
+        raise TypeError(
+            f"{request.method} {request.path_url}: a body that is made while it is sent. Expected: one that is there"
+        )
     content = body.encode() if isinstance(body, str) else body
     headers = {**request.headers, "Host": "docker", "Connection": "close", "Content-Length": str(len(content))}
     lines = [f"{request.method} {request.path_url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]

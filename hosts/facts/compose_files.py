@@ -63,7 +63,17 @@ def fetch_files(host: Host, paths: Iterable[str]) -> FoundFiles:
 
 
 def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> FoundFiles:
-    argv = ["sh", "-s", "--", str(SEARCH_S), "/", str(depth), str(LARGEST_BYTES), docker_root or "/var/lib/docker", *paths]
+    argv = [
+        "sh",
+        "-s",
+        "--",
+        str(SEARCH_S),
+        "/",
+        str(depth),
+        str(LARGEST_BYTES),
+        docker_root or "/var/lib/docker",
+        *paths,
+    ]
     answer = host.run(argv, stdin=SCRIPT, timeout_s=TRIP_S)
     if answer.exit_code:
         raise NotObservedError(
@@ -72,7 +82,9 @@ def _ask(host: Host, depth: int, docker_root: str, paths: Iterable[str]) -> Foun
         )
     found, status = parse_found(host.name, answer.stdout)
     if depth and status is None:
-        raise NotObservedError(f"{host.name}: its answer on compose files is cut off. Expected: the whole of it. Run this again")
+        raise NotObservedError(
+            f"{host.name}: its answer on compose files is cut off. Expected: the whole of it. Run this again"
+        )
     if status == TIMED_OUT:
         raise NotObservedError(
             f"{host.name}: the search for compose files did not end within {SEARCH_S} s ({len(found.compose)} seen by then). "
@@ -122,4 +134,8 @@ def _decoded(encoded: bytes) -> bytes | None:
 
 def _ephemeral(content: bytes) -> tuple[int, int]:
     words = content.split()
-    return (int(words[0]), int(words[1])) if len(words) > 1 and words[0].isdigit() and words[1].isdigit() else USUAL_EPHEMERAL
+    return (
+        (int(words[0]), int(words[1]))
+        if len(words) > 1 and words[0].isdigit() and words[1].isdigit()
+        else USUAL_EPHEMERAL
+    )

@@ -13,7 +13,9 @@ SECTOR_BYTES: Final = 512
 """The unit of /proc/diskstats whatever the disk's own is (https://docs.kernel.org/admin-guide/iostats.html)."""
 FIELDS: Final = 13
 """Up to the thirteenth, the milliseconds in which the disk was busy; later kernels have more."""
-BLOCK_ROW: Final = re.compile(r".*?docker[/-](?P<id>[0-9a-f]{64})(?:\.scope)?/[a-z_.]+:(?:(?P<number>\d+:\d+) (?P<rest>.*))?$")
+BLOCK_ROW: Final = re.compile(
+    r".*?docker[/-](?P<id>[0-9a-f]{64})(?:\.scope)?/[a-z_.]+:(?:(?P<number>\d+:\d+) (?P<rest>.*))?$"
+)
 VERSION_2: Final = re.compile(r"\b(?P<what>rbytes|wbytes)=(?P<bytes>\d+)")
 VERSION_1: Final = re.compile(r"^(?P<what>Read|Write) (?P<bytes>\d+)$")
 
@@ -23,7 +25,11 @@ def parse_disks(text: str, watched: Collection[str]) -> tuple[dict[str, DiskUse]
     disks: dict[str, DiskUse] = {}
     numbers: dict[str, str] = {}
     for fields in (line.split() for line in text.splitlines()):
-        if len(fields) < FIELDS or fields[2] not in watched or not all(field.isdigit() for field in (*fields[:2], *fields[3:FIELDS])):
+        if (
+            len(fields) < FIELDS
+            or fields[2] not in watched
+            or not all(field.isdigit() for field in (*fields[:2], *fields[3:FIELDS]))
+        ):
             continue
         numbers[f"{fields[0]}:{fields[1]}"] = fields[2]
         disks[fields[2]] = DiskUse(int(fields[12]) / 1000, int(fields[5]) * SECTOR_BYTES, int(fields[9]) * SECTOR_BYTES)
@@ -42,4 +48,7 @@ def parse_blocks(text: str, numbers: Mapping[str, str]) -> dict[str, dict[str, D
         rest = row["rest"] or ""
         for found in (*VERSION_2.finditer(rest), *VERSION_1.finditer(rest)):
             mine[numbers.get(row["number"], OTHER_DISKS)][found["what"] in {"wbytes", "Write"}] += int(found["bytes"])
-    return {one: {name: DiskUse(None, read, written) for name, (read, written) in disks.items()} for one, disks in moved.items()}
+    return {
+        one: {name: DiskUse(None, read, written) for name, (read, written) in disks.items()}
+        for one, disks in moved.items()
+    }

@@ -16,7 +16,9 @@ from hosts.facts.model import FileSystem, HostFacts, ImageFacts, ListeningSocket
 from hosts.facts.system_parse import Answer, parse_surroundings
 
 PROCESS: Final = re.compile(r'users:\(\("(?P<name>[^"]*)"')
-DF_ROW: Final = re.compile(r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)")
+DF_ROW: Final = re.compile(
+    r"(?P<device>.+?)\s+(?P<size>\d+|-)\s+(?P<used>-?\d+|-)\s+(?P<free>-?\d+|-)\s+(?:\d+%|-)\s+(?P<mount>/.*)"
+)
 """A device (`//nas/old things`) and a mount point may hold spaces: the figures between them tell where each ends."""
 VANISHED: Final = re.compile(
     r"(?:\s*error(?: response from daemon)?:? (?:get \S+: )?(?:no such (?:object|container|image|volume|network): \S+|network \S+ not found))+\s*",
@@ -53,7 +55,9 @@ def parse_sections(output: str, mark: str) -> dict[str, Section]:
     return sections
 
 
-def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our_clock: tuple[float, float]) -> HostFacts:
+def parse_facts(
+    host: str, output: str, mark: str, *, gathered_at: datetime, our_clock: tuple[float, float]
+) -> HostFacts:
     """Return typed facts; `our_clock` are our times before and after the trip, in seconds since the epoch."""
     found = parse_sections(output, mark)
     kernel = found.get("kernel", MISSING).text.split()
@@ -90,10 +94,16 @@ def parse_facts(host: str, output: str, mark: str, *, gathered_at: datetime, our
         cpus=int(found.get("cpus", MISSING).text.strip() or 0),
         clock_offset_s=offset_s,
         clock_uncertainty_s=uncertainty_s,
-        compose_projects=tuple(sorted({c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels})),
+        compose_projects=tuple(
+            sorted(
+                {c.labels["com.docker.compose.project"] for c in containers if "com.docker.compose.project" in c.labels}
+            )
+        ),
         path_sizes=sizes,
         listening_error=_reason(sockets) if sockets.status else "",
-        around=parse_surroundings(host, {name: Answer(one.text, one.status, _reason(one)) for name, one in found.items()}, info),
+        around=parse_surroundings(
+            host, {name: Answer(one.text, one.status, _reason(one)) for name, one in found.items()}, info
+        ),
     )
 
 
@@ -190,7 +200,9 @@ def parse_file_systems(disks: str, inodes: str) -> tuple[FileSystem, ...]:
 
 def _file_system(mount: str, row: re.Match[str], inodes: int, inodes_free: int) -> FileSystem:
     size, used, free = (_number(row[name]) for name in ("size", "used", "free"))
-    return FileSystem(mount, row["device"], size * 1024, free * 1024, inodes, inodes_free, max(0, size - used - free) * 1024)
+    return FileSystem(
+        mount, row["device"], size * 1024, free * 1024, inodes, inodes_free, max(0, size - used - free) * 1024
+    )
 
 
 def _df_rows(text: str) -> list[re.Match[str]]:
@@ -211,7 +223,11 @@ def parse_sockets(text: str) -> tuple[ListeningSocket, ...]:
             continue
         address, _, port = fields[4].rpartition(":")
         process = PROCESS.search(line)
-        sockets.append(ListeningSocket(fields[0], address.partition("%")[0].strip("[]"), int(port), process["name"] if process else ""))
+        sockets.append(
+            ListeningSocket(
+                fields[0], address.partition("%")[0].strip("[]"), int(port), process["name"] if process else ""
+            )
+        )
     return tuple(sockets)
 
 
@@ -242,7 +258,9 @@ def parse_mount(mount: Mapping[str, Any]) -> MountFacts:
     """Return one mount of a container."""
     kind = str(mount["Type"])
     source = str(mount.get("Name") or "") if kind == "volume" else str(mount.get("Source") or "")
-    return MountFacts(kind, source, str(mount["Destination"]), not mount.get("RW", True), str(mount.get("Driver") or "local"))
+    return MountFacts(
+        kind, source, str(mount["Destination"]), not mount.get("RW", True), str(mount.get("Driver") or "local")
+    )
 
 
 def parse_published(bindings: Mapping[str, Any]) -> tuple[tuple[str, int, int, str], ...]:
@@ -262,14 +280,21 @@ def parse_image(raw: Mapping[str, Any]) -> ImageFacts:
     """Return one image of `docker image inspect`."""
     layers = (raw.get("RootFS") or {}).get("Layers") or ()
     return ImageFacts(
-        raw["Id"], tuple(raw.get("RepoTags") or ()), tuple(raw.get("RepoDigests") or ()), raw.get("Architecture", ""), tuple(layers), int(raw["Size"])
+        raw["Id"],
+        tuple(raw.get("RepoTags") or ()),
+        tuple(raw.get("RepoDigests") or ()),
+        raw.get("Architecture", ""),
+        tuple(layers),
+        int(raw["Size"]),
     )
 
 
 def parse_volume(raw: Mapping[str, Any], sizes: Mapping[str, int]) -> VolumeFacts:
     """Return one volume of `docker volume inspect`."""
     mountpoint = str(raw.get("Mountpoint") or "")
-    return VolumeFacts(raw["Name"], raw["Driver"], raw.get("Labels") or {}, raw.get("Options") or {}, mountpoint, sizes.get(mountpoint))
+    return VolumeFacts(
+        raw["Name"], raw["Driver"], raw.get("Labels") or {}, raw.get("Options") or {}, mountpoint, sizes.get(mountpoint)
+    )
 
 
 def parse_network(raw: Mapping[str, Any]) -> NetworkFacts:

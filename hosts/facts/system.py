@@ -116,7 +116,9 @@ class SystemFacts:
     container_sockets: Mapping[int, ContainerSockets] = field(default_factory=dict)  # by the container's main process
     firewall: tuple[FirewallRule, ...] = ()
     read_only_mounts: frozenset[str] = frozenset()
-    pressure: Mapping[str, float] = field(default_factory=dict)  # "memory": percent of the last minute in which some waited
+    pressure: Mapping[str, float] = field(
+        default_factory=dict
+    )  # "memory": percent of the last minute in which some waited
     settings: Mapping[str, str] = field(default_factory=dict)  # "vm.max_map_count": "262144"
     users: Mapping[int, str] = field(default_factory=dict)
     owners: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # path: user, group

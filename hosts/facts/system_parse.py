@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
-from hosts.facts.system import Connection, ContainerSockets, EngineSettings, FirewallRule, FirewallVerdict, SystemFacts, Usage
+from hosts.facts.system import (
+    Connection,
+    ContainerSockets,
+    EngineSettings,
+    FirewallRule,
+    FirewallVerdict,
+    SystemFacts,
+    Usage,
+)
 
 SECTIONS: Final = (
     "connections", "namespaces", "firewall", "mounts", "pressure", "settings", "users", "synchronised",
@@ -22,13 +30,17 @@ KERNEL_ROW: Final = re.compile(
     r"(?P<peer>[0-9A-F]+):(?P<peer_port>[0-9A-F]{4}) (?P<state>0[1A]) "
 )
 LISTENS: Final = "0A"
-USAGE_ROW: Final = re.compile(r".*?docker[/-](?P<id>[0-9a-f]{64})(?:\.scope)?/(?P<file>[a-z.]+?(?:_in_bytes)?):(?:(?P<name>\w+) )?(?P<value>\d+)")
+USAGE_ROW: Final = re.compile(
+    r".*?docker[/-](?P<id>[0-9a-f]{64})(?:\.scope)?/(?P<file>[a-z.]+?(?:_in_bytes)?):(?:(?P<name>\w+) )?(?P<value>\d+)"
+)
 LIMIT_ROW: Final = re.compile(r"/proc/(?P<pid>\d+)/limits:Max open files\s+(?P<soft>\d+|unlimited)")
 PSI_ROW: Final = re.compile(r"/proc/pressure/(?P<what>\w+):some .*?avg60=(?P<percent>[\d.]+)")
 CHAIN: Final = re.compile(r":(?P<chain>\S+) (?P<policy>ACCEPT|DROP)")
 PORTS: Final = re.compile(r"(?:--dports?|--ctorigdstport|dport) \{?\s*(?P<ports>[\d,: -]+)")
 PROTOCOL: Final = re.compile(r"(?:^|\s)(?:-p|meta l4proto|ip protocol) (\w+)|(?<!\S)(tcp|udp) dport")
-NARROW: Final = re.compile(r"(?:^|\s)(?:!|-s|-d|-i|-o|--ctstate|--state|ip6? saddr|ip6? daddr|iif\w*|oif\w*|ct state)(?:\s|$)")
+NARROW: Final = re.compile(
+    r"(?:^|\s)(?:!|-s|-d|-i|-o|--ctstate|--state|ip6? saddr|ip6? daddr|iif\w*|oif\w*|ct state)(?:\s|$)"
+)
 NFT_CHAIN: Final = re.compile(r"chain (\S+) \{")
 NFT_POLICY: Final = re.compile(r"hook (?:input|forward) .*policy drop")
 UNLIMITED: Final = 2**63
@@ -47,7 +59,9 @@ class Answer(NamedTuple):
 def parse_surroundings(host: str, found: Mapping[str, Answer], info: Mapping[str, Any]) -> SystemFacts:
     """Return what the sections tell; one with a status is an error, and so is one that never came."""
     errors = {name: _error(found.get(name)) for name in SECTIONS}
-    texts = {name: found[name].text if name in found and (not errors[name] or name in HALVES) else "" for name in SECTIONS}
+    texts = {
+        name: found[name].text if name in found and (not errors[name] or name in HALVES) else "" for name in SECTIONS
+    }
     synchronised, time_source = parse_synchronised(texts["synchronised"])
     limits, engine_limit = parse_limits(texts["limits"])
     errors |= {name: "" for name in HALVES if texts[name].strip()}
@@ -114,8 +128,12 @@ def parse_namespaces(text: str) -> dict[int, ContainerSockets]:
         if row["state"] == LISTENS:
             listening[pid].add(port)
         else:
-            connections[pid].append(Connection(_kernel_address(row["local"]), port, _kernel_address(row["peer"]), int(row["peer_port"], 16)))
-    return {pid: ContainerSockets(tuple(connections[pid]), frozenset(listening[pid])) for pid in {*connections, *listening}}
+            connections[pid].append(
+                Connection(_kernel_address(row["local"]), port, _kernel_address(row["peer"]), int(row["peer_port"], 16))
+            )
+    return {
+        pid: ContainerSockets(tuple(connections[pid]), frozenset(listening[pid])) for pid in {*connections, *listening}
+    }
 
 
 def _kernel_address(words: str) -> str:
@@ -162,7 +180,14 @@ def _nft_rules(text: str) -> Iterator[FirewallRule]:
 def _rule(chain: str, text: str, verdict: FirewallVerdict) -> FirewallRule:
     protocol, ports = PROTOCOL.search(text), None if "! --d" in text or "dport !=" in text else PORTS.search(text)
     named = frozenset(_ports(ports["ports"])) if ports else frozenset()
-    return FirewallRule(chain, text.strip(), verdict, next(filter(None, protocol.groups()), "") if protocol else "", named, bool(NARROW.search(text)))
+    return FirewallRule(
+        chain,
+        text.strip(),
+        verdict,
+        next(filter(None, protocol.groups()), "") if protocol else "",
+        named,
+        bool(NARROW.search(text)),
+    )
 
 
 def _ports(text: str) -> Iterator[int]:
@@ -174,7 +199,9 @@ def _ports(text: str) -> Iterator[int]:
 
 def parse_read_only(text: str) -> frozenset[str]:
     """Return the mount points of /proc/mounts that are read-only; of two on one point the upper one counts."""
-    options = {_unescaped(fields[1]): fields[3].split(",") for fields in map(str.split, text.splitlines()) if len(fields) > 3}  # noqa: PLR2004 fstab
+    options = {
+        _unescaped(fields[1]): fields[3].split(",") for fields in map(str.split, text.splitlines()) if len(fields) > 3
+    }
     return frozenset(mount for mount, words in options.items() if "ro" in words)
 
 
@@ -188,8 +215,14 @@ def parse_settings(text: str) -> dict[str, str]:
     for line in text.splitlines():
         path, _, value = line.partition(":")
         chosen = re.search(r"\[(\w+)\]", value)
-        name = path.removeprefix("/proc/sys/").replace("/", ".") if path.startswith("/proc/sys/") else path.removeprefix("/sys/kernel/mm/")
-        settings[name.replace("transparent_hugepage/enabled", "transparent_hugepage")] = chosen[1] if chosen else value.strip()
+        name = (
+            path.removeprefix("/proc/sys/").replace("/", ".")
+            if path.startswith("/proc/sys/")
+            else path.removeprefix("/sys/kernel/mm/")
+        )
+        settings[name.replace("transparent_hugepage/enabled", "transparent_hugepage")] = (
+            chosen[1] if chosen else value.strip()
+        )
     return {name: value for name, value in settings.items() if value}
 
 
@@ -202,7 +235,9 @@ def parse_users(text: str) -> dict[int, str]:
 def parse_owners(text: str) -> dict[str, tuple[int, int]]:
     """Return user and group by path, from `stat -c "%u %g %n"`."""
     rows = (line.split(" ", 2) for line in text.splitlines())
-    return {row[2]: (int(row[0]), int(row[1])) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isdigit()}  # noqa: PLR2004
+    return {
+        row[2]: (int(row[0]), int(row[1])) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isdigit()
+    }
 
 
 def parse_synchronised(text: str) -> tuple[bool | None, str]:
@@ -218,7 +253,10 @@ def parse_synchronised(text: str) -> tuple[bool | None, str]:
 
 def parse_limits(text: str) -> tuple[dict[int, int], int | None]:
     """Return the soft limits of open files by process, and the Docker Engine's own, which new containers inherit."""
-    limits = {int(row["pid"]): UNLIMITED if row["soft"] == "unlimited" else int(row["soft"]) for row in LIMIT_ROW.finditer(text)}
+    limits = {
+        int(row["pid"]): UNLIMITED if row["soft"] == "unlimited" else int(row["soft"])
+        for row in LIMIT_ROW.finditer(text)
+    }
     engine = re.search(r"^engine (\d+)$", text, re.MULTILINE)
     return limits, limits.get(int(engine[1])) if engine else None
 
@@ -238,7 +276,10 @@ def parse_usage(text: str) -> dict[str, Usage]:
             cpu[one] = value / 1e6
         elif file == "cpuacct.usage":
             cpu[one] = value / 1e9
-    return {one: Usage(max(0, memory[one] - cache.get(one, 0)) if one in memory else None, cpu.get(one)) for one in {*memory, *cpu}}
+    return {
+        one: Usage(max(0, memory[one] - cache.get(one, 0)) if one in memory else None, cpu.get(one))
+        for one in {*memory, *cpu}
+    }
 
 
 def parse_processor(text: str) -> float | None:
@@ -264,5 +305,8 @@ def parse_engine(info: Mapping[str, Any]) -> EngineSettings:
     """Return how the engine is set up, from `docker info`."""
     security: Iterable[Any] = info.get("SecurityOptions") or ()
     return EngineSettings(
-        str(info.get("CgroupDriver", "")), str(info.get("CgroupVersion", "")), tuple(map(str, security)), bool(info.get("LiveRestoreEnabled"))
+        str(info.get("CgroupDriver", "")),
+        str(info.get("CgroupVersion", "")),
+        tuple(map(str, security)),
+        bool(info.get("LiveRestoreEnabled")),
     )

@@ -54,7 +54,11 @@ def read_project_commit(project: Path, own: str = OWN_CHECKS, root: Path = ROOT)
     except _NoAnswerError:
         return UNKNOWN
     try:
-        return f"{commit}+changes" if _differs(project, lambda path: _is_own_check(path, own), project.relative_to(top).as_posix()) else commit
+        return (
+            f"{commit}+changes"
+            if _differs(project, lambda path: _is_own_check(path, own), project.relative_to(top).as_posix())
+            else commit
+        )
     except _NoAnswerError:
         return f"{commit}+{UNKNOWN}"
 
@@ -86,14 +90,18 @@ def is_committed(commit: str) -> bool:
 
 def read_code_digest(root: Path = ROOT, own: Path | None = None) -> str:
     """Return the SHA-256 over every file of the code as it lies on the disk, whatever git says of it; `own` is the folder of own checks."""
-    digests = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in _code_files(root)}
+    digests = {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in _code_files(root)
+    }
     digests |= {f"{OWN_CHECKS}/{name}": digest for name, digest in read_own_digests(own).items()} if own else {}
     return hashlib.sha256(rfc8785.dumps(dict(digests))).hexdigest()
 
 
 def read_own_digests(own: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a folder of own checks, by its path in it; none where there is no such folder."""
-    files = sorted(path for path in own.rglob("*") if path.is_file() and CACHE not in path.parts) if own.is_dir() else []
+    files = (
+        sorted(path for path in own.rglob("*") if path.is_file() and CACHE not in path.parts) if own.is_dir() else []
+    )
     return {path.relative_to(own).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -108,19 +116,34 @@ def _differs(root: Path, is_loaded: Callable[[str], bool], below: str = ".") -> 
 
     `below` is where `root` lies in its checkout: git lists paths from the top.
     """
-    listed = _git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching", "--", ".", *SIGNED_LATER)
+    listed = _git(
+        root,
+        "status",
+        "--porcelain",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+        "--ignored=matching",
+        "--",
+        ".",
+        *SIGNED_LATER,
+    )
     for line in filter(None, listed.split("\0")):
         kind, path = line[:2], line[3:] if below == "." else line[3:].removeprefix(f"{below}/")
         if kind not in {"??", "!!"} or is_loaded(path):
             return True
     hidden = _git(root, "ls-files", "-v", "-z", "--", ".", *SIGNED_LATER)
-    return any(line and (line[0].islower() or line[0] == "S") for line in hidden.split("\0"))  # assume-unchanged, skip-worktree
+    return any(
+        line and (line[0].islower() or line[0] == "S") for line in hidden.split("\0")
+    )  # assume-unchanged, skip-worktree
 
 
 def _is_own_check(path: str, own: str) -> bool:
     """Return whether a file, or a folder that git lists as a whole, holds own checks."""
     this, folder = PurePosixPath(path), PurePosixPath(own)
-    return CACHE not in this.parts and (this.is_relative_to(folder) or (path.endswith("/") and folder.is_relative_to(this)))
+    return CACHE not in this.parts and (
+        this.is_relative_to(folder) or (path.endswith("/") and folder.is_relative_to(this))
+    )
 
 
 def _is_loaded(path: str, own: str) -> bool:
@@ -139,7 +162,11 @@ def _git(root: Path, *arguments: str) -> str:
     argv = ["git", "-C", str(root), *PLAIN, *arguments]
     try:
         answer = subprocess.run(
-            argv, capture_output=True, timeout=GIT_S, check=False, env={**environ, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+            argv,
+            capture_output=True,
+            timeout=GIT_S,
+            check=False,
+            env={**environ, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoAnswerError(str(error)) from error

@@ -46,7 +46,9 @@ class Messenger:
 
     def __post_init__(self) -> None:
         """Start."""
-        self._thread = Thread(target=self._run, name="messages", daemon=True)  # a hanging server never holds the process
+        self._thread = Thread(
+            target=self._run, name="messages", daemon=True
+        )  # a hanging server never holds the process
         self._thread.start()
 
     def send(self, title: str, text: str) -> None:
@@ -94,4 +96,7 @@ def deliver_by_apprise(address: Secret, title: str, text: str) -> bool:
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lesser lines hold the address
     one = apprise.Apprise()
-    return bool(one.add(address.reveal()) and one.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=SEND_DEADLINE_S))
+    return bool(
+        one.add(address.reveal())
+        and one.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=SEND_DEADLINE_S)
+    )

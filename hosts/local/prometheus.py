@@ -47,16 +47,25 @@ class Prometheus:
 
         https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
         """
-        asked = {"query": query, "start": f"{start.timestamp():.0f}", "end": f"{end.timestamp():.0f}", "step": f"{step_s:.0f}"}
+        asked = {
+            "query": query,
+            "start": f"{start.timestamp():.0f}",
+            "end": f"{end.timestamp():.0f}",
+            "step": f"{step_s:.0f}",
+        }
         status, content = self._post({**asked, "timeout": f"{DEADLINE_S:.0f}s"})
         if status in REFUSED:
-            raise NotObservedError(f"{self._where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml")
+            raise NotObservedError(
+                f"{self._where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml"
+            )
         if status != requests.codes.ok:
             raise NotObservedError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
         try:
             return parse_matrix(content)
         except ValueError as error:
-            raise NotObservedError(f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}") from None
+            raise NotObservedError(
+                f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}"
+            ) from None
 
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
         ends, content = time.monotonic() + DEADLINE_S, bytearray()
@@ -68,9 +77,13 @@ class Prometheus:
                 for piece in answer.iter_content(PIECE_BYTES):
                     content += piece
                     if time.monotonic() > ends:
-                        raise DeadlineError(f"{self._where}: {len(content):,} bytes and no end within {DEADLINE_S:g} s. {self._advice}")
+                        raise DeadlineError(
+                            f"{self._where}: {len(content):,} bytes and no end within {DEADLINE_S:g} s. {self._advice}"
+                        )
                     if len(content) > MOST_BYTES:
-                        raise NotObservedError(f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4")
+                        raise NotObservedError(
+                            f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4"
+                        )
                 return answer.status_code, bytes(content)
         except requests.Timeout:
             raise DeadlineError(f"{self._where}: no answer within {DEADLINE_S:g} s. {self._advice}") from None
@@ -101,7 +114,9 @@ class _Header(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self.authorization is not None:
-            request.headers["Authorization"] = self.authorization.reveal().encode().decode("latin-1")  # sent as these very bytes
+            request.headers["Authorization"] = (
+                self.authorization.reveal().encode().decode("latin-1")
+            )  # sent as these very bytes
         return request
 
 
@@ -155,5 +170,15 @@ def _kind_of(content: bytes) -> str:
         kind = json.loads(content).get("errorType")
     except (ValueError, AttributeError, RecursionError):
         return ""
-    known = {"timeout", "canceled", "execution", "bad_data", "internal", "unavailable", "not_found", "not_acceptable", "too_many_requests"}
+    known = {
+        "timeout",
+        "canceled",
+        "execution",
+        "bad_data",
+        "internal",
+        "unavailable",
+        "not_found",
+        "not_acceptable",
+        "too_many_requests",
+    }
     return f" ({kind})" if isinstance(kind, str) and kind in known else ""

@@ -24,7 +24,9 @@ def resolve_secret(reference: str, container_env: Mapping[str, str] | None = Non
     match = REFERENCE.fullmatch(reference)
     if not match:
         # It may be the secret itself, written where its reference belongs: it is not shown.
-        raise InputError("a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here")
+        raise InputError(
+            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here"
+        )
     rest = match["rest"]
     if match["kind"] == "env":
         value = _from_mapping(reference, rest, os.environ)

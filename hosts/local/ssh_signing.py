@@ -70,7 +70,9 @@ class KeySigner:
         signature.unlink(missing_ok=True)
         answer = _keygen(["-Y", "sign", "-q", "-f", str(self.key), "-n", namespace, str(path)], b"", SIGN_S)
         if answer.returncode or not signature.exists():
-            raise InputError(f"{self.key}: did not sign {path}: {_said(answer)}. Expected: a key that signs. Look: ssh-add -L")
+            raise InputError(
+                f"{self.key}: did not sign {path}: {_said(answer)}. Expected: a key that signs. Look: ssh-add -L"
+            )
 
 
 def open_signer(key: Path) -> KeySigner:
@@ -79,7 +81,9 @@ def open_signer(key: Path) -> KeySigner:
     answer = _keygen(["-l", "-f", str(key)], b"", CHECK_S)
     found = FINGERPRINT.search(answer.stdout.decode("utf-8", "replace"))
     if answer.returncode or not found:
-        raise InputError(f"{key}: no key to sign with: {_said(answer)}. Expected: a private key, or its public half. Look: ssh-keygen -l -f {key}")
+        raise InputError(
+            f"{key}: no key to sign with: {_said(answer)}. Expected: a private key, or its public half. Look: ssh-keygen -l -f {key}"
+        )
     return KeySigner(key, found[0])
 
 
@@ -115,7 +119,10 @@ class SignatureCheck:
             answer = _keygen(argv, content, CHECK_S)
             if answer.returncode == 0:
                 return Signed(fingerprint, person)
-        return Signed(fingerprint, problem=f"is not one that {', '.join(people)} may make for {namespace} by {self.allowed}: {_said(answer)}")
+        return Signed(
+            fingerprint,
+            problem=f"is not one that {', '.join(people)} may make for {namespace} by {self.allowed}: {_said(answer)}",
+        )
 
 
 def _beside_public_half(public_key: str) -> Path | None:
@@ -130,7 +137,9 @@ def _keygen(argv: list[str], stdin: bytes, timeout_s: float) -> subprocess.Compl
     try:
         return subprocess.run(["ssh-keygen", *argv], input=stdin, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotObservedError(f"ssh-keygen {' '.join(argv[:2])}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V") from error
+        raise NotObservedError(
+            f"ssh-keygen {' '.join(argv[:2])}: {error}. Expected: OpenSSH 8.2 or newer. Look: ssh -V"
+        ) from error
 
 
 def _said(answer: subprocess.CompletedProcess[bytes]) -> str:

@@ -61,7 +61,9 @@ class Manifest:
                     break
                 count += 1
                 if not line.startswith(BEGIN) or TYPE not in line:
-                    raise NotObservedError(f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again")
+                    raise NotObservedError(
+                        f"{self._where()} has no entry in line {count}: {line[:80]!r}. Expected: a path. Try again"
+                    )
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise NotObservedError(
@@ -80,7 +82,9 @@ class Manifest:
     def _end(self, line: bytes, count: int) -> None:
         said = {name: int(value) for name, value in self.parsed(line).items()}
         if count and said.get("entries") != count:
-            raise NotObservedError(f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again")
+            raise NotObservedError(
+                f"{self._where()} has {count:,} entries. Expected: {said.get('entries', 0):,}, as it says itself. Try again"
+            )
         self.said = said
 
     def parsed(self, line: bytes) -> dict[str, Any]:
@@ -88,7 +92,9 @@ class Manifest:
         try:
             entry: dict[str, Any] = json.loads(line)
         except ValueError as error:
-            raise NotObservedError(f"{self._where()} has a line that can't be read ({error}): {line[:80]!r}. Expected: JSON. Try again") from error
+            raise NotObservedError(
+                f"{self._where()} has a line that can't be read ({error}): {line[:80]!r}. Expected: JSON. Try again"
+            ) from error
         return entry
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -105,7 +111,9 @@ class Manifest:
             if entry["type"] == "file":
                 digest = entry.get("content") or known.get(entry.get("linked_to", ""))
                 if digest is None:
-                    raise NotObservedError(f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again")
+                    raise NotObservedError(
+                        f"{self._where()}: {entry['path']}: the file that it is linked to vanished while it was read. Try again"
+                    )
                 if "linked_to" in entry:
                     known[entry["path"]] = digest
                 yield entry["path"], digest
@@ -159,7 +167,16 @@ def compare_manifests(source: Manifest, target: Manifest, ignore: Collection[str
             if len(differences) < SHOWN:
                 differences.append(f"{paths[-1]}: {text}")
     said = min(source.said, target.said, key=lambda side: side.get("read", 0))
-    return Drift(tuple(differences), count, compared, size, said.get("read", 0), said.get("reused", 0), said.get("files", 0), tuple(paths))
+    return Drift(
+        tuple(differences),
+        count,
+        compared,
+        size,
+        said.get("read", 0),
+        said.get("reused", 0),
+        said.get("files", 0),
+        tuple(paths),
+    )
 
 
 def _parsed(manifest: Manifest, line: bytes | None) -> dict[str, Any] | None:
@@ -210,7 +227,9 @@ def _order(source: Manifest, one: bytes | None, target: Manifest, other: bytes |
 def _first(manifest: Manifest, lines: Iterator[bytes]) -> bytes:
     first = next(lines, None)
     if first is None:
-        raise NotObservedError(f"{manifest.host}: the manifest of {manifest.place} is empty. Expected: at least the place itself")
+        raise NotObservedError(
+            f"{manifest.host}: the manifest of {manifest.place} is empty. Expected: at least the place itself"
+        )
     return first
 
 

@@ -265,7 +265,12 @@ def content_of(path, found, known, options, counts):
     counts[1] += size
     if options["level"] == "metadata":
         return None
-    if known and known[0] == identity(found) and known[1].startswith(algorithm) and found.st_ctime_ns <= options["synced_ns"] - REST_NS:
+    if (
+        known
+        and known[0] == identity(found)
+        and known[1].startswith(algorithm)
+        and found.st_ctime_ns <= options["synced_ns"] - REST_NS
+    ):
         counts[3] += 1
         return known[1]
     counts[2] += min(size, 3 * SAMPLE) if options["level"] == "sampled" else size
@@ -369,7 +374,10 @@ class Printer:
     def end(self):
         """Print the last line: all of it was printed, and so much was read."""
         files, size, read, reused = self.counts
-        self.out.write('{"end":true,"entries":%d,"files":%d,"bytes":%d,"read":%d,"reused":%d}\n' % (self.entries, files, size, read, reused))
+        self.out.write(
+            '{"end":true,"entries":%d,"files":%d,"bytes":%d,"read":%d,"reused":%d}\n'
+            % (self.entries, files, size, read, reused)
+        )
 
 
 def print_manifest(root, out, pool, known="", remember="", level="full", algorithm="sha256"):
@@ -496,7 +504,9 @@ if __name__ == "__main__":
     if given.speeds:
         print(" ".join("%s=%s" % item for item in speeds().items()))
         sys.exit(0)
-    stream = packed(sys.stdout.buffer) if given.gzip else io.TextIOWrapper(sys.stdout.buffer, encoding="ascii", newline="\n")
+    stream = (
+        packed(sys.stdout.buffer) if given.gzip else io.TextIOWrapper(sys.stdout.buffer, encoding="ascii", newline="\n")
+    )
     workers = Workers()
     print_manifest(os.fsencode(given.root), stream, workers, given.known, given.remember, given.level, given.hash)
     workers.close()

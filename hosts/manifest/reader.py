@@ -22,7 +22,9 @@ LONGEST_S: Final = 4 * 3600.0
 REMOVE_S: Final = 60.0
 
 
-def run_helper(fleet: Fleet, host: str, name: str, argv: list[str], program: bytes, *, timeout_s: float, lacking: str) -> CommandResult:
+def run_helper(
+    fleet: Fleet, host: str, name: str, argv: list[str], program: bytes, *, timeout_s: float, lacking: str
+) -> CommandResult:
     """Run a program, given over standard input, in a helper container that is named `name`; one that outlives its deadline is removed.
 
     Raises DeadlineError, and CouldNotLookError that begins with what is `lacking` when the container can't be run or fails.
@@ -46,7 +48,13 @@ def read_manifest(fleet: Fleet, host: str, place: str, move_label: str = "", *, 
     """
     name = f"{NAME}-manifest-{secrets.token_hex(6)}"
     answer = run_helper(
-        fleet, host, name, manifest_argv(name, place, move_label, level), PROGRAM, timeout_s=LONGEST_S, lacking=f"no manifest of {place}"
+        fleet,
+        host,
+        name,
+        manifest_argv(name, place, move_label, level),
+        PROGRAM,
+        timeout_s=LONGEST_S,
+        lacking=f"no manifest of {place}",
     )
     return Manifest(host, place, answer.stdout)
 
@@ -75,7 +83,15 @@ def manifest_words(
     given: bool = False,
 ) -> list[str]:
     """Return the words that print a manifest where the program is a file already, or is `given` over standard input."""
-    words = [*(program_words() if given else ["python3", program]), root, "--gzip", "--level", level, "--hash", algorithm]
+    words = [
+        *(program_words() if given else ["python3", program]),
+        root,
+        "--gzip",
+        "--level",
+        level,
+        "--hash",
+        algorithm,
+    ]
     words += ["--known", known] if known else []
     return [*words, "--remember", remember] if remember else words
 

@@ -24,7 +24,9 @@ class OpenedConnection:
     count: int
 
 
-def watch_openings(fleet: Fleet, host: str, container: str, port: int, *, seconds: float, until: str = "") -> tuple[OpenedConnection, ...]:
+def watch_openings(
+    fleet: Fleet, host: str, container: str, port: int, *, seconds: float, until: str = ""
+) -> tuple[OpenedConnection, ...]:
     """Return the connections at a port that are opened in a container's network within some seconds; with `until` it ends at one to that address.
 
     Packets are seen by a helper container in that network (packet(7)); raises CouldNotLookError when it can't be run.

@@ -111,4 +111,6 @@ def _tried(status: int, words: str) -> Attempt:
 
 def _path(status: int, words: str) -> PathSize:
     size, _, how = words.partition(" ")
-    return PathSize(int(size), how.strip() == "silent") if status == 0 and size.isdigit() else PathSize(None, reason=words)
+    return (
+        PathSize(int(size), how.strip() == "silent") if status == 0 and size.isdigit() else PathSize(None, reason=words)
+    )

@@ -12,7 +12,9 @@ SPARE_S: Final = 15.0
 BLOCK: Final = 1 << 18
 BLOCKS: Final = 1024
 """256 MiB at most: a tenth of a second on a fast link, cut off after LONGEST_S on a slow one."""
-SEND: Final = 'exec 3>"/dev/tcp/$1/$2" || exit 1; LC_ALL=C timeout -s INT "$3" dd if=/dev/zero bs="$4" count="$5" 2>&1 >&3'
+SEND: Final = (
+    'exec 3>"/dev/tcp/$1/$2" || exit 1; LC_ALL=C timeout -s INT "$3" dd if=/dev/zero bs="$4" count="$5" 2>&1 >&3'
+)
 SENT: Final = re.compile(r"^(\d+) bytes .*copied, ([\d.]+) s", re.MULTILINE)
 """What dd tells at its end, and when it is interrupted (GNU coreutils)."""
 

@@ -16,7 +16,9 @@ def addresses_of(name: str) -> frozenset[str]:
 
 def is_this_machine(name: str) -> bool:
     """Return whether a name is a Unix socket's directory or leads to this machine by loopback."""
-    return name.startswith("/") or any(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in addresses_of(name))
+    return name.startswith("/") or any(
+        ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in addresses_of(name)
+    )
 
 
 def own_names() -> frozenset[str]:

@@ -78,7 +78,9 @@ class SshHost:
     def _run(self, argv: list[str], stdin: bytes, timeout_s: float) -> CommandResult:
         started = time.monotonic()
         command = [*self._ssh(), self.name, shlex.join(argv)]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
         self._running.add(child)
         try:
             out, error = child.communicate(stdin, timeout=timeout_s)
@@ -223,14 +225,28 @@ class SshHost:
         return self._master is not None and self._master.poll() is None
 
     def _ssh(self) -> list[str]:
-        return ["ssh", *self._options, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", f"ControlPath={self._control}", "-T"]
+        return [
+            "ssh",
+            *self._options,
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            f"ControlPath={self._control}",
+            "-T",
+        ]
 
     def _control_command(self, command: str, *arguments: str) -> None:
         argv = [*self._ssh(), "-O", command, *arguments, self.name]
         try:
-            answer = subprocess.run(argv, capture_output=True, timeout=CONTROL_DEADLINE_S, check=False, stdin=subprocess.DEVNULL)
+            answer = subprocess.run(
+                argv, capture_output=True, timeout=CONTROL_DEADLINE_S, check=False, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired as error:
-            raise DeadlineError(f"{self.name}: ssh -O {command} got no answer within {CONTROL_DEADLINE_S:.0f} s") from error
+            raise DeadlineError(
+                f"{self.name}: ssh -O {command} got no answer within {CONTROL_DEADLINE_S:.0f} s"
+            ) from error
         if answer.returncode:
             raise self._unreachable(answer.stderr)
 

@@ -38,10 +38,18 @@ def read_identity(name: str, ssh_config: Path | None) -> Identity:
     answer, key = _ask(name, flags, _known_keys(name, config))
     machine_id, engine_id, kind, address = (line.strip() for line in [*answer.text.split("\n"), "", "", "", ""][:4])
     if engine_id in {"", "-"}:
-        raise UnreachableError(f"{name}: its Docker Engine does not answer. Expected: an engine ID. Try: ssh {name} docker info")
+        raise UnreachableError(
+            f"{name}: its Docker Engine does not answer. Expected: an engine ID. Try: ssh {name} docker info"
+        )
     hostname = config.get("hostname", name)
     numeric = hostname.replace(".", "").isdigit() or ":" in hostname
-    return Identity(address=hostname if numeric else address, ssh_host_key=key, machine_id=machine_id, engine_id=engine_id, lab=kind == "lab")
+    return Identity(
+        address=hostname if numeric else address,
+        ssh_host_key=key,
+        machine_id=machine_id,
+        engine_id=engine_id,
+        lab=kind == "lab",
+    )
 
 
 def _ask(name: str, flags: tuple[str, ...], keys: list[str]) -> tuple[CommandResult, str]:
@@ -85,7 +93,9 @@ def read_ssh_settings(name: str, flags: tuple[str, ...]) -> dict[str, str]:
     answer = _run_here(["ssh", *flags, "-G", name])
     if answer.returncode:
         said = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
-        raise InputError(f"{name}: ssh refuses its configuration: {said[-1]}. Expected: one that it reads. Try: ssh {' '.join((*flags, '-G', name))}")
+        raise InputError(
+            f"{name}: ssh refuses its configuration: {said[-1]}. Expected: one that it reads. Try: ssh {' '.join((*flags, '-G', name))}"
+        )
     return {key: value for key, _, value in (line.partition(" ") for line in answer.stdout.splitlines())}
 
 
@@ -93,9 +103,13 @@ def _run_here(argv: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(argv, capture_output=True, text=True, timeout=ASK_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise DeadlineError(f"this machine: {' '.join(argv)} did not end within {ASK_S:.0f} s. Try it by hand") from error
+        raise DeadlineError(
+            f"this machine: {' '.join(argv)} did not end within {ASK_S:.0f} s. Try it by hand"
+        ) from error
     except FileNotFoundError as error:
-        raise InputError(f"this machine: no program {argv[0]}. Expected: OpenSSH's client. Install it, then try again") from error
+        raise InputError(
+            f"this machine: no program {argv[0]}. Expected: OpenSSH's client. Install it, then try again"
+        ) from error
 
 
 def _known_keys(name: str, config: dict[str, str]) -> list[str]:

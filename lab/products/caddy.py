@@ -48,4 +48,6 @@ def create(passwords: dict[str, str]) -> None:  # noqa: ARG001 it has no passwor
 
 def caddyfile(services: tuple[str, ...]) -> str:
     """Return the configuration for those services that are there."""
-    return HEAD + "".join(SITE.format(name=name, upstream=upstream) for name, upstream in UPSTREAMS.items() if name in services)
+    return HEAD + "".join(
+        SITE.format(name=name, upstream=upstream) for name, upstream in UPSTREAMS.items() if name in services
+    )

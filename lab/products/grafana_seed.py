@@ -41,10 +41,19 @@ def make_dashboards(base_url: str, admin_password: str, kinds: tuple[str, ...]) 
         raise LabError(f"grafana: data sources {', '.join(sorted(missing))} are not there. Expected: as provisioned")
     _post(session, f"{base_url}/api/folders", {"uid": FOLDER, "title": "Shop"})
     for i in range(1, DASHBOARDS + 1):
-        _post(session, f"{base_url}/api/dashboards/db", {"dashboard": _dashboard(i, kinds), "folderUid": FOLDER, "overwrite": False})
+        _post(
+            session,
+            f"{base_url}/api/dashboards/db",
+            {"dashboard": _dashboard(i, kinds), "folderUid": FOLDER, "overwrite": False},
+        )
     for i in range(1, 4):
         _post(session, f"{base_url}/api/v1/provisioning/alert-rules", _rule(i))
-    contact = {"uid": "on-call", "name": "On call", "type": "webhook", "settings": {"url": "https://pager.example.org/hook", "httpMethod": "POST"}}
+    contact = {
+        "uid": "on-call",
+        "name": "On call",
+        "type": "webhook",
+        "settings": {"url": "https://pager.example.org/hook", "httpMethod": "POST"},
+    }
     _post(session, f"{base_url}/api/v1/provisioning/contact-points", contact)
 
 
@@ -54,7 +63,14 @@ def _post(session: requests.Session, url: str, body: dict[str, Any]) -> None:
 
 def _dashboard(i: int, kinds: tuple[str, ...]) -> dict[str, Any]:
     panels = [_panel(n, i, kinds) for n in range(1, 5)]
-    return {"uid": f"shop-{i}", "title": f"Shop {i}", "tags": ["shop"], "timezone": "browser", "schemaVersion": 39, "panels": panels}
+    return {
+        "uid": f"shop-{i}",
+        "title": f"Shop {i}",
+        "tags": ["shop"],
+        "timezone": "browser",
+        "schemaVersion": 39,
+        "panels": panels,
+    }
 
 
 def _panel(n: int, i: int, kinds: tuple[str, ...]) -> dict[str, Any]:
@@ -68,6 +84,11 @@ def _panel(n: int, i: int, kinds: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _rule(i: int) -> dict[str, Any]:
-    ask = {"refId": "A", "datasourceUid": "prometheus", "relativeTimeRange": {"from": 600, "to": 0}, "model": {"expr": f"up < {i}", "refId": "A"}}
+    ask = {
+        "refId": "A",
+        "datasourceUid": "prometheus",
+        "relativeTimeRange": {"from": 600, "to": 0},
+        "model": {"expr": f"up < {i}", "refId": "A"},
+    }
     return {"uid": f"rule-{i}", "title": f"Target down {i}", "ruleGroup": "shop", "folderUID": FOLDER, "orgID": 1, "condition": "A",
             "noDataState": "OK", "execErrState": "Error", "for": f"{i}m", "data": [ask], "labels": {"team": "shop"}}  # fmt: skip

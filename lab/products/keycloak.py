@@ -25,6 +25,13 @@ SETTINGS: Final = {
 def create(passwords: dict[str, str]) -> None:
     """Start it, and import its realms."""
     make_database("keycloak", passwords["keycloak_database"])
-    run_container(RUN, {**SETTINGS, "KC_DB_PASSWORD": passwords["keycloak_database"], "KC_BOOTSTRAP_ADMIN_PASSWORD": passwords["keycloak_admin"]})
+    run_container(
+        RUN,
+        {
+            **SETTINGS,
+            "KC_DB_PASSWORD": passwords["keycloak_database"],
+            "KC_BOOTSTRAP_ADMIN_PASSWORD": passwords["keycloak_admin"],
+        },
+    )
     wait_for_http("keycloak", 9000, "/health/ready", deadline_s=400)
     make_realms(f"http://{address()}:8081", passwords["keycloak_admin"], passwords["keycloak_login"])

@@ -26,13 +26,32 @@ def realms(login_password: str) -> tuple[dict[str, Any], ...]:
         "roles": {"realm": [{"name": name, "description": f"may {name}"} for name in ("buy", "sell", "refund")]},
         "groups": [{"name": "staff", "subGroups": [{"name": "support"}, {"name": "finance"}]}],
         "clients": [
-            {"clientId": CLIENT, "publicClient": True, "directAccessGrantsEnabled": True, "redirectUris": ["https://shop.example.org/*"]},
-            {"clientId": "grafana", "secret": str(_id("grafana")), "redirectUris": ["https://grafana.example.org/login/generic_oauth"]},
-            {"clientId": "stock", "secret": str(_id("stock")), "serviceAccountsEnabled": True, "standardFlowEnabled": False},
+            {
+                "clientId": CLIENT,
+                "publicClient": True,
+                "directAccessGrantsEnabled": True,
+                "redirectUris": ["https://shop.example.org/*"],
+            },
+            {
+                "clientId": "grafana",
+                "secret": str(_id("grafana")),
+                "redirectUris": ["https://grafana.example.org/login/generic_oauth"],
+            },
+            {
+                "clientId": "stock",
+                "secret": str(_id("stock")),
+                "serviceAccountsEnabled": True,
+                "standardFlowEnabled": False,
+            },
         ],
         "users": [_user(i) for i in range(1, USERS + 1)] + [_probe(login_password)],
     }
-    partners = {"realm": "partners", "enabled": True, "sslRequired": "none", "users": [_user(i) for i in range(1001, 1006)]}
+    partners = {
+        "realm": "partners",
+        "enabled": True,
+        "sslRequired": "none",
+        "users": [_user(i) for i in range(1001, 1006)],
+    }
     return shop, partners
 
 
@@ -53,7 +72,14 @@ def _user(i: int) -> dict[str, Any]:
 
 def _probe(password: str) -> dict[str, Any]:
     credentials = [{"type": "password", "value": password, "temporary": False}]
-    return {**_user(0), "username": PROBE, "enabled": True, "email": "probe@example.org", "credentials": credentials, "realmRoles": ["buy"]}
+    return {
+        **_user(0),
+        "username": PROBE,
+        "enabled": True,
+        "email": "probe@example.org",
+        "credentials": credentials,
+        "realmRoles": ["buy"],
+    }
 
 
 def make_realms(base_url: str, admin_password: str, login_password: str) -> None:

@@ -34,4 +34,7 @@ def create(passwords: dict[str, str]) -> None:  # noqa: ARG001 it has no passwor
 def lines(position: int) -> list[list[str]]:
     """Return the lines of a stream: one every ten minutes, for two weeks."""
     moments = range(seeds.HISTORY_START + position, seeds.HISTORY_START + seeds.HISTORY_DAYS * 86_400, STEP_S)
-    return [[str(moment * 1_000_000_000), f"stream {position}: order {moment % 9973} took {moment % 701} ms"] for moment in moments]
+    return [
+        [str(moment * 1_000_000_000), f"stream {position}: order {moment % 9973} took {moment % 701} ms"]
+        for moment in moments
+    ]

@@ -22,6 +22,13 @@ SETTINGS: Final = {
 def create(passwords: dict[str, str]) -> None:
     """Start it, and make its questions and dashboards; its new API key joins the passwords."""
     make_database("metabase", passwords["metabase_database"])
-    run_container(RUN, {**SETTINGS, "MB_DB_PASS": passwords["metabase_database"], "MB_ENCRYPTION_SECRET_KEY": passwords["metabase_key"]})
+    run_container(
+        RUN,
+        {
+            **SETTINGS,
+            "MB_DB_PASS": passwords["metabase_database"],
+            "MB_ENCRYPTION_SECRET_KEY": passwords["metabase_key"],
+        },
+    )
     wait_for_http("metabase", 3002, "/api/health", deadline_s=300)
     passwords["metabase_api_key"] = make_questions(f"http://{address()}:3002", passwords)

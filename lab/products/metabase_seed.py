@@ -24,13 +24,26 @@ def make_questions(base_url: str, passwords: dict[str, str]) -> str:
     user = {"email": OWNER, "first_name": "Ana", "last_name": "Lyst", "password": passwords["metabase_owner"]}
     made = _post(session, f"{base_url}/api/setup", {"token": "stand-in", "user": user, "prefs": {"site_name": "Shop"}})
     session.headers["X-Metabase-Session"] = made["id"]
-    details = {"host": "postgres", "port": 5432, "dbname": "shop", "user": "reporting", "password": passwords["reporting"]}
-    database = _post(session, f"{base_url}/api/database", {"name": "Shop", "engine": "postgres", "details": details})["id"]
+    details = {
+        "host": "postgres",
+        "port": 5432,
+        "dbname": "shop",
+        "user": "reporting",
+        "password": passwords["reporting"],
+    }
+    database = _post(session, f"{base_url}/api/database", {"name": "Shop", "engine": "postgres", "details": details})[
+        "id"
+    ]
     cards = [_card(session, base_url, name, query, database) for name, query in QUESTIONS.items()]
     for i in range(1, 4):
         dashboard = _post(session, f"{base_url}/api/dashboard", {"name": f"Shop {i}"})["id"]
-        placed = [{"id": -n, "card_id": card, "row": 4 * n, "col": 0, "size_x": 12, "size_y": 4} for n, card in enumerate(cards[i - 1 : i + 3], 1)]
-        session.put(f"{base_url}/api/dashboard/{dashboard}", json={"dashcards": placed}, timeout=DEADLINE_S).raise_for_status()
+        placed = [
+            {"id": -n, "card_id": card, "row": 4 * n, "col": 0, "size_x": 12, "size_y": 4}
+            for n, card in enumerate(cards[i - 1 : i + 3], 1)
+        ]
+        session.put(
+            f"{base_url}/api/dashboard/{dashboard}", json={"dashcards": placed}, timeout=DEADLINE_S
+        ).raise_for_status()
     return str(_post(session, f"{base_url}/api/api-key", {"name": "longshore", "group_id": 2})["unmasked_key"])
 
 

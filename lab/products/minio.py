@@ -35,9 +35,7 @@ else
     rm /tmp/policy.json
 fi
 """
-POLICY: Final = (
-    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
-)
+POLICY: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
 
 
 def create(passwords: dict[str, str]) -> None:
@@ -66,11 +64,18 @@ def _fill(client: Any) -> None:
     for number in range(INVOICES):
         for version in range(1 + number % 3):
             client.put_object(
-                Bucket="invoices", Key=f"2026/{number:04}.pdf", Body=f"invoice {number}, version {version}: ".encode() * (1 + number * 7)
+                Bucket="invoices",
+                Key=f"2026/{number:04}.pdf",
+                Body=f"invoice {number}, version {version}: ".encode() * (1 + number * 7),
             )
     for number in range(0, INVOICES, 10):
         client.delete_object(Bucket="invoices", Key=f"2026/{number:04}.pdf")
     for number in range(40):
-        client.put_object(Bucket=PRIVATE_BUCKET, Key=f"contract-{number}.txt", Body=f"contract {number}".encode(), ContentType="text/plain")
+        client.put_object(
+            Bucket=PRIVATE_BUCKET,
+            Key=f"contract-{number}.txt",
+            Body=f"contract {number}".encode(),
+            ContentType="text/plain",
+        )
     client.put_object(Bucket="archive", Key="2025.tar", Body=bytes(range(256)) * (BIG_BYTES // 256))
     client.put_object(Bucket=APP_BUCKET, Key="labels/template.txt", Body=b"To: {name}")

@@ -25,6 +25,9 @@ SETTINGS: Final = {
 def create(passwords: dict[str, str]) -> None:
     """Start it, and make its owner, credentials and workflows; its new API key joins the passwords."""
     make_database("n8n", passwords["n8n_database"])
-    run_container(RUN, {**SETTINGS, "DB_POSTGRESDB_PASSWORD": passwords["n8n_database"], "N8N_ENCRYPTION_KEY": passwords["n8n_key"]})
+    run_container(
+        RUN,
+        {**SETTINGS, "DB_POSTGRESDB_PASSWORD": passwords["n8n_database"], "N8N_ENCRYPTION_KEY": passwords["n8n_key"]},
+    )
     wait_for_http("n8n", 5678, "/healthz/readiness", deadline_s=400)
     passwords["n8n_api_key"] = make_workflows(f"http://{address()}:5678", passwords)

@@ -7,7 +7,19 @@ from typing import Final
 from lab.containers import NETWORK, run_container
 from lab.settings import PARCELS
 
-RUN: Final = ("--name", "parcels", "--network", NETWORK, "--publish", "8090:8090", "--restart", "unless-stopped", "--label", "team=shop", PARCELS)
+RUN: Final = (
+    "--name",
+    "parcels",
+    "--network",
+    NETWORK,
+    "--publish",
+    "8090:8090",
+    "--restart",
+    "unless-stopped",
+    "--label",
+    "team=shop",
+    PARCELS,
+)
 
 
 def create(passwords: dict[str, str]) -> None:

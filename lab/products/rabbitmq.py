@@ -29,12 +29,21 @@ BINDINGS: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
     ("by-header", "letters", "", {"x-match": "all", "kind": "letter"}),
 )
 KINDS: Final = {"parcels": "topic", "direct": "direct", "everybody": "fanout", "by-header": "headers"}
-MESSAGES: Final = {"parcels": ("parcel.failed.late", 500), "direct": ("audit", 200), "everybody": ("", 300), "by-header": ("", 250)}
+MESSAGES: Final = {
+    "parcels": ("parcel.failed.late", 500),
+    "direct": ("audit", 200),
+    "everybody": ("", 300),
+    "by-header": ("", 250),
+}
 
 
 def create(passwords: dict[str, str]) -> None:
     """Start it, and make what the shop keeps in it."""
-    env = {"RABBITMQ_DEFAULT_USER": OPERATOR, "RABBITMQ_DEFAULT_PASS": passwords["rabbitmq"], "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": QUIET}
+    env = {
+        "RABBITMQ_DEFAULT_USER": OPERATOR,
+        "RABBITMQ_DEFAULT_PASS": passwords["rabbitmq"],
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": QUIET,
+    }
     run_container(RUN, env)
     wait_for_http("rabbitmq", 15672, "/")
     _make_users(passwords)
@@ -51,7 +60,10 @@ def _make_users(passwords: dict[str, str]) -> None:
         ("users/parcels", {"password": passwords["parcels_amqp"], "tags": ""}),
         ("permissions/shop/parcels", {"configure": "^parcels.*", "write": "^parcels.*", "read": "^parcels.*"}),
         ("users/reader", {"password": passwords["rabbitmq_reader"], "tags": "monitoring"}),
-        ("policies/shop/failed", {"pattern": "failed$", "definition": {"message-ttl": 31_536_000_000}, "priority": 1, "apply-to": "queues"}),
+        (
+            "policies/shop/failed",
+            {"pattern": "failed$", "definition": {"message-ttl": 31_536_000_000}, "priority": 1, "apply-to": "queues"},
+        ),
     )
     for path, content in puts:
         session.put(f"http://{address()}:15672/api/{path}", json=content, timeout=30).raise_for_status()
@@ -70,9 +82,18 @@ def _publish(password: str) -> None:
     for exchange, (key, count) in MESSAGES.items():
         for number in range(count):
             properties = pika.BasicProperties(
-                delivery_mode=2, message_id=f"{exchange}-{number}", headers={"kind": "letter"}, timestamp=1_790_812_800 + number
+                delivery_mode=2,
+                message_id=f"{exchange}-{number}",
+                headers={"kind": "letter"},
+                timestamp=1_790_812_800 + number,
             )
-            channel.basic_publish(exchange, key, f"message {number} of {exchange}: {'x' * (number % 50)}".encode(), properties, mandatory=True)
+            channel.basic_publish(
+                exchange,
+                key,
+                f"message {number} of {exchange}: {'x' * (number % 50)}".encode(),
+                properties,
+                mandatory=True,
+            )
     for queue in QUEUES:  # answered after all that was published before: so it is there
         channel.queue_declare(queue, passive=True)
     connection.close()

@@ -6,7 +6,14 @@ import asyncio
 from datetime import timedelta
 from typing import Final
 
-from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, ScheduleIntervalSpec, ScheduleSpec, ScheduleState
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleIntervalSpec,
+    ScheduleSpec,
+    ScheduleState,
+)
 
 from lab.containers import NETWORK, READY_S, SOURCE, address, answers, run_container, wait_for_port
 from lab.docker_engine import wait_until
@@ -32,7 +39,11 @@ def create(passwords: dict[str, str]) -> None:  # noqa: ARG001 it has no passwor
     operator = ("docker", "exec", "temporal", "temporal", "operator")
     wait_until("temporal", answers(*operator, "cluster", "health"), READY_S)
     ssh(SOURCE, *operator, "namespace", "create", "--retention", "87600h", "--description", "'the shop'", NAMESPACE)
-    wait_until("temporal: namespace", answers("docker", "exec", "temporal", "temporal", "workflow", "list", "--namespace", NAMESPACE), READY_S)
+    wait_until(
+        "temporal: namespace",
+        answers("docker", "exec", "temporal", "temporal", "workflow", "list", "--namespace", NAMESPACE),
+        READY_S,
+    )
     asyncio.run(_fill())
 
 

@@ -16,6 +16,8 @@ RUN: Final = (
 
 def create(passwords: dict[str, str]) -> None:
     """Start it, and make its sessions."""
-    run_container(RUN, {"WAHA_API_KEY": passwords["waha_api_key"], "WHATSAPP_DEFAULT_ENGINE": "NOWEB", "TZ": "America/Sao_Paulo"})
+    run_container(
+        RUN, {"WAHA_API_KEY": passwords["waha_api_key"], "WHATSAPP_DEFAULT_ENGINE": "NOWEB", "TZ": "America/Sao_Paulo"}
+    )
     wait_for_http("waha", 3001, "/ping")
     make_sessions(f"http://{address()}:3001", passwords["waha_api_key"])

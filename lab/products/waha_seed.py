@@ -17,7 +17,9 @@ def make_sessions(base_url: str, api_key: str) -> None:
     for name, number in SESSIONS.items():
         config = {
             "metadata": {"team": "shop"},
-            "webhooks": [{"url": "http://n8n:5678/webhook/orders-3", "events": ["message.any"], "retries": {"attempts": 2}}],
+            "webhooks": [
+                {"url": "http://n8n:5678/webhook/orders-3", "events": ["message.any"], "retries": {"attempts": 2}}
+            ],
         }
         _post(session, f"{base_url}/api/sessions", {"name": name, "start": True, "config": config})
         _post(session, f"{base_url}/api/{name}/auth/request-code", {"phoneNumber": number})

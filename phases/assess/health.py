@@ -46,7 +46,8 @@ def _seen(world: RunContext, service: str, host: str, answer: Judgement) -> Judg
         return answer
     state = container.state if container else "not there"
     return failed(
-        f"{answer.text}; {host} answers, and {world.entry(service).container} is {state} there. Expected: running and ready", answer.details
+        f"{answer.text}; {host} answers, and {world.entry(service).container} is {state} there. Expected: running and ready",
+        answer.details,
     )
 
 
@@ -95,7 +96,12 @@ def judge_serves_again(world: RunContext, service: str, host: str, moment: str, 
     if not policy.passed:
         return Judgement(policy.verdict, f"{serves.text}; {policy.text}")
     holds = _judge_holds(world, service, host, moment)
-    return Judgement(holds.verdict, f"{serves.text}; {policy.text}; {holds.text}", {**serves.measured, **holds.measured}, holds.details)
+    return Judgement(
+        holds.verdict,
+        f"{serves.text}; {policy.text}; {holds.text}",
+        {**serves.measured, **holds.measured},
+        holds.details,
+    )
 
 
 def _judge_policy(world: RunContext, service: str, host: str, keys: tuple[str, ...]) -> Judgement:
@@ -113,10 +119,14 @@ def _judge_policy(world: RunContext, service: str, host: str, keys: tuple[str, .
     inspect = inspect_container(world.fleet, host, name)
     seen = policy_word(policy_of(inspect)) if inspect else "not to be seen"
     if not noted:
-        return unknown(f"its restart policy is {seen}; what it was is not on record. Look: ssh {host} docker inspect {name}")
+        return unknown(
+            f"its restart policy is {seen}; what it was is not on record. Look: ssh {host} docker inspect {name}"
+        )
     wanted = policy_word(noted[-1])
     if seen != wanted:
-        return failed(f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker update --restart {wanted} {name}")
+        return failed(
+            f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker update --restart {wanted} {name}"
+        )
     return passed(f"restart policy {seen}")
 
 
@@ -138,7 +148,9 @@ def _judge_holds(world: RunContext, service: str, host: str, moment: str) -> Jud
             tuple(emptied),
         )
     if not any(part.holds is Validity.SINCE_CUTOVER for part in before.parts.values()):
-        return passed(f"none of its {len(before.parts)} parts is empty; their content is not compared, clients write to it")
+        return passed(
+            f"none of its {len(before.parts)} parts is empty; their content is not compared, clients write to it"
+        )
     return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
 
@@ -162,13 +174,17 @@ def judge_done(world: RunContext, service: str) -> Judgement:
     move, name = world.move_of(service), world.entry(service).container
     silent = [host for host in (move.target, move.source) if not world.facts(host).docker_version]
     if silent:
-        return unknown(f"{silent[0]}: Docker does not answer, so {name} could not be seen. Try: ssh {silent[0]} docker ps -a")
+        return unknown(
+            f"{silent[0]}: Docker does not answer, so {name} could not be seen. Try: ssh {silent[0]} docker ps -a"
+        )
     target = world.facts(move.target).container(name)
     kept = world.facts(move.source).container(kept_name(name))
     if target is None or not target.running:
         return failed(f"{move.target}: container {name} is {target.state if target else 'not there'}; expected running")
     if kept is None or kept.running:
-        return failed(f"{move.source}: container {kept_name(name)} is {kept.state if kept else 'not there'}; expected kept and stopped")
+        return failed(
+            f"{move.source}: container {kept_name(name)} is {kept.state if kept else 'not there'}; expected kept and stopped"
+        )
     return passed(f"{name} runs on {move.target}; {kept_name(name)} is kept and stopped on {move.source}")
 
 
@@ -181,5 +197,10 @@ def collect_logs(world: RunContext, service: str, reason: str) -> None:
             lines = (answer.text + answer.error_text).splitlines()
         except NotObservedError as error:
             lines = [f"could not read: {error}"]
-        body = {"service": service, "host": host, "title": f"{name} on {host}, before the undo: {reason[:200]}", "lines": lines}
+        body = {
+            "service": service,
+            "host": host,
+            "title": f"{name} on {host}, before the undo: {reason[:200]}",
+            "lines": lines,
+        }
         world.run.record(RecordKind.CONTAINER_LOG, service=service, body=body)

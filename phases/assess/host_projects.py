@@ -40,5 +40,9 @@ def _bound_paths(facts: HostFacts) -> Iterator[str]:
     """Yield what containers have mounted from the host and may be settings: no socket, nothing of the kernel's."""
     for container in facts.containers:
         for mount in container.mounts:
-            if mount.kind == "bind" and not mount.source.startswith(("/proc", "/sys", "/dev", "/run", "/var/run")) and mount.source != "/":
+            if (
+                mount.kind == "bind"
+                and not mount.source.startswith(("/proc", "/sys", "/dev", "/run", "/var/run"))
+                and mount.source != "/"
+            ):
                 yield mount.source

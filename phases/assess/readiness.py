@@ -42,7 +42,9 @@ def judge_as_approved(world: RunContext, service: str) -> Judgement:
     move, (facts, container) = world.move_of(service), source_of(world, service)
     where, seen = f"{facts.host}: {container.name}", approved_digest(world, service)
     if not seen:
-        return unknown(f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run preflight again")
+        return unknown(
+            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run preflight again"
+        )
     now = container_digest(container)
     if now != seen:
         return failed(
@@ -52,8 +54,12 @@ def judge_as_approved(world: RunContext, service: str) -> Judgement:
     toolboxes = toolboxes_seen(world.scope, world.journal, [service])
     for host, image in toolboxes.items():
         if (there := toolbox_of(world.facts(host))) != image:
-            return failed(f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as approved. Run prepare again")
-    return passed(f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too")
+            return failed(
+                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as approved. Run prepare again"
+            )
+    return passed(
+        f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too"
+    )
 
 
 def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
@@ -69,7 +75,9 @@ def judge_state(world: RunContext, service: str) -> tuple[Judgement, ...]:
         state_paths.judge_volume_drivers(facts, container, rules),
         state_paths.judge_shared_volumes(facts, container, rules, world.entry(service).restart_guards),
         judge_shared_places(world, world.move_of(service)),
-        state_paths.judge_writable_layer(container, changes, outside_of(product, container), world.entry(service).ignore_writable_layer_because),
+        state_paths.judge_writable_layer(
+            container, changes, outside_of(product, container), world.entry(service).ignore_writable_layer_because
+        ),
     )
 
 
@@ -104,7 +112,9 @@ def judge_kept_by_stop(world: RunContext, service: str) -> tuple[Judgement, ...]
 def judge_writers(world: RunContext, service: str) -> Judgement:
     """Judge whether no other container can write to what will be copied."""
     facts, container = source_of(world, service)
-    return state_paths.judge_shared_volumes(facts, container, mount_rules(world, service), world.entry(service).restart_guards)
+    return state_paths.judge_shared_volumes(
+        facts, container, mount_rules(world, service), world.entry(service).restart_guards
+    )
 
 
 def judge_guards(world: RunContext, service: str) -> tuple[Judgement, ...]:
@@ -132,7 +142,8 @@ def judge_ports(world: RunContext, service: str) -> Judgement:
     _, container = source_of(world, service)
     remaps = world.move_of(service).ports
     needs = [
-        free_ports.PortNeed(service, remaps.get(f"{port}/{protocol}", port), protocol, address) for address, port, _, protocol in container.published
+        free_ports.PortNeed(service, remaps.get(f"{port}/{protocol}", port), protocol, address)
+        for address, port, _, protocol in container.published
     ]
     return free_ports.judge_ports_free(_target(world, service), needs, label(world, service))
 
@@ -154,14 +165,24 @@ def judge_names(world: RunContext, service: str) -> Judgement:
 
 def _paths(world: RunContext, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
     """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
-    coming = [mount.source for move in world.scope.moves if move.target == host for mount in world.entry(move.service).mounts if mount.kind == "bind"]
-    read = world.fleet.cached(host, "paths", lambda: name_conflicts.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming))))
+    coming = [
+        mount.source
+        for move in world.scope.moves
+        if move.target == host
+        for mount in world.entry(move.service).mounts
+        if mount.kind == "bind"
+    ]
+    read = world.fleet.cached(
+        host, "paths", lambda: name_conflicts.read_paths(world.fleet[host], dict.fromkeys((*paths, *coming)))
+    )
     return read if set(paths) <= set(read) else name_conflicts.read_paths(world.fleet[host], paths)
 
 
 def judge_links(world: RunContext, service: str) -> Judgement:
     """Judge whether a relay can keep every link of the service once it is on its target."""
-    return judge_links_relayable(world.scope, service, {host: world.facts(host) for host in world.scope.hosts}, world.where())
+    return judge_links_relayable(
+        world.scope, service, {host: world.facts(host) for host in world.scope.hosts}, world.where()
+    )
 
 
 def judge_backup(world: RunContext, service: str) -> Judgement:
@@ -172,7 +193,9 @@ def judge_backup(world: RunContext, service: str) -> Judgement:
     expected = expected_objects(product, container, mount_rules(world, service))
     keepers = sorted({link.to for link in world.scope.providers_of(service)})
     if not expected and not product.state_paths and keepers:
-        return passed(f"{service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is judged in its own row")
+        return passed(
+            f"{service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is judged in its own row"
+        )
     return check_backup(
         service,
         expected,

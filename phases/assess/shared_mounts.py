@@ -22,7 +22,11 @@ def mounts_of(world: RunContext, move: PlannedMove) -> tuple[MountFacts, ...]:
     if container is None:
         raise NotObservedError(f"{move.source}: no container {entry.container}. Look: ssh {move.source} docker ps -a")
     rules = rules_of(world, move)
-    return tuple(mount for mount in container.mounts if mount.kind in {"volume", "bind"} and rules.get(mount.destination) != "drop")
+    return tuple(
+        mount
+        for mount in container.mounts
+        if mount.kind in {"volume", "bind"} and rules.get(mount.destination) != "drop"
+    )
 
 
 def rules_of(world: RunContext, move: PlannedMove) -> dict[str, str]:

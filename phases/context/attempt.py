@@ -18,7 +18,13 @@ AGAIN: Final = (MoveState.NEEDS_OPERATOR, MoveState.IN_PROGRESS)
 
 COMMITS: Final = frozenset({"commit", "start-returned"})
 """What commits, where the intent of an older version does not say so."""
-ATTEMPT: Final = (RecordKind.MOVE_STATE, RecordKind.INTENT, RecordKind.NOTE, RecordKind.OUTCOME, RecordKind.UNDO_OUTCOME)
+ATTEMPT: Final = (
+    RecordKind.MOVE_STATE,
+    RecordKind.INTENT,
+    RecordKind.NOTE,
+    RecordKind.OUTCOME,
+    RecordKind.UNDO_OUTCOME,
+)
 """The kinds of records that tell of an attempt; fingerprints, by far the largest, are none of them."""
 
 
@@ -27,7 +33,10 @@ def settled_states(journal: Journal) -> dict[str, MoveState]:
     states: dict[str, list[MoveState]] = {}
     for record in journal.records(kind=RecordKind.MOVE_STATE):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
-    return {service: _counting(journal, service, AttemptState(state=passed[-1], before=passed[-2]).settled) for service, passed in states.items()}
+    return {
+        service: _counting(journal, service, AttemptState(state=passed[-1], before=passed[-2]).settled)
+        for service, passed in states.items()
+    }
 
 
 def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
@@ -57,7 +66,11 @@ def read_past(journal: Journal, service: str, *, again: bool = False) -> Attempt
 
 def committed_at(journal: Journal, service: str) -> datetime | None:
     """Return when a service's newest commit was, None when there was none."""
-    committed = [record for record in journal.records(kind=RecordKind.MOVE_STATE, service=service) if record.body["state"] == MoveState.COMMITTED]
+    committed = [
+        record
+        for record in journal.records(kind=RecordKind.MOVE_STATE, service=service)
+        if record.body["state"] == MoveState.COMMITTED
+    ]
     return datetime.fromisoformat(str(committed[-1].at)) if committed else None
 
 
@@ -100,7 +113,9 @@ def read_return(journal: Journal, service: str) -> AttemptState:
         else:
             seen.add(record)
     if not (forward.settled.is_returning or forward.settled is MoveState.ROLLED_BACK):
-        return AttemptState(forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing)
+        return AttemptState(
+            forward.settled, attempt=forward.attempt, before=forward.before, committing=forward.committing
+        )
     ended = forward.state is MoveState.ROLLED_BACK
     return seen.past(forward.settled, forward.attempt - 1 if ended else forward.attempt, before)
 
@@ -131,7 +146,10 @@ class _AttemptFold:
         elif record.kind == RecordKind.NOTE:
             self.notes[key] = dict(body.get("note") or {})
         elif record.kind == RecordKind.OUTCOME and body.get("verdict") == Verdict.UNKNOWN.value:
-            self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}  # nobody saw how it ended: begun it stays
+            self.notes[key] = {
+                **self.notes.get(key, {}),
+                **(body.get("note") or {}),
+            }  # nobody saw how it ended: begun it stays
         elif record.kind == RecordKind.OUTCOME:
             self.begun.discard(key)
             self.notes[key] = {**self.notes.get(key, {}), **(body.get("note") or {})}
@@ -144,7 +162,9 @@ class _AttemptFold:
 
     def past(self, state: MoveState, attempt: int, before: MoveState) -> AttemptState:
         done, begun, failed = frozenset(self.done), frozenset(self.begun), frozenset(self.failed)
-        return AttemptState(state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing))
+        return AttemptState(
+            state, dict(self.notes), done, begun, dict(self.done), attempt, before, failed, frozenset(self.committing)
+        )
 
 
 def must_be_undone(past: AttemptState) -> bool:

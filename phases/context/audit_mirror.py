@@ -77,7 +77,15 @@ class AuditMirror:
         """Return the run's id."""
         return self.run.id
 
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: Mapping[str, Any], at: datetime | None = None) -> Record:
+    def record(
+        self,
+        kind: str,
+        *,
+        service: str | None = None,
+        key: str | None = None,
+        body: Mapping[str, Any],
+        at: datetime | None = None,
+    ) -> Record:
         """Append one record to the journal, then to the hosts of its move; raises what keeps a deed from being done."""
         with self._one:
             if kind == RecordKind.MOVE_STATE:
@@ -162,6 +170,9 @@ def line_of(record: Record, about: Mapping[str, str]) -> Line:
     """Return a record as a line of an audit log; it has passed the redactor, as everything in the journal."""
     content = record.as_json()
     if record.kind == RecordKind.FINGERPRINT and len(json.dumps(content)) > LARGEST:
-        parts = {name: {key: value for key, value in part.items() if key != "names"} for name, part in record.body["parts"].items()}
+        parts = {
+            name: {key: value for key, value in part.items() if key != "names"}
+            for name, part in record.body["parts"].items()
+        }
         return {**about, "record": {**content, "body": {**record.body, "parts": parts}}, "shortened": True}
     return {**about, "record": content}

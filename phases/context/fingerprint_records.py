@@ -27,4 +27,10 @@ def part_body(part: FingerprintPart) -> dict[str, object]:
 
 def part_of(body: Mapping[str, Any]) -> FingerprintPart:
     """Return the part that the journal kept."""
-    return FingerprintPart(int(body["count"]), str(body["digest"]), Validity(body["holds"]), body.get("bound") or {}, body.get("names") or {})
+    return FingerprintPart(
+        int(body["count"]),
+        str(body["digest"]),
+        Validity(body["holds"]),
+        body.get("bound") or {},
+        body.get("names") or {},
+    )

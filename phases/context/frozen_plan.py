@@ -18,7 +18,10 @@ from phases.context.run_context import RunContext
 def record_begun(world: RunContext, move: PlannedMove) -> None:
     """Write down what a move is begun with."""
     entry = world.entry(move.service)
-    body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
+    body = {
+        "move": move.model_dump(mode="json", by_alias=True),
+        "service": entry.model_dump(mode="json", by_alias=True),
+    }
     world.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
 
 
@@ -31,14 +34,18 @@ def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()
     planned = tuple(begun[move.service][0] if move.service in begun else move for move in scope.plan.moves)
     services = {**scope.services, **{name: entry for name, (_, entry) in begun.items()}}
     hosts = tuple(dict.fromkeys((*scope.hosts, *(host for move in moves for host in (move.source, move.target)))))
-    return replace(scope, moves=moves, services=services, plan=scope.plan.model_copy(update={"moves": planned}), hosts=hosts)
+    return replace(
+        scope, moves=moves, services=services, plan=scope.plan.model_copy(update={"moves": planned}), hosts=hosts
+    )
 
 
 def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterable[str]) -> None:
     """Raise RefusedError unless what begins now is what the gates have judged: the very move and the very service of the files."""
     planned = {move.service: move for move in approved.moves}
     doing = {move.service: move for move in carried_out.moves}
-    others = [name for name in new if (doing[name], carried_out.services[name]) != (planned[name], approved.services[name])]
+    others = [
+        name for name in new if (doing[name], carried_out.services[name]) != (planned[name], approved.services[name])
+    ]
     if others:
         raise RefusedError(
             f"{', '.join(others)}: what would be carried out is not what plan {approved.digest[:12]} says and people approved. "
@@ -49,7 +56,11 @@ def refuse_other_than_approved(approved: Scope, carried_out: Scope, new: Iterabl
 def changed_since(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> list[str]:
     """Return the services whose move has begun and whose part of the files was changed since: they go on as they began."""
     here = {move.service: (move, scope.services[move.service]) for move in scope.moves}
-    return [move.service for move, entry in _begun(scope, journal, again) if here.get(move.service, (move, entry)) != (move, entry)]
+    return [
+        move.service
+        for move, entry in _begun(scope, journal, again)
+        if here.get(move.service, (move, entry)) != (move, entry)
+    ]
 
 
 def _begun(scope: Scope, journal: Journal, again: frozenset[str]) -> Iterator[tuple[PlannedMove, ServiceEntry]]:

@@ -72,7 +72,11 @@ def links_to_rewrite(scope: Scope, service: str) -> tuple[Link, ...]:
     Ends on one host reach each other by name: no relay is between them.
     """
     where = places_planned(scope)
-    return tuple(link for link in scope.links if link.rewrite and owner_of(scope, link) == service and where[link.from_] != where[link.to])
+    return tuple(
+        link
+        for link in scope.links
+        if link.rewrite and owner_of(scope, link) == service and where[link.from_] != where[link.to]
+    )
 
 
 def past_of(journal: Journal, service: str) -> AttemptState:
@@ -110,7 +114,9 @@ def links_of(scope: Scope, journal: Journal, service: str) -> tuple[Link, ...]:
 def with_their_hosts(scope: Scope, journal: Journal) -> Scope:
     """Return the scope with the hosts of all ends of the links that are re-pointed: their locks are held and their relays looked at too."""
     where = places_planned(scope)
-    ends = (end for move in scope.moves for link in links_of(scope, journal, move.service) for end in (link.from_, link.to))
+    ends = (
+        end for move in scope.moves for link in links_of(scope, journal, move.service) for end in (link.from_, link.to)
+    )
     hosts = dict.fromkeys((*scope.hosts, *(where[end] for end in ends)))
     return replace(scope, hosts=tuple(host for host in hosts if host in scope.environment.hosts))
 
@@ -118,7 +124,9 @@ def with_their_hosts(scope: Scope, journal: Journal) -> Scope:
 def in_the_way(scope: Scope, journal: Journal, service: str) -> tuple[str, ...]:
     """Return the services whose references must be put back before this one can go back: it is one end of their links."""
     begun = [move.service for move in scope.plan.moves if has_begun(journal, move.service)]
-    return tuple(owner for owner in begun if any(service in (link.from_, link.to) for link in links_of(scope, journal, owner)))
+    return tuple(
+        owner for owner in begun if any(service in (link.from_, link.to) for link in links_of(scope, journal, owner))
+    )
 
 
 def need_address(scope: Scope, link: Link, where: Mapping[str, str]) -> Address:
@@ -158,7 +166,11 @@ def refuse_what_cannot_be(scope: Scope, journal: Journal) -> None:
 
 
 def _possible(scope: Scope) -> tuple[str, ...]:
-    return tuple(move.service for move in scope.plan.moves if move.service in scope.services and links_to_rewrite(scope, move.service))
+    return tuple(
+        move.service
+        for move in scope.plan.moves
+        if move.service in scope.services and links_to_rewrite(scope, move.service)
+    )
 
 
 def address_of(scope: Scope, link: Link, where: Mapping[str, str]) -> Address | None:

@@ -62,12 +62,21 @@ def _remember(environment: str, token: str, hosts: Iterable[str]) -> None:
 
 
 def _content(token: str, hosts: Iterable[str]) -> str:
-    return f"{token}\npid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n{' '.join(dict.fromkeys(hosts))}\n"
+    return (
+        f"{token}\npid {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n{' '.join(dict.fromkeys(hosts))}\n"
+    )
 
 
 @contextmanager
 def lock_hosts(
-    fleet: Fleet, scope: Scope, journal: Journal, *, token: str, command: str, break_reason: str | None, tell: Callable[[str], None] = lambda _: None
+    fleet: Fleet,
+    scope: Scope,
+    journal: Journal,
+    *,
+    token: str,
+    command: str,
+    break_reason: str | None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[dict[str, Holder]]:
     """Hold the lock of every host of the run; yields the holders whose locks were broken, by host.
 
@@ -82,7 +91,10 @@ def lock_hosts(
     _remember(environment, token, (*hosts_with_token(environment), *scope.hosts))
     try:
         with ThreadPoolExecutor(max_workers=len(scope.hosts)) as pool:
-            jobs = {host: pool.submit(take_lock, fleet[host], holder, break_it=break_reason is not None) for host in scope.hosts}
+            jobs = {
+                host: pool.submit(take_lock, fleet[host], holder, break_it=break_reason is not None)
+                for host in scope.hosts
+            }
         broken = {host: job.result() for host, job in jobs.items()}
         fleet.token = token
         yield {host: held for host, held in broken.items() if held}

@@ -31,7 +31,9 @@ def read_journal(options: Options) -> Journal:
     journal = find_journal(options)
     if journal is None:
         file = options.place.text
-        raise InputError(f"{file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls state")
+        raise InputError(
+            f"{file}: not there, so environment {options.environment} has no run on record. Expected: its journal. Look: ls state"
+        )
     return journal
 
 
@@ -44,7 +46,10 @@ def find_journal(options: Options) -> Journal | None:
 def _warn_of_argv(options: Options, place: JournalLocation) -> None:
     secrets = [secret.reveal() for secret in place.secrets()]
     if any(secret in argument for secret in secrets for argument in options.argv):
-        print(f"--state: its password stands in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass", file=sys.stderr)
+        print(
+            f"--state: its password stands in this machine's list of processes. Better: {VARIABLE}, or ~/.pgpass",
+            file=sys.stderr,
+        )
 
 
 def refuse_moved_host(place: JournalLocation, scope: Scope) -> None:
@@ -70,7 +75,9 @@ def refuse_moved_server(journal: Journal, scope: Scope) -> None:
 
 def _names_by_address(scope: Scope) -> Mapping[str, str]:
     identities = scope.environment.hosts
-    return {name: name for name in {*scope.inventory.hosts, *identities}} | {identity.address: name for name, identity in identities.items()}
+    return {name: name for name in {*scope.inventory.hosts, *identities}} | {
+        identity.address: name for name, identity in identities.items()
+    }
 
 
 def _refusal(place: JournalLocation, host: str) -> InputError:

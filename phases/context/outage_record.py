@@ -38,13 +38,21 @@ class RecordedOutage:
         on_record = [one.body for one in self.world.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)]
         if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
-            body = {**outage, "service": move.service, "source": move.source, "target": move.target, "predicted_s": self._predicted()}
+            body = {
+                **outage,
+                "service": move.service,
+                "source": move.source,
+                "target": move.target,
+                "predicted_s": self._predicted(),
+            }
             self.world.run.record(RecordKind.OUTAGE, service=move.service, body=body)
 
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
         outcomes = self.world.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
-        notes = [record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")]
+        notes = [
+            record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")
+        ]
         return notes[-1].get("predicted_s") if notes else None
 
     def verify(self, note: Note) -> Judgement:
@@ -53,7 +61,9 @@ class RecordedOutage:
         predicted = self._predicted()
         if predicted is None or not judgement.passed:
             return judgement
-        return Judgement(judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details)
+        return Judgement(
+            judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details
+        )
 
     def undo(self, note: Note) -> None:
         """Undo nothing: a measurement stays."""

@@ -41,7 +41,9 @@ class OwnCheck:
 
 def key_of(name: str, *values: object) -> str:
     """Return the key of a check by its function's name, and by the values of its own parameters."""
-    return PREFIX + "-".join(filter(None, (_plain(name.removeprefix("test_")), *(_plain(str(value)) for value in values))))
+    return PREFIX + "-".join(
+        filter(None, (_plain(name.removeprefix("test_")), *(_plain(str(value)) for value in values)))
+    )
 
 
 def _plain(text: str) -> str:
@@ -111,7 +113,11 @@ def _file_problems(path: Path, seen: dict[str, str]) -> Iterator[str]:
 def _tests(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in tree.body:
         inner = node.body if isinstance(node, ast.ClassDef) and node.name.startswith("Test") else [node]
-        yield from (one for one in inner if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test"))
+        yield from (
+            one
+            for one in inner
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test")
+        )
 
 
 def own_checks(own: Path, phase: str) -> tuple[OwnCheck, ...]:
@@ -137,7 +143,9 @@ def _check(node: ast.FunctionDef | ast.AsyncFunctionDef, shared: frozenset[str])
 
 def _module_marks(tree: ast.Module) -> frozenset[str]:
     values = [
-        node.value for node in tree.body if isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "pytestmark" for one in node.targets)
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(getattr(one, "id", "") == "pytestmark" for one in node.targets)
     ]
     marks = [one for value in values for one in (value.elts if isinstance(value, ast.List | ast.Tuple) else [value])]
     return frozenset(mark for one in marks if (mark := _mark(one)))

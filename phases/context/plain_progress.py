@@ -15,7 +15,9 @@ EVERY_S: Final = 10.0
 WIDTH: Final = 110
 
 
-def plain_progress(subject: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> Callable[[str], None]:
+def plain_progress(
+    subject: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+) -> Callable[[str], None]:
     """Return what takes a line of progress and prints it, not more often than a person reads."""
     screen = stream or sys.__stdout__
     lock, last = Lock(), [clock()]

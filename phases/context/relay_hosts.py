@@ -28,8 +28,13 @@ def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
     hosts = hosts_of_relays(scope, world.where(), {service})
     strangers = [host for host in hosts if host not in scope.environment.hosts]
     if strangers:
-        whose = {host: ", ".join(sorted(one for one, where in world.where().items() if where == host)) for host in strangers}
-        told = tuple(f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml" for host in strangers)
+        whose = {
+            host: ", ".join(sorted(one for one, where in world.where().items() if where == host)) for host in strangers
+        }
+        told = tuple(
+            f"{host} ({whose[host] or 'a planned place'}) has no identity in environments/{name}.yaml"
+            for host in strangers
+        )
         return failed(
             f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each is pinned, for relays are "
             f"set and taken away there. Try: {world.scope.command('pin')}",
@@ -43,7 +48,9 @@ def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
             f"taken away there. Try: ssh {first} docker version",
             tuple(silent.values()),
         )
-    return passed(f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts))
+    return passed(
+        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts)
+    )
 
 
 def _silence_of(world: RunContext, host: str) -> str:

@@ -37,7 +37,11 @@ class Step:
         """Return the hosts of a move that the step is about; `others` are those of the run that belong to no move."""
         if "source_hosts" in self.marks:
             return (move.source,)
-        return (move.target,) if "target_hosts" in self.marks else tuple(dict.fromkeys((move.source, move.target, *others)))
+        return (
+            (move.target,)
+            if "target_hosts" in self.marks
+            else tuple(dict.fromkeys((move.source, move.target, *others)))
+        )
 
 
 @cache
@@ -54,7 +58,11 @@ def steps_of(phase: str, runbooks: Path = RUNBOOKS) -> tuple[Step, ...]:
             f"{runbooks / phase}: the runbooks can't be read: {error}. Expected: those of this version. Look: git status"
         ) from error
     functions = [(tree, node) for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
-    fixtures = {node.name: _arguments(node) for _, node in functions if any(name == "fixture" for name, _ in _marks(node.decorator_list))}
+    fixtures = {
+        node.name: _arguments(node)
+        for _, node in functions
+        if any(name == "fixture" for name, _ in _marks(node.decorator_list))
+    }
     return tuple(_step(tree, node, fixtures) for tree, node in functions if _key(node))
 
 
@@ -81,7 +89,9 @@ def _key(node: ast.FunctionDef) -> str:
 
 def _module_marks(tree: ast.Module) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
+        ):
             yield from _marks(node.value.elts if isinstance(node.value, ast.List) else [node.value])
 
 
@@ -128,7 +138,9 @@ def missing_rows(phase: str, service: str, scope: Scope, records: Sequence[Recor
     own = project_folder() / scope.environment.own_checks
     for step in (*steps_of(phase), *own_steps(own, phase, service)):
         if step.about == "service":
-            there = (step.key, service, None) in rows or any(text.startswith(f"{service}: {step.key} (") for text in left_out)
+            there = (step.key, service, None) in rows or any(
+                text.startswith(f"{service}: {step.key} (") for text in left_out
+            )
             missing += [] if there else [step.key]
         elif step.about == "host":
             hosts = step.hosts(move, (backup.host,) if backup else ())

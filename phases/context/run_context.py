@@ -113,7 +113,9 @@ class RunContext:
     def _marked(self, container: str) -> frozenset[str]:
         """Return the variables and labels whose values are secret by the inventory's word; a kept source has its old name and more."""
         entries = self.scope.services.values()
-        return frozenset(name for entry in entries if container.startswith(entry.container) for name in entry.secret_variables)
+        return frozenset(
+            name for entry in entries if container.startswith(entry.container) for name in entry.secret_variables
+        )
 
     def container(self, service: str, host: str) -> ContainerFacts:
         """Return the service's container on a host; raises CouldNotLookError when there is none."""
@@ -131,7 +133,10 @@ class RunContext:
             container=container,
             endpoint=self._endpoint(main_port(entry), container, published=published),
             options=self._options(entry),
-            secrets={name: self.redactor.register(resolve_secret(reference, container.env)) for name, reference in entry.secrets.items()},
+            secrets={
+                name: self.redactor.register(resolve_secret(reference, container.env))
+                for name, reference in entry.secrets.items()
+            },
             files=lambda root: self._files(container, root),
             at_port=lambda port: self._endpoint(port, container, published=published),
             inside=lambda command: self._inside(container, command),
@@ -168,8 +173,14 @@ class RunContext:
 
     def record_fingerprint(self, service: str, host: str, moment: str, fingerprint: Fingerprint) -> None:
         """Write a fingerprint into the journal."""
-        parts = {name: self._body_of(without_secret_names(part, self.redactor)) for name, part in fingerprint.parts.items()}
-        self.run.record(RecordKind.FINGERPRINT, service=service, body={"service": service, "moment": moment, "host": host, "parts": parts})
+        parts = {
+            name: self._body_of(without_secret_names(part, self.redactor)) for name, part in fingerprint.parts.items()
+        }
+        self.run.record(
+            RecordKind.FINGERPRINT,
+            service=service,
+            body={"service": service, "moment": moment, "host": host, "parts": parts},
+        )
 
     def recorded_fingerprint(self, service: str, moment: str) -> Fingerprint | None:
         """Return the newest fingerprint of that moment, None when there is none.

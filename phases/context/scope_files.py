@@ -17,7 +17,11 @@ def load_scope(options: Options, *, ports_taken: bool = True) -> Scope:
     Without `ports_taken` a port that a moved service finds taken is no problem: who plans a remap reads such files.
     """
     if not options.environment_file.exists():
-        advice = typed_command("lab", "up", environment=None) if options.environment == LAB else typed_command("pin", environment=options.environment)
+        advice = (
+            typed_command("lab", "up", environment=None)
+            if options.environment == LAB
+            else typed_command("pin", environment=options.environment)
+        )
         raise InputError(f"{options.environment_file}: not there; it holds the identities of the hosts. Try: {advice}")
     files = load_files(options.inventory, options.plan, options.environment_file, ports_taken=ports_taken)
     return build_scope(files.inventory, files.plan, files.environment, services=options.services, waves=options.waves)

@@ -29,7 +29,9 @@ def places_of(world: RunContext, move: PlannedMove) -> tuple[DataPlace, ...]:
     facts = world.facts(move.source)
     container = facts.container(entry.container) or facts.container(kept_name(entry.container))
     if container is None:
-        raise InputError(f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}")
+        raise InputError(
+            f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}"
+        )
     return places_to_copy(container.mounts, mount_rules(world, move.service))
 
 

@@ -19,7 +19,16 @@ PRODUCTS: Final = {
 }  # fmt: skip
 """Product by the end of an image's name."""
 
-HOSTS_OWN: Final = ("/var/run/docker.sock", "/run/docker.sock", "/etc/localtime", "/etc/timezone", "/etc/machine-id", "/proc", "/sys", "/dev")
+HOSTS_OWN: Final = (
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/machine-id",
+    "/proc",
+    "/sys",
+    "/dev",
+)
 """Paths that belong to each host: they are the same on the target, and never travel."""
 
 DECIDE: Final = "decide"
@@ -42,7 +51,10 @@ def draft_inventory(hosts: Iterable[HostFacts]) -> dict[str, Any]:
 def draft_moves(draft: Mapping[str, Any], source: str, target: str) -> list[dict[str, str]]:
     """Return planned moves of all services of a host, providers before those that need them."""
     leaving = [name for name, entry in draft["services"].items() if entry["host"] == source]
-    needs = {name: {link["to"] for link in draft["links"] if link["from"] == name and link["to"] in leaving} for name in leaving}
+    needs = {
+        name: {link["to"] for link in draft["links"] if link["from"] == name and link["to"] in leaving}
+        for name in leaving
+    }
     ordered: list[str] = []
     while len(ordered) < len(leaving):
         free = [name for name in leaving if name not in ordered and needs[name] <= set(ordered)]
@@ -94,7 +106,9 @@ def _port(address: str, host: int, container: int, protocol: str) -> dict[str, A
 
 
 def _mount(mount: MountFacts) -> dict[str, Any]:
-    entry: dict[str, Any] = {"source": mount.source, "path": mount.destination} if mount.kind != "tmpfs" else {"path": mount.destination}
+    entry: dict[str, Any] = (
+        {"source": mount.source, "path": mount.destination} if mount.kind != "tmpfs" else {"path": mount.destination}
+    )
     if mount.kind != "volume":
         entry = {"kind": mount.kind, **entry}
     if mount.kind == "tmpfs":

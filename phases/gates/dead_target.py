@@ -24,7 +24,9 @@ KNOCK_S: Final = 15.0
 KNOCK_FOR_S: Final = 60.0
 PAUSE_S: Final = 5.0
 SSH_SAID: Final = "ssh failed: "
-NO_CONNECTION: Final = re.compile(r"connect to host \S+ port \d+: (Connection timed out|Operation timed out|No route to host|Host is down)\b")
+NO_CONNECTION: Final = re.compile(
+    r"connect to host \S+ port \d+: (Connection timed out|Operation timed out|No route to host|Host is down)\b"
+)
 """What ssh says when no TCP connection came about; "Connection refused" is an answer, and "Network is unreachable" is this machine's."""
 STOP_S: Final = 180.0
 STOP: Final = """\
@@ -94,9 +96,16 @@ def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str],
     What a person gives up of the target's writes is recorded beside it, with the reason.
     """
     if options.discard:
-        run.record(RecordKind.TARGET_WRITES_DISCARDED, body={"reason": options.discard, "services": [move.service for move in scope.moves]})
+        run.record(
+            RecordKind.TARGET_WRITES_DISCARDED,
+            body={"reason": options.discard, "services": [move.service for move in scope.moves]},
+        )
     for host in sorted(hosts):
-        labels = [_label(scope, journal, move) for move in scope.moves if move.target == host] if options.apply and not options.revert else []
+        labels = (
+            [_label(scope, journal, move) for move in scope.moves if move.target == host]
+            if options.apply and not options.revert
+            else []
+        )
         run.record(RecordKind.HOST_LOST, body={"host": host, "reason": options.target_lost, "labels": labels})
 
 
@@ -116,7 +125,10 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
 
     What still serves there is not stopped: the rollback that called its host dead never began, or was undone.
     """
-    stopped = {(record.body["host"], record.body["label"]) for record in journal.records(kind=RecordKind.RECOVERED_HOST_STOPPED)}
+    stopped = {
+        (record.body["host"], record.body["label"])
+        for record in journal.records(kind=RecordKind.RECOVERED_HOST_STOPPED)
+    }
     for record in journal.records(kind=RecordKind.HOST_LOST):
         host = str(record.body["host"])
         for label in record.body["labels"]:
@@ -125,7 +137,9 @@ def stop_recovered(fleet: Fleet, scope: Scope, journal: Journal, run: Run) -> No
             try:
                 write_audit(fleet, host, label, "stop-risen", f"stop what runs of {label}: {host} was declared lost")
                 argv = ["sh", "-c", STOP, "stop", f"{LABEL_MOVE}={label}"]
-                found = run_checked(fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S).text.split()
+                found = run_checked(
+                    fleet, host, argv, doing=f"stop what runs of {label}", timeout_s=STOP_S
+                ).text.split()
             except NotObservedError:
                 continue
             run.record(RecordKind.RECOVERED_HOST_STOPPED, body={"host": host, "label": label, "stopped": len(found)})

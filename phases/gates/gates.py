@@ -69,11 +69,19 @@ class Gates:
         answers = [ask() for ask in (self.state, self.preflight, self.approved, self.window, self.tree)]
         wrong = [line for answer in answers if not answer.passed for line in answer.details or (answer.text,)]
         if wrong:
-            raise RefusedError("\n".join([f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]))
+            raise RefusedError(
+                "\n".join(
+                    [f"{command}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self._next(answers)}"]
+                )
+            )
 
     def _check_rollback(self) -> None:
         states = {move.service: read_past(self.journal, move.service).settled for move in self.scope.moves}
-        wrong = [f"{service}: is {state.words}; there is nothing to bring back" for service, state in states.items() if state in UNMOVED]
+        wrong = [
+            f"{service}: is {state.words}; there is nothing to bring back"
+            for service, state in states.items()
+            if state in UNMOVED
+        ]
         if wrong:
             told = "\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *(f"  {line}" for line in wrong)])
             raise RefusedError(f"{told}\nTry: {self.scope.command('status')}")
@@ -83,8 +91,13 @@ class Gates:
         """Raise RefusedError when dependants use the addresses that a rollback would take from them."""
         pointed = {name: owners for name in services if (owners := in_the_way(self.scope, self.journal, name))}
         if pointed:
-            told = [f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere" for name, owners in pointed.items()]
-            ways = dict.fromkeys(repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners)
+            told = [
+                f"  {name}: references to {', '.join(owners)} are re-pointed; they would lead nowhere"
+                for name, owners in pointed.items()
+            ]
+            ways = dict.fromkeys(
+                repoint_command(self.scope, owner, undo=True) for owners in pointed.values() for owner in owners
+            )
             advice = f"Put them back first (of a dead host with the same --target-lost): {' && '.join(ways)}"
             raise RefusedError("\n".join([f"{ROLLBACK}: {NOTHING_DONE}", *told, advice]))
 
@@ -94,15 +107,30 @@ class Gates:
         if not new:
             return
         approvals = judge_plan_approved(self.scope, self.journal, new)
-        moved = [name for name in new if read_past(self.journal, name).state is not MoveState.DONE and links_to_rewrite(self.scope, name)]
+        moved = [
+            name
+            for name in new
+            if read_past(self.journal, name).state is not MoveState.DONE and links_to_rewrite(self.scope, name)
+        ]
         wrong = [
-            *(f"{name}: is not moved yet. Expected: done. Move it: {self.scope.command('migrate', service=name, apply=True)}" for name in moved),
+            *(
+                f"{name}: is not moved yet. Expected: done. Move it: {self.scope.command('migrate', service=name, apply=True)}"
+                for name in moved
+            ),
             *approvals.problems,
             *self._window_problems(),
             *self._tree_problems(),
         ]
         if wrong:
-            raise RefusedError("\n".join([f"{REPOINT}: {NOTHING_DONE}", *(f"  {line}" for line in wrong), f"Try: {self.scope.command('status')}"]))
+            raise RefusedError(
+                "\n".join(
+                    [
+                        f"{REPOINT}: {NOTHING_DONE}",
+                        *(f"  {line}" for line in wrong),
+                        f"Try: {self.scope.command('status')}",
+                    ]
+                )
+            )
 
     def state(self) -> Judgement:
         """Judge whether each move is in a state that it can start from."""
@@ -110,7 +138,9 @@ class Gates:
         for service in (move.service for move in self.scope.moves):
             state = MoveState(self.journal.move_state(service))
             if state.is_returning:  # --retry does not help: clients may have written to either side
-                stuck.append(f"{service}: is being rolled back. Finish that first: {self.scope.command('rollback', service=service, apply=True)}")
+                stuck.append(
+                    f"{service}: is being rolled back. Finish that first: {self.scope.command('rollback', service=service, apply=True)}"
+                )
             elif service in self.again:
                 continue
             elif state is MoveState.NEEDS_OPERATOR:
@@ -127,7 +157,9 @@ class Gates:
         """Judge whether each move that has not begun has a preflight of this very plan that passed, lately."""
         return self._of_new_moves(
             "a preflight passed",
-            lambda new: [line for service in new for line in preflight_problems(service, self.scope, self.journal, self.clock())],
+            lambda new: [
+                line for service in new for line in preflight_problems(service, self.scope, self.journal, self.clock())
+            ],
         )
 
     def approved(self) -> Judgement:
@@ -136,7 +168,10 @@ class Gates:
         if not new:
             return self._of_new_moves("", lambda _: [])
         approvals = judge_plan_approved(self.scope, self.journal, new)
-        return _judged(approvals.problems, f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab")
+        return _judged(
+            approvals.problems,
+            f"approved by {approvals.text()}" if approvals.valid else "nobody is asked to approve in the lab",
+        )
 
     def window(self) -> Judgement:
         """Judge whether it is time."""
@@ -150,7 +185,9 @@ class Gates:
         if self.outside_window or self._is_inside():
             return []
         if window.status != "agreed":
-            return [f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so']
+            return [
+                f'window: {self._told_window()} is only {window.status}. Expected: status "agreed", once the stakeholders said so'
+            ]
         what = "has not begun" if now < window.starts_at else "is over"
         at = now.astimezone(window.starts_at.tzinfo)
         return [f'window: {self._told_window()} {what}; it is {at:%Y-%m-%d %H:%M}. To go on: --outside-window "reason"']
@@ -171,12 +208,16 @@ class Gates:
             return []
         problems = [] if is_committed(self.commit) else [_checkout_problem("checkout", "git", self.commit)]
         if self.project_commit and not is_committed(self.project_commit):
-            problems.append(_checkout_problem("project", f"git -C {shlex.quote(str(project_folder()))}", self.project_commit))
+            problems.append(
+                _checkout_problem("project", f"git -C {shlex.quote(str(project_folder()))}", self.project_commit)
+            )
         return problems
 
     def new_moves(self) -> tuple[str, ...]:
         """Return the services whose move has not begun."""
-        return tuple(move.service for move in self.scope.moves if not MoveState(self.journal.move_state(move.service)).is_forward)
+        return tuple(
+            move.service for move in self.scope.moves if not MoveState(self.journal.move_state(move.service)).is_forward
+        )
 
     def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:
         new = self.new_moves()
@@ -209,7 +250,9 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     preflight that failed may be among them.
     """
     if lost := journal.lost_records():
-        return [f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, or run preflight with a new one"]
+        return [
+            f"{service}: journal: {lost}. Expected: all that was written. Put back a copy of {journal.where}, or run preflight with a new one"
+        ]
     run, ended = _last_run(service, journal, "preflight")
     if not run:
         return [f"{service}: no preflight on record. Expected: one that PASSED"]
@@ -217,15 +260,25 @@ def preflight_problems(service: str, scope: Scope, journal: Journal, now: dateti
     if lacking := [row.body["text"] for row in rows if row.key == STEP]:
         return [f"{service}: preflight of {about.at[:16]} is not whole: {text}" for text in lacking]
     if not ended:
-        return [f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"]
+        return [
+            f"{service}: preflight of {about.at[:16]} was killed after {len(rows)} rows. Expected: one that ran to its end"
+        ]
     if unfit := _unfit(about, scope, now):
         return [f"{service}: {unfit}"]
     missing = missing_rows("preflight", service, scope, run)
-    lines = [f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every step. Run it again"] if missing else []
+    lines = (
+        [
+            f"{service}: preflight of {about.at[:16]} has no row {told(missing)}. Expected: a row of every step. Run it again"
+        ]
+        if missing
+        else []
+    )
     blocking = [row for row in rows if row.body["severity"] == Severity.BLOCKER.value]
     lines += [f"{service}: preflight {row.key} {problem}" for row in blocking if (problem := _not_good(row, now))]
     failed_before = _failed_preparation(service, journal)
-    return lines + [f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in failed_before]
+    return lines + [
+        f"{service}: prepare {row.key} is {row.body['verdict']}: {row.body['text'][:160]}" for row in failed_before
+    ]
 
 
 def _unfit(about: Record, scope: Scope, now: datetime) -> str:
@@ -234,9 +287,7 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
     if about.body["plan_digest"] != scope.digest:
         return f"preflight of {about.at[:16]} was for plan {about.body['plan_digest'][:12]}. Expected: {scope.digest[:12]}; files changed"
     if age < -CLOCKS_APART:
-        return (
-            f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: not of the future; a clock was wrong"
-        )
+        return f"preflight is of {about.at[:16]} UTC, and it is {now.astimezone(UTC):%Y-%m-%dT%H:%M} now. Expected: not of the future; a clock was wrong"
     if age > timedelta(hours=scope.plan.evidence_max_age_h):
         return f"preflight is {age.total_seconds() / 3600:.1f} h old. Expected: at most {scope.plan.evidence_max_age_h:g} h"
     code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
@@ -249,7 +300,11 @@ def _unfit(about: Record, scope: Scope, now: datetime) -> str:
 def _failed_preparation(service: str, journal: Journal) -> list[Record]:
     """Return the rows of the newest preparation of a service that FAILED or are UNKNOWN; a person who has not attested yet is no failure."""
     run, _ = _last_run(service, journal, "prepare")
-    return [row for row in _rows_about(service, run) if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD]
+    return [
+        row
+        for row in _rows_about(service, run)
+        if row.body["severity"] == Severity.BLOCKER.value and row.body["verdict"] in BAD
+    ]
 
 
 def _not_good(row: Record, now: datetime) -> str:
@@ -257,15 +312,29 @@ def _not_good(row: Record, now: datetime) -> str:
     waiver = row.body.get("waiver") or {}
     if row.body["verdict"] not in GOOD:
         return f"is {row.body['verdict']}: {row.body['text'][:160]}"
-    return f"is WAIVED, but only until {waiver['expires_at']}" if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now else ""
+    return (
+        f"is WAIVED, but only until {waiver['expires_at']}"
+        if waiver and datetime.fromisoformat(waiver["expires_at"]) <= now
+        else ""
+    )
 
 
 def _last_run(service: str, journal: Journal, phase: str) -> tuple[list[Record], bool]:
     """Return the newest run of a phase that looked at this service, or was about to, and whether it ended; a dry run looked at nothing."""
     planned = Verdict.PLANNED.value
-    steps = [row for row in journal.records(kind=RecordKind.RESULT, service=service) if row.body["phase"] == phase and row.body["verdict"] != planned]
-    asked = {row.run_id for row in steps} | {record.run_id for record in journal.records(kind=RecordKind.SCOPE) if _is_about(record, service)}
-    starts = [run for run in journal.records(kind=RecordKind.RUN_STARTED) if run.body.get("command") == phase and run.run_id in asked]
+    steps = [
+        row
+        for row in journal.records(kind=RecordKind.RESULT, service=service)
+        if row.body["phase"] == phase and row.body["verdict"] != planned
+    ]
+    asked = {row.run_id for row in steps} | {
+        record.run_id for record in journal.records(kind=RecordKind.SCOPE) if _is_about(record, service)
+    }
+    starts = [
+        run
+        for run in journal.records(kind=RecordKind.RUN_STARTED)
+        if run.body.get("command") == phase and run.run_id in asked
+    ]
     looked = [run for run in starts if phase not in WRITING_PHASES or run.body.get("apply") is not False]
     newest = max(looked, key=lambda run: run.seq, default=None)
     if newest is None:

@@ -48,19 +48,37 @@ def data_steps(world: RunContext, move: PlannedMove, route: Route) -> DataSteps:
     return DataSteps(before, (copying, proving), clear)
 
 
-def _copying(world: RunContext, move: PlannedMove, route: Route, places: tuple[DataPlace, ...], size: int | None) -> CopyVolumes:
-    return CopyVolumes(route, places, peer_of(world, move.target), size, limits_of(world, move), world.tells(move.service))
+def _copying(
+    world: RunContext, move: PlannedMove, route: Route, places: tuple[DataPlace, ...], size: int | None
+) -> CopyVolumes:
+    return CopyVolumes(
+        route, places, peer_of(world, move.target), size, limits_of(world, move), world.tells(move.service)
+    )
 
 
 def _proving(copying: CopyVolumes) -> VerifyVolumes:
-    return VerifyVolumes(copying.route, copying.places, copying.size_bytes, copying.proving(), copying.copying("copy once more"), tidy=False)
+    return VerifyVolumes(
+        copying.route,
+        copying.places,
+        copying.size_bytes,
+        copying.proving(),
+        copying.copying("copy once more"),
+        tidy=False,
+    )
 
 
 def _replicating(world: RunContext, move: PlannedMove, copying: CopyVolumes, kind: Replication) -> DataSteps:
     """Return the actions of strategy replicate, which fall back to those of precopy."""
     place = _place_at(world, move, kind.data_at, copying.places)
     others = _copying(world, move, copying.route, tuple(one for one in copying.places if one != place), None)
-    replica = Replica(copying.route, copying.peer, kind, _login(world, move), place, lambda: copying.make_places((place,) if place else ()))
+    replica = Replica(
+        copying.route,
+        copying.peer,
+        kind,
+        _login(world, move),
+        place,
+        lambda: copying.make_places((place,) if place else ()),
+    )
 
     def replicates() -> bool:
         return is_replicated(world, move)
@@ -69,7 +87,9 @@ def _replicating(world: RunContext, move: PlannedMove, copying: CopyVolumes, kin
     finish = FinishReplica(replica, others, copying, replicates)
     prove = ProveReplica(_proving(others), _proving(copying), replicates)
     return DataSteps(
-        (StartReplica(replica, other_live, live),), (finish, prove), RemoveCopyHelpers(copying.route, copying.ends, replica.remove, replica.left)
+        (StartReplica(replica, other_live, live),),
+        (finish, prove),
+        RemoveCopyHelpers(copying.route, copying.ends, replica.remove, replica.left),
     )
 
 
@@ -77,7 +97,11 @@ def is_replicated(world: RunContext, move: PlannedMove) -> bool:
     """Return whether the data comes by replication; told by the journal, so that a resumed move knows it too."""
     if move.strategy != "replicate":
         return False
-    outcomes = [record for record in world.journal.records(kind=RecordKind.OUTCOME, service=move.service) if record.key == "precopy"]
+    outcomes = [
+        record
+        for record in world.journal.records(kind=RecordKind.OUTCOME, service=move.service)
+        if record.key == "precopy"
+    ]
     note = (outcomes[-1].body.get("note") or {}) if outcomes else {}
     return bool(note.get("replica")) and not note.get("fallback")
 

@@ -21,7 +21,9 @@ def confirm_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     def ask() -> Judgement:
         container = world.container(move.service, move.source)
         if not container.running:
-            return failed(f"{move.source}: {container.name} is {container.state}. Expected: running, as preflight saw it")
+            return failed(
+                f"{move.source}: {container.name} is {container.state}. Expected: running, as preflight saw it"
+            )
         answers = [
             readiness.judge_inventory(world, move.service),
             readiness.judge_as_approved(world, move.service),
@@ -38,10 +40,14 @@ def confirm_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
             return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
-        return passed(f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of {move.target} are ready")
+        return passed(
+            f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of {move.target} are ready"
+        )
 
     return ReadOnlyStep(
-        "confirm-source", f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them", ask
+        "confirm-source",
+        f"look whether {move.service} on {move.source} and its place on {move.target} are as preflight saw them",
+        ask,
     )
 
 
@@ -58,7 +64,11 @@ def fingerprint_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
             return passed(f"{move.service}: its product tells nothing to compare beyond its files")
         world.record_fingerprint(move.service, move.source, "source", seen)
         things = sum(part.count for part in seen.parts.values())
-        return passed(f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things", parts=len(seen.parts), things=things)
+        return passed(
+            f"{move.service} on {move.source}: {len(seen.parts)} parts, {things:,} things",
+            parts=len(seen.parts),
+            things=things,
+        )
 
     return ReadOnlyStep("fingerprint-source", f"read what {move.service} holds on {move.source}", ask)
 
@@ -86,14 +96,20 @@ def fingerprint_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
         instead = f"not compared here: they hold only while no client writes; {_compared_as_files(world, move)}"
         return compare_fingerprints(before, seen, frozenset({Validity.SINCE_CUTOVER}), instead=instead)
 
-    return ReadOnlyStep("fingerprint-target", f"compare what {move.service} holds on {move.target} with what it held on {move.source}", ask)
+    return ReadOnlyStep(
+        "fingerprint-target",
+        f"compare what {move.service} holds on {move.target} with what it held on {move.source}",
+        ask,
+    )
 
 
 def _compared_as_files(world: RunContext, move: PlannedMove) -> str:
     """Return what the proof of the volumes has compared of them, as a clause."""
     places = places_of(world, move)
     return (
-        f"the files of {len(places)} mounts were compared ({READ[move.verify]})" if places else "no mount is copied, so no file was compared either"
+        f"the files of {len(places)} mounts were compared ({READ[move.verify]})"
+        if places
+        else "no mount is copied, so no file was compared either"
     )
 
 
@@ -104,7 +120,9 @@ def _nothing_to_compare(world: RunContext, move: PlannedMove, *, replicated: boo
             f"{move.service}: its data came by replication and no fingerprint of {move.source} is on record: nothing was compared. "
             "Expected: one that was read before the stop. Run the move again with strategy precopy"
         )
-    return passed(f"{move.service}: its product tells nothing to compare beyond its files; {_compared_as_files(world, move)}")
+    return passed(
+        f"{move.service}: its product tells nothing to compare beyond its files; {_compared_as_files(world, move)}"
+    )
 
 
 def smoke_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
@@ -116,7 +134,9 @@ def smoke_target(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
 def dependants_work(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
     """Return the question whether all dependants work."""
     names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
-    return ReadOnlyStep("dependants-work", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service))
+    return ReadOnlyStep(
+        "dependants-work", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service)
+    )
 
 
 def record_baseline(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
@@ -129,6 +149,9 @@ def record_baseline(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
         world.record_fingerprint(move.service, move.target, "cutover", seen)
         lasting = [part for part in seen.parts.values() if part.holds is Validity.SINCE_CUTOVER]
         things = sum(part.count for part in lasting)
-        return passed(f"{move.service} on {move.target}: {len(lasting)} parts ({things:,} things) must stay from now on", things=things)
+        return passed(
+            f"{move.service} on {move.target}: {len(lasting)} parts ({things:,} things) must stay from now on",
+            things=things,
+        )
 
     return ReadOnlyStep("record-baseline", f"read what {move.service} holds on {move.target} from now on", ask)

@@ -35,7 +35,15 @@ AFTER_COMMIT: Final = "hook-after-commit"
 
 
 REPEATABLE: Final = frozenset(
-    {"start-probe", "disable-restart", "relay-dependencies", "commit", "measure-outage", "remove-copy-helpers", "rename-source"}
+    {
+        "start-probe",
+        "disable-restart",
+        "relay-dependencies",
+        "commit",
+        "measure-outage",
+        "remove-copy-helpers",
+        "rename-source",
+    }
 )
 """Deeds that a resumed move may do again whatever came after them: none of them writes into data."""
 MEASURES: Final = frozenset({"start-probe", "measure-outage"})
@@ -52,7 +60,10 @@ def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, 
     """Return the actions of a move by its strategy, in order."""
     route, product = route_of(world, move, attempt), world.product(move.service)
     data = data_steps(world, move, route)
-    aim, dropped = choose_probe_target(world.scope, move.service, world.where()), service_facts.dropped_mounts(world, move.service)
+    aim, dropped = (
+        choose_probe_target(world.scope, move.service, world.where()),
+        service_facts.dropped_mounts(world, move.service),
+    )
     approved = readiness.approved_digest(world, move.service)
     return (
         migrate.confirm_source(world, move),
@@ -61,11 +72,20 @@ def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, 
         *data.before,
         *_hold_and_read(world, move, route),
         DisableRestart(route),
-        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)),
+        StopSource(
+            route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)
+        ),
         *data.after,
-        CreateTarget(route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved),
+        CreateTarget(
+            route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved
+        ),
         *_links(world, move, route),
-        StartTarget(route, product.stop_grace_s, acts=product.acts_on_start, reached_by=reached_on_start(world.scope, move, world.where())),
+        StartTarget(
+            route,
+            product.stop_grace_s,
+            acts=product.acts_on_start,
+            reached_by=reached_on_start(world.scope, move, world.where()),
+        ),
         migrate.ready_target(world, move),
         migrate.fingerprint_target(world, move),
         _commit(world, move, route),
@@ -84,7 +104,9 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
 
     What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any more.
     """
-    return tuple(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
+    return tuple(
+        sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target})
+    )
 
 
 def _hold_and_read(world: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
@@ -110,15 +132,23 @@ def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDep
     if not world.scope.providers_of(move.service):
         return ()
     scope, before = world.scope, world.where()
-    wanted, now = own_links(scope, move.service, {**before, move.service: move.target}), wanted_forwarders(scope, before)
+    wanted, now = (
+        own_links(scope, move.service, {**before, move.service: move.target}),
+        wanted_forwarders(scope, before),
+    )
     refuse_outside(scope.hosts, wanted | now, scope.environment.environment)
     return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
 def _commit(world: RunContext, move: PlannedMove, route: Route) -> Commit:
-    scope, before = world.scope, {**world.where(), move.service: move.source}  # also once it was begun: the undo looks for what is new
+    scope, before = (
+        world.scope,
+        {**world.where(), move.service: move.source},
+    )  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
-    refuse_outside(scope.hosts, wanted | now, scope.environment.environment)  # found before the move begins, not when its service is down
+    refuse_outside(
+        scope.hosts, wanted | now, scope.environment.environment
+    )  # found before the move begins, not when its service is down
     return Commit(route, wanted, now, scope.hosts)
 
 

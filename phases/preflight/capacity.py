@@ -45,7 +45,9 @@ class Capacity:
         """Judge whether there are enough samples of a target and of what comes to it."""
         loads = {host: self._sampled_load(host), **self._sampled(host)}
         found = self.baselines
-        return judge_baseline(host, loads, self.world.scope.plan.baseline_min_h, found.origin, self._named(host, found.looks))
+        return judge_baseline(
+            host, loads, self.world.scope.plan.baseline_min_h, found.origin, self._named(host, found.looks)
+        )
 
     def judge_memory(self, host: str) -> Judgement:
         """Judge a target's memory after all moves."""
@@ -62,7 +64,11 @@ class Capacity:
 
     def judge_disks_busy(self, host: str) -> Judgement:
         """Judge how busy a target's disks are after all moves."""
-        return judge_disks_busy_after(self._sampled_target(host), self.world.scope.thresholds(host).io_percent, self.world.scope.plan.baseline_min_h)
+        return judge_disks_busy_after(
+            self._sampled_target(host),
+            self.world.scope.thresholds(host).io_percent,
+            self.world.scope.plan.baseline_min_h,
+        )
 
     def load(self, host: str) -> TargetUsage:
         """Return what a target needs now, and what comes to it."""
@@ -74,7 +80,11 @@ class Capacity:
     def table(self) -> Table:
         """Return one row per target: what it carries now, and after all moves."""
         rows = [row for host in self.targets for row in self._told(host)]
-        return Table(term("Capacity of the targets"), ("host", "what", "now", "after all moves", "at most", "drawn from"), tuple(rows))
+        return Table(
+            term("Capacity of the targets"),
+            ("host", "what", "now", "after all moves", "at most", "drawn from"),
+            tuple(rows),
+        )
 
     def _told(self, host: str) -> list[tuple[str, ...]]:
         """Return a target's rows; one that does not answer has one row that says so."""
@@ -86,12 +96,34 @@ class Capacity:
     def _rows(self, host: str) -> Iterator[tuple[str, ...]]:
         load, thresholds = self.load(host), self.world.scope.thresholds(host)
         for what, now, after, limit in (
-            ("memory", _share(load.host.memory_bytes, load.facts.memory_total_bytes), self.judge_memory(host), thresholds.memory_percent),
-            ("processors", _share(load.host.processors, load.facts.cpus), self.judge_processors(host), thresholds.cpu_percent),
-            ("busiest disk", _share(self._sampled_load(host).disk.busy_percent, 100.0), self.judge_disks_busy(host), thresholds.io_percent),
+            (
+                "memory",
+                _share(load.host.memory_bytes, load.facts.memory_total_bytes),
+                self.judge_memory(host),
+                thresholds.memory_percent,
+            ),
+            (
+                "processors",
+                _share(load.host.processors, load.facts.cpus),
+                self.judge_processors(host),
+                thresholds.cpu_percent,
+            ),
+            (
+                "busiest disk",
+                _share(self._sampled_load(host).disk.busy_percent, 100.0),
+                self.judge_disks_busy(host),
+                thresholds.io_percent,
+            ),
         ):
             percent = after.measured.get("used_percent")
-            yield host, what, now, f"{percent} %" if percent is not None else "not enough data", f"{limit:g} %", load.text
+            yield (
+                host,
+                what,
+                now,
+                f"{percent} %" if percent is not None else "not enough data",
+                f"{limit:g} %",
+                load.text,
+            )
 
     def _arriving(self, host: str) -> list[PlannedMove]:
         where = self.world.where()
@@ -113,7 +145,12 @@ class Capacity:
 
     def _with_origin(self, load: TargetUsage) -> TargetUsage:
         found, host = self.baselines, load.facts.host
-        return replace(load, origin=found.origin, looks=self._named(host, found.looks), disk_looks=self._named(host, found.disk_looks))
+        return replace(
+            load,
+            origin=found.origin,
+            looks=self._named(host, found.looks),
+            disk_looks=self._named(host, found.disk_looks),
+        )
 
     def _named(self, host: str, looks: Mapping[Key, str]) -> dict[str, str]:
         """Return what to look at by the names that messages use: the target's, and those of the services that come to it."""
@@ -132,7 +169,11 @@ def read_capacity(world: RunContext, hosts: Collection[str]) -> Capacity:
         if move.target in targets:
             wanted += [(move.source, HOST), _key(world, move)]
     place = world.scope.environment.prometheus
-    return Capacity(world, read_baselines(world.journal, place, world.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)), targets)
+    return Capacity(
+        world,
+        read_baselines(world.journal, place, world.redactor, dict.fromkeys(wanted), (now - LOOK_BACK, now)),
+        targets,
+    )
 
 
 def _key(world: RunContext, move: PlannedMove) -> Key:

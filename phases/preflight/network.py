@@ -34,7 +34,13 @@ def list_needs(scope: Scope, where: Mapping[str, str]) -> tuple[Need, ...]:
         if host != to and text not in why[host, to, port]:
             why[host, to, port].append(text)
     addresses = {name: identity.address for name, identity in scope.environment.hosts.items()}
-    return tuple(sorted(Need(host, to, addresses[to], port, tuple(texts)) for (host, to, port), texts in why.items() if to in addresses))
+    return tuple(
+        sorted(
+            Need(host, to, addresses[to], port, tuple(texts))
+            for (host, to, port), texts in why.items()
+            if to in addresses
+        )
+    )
 
 
 def _transfers(scope: Scope, where: Mapping[str, str]) -> Iterator[tuple[str, str, int, str]]:
@@ -94,18 +100,36 @@ def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgemen
     """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
     facts = world.facts(host)
     facts.need_sockets()
-    needs = [need for need in list_needs(world.scope, world.where()) if need.to == host and listens_at(facts, need.port) is False]
+    needs = [
+        need
+        for need in list_needs(world.scope, world.where())
+        if need.to == host and listens_at(facts, need.port) is False
+    ]
     if not apply:
         ports = ", ".join(str(port) for port in sorted({need.port for need in needs}))
-        raise PlannedOnly(f"{host}: listen on {ports or 'no port'} for some seconds, and connect from the hosts that will need them")
+        raise PlannedOnly(
+            f"{host}: listen on {ports or 'no port'} for some seconds, and connect from the hosts that will need them"
+        )
     if not needs:
         return passed(f"{host}: something listens already at every port that others need there")
-    with listening(world.fleet, host, {need.port for need in needs}, move_label=move_label(world.scope.environment.environment, "network", 1)):
+    with listening(
+        world.fleet,
+        host,
+        {need.port for need in needs},
+        move_label=move_label(world.scope.environment.environment, "network", 1),
+    ):
         tried = {need: _try_one(world, need) for need in needs}
         _sample(world, [need for need, (outcome, _) in tried.items() if outcome is Outcome.OPEN])
     for need, (outcome, _) in tried.items():
         world.run.record(
-            RecordKind.NETWORK_TEST, body={"host": need.host, "to": need.to, "address": need.address, "port": need.port, "outcome": outcome.value}
+            RecordKind.NETWORK_TEST,
+            body={
+                "host": need.host,
+                "to": need.to,
+                "address": need.address,
+                "port": need.port,
+                "outcome": outcome.value,
+            },
         )
     seen = {name: world.facts(name) for name in {host, *(need.host for need in needs)}}
     return judge_trial(host, tried, seen, world.scope.environment.environment)
@@ -119,7 +143,9 @@ def _sample(world: RunContext, needs: Iterable[Need]) -> None:
         except NotObservedError:
             continue  # its ways have rows of their own
         if rate is not None:
-            world.run.record(RecordKind.PATH_THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)})
+            world.run.record(
+                RecordKind.PATH_THROUGHPUT, body={"host": need.host, "to": need.to, "bytes_per_s": round(rate)}
+            )
 
 
 def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
@@ -131,13 +157,17 @@ def _try_one(world: RunContext, need: Need) -> tuple[Outcome, str]:
     return (tried.outcome, tried.words) if tried else (Outcome.NOT_TRIED, "no answer about it")
 
 
-def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts], environment: str = ANY) -> Judgement:
+def judge_trial(
+    host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Mapping[str, HostFacts], environment: str = ANY
+) -> Judgement:
     """Judge whether each host reached the listener; a firewall's rule that explains why not is told."""
     wrong = []
     for need, (outcome, words) in tried.items():
         rule = explaining_rule(need, outcome, facts)
         if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
-            wrong.append(f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}")
+            wrong.append(
+                f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
+            )
     untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
     if wrong:
         return failed(
@@ -146,8 +176,13 @@ def judge_trial(host: str, tried: Mapping[Need, tuple[Outcome, str]], facts: Map
             tuple(wrong),
         )
     if untried:
-        return unknown(f"{host}: {len(untried)} of {len(tried)} ways could not be tried: {untried[0]}. Expected: bash or nc there", tuple(untried))
-    return passed(f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried))
+        return unknown(
+            f"{host}: {len(untried)} of {len(tried)} ways could not be tried: {untried[0]}. Expected: bash or nc there",
+            tuple(untried),
+        )
+    return passed(
+        f"{host}: a listener was reached on all {len(tried)} ways on which nothing listens yet", ways=len(tried)
+    )
 
 
 def proven_needs(world: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
@@ -159,4 +194,6 @@ def proven_needs(world: RunContext, needs: Iterable[Need]) -> dict[Need, str]:
             seen[key] = record.at[:16].replace("T", " ")
         else:
             seen.pop(key, None)
-    return {need: seen[need.host, need.address, need.port] for need in needs if (need.host, need.address, need.port) in seen}
+    return {
+        need: seen[need.host, need.address, need.port] for need in needs if (need.host, need.address, need.port) in seen
+    }

@@ -41,7 +41,11 @@ class PortScan:
 
 def scanned_hosts(scope: Scope) -> tuple[str, ...]:
     """Return the hosts to scan: the plan's, and all others of the inventory; a lab has no more than it has."""
-    return scope.known_hosts if scope.environment.environment == LAB else tuple(dict.fromkeys((*scope.hosts, *scope.inventory.hosts)))
+    return (
+        scope.known_hosts
+        if scope.environment.environment == LAB
+        else tuple(dict.fromkeys((*scope.hosts, *scope.inventory.hosts)))
+    )
 
 
 def scan_ports(scope: Scope, fleet: Fleet, where: Mapping[str, str]) -> PortScan:
@@ -60,16 +64,25 @@ def scan_ports(scope: Scope, fleet: Fleet, where: Mapping[str, str]) -> PortScan
         report.remaps,
         scope.links,
         [setting for one in looked for setting in one.settings],
-        after={**{name: entry.host for name, entry in scope.services.items()}, **{one.service: one.target for one in arrivals}},
+        after={
+            **{name: entry.host for name, entry in scope.services.items()},
+            **{one.service: one.target for one in arrivals},
+        },
         addresses={name: identity.address for name, identity in scope.environment.hosts.items()},
     )
-    return PortScan(replace(report, consumers=consumers), {scan.host: scan for scan in scans}, {one.service: one for one in arrivals})
+    return PortScan(
+        replace(report, consumers=consumers),
+        {scan.host: scan for scan in scans},
+        {one.service: one for one in arrivals},
+    )
 
 
 def _look(scope: Scope, fleet: Fleet, name: str) -> Looked:
     if name not in scope.environment.hosts:
         environment = scope.environment.environment
-        return Looked(HostScan(name, None, error=f"{name}: no identity in environment {environment}. Try: {scope.command('pin')}"))
+        return Looked(
+            HostScan(name, None, error=f"{name}: no identity in environment {environment}. Try: {scope.command('pin')}")
+        )
     try:
         facts = fleet.facts(name)
     except NotObservedError as error:
@@ -91,7 +104,11 @@ def _arrivals(scope: Scope, facts: Mapping[str, HostFacts], where: Mapping[str, 
         if move.service not in scope.services:
             continue
         identities = scope.environment.hosts
-        addresses = {identities[move.source].address: identities[move.target].address} if {move.source, move.target} <= set(identities) else {}
+        addresses = (
+            {identities[move.source].address: identities[move.target].address}
+            if {move.source, move.target} <= set(identities)
+            else {}
+        )
         ports, identity = _published(scope, move, facts.get(move.source))
         done = where.get(move.service) == move.target
         yield PlannedPorts(move.service, move.source, move.target, ports, identity, move.ports, done, addresses)
@@ -101,8 +118,12 @@ def _published(scope: Scope, move: PlannedMove, facts: HostFacts | None) -> tupl
     entry = scope.services[move.service]
     container = next((one for one in facts.containers if one.name == entry.container), None) if facts else None
     if container is None:
-        return tuple(PublishedPort(port.host, port.container, port.protocol, port.address) for port in entry.ports), entry.container
-    ports = tuple(PublishedPort(port, inside, protocol, address) for address, port, inside, protocol in container.published)
+        return tuple(
+            PublishedPort(port.host, port.container, port.protocol, port.address) for port in entry.ports
+        ), entry.container
+    ports = tuple(
+        PublishedPort(port, inside, protocol, address) for address, port, inside, protocol in container.published
+    )
     return ports, identity_of(container)
 
 
@@ -118,18 +139,27 @@ def _of_containers(scope: Scope, facts: HostFacts) -> Iterator[Setting]:
         yield from paired_variables(facts.host, container.name, container.env, product)
         config = container.raw.get("Config") or {}
         words = " ".join(map(str, [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]))
-        yield Setting(facts.host, f"container {container.name}, its command", words[:LONGEST_ARGUMENT], product, is_file=False)
+        yield Setting(
+            facts.host, f"container {container.name}, its command", words[:LONGEST_ARGUMENT], product, is_file=False
+        )
 
 
 def _of_files(scope: Scope, facts: HostFacts, found: FoundFiles) -> Iterator[Setting]:
     """Yield the texts that were fetched, each with the product of the container that has it mounted."""
     products = _products(scope, facts.host)
-    owners = {mount.source: products.get(one.name, "") for one in facts.containers for mount in one.mounts if mount.kind == "bind"}
+    owners = {
+        mount.source: products.get(one.name, "")
+        for one in facts.containers
+        for mount in one.mounts
+        if mount.kind == "bind"
+    }
     for path, content in found.contents.items():
         if content is not None:
             yield Setting(facts.host, path, content.decode("utf-8", "replace"), _owner(path, owners))
 
 
 def _owner(path: str, owners: Mapping[str, str]) -> str:
-    holding: Iterable[str] = (source for source in owners if path == source or path.startswith(source.rstrip("/") + "/"))
+    holding: Iterable[str] = (
+        source for source in owners if path == source or path.startswith(source.rstrip("/") + "/")
+    )
     return owners.get(max(holding, key=len, default=""), "")

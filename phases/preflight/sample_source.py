@@ -45,7 +45,11 @@ class Baselines:
 
 
 def read_baselines(
-    journal: Journal, place: PrometheusPlace | None, redactor: Redactor, wanted: Iterable[Key], between: tuple[datetime, datetime]
+    journal: Journal,
+    place: PrometheusPlace | None,
+    redactor: Redactor,
+    wanted: Iterable[Key],
+    between: tuple[datetime, datetime],
 ) -> Baselines:
     """Return the samples of these hosts and containers; raises what reading the journal raises.
 
@@ -56,7 +60,9 @@ def read_baselines(
     try:
         return _recorded(open_prometheus(place, redactor), place, tuple(wanted), between)
     except (NotObservedError, InputError) as error:
-        return Baselines(read_samples(journal, between[0]), SampleSource(trouble=f"not from the Prometheus that is named: {error}"))
+        return Baselines(
+            read_samples(journal, between[0]), SampleSource(trouble=f"not from the Prometheus that is named: {error}")
+        )
 
 
 def open_prometheus(place: PrometheusPlace, redactor: Redactor) -> Prometheus:
@@ -64,14 +70,24 @@ def open_prometheus(place: PrometheusPlace, redactor: Redactor) -> Prometheus:
     if place.token is not None:
         return Prometheus(place.url, redactor.register(bearer(redactor.register(resolve_secret(place.token)))))
     if place.password is not None:
-        return Prometheus(place.url, redactor.register(basic(place.user, redactor.register(resolve_secret(place.password)))))
+        return Prometheus(
+            place.url, redactor.register(basic(place.user, redactor.register(resolve_secret(place.password))))
+        )
     return Prometheus(place.url)
 
 
-def _recorded(server: Prometheus, place: PrometheusPlace, wanted: tuple[Key, ...], between: tuple[datetime, datetime]) -> Baselines:
-    hosts = {instance: host for host in dict.fromkeys(host for host, _ in wanted) for instance in place.instances.get(host, ())}
+def _recorded(
+    server: Prometheus, place: PrometheusPlace, wanted: tuple[Key, ...], between: tuple[datetime, datetime]
+) -> Baselines:
+    hosts = {
+        instance: host
+        for host in dict.fromkeys(host for host, _ in wanted)
+        for instance in place.instances.get(host, ())
+    }
     containers = tuple(dict.fromkeys(name for _, name in wanted if name != HOST))
-    metrics = [*OF_HOSTS, *DISKS_OF_HOSTS, *((*OF_CONTAINERS, *DISKS_OF_CONTAINERS) if containers else ())] if hosts else []
+    metrics = (
+        [*OF_HOSTS, *DISKS_OF_HOSTS, *((*OF_CONTAINERS, *DISKS_OF_CONTAINERS) if containers else ())] if hosts else []
+    )
 
     def ask(metric: Metric) -> tuple[Series, ...]:
         return server.ask_range(query_of(metric, hosts, containers), *between, STEP_S)
@@ -84,7 +100,11 @@ def _recorded(server: Prometheus, place: PrometheusPlace, wanted: tuple[Key, ...
         for host, name in wanted:
             worst = poorest(answers, hosts, of_host if name == HOST else of_container, (host, name))
             mine = place.instances.get(host)
-            found[host, name] = query_of(worst, mine, (name,)) if mine else f"prometheus/instances/{host} of the environment's file: none"
+            found[host, name] = (
+                query_of(worst, mine, (name,))
+                if mine
+                else f"prometheus/instances/{host} of the environment's file: none"
+            )
         return found
 
     return Baselines(

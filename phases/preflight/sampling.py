@@ -33,19 +33,27 @@ def _of(fleet: Fleet, host: str) -> list[Sample] | str:
         seen, now = read_load(fleet[host]), datetime.now(UTC)
     except NotObservedError as error:
         return str(error)
-    return [Sample(now, host, container, usage.memory_bytes, usage.cpu_s, usage.disks) for container, usage in seen.items()]
+    return [
+        Sample(now, host, container, usage.memory_bytes, usage.cpu_s, usage.disks) for container, usage in seen.items()
+    ]
 
 
 def baseline_table(samples: Iterable[Sample]) -> Table:
     """Return what is known of each host and container."""
     samples = tuple(samples)
     subjects = sorted({(one.host, one.container) for one in samples})
-    rows = tuple((host, container or "the host", *_cells(load_of(samples, host, container))) for host, container in subjects)
+    rows = tuple(
+        (host, container or "the host", *_cells(load_of(samples, host, container))) for host, container in subjects
+    )
     return Table("Baseline", ("host", "what", "memory", "processors", "disk busy", "samples", "hours"), rows)
 
 
 def _cells(load: Load) -> tuple[str, str, str, str, str]:
     memory = "not known" if load.memory_bytes is None else f"{load.memory_bytes / 1024**2:,.0f} MiB"
     processors = "not known" if load.processors is None else f"{load.processors:.2f}"
-    busy = "not known" if load.disk.busy_percent is None else f"{load.disk.busy_percent:.0f} %, {(load.disk.bytes_s or 0) / 1e6:.1f} MB/s"
+    busy = (
+        "not known"
+        if load.disk.busy_percent is None
+        else f"{load.disk.busy_percent:.0f} %, {(load.disk.bytes_s or 0) / 1e6:.1f} MB/s"
+    )
     return memory, processors, busy, f"{load.samples:,}", f"{load.hours:.1f}"

@@ -38,7 +38,9 @@ def judge_kernel(world: RunContext, service: str) -> Judgement:
 def judge_owners(world: RunContext, service: str) -> Judgement:
     """Judge whether the service's files belong to nobody else on the target."""
     source, container = source_of(world, service)
-    return system.judge_owners(source, world.facts(world.move_of(service).target), container, mount_rules(world, service))
+    return system.judge_owners(
+        source, world.facts(world.move_of(service).target), container, mount_rules(world, service)
+    )
 
 
 def find_references(world: RunContext) -> DependencyGraph:

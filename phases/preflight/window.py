@@ -25,7 +25,9 @@ def judge_window(world: RunContext, now: datetime | None = None) -> Judgement:
 
 def _predicted(world: RunContext, move: PlannedMove) -> Predicted:
     actions = recipe(world, move, read_past(world.journal, move.service).attempt)
-    return Predicted(estimate_s(actions), estimate_s(_changing(until_commit(actions))), bytes_to_copy(world, move.service) is None)
+    return Predicted(
+        estimate_s(actions), estimate_s(_changing(until_commit(actions))), bytes_to_copy(world, move.service) is None
+    )
 
 
 def _changing(actions: Iterable[Action]) -> list[Action]:

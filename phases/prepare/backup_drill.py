@@ -84,11 +84,17 @@ def steps_left_out(world: RunContext, service: str) -> dict[str, str]:
     """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own row."""
     try:
         if keeps_nothing(world, service):
-            return dict.fromkeys((DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read")
+            return dict.fromkeys(
+                (DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read"
+            )
         reason = not_drilled(world, world.move_of(service))
     except NotObservedError:
         reason = ""
-    return {DRILLED: f"NOT DRILLED: {reason}"} if reason else {READ: "its backup is restored in a drill, which reads all of it"}
+    return (
+        {DRILLED: f"NOT DRILLED: {reason}"}
+        if reason
+        else {READ: "its backup is restored in a drill, which reads all of it"}
+    )
 
 
 def drill_of(world: RunContext, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
@@ -131,7 +137,9 @@ def _once(world: RunContext, move: PlannedMove, container: str) -> Callable[[], 
         inspect = inspect_container(world.fleet, move.target, container)
         state = inspect["State"] if inspect else {"Status": "missing"}
         if state.get("Status") not in {"running", "restarting"}:
-            raise AssertionError(f"the scratch copy is {state.get('Status')} with exit code {state.get('ExitCode')}. Expected: running")
+            raise AssertionError(
+                f"the scratch copy is {state.get('Status')} with exit code {state.get('ExitCode')}. Expected: running"
+            )
         try:
             return world.product(move.service).ready(world.target(move.service, move.target))
         except NotObservedError as error:
@@ -144,7 +152,11 @@ def _once(world: RunContext, move: PlannedMove, container: str) -> Callable[[], 
 def _judge_same(world: RunContext, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
     expected = world.recorded_fingerprint(move.service, MOMENT)
     if expected is None:
-        return failed(f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again")
+        return failed(
+            f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again"
+        )
     world.fleet.forget_facts(move.target)
     restored = world.product(move.service).fingerprint(world.target(move.service, move.target), since=expected)
-    return judge_restored(expected, restored, [name for name in expected.parts if any(fnmatchcase(name, pattern) for pattern in not_kept)])
+    return judge_restored(
+        expected, restored, [name for name in expected.parts if any(fnmatchcase(name, pattern) for pattern in not_kept)]
+    )

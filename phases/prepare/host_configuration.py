@@ -41,16 +41,27 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
     facts.need_docker()
     if not apply:
         count = len(facts.containers)
-        raise PlannedOnly(f"{host}: keep the configuration of {count} containers and the compose files in {backup.host}:{backup.path}")
+        raise PlannedOnly(
+            f"{host}: keep the configuration of {count} containers and the compose files in {backup.host}:{backup.path}"
+        )
     found, _ = read_host_projects(world.fleet, facts)
     texts = {**found.contents, **fetch_files(world.fleet[host], [*ENGINE_FILES, *facts.around.units]).contents}
     files = configuration_files(facts, texts)
     route = Route(world.fleet, SUBJECT, "", host, backup.host, move_label(environment, f"configuration-{host}", 1))
-    repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
+    repository = Repository(
+        peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password))
+    )
     item, is_same = keep_configuration(route, repository, archive_of(files, datetime.now(UTC).timestamp()))
     compose = len(found.compose)
-    counts = {"containers": sum(name.startswith(f"{FOLDER}/") for name in files), "files": len(files), "compose_files": compose}
-    world.run.record(RecordKind.HOST_CONFIGURATION_SAVED, body={"host": host, "object": item.record(), "read_back": is_same, **counts})
+    counts = {
+        "containers": sum(name.startswith(f"{FOLDER}/") for name in files),
+        "files": len(files),
+        "compose_files": compose,
+    }
+    world.run.record(
+        RecordKind.HOST_CONFIGURATION_SAVED,
+        body={"host": host, "object": item.record(), "read_back": is_same, **counts},
+    )
     return judge_kept(
         host,
         {"object": item.record(), "read_back": is_same, **counts},
@@ -60,11 +71,15 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
     )
 
 
-def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float, environment: str = ANY) -> Judgement:
+def judge_kept(
+    host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float, environment: str = ANY
+) -> Judgement:
     """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back as it went."""
     again = f"Keep it: {typed_command('prepare', environment=environment, apply=True)}"
     if record is None:
-        return failed(f"{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. {again}")
+        return failed(
+            f"{host}: the configuration of its containers was never kept. Expected: a snapshot away from it. {again}"
+        )
     item = BackupObject.from_record(record["object"])
     age_hours = (now - item.taken_at).total_seconds() / 3600
     problems = [
@@ -79,20 +94,32 @@ def judge_kept(host: str, record: Mapping[str, Any] | None, now: datetime, oldes
             tuple(problems),
         )
     told = f"{record['containers']} containers and {record['files'] - record['containers']} files ({record['compose_files']} of them compose files)"
-    return passed(f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored", size_bytes=item.size_bytes)
+    return passed(
+        f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored",
+        size_bytes=item.size_bytes,
+    )
 
 
 def recorded_configuration(world: RunContext, host: str) -> Mapping[str, Any] | None:
     """Return the newest record of a host's kept configuration, None when there is none."""
     return next(
-        (record.body for record in reversed(world.journal.records(kind=RecordKind.HOST_CONFIGURATION_SAVED)) if record.body["host"] == host), None
+        (
+            record.body
+            for record in reversed(world.journal.records(kind=RecordKind.HOST_CONFIGURATION_SAVED))
+            if record.body["host"] == host
+        ),
+        None,
     )
 
 
 def judge_configuration(world: RunContext, host: str) -> Judgement:
     """Judge the configuration that prepare kept of a host."""
     return judge_kept(
-        host, recorded_configuration(world, host), datetime.now(UTC), world.scope.plan.evidence_max_age_h, world.scope.environment.environment
+        host,
+        recorded_configuration(world, host),
+        datetime.now(UTC),
+        world.scope.plan.evidence_max_age_h,
+        world.scope.environment.environment,
     )
 
 
@@ -102,7 +129,15 @@ def backup_table(world: RunContext, now: datetime, hosts: Collection[str], servi
     for host in (host for host in world.sources() if host in hosts):
         record = recorded_configuration(world, host)
         item = BackupObject.from_record(record["object"]) if record else None
-        rows.append(_row(host, f"configuration {host}", item, now, "read back as stored" if record and record["read_back"] else "NO"))
+        rows.append(
+            _row(
+                host,
+                f"configuration {host}",
+                item,
+                now,
+                "read back as stored" if record and record["read_back"] else "NO",
+            )
+        )
     return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
 
 

@@ -26,13 +26,19 @@ def prepare_recipe(world: RunContext, move: PlannedMove) -> tuple[Action, ...]:
             "no move starts without a backup away from its source"
         )
     container = world.container(move.service, move.source)
-    repository = Repository(peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password)))
+    repository = Repository(
+        peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password))
+    )
     commands = world.product(move.service).export_commands(container)
     before = (
         ShipImage(route, peer_of(world, move.target)),
         backup_drill.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
     )
-    return before if backup_drill.keeps_nothing(world, move.service) else (*before, backup_drill.drill_of(world, move, route, repository))
+    return (
+        before
+        if backup_drill.keeps_nothing(world, move.service)
+        else (*before, backup_drill.drill_of(world, move, route, repository))
+    )
 
 
 def carrier_of(move: PlannedMove, key: str) -> str:

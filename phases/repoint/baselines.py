@@ -50,7 +50,10 @@ class BaselineHeld:
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Read again the parts that became others with the references, now that these are put back; nothing else."""
         journal, service = self.pointing.world.journal, self.pointing.move.service
-        record, begun = journal.last(RecordKind.BASELINE_UPDATED, service=service), journal.last(RecordKind.REPOINT_STARTED, service=service)
+        record, begun = (
+            journal.last(RecordKind.BASELINE_UPDATED, service=service),
+            journal.last(RecordKind.REPOINT_STARTED, service=service),
+        )
         if record is not None and begun is not None and record.seq > begun.seq:
             _read_anew(self.pointing, frozenset(map(str, record.body["parts"])))
 
@@ -82,7 +85,9 @@ class BaselineRead:
         parts = tuple(note.get("parts") or ())
         if not note.get("read"):
             return failed("not read again yet")
-        return passed(f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts))
+        return passed(
+            f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts)
+        )
 
     def undo(self, note: Note) -> None:
         """Undo nothing here: it is read again once the references are put back."""
@@ -91,7 +96,11 @@ class BaselineRead:
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
     """Return what each dependant that moved held at its cutover, of those of which something lasts."""
     found = {dependant: pointing.world.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants}
-    return {name: seen for name, seen in found.items() if seen and any(part.holds is Validity.SINCE_CUTOVER for part in seen.parts.values())}
+    return {
+        name: seen
+        for name, seen in found.items()
+        if seen and any(part.holds is Validity.SINCE_CUTOVER for part in seen.parts.values())
+    }
 
 
 def _read(pointing: Pointing, dependant: str, before: Fingerprint) -> Fingerprint:
@@ -114,7 +123,9 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
     if only is None:
         earlier = world.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
         world.run.record(
-            RecordKind.BASELINE_UPDATED, service=pointing.move.service, body={"parts": told or (earlier.body["parts"] if earlier else [])}
+            RecordKind.BASELINE_UPDATED,
+            service=pointing.move.service,
+            body={"parts": told or (earlier.body["parts"] if earlier else [])},
         )
     for dependant, (before, parts) in changed.items():
         merged = Fingerprint(dependant, {**before.parts, **parts})
@@ -124,8 +135,12 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
 
 def others(before: Fingerprint, now: Fingerprint) -> Fingerprint:
     """Return the lasting parts that were there before and have other content now."""
-    lasting = {name: part for name, part in before.parts.items() if part.holds is Validity.SINCE_CUTOVER and name in now.parts}
+    lasting = {
+        name: part for name, part in before.parts.items() if part.holds is Validity.SINCE_CUTOVER and name in now.parts
+    }
     changed = {
-        name: now.parts[name] for name, part in lasting.items() if (part.count, part.digest) != (now.parts[name].count, now.parts[name].digest)
+        name: now.parts[name]
+        for name, part in lasting.items()
+        if (part.count, part.digest) != (now.parts[name].count, now.parts[name].digest)
     }
     return Fingerprint(before.service, changed)

@@ -49,14 +49,23 @@ def confirm(pointing: Pointing) -> Judgement:
     except LongshoreError as error:
         return failed(str(error))
     rows = tuple((service, lines[0], _said(lines, "-"), _said(lines, "+")) for service, lines in changes)
-    world.run.record(RecordKind.REPORT_TABLE, body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body())
-    answers = [answer for dependant in pointing.dependants for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))]
+    world.run.record(
+        RecordKind.REPORT_TABLE,
+        body=Table(term("References that are re-pointed"), ("from", "where", "before", "after"), rows).body(),
+    )
+    answers = [
+        answer
+        for dependant in pointing.dependants
+        for answer in (_replaceable(pointing, dependant), ready(pointing, dependant))
+    ]
     for answer in answers:
         if not answer.passed:
             return answer
     count = f"{len(pointing.references)} references of {', '.join(pointing.dependants)}"
     told = ", ".join(address.text() for _, address in pointing.links)
-    return passed(f"{count} can be rewritten; {told} answers from there", tuple(line for _, lines in changes for line in lines))
+    return passed(
+        f"{count} can be rewritten; {told} answers from there", tuple(line for _, lines in changes for line in lines)
+    )
 
 
 def _said(lines: tuple[str, ...], sign: str) -> str:
@@ -74,25 +83,39 @@ def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]
             return [f"{link_name(link)}: {end} is {told}. Expected: done, on {planned[end]}. Move it first: {first}"]
     here = planned[link.from_]
     if here not in world.scope.environment.hosts:
-        return [f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: {world.scope.command('pin')}"]
-    tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get((address.address, address.port))
+        return [
+            f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: {world.scope.command('pin')}"
+        ]
+    tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get(
+        (address.address, address.port)
+    )
     if tried is None or tried.outcome is not Outcome.OPEN:
         outcome = tried.outcome.value if tried else "not tried"
-        return [f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc -vz {address.address} {address.port}"]
+        return [
+            f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc -vz {address.address} {address.port}"
+        ]
     return []
 
 
 def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
     """Judge whether a container that is made anew loses nothing: what was changed in it outside its mounts would go."""
     world, host = pointing.world, pointing.host_of(dependant)
-    if not any(isinstance(reference, VariableReference) and reference.route.service == dependant for reference in pointing.references):
+    if not any(
+        isinstance(reference, VariableReference) and reference.route.service == dependant
+        for reference in pointing.references
+    ):
         return passed(f"{dependant}: its container stays")
     container = world.container(dependant, host)
     try:
         changes = read_changes(world, host, container.name)
     except NotObservedError as error:
         return unknown(str(error))
-    return judge_writable_layer(container, changes, world.product(dependant).writable_noise, world.entry(dependant).ignore_writable_layer_because)
+    return judge_writable_layer(
+        container,
+        changes,
+        world.product(dependant).writable_noise,
+        world.entry(dependant).ignore_writable_layer_because,
+    )
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:
@@ -106,12 +129,18 @@ def works(pointing: Pointing) -> Judgement:
     """Judge whether each dependant is ready; without its provider, whose host is declared lost, none can be."""
     lost_hosts = pointing.world.scope.dead
     dead = [address.host for _, address in pointing.links if address.host in lost_hosts]
-    dead += [pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts]
+    dead += [
+        pointing.host_of(dependant) for dependant in pointing.dependants if pointing.host_of(dependant) in lost_hosts
+    ]
     if dead:
         return passed(f"whether the dependants work was not asked: {dead[0]} is declared lost")
     answers = {dependant: ready(pointing, dependant) for dependant in pointing.dependants}
     wrong = [f"{name}: {answer.text}" for name, answer in answers.items() if not answer.passed]
-    return failed("; ".join(wrong)) if wrong else passed(f"{len(answers)} of {len(answers)} dependants are ready: {', '.join(answers)}")
+    return (
+        failed("; ".join(wrong))
+        if wrong
+        else passed(f"{len(answers)} of {len(answers)} dependants are ready: {', '.join(answers)}")
+    )
 
 
 def used(pointing: Pointing) -> Judgement:
@@ -140,7 +169,9 @@ def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
         return passed(f"{link_name(link)}: {count} connections to {address.text()}")
     world.waits(f"{link.from_} connects to {address.text()}", USED_S)
     opened = [
-        one for one in watch_openings(world.fleet, host, name, address.port, seconds=USED_S, until=address.address) if one.target == address.address
+        one
+        for one in watch_openings(world.fleet, host, name, address.port, seconds=USED_S, until=address.address)
+        if one.target == address.address
     ]
     if opened:
         return passed(f"{link_name(link)}: connected to {address.text()} while it was watched")
@@ -156,10 +187,15 @@ def unused(world: RunContext, relays: frozenset[Relay]) -> Judgement:
     users: list[str] = []
     for host in sorted({relay.host for relay in named}):
         world.fleet.forget_facts(host)
-        users += users_of(world.facts(host), [(relay.network, relay.alias, relay.port) for relay in named if relay.host == host])
+        users += users_of(
+            world.facts(host), [(relay.network, relay.alias, relay.port) for relay in named if relay.host == host]
+        )
     users = users or [user for relay in named for user in _users_while_watched(world, relay)]
     if users:
-        return failed(f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by hand", tuple(users))
+        return failed(
+            f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by hand",
+            tuple(users),
+        )
     return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")
 
 
@@ -171,5 +207,6 @@ def _users_while_watched(world: RunContext, relay: Relay) -> list[str]:
     world.waits(f"nobody uses {relay.alias}:{relay.port} on {relay.host}", UNUSED_S)
     opened = watch_openings(world.fleet, relay.host, container.name, relay.port, seconds=UNUSED_S)
     return [
-        f"{name} on {relay.host}: connects to {relay.alias}:{relay.port}" for name in names_of(facts, relay.network, [one.source for one in opened])
+        f"{name} on {relay.host}: connects to {relay.alias}:{relay.port}"
+        for name in names_of(facts, relay.network, [one.source for one in opened])
     ]

@@ -30,7 +30,9 @@ def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
         ReadOnlyStep("confirm-references", words_of(pointing), lambda: confirm(pointing)),
         BaselineHeld(pointing),
         RewriteReferences(_service_route(pointing), pointing.references, lambda dependant: ready(pointing, dependant)),
-        ReadOnlyStep("references-used", "see each dependant work and connected to the new address", lambda: used(pointing)),
+        ReadOnlyStep(
+            "references-used", "see each dependant work and connected to the new address", lambda: used(pointing)
+        ),
         BaselineRead(pointing),
         release_of(pointing),
         ReadOnlyStep("dependants-without-relays", "see each dependant work without the relays", lambda: used(pointing)),
@@ -55,7 +57,9 @@ def release_of(pointing: Pointing) -> ReleaseRelays:
 
 def _service_route(pointing: Pointing) -> Route:
     world, move = pointing.world, pointing.move
-    label = move_label(world.scope.environment.environment, move.service, read_past(world.journal, move.service).attempt)
+    label = move_label(
+        world.scope.environment.environment, move.service, read_past(world.journal, move.service).attempt
+    )
     return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
 
 
@@ -64,4 +68,6 @@ def _relays(world: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay
 
 
 def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:
-    pointing.world.run.record(RecordKind.REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed})
+    pointing.world.run.record(
+        RecordKind.REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed}
+    )

@@ -47,11 +47,15 @@ class Pointing:
 def pointing_of(world: RunContext, move: PlannedMove) -> Pointing:
     """Return what is re-pointed with a move; raises InputError for what can't be."""
     where = places_planned(world.scope)
-    links = [(link, need_address(world.scope, link, where)) for link in links_of(world.scope, world.journal, move.service)]
+    links = [
+        (link, need_address(world.scope, link, where)) for link in links_of(world.scope, world.journal, move.service)
+    ]
     return Pointing(world, move, tuple(links), tuple(_references(world, move, links, where)))
 
 
-def _references(world: RunContext, move: PlannedMove, links: list[tuple[Link, Address]], where: dict[str, str]) -> list[Reference]:
+def _references(
+    world: RunContext, move: PlannedMove, links: list[tuple[Link, Address]], where: dict[str, str]
+) -> list[Reference]:
     """Return every file, then the variables of each dependant together: one outage of it, not one for each."""
     environment = world.scope.environment.environment
     label = move_label(environment, move.service, read_past(world.journal, move.service).attempt)
@@ -66,7 +70,11 @@ def _references(world: RunContext, move: PlannedMove, links: list[tuple[Link, Ad
             kept = f"{DIRECTORY}/{environment}-{move.service}-{link.from_}-{link.name}-{link.port}-{number}"
             route = _route(world, link.from_, where, label)
             if rewrite.kind == "api":
-                found.append(ApiReference(route, repointable(world.scope, link), rewrite.object, value, kept, _asking(world, route)))
+                found.append(
+                    ApiReference(
+                        route, repointable(world.scope, link), rewrite.object, value, kept, _asking(world, route)
+                    )
+                )
             else:
                 found.append(FileReference(route, rewrite, value, kept, world.product(link.from_).stop_grace_s))
     for dependant, values in variables.items():

@@ -125,7 +125,9 @@ class Renamed:
         self.action.undo(note)
 
 
-def rollback_recipe(world: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
+def rollback_recipe(
+    world: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False
+) -> tuple[Action, ...]:
     """Return the actions that bring a committed move back.
 
     With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
@@ -138,7 +140,9 @@ def rollback_recipe(world: RunContext, move: PlannedMove, attempt: int, *, disca
     back = {**moved, move.service: move.source}
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
     scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
-    refuse_outside(scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment)
+    refuse_outside(
+        scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment
+    )
     aim = None if dead else choose_probe_target(scope, move.service, moved)
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
@@ -159,12 +163,24 @@ def rollback_recipe(world: RunContext, move: PlannedMove, attempt: int, *, disca
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
-        _ask("ready-returned", f"wait until {move.service} is ready on {move.source}", lambda: health.judge_ready(world, move.service, move.source)),
+        _ask(
+            "ready-returned",
+            f"wait until {move.service} is ready on {move.source}",
+            lambda: health.judge_ready(world, move.service, move.source),
+        ),
         _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
-        _ask("smoke-returned", f"use {move.service} on {move.source}", lambda: health.judge_smoke(world, move.service, move.source)),
+        _ask(
+            "smoke-returned",
+            f"use {move.service} on {move.source}",
+            lambda: health.judge_smoke(world, move.service, move.source),
+        ),
         *_dependants(world, move),
         *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
-        *([] if dead else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]),
+        *(
+            []
+            if dead
+            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
+        ),
     )
 
 
@@ -180,17 +196,29 @@ def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> Read
         source = world.facts(move.source)
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
-            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+            return failed(
+                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
+            )
         moved = world.facts(move.target).container(name)
         if moved is None:
-            return failed(f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a")
-        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, service_facts.bytes_to_copy(world, move.service))]
+            return failed(
+                f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
+            )
+        needs = [
+            SpaceNeed(
+                f"{move.service}: data set aside", source.docker_root, service_facts.bytes_to_copy(world, move.service)
+            )
+        ]
         room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
         if not room.passed:
             return room
-        return passed(f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}")
+        return passed(
+            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}"
+        )
 
-    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask)
+    return ReadOnlyStep(
+        "confirm-rollback", f"look whether {move.service} stands on {move.target} and is kept on {move.source}", ask
+    )
 
 
 def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
@@ -201,12 +229,16 @@ def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnly
         source = world.facts(move.source)
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
-            return failed(f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move")
+            return failed(
+                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
+            )
         return passed(
             f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
         )
 
-    return ReadOnlyStep("confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is declared lost", ask)
+    return ReadOnlyStep(
+        "confirm-rollback", f"look whether {move.service} is kept on {move.source}; {move.target} is declared lost", ask
+    )
 
 
 def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
@@ -218,16 +250,22 @@ def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None)
             return _last_reading(world, move, container.state, discard=discard)
         now = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
         if not now.parts:
-            return passed(f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}")
+            return passed(
+                f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}"
+            )
         world.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
         lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
         return passed(
-            f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}", tuple(lines), parts_written=len(lines)
+            f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}",
+            tuple(lines),
+            parts_written=len(lines),
         )
 
     return ReadOnlyStep(
-        "target-writes", f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}", ask
+        "target-writes",
+        f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}",
+        ask,
     )
 
 
@@ -238,14 +276,23 @@ def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: 
         lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
         fate = _fate(move, discard=discard)
-        return passed(f"{move.service} on {move.target}: was read before this rollback stopped it: {told}. This {fate}", tuple(lines))
+        return passed(
+            f"{move.service} on {move.target}: was read before this rollback stopped it: {told}. This {fate}",
+            tuple(lines),
+        )
     if discard:
-        return unknown(f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand")
+        return unknown(
+            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand"
+        )
     return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
 
 
 def _fate(move: PlannedMove, *, discard: str | bool | None) -> str:
-    return f"is NOT brought back: it stays on {move.target} (the reason given: {discard})" if discard else f"is brought back to {move.source}"
+    return (
+        f"is NOT brought back: it stays on {move.target} (the reason given: {discard})"
+        if discard
+        else f"is brought back to {move.source}"
+    )
 
 
 def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
@@ -257,7 +304,11 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
         if old is None:
             lines.append(f"{name}: new, {part.count:,}")
         elif (old.count, old.digest) != (part.count, part.digest):
-            lines.append(f"{name}: {old.count:,} → {part.count:,}" if old.count != part.count else f"{name}: content changed ({part.count:,})")
+            lines.append(
+                f"{name}: {old.count:,} → {part.count:,}"
+                if old.count != part.count
+                else f"{name}: content changed ({part.count:,})"
+            )
     gone = [f"{name}: gone, was {part.count:,}" for name, part in then.items() if name not in now.parts]
     return lines + gone
 
@@ -270,19 +321,29 @@ def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOn
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
-                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first", tuple(mine)
+                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first",
+                tuple(mine),
             )
         relays = sorted(one.text() for one in wanted.forwarders)
-        return passed(f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then", tuple(relays))
+        return passed(
+            f"all links of {move.service} can be kept once it is back on {move.source}; {len(relays)} relays then",
+            tuple(relays),
+        )
 
-    return ReadOnlyStep("links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask)
+    return ReadOnlyStep(
+        "links-returnable", f"look whether every dependant can reach {move.service} on {move.source}", ask
+    )
 
 
 def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
     def ask() -> Judgement:
         before = world.recorded_fingerprint(move.service, moment)
         if before is None:
-            files = "those that it left behind, not compared with anything" if moment == "source" else "compared when they were brought back"
+            files = (
+                "those that it left behind, not compared with anything"
+                if moment == "source"
+                else "compared when they were brought back"
+            )
             return passed(f"{move.service}: {NO_DATA}; its files are {files}")
         now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
         world.record_fingerprint(move.service, move.source, "returned", now)
@@ -297,7 +358,13 @@ def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...
     if not world.scope.dependants_of(move.service):
         return ()
     names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
-    return (ReadOnlyStep("dependants-returned", f"ask {names} whether they work", lambda: health.judge_dependants(world, move.service)),)
+    return (
+        ReadOnlyStep(
+            "dependants-returned",
+            f"ask {names} whether they work",
+            lambda: health.judge_dependants(world, move.service),
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -315,7 +382,9 @@ class FinishUndo:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
+        return (
+            f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
+        )
 
     def estimate_s(self) -> float | None:
         """Return None: it depends on how far the move came."""

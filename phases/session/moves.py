@@ -16,7 +16,14 @@ from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, AttemptState, Stages, backward
-from phases.assess.health import POLICY_OF_SOURCE, POLICY_OF_TARGET, collect_logs, judge_done, judge_serves_again, judge_source_serves
+from phases.assess.health import (
+    POLICY_OF_SOURCE,
+    POLICY_OF_TARGET,
+    collect_logs,
+    judge_done,
+    judge_serves_again,
+    judge_source_serves,
+)
 from phases.context.attempt import must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
 from phases.context.link_state import has_begun, past_of
@@ -70,7 +77,9 @@ class Moves:
             return self._backward(move)
         if self.command == "repoint":
             return self._repoint(move)
-        return self._untracked(move, prepare_recipe(self.world, move) if self.command == "prepare" else (), PREPARING, kept=PREPARED)
+        return self._untracked(
+            move, prepare_recipe(self.world, move) if self.command == "prepare" else (), PREPARING, kept=PREPARED
+        )
 
     def standing(self) -> dict[str, MoveState]:
         """Return where each move that this run has begun stands, from memory: the journal need not answer."""
@@ -86,7 +95,8 @@ class Moves:
             journal=world.run,
             apply=self.apply,
             past=past,
-            repeatable=REPEATABLE | ({START} if past.may_have_committed or past.state in {MoveState.COMMITTED, MoveState.DONE} else set()),
+            repeatable=REPEATABLE
+            | ({START} if past.may_have_committed or past.state in {MoveState.COMMITTED, MoveState.DONE} else set()),
             superseded_by=SUPERSEDED_BY,
             measures=MEASURES,
             later=LATER,
@@ -111,7 +121,13 @@ class Moves:
         found = self.found_committed(service)
         if must_be_undone(past) and not found:
             forward = self._forward(move)
-            finish = FinishUndo(world, move, lambda: forward.undo_attempt("a rollback was asked for"), lambda: forward.state, lambda: forward.proof)
+            finish = FinishUndo(
+                world,
+                move,
+                lambda: forward.undo_attempt("a rollback was asked for"),
+                lambda: forward.state,
+                lambda: forward.proof,
+            )
             return self._untracked(move, (finish,), UNDOING)
         if found:
             past = AttemptState(MoveState.COMMITTED, attempt=past.attempt, before=past.settled)
@@ -127,7 +143,9 @@ class Moves:
             measures=rollback.MEASURES,
             patience=self.patience,
             where=self.where,
-            stages=backward(past.before if past.state.is_returning or past.state is MoveState.ROLLED_BACK else past.state),
+            stages=backward(
+                past.before if past.state.is_returning or past.state is MoveState.ROLLED_BACK else past.state
+            ),
             on_change=world.forget_facts,
             before_undo=lambda reason: collect_logs(world, service, reason),
             prove_source=lambda: judge_serves_again(world, service, move.target, "return", POLICY_OF_TARGET),
@@ -156,7 +174,11 @@ class Moves:
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
             past = read_return(world.journal, service)
-            begun = "its commit was begun and not undone" if past.settled is MoveState.IN_PROGRESS and past.may_have_committed else ""
+            begun = (
+                "its commit was begun and not undone"
+                if past.settled is MoveState.IN_PROGRESS and past.may_have_committed
+                else ""
+            )
             self.found[service] = self.patience.repeat(partial(self._look, move)) if must_be_undone(past) else begun
             if self.found[service] and self.apply:
                 world.run.record(RecordKind.FOUND_COMMITTED, service=service, body={"text": self.found[service]})
@@ -184,7 +206,9 @@ class Moves:
         running.stopped_because = self._stopped_by_another(service)
         if self.undo:
             relays = repoint.release_of(pointing)
-            putting = UndoReferences(pointing.references, relays, lambda: running.undo_attempt("it was asked for"), lambda: works(pointing))
+            putting = UndoReferences(
+                pointing.references, relays, lambda: running.undo_attempt("it was asked for"), lambda: works(pointing)
+            )
             return self._untracked(move, (putting,), UNDOING_REFERENCES)
         if self.deadline:
             deadline = self.deadline
@@ -194,7 +218,9 @@ class Moves:
             world.run.record(RecordKind.REPOINT_STARTED, service=service, body={"links": links})
         return running
 
-    def _untracked(self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()) -> RunningMove:
+    def _untracked(
+        self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()
+    ) -> RunningMove:
         """Return actions that belong to a move but take it through no states of their own."""
         return RunningMove(
             service=move.service,
@@ -204,7 +230,9 @@ class Moves:
             stages=stages,
             on_change=self.world.forget_facts,
             kept=kept,
-            patience=self.patience if stages.undoes else replace(self.patience, seconds=0.0),  # what was undone has been waited for
+            patience=self.patience
+            if stages.undoes
+            else replace(self.patience, seconds=0.0),  # what was undone has been waited for
             where=self.where,
             tracks_state=False,
         )

@@ -67,7 +67,11 @@ class Notifier:
             self._tell_moved(str(record.service))
         elif record.kind == RecordKind.MOVE_STATE and body.get("state") == MoveState.NEEDS_OPERATOR.value:
             self._send(self.language.say("{service} needs a person", service=record.service), self._status())
-        elif record.kind == RecordKind.RESULT and body.get("verdict") in WRONG and body.get("severity") == Severity.BLOCKER.value:
+        elif (
+            record.kind == RecordKind.RESULT
+            and body.get("verdict") in WRONG
+            and body.get("severity") == Severity.BLOCKER.value
+        ):
             title = f"{body.get('subject')}: {self.language.say(BADGES[str(body['verdict'])])}"
             self._send(title, f"{self.language.say(str(body.get('sentence')))}\n{body.get('text')}")
 
@@ -130,4 +134,6 @@ def notify(
         lost = carrier.close()
         if lost:
             told = {"lost": lost, "wanted": carrier.wanted, "variable": VARIABLE}
-            console.print(language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **told))
+            console.print(
+                language.say("{lost} of {wanted} messages did not arrive. Check the addresses in {variable}", **told)
+            )

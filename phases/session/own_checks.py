@@ -74,7 +74,8 @@ class OwnChecks:
             return
         if SERVICE in metafunc.fixturenames:
             marks = [
-                pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)]) for move in self.world.scope.moves
+                pytest.param(move.service, marks=[pytest.mark.service(move.service), pytest.mark.wave(move.wave)])
+                for move in self.world.scope.moves
             ]
             metafunc.parametrize("move", marks)
         elif HOST in metafunc.fixturenames:
@@ -98,7 +99,11 @@ class OwnChecks:
         """Declare the checks; raises UsageError with all that is wrong with them: nothing is asked then."""
         items[:] = [item for item in items if not self._is_own(item.path) or self._is_asked(item)]
         own = [item for item in items if self._is_own(item.path)]
-        problems = [*self.unreadable, *(problem for item in own for problem in _problems(item)), *self._unknown_services(own)]
+        problems = [
+            *self.unreadable,
+            *(problem for item in own for problem in _problems(item)),
+            *self._unknown_services(own),
+        ]
         for item in own if not problems else ():
             self._declare(item)
         rows = [(item.get_closest_marker("step"), _about(item)) for item in own] if not problems else []
@@ -121,7 +126,10 @@ class OwnChecks:
 
     def _declare(self, item: pytest.Item) -> None:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        key = key_of(str(getattr(item, "originalname", item.name)), *(value for name, value in params.items() if name not in {"move", "machine"}))
+        key = key_of(
+            str(getattr(item, "originalname", item.name)),
+            *(value for name, value in params.items() if name not in {"move", "machine"}),
+        )
         for mark in (getattr(pytest.mark, self.phase), pytest.mark.read_only, pytest.mark.step(key)):
             item.add_marker(mark)
         if item.get_closest_marker("warning"):
@@ -148,14 +156,22 @@ def judge_own(error: BaseException | None, asked: list[TestinfraHost]) -> Judgem
     where = ", ".join(dict.fromkeys(host.backend.hostname for host in asked))
     if error is None:
         if not commands:
-            return unknown("this check asked no host anything, so it measured nothing. Expected: a test that uses the fixture host")
+            return unknown(
+                "this check asked no host anything, so it measured nothing. Expected: a test that uses the fixture host"
+            )
         return passed(f"holds on {where}: {commands} commands asked", commands=commands)
     if isinstance(error, pytest.skip.Exception):
         return unknown(f"skipped: {error.msg}. Expected: a check that looks")
     ended = judgement_of_error(error)
     first, *rest = ended.text.removeprefix("the tool itself failed").strip().splitlines() or [type(error).__name__]
     own_fault = ended.text.startswith("the tool itself failed")
-    text = f"the check itself failed {first}" if own_fault else f"{where}: {first}" if where and ended.verdict is Verdict.FAILED else first
+    text = (
+        f"the check itself failed {first}"
+        if own_fault
+        else f"{where}: {first}"
+        if where and ended.verdict is Verdict.FAILED
+        else first
+    )
     return Judgement(ended.verdict, text, {"commands": commands}, tuple(rest[:SHOWN_LINES]))
 
 

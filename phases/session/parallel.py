@@ -89,7 +89,9 @@ class HostQueues:
                 self._answers[move.service, action.key] = Future()
                 self._carriers.setdefault(self.carrier_of(move.service, action.key), SimpleQueue())
             self._give(QueuedAction(running, 0))
-        self._threads = [Thread(target=self._carry, args=(turns,), name=name, daemon=True) for name, turns in self._carriers.items()]
+        self._threads = [
+            Thread(target=self._carry, args=(turns,), name=name, daemon=True) for name, turns in self._carriers.items()
+        ]
         for thread in self._threads:
             thread.start()
 

@@ -22,13 +22,27 @@ def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
     hidden = []
     for name, text in scope.part_texts.items():
         digest = hashlib.sha256(text.encode()).hexdigest()
-        kept = journal.last(RecordKind.PLAN_PART, key=digest) or run.record(RecordKind.PLAN_PART, key=digest, body={"name": name, "text": text})
+        kept = journal.last(RecordKind.PLAN_PART, key=digest) or run.record(
+            RecordKind.PLAN_PART, key=digest, body={"name": name, "text": text}
+        )
         hidden += [] if hashlib.sha256(str(kept.body["text"]).encode()).hexdigest() == digest else [name]
-    run.record(RecordKind.PLAN, body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})})
+    run.record(
+        RecordKind.PLAN, body={"digest": scope.digest, "parts": scope.parts, **({"left_out": hidden} if hidden else {})}
+    )
     for path, one in _good_approvals(world, scope):
-        _record_signed(world, RecordKind.APPROVAL, path, {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()})
+        _record_signed(
+            world,
+            RecordKind.APPROVAL,
+            path,
+            {"person": one.person, "role": one.role, "signed_at": one.signed_at.isoformat()},
+        )
     for waiver in waivers.waivers:
-        _record_signed(world, RecordKind.SIGNED_WAIVER, file_of(waiver), {"person": waiver.approver, "role": waiver.role, "step": waiver.step})
+        _record_signed(
+            world,
+            RecordKind.SIGNED_WAIVER,
+            file_of(waiver),
+            {"person": waiver.approver, "role": waiver.role, "step": waiver.step},
+        )
 
 
 def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Statement]]:

@@ -15,8 +15,14 @@ from phases.signoff.approvals import source_body, toolbox_of
 def record_scope(world: RunContext) -> None:
     """Write what this run is about into the journal: the page is drawn from there alone."""
     scope, run = world.scope, world.run
-    moves = [move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy"}) for move in scope.moves]
-    run.record(RecordKind.SCOPE, body={"title": scope.plan.title, "moves": moves, "simulated": list(scope.environment.simulated)})
+    moves = [
+        move.model_dump(mode="json", include={"service", "source", "target", "wave", "strategy"})
+        for move in scope.moves
+    ]
+    run.record(
+        RecordKind.SCOPE,
+        body={"title": scope.plan.title, "moves": moves, "simulated": list(scope.environment.simulated)},
+    )
     for text in scope.not_applicable:
         run.record(RecordKind.STEP_SKIPPED, body={"text": text})
 
@@ -35,7 +41,14 @@ def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], serv
         if command == "preflight" and not isinstance(found, NotObservedError):
             run.record(RecordKind.TOOLBOX_SEEN, key=host, body={"image": toolbox_of(found)})
         run.record(
-            RecordKind.HOST_OBSERVED, body={"name": host, "address": identity.address, "ssh_key_fingerprint": fingerprint, "error": error, **facts}
+            RecordKind.HOST_OBSERVED,
+            body={
+                "name": host,
+                "address": identity.address,
+                "ssh_key_fingerprint": fingerprint,
+                "error": error,
+                **facts,
+            },
         )
     if command == "preflight":
         _record_sources(world, services)

@@ -84,11 +84,19 @@ class Session:
     def only_for_some(self, service: str) -> dict[str, str]:
         """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook that is not there."""
         environment = self.scope.environment.environment
-        reasons = {} if self.scope.dependants_of(service) else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
+        reasons = (
+            {}
+            if self.scope.dependants_of(service)
+            else dict.fromkeys(DEPENDANTS, f"nothing in environment {environment} depends on it")
+        )
         if not self.scope.providers_of(service):
             reasons |= {LINKS_STEP: f"it needs nothing by name in environment {environment}"}
         reasons |= steps_not_asked(self.scope, service)
-        reasons |= {} if copies_live(self.world.move_of(service)) else {"precopy": "strategy stop_copy: all is copied once it is stopped"}
+        reasons |= (
+            {}
+            if copies_live(self.world.move_of(service))
+            else {"precopy": "strategy stop_copy: all is copied once it is stopped"}
+        )
         if self.book.command == "prepare":
             reasons |= steps_left_out(self.world, service)
         if self.book.command == "rollback":
@@ -101,7 +109,9 @@ class Session:
 
     def _repoint_reasons(self, service: str) -> dict[str, str]:
         if not links_of(self.scope, self.world.journal, service):
-            return dict.fromkeys((UNDO_REFERENCES, *REPOINT_STEPS), "no link of it that crosses hosts says how it is re-pointed")
+            return dict.fromkeys(
+                (UNDO_REFERENCES, *REPOINT_STEPS), "no link of it that crosses hosts says how it is re-pointed"
+            )
         if self.options.revert:
             return dict.fromkeys(REPOINT_STEPS, "its references are put back (--revert)")
         return {UNDO_REFERENCES: "its references are rewritten, not put back"}
@@ -113,7 +123,9 @@ class Session:
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
         undo |= dict.fromkeys(DEAD_STEPS, "its new host is declared lost") if self.options.target_lost else {}
         return undo | (
-            dict.fromkeys(DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})")
+            dict.fromkeys(
+                DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})"
+            )
             if self.options.discard
             else {}
         )
@@ -134,7 +146,15 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
     journal = open_journal(options, redactor, scope)
     own = scope.environment.own_checks
     commits = (read_commit(own=own), read_project_commit(project_folder(), own))
-    gates = Gates(scope, journal, commits[0], options.outside_window, frozenset(options.retry), undo=options.revert, project_commit=commits[1])
+    gates = Gates(
+        scope,
+        journal,
+        commits[0],
+        options.outside_window,
+        frozenset(options.retry),
+        undo=options.revert,
+        project_commit=commits[1],
+    )
     _refuse_misused(options, command, scope, journal)
     with ExitStack() as stack:
         token = stack.enter_context(lock_environment(options.environment)) if options.apply else ""
@@ -142,21 +162,40 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
             gates.check(command)
         begun = _carried_out(options, command, scope, journal, gates)
         fleet = use_recorded_toolboxes(
-            stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))), journal, command
+            stack.enter_context(open_hosts(begun.known_hosts, scope.environment, ssh_config_of(options, scope))),
+            journal,
+            command,
         )
-        lost_hosts = exclude_lost_hosts(fleet, begun, journal, options, command) if options.target_lost is not None else frozenset[str]()
+        lost_hosts = (
+            exclude_lost_hosts(fleet, begun, journal, options, command)
+            if options.target_lost is not None
+            else frozenset[str]()
+        )
         begun = replace(begun, hosts=tuple(host for host in begun.hosts if host not in lost_hosts), dead=lost_hosts)
         broken = {}
         if options.apply:
-            broken = stack.enter_context(lock_hosts(fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say))
+            broken = stack.enter_context(
+                lock_hosts(
+                    fleet, begun, journal, token=token, command=command, break_reason=options.break_lock, tell=_say
+                )
+            )
         run = start_run(
-            journal, begun, waivers, options, command=command, commit=gates.commit, project_commit=gates.project_commit, digest=scope.digest
+            journal,
+            begun,
+            waivers,
+            options,
+            command=command,
+            commit=gates.commit,
+            project_commit=gates.project_commit,
+            digest=scope.digest,
         )
         if options.apply:
             stop_recovered(fleet, begun, journal, run)
         record_lost(run, begun, journal, lost_hosts, options)
         for host, holder in broken.items():
-            run.record(RecordKind.LOCK_BROKEN, body={"host": host, "held_by": holder.text(), "reason": options.break_lock})
+            run.record(
+                RecordKind.LOCK_BROKEN, body={"host": host, "held_by": holder.text(), "reason": options.break_lock}
+            )
         if changed := changed_since(scope, journal, frozenset(options.retry)):
             run.record(RecordKind.PLAN_CHANGE_IGNORED, body={"services": changed})
         services, language = tuple(move.service for move in begun.moves), language_of(options.lang)
@@ -166,7 +205,14 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         stack.enter_context(notify(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
         world = RunContext(
-            begun, fleet, journal, writer, redactor, waits=progress.wait, tells=_tells(progress), private=_folder(journal, run, options) / PRIVATE
+            begun,
+            fleet,
+            journal,
+            writer,
+            redactor,
+            waits=progress.wait,
+            tells=_tells(progress),
+            private=_folder(journal, run, options) / PRIVATE,
         )
         share = work_share(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
@@ -185,7 +231,9 @@ def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journ
     """Raise InputError for flags of another phase, and for references that can't be rewritten now."""
     if options.revert and command != "repoint":
         back = scope.command("rollback", service="SERVICE")
-        raise InputError(f"--revert: only repoint takes it. Expected: {command} without it; to take a move back: {back}")
+        raise InputError(
+            f"--revert: only repoint takes it. Expected: {command} without it; to take a move back: {back}"
+        )
     if command == "repoint":
         refuse_what_cannot_be(scope, journal)
 
@@ -255,11 +303,16 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
     journal = open_journal(options, redactor, scope)
-    gates, scope = Gates(scope, journal, read_commit()), with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal)
+    gates, scope = (
+        Gates(scope, journal, read_commit()),
+        with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal),
+    )
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as opened:
         fleet = use_recorded_toolboxes(opened, journal, command)
         run = BufferedRun(run_id, redactor)
-        world = RunContext(scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE)
+        world = RunContext(
+            scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE
+        )
         book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
         share = work_share(scope, command, options.shard, spread=False)
         moves = _moves(world, command, options, frozenset())
@@ -281,7 +334,10 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Au
     mirror = AuditMirror(
         run,
         {"environment": scope.environment.environment, "command": command},
-        {move.service: tuple(host for host in (move.source, move.target) if host in scope.hosts) for move in scope.moves},
+        {
+            move.service: tuple(host for host in (move.source, move.target) if host in scope.hosts)
+            for move in scope.moves
+        },
         lambda host, lines: append_lines(fleet[host], lines, token=fleet.token),
     )
     try:
@@ -293,4 +349,14 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Au
 def _moves(world: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
     deadline = None if options.outside_window else Deadline(world.scope.window)
     where = where_words(options.environment, options.argv)
-    return Moves(world, command, options.apply, deadline, frozenset(options.retry), options.discard, options.revert, lost_hosts, where)
+    return Moves(
+        world,
+        command,
+        options.apply,
+        deadline,
+        frozenset(options.retry),
+        options.discard,
+        options.revert,
+        lost_hosts,
+        where,
+    )

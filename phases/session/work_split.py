@@ -74,7 +74,12 @@ class WorkShare:
         if self.shard is None or (self.is_first and self.command == FIRST):
             return self.scope.hosts
         mine = set(self.hosts)
-        ends = {host for move in self.scope.moves for host in (move.source, move.target) if mine & {move.source, move.target}}
+        ends = {
+            host
+            for move in self.scope.moves
+            for host in (move.source, move.target)
+            if mine & {move.source, move.target}
+        }
         return tuple(host for host in self.scope.hosts if host in mine | ends)
 
 
@@ -82,11 +87,21 @@ def work_share(scope: Scope, command: str, shard: Shard | None, *, spread: bool)
     """Return what a process looks at in a phase."""
     homes = {move.service: move.source if command == FIRST else move.target for move in scope.moves}
     pairs = tuple((move.source, move.target) for move in scope.moves)
-    return WorkShare(scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread)
+    return WorkShare(
+        scope, command, Split(tuple(dict.fromkeys((*scope.hosts, *scanned_hosts(scope)))), homes, pairs), shard, spread
+    )
 
 
 def start_run(
-    journal: Journal, scope: Scope, waivers: Waivers, options: Options, *, command: str, commit: str, digest: str, project_commit: str = ""
+    journal: Journal,
+    scope: Scope,
+    waivers: Waivers,
+    options: Options,
+    *,
+    command: str,
+    commit: str,
+    digest: str,
+    project_commit: str = "",
 ) -> Run:
     """Start a run, or join the one of this shard's name; raises InputError when that is another run."""
     own = project_folder() / scope.environment.own_checks

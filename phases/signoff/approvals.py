@@ -30,7 +30,11 @@ def container_digest(container: ContainerFacts) -> str:
 
 def source_body(container: ContainerFacts) -> dict[str, Any]:
     """Return the journal's record of a source container as it is now."""
-    return {"digest": container_digest(container), "image": container.image_id, "privileges": list(privileges_of(container.raw))}
+    return {
+        "digest": container_digest(container),
+        "image": container.image_id,
+        "privileges": list(privileges_of(container.raw)),
+    }
 
 
 def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subject:
@@ -39,7 +43,14 @@ def subject_of(scope: Scope, journal: Journal, services: Iterable[str]) -> Subje
     seen = {service: journal.last(RecordKind.SOURCE_OBSERVED, service=service) for service in services}
     containers = {service: str(record.body["digest"]) for service, record in seen.items() if record}
     code = code_digest(scope.environment.own_checks) if scope.environment.require_clean_checkout else ""
-    return Subject(scope.environment.environment, scope.digest, scope.parts, containers, code, toolboxes_seen(scope, journal, services))
+    return Subject(
+        scope.environment.environment,
+        scope.digest,
+        scope.parts,
+        containers,
+        code,
+        toolboxes_seen(scope, journal, services),
+    )
 
 
 @cache
@@ -70,7 +81,9 @@ def toolbox_of(facts: HostFacts) -> str:
 def sign_approval(scope: Scope, statement: Statement, plan_as_read: str, private_key: Path | None) -> Path:
     """Write and sign one approval and return its file; raises InputError for a person who may not sign in that role."""
     path = folder_of(scope.environment.environment) / f"{statement.role}-{statement.person}.txt"
-    return sign_statement(scope, path, statement.text(plan_as_read), Signer(NAMESPACE, statement.person, statement.role), private_key)
+    return sign_statement(
+        scope, path, statement.text(plan_as_read), Signer(NAMESPACE, statement.person, statement.role), private_key
+    )
 
 
 def approvals_on_record(scope: Scope) -> list[Signed]:
@@ -99,7 +112,11 @@ def judge_plan_approved(scope: Scope, journal: Journal, services: Iterable[str])
     """Judge whether the plan is approved for these services as everything is now; outside the lab somebody has to."""
     approvers = scope.environment.approvers
     keys = {person: approver.key for person, approver in approvers.items()}
-    found = judge_approvals(scope.plan.approvals, approvals_on_record(scope), subject_of(scope, journal, services), keys)
+    found = judge_approvals(
+        scope.plan.approvals, approvals_on_record(scope), subject_of(scope, journal, services), keys
+    )
     if not scope.plan.approvals and scope.environment.environment != LAB:
-        found.problems.append("approvals: the plan asks nobody. Expected outside the lab: at least one person. Add them to its approvals")
+        found.problems.append(
+            "approvals: the plan asks nobody. Expected outside the lab: at least one person. Add them to its approvals"
+        )
     return found

@@ -16,7 +16,14 @@ from engine.journal.kinds import RecordKind
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
 from phases.signoff.manual_steps import ManualRequest
-from phases.signoff.signatures import Signer, folder_of, need_person, problem_of_signature, sign_statement, signed_in_future
+from phases.signoff.signatures import (
+    Signer,
+    folder_of,
+    need_person,
+    problem_of_signature,
+    sign_statement,
+    signed_in_future,
+)
 
 LARGEST_FILE: Final = 20 << 20
 """Bytes of a file that shows it: a screenshot, a mail, not an archive."""
@@ -29,14 +36,22 @@ class Recorder(Protocol):
         """Append one record durably."""
 
 
-def attest(scope: Scope, asked: ManualRequest, attestation: Attestation, file: Path | None, private_key: Path | None) -> Path:
+def attest(
+    scope: Scope, asked: ManualRequest, attestation: Attestation, file: Path | None, private_key: Path | None
+) -> Path:
     """Sign an attestation, its file beside it, and return the text's file; raises InputError for one who may not."""
     need_person(scope, attestation.person, asked.step.role)
     path = folder_of(attestation.environment) / "attested" / f"{asked.name}-{attestation.person}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     if file is not None:
         shutil.copyfile(file, path.parent / attestation.file)
-    return sign_statement(scope, path, attestation.text(asked.text(scope)), Signer(NAMESPACE, attestation.person, asked.step.role), private_key)
+    return sign_statement(
+        scope,
+        path,
+        attestation.text(asked.text(scope)),
+        Signer(NAMESPACE, attestation.person, asked.step.role),
+        private_key,
+    )
 
 
 def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, file: Path | None) -> Attestation:
@@ -45,7 +60,17 @@ def new_attestation(scope: Scope, asked: ManualRequest, person: str, note: str, 
     if not note.strip():
         raise InputError('attest: --note: empty. Expected: what was done, e.g. --note "told in the weekly meeting"')
     name, digest = _kept_file(asked, file) if file else ("", "")
-    return Attestation(environment, asked.step.step, asked.service, person, note, digest_of(asked.text(scope)), datetime.now(UTC), name, digest)
+    return Attestation(
+        environment,
+        asked.step.step,
+        asked.service,
+        person,
+        note,
+        digest_of(asked.text(scope)),
+        datetime.now(UTC),
+        name,
+        digest,
+    )
 
 
 def _kept_file(asked: ManualRequest, file: Path) -> tuple[str, str]:
@@ -53,7 +78,9 @@ def _kept_file(asked: ManualRequest, file: Path) -> tuple[str, str]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InputError(f"attest: --file {file}: {error.strerror}. Expected: a file that shows it. Look: ls -l {file}") from error
+        raise InputError(
+            f"attest: --file {file}: {error.strerror}. Expected: a file that shows it. Look: ls -l {file}"
+        ) from error
     if not 0 < len(content) <= LARGEST_FILE:
         raise InputError(f"attest: --file {file}: {len(content)} bytes. Expected: 1 to {LARGEST_FILE}")
     digest = hashlib.sha256(content).hexdigest()
@@ -81,7 +108,11 @@ def read_attested(scope: Scope, asked: ManualRequest, since: datetime | None = N
             continue
         if (one.step, one.service) != (asked.step.step, asked.service):
             continue
-        problem = _problem(scope, asked, path, one) or _too_old(one, since) or signed_in_future(one.attested_at, again=_command(scope, asked))
+        problem = (
+            _problem(scope, asked, path, one)
+            or _too_old(one, since)
+            or signed_in_future(one.attested_at, again=_command(scope, asked))
+        )
         if problem:
             void.append(f"{path}: {problem}")
         else:
@@ -110,7 +141,9 @@ def _too_old(one: Attestation, since: datetime | None) -> str:
     return f"{one.person} attested it at {one.attested_at:%Y-%m-%d %H:%M:%S} UTC, before the move was committed at {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: ManualRequest, since: datetime | None = None) -> Judgement:
+def judge_manual(
+    scope: Scope, run: Recorder, folder: Path, asked: ManualRequest, since: datetime | None = None
+) -> Judgement:
     """Judge whether a person attested a step; what is asked and what shows it go into the run's folder, the rest into the journal."""
     text, place = asked.text(scope), folder / "attachments"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,7 +155,12 @@ def judge_manual(scope: Scope, run: Recorder, folder: Path, asked: ManualRequest
         return waiting(f"{told}. What to do: {draft}. Then: {_command(scope, asked)}", tuple(text.splitlines()))
     for file in _files_of(found.path, found.attestation):
         shutil.copyfile(file, place / file.name)
-    run.record(RecordKind.ATTESTATION, service=asked.service, key=asked.step.step.partition("/")[2], body=dict(found.attestation.body()))
+    run.record(
+        RecordKind.ATTESTATION,
+        service=asked.service,
+        key=asked.step.step.partition("/")[2],
+        body=dict(found.attestation.body()),
+    )
     return passed(found.attestation.told())
 
 

@@ -91,11 +91,17 @@ def describe_now(scope: Scope, now: datetime) -> str:
     window = scope.window
     if now < window.starts_at:
         return f"It begins in {_span(window.starts_at - now)}"
-    return f"It is open for another {_span(window.ends_at - now)}" if now < window.ends_at else f"It ended {_span(now - window.ends_at)} ago"
+    return (
+        f"It is open for another {_span(window.ends_at - now)}"
+        if now < window.ends_at
+        else f"It ended {_span(now - window.ends_at)} ago"
+    )
 
 
 def _span(span: timedelta) -> str:
     minutes = int(span.total_seconds() // 60)
     days, hours = divmod(minutes // 60, 24)
-    words = [f"{days} days"] * (days > 0) + [f"{hours} h"] * (hours > 0 or days > 0) + [f"{minutes % 60} min"] * (days == 0)
+    words = (
+        [f"{days} days"] * (days > 0) + [f"{hours} h"] * (hours > 0 or days > 0) + [f"{minutes % 60} min"] * (days == 0)
+    )
     return " ".join(words)

@@ -97,8 +97,14 @@ def _send_message(scope: Scope, service: str | None) -> str:
 def _try_integrations(scope: Scope, _service: str | None) -> str:
     moved = {move.service for move in moves_here(scope)}
     users = {service: sorted({link.from_ for link in scope.links if link.to == service}) for service in sorted(moved)}
-    lines = (f"- {service} ({team_of(scope, service)})" + (f", used by {', '.join(users[service])}" if users[service] else "") for service in users)
-    asked = "Let those who use these services try what their work depends on, and attest what was tried and what they said."
+    lines = (
+        f"- {service} ({team_of(scope, service)})"
+        + (f", used by {', '.join(users[service])}" if users[service] else "")
+        for service in users
+    )
+    asked = (
+        "Let those who use these services try what their work depends on, and attest what was tried and what they said."
+    )
     return f"{asked}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -115,7 +121,9 @@ STEPS: Final = (
     ManualStep("prepare/calendar-entry", _put_into_calendar),
     ManualStep("prepare/dns-ttl-lowered", _shorten_names, per_service=True, applies=_is_seen_outside),
     ManualStep("validate/dns-switched", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
-    ManualStep("validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True),
+    ManualStep(
+        "validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True
+    ),
     ManualStep("validate/integrations-tested", _try_integrations, role="business", after_commit=True),
 )
 
@@ -124,9 +132,13 @@ def asked(step: str, service: str | None = None) -> ManualRequest:
     """Return a manual step by "phase/key", or by its key alone; raises InputError naming those that there are."""
     found = [one for one in STEPS if step in {one.step, one.step.partition("/")[2]}]
     if not found:
-        raise InputError(f"attest: step {step}: not one that a person attests. Known: {', '.join(one.step for one in STEPS)}")
+        raise InputError(
+            f"attest: step {step}: not one that a person attests. Known: {', '.join(one.step for one in STEPS)}"
+        )
     if found[0].per_service != (service is not None):
-        expected = "--service NAME: it is done for each" if found[0].per_service else "no --service: it is done once for all"
+        expected = (
+            "--service NAME: it is done for each" if found[0].per_service else "no --service: it is done once for all"
+        )
         raise InputError(f"attest: step {found[0].step}: expected {expected}")
     return ManualRequest(found[0], service)
 
@@ -143,14 +155,20 @@ def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
     """Yield every manual step of an environment, of each service where it is about one."""
     for one in STEPS:
         if one.per_service:
-            yield from (ManualRequest(one, move.service) for move in moves_here(scope) if one.applies(scope.services[move.service]))
+            yield from (
+                ManualRequest(one, move.service)
+                for move in moves_here(scope)
+                if one.applies(scope.services[move.service])
+            )
         else:
             yield ManualRequest(one)
 
 
 def steps_not_asked(scope: Scope, service: str) -> dict[str, str]:
     """Return the keys of the manual steps of which a service is not one, each with the reason that nobody needs to read."""
-    return {one.step.partition("/")[2]: "" for one in STEPS if one.per_service and not one.applies(scope.services[service])}
+    return {
+        one.step.partition("/")[2]: "" for one in STEPS if one.per_service and not one.applies(scope.services[service])
+    }
 
 
 def since_when(asked: ManualRequest, journal: Journal | None, services: Iterable[str]) -> datetime | None:

@@ -33,7 +33,9 @@ def plain(text: object) -> str:
 def _lines(scope: Scope, privileges: Mapping[str, Sequence[str]]) -> Iterator[str]:
     plan, window, environment = scope.plan, scope.window, scope.environment
     yield plain(plan.title)
-    yield f"Environment {environment.environment}: " + ", ".join(f"{host} is {_address(scope, host)}" for host in scope.hosts)
+    yield f"Environment {environment.environment}: " + ", ".join(
+        f"{host} is {_address(scope, host)}" for host in scope.hosts
+    )
     yield f"Window: {window.starts_at:%a %Y-%m-%d %H:%M %z} to {window.ends_at:%a %Y-%m-%d %H:%M %z} ({plain(window.time_zone)}), {window.status}"
     yield "Approvals needed: " + (", ".join(f"{one.count} x {one.role}" for one in plan.approvals) or "none")
     yield f"Between hosts relays are {_encryption(scope)}"
@@ -63,7 +65,10 @@ def _about_environment(scope: Scope) -> Iterator[str]:
         yield f"Hosts are reached with ssh_config {plain(environment.ssh_config)}"
     if environment.simulated:
         yield f"Played by stand-ins: {', '.join(environment.simulated)}"
-    yield from (f"Runs on the operator's machine for {name}: {plain(command)}" for name, command in commands_of(environment).items())
+    yield from (
+        f"Runs on the operator's machine for {name}: {plain(command)}"
+        for name, command in commands_of(environment).items()
+    )
 
 
 def _about_move(scope: Scope, move: PlannedMove, entry: ServiceEntry, privileges: Sequence[str]) -> Iterator[str]:
@@ -100,7 +105,9 @@ def _reached_on_start(scope: Scope, move: PlannedMove) -> str:
         if one.service == move.service:
             break
         where[one.service] = one.target
-    return ", ".join(sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target}))
+    return ", ".join(
+        sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target})
+    )
 
 
 def _hook(when: str, host: str, hook: Hook | None) -> Iterator[str]:
@@ -113,14 +120,19 @@ def _rewrites(scope: Scope) -> Iterator[str]:
     for link in scope.links:
         for rewrite in link.rewrite:
             told = ", ".join(
-                f"{name} {plain(value)}" for name, value in rewrite.model_dump(mode="json", exclude_none=True, exclude_defaults=True).items()
+                f"{name} {plain(value)}"
+                for name, value in rewrite.model_dump(mode="json", exclude_none=True, exclude_defaults=True).items()
             )
             yield f"{link.from_} to {link.to} ({plain(link.name)}:{link.port}): {told}"
 
 
 def _encryption(scope: Scope) -> str:
     relays = scope.plan.relays
-    return "encrypted, each with keys of its own" if relays.encrypt else f"NOT ENCRYPTED. The reason: {plain(relays.reason)}"
+    return (
+        "encrypted, each with keys of its own"
+        if relays.encrypt
+        else f"NOT ENCRYPTED. The reason: {plain(relays.reason)}"
+    )
 
 
 def _here(scope: Scope) -> Iterator[PlannedMove]:
@@ -132,7 +144,10 @@ def _address(scope: Scope, host: str) -> str:
 
 
 def _dependants(scope: Scope, service: str) -> str:
-    return ", ".join(f"{link.from_} (as {plain(link.name)}:{link.port})" for link in scope.dependants_of(service)) or "nothing here"
+    return (
+        ", ".join(f"{link.from_} (as {plain(link.name)}:{link.port})" for link in scope.dependants_of(service))
+        or "nothing here"
+    )
 
 
 def _below(title: str, lines: Iterator[str]) -> Iterator[str]:

@@ -48,9 +48,13 @@ def need_person(scope: Scope, person: str, role: str | None) -> str:
     name = scope.environment.environment
     approver = scope.environment.approvers.get(person)
     if approver is None or (role is not None and role not in approver.roles):
-        may = ", ".join(f"{one} ({', '.join(its.roles)})" for one, its in scope.environment.approvers.items()) or "nobody"
+        may = (
+            ", ".join(f"{one} ({', '.join(its.roles)})" for one, its in scope.environment.approvers.items()) or "nobody"
+        )
         asked, what = (f" --role {role}", "an approver in that role") if role else ("", "an approver")
-        raise InputError(f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in environments/{name}.yaml, approvers")
+        raise InputError(
+            f"--as {person}{asked}: not {what} of environment {name}. Known: {may}. They stand in environments/{name}.yaml, approvers"
+        )
     return approver.key
 
 

@@ -24,7 +24,9 @@ def zone_of(scope: Scope) -> ZoneInfo:
     try:
         return ZoneInfo(scope.window.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InputError(f"window/time_zone: {scope.window.time_zone} is no time zone. Expected: a name such as America/Sao_Paulo") from None
+        raise InputError(
+            f"window/time_zone: {scope.window.time_zone} is no time zone. Expected: a name such as America/Sao_Paulo"
+        ) from None
 
 
 def moves_here(scope: Scope) -> list[PlannedMove]:

@@ -57,14 +57,22 @@ def rests_on(scope: Scope, waiver: Waiver) -> str:
     """
     if waiver.service is None and waiver.host is None:
         return scope.digest
-    moves = [move for move in scope.plan.moves if waiver.service == move.service or (waiver.host and waiver.host in {move.source, move.target})]
+    moves = [
+        move
+        for move in scope.plan.moves
+        if waiver.service == move.service or (waiver.host and waiver.host in {move.source, move.target})
+    ]
     services = {move.service for move in moves} & set(scope.services)
     hosts = {host for move in moves for host in (move.source, move.target)} if waiver.service else {str(waiver.host)}
     content: dict[str, Any] = {
         "moves": [_data(move) for move in moves],
         "services": {name: _data(scope.services[name]) for name in sorted(services)},
-        "links": sorted((_data(link) for link in scope.links if services & {link.from_, link.to}), key=rfc8785.dumps) if waiver.service else [],
-        "hosts": {name: _data(scope.environment.hosts[name]) for name in sorted(hosts) if name in scope.environment.hosts},
+        "links": sorted((_data(link) for link in scope.links if services & {link.from_, link.to}), key=rfc8785.dumps)
+        if waiver.service
+        else [],
+        "hosts": {
+            name: _data(scope.environment.hosts[name]) for name in sorted(hosts) if name in scope.environment.hosts
+        },
         "thresholds": {name: _data(scope.thresholds(name)) for name in sorted(hosts)},
     }
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
@@ -86,7 +94,9 @@ def signing_problem(scope: Scope, waiver: Waiver) -> str:
         at = signed_at(text, str(path))
     except (InputError, OSError, UnicodeDecodeError) as error:
         return str(error)
-    return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role)) or signed_in_future(at, again=again)
+    return problem_of_signature(scope, path, Signer(NAMESPACE, waiver.approver, waiver.role)) or signed_in_future(
+        at, again=again
+    )
 
 
 def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: Path | None) -> Iterator[Path]:
@@ -94,7 +104,11 @@ def sign_waivers(scope: Scope, waivers: list[Waiver], person: str, private_key: 
     for waiver in waivers:
         if waiver.approver == person and signing_problem(scope, waiver):
             yield sign_statement(
-                scope, file_of(waiver), waiver.text(datetime.now(UTC), rests_on(scope, waiver)), Signer(NAMESPACE, person, waiver.role), private_key
+                scope,
+                file_of(waiver),
+                waiver.text(datetime.now(UTC), rests_on(scope, waiver)),
+                Signer(NAMESPACE, person, waiver.role),
+                private_key,
             )
 
 
@@ -102,7 +116,10 @@ def record_waivers(run: Run | AuditMirror | BufferedRun, waivers: Waivers) -> No
     """Write down what was signed, so that the evidence holds it too."""
     for waiver in waivers.waivers:
         path = file_of(waiver)
-        text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
+        text, signature = (
+            path.read_text(encoding="utf-8"),
+            path.with_name(f"{path.name}.sig").read_text(encoding="utf-8"),
+        )
         run.record(
             RecordKind.WAIVER,
             service=waiver.service,

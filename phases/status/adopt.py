@@ -52,17 +52,25 @@ def read_logs(environment: str, lines_of: Mapping[str, Sequence[str]]) -> AuditL
                     continue
                 record = _record(data["record"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                logs.problems.append(f"{where} can't be read ({type(error).__name__}): a power cut tore it, or it was edited")
+                logs.problems.append(
+                    f"{where} can't be read ({type(error).__name__}): a power cut tore it, or it was edited"
+                )
                 continue
             if record.kind not in MIRRORED:
-                logs.problems.append(f"{where} holds a record of kind {record.kind}, which no run writes there: it is left out")
+                logs.problems.append(
+                    f"{where} holds a record of kind {record.kind}, which no run writes there: it is left out"
+                )
                 continue
             shortened = bool(data.get("shortened"))
             if not shortened and not fits(record):
-                logs.problems.append(f"{where} was changed after it was written ({record.kind} {record.key or ''}): it is left out")
+                logs.problems.append(
+                    f"{where} was changed after it was written ({record.kind} {record.key or ''}): it is left out"
+                )
                 continue
             before = seen[record.hash].hosts if record.hash in seen else ()
-            seen[record.hash] = AuditEntry(record, str(data["command"]), tuple(dict.fromkeys((*before, host))), shortened)
+            seen[record.hash] = AuditEntry(
+                record, str(data["command"]), tuple(dict.fromkeys((*before, host))), shortened
+            )
     logs.told = _in_order(seen.values())
     return logs
 
@@ -77,7 +85,9 @@ def _in_order(told: Iterable[AuditEntry]) -> list[AuditEntry]:
     begun: dict[str, str] = {}
     for one in known:
         begun[one.record.run_id] = min(begun.get(one.record.run_id, one.record.at), one.record.at)
-    return sorted(known, key=lambda one: (begun[one.record.run_id], one.record.run_id, one.record.writer, one.record.number))
+    return sorted(
+        known, key=lambda one: (begun[one.record.run_id], one.record.run_id, one.record.writer, one.record.number)
+    )
 
 
 def adopt(run: Run, logs: AuditLogs, scope: Scope | None = None) -> None:
@@ -90,12 +100,20 @@ def adopt(run: Run, logs: AuditLogs, scope: Scope | None = None) -> None:
         if scope and not _is_witness(one, scope):
             continue
         origin = {"run_id": record.run_id, "number": record.number, "hash": record.hash, "hosts": list(one.hosts)}
-        run.record(record.kind, service=record.service, key=record.key, body={**record.body, "adopted": origin}, at=datetime.fromisoformat(record.at))
+        run.record(
+            record.kind,
+            service=record.service,
+            key=record.key,
+            body={**record.body, "adopted": origin},
+            at=datetime.fromisoformat(record.at),
+        )
 
 
 def _is_witness(one: AuditEntry, scope: Scope) -> bool:
     """Return whether a host that tells a record is one end of its move."""
-    ends = {host for move in scope.plan.moves if move.service == one.record.service for host in (move.source, move.target)}
+    ends = {
+        host for move in scope.plan.moves if move.service == one.record.service for host in (move.source, move.target)
+    }
     return not ends or bool(ends & set(one.hosts))
 
 
@@ -110,7 +128,11 @@ def uncertainties(journal: Journal, scope: Scope, logs: AuditLogs) -> Iterator[s
         for key in sorted(past.begun):
             yield f'{move.service}: "{key}" was begun and no host knows how it ended: the next migrate looks, then completes or undoes it'
         for host, other in ((move.source, move.target), (move.target, move.source)):
-            missing = [one for one in logs.told if one.record.service == move.service and other in one.hosts and host not in one.hosts]
+            missing = [
+                one
+                for one in logs.told
+                if one.record.service == move.service and other in one.hosts and host not in one.hosts
+            ]
             if missing:
                 yield f"{move.service}: {host} lacks {len(missing)} of the records that {other} has, the last: {_named(missing[-1].record)}"
         if past.state is MoveState.PLANNED:

@@ -94,14 +94,32 @@ def _open_runs(journal: Journal, started: Sequence[Record]) -> tuple[UnfinishedR
         if run.run_id in ended:
             break
         last, about = journal.records(run_id=run.run_id)[-1], run.body
-        found.append(UnfinishedRun(run.run_id, str(about.get("command")), str(about.get("operator", "–")), run.at, last.at, bool(about.get("apply"))))
+        found.append(
+            UnfinishedRun(
+                run.run_id,
+                str(about.get("command")),
+                str(about.get("operator", "–")),
+                run.at,
+                last.at,
+                bool(about.get("apply")),
+            )
+        )
     return tuple(reversed(found))
 
 
-def _move(journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool) -> MoveStatus:
+def _move(
+    journal: Journal, scope: Scope, move: PlannedMove, started: dict[str, Record], now: datetime, *, working: bool
+) -> MoveStatus:
     past = read_past(journal, move.service)
-    state, outage = journal.last(RecordKind.MOVE_STATE, service=move.service), journal.last(RecordKind.OUTAGE, service=move.service)
-    step = max((last for kind in DEEDS if (last := journal.last(kind, service=move.service))), key=lambda one: one.seq, default=None)
+    state, outage = (
+        journal.last(RecordKind.MOVE_STATE, service=move.service),
+        journal.last(RecordKind.OUTAGE, service=move.service),
+    )
+    step = max(
+        (last for kind in DEEDS if (last := journal.last(kind, service=move.service))),
+        key=lambda one: one.seq,
+        default=None,
+    )
     newest = max((one for one in (state, step) if one), key=lambda one: one.seq, default=None)
     about = started[newest.run_id].body if newest and newest.run_id in started else {}
     return MoveStatus(
@@ -141,7 +159,9 @@ def _next(journal: Journal, scope: Scope, service: str, state: MoveState, now: d
     return scope.command("migrate", *again, service=service, apply=True)
 
 
-def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]) -> list[str]:
+def _locks(
+    journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[MoveStatus], started: dict[str, Record]
+) -> list[str]:
     """Return who holds the hosts: a writing run without an end, or the last one that left a move unfinished."""
     held = [f"held by {run.operator}, {run.command}, since {run.started_at[:16]} UTC" for run in runs if run.apply]
     left = [move.service for move in moves if MoveState(move.state).is_open]
@@ -150,5 +170,9 @@ def _locks(journal: Journal, runs: Sequence[UnfinishedRun], moves: Sequence[Move
         whose = f" by {last.body.get('operator')}, {last.body.get('command')} of {last.at[:16]} UTC" if last else ""
         held = [f"kept{whose}, until what was begun is finished: {', '.join(left)}"]
     broken = journal.last(RecordKind.LOCK_BROKEN)
-    taken = [f"{broken.body['host']}: last taken over from {broken.body['held_by']}: {broken.body['reason']}"] if broken else []
+    taken = (
+        [f"{broken.body['host']}: last taken over from {broken.body['held_by']}: {broken.body['reason']}"]
+        if broken
+        else []
+    )
     return held + taken

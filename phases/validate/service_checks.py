@@ -54,14 +54,23 @@ def judge_configuration(world: RunContext, service: str) -> Judgement:
     if recorded is None:
         return unknown(f"{move.source}: no recorded specification of {service}. Expected: the one that the move saved")
     target = world.container(service, move.target)
-    dropped, before = service_facts.dropped_mounts(world, service), with_references(recorded.inspect, variables_repointed(world.scope, service))
-    return judge_fidelity(f"{target.name} on {move.target}", before, target.raw, committed=True, dropped=dropped, ports=move.ports)
+    dropped, before = (
+        service_facts.dropped_mounts(world, service),
+        with_references(recorded.inspect, variables_repointed(world.scope, service)),
+    )
+    return judge_fidelity(
+        f"{target.name} on {move.target}", before, target.raw, committed=True, dropped=dropped, ports=move.ports
+    )
 
 
 def with_references(inspect: Mapping[str, Any], variables: Mapping[str, str]) -> Mapping[str, Any]:
     """Return an inspect answer with the variables that re-pointing set since: they are demanded, not only allowed."""
     config = inspect.get("Config") or {}
-    return {**inspect, "Config": {**config, "Env": with_variables(config.get("Env") or [], variables)}} if variables else inspect
+    return (
+        {**inspect, "Config": {**config, "Env": with_variables(config.get("Env") or [], variables)}}
+        if variables
+        else inspect
+    )
 
 
 def judge_smoke(world: RunContext, service: str) -> Judgement:
@@ -73,7 +82,9 @@ def judge_fingerprint(world: RunContext, service: str) -> Judgement:
     """Compare what the service holds with what it held at the cutover."""
     before = world.recorded_fingerprint(service, "cutover")
     if before is None:
-        return unknown(f"{service}: no fingerprint of a cutover in the journal. Expected: a committed move before validate")
+        return unknown(
+            f"{service}: no fingerprint of a cutover in the journal. Expected: a committed move before validate"
+        )
     host = _target(world, service)
     now = world.product(service).fingerprint(world.target(service, host), since=before)
     world.record_fingerprint(service, host, "validate", now)
@@ -92,7 +103,9 @@ def judge_public_names(world: RunContext, service: str) -> Judgement:
     move, names = world.move_of(service), world.entry(service).public_names
     identity = world.scope.environment.hosts[move.target]
     seen = {host: dns.read_addresses(world.fleet[host], names) for host in world.scope.hosts}
-    return dns.judge_public_names(seen, move.target, frozenset(identity.public_addresses or (identity.address,)), move.source)
+    return dns.judge_public_names(
+        seen, move.target, frozenset(identity.public_addresses or (identity.address,)), move.source
+    )
 
 
 def judge_source_asleep(world: RunContext, service: str) -> Judgement:

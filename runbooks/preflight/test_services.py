@@ -85,7 +85,9 @@ def test_ports_are_free(move: RunningMove, world: RunContext, judge: Judge) -> N
 @pytest.mark.together
 def test_ports_stay_free(move: RunningMove, port_scan: PortScan, world: RunContext, judge: Judge) -> None:
     """After all moves, nothing else needs its ports on the new host, nor the old ports that a relay keeps."""
-    judge(judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service], world.scope.environment.environment))
+    judge(
+        judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service], world.scope.environment.environment)
+    )
 
 
 @pytest.mark.step("names-free")

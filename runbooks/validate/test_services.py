@@ -59,7 +59,9 @@ def test_source_stays_stopped(move: RunningMove, world: RunContext, judge: Judge
 
 
 @pytest.mark.step("dns-switched")
-def test_public_names_lead_to_the_new_host(move: RunningMove, world: RunContext, manual: Callable[..., Judgement], judge: Judge) -> None:
+def test_public_names_lead_to_the_new_host(
+    move: RunningMove, world: RunContext, manual: Callable[..., Judgement], judge: Judge
+) -> None:
     """Its public DNS names resolve to the new host, and the person who changed them attested it."""
     judge(manual(move.service), service_checks.judge_public_names(world, move.service))
 

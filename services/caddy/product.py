@@ -38,15 +38,25 @@ class Product:
     state_paths: tuple[str, ...] = ("/data", "/config")
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*", "/root/.step", "/root/.step/*")  # noqa: S108 paths in the container
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r'"msg":"obtaining certificate"', "a certificate was missing and is ordered anew: its storage did not travel"),
-        LogPattern(r"could not get certificate|rateLimited|too many failed authorizations", "the certificate authority refuses"),
-        LogPattern(r"unrecognized directive|loading initial config|adapting config", "its configuration is not understood"),
+        LogPattern(
+            r'"msg":"obtaining certificate"',
+            "a certificate was missing and is ordered anew: its storage did not travel",
+        ),
+        LogPattern(
+            r"could not get certificate|rateLimited|too many failed authorizations", "the certificate authority refuses"
+        ),
+        LogPattern(
+            r"unrecognized directive|loading initial config|adapting config", "its configuration is not understood"
+        ),
         LogPattern(r"permission denied", "the owner or mode of its files is wrong"),
         LogPattern(r"no such host|server misbehaving", "an upstream's name is not known here"),
         LogPattern(r"no space left on device", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"failed to sufficiently increase (receive|send) buffer size", "a kernel setting for HTTP/3; it works without"),
+        LogPattern(
+            r"failed to sufficiently increase (receive|send) buffer size",
+            "a kernel setting for HTTP/3; it works without",
+        ),
         LogPattern(r"no OCSP stapling for", "the internal authority has no OCSP"),
     )
 
@@ -55,11 +65,15 @@ class Product:
         try:
             sites = files.list_sites(files.ask_admin(at, "/config/"))
             if not sites:
-                return failed(f"{at.where}: no virtual host in its running configuration. Expected: those of its Caddyfile")
+                return failed(
+                    f"{at.where}: no virtual host in its running configuration. Expected: those of its Caddyfile"
+                )
             certificate = shake_hands(at, sites[0].host, _root(at))  # no request: what is behind it may come later
         except (UnreachableError, AssertionError) as error:
             return failed(str(error))
-        return passed(f"{at.where}: runs {len(sites)} sites; {sites[0].host} serves a trusted certificate of {certificate.issuer}")
+        return passed(
+            f"{at.where}: runs {len(sites)} sites; {sites[0].host} serves a trusted certificate of {certificate.issuer}"
+        )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it keeps nothing of ours
         """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its upstream."""
@@ -68,15 +82,30 @@ class Product:
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sites, modules, certificates, authorities and the modes of keys."""
         before = since.parts if since else {}
-        configuration, modes, digests = files.ask_admin(at, "/config/"), files.list_modes(at), files.list_key_digests(at)
+        configuration, modes, digests = (
+            files.ask_admin(at, "/config/"),
+            files.list_modes(at),
+            files.list_key_digests(at),
+        )
         modules = [line.strip() for line in files.inside(at, "caddy", "list-modules").splitlines() if "." in line]
         sites = {site.host: short_digest(site.routes) for site in files.list_sites(configuration)}
-        keys = {path: "private" if mode in PRIVATE else f"mode {mode}" for path, mode in modes.items() if path.endswith(".key")}
-        accounts = {
-            path: digest[:16] for path, digest in digests.items() if not path.startswith("certificates/") and not path.endswith("intermediate.key")
+        keys = {
+            path: "private" if mode in PRIVATE else f"mode {mode}"
+            for path, mode in modes.items()
+            if path.endswith(".key")
         }
-        certificates = files.read_certificates(at, [path for path in modes if path.endswith(".crt") and path.startswith("certificates/")])
-        roots = {path: c.sha256[:16] for path, c in files.read_certificates(at, [p for p in modes if p.endswith("root.crt")]).items()}
+        accounts = {
+            path: digest[:16]
+            for path, digest in digests.items()
+            if not path.startswith("certificates/") and not path.endswith("intermediate.key")
+        }
+        certificates = files.read_certificates(
+            at, [path for path in modes if path.endswith(".crt") and path.startswith("certificates/")]
+        )
+        roots = {
+            path: c.sha256[:16]
+            for path, c in files.read_certificates(at, [p for p in modes if p.endswith("root.crt")]).items()
+        }
         named = {
             "configuration: virtual hosts": sites,
             "modules": dict.fromkeys(modules, "built in"),
@@ -106,7 +135,11 @@ class Product:
 
 def certificate_part(certificate: Certificate, before: FingerprintPart | None) -> FingerprintPart:
     """Return a part that stays the same while the certificate is that one, or its renewal by the same issuer."""
-    bound = {"sha256": certificate.sha256, "issuer": certificate.issuer, "not_before": certificate.not_before.isoformat()}
+    bound = {
+        "sha256": certificate.sha256,
+        "issuer": certificate.issuer,
+        "not_before": certificate.not_before.isoformat(),
+    }
     if before is None:
         return FingerprintPart(1, certificate.sha256, Validity.SINCE_CUTOVER, bound)
     renewed = certificate.renews(str(before.bound["issuer"]), str(before.bound["not_before"]))
@@ -121,14 +154,22 @@ def _root(at: ServiceInstance) -> str:
 def _judge_sites(at: ServiceInstance) -> Judgement:
     try:
         sites = files.list_sites(files.ask_admin(at, "/config/"))
-        kept = files.read_certificates(at, [path for path in files.list_modes(at) if path.startswith("certificates/") and path.endswith(".crt")])
+        kept = files.read_certificates(
+            at, [path for path in files.list_modes(at) if path.startswith("certificates/") and path.endswith(".crt")]
+        )
     except UnreachableError as error:
         return failed(str(error))
     leaves = {files.domain_of(path): certificate for path, certificate in kept.items()}
     declared: Mapping[str, Any] = at.options.get("sites") or {}
-    missing = [f"{host} is declared, but no virtual host of its configuration" for host in declared if host not in {s.host for s in sites}]
+    missing = [
+        f"{host} is declared, but no virtual host of its configuration"
+        for host in declared
+        if host not in {s.host for s in sites}
+    ]
     root = _root(at)
-    wrong = missing + [problem for site in sites for problem in _site_problems(at, site, leaves, declared.get(site.host) or {}, root)]
+    wrong = missing + [
+        problem for site in sites for problem in _site_problems(at, site, leaves, declared.get(site.host) or {}, root)
+    ]
     if wrong or not sites:
         return failed(
             f"{at.where}: {'; '.join(wrong[:5]) or 'no virtual host'}. Expected: each of {len(sites)} trusted, with its stored certificate, answered",
@@ -136,11 +177,14 @@ def _judge_sites(at: ServiceInstance) -> Judgement:
         )
     told = ", ".join(f"{site.host} → {' '.join(site.upstreams) or 'itself'}" for site in sites)
     return passed(
-        f"{at.where}: all {len(sites)} sites answer through TLS with the certificates of its storage, and redirect to it: {told}", sites=len(sites)
+        f"{at.where}: all {len(sites)} sites answer through TLS with the certificates of its storage, and redirect to it: {told}",
+        sites=len(sites),
     )
 
 
-def _site_problems(at: ServiceInstance, site: files.Site, leaves: Mapping[str, Certificate], declared: Mapping[str, Any], root: str) -> list[str]:
+def _site_problems(
+    at: ServiceInstance, site: files.Site, leaves: Mapping[str, Certificate], declared: Mapping[str, Any], root: str
+) -> list[str]:
     try:
         answer = ask_site(at, site.host, str(declared.get("path", "/")), root)
         status, place = ask_plain(at, at.at_port(PLAIN_PORT), site.host)
@@ -149,7 +193,9 @@ def _site_problems(at: ServiceInstance, site: files.Site, leaves: Mapping[str, C
     wrong = _answer_problems(site, answer, declared)
     kept = leaves.get(site.host)
     if kept and kept.sha256 != answer.certificate.sha256:
-        wrong.append(f"{site.host}: serves certificate {answer.certificate.sha256[:16]}, its storage has {kept.sha256[:16]}")
+        wrong.append(
+            f"{site.host}: serves certificate {answer.certificate.sha256[:16]}, its storage has {kept.sha256[:16]}"
+        )
     if status not in REDIRECTS or not place.startswith("https://"):
         wrong.append(f"{site.host}: answers {status} {place} without TLS, no redirect to https")
     return wrong
@@ -163,5 +209,7 @@ def _answer_problems(site: files.Site, answer: Answer, declared: Mapping[str, An
         return [f"{site.host}: {answer.status}: its upstream {behind} does not answer"]
     wanted = str(declared.get("contains", ""))
     return (
-        [f"{site.host}: {answer.status}, but without {wanted!r}: not the upstream that is declared ({behind})"] if wanted not in answer.body else []
+        [f"{site.host}: {answer.status}, but without {wanted!r}: not the upstream that is declared ({behind})"]
+        if wanted not in answer.body
+        else []
     )

@@ -45,9 +45,13 @@ def _secured(at: ServiceInstance, host: str, root_pem: str) -> Iterator[tuple[ss
         with _connect(at.endpoint) as plain, context.wrap_socket(plain, server_hostname=name) as secured:
             yield secured, name
     except ssl.SSLCertVerificationError as error:
-        raise AssertionError(f"{host}: certificate: {error.verify_message}. Expected: a trusted chain for {name}") from None
+        raise AssertionError(
+            f"{host}: certificate: {error.verify_message}. Expected: a trusted chain for {name}"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
-        raise UnreachableError(f"{at.where}: {host}: no answer through TLS: {type(error).__name__}: {str(error)[:120]}") from None
+        raise UnreachableError(
+            f"{at.where}: {host}: no answer through TLS: {type(error).__name__}: {str(error)[:120]}"
+        ) from None
 
 
 def _context() -> ssl.SSLContext:

@@ -44,7 +44,9 @@ def inside(at: ServiceInstance, *argv: str) -> str:
     """Return what a command says inside the container; raises UnreachableError when it fails."""
     answer = at.inside(ContainerCommand(argv, timeout_s=INSIDE_S))
     if answer.exit_code != 0:
-        raise UnreachableError(f"{at.where}: {argv[0]} inside the container: exit {answer.exit_code}: {answer.error_text[:160]}")
+        raise UnreachableError(
+            f"{at.where}: {argv[0]} inside the container: exit {answer.exit_code}: {answer.error_text[:160]}"
+        )
     return answer.text
 
 

@@ -50,7 +50,9 @@ def read_der(der: bytes) -> Certificate:
         issuer, validity = tags[2][1], list(_items(tags[3][1]))
     except IndexError as error:
         raise ValueError("not a certificate") from error
-    return Certificate(hashlib.sha256(der).hexdigest(), _name(issuer), *(_time(tag, text) for tag, text in validity[:2]))
+    return Certificate(
+        hashlib.sha256(der).hexdigest(), _name(issuer), *(_time(tag, text) for tag, text in validity[:2])
+    )
 
 
 def _take(data: bytes, at: int) -> tuple[int, bytes, int]:

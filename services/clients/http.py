@@ -28,7 +28,9 @@ def request(method: str, url: str, *, timeout: float, **given: Any) -> requests.
         return session.request(method, url, timeout=timeout, allow_redirects=False, **given)
 
 
-def ask(at: ServiceInstance, path: str, *, params: dict[str, Any] | None = None, deadline_s: float = DEADLINE_S) -> requests.Response:
+def ask(
+    at: ServiceInstance, path: str, *, params: dict[str, Any] | None = None, deadline_s: float = DEADLINE_S
+) -> requests.Response:
     """Return the answer to a GET; raises UnreachableError when there is none."""
     try:
         return request("GET", at.endpoint.url(path), params=params, timeout=deadline_s)

@@ -37,7 +37,9 @@ class JsonApi:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     troubled: Callable[[requests.Response], bool] = is_troubled
 
-    def send(self, method: str, path: str, *, deadline_s: float = DEADLINE_S, again: bool | None = None, **request: Any) -> requests.Response:
+    def send(
+        self, method: str, path: str, *, deadline_s: float = DEADLINE_S, again: bool | None = None, **request: Any
+    ) -> requests.Response:
         """Return whatever is answered; raises UnreachableError when nothing is.
 
         What may be asked `again` (reading, unless said otherwise) is, for some seconds, while the service is in trouble.
@@ -45,7 +47,11 @@ class JsonApi:
         ends, pause = time.monotonic() + PATIENCE_S, FIRST_SLEEP_S
         while True:
             answer = self._send(method, path, deadline_s, dict(request))
-            asks_again = (method == "GET" if again is None else again) and self.troubled(answer) and time.monotonic() + pause < ends
+            asks_again = (
+                (method == "GET" if again is None else again)
+                and self.troubled(answer)
+                and time.monotonic() + pause < ends
+            )
             if not asks_again:
                 return answer
             time.sleep(pause)

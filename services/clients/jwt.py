@@ -44,7 +44,10 @@ def _confirms(key: Mapping[str, Any], algorithm: str, signed: bytes, signature: 
     name, prefix = PREFIXES[algorithm]
     ending = prefix + hashlib.new(name, signed).digest()
     expected = b"\x00\x01" + b"\xff" * (size - len(ending) - 3) + b"\x00" + ending
-    return len(signature) == size and pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(size, "big") == expected
+    return (
+        len(signature) == size
+        and pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(size, "big") == expected
+    )
 
 
 def _bytes(text: str) -> bytes:

@@ -51,7 +51,9 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     if held or not any(part.holds is Validity.AT_CUTOVER for part in before.parts.values()):
         return compare_fingerprints(before, after, frozenset(Validity))
     moved = {
-        name: part for name, part in before.parts.items() if part.holds is Validity.AT_CUTOVER and _difference(name, part, after.parts.get(name))
+        name: part
+        for name, part in before.parts.items()
+        if part.holds is Validity.AT_CUTOVER and _difference(name, part, after.parts.get(name))
     }
     kept = Fingerprint(before.service, {name: part for name, part in before.parts.items() if name not in moved})
     lost = [
@@ -69,7 +71,10 @@ def compare_replicated(before: Fingerprint, after: Fingerprint, *, held: bool) -
     judged = compare_fingerprints(kept, after, frozenset(Validity))
     if not moved:
         return judged
-    names = tuple(f"not compared: {name}: {part.count:,} when it was read, {after.parts[name].count:,} now" for name, part in moved.items())
+    names = tuple(
+        f"not compared: {name}: {part.count:,} when it was read, {after.parts[name].count:,} now"
+        for name, part in moved.items()
+    )
     return Judgement(
         judged.verdict,
         f"{judged.text}; NOT compared: {len(moved)} parts that clients could write to until the stop: {', '.join(list(moved)[:3])}",

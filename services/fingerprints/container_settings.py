@@ -40,4 +40,7 @@ def spread(paths: Iterable[str]) -> Iterator[str]:
         if found is None:
             yield path
             continue
-        yield from spread(f"{path[: found.start()]}{number}{path[found.end() :]}" for number in range(int(found[1]), int(found[2]) + 1))
+        yield from spread(
+            f"{path[: found.start()]}{number}{path[found.end() :]}"
+            for number in range(int(found[1]), int(found[2]) + 1)
+        )

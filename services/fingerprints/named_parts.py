@@ -15,7 +15,9 @@ def short_digest(value: Any) -> str:
     return digest_of(value)[:SHORT]
 
 
-def named_part(names: Mapping[str, str], before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER) -> FingerprintPart:
+def named_part(
+    names: Mapping[str, str], before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER
+) -> FingerprintPart:
     """Return a part over named things and their digests; with `before`, only over the things that it knew.
 
     What came since is no difference; what is gone or changed is.
@@ -26,7 +28,9 @@ def named_part(names: Mapping[str, str], before: FingerprintPart | None = None, 
     return FingerprintPart(len(names), total, holds, {}, dict(names))
 
 
-def at_least(count: int, before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER) -> FingerprintPart:
+def at_least(
+    count: int, before: FingerprintPart | None = None, holds: Validity = Validity.SINCE_CUTOVER
+) -> FingerprintPart:
     """Return a part that stays the same while there are not fewer things than there were."""
     floor = int(before.bound["at_least"]) if before is not None else count
     kept = min(count, floor)

@@ -23,7 +23,9 @@ class Thing:
 
 def canonical(value: Any, drop: Collection[str] = ()) -> str:
     """Return JSON in one defined order of keys, without the keys of `drop` at any depth."""
-    return json.dumps(_without(value, frozenset(drop)), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return json.dumps(
+        _without(value, frozenset(drop)), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    )
 
 
 def digest_of(value: Any, drop: Collection[str] = ()) -> str:
@@ -42,11 +44,15 @@ def part_of(
     names = {title: _told(thing) for title, thing in things.items()}
     before = since.parts.get(name) if since else None
     if before is not None and before.names:
-        names = {title: _unless_edited(before.names[title], told) for title, told in names.items() if title in before.names}
+        names = {
+            title: _unless_edited(before.names[title], told) for title, told in names.items() if title in before.names
+        }
     return {name: FingerprintPart(len(names), digest_of(names), holds, {}, names)}
 
 
-def plain_part(name: str, content: Any, count: int = 1, *, holds: Validity = Validity.SINCE_CUTOVER) -> dict[str, FingerprintPart]:
+def plain_part(
+    name: str, content: Any, count: int = 1, *, holds: Validity = Validity.SINCE_CUTOVER
+) -> dict[str, FingerprintPart]:
     """Return a part that is one value, not a set of named things."""
     return {name: FingerprintPart(count, digest_of(content), holds)}
 

@@ -55,8 +55,12 @@ def judge_restored(expected: Fingerprint, restored: Fingerprint, not_kept: Colle
     before = Fingerprint(expected.service, {name: _as_expected(part) for name, part in wanted.items()})
     answer = compare_fingerprints(before, Fingerprint(expected.service, seen), frozenset(Validity))
     if answer.passed and not exact:
-        return unknown(f"{expected.service}: all {len(wanted)} parts {MOVED}: only counts could be compared. Try when it is quiet")
-    notes = [f"{name}: {MOVED}; about as many are there" for name in wanted if name not in exact] if answer.passed else []
+        return unknown(
+            f"{expected.service}: all {len(wanted)} parts {MOVED}: only counts could be compared. Try when it is quiet"
+        )
+    notes = (
+        [f"{name}: {MOVED}; about as many are there" for name in wanted if name not in exact] if answer.passed else []
+    )
     notes += [f"{name}: such a backup does not hold it" for name in expected.parts if name in not_kept]
     return replace(answer, details=(*answer.details, *notes))
 

@@ -71,7 +71,9 @@ def _judge_container(at: ServiceInstance) -> Judgement:
     runs_s = (_now() - datetime.fromisoformat(started[:19]).replace(tzinfo=UTC)).total_seconds() if started else 0.0
     if runs_s < (STEADY_S if restarts else RUNS_S):
         wanted = f"{RUNS_S:.0f} s without a restart, or {STEADY_S / 60:.0f} minutes since the last one"
-        return failed(f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that it works")
+        return failed(
+            f"{told}, for {max(runs_s, 0):.0f} s. Expected: {wanted}: it has no health check, so nothing else tells that it works"
+        )
     return passed(f"{told}, for {runs_s:.0f} s; it has no health check, so nothing was asked of it")
 
 

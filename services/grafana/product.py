@@ -27,7 +27,18 @@ from services.fingerprints.revisions import Thing, part_of, plain_part
 
 PAGE: Final = 1000
 """The search's own default; without asking for the next page, the 1001st dashboard would never be seen."""
-PASSING: Final = ("id", "version", "iteration", "updated", "typeLogoUrl", "provenance", "meta", "tokens", "avatarUrl", "accessControl")
+PASSING: Final = (
+    "id",
+    "version",
+    "iteration",
+    "updated",
+    "typeLogoUrl",
+    "provenance",
+    "meta",
+    "tokens",
+    "avatarUrl",
+    "accessControl",
+)
 NOT_SENT: Final = ("id", "orgId", "typeName", "typeLogoUrl", "secureJsonFields", "readOnly", "accessControl")
 """What a data source tells about itself and does not take."""
 MAIN: Final = 1
@@ -78,7 +89,10 @@ class Product:
             r"(?i)failed to decrypt|failed to lookup data key|data key not found|decrypting value failed",
             "its secret key is not the one that its secrets were written with",
         ),
-        LogPattern(r"attempt to write a readonly database|is not writable", "the owner of its files is wrong: it is 472:0, not 472:472"),
+        LogPattern(
+            r"attempt to write a readonly database|is not writable",
+            "the owner of its files is wrong: it is 472:0, not 472:472",
+        ),
         LogPattern(r"level=error.*database is locked", "two programs use its database file"),
         LogPattern(r"Could not find plugin definition for data source", "a plugin did not travel"),
         LogPattern(r"migration failed", "it gave up"),
@@ -103,10 +117,18 @@ class Product:
         sources = api.get("/api/datasources")
         queries = _panel_queries(api)
         known = {str(source["uid"]) for source in sources}
-        problems = [f"{where} asks data source {uid}, which is not there" for uid, (where, _) in queries.items() if uid not in known]
-        problems += [text for source in sources if (text := _source_problem(api, source, queries.get(str(source["uid"]))))]
+        problems = [
+            f"{where} asks data source {uid}, which is not there"
+            for uid, (where, _) in queries.items()
+            if uid not in known
+        ]
+        problems += [
+            text for source in sources if (text := _source_problem(api, source, queries.get(str(source["uid"]))))
+        ]
         if problems:
-            return failed(f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems))
+            return failed(
+                f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems)
+            )
         asked = sum(str(source["uid"]) in queries for source in sources)
         return passed(
             f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources healthy and answering, "
@@ -122,7 +144,11 @@ class Product:
         """
         api = _api(at)
         organisations = _organisations(api)
-        parts = {} if organisations is None else _named("organisations", {str(one["id"]): Thing(one["name"]) for one in organisations}, since)
+        parts = (
+            {}
+            if organisations is None
+            else _named("organisations", {str(one["id"]): Thing(one["name"]) for one in organisations}, since)
+        )
         parts |= _secret_key(at)
         for number in [None] if organisations is None else [int(one["id"]) for one in organisations]:
             inside = api if number is None else replace(api, headers={**api.headers, "X-Grafana-Org-Id": str(number)})
@@ -170,7 +196,9 @@ def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
     found = [source for source in sources if name in {source["uid"], source["name"]}]
     if len(found) != 1:
         known = ", ".join(f"{source['uid']} ({source['name']})" for source in sources)
-        raise AssertionError(f"{api.at.where}: {len(found)} data sources are called {name}. Expected: one, by uid or name; known: {known or 'none'}")
+        raise AssertionError(
+            f"{api.at.where}: {len(found)} data sources are called {name}. Expected: one, by uid or name; known: {known or 'none'}"
+        )
     source: dict[str, Any] = api.get(f"/api/datasources/uid/{found[0]['uid']}")
     if source.get("readOnly"):
         raise AssertionError(
@@ -193,11 +221,17 @@ def _is_in(api: JsonApi, organisation: int | None) -> bool:
 
 def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
     """Return which key its secrets are written with, without telling it; with another one data sources and alerts lose their passwords."""
-    key = at.secrets["secret_key"].reveal() if "secret_key" in at.secrets else at.container.env.get("GF_SECURITY_SECRET_KEY", "")
+    key = (
+        at.secrets["secret_key"].reveal()
+        if "secret_key" in at.secrets
+        else at.container.env.get("GF_SECURITY_SECRET_KEY", "")
+    )
     return plain_part("secret key", hmac.new(key.encode(), b"longshore", hashlib.sha256).hexdigest() if key else "none")
 
 
-def _organisation_parts(api: JsonApi, at: ServiceInstance, before: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
+def _organisation_parts(
+    api: JsonApi, at: ServiceInstance, before: str, since: Fingerprint | None
+) -> dict[str, FingerprintPart]:
     """Return the parts of the organisation that the API asks; `before` begins their names."""
     parts = _named(f"{before}dashboards", dict(_dashboards(api)), since)
     parts |= _named(f"{before}folders", {str(one["uid"]): Thing(_steady(one)) for one in _folders(api)}, since)
@@ -210,7 +244,9 @@ def _organisation_parts(api: JsonApi, at: ServiceInstance, before: str, since: F
             parts |= _named(f"{before}{name}", {_key_of(item): Thing(_steady(item)) for item in found}, since)
     users = api.get("/api/org/users")
     at.names({at.sealed(str(user["login"])): str(user["login"]) for user in users})
-    people = {at.sealed(str(user["login"])): Thing({key: user.get(key) for key in ("userId", "role")}) for user in users}
+    people = {
+        at.sealed(str(user["login"])): Thing({key: user.get(key) for key in ("userId", "role")}) for user in users
+    }
     return parts | _named(f"{before}users", people, since)
 
 
@@ -238,7 +274,9 @@ def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
         parent = above.pop()
         for page in count(1):
             found = [
-                one for one in api.get("/api/folders", limit=PAGE, page=page, **({"parentUid": parent} if parent else {})) if one["uid"] not in seen
+                one
+                for one in api.get("/api/folders", limit=PAGE, page=page, **({"parentUid": parent} if parent else {}))
+                if one["uid"] not in seen
             ]
             seen |= {str(one["uid"]) for one in found}
             above += [str(one["uid"]) for one in found]
@@ -270,7 +308,10 @@ def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
     for item in _found(api):
         answer = api.get(f"/api/dashboards/uid/{item['uid']}")
         dashboard, folder = answer["dashboard"], str((answer.get("meta") or {}).get("folderUid") or "")
-        yield f"{item['title']} ({item['uid']})", Thing({**_steady(dashboard), "in folder": folder}, str(dashboard.get("version") or ""))
+        yield (
+            f"{item['title']} ({item['uid']})",
+            Thing({**_steady(dashboard), "in folder": folder}, str(dashboard.get("version") or "")),
+        )
 
 
 def _saved(api: JsonApi, nonce: str) -> str:
@@ -316,7 +357,9 @@ def _source_problem(api: JsonApi, source: Mapping[str, Any], query: tuple[str, d
         return ""
     where, target = query or ("its default query", {"expr": default})
     asked = {**target, "refId": "A", "datasource": {"uid": uid, "type": source["type"]}, "maxDataPoints": 200}
-    answer = api.send("POST", "/api/ds/query", json={"from": SINCE, "to": "now", "queries": [asked]}, deadline_s=LONG_DEADLINE_S)
+    answer = api.send(
+        "POST", "/api/ds/query", json={"from": SINCE, "to": "now", "queries": [asked]}, deadline_s=LONG_DEADLINE_S
+    )
     if not answer.ok:
         return f"{name}: {where}: {answer.status_code} {shortened(answer)}"
     values = _values(answer.json())

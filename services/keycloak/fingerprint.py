@@ -53,7 +53,11 @@ def _realm_parts(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[st
 
 def _groups(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     groups = list(api.pages(f"/admin/realms/{realm}/groups", briefRepresentation="false", populateHierarchy="true"))
-    return part_of(f"{realm}: groups", {str(group["path"]): Thing(_steady(group)) for group in groups}, since) if groups else {}
+    return (
+        part_of(f"{realm}: groups", {str(group["path"]): Thing(_steady(group)) for group in groups}, since)
+        if groups
+        else {}
+    )
 
 
 def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
@@ -62,18 +66,27 @@ def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fin
         return {}
     if count > NAMED_USERS:
         return {f"{realm}: users": FingerprintPart(count, "counted only", Validity.AT_CUTOVER)}
-    users = {api.at.sealed(str(user["username"])): user for user in api.pages(f"/admin/realms/{realm}/users", briefRepresentation="false")}
+    users = {
+        api.at.sealed(str(user["username"])): user
+        for user in api.pages(f"/admin/realms/{realm}/users", briefRepresentation="false")
+    }
     api.at.names({name: str(user["username"]) for name, user in users.items()})
     who = {name: Thing({key: user.get(key) for key in IDENTITY}) for name, user in users.items()}
     profiles = {name: Thing(_steady(user)) for name, user in users.items()}
-    return part_of(f"{realm}: users", who, since) | part_of(f"{realm}: users' profiles", profiles, since, holds=Validity.AT_CUTOVER)
+    return part_of(f"{realm}: users", who, since) | part_of(
+        f"{realm}: users' profiles", profiles, since, holds=Validity.AT_CUTOVER
+    )
 
 
 def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the keys by their kid: tokens issued before the move must stay good after it."""
     keys = api.get(f"/admin/realms/{realm}/keys")["keys"]
-    fields: Callable[[Any], dict[str, Any]] = lambda key: {name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")}  # noqa: E731
-    return part_of(f"{realm}: signing keys", {str(key["kid"]): Thing(fields(key)) for key in keys if key.get("kid")}, since)
+    fields: Callable[[Any], dict[str, Any]] = lambda key: {
+        name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")
+    }
+    return part_of(
+        f"{realm}: signing keys", {str(key["kid"]): Thing(fields(key)) for key in keys if key.get("kid")}, since
+    )
 
 
 def _issuer(api: JsonApi, realm: str) -> dict[str, FingerprintPart]:

@@ -43,14 +43,29 @@ class Product:
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ("/opt/keycloak/data",)
-    writable_noise: tuple[str, ...] = ("/tmp/*", "/opt/keycloak/lib/quarkus", "/opt/keycloak/lib/quarkus/*", "/opt/keycloak/data/tmp*")  # noqa: S108
+    writable_noise: tuple[str, ...] = (
+        "/tmp/*",
+        "/opt/keycloak/lib/quarkus",
+        "/opt/keycloak/lib/quarkus/*",
+        "/opt/keycloak/data/tmp*",
+    )
     why_not_drilled = "its realms are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Failed to obtain JDBC connection|Acquisition timeout while waiting for new connection", "its database does not answer"),
+        LogPattern(
+            r"Failed to obtain JDBC connection|Acquisition timeout while waiting for new connection",
+            "its database does not answer",
+        ),
         LogPattern(r"Waiting for changelog lock", "a killed start left its lock in the database"),
-        LogPattern(r"hostname is not configured", "it does not know its own public name: issuers of tokens would change"),
-        LogPattern(r"JOIN\(.*timed out", "another node is registered in its database and can't be reached: is the old one alive?"),
-        LogPattern(r"Running the server in development mode", "the file database and no checks: never meant for production"),
+        LogPattern(
+            r"hostname is not configured", "it does not know its own public name: issuers of tokens would change"
+        ),
+        LogPattern(
+            r"JOIN\(.*timed out",
+            "another node is registered in its database and can't be reached: is the old one alive?",
+        ),
+        LogPattern(
+            r"Running the server in development mode", "the file database and no checks: never meant for production"
+        ),
         LogPattern(r"Invalid token issuer", "tokens of before the move name another public address"),
         LogPattern(r"Failed to start server", "it gave up"),
         LogPattern(r"jdbc:h2:", "it runs on the file database: KC_DB was lost"),
@@ -58,7 +73,9 @@ class Product:
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"ISPN00009[34].*\(1\)", "a cluster of one is what a single node says"),
         LogPattern(r"Likely misconfiguration detected.*proxy", "advice about proxy headers; the same on the old host"),
-        LogPattern(r"(receive|send) buffer of socket", "kernel settings of the host; worth mending, not harmful tonight"),
+        LogPattern(
+            r"(receive|send) buffer of socket", "kernel settings of the host; worth mending, not harmful tonight"
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -98,7 +115,9 @@ class Product:
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return its realms, where they are in memory only (docs: "Configuring the database", dev-mem)."""
         if "dev-mem" in {at.container.env.get("KC_DB"), value_of(words_of(at.container), "--db")}:
-            return ("db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: kc.sh export, then import",)
+            return (
+                "db dev-mem: its realms are in memory, a stop loses them. Move them to a database first: kc.sh export, then import",
+            )
         return ()
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
@@ -111,7 +130,9 @@ class Product:
 
 def _in_trouble(answer: requests.Response) -> bool:
     """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with status 400."""
-    return is_troubled(answer) or (answer.status_code == requests.codes.bad_request and "Unexpected error" in answer.text)
+    return is_troubled(answer) or (
+        answer.status_code == requests.codes.bad_request and "Unexpected error" in answer.text
+    )
 
 
 def _api(at: ServiceInstance) -> JsonApi:
@@ -131,8 +152,17 @@ def admin_api(at: ServiceInstance) -> JsonApi:
     return JsonApi(at, api.endpoint, {"Authorization": f"Bearer {token}"})
 
 
-def _token(api: JsonApi, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]) -> requests.Response:
-    form = {"grant_type": "password", "scope": "openid", "client_id": str(login["client"]), "username": user, "password": password, **client}
+def _token(
+    api: JsonApi, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]
+) -> requests.Response:
+    form = {
+        "grant_type": "password",
+        "scope": "openid",
+        "client_id": str(login["client"]),
+        "username": user,
+        "password": password,
+        **client,
+    }
     return api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/token", again=True, data=form)
 
 
@@ -147,15 +177,21 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
     try:
         claims = verified_claims(str(tokens["access_token"]), keys)
     except TokenError as error:
-        return failed(f"{at.where}: the token of realm {login['realm']}: {error}. Expected: signed with a published key")
-    known = JsonApi(at, api.endpoint, {"Authorization": f"Bearer {tokens['access_token']}"}).get(f"{base}/protocol/openid-connect/userinfo")
+        return failed(
+            f"{at.where}: the token of realm {login['realm']}: {error}. Expected: signed with a published key"
+        )
+    known = JsonApi(at, api.endpoint, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
+        f"{base}/protocol/openid-connect/userinfo"
+    )
     seen = {
         "issuer": (claims.get("iss"), issuer),
         "client": (claims.get("azp"), login["client"]),
         "user": (known.get("preferred_username"), login["user"]),
         "expiry": (float(claims.get("exp", 0)) > time.time() - CLOCKS_APART_S, True),
     }
-    wrong = [f"{name} {value!r}, expected {expected!r}" for name, (value, expected) in seen.items() if value != expected]
+    wrong = [
+        f"{name} {value!r}, expected {expected!r}" for name, (value, expected) in seen.items() if value != expected
+    ]
     if wrong:
         return failed(f"{at.where}: {login['user']} got a token with {'; '.join(wrong)}")
     return passed(

@@ -20,11 +20,15 @@ PAGE: Final = 1000
 Stream = dict[str, str]
 
 
-def send(at: ServiceInstance, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None) -> requests.Response:
+def send(
+    at: ServiceInstance, method: str, path: str, *, params: dict[str, Any] | None = None, content: Any = None
+) -> requests.Response:
     """Return an answer, whatever its status; raises UnreachableError without one."""
     headers = {"X-Scope-OrgID": str(at.options["tenant"])} if at.options.get("tenant") else {}
     try:
-        return http.request(method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S)
+        return http.request(
+            method, at.endpoint.url(path), params=params, json=content, headers=headers, timeout=TIMEOUT_S
+        )
     except requests.RequestException as error:
         raise UnreachableError(f"{at.where}: {method} {path}: no answer ({type(error).__name__})") from None
 
@@ -42,7 +46,11 @@ def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
 
 def selector_of(stream: Stream) -> str:
     """Return the selector of exactly one stream's labels."""
-    return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(stream.items())) + "}"
+    return (
+        "{"
+        + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(stream.items()))
+        + "}"
+    )
 
 
 def list_streams(at: ServiceInstance, start_ns: int, end_ns: int) -> list[Stream]:
@@ -70,4 +78,8 @@ def read_lines(
     """Return the first or last lines of a query in a time, as (nanoseconds, line)."""
     params = {"query": selector, "start": start_ns, "end": end_ns, "limit": limit, "direction": direction}
     result = read(at, "/loki/api/v1/query_range", params)["result"]
-    return sorted((int(moment), line) for stream in result for moment, line in ((value[0], value[1]) for value in stream["values"]))
+    return sorted(
+        (int(moment), line)
+        for stream in result
+        for moment, line in ((value[0], value[1]) for value in stream["values"])
+    )

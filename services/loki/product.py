@@ -44,12 +44,16 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"failed to flush chunks", "chunks can't be written to its store"),
         LogPattern(
-            r"failed downloading chunks|error fetching chunks", "a chunk that its index names can't be read: queries answer without its lines"
+            r"failed downloading chunks|error fetching chunks",
+            "a chunk that its index names can't be read: queries answer without its lines",
         ),
         LogPattern(r"error running loki", "it did not start"),
         LogPattern(r"too many unhealthy instances in the ring", "its ring still knows the old instance"),
         LogPattern(r"permission denied", "its files can't be read or written"),
-        LogPattern(r"(?i)no space left on device|Error writing to WAL, disk full|disk usage exceeded threshold", "the disk is full"),
+        LogPattern(
+            r"(?i)no space left on device|Error writing to WAL, disk full|disk usage exceeded threshold",
+            "the disk is full",
+        ),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"recovering from checkpoint|WAL recovery finished", "the normal replay after a start"),
@@ -64,9 +68,13 @@ class Product:
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Push a line and read it back; see new lines of the shippers that the inventory names arrive."""
         stream, moment = {"job": "longshore", "nonce": nonce}, time.time_ns()
-        answer = send(at, "POST", "/loki/api/v1/push", content={"streams": [{"stream": stream, "values": [[str(moment), nonce]]}]})
+        answer = send(
+            at, "POST", "/loki/api/v1/push", content={"streams": [{"stream": stream, "values": [[str(moment), nonce]]}]}
+        )
         if answer.status_code != requests.codes.no_content:
-            return failed(f"{at.where}: a pushed line is refused: {answer.status_code} {answer.text.strip()[:200]}. Expected: 204")
+            return failed(
+                f"{at.where}: a pushed line is refused: {answer.status_code} {answer.text.strip()[:200]}. Expected: 204"
+            )
         back = repeat_until_passed(lambda: _judge_read_back(at, selector_of(stream), moment, nonce), READ_BACK_S)
         _remove(at, selector_of(stream), moment)
         if not back.passed:
@@ -99,7 +107,9 @@ def _day(moment_ns: int) -> str:
 def _windows(at: ServiceInstance, since: Fingerprint | None) -> Iterator[tuple[int, int]]:
     """Yield the times to compare, none longer than one question may be about: those of `since`, else up to two hours ago."""
     if since is not None and since.parts:
-        yield from sorted({(int(part.bound["start_s"]) * NS, int(part.bound["end_s"]) * NS) for part in since.parts.values()})
+        yield from sorted(
+            {(int(part.bound["start_s"]) * NS, int(part.bound["end_s"]) * NS) for part in since.parts.values()}
+        )
         return
     end_s = (int(time.time()) - SETTLED_S) // 60 * 60
     start_s = end_s - int(at.options.get("compared_days", COMPARED_DAYS)) * 86_400
@@ -114,14 +124,18 @@ def _lines(at: ServiceInstance, stream: dict[str, str], start_ns: int, end_ns: i
     for direction in ("forward", "backward"):
         for moment, line in read_lines(at, selector_of(stream), start_ns, end_ns, direction=direction):
             digest.update(f"{moment} {line}\n".encode())
-    return FingerprintPart(count, digest.hexdigest(), Validity.SINCE_CUTOVER, {"start_s": start_ns // NS, "end_s": end_ns // NS})
+    return FingerprintPart(
+        count, digest.hexdigest(), Validity.SINCE_CUTOVER, {"start_s": start_ns // NS, "end_s": end_ns // NS}
+    )
 
 
 def _judge_read_back(at: ServiceInstance, selector: str, moment: int, nonce: str) -> Judgement:
     seen = read_lines(at, selector, moment - NS, moment + NS)
     if (moment, nonce) in seen:
         return passed("a line was pushed and read back")
-    return failed(f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within {READ_BACK_S:.0f} s")
+    return failed(
+        f"{at.where}: the pushed line is not found: {len(seen)} lines in its stream. Expected: 1 within {READ_BACK_S:.0f} s"
+    )
 
 
 def _remove(at: ServiceInstance, selector: str, moment: int) -> None:
@@ -136,9 +150,15 @@ def _judge_arriving(at: ServiceInstance, now_ns: int) -> Judgement:
     if not wanted:
         return passed("no shipper is declared, so none was waited for")
     try:
-        silent = [str(selector) for selector in wanted if not read_lines(at, str(selector), now_ns - 60 * NS, now_ns, direction="backward", limit=1)]
+        silent = [
+            str(selector)
+            for selector in wanted
+            if not read_lines(at, str(selector), now_ns - 60 * NS, now_ns, direction="backward", limit=1)
+        ]
     except UnreachableError as error:
         return failed(str(error))
     if silent:
-        return failed(f"{at.where}: no line of the last minute from {', '.join(silent)}. Expected: its shippers send here: look at their address")
+        return failed(
+            f"{at.where}: no line of the last minute from {', '.join(silent)}. Expected: its shippers send here: look at their address"
+        )
     return passed(f"lines of the last minute from {len(wanted)} of {len(wanted)} shippers")

@@ -32,7 +32,17 @@ BUNDLED: Final = (
 BUNDLED_SINCE: Final = {"databricks": 52, "clickhouse": 54}
 """Drivers that were a community's before that version (metabase's release notes)."""
 VERSION: Final = re.compile(r":v[01]\.(\d+)")
-CARD: Final = ("id", "entity_id", "name", "display", "database_id", "dataset_query", "collection_id", "archived", "visualization_settings")
+CARD: Final = (
+    "id",
+    "entity_id",
+    "name",
+    "display",
+    "database_id",
+    "dataset_query",
+    "collection_id",
+    "archived",
+    "visualization_settings",
+)
 DASHBOARD: Final = ("id", "entity_id", "name", "collection_id", "archived", "parameters", "tabs")
 ON_DASHBOARD: Final = ("card_id", "row", "col", "size_x", "size_y", "parameter_mappings", "visualization_settings")
 PASSED_QUERY: Final = "completed"
@@ -51,24 +61,37 @@ class Product:
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ()
-    writable_noise: tuple[str, ...] = ("/tmp/*", *FOLDERS, *(jar for name in (*BUNDLED, *BUNDLED_SINCE) for jar in _jars(name)))  # noqa: S108
+    writable_noise: tuple[str, ...] = (
+        "/tmp/*",
+        *FOLDERS,
+        *(jar for name in (*BUNDLED, *BUNDLED_SINCE) for jar in _jars(name)),
+    )
     layer_state: tuple[str, ...] = ("*.mv.db", "*.h2.db")
     """The application database, when it is a file in the container (metabase, `app_db/env.clj`)."""
     why_not_drilled = "its questions are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"Metabase Initialization FAILED", "it gave up"),
-        LogPattern(r"Cannot decrypt encrypted|encrypted with a different key|environment variable was NOT set", "the encryption key did not travel"),
-        LogPattern(r"Could not decrypt encrypted field", "a setting or a database's details were written with another encryption key"),
+        LogPattern(
+            r"Cannot decrypt encrypted|encrypted with a different key|environment variable was NOT set",
+            "the encryption key did not travel",
+        ),
+        LogPattern(
+            r"Could not decrypt encrypted field",
+            "a setting or a database's details were written with another encryption key",
+        ),
         LogPattern(r"Encrypting database", "a key was added: the old container can't read its own database any more"),
         LogPattern(r"Unable to connect to Metabase postgres DB", "its application database does not answer"),
         LogPattern(r"LockException|Could not acquire change log lock", "a killed start left its lock in the database"),
         LogPattern(r"Downgrade detected", "the database is of a newer Metabase"),
         LogPattern(
-            r"(?i)with an H2 application database|Verifying h2 Database Connection", "it runs on a file in its container: MB_DB_TYPE was lost"
+            r"(?i)with an H2 application database|Verifying h2 Database Connection",
+            "it runs on a file in its container: MB_DB_TYPE was lost",
         ),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"sync\.(util|sync-metadata).*(WARN|Error)", "a table that can't be synchronised; the same on the old host"),
+        LogPattern(
+            r"sync\.(util|sync-metadata).*(WARN|Error)", "a table that can't be synchronised; the same on the old host"
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -86,7 +109,9 @@ class Product:
             return failed(f"{at.where}: {wrong}. Expected: a question made, run and deleted")
         problems = [text for card in chosen if (text := _question_problem(api, card, databases))]
         if problems:
-            return failed(f"{at.where}: {problems[0]}. Expected: each of {len(chosen)} questions completes", tuple(problems))
+            return failed(
+                f"{at.where}: {problems[0]}. Expected: each of {len(chosen)} questions completes", tuple(problems)
+            )
         return passed(
             f"{at.where}: a question was made, run and deleted; {len(chosen)} questions of "
             f"{len({card['database_id'] for card in chosen})} databases completed",
@@ -97,13 +122,27 @@ class Product:
         """Read questions, dashboards with their cards, collections, users and databases; these only show with the right key."""
         api = _api(at)
         parts = _named(
-            "questions", {_title(card): Thing(_kept(card, CARD), str(card.get("updated_at") or "")) for card in api.get("/api/card")}, since
+            "questions",
+            {
+                _title(card): Thing(_kept(card, CARD), str(card.get("updated_at") or ""))
+                for card in api.get("/api/card")
+            },
+            since,
         )
         dashboards = [api.get(f"/api/dashboard/{item['id']}") for item in api.get("/api/dashboard")]
-        parts |= _named("dashboards", {_title(item): Thing(_dashboard(item), str(item.get("updated_at") or "")) for item in dashboards}, since)
-        databases = {_title(item): Thing(_kept(item, ("id", "name", "engine", "details"))) for item in _listed(api.get("/api/database"))}
+        parts |= _named(
+            "dashboards",
+            {_title(item): Thing(_dashboard(item), str(item.get("updated_at") or "")) for item in dashboards},
+            since,
+        )
+        databases = {
+            _title(item): Thing(_kept(item, ("id", "name", "engine", "details")))
+            for item in _listed(api.get("/api/database"))
+        }
         parts |= _named("databases", databases, since)
-        parts |= _named("collections", {_title(item): Thing(str(item["name"])) for item in api.get("/api/collection")}, since)
+        parts |= _named(
+            "collections", {_title(item): Thing(str(item["name"])) for item in api.get("/api/collection")}, since
+        )
         people = _listed(api.get("/api/user"))
         users = {at.sealed(str(item["email"])): Thing(item.get("is_superuser")) for item in people}
         at.names({at.sealed(str(item["email"])): str(item["email"]) for item in people})
@@ -167,7 +206,11 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
     """Make, run and delete a question of the first database; return what is wrong."""
     database = next(iter(databases))
     query = {"type": "native", "database": database, "native": {"query": "SELECT 1"}}
-    card = api.ask("POST", "/api/card", json={"name": nonce, "display": "table", "dataset_query": query, "visualization_settings": {}})
+    card = api.ask(
+        "POST",
+        "/api/card",
+        json={"name": nonce, "display": "table", "dataset_query": query, "visualization_settings": {}},
+    )
     try:
         return _question_problem(api, {**card, "name": nonce, "database_id": database}, databases)
     finally:

@@ -20,7 +20,10 @@ from engine.redaction.redactor import Secret
 TIMEOUT_S: Final = 20
 ONCE: Final = {"total_max_attempts": 1}
 FILES: Final = frozenset({"config_file", "credentials_file"})
-UNSET: Final = {name: (None, None, os.devnull if name in FILES else default, convert) for name, (_, _, default, convert) in SESSION_VARIABLES.items()}
+UNSET: Final = {
+    name: (None, None, os.devnull if name in FILES else default, convert)
+    for name, (_, _, default, convert) in SESSION_VARIABLES.items()
+}
 """Each setting of botocore at its default, named by no environment variable and no file."""
 
 
@@ -67,7 +70,9 @@ def _session() -> Session:
     """Return a session that knows nothing of AWS_* variables, ~/.aws, its models and plugins (botocore: `configprovider.py`, `loaders.py`)."""
     session = Session(session_vars=UNSET)
     session.get_component("config_store").set_config_provider("s3", ConstantProvider(None))
-    session.register_component("data_loader", Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False))
+    session.register_component(
+        "data_loader", Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    )
     return session
 
 

@@ -39,10 +39,16 @@ def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> di
     parts = {"buckets": named_part({name: short_digest(name) for name in buckets}, before.get("buckets"))}
     parts |= _encryption_key(at)
     for bucket in buckets:
-        found = {name: about for name, about in list_versions(client, bucket) if not _matches(f"{bucket}/{about['key']}", changing)}
+        found = {
+            name: about
+            for name, about in list_versions(client, bucket)
+            if not _matches(f"{bucket}/{about['key']}", changing)
+        }
         versions = {at.sealed(name): about for name, about in found.items()}
         at.names({at.sealed(name): f"{bucket}/{name}" for name in list(found)[:NAMED_VERSIONS]})
-        listed, settings, content = (f"bucket {bucket}: {what}" for what in ("objects and versions", "settings", "bytes of a sample"))
+        listed, settings, content = (
+            f"bucket {bucket}: {what}" for what in ("objects and versions", "settings", "bytes of a sample")
+        )
         parts[settings] = named_part(_settings(client, bucket), before.get(settings))
         parts[listed] = _listed(versions, before.get(listed))
         parts[content] = _content(client, bucket, versions, before.get(content))
@@ -66,9 +72,20 @@ def list_versions(client: Any, bucket: str) -> Iterator[tuple[str, dict[str, Any
     while True:
         page = client.list_object_versions(Bucket=bucket, MaxKeys=1000, **place)
         for version in page.get("Versions") or ():
-            yield _name(version), {"key": version["Key"], "version": version.get("VersionId"), "etag": version["ETag"], "size": version["Size"]}
+            yield (
+                _name(version),
+                {
+                    "key": version["Key"],
+                    "version": version.get("VersionId"),
+                    "etag": version["ETag"],
+                    "size": version["Size"],
+                },
+            )
         for marker in page.get("DeleteMarkers") or ():
-            yield _name(marker), {"key": marker["Key"], "version": marker.get("VersionId"), "etag": "deleted", "size": None}
+            yield (
+                _name(marker),
+                {"key": marker["Key"], "version": marker.get("VersionId"), "etag": "deleted", "size": None},
+            )
         if not page.get("IsTruncated"):
             return
         place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker") or ""}
@@ -99,7 +116,9 @@ def _listed(versions: Mapping[str, Mapping[str, Any]], before: FingerprintPart |
     return named_part(digests, before)
 
 
-def _content(client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]], before: FingerprintPart | None) -> FingerprintPart:
+def _content(
+    client: Any, bucket: str, versions: Mapping[str, Mapping[str, Any]], before: FingerprintPart | None
+) -> FingerprintPart:
     """Return digests of whole objects: those of `before` that are still there, else a sample of all."""
     chosen = choose_sample(versions) if before is None else [name for name in before.names if name in versions]
     part = named_part({name: _bytes(client, bucket, versions[name]) for name in chosen}, before)

@@ -38,15 +38,23 @@ class Product:
     state_paths: tuple[str, ...] = ("/data",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108 paths in the container
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Unable to (initialize|write to the) backend|drive not found|file access denied", "it can't use its data: owner, mode or mount"),
+        LogPattern(
+            r"Unable to (initialize|write to the) backend|drive not found|file access denied",
+            "it can't use its data: owner, mode or mount",
+        ),
         LogPattern(r"Detected default credentials", "its root user and password did not travel"),
         LogPattern(r"file is corrupted", "an object's bytes are not those that were written (cmd/storage-errors.go)"),
         LogPattern(r"(?i)no space left on device|drive path full|minimum free drive threshold", "the disk is full"),
-        LogPattern(r"Insufficient number of drives online", "an object can't be read, or its drive is gone (cmd/object-api-errors.go)"),
+        LogPattern(
+            r"Insufficient number of drives online",
+            "an object can't be read, or its drive is gone (cmd/object-api-errors.go)",
+        ),
         LogPattern(r"Unsupported backend format", "its files are of a version that this one does not read"),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"(month|week|day)s? (out of date|before the latest release)", "it is old; an upgrade is another night"),
+        LogPattern(
+            r"(month|week|day)s? (out of date|before the latest release)", "it is old; an upgrade is another night"
+        ),
         LogPattern(r"standard parity is set to 0", "one drive has no parity; it was so before"),
     )
 
@@ -60,7 +68,9 @@ class Product:
         except UnreachableError as error:
             return failed(str(error))
         except ClientError as error:
-            return failed(f"{at.where}: listing of buckets: {code_of(error)}. Expected: the root key of its environment works")
+            return failed(
+                f"{at.where}: listing of buckets: {code_of(error)}. Expected: the root key of its environment works"
+            )
         return passed(f"{at.where}: live, lists {len(buckets)} buckets")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
@@ -85,7 +95,11 @@ class Product:
         """Return its drives: those of its command, else of MINIO_VOLUMES (docs: "minio server")."""
         words = words_of(container)
         given = words[words.index("server") + 1 :] if "server" in words else ()
-        drives = [word for before, word in zip(("", *given), given, strict=False) if word.startswith("/") and not before.startswith("-")]
+        drives = [
+            word
+            for before, word in zip(("", *given), given, strict=False)
+            if word.startswith("/") and not before.startswith("-")
+        ]
         drives = drives or [word for word in (container.env.get("MINIO_VOLUMES") or "").split() if word.startswith("/")]
         return tuple(spread(drives)) or self.state_paths
 
@@ -130,11 +144,17 @@ def _use_multipart(client: Any, bucket: str) -> list[str]:
     bodies = [b"a" * PART_BYTES, b"the rest"]
     upload = client.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
     place = {"Bucket": bucket, "Key": "parts", "UploadId": upload}
-    tags = [client.upload_part(**place, PartNumber=number, Body=body)["ETag"] for number, body in enumerate(bodies, start=1)]
+    tags = [
+        client.upload_part(**place, PartNumber=number, Body=body)["ETag"] for number, body in enumerate(bodies, start=1)
+    ]
     parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
     client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
     seen = client.get_object(Bucket=bucket, Key="parts")["Body"].read()
-    return [] if seen == b"".join(bodies) else [f"the multipart object has {len(seen):,} bytes that are not those of its parts"]
+    return (
+        []
+        if seen == b"".join(bodies)
+        else [f"the multipart object has {len(seen):,} bytes that are not those of its parts"]
+    )
 
 
 def _refused_keys(at: ServiceInstance) -> list[str]:
@@ -157,7 +177,10 @@ def _refused_keys(at: ServiceInstance) -> list[str]:
 
 def _use_application_key(at: ServiceInstance, nonce: str) -> list[str]:
     """Put, get and delete an object in the application's bucket with its own key; see a bucket that is not its own forbidden."""
-    client, bucket = connect(at, at.secrets["app_access_key"], at.secrets["app_secret_key"]), str(at.options.get("app_bucket", ""))
+    client, bucket = (
+        connect(at, at.secrets["app_access_key"], at.secrets["app_secret_key"]),
+        str(at.options.get("app_bucket", "")),
+    )
     if not bucket:
         return ["the application's key has no app_bucket in the inventory's options"]
     try:
@@ -166,7 +189,11 @@ def _use_application_key(at: ServiceInstance, nonce: str) -> list[str]:
         _remove_for_good(connect(at), bucket, nonce)
     except ClientError as error:
         return [f"the application's key in bucket {bucket}: {error.operation_name}: {code_of(error)}"]
-    wrong = [] if seen == nonce.encode() else [f"the application's key read back {len(seen)} other bytes from bucket {bucket}"]
+    wrong = (
+        []
+        if seen == nonce.encode()
+        else [f"the application's key read back {len(seen)} other bytes from bucket {bucket}"]
+    )
     forbidden = str(at.options.get("app_forbidden_bucket", ""))
     return wrong + (_forbidden(client, forbidden, nonce) if forbidden else [])
 
@@ -175,7 +202,11 @@ def _forbidden(client: Any, bucket: str, nonce: str) -> list[str]:
     try:
         client.put_object(Bucket=bucket, Key=nonce, Body=b"")
     except ClientError as error:
-        return [] if code_of(error) == "AccessDenied" else [f"bucket {bucket} answers the application's key {code_of(error)}, not AccessDenied"]
+        return (
+            []
+            if code_of(error) == "AccessDenied"
+            else [f"bucket {bucket} answers the application's key {code_of(error)}, not AccessDenied"]
+        )
     client.delete_object(Bucket=bucket, Key=nonce)
     return [f"the application's key may write to bucket {bucket}, which is not its own"]
 

@@ -52,7 +52,10 @@ class Product:
     writable_noise: tuple[str, ...] = ("/tmp/*", "/home/node/.cache*", "/home/node/.npm*", "/root/.cache*")  # noqa: S108
     why_not_drilled = "workflows and credentials are in the database that it uses, whose own drill brings them back"
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Mismatching encryption keys", "the key of its environment is not the one of its config file: one of them did not travel"),
+        LogPattern(
+            r"Mismatching encryption keys",
+            "the key of its environment is not the one of its config file: one of them did not travel",
+        ),
         LogPattern(r"No encryption key found", "it made a new key: no credential can be read any more"),
         LogPattern(r"could not be decrypted|bad decrypt", "credentials were written with another key"),
         LogPattern(r"Database connection timed out", "postgres does not answer"),
@@ -63,7 +66,10 @@ class Product:
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"Permissions 0\d+ for n8n settings file .* are too wide", "advice; the same on the old host"),
         LogPattern(r"Last session crashed", "said once after a stop that took longer than its grace"),
-        LogPattern(r"api\.n8n\.io|A system task run failed", "its vendor's service can't be reached from here; workflows don't need it"),
+        LogPattern(
+            r"api\.n8n\.io|A system task run failed",
+            "its vendor's service can't be reached from here; workflows don't need it",
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -77,20 +83,28 @@ class Product:
         with _workflow(api, nonce) as workflow:
             wrong = _call(at, nonce, nonce) or _execution_problem(api, workflow)
         if wrong:
-            return failed(f"{at.where}: workflow {nonce}: {wrong}. Expected: published, called and executed with success")
-        told = ["a workflow was published, its production webhook answered, its execution succeeded, and it was removed"]
+            return failed(
+                f"{at.where}: workflow {nonce}: {wrong}. Expected: published, called and executed with success"
+            )
+        told = [
+            "a workflow was published, its production webhook answered, its execution succeeded, and it was removed"
+        ]
         if probe := at.options.get("probe_webhook"):
             if wrong := _call(at, str(probe), nonce):
                 return failed(f"{at.where}: {wrong}. Expected: the nonce echoed. Look: the workflow's last execution")
             told.append(f"webhook {probe} answered")
         wanted = [str(name) for name in at.options.get("test_credentials") or ()]
         if problems := _credential_problems(api, wanted):
-            return failed(f"{at.where}: {problems[0]}. Expected: each of {len(wanted)} credentials works", tuple(problems))
+            return failed(
+                f"{at.where}: {problems[0]}. Expected: each of {len(wanted)} credentials works", tuple(problems)
+            )
         return passed(f"{at.where}: {'; '.join(told)}; {len(wanted)} credentials tested")
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read workflows as the API gives them, and credentials decrypted by the container itself: so the key is the right one."""
-        workflows = {_title(item): Thing(_content(item), str(item["updatedAt"])) for item in _pages(_api(at), "workflows")}
+        workflows = {
+            _title(item): Thing(_content(item), str(item["updatedAt"])) for item in _pages(_api(at), "workflows")
+        }
         key = at.secrets["encryption_key"].reveal().encode()
         parts: dict[str, FingerprintPart] = part_of("workflows", workflows, since) if workflows else {}
         credentials = {_title(item): Thing(_sealed(item, key), str(item["updatedAt"])) for item in _decrypted(at)}
@@ -129,7 +143,9 @@ def _title(item: Mapping[str, Any]) -> str:
 
 
 def _content(workflow: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: workflow.get(key) for key in ("id", "name", "active", "nodes", "connections", "settings", "isArchived")}
+    return {
+        key: workflow.get(key) for key in ("id", "name", "active", "nodes", "connections", "settings", "isArchived")
+    }
 
 
 def _cli(what: str, flags: str = "") -> tuple[str, ...]:
@@ -145,8 +161,12 @@ def _decrypted(at: ServiceInstance) -> list[dict[str, Any]]:
     if NO_CREDENTIALS in answer.error_text:
         return []
     if "decrypt" in said or "encryption key" in said.lower():
-        raise AssertionError(f"{at.where}: credentials can't be decrypted: {said}. Expected: N8N_ENCRYPTION_KEY and .n8n/config travelled")
-    raise NotObservedError(f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container")
+        raise AssertionError(
+            f"{at.where}: credentials can't be decrypted: {said}. Expected: N8N_ENCRYPTION_KEY and .n8n/config travelled"
+        )
+    raise NotObservedError(
+        f"{at.where}: n8n export:credentials: exit {answer.exit_code}: {said}. Try it inside the container"
+    )
 
 
 def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
@@ -160,10 +180,27 @@ def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
     """Publish a workflow that echoes through a webhook of this name, yield its id, and remove it whatever happened."""
     hook = {"id": f"{nonce}-1", "name": "Webhook", "type": "n8n-nodes-base.webhook", "typeVersion": 2, "position": [0, 0], "webhookId": nonce,
             "parameters": {"httpMethod": "POST", "path": nonce, "responseMode": "lastNode"}}  # fmt: skip
-    echo = {"assignments": {"assignments": [{"id": "1", "name": "nonce", "value": "={{ $json.body.nonce }}", "type": "string"}]}, "options": {}}
-    answer = {"id": f"{nonce}-2", "name": "Echo", "type": "n8n-nodes-base.set", "typeVersion": 3.4, "position": [200, 0], "parameters": echo}
+    echo = {
+        "assignments": {
+            "assignments": [{"id": "1", "name": "nonce", "value": "={{ $json.body.nonce }}", "type": "string"}]
+        },
+        "options": {},
+    }
+    answer = {
+        "id": f"{nonce}-2",
+        "name": "Echo",
+        "type": "n8n-nodes-base.set",
+        "typeVersion": 3.4,
+        "position": [200, 0],
+        "parameters": echo,
+    }
     links = {"Webhook": {"main": [[{"node": "Echo", "type": "main", "index": 0}]]}}
-    body = {"name": nonce, "nodes": [hook, answer], "connections": links, "settings": {"executionOrder": "v1", "saveDataSuccessExecution": "all"}}
+    body = {
+        "name": nonce,
+        "nodes": [hook, answer],
+        "connections": links,
+        "settings": {"executionOrder": "v1", "saveDataSuccessExecution": "all"},
+    }
     identity = str(api.ask("POST", "/api/v1/workflows", json=body)["id"])
     try:
         api.ask("POST", f"/api/v1/workflows/{identity}/activate", json={}, deadline_s=LONG_DEADLINE_S)

@@ -117,7 +117,10 @@ def _rows(connection: Connection, query: str) -> FingerprintPart:
 
 
 def _definitions(connection: Connection) -> FingerprintPart:
-    rows = sorted((str(kind), str(name), one_spelling(str(text))) for kind, name, text in connection.execute(DEFINITIONS.encode()).fetchall())
+    rows = sorted(
+        (str(kind), str(name), one_spelling(str(text)))
+        for kind, name, text in connection.execute(DEFINITIONS.encode()).fetchall()
+    )
     return FingerprintPart(len(rows), _digest(*rows))
 
 
@@ -133,7 +136,9 @@ def one_spelling(definition: str) -> str:
 
 def cluster_parts(connection: Connection) -> dict[str, FingerprintPart]:
     """Return what belongs to the whole cluster; raises psycopg errors."""
-    identifier = connection.execute("SELECT system_identifier::text, current_setting('server_version_num') FROM pg_control_system()").fetchone()
+    identifier = connection.execute(
+        "SELECT system_identifier::text, current_setting('server_version_num') FROM pg_control_system()"
+    ).fetchone()
     return {
         IDENTITY: FingerprintPart(1, _digest(identifier)),
         "cluster: roles, memberships and passwords": _rows(connection, ROLES),
@@ -155,7 +160,11 @@ def database_parts(
     }
     for schema, table, key in connection.execute(TABLES.encode()).fetchall():
         name = f"{database}: table {schema}.{table}"
-        holds = Validity.AT_CUTOVER if key is None or {table, f"{schema}.{table}"} & set(changing) else Validity.SINCE_CUTOVER
+        holds = (
+            Validity.AT_CUTOVER
+            if key is None or {table, f"{schema}.{table}"} & set(changing)
+            else Validity.SINCE_CUTOVER
+        )
         parts[name] = _table(connection, (schema, table), key, before.get(name), holds)
     for schema, sequence, value, step in connection.execute(SEQUENCES.encode()).fetchall():
         name = f"{database}: sequence {schema}.{sequence}"
@@ -165,7 +174,9 @@ def database_parts(
     return parts
 
 
-def _table(connection: Connection, table: tuple[str, str], key: str | None, before: FingerprintPart | None, holds: Validity) -> FingerprintPart:
+def _table(
+    connection: Connection, table: tuple[str, str], key: str | None, before: FingerprintPart | None, holds: Validity
+) -> FingerprintPart:
     bound = dict(before.bound) if before and "key_max" in before.bound else {}
     column = sql.Identifier(key) if key else sql.SQL("NULL::bigint")
     query = sql.SQL(SUM_OF_ROWS).format(
@@ -185,10 +196,17 @@ def _sequence(value: int, step: int, before: FingerprintPart | None) -> Fingerpr
     """Return a part that stays the same while the sequence has not gone back behind where it was."""
     floor = int(before.bound["at_least"]) if before and "at_least" in before.bound else value
     forward = value >= floor if step > 0 else value <= floor
-    return FingerprintPart(1, "not gone back" if forward else f"gone back to {value}", Validity.SINCE_CUTOVER, {"at_least": floor})
+    return FingerprintPart(
+        1, "not gone back" if forward else f"gone back to {value}", Validity.SINCE_CUTOVER, {"at_least": floor}
+    )
 
 
 def _large_objects(connection: Connection, before: FingerprintPart | None) -> FingerprintPart:
     limit = int(before.bound["oid_max"]) if before and "oid_max" in before.bound else HIGHEST_OID
     count, highest, total = connection.execute(LARGE_OBJECTS, (limit,)).fetchone() or (0, 0, "0")
-    return FingerprintPart(int(count), _digest(count, total), Validity.SINCE_CUTOVER, {"oid_max": int(highest) if before is None else limit})
+    return FingerprintPart(
+        int(count),
+        _digest(count, total),
+        Validity.SINCE_CUTOVER,
+        {"oid_max": int(highest) if before is None else limit},
+    )

@@ -44,17 +44,24 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"\bPANIC:", "the server gave up"),
         LogPattern(r"could not locate a valid checkpoint record", "the data directory is damaged or incomplete"),
-        LogPattern(r"not properly shut down; automatic recovery", "the files were copied while the server ran or after a kill"),
+        LogPattern(
+            r"not properly shut down; automatic recovery", "the files were copied while the server ran or after a kill"
+        ),
         LogPattern(r"collation version mismatch", "another C library sorts differently: text indexes may be wrong"),
         LogPattern(r"no pg_hba\.conf entry", "a client is refused at its present address"),
         LogPattern(r"password authentication failed", "a client's password does not fit"),
         LogPattern(r"invalid page in block|page verification failed", "a data page is damaged"),
         LogPattern(r"remaining connection slots are reserved", "too many connections"),
-        LogPattern(r"PostgreSQL init process complete", "an empty cluster was made: the volume was not mounted where it should be"),
+        LogPattern(
+            r"PostgreSQL init process complete",
+            "an empty cluster was made: the volume was not mounted where it should be",
+        ),
         LogPattern(r"No space left on device", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"the database system is (starting up|shutting down)", "clients that come during seconds of the cutover"),
+        LogPattern(
+            r"the database system is (starting up|shutting down)", "clients that come during seconds of the cutover"
+        ),
         LogPattern(r"terminating connection due to administrator command", "the clean stop itself"),
         LogPattern(r"incomplete startup packet", "a TCP probe that says nothing"),
     )
@@ -79,9 +86,13 @@ class Product:
             with _connect(at, database) as connection, connection.transaction(force_rollback=True):
                 connection.execute(f"CREATE TEMP TABLE {name} (id int PRIMARY KEY, said text)")
                 connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))  # noqa: S608 our own nonce
-                row = connection.execute(f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)).fetchone()  # noqa: S608
+                row = connection.execute(
+                    f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)
+                ).fetchone()
             if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
-                return failed(f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 rows just written")
+                return failed(
+                    f"{at.service} on {at.container.host}: {database}: read back {row}. Expected: the 100 rows just written"
+                )
         return passed(
             f"{at.service} on {at.container.host}: 100 rows written, read and rolled back in each of {len(databases)} databases "
             f"({', '.join(databases)})",
@@ -113,7 +124,18 @@ class Product:
     def save_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:
         """Return a checkpoint: what is dirty is written while it serves, and the one at its stop has little left (docs: "CHECKPOINT")."""
         user = container.env.get("POSTGRES_USER", "postgres")
-        argv = ("psql", "-X", "-q", "--no-password", "--username", user, "--dbname", "postgres", "--command", "CHECKPOINT")
+        argv = (
+            "psql",
+            "-X",
+            "-q",
+            "--no-password",
+            "--username",
+            user,
+            "--dbname",
+            "postgres",
+            "--command",
+            "CHECKPOINT",
+        )
         return (ContainerCommand(argv, timeout_s=3600, does="let postgres write a checkpoint"),)
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:
@@ -126,10 +148,26 @@ class Product:
             RestoreCommand(
                 export="cluster.sql",
                 replaces=container.env.get("PGDATA", self.state_paths[0]),
-                argv=("env", "LC_ALL=C", PLAIN_WORDS, "psql", "-X", "-q", "-o", "/dev/null", "-U", user, "-d", "postgres"),
+                argv=(
+                    "env",
+                    "LC_ALL=C",
+                    PLAIN_WORDS,
+                    "psql",
+                    "-X",
+                    "-q",
+                    "-o",
+                    "/dev/null",
+                    "-U",
+                    user,
+                    "-d",
+                    "postgres",
+                ),
                 timeout_s=4 * 3600,
                 trouble=r"\b(ERROR|FATAL|PANIC):|server closed the connection",
-                tolerated=(r"ERROR:  current user cannot be dropped", rf'ERROR:  role "{re.escape(user)}" already exists'),
+                tolerated=(
+                    r"ERROR:  current user cannot be dropped",
+                    rf'ERROR:  role "{re.escape(user)}" already exists',
+                ),
                 not_kept=(prints.IDENTITY, prints.SLOTS_PART),
             ),
         )
@@ -137,7 +175,9 @@ class Product:
 
 def _databases(at: ServiceInstance) -> list[str]:
     with _connect(at) as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1").fetchall()
+        rows = connection.execute(
+            "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
+        ).fetchall()
     return [str(row[0]) for row in rows]
 
 
@@ -161,12 +201,19 @@ def _connect(at: ServiceInstance, database: str = "postgres") -> Iterator[psycop
             yield connection
     except psycopg.OperationalError as error:
         lines = str(error).splitlines()
-        raise UnreachableError(f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}") from None
+        raise UnreachableError(
+            f"{where}: the connection broke: {lines[0] if lines else type(error).__name__}"
+        ) from None
 
 
 def _refused(where: str, user: str, said: str) -> Exception:
-    line = next((line for line in said.splitlines() if "FATAL" in line or "refused" in line), said.splitlines()[0] if said else "no reason")
+    line = next(
+        (line for line in said.splitlines() if "FATAL" in line or "refused" in line),
+        said.splitlines()[0] if said else "no reason",
+    )
     reason = line.rpartition("failed: ")[2][:200]
     if "password authentication failed" in said or "no pg_hba.conf entry" in said:
-        return AssertionError(f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's reference works")
+        return AssertionError(
+            f"{where}: login refused for user {user}: {reason}. Expected: the password of the inventory's reference works"
+        )
     return UnreachableError(f"{where}: no connection: {reason}")

@@ -90,7 +90,16 @@ class PostgresReplication:
     def base_copy(self, user: str, port: int) -> list[str]:
         """Copy the cluster with all log that is written meanwhile."""
         connection = f"host=127.0.0.1 port={port} user={user} passfile=/replica/password connect_timeout=10"
-        return ["pg_basebackup", "--dbname", connection, "--pgdata", self.data_at, "--wal-method=stream", "--checkpoint=fast", "--no-password"]
+        return [
+            "pg_basebackup",
+            "--dbname",
+            connection,
+            "--pgdata",
+            self.data_at,
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-password",
+        ]
 
     def before_standby(self) -> list[str]:
         """Make it a standby; nothing else is written into its data, so nothing has to be removed from it later."""
@@ -99,8 +108,19 @@ class PostgresReplication:
     def standby(self, command: list[str], user: str, port: int) -> tuple[list[str] | None, list[str]]:
         """Run the server with its own settings, reachable by nobody else, following the tunnel."""
         primary = f"host=127.0.0.1 port={port} user={user} passfile=/replica/password application_name=longshore"
-        ours = {"listen_addresses": "", "unix_socket_directories": SOCKETS, "primary_conninfo": primary, "hot_standby": "on", "archive_mode": "off"}
-        return ["postgres"], ["-D", self.data_at, *command[1:], *(word for item in ours.items() for word in ("-c", f"{item[0]}={item[1]}"))]
+        ours = {
+            "listen_addresses": "",
+            "unix_socket_directories": SOCKETS,
+            "primary_conninfo": primary,
+            "hot_standby": "on",
+            "archive_mode": "off",
+        }
+        return ["postgres"], [
+            "-D",
+            self.data_at,
+            *command[1:],
+            *(word for item in ours.items() for word in ("-c", f"{item[0]}={item[1]}")),
+        ]
 
     def connect(self, password: str, port: int) -> tuple[list[str], bytes]:  # noqa: ARG002
         """It follows from its start."""
@@ -138,7 +158,11 @@ class PostgresReplication:
         """Judge whether the last checkpoint's record itself was replayed: the position after it lies behind it."""
         answer = output.strip().split("|")
         replayed = answer[2] if len(answer) == 4 else "0/0"  # noqa: PLR2004
-        return "" if _bytes(replayed) > _bytes(end) else f"replayed up to {replayed}, the source ended with the checkpoint at {end}"
+        return (
+            ""
+            if _bytes(replayed) > _bytes(end)
+            else f"replayed up to {replayed}, the source ended with the checkpoint at {end}"
+        )
 
     def promote(self, user: str) -> tuple[list[str], bytes]:
         """Make it a primary, on a time line of its own."""

@@ -44,7 +44,10 @@ class Product:
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"opening storage failed|corrupted block", "its files are damaged"),
         LogPattern(r"Encountered WAL read error", "its write-ahead log is damaged"),
-        LogPattern(r"A lockfile from a previous execution already existed", "the files were copied while it ran, or it was killed"),
+        LogPattern(
+            r"A lockfile from a previous execution already existed",
+            "the files were copied while it ran, or it was killed",
+        ),
         LogPattern(r"Error loading config|Error on ingesting out-of-order", "configuration or samples are wrong"),
         LogPattern(r"permission denied|Unable to create mmap-ed active query log", "the owner of its files is wrong"),
         LogPattern(r"no space left on device", "the disk is full"),
@@ -69,14 +72,25 @@ class Product:
         runtime = _data(at, "/api/v1/status/runtimeinfo")
         groups = _data(at, "/api/v1/rules")["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
-        wrong = [f"target {t['scrapeUrl']}: {t['health']} {t['lastError']}".strip() for t in targets if t["health"] != "up"]
-        wrong += [f"target {t['scrapeUrl']}: last scraped {t['lastScrape']}" for t in targets if t["health"] == "up" and _is_old(t)]
+        wrong = [
+            f"target {t['scrapeUrl']}: {t['health']} {t['lastError']}".strip() for t in targets if t["health"] != "up"
+        ]
+        wrong += [
+            f"target {t['scrapeUrl']}: last scraped {t['lastScrape']}"
+            for t in targets
+            if t["health"] == "up" and _is_old(t)
+        ]
         wrong += [f"rule {rule['name']}: {rule['lastError']}" for rule in rules if rule.get("lastError")]
         wrong += ["its configuration was not reloaded"] if not runtime["reloadConfigSuccess"] else []
         wrong += [f"{runtime['corruptionCount']} corruptions"] if runtime["corruptionCount"] else []
         if wrong or not targets:
-            return failed(f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and scraped, no errors")
-        return passed(f"{where}: {len(targets)} of {len(targets)} targets up, {len(rules)} rules without error", targets=len(targets))
+            return failed(
+                f"{where}: {'; '.join(wrong[:5]) or 'no target at all'}. Expected: all targets up and scraped, no errors"
+            )
+        return passed(
+            f"{where}: {len(targets)} of {len(targets)} targets up, {len(rules)} rules without error",
+            targets=len(targets),
+        )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read configuration, rules, each block's files, and samples of a past that does not change.
@@ -96,7 +110,9 @@ class Product:
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
         """Return where its blocks lie: without the flag below its working directory (`prometheus --help`: storage.tsdb.path, default data/)."""
         words = words_of(container)
-        return (below_work(container, value_of(words, "--storage.tsdb.path") or "data/"),) if words else self.state_paths
+        return (
+            (below_work(container, value_of(words, "--storage.tsdb.path") or "data/"),) if words else self.state_paths
+        )
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: its blocks are archived as files."""
@@ -115,14 +131,18 @@ def _data(at: ServiceInstance, path: str, params: dict[str, Any] | None = None) 
         body = {}
     if body.get("status") != "success":
         reason = body.get("error") or f"HTTP {answer.status_code}"
-        raise UnreachableError(f"{at.service} on {at.container.host}: GET {path}: {str(reason)[:200]}. Try: its page /status")
+        raise UnreachableError(
+            f"{at.service} on {at.container.host}: GET {path}: {str(reason)[:200]}. Try: its page /status"
+        )
     return body["data"]
 
 
 def _is_old(target: Mapping[str, Any]) -> bool:
     """Return whether the last scrape is older than two intervals and a second."""
     scraped = datetime.fromisoformat(
-        str(target["lastScrape"])[:19] + "+00:00" if str(target["lastScrape"]).endswith("Z") else str(target["lastScrape"])
+        str(target["lastScrape"])[:19] + "+00:00"
+        if str(target["lastScrape"]).endswith("Z")
+        else str(target["lastScrape"])
     )
     return time.time() - scraped.timestamp() > 2 * _seconds(str(target.get("scrapeInterval") or "1m")) + 1
 
@@ -130,7 +150,9 @@ def _is_old(target: Mapping[str, Any]) -> bool:
 def _seconds(duration: str) -> float:
     """Return a duration as Prometheus writes it (`1m30s`, `500ms`, `1h`) in seconds; raises CouldNotLookError for another form."""
     if not DURATION.fullmatch(duration):
-        raise NotObservedError(f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets')
+        raise NotObservedError(
+            f'prometheus: scrape interval "{duration}" not understood. Expected: like 1m30s. Look at its page /targets'
+        )
     return sum(int(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(duration))
 
 
@@ -152,7 +174,9 @@ def _answered(at: ServiceInstance, since: Fingerprint | None) -> dict[str, Finge
     return parts | _samples(at, since)
 
 
-def _refuse_damaged(at: ServiceInstance, blocks: Mapping[str, FingerprintPart], since: Fingerprint | None, error: NotObservedError) -> None:
+def _refuse_damaged(
+    at: ServiceInstance, blocks: Mapping[str, FingerprintPart], since: Fingerprint | None, error: NotObservedError
+) -> None:
     """Raise AssertionError naming the files when blocks differ from those recorded: that is why nothing could be asked."""
     before = {name: part for name, part in (since.parts if since else {}).items() if name.startswith("block ")}
     seen = compare_fingerprints(Fingerprint(at.service, before), Fingerprint(at.service, blocks))
@@ -172,7 +196,9 @@ def _window(at: ServiceInstance, since: Fingerprint | None) -> tuple[float, floa
         if "window_start" in part.bound:
             return float(part.bound["window_start"]), float(part.bound["window_end"])
     end = float(int(time.time()) - HEAD_S)
-    answer = _data(at, "/api/v1/query", {"query": "prometheus_tsdb_lowest_timestamp_seconds", "time": time.time()})["result"]
+    answer = _data(at, "/api/v1/query", {"query": "prometheus_tsdb_lowest_timestamp_seconds", "time": time.time()})[
+        "result"
+    ]
     oldest = _oldest(at) if not answer else float(answer[0]["value"][1])
     return max(oldest, end - LONGEST_WINDOW_S), end
 
@@ -200,7 +226,9 @@ def _samples(at: ServiceInstance, since: Fingerprint | None) -> dict[str, Finger
         counted, averaged = (_range(at, query, start, end, step) for query in (counts, values))
         total = int(sum(float(value) for _, value in counted))
         if total:
-            parts[f"samples of {name}"] = FingerprintPart(total, _digest([counted, averaged]), Validity.SINCE_CUTOVER, bound)
+            parts[f"samples of {name}"] = FingerprintPart(
+                total, _digest([counted, averaged]), Validity.SINCE_CUTOVER, bound
+            )
     return parts
 
 

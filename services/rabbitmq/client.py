@@ -16,7 +16,9 @@ from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from services.clients import http
 
-logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells every refused connection in six lines; we tell it in one
+logging.getLogger("pika").setLevel(
+    logging.CRITICAL
+)  # it tells every refused connection in six lines; we tell it in one
 
 MANAGEMENT_PORT: Final = 15672
 TIMEOUT_S: Final = 15.0
@@ -68,13 +70,17 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:160]}".strip()
 
 
-def ask_management(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None) -> requests.Response:
+def ask_management(
+    at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None
+) -> requests.Response:
     """Return an answer of the management API; refused credentials are an AssertionError, no answer is UnreachableError."""
     url = at.at_port(MANAGEMENT_PORT).url(path)
     try:
         answer = http.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
     except requests.RequestException as error:
-        raise UnreachableError(f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})") from None
+        raise UnreachableError(
+            f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})"
+        ) from None
     if answer.status_code == requests.codes.unauthorized:
         raise AssertionError(
             f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password of the inventory's reference works"
@@ -110,4 +116,6 @@ def own_virtual_host(at: ServiceInstance, name: str) -> Iterator[str]:
 def _must(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None) -> None:
     answer = ask_management(at, method, path, content)
     if not answer.ok:
-        raise AssertionError(f"{at.where}: {method} {path}: {answer.status_code} {answer.text[:160]}. Expected: it is done")
+        raise AssertionError(
+            f"{at.where}: {method} {path}: {answer.status_code} {answer.text[:160]}. Expected: it is done"
+        )

@@ -48,7 +48,9 @@ def read_parts(at: ServiceInstance, before: Mapping[str, FingerprintPart]) -> di
 def list_queues(at: ServiceInstance) -> list[dict[str, Any]]:
     """Return the durable queues that outlive a restart, as the management API tells them."""
     queues = read_management(at, "/api/queues?disable_stats=true&enable_queue_totals=true")
-    return [queue for queue in queues if queue["durable"] and not queue.get("auto_delete") and not queue.get("exclusive")]
+    return [
+        queue for queue in queues if queue["durable"] and not queue.get("auto_delete") and not queue.get("exclusive")
+    ]
 
 
 def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
@@ -60,7 +62,9 @@ def count_consumers(at: ServiceInstance, virtual_host: str, queue: str) -> int:
 
 def name_definitions(definitions: Mapping[str, Any], kind: str) -> dict[str, str]:
     """Return each definition of a kind by its name, with a digest of all that it says; what dies with its client is left out."""
-    lasting = [item for item in definitions.get(kind) or () if item.get("durable", True) and not item.get("auto_delete")]
+    lasting = [
+        item for item in definitions.get(kind) or () if item.get("durable", True) and not item.get("auto_delete")
+    ]
     lasting = [item for item in lasting if kind != "global_parameters" or item["name"] != CLUSTER_ID]
     if kind == "bindings":
         lasting = [item for item in lasting if _lasts(definitions, item)]
@@ -75,7 +79,11 @@ def name_definitions(definitions: Mapping[str, Any], kind: str) -> dict[str, str
 def _lasts(definitions: Mapping[str, Any], binding: Mapping[str, Any]) -> bool:
     """Return whether both ends of a binding outlive a restart."""
     kind = "queues" if binding["destination_type"] == "queue" else "exchanges"
-    passing = {(i["vhost"], i["name"]) for i in definitions.get(kind) or () if not i.get("durable", True) or i.get("auto_delete")}
+    passing = {
+        (i["vhost"], i["name"])
+        for i in definitions.get(kind) or ()
+        if not i.get("durable", True) or i.get("auto_delete")
+    }
     return (binding["vhost"], binding["destination"]) not in passing
 
 
@@ -89,7 +97,9 @@ def _node(at: ServiceInstance) -> dict[str, str]:
     """Return the node's name, its data folders and a digest of the cookie's file."""
     name = str(read_management(at, "/api/overview")["node"])
     files = at.files(DATA)
-    folders = sorted({"/".join(path.split("/")[:2]) for path in files if path.startswith("mnesia/rabbit@") and path.count("/") > 1})
+    folders = sorted(
+        {"/".join(path.split("/")[:2]) for path in files if path.startswith("mnesia/rabbit@") and path.count("/") > 1}
+    )
     plain = [folder for folder in folders if not folder.endswith(("-plugins-expand", "-feature_flags"))]
     return {
         f"node {name}": short_digest(name),

@@ -41,7 +41,10 @@ class Product:
     state_paths: tuple[str, ...] = ("/var/lib/rabbitmq",)
     writable_noise: tuple[str, ...] = ("/var/log/rabbitmq/*", "/tmp/*", "/run/*")  # noqa: S108 paths in the container
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"virgin node|Node database directory at .* is empty", "it started empty: its host name or its volume is another one"),
+        LogPattern(
+            r"virgin node|Node database directory at .* is empty",
+            "it started empty: its host name or its volume is another one",
+        ),
         LogPattern(r"Failed to start Ranch|eaddrinuse", "a port could not be opened"),
         LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", "the owner or mode of its files is wrong"),
         LogPattern(r"resource limit alarm set", "memory or disk is short: publishers are blocked"),
@@ -51,7 +54,9 @@ class Product:
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"[Dd]eprecated features?", "a client uses what a later version will not have; nothing of tonight"),
-        LogPattern(r"missed heartbeats|client unexpectedly closed TCP connection", "clients that were cut off by the move"),
+        LogPattern(
+            r"missed heartbeats|client unexpectedly closed TCP connection", "clients that were cut off by the move"
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -62,7 +67,11 @@ class Product:
             answers = {name: ask_management(at, "GET", f"/api/health/checks/{name}") for name in HEALTH_CHECKS}
         except UnreachableError as error:
             return failed(str(error))
-        wrong = [f"{name}: {answer.status_code} {answer.text[:160]}" for name, answer in answers.items() if answer.status_code != 200]  # noqa: PLR2004
+        wrong = [
+            f"{name}: {answer.status_code} {answer.text[:160]}"
+            for name, answer in answers.items()
+            if answer.status_code != 200
+        ]
         if wrong:
             return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")
         return passed(f"{at.where}: takes AMQP logins, its virtual hosts run, no alarm")
@@ -96,7 +105,11 @@ class Product:
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return the definitions, with hashes of passwords; messages can't be exported from a node that runs."""
-        return (ContainerCommand(("rabbitmqctl", "--quiet", "export_definitions", "-"), timeout_s=300, saves_as="definitions.json"),)
+        return (
+            ContainerCommand(
+                ("rabbitmqctl", "--quiet", "export_definitions", "-"), timeout_s=300, saves_as="definitions.json"
+            ),
+        )
 
     def restore_commands(self, container: ContainerFacts) -> tuple[RestoreCommand, ...]:  # noqa: ARG002
         """Return how the definitions come back into a new node. Its files can't be copied while it runs (docs: "Backup and Restore")."""
@@ -131,9 +144,13 @@ def _node_problems(at: ServiceInstance) -> list[str]:
     if answer.exit_code == 0:
         return []
     refused = "Erlang distribution failed" in answer.error_text + answer.text
-    hint = " (the node refuses its tools: its .erlang.cookie is not the one that it was started with)" if refused else ""
+    hint = (
+        " (the node refuses its tools: its .erlang.cookie is not the one that it was started with)" if refused else ""
+    )
     lines = [line.strip() for line in (answer.error_text or answer.text).splitlines() if line.strip()]
-    return [f"rabbitmq-diagnostics check_running: exit {answer.exit_code}{hint}: {lines[0][:160] if lines else 'no word'}"]
+    return [
+        f"rabbitmq-diagnostics check_running: exit {answer.exit_code}{hint}: {lines[0][:160] if lines else 'no word'}"
+    ]
 
 
 def _carry(connection: pika.BlockingConnection, kind: str, nonce: str) -> str:

@@ -92,23 +92,35 @@ class Product:
     # https://redis.io/docs/latest/operate/oss_and_stack/management/admin/: a fork for saving fails or stalls otherwise.
     kernel_needs = (
         KernelNeed("vm.overcommit_memory", "Redis' administration page: background saving may fail", words=("1",)),
-        KernelNeed("transparent_hugepage", "Redis' administration page: latency after each fork", words=("madvise", "never")),
+        KernelNeed(
+            "transparent_hugepage", "Redis' administration page: latency after each fork", words=("madvise", "never")
+        ),
     )
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ("/data",)
     writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*")  # noqa: S108
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature", "its files can't be read"),
+        LogPattern(
+            r"Fatal error loading the DB|Bad file format reading the append only file|Wrong signature",
+            "its files can't be read",
+        ),
         LogPattern(r"Can't handle RDB format version", "the files are of a newer Redis"),
-        LogPattern(r"Background saving error|Can't save in background", "it can't persist, and refuses writes for that"),
+        LogPattern(
+            r"Background saving error|Can't save in background", "it can't persist, and refuses writes for that"
+        ),
         LogPattern(r"Out Of Memory allocating", "it is out of memory"),
         LogPattern(r"Connecting to MASTER", "it is a replica"),
-        LogPattern(r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"),
+        LogPattern(
+            r"Creating AOF base file .* on server start", "it started empty: the append-only files were not there"
+        ),
         LogPattern(r"short read while loading the AOF|truncating the AOF", "the append-only file was cut off"),
         LogPattern(r"No space left on device|Error writing to the AOF file", "the disk is full"),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"overcommit_memory|Transparent Huge Pages", "kernel settings of the host; worth mending, not harmful tonight"),
+        LogPattern(
+            r"overcommit_memory|Transparent Huge Pages",
+            "kernel settings of the host; worth mending, not harmful tonight",
+        ),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -140,14 +152,26 @@ class Product:
                 (f"read back {seen!r}", seen != nonce.encode()),
                 (f"role {role}", role != "master"),
                 ("append-only file is configured but not in use", aof_wanted and not persistence["aof_enabled"]),
-                (f"last append {persistence.get('aof_last_write_status')}", persistence.get("aof_last_write_status", "ok") != "ok"),
-                (f"last snapshot {persistence['rdb_last_bgsave_status']}", persistence["rdb_last_bgsave_status"] != "ok"),
+                (
+                    f"last append {persistence.get('aof_last_write_status')}",
+                    persistence.get("aof_last_write_status", "ok") != "ok",
+                ),
+                (
+                    f"last snapshot {persistence['rdb_last_bgsave_status']}",
+                    persistence["rdb_last_bgsave_status"] != "ok",
+                ),
             )
             if bad
         ]
         if wrong:
             return failed(f"{where}: {'; '.join(wrong)}. Expected: a primary that keeps what is written")
-        mode = "persists by append-only file" if persistence["aof_enabled"] else "persists by snapshots" if saves else "keeps nothing on disk"
+        mode = (
+            "persists by append-only file"
+            if persistence["aof_enabled"]
+            else "persists by snapshots"
+            if saves
+            else "keeps nothing on disk"
+        )
         return passed(f"{where}: a key was set, read and removed; primary; {mode}")
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
@@ -156,7 +180,11 @@ class Product:
         parts: dict[str, FingerprintPart] = {}
         names: dict[str, str] = {}
         with _connect(at) as client:
-            databases = [] if at.options.get("only_a_cache") else sorted(int(name.removeprefix("db")) for name in client.info("keyspace"))
+            databases = (
+                []
+                if at.options.get("only_a_cache")
+                else sorted(int(name.removeprefix("db")) for name in client.info("keyspace"))
+            )
             parts["settings: persistence, memory, authentication"] = _settings(client)
             parts |= _server_parts(client)
         for database in databases:
@@ -174,7 +202,10 @@ class Product:
             with _connect(at) as client:
                 keys = sum(int(about["keys"]) for about in client.info("keyspace").values())
                 persistence = client.info("persistence")
-                settings = {name: str(client.config_get(name).get(name, "")) for name in ("save", "appendonly", "shutdown-on-sigterm", "dir")}
+                settings = {
+                    name: str(client.config_get(name).get(name, ""))
+                    for name in ("save", "appendonly", "shutdown-on-sigterm", "dir")
+                }
         except redis.ResponseError as error:
             raise NotObservedError(
                 f"{at.where}: its settings can't be read: {str(error)[:120]}. Expected: INFO and CONFIG GET, to know what a stop would lose"
@@ -196,7 +227,9 @@ class Product:
         return (RestoreCommand("dump.rdb", data, argv, timeout_s=3600, before_start=True),)
 
 
-def lost_with(settings: Mapping[str, str], persistence: Mapping[str, Any], keys: int, container: ContainerFacts) -> Iterator[str]:
+def lost_with(
+    settings: Mapping[str, str], persistence: Mapping[str, Any], keys: int, container: ContainerFacts
+) -> Iterator[str]:
     """Yield what a stop of a server with these settings would lose, and how it can keep it."""
     keep = f"Try: docker exec {container.name} redis-cli CONFIG SET save '3600 1 300 100 60 10000'"
     cache = "or write in inventory.yaml why they may be lost: options: {only_a_cache: ...}"
@@ -205,7 +238,10 @@ def lost_with(settings: Mapping[str, str], persistence: Mapping[str, Any], keys:
             yield f'save "", appendonly {settings["appendonly"] or "no"}: it keeps nothing on disk, a stop loses its {keys:,} keys. {keep}, {cache}'
         elif "nosave" in settings["shutdown-on-sigterm"]:
             yield f"shutdown-on-sigterm {settings['shutdown-on-sigterm']}: a stop loses what was written since its last snapshot. Set it to default"
-    if persistence.get("rdb_last_bgsave_status", "ok") != "ok" or persistence.get("aof_last_write_status", "ok") != "ok":
+    if (
+        persistence.get("rdb_last_bgsave_status", "ok") != "ok"
+        or persistence.get("aof_last_write_status", "ok") != "ok"
+    ):
         yield "its last write to disk failed (INFO persistence): a stop may lose what is in its memory. Read its log"
     if settings["dir"] and not is_kept(container, settings["dir"]):
         yield f"dir {settings['dir']}: its files lie on no mount that outlives it, so they stay behind. Put {settings['dir']} on a volume"
@@ -228,13 +264,23 @@ def _connect(at: ServiceInstance, database: int = 0) -> Iterator[Any]:
             yield client
     except redis.AuthenticationError as error:
         reason = str(error)[:120]
-        raise AssertionError(f"{where}: login refused: {reason}. Expected: the password of the inventory's reference works") from None
+        raise AssertionError(
+            f"{where}: login refused: {reason}. Expected: the password of the inventory's reference works"
+        ) from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnreachableError(f"{where}: no answer: {type(error).__name__}: {str(error)[:160]}") from None
 
 
 def _settings(client: Any) -> FingerprintPart:
-    names = ("appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy", "notify-keyspace-events", "databases")
+    names = (
+        "appendonly",
+        "appendfsync",
+        "save",
+        "maxmemory",
+        "maxmemory-policy",
+        "notify-keyspace-events",
+        "databases",
+    )
     values = [f"{name}={client.config_get(name).get(name)}" for name in names]
     values.append(f"password={'yes' if client.config_get('requirepass').get('requirepass') else 'no'}")
     return FingerprintPart(len(values), hashlib.sha256("\n".join(values).encode()).hexdigest())
@@ -255,7 +301,11 @@ def _server_parts(client: Any) -> dict[str, FingerprintPart]:
 
 
 def _keys(
-    client: Any, changing: Collection[str], before: FingerprintPart | None, sealed: Callable[[str], str], said: dict[str, str]
+    client: Any,
+    changing: Collection[str],
+    before: FingerprintPart | None,
+    sealed: Callable[[str], str],
+    said: dict[str, str],
 ) -> FingerprintPart:
     """Return the keys of the client's database; with `before`, only those that it knew. `said` is told what their digests stand for.
 
@@ -271,7 +321,11 @@ def _keys(
         if len(said) < NAMED_KEYS:
             said[name] = shown(key)
     if before is not None and before.names:
-        expired = {name: digest for name, digest in before.names.items() if name not in names and _was_to_expire(digest, now_ms)}
+        expired = {
+            name: digest
+            for name, digest in before.names.items()
+            if name not in names and _was_to_expire(digest, now_ms)
+        }
         names = {name: digest for name, digest in {**names, **expired}.items() if name in before.names}
     digest = hashlib.sha256("\n".join(f"{name} {names[name]}" for name in sorted(names)).encode()).hexdigest()
     if len(names) > NAMED_KEYS:
@@ -305,7 +359,9 @@ def _entries(client: Any, changing: Collection[str]) -> Iterator[tuple[bytes, by
     cursor = 0
     while True:
         cursor, found = client.scan(cursor, count=BATCH)
-        keys = [key for key in dict.fromkeys(found) if not any(fnmatchcase(shown(key), pattern) for pattern in changing)]
+        keys = [
+            key for key in dict.fromkeys(found) if not any(fnmatchcase(shown(key), pattern) for pattern in changing)
+        ]
         about = _pipelined(client, [command for key in keys for command in (("TYPE", key), ("PEXPIRETIME", key))])
         kinds, expiries = about[::2], about[1::2]
         values = _pipelined(client, [_reader(kind, key) for kind, key in zip(kinds, keys, strict=True)])

@@ -83,8 +83,14 @@ class RedisReplication:
         command = [str(word) for word in inspect["Config"].get("Cmd") or ()]
         loglevel, timeout = setting("loglevel", "not told"), setting("shutdown-timeout", "0")
         driver = str(((inspect.get("HostConfig") or {}).get("LogConfig") or {}).get("Type") or "json-file")
-        own = {setting("dbfilename", "dump.rdb"), setting("appenddirname", "appendonlydir"), setting("appendfilename", "appendonly.aof")}
-        others = sorted(name for name in set(listed.split("\n")) - own - {"", "lost+found"} if not name.startswith("temp-"))
+        own = {
+            setting("dbfilename", "dump.rdb"),
+            setting("appenddirname", "appendonlydir"),
+            setting("appendfilename", "appendonly.aof"),
+        }
+        others = sorted(
+            name for name in set(listed.split("\n")) - own - {"", "lost+found"} if not name.startswith("temp-")
+        )
         keeps = bool(setting("save", "")) or setting("appendonly", "no") == "yes"
         reasons = {
             f"version {version} does not wait for its replica when it stops; 7.0 does": int(version.split(".")[0]) < OLDEST,
@@ -132,7 +138,13 @@ class RedisReplication:
     def why_not_following(self, output: str) -> str:
         """Judge whether its link is up, all is loaded and its own files hold it."""
         facts = _facts(output)
-        wanted = {"role": "slave", "master_link_status": "up", "master_sync_in_progress": "0", "loading": "0", "async_loading": "0"}
+        wanted = {
+            "role": "slave",
+            "master_link_status": "up",
+            "master_sync_in_progress": "0",
+            "loading": "0",
+            "async_loading": "0",
+        }
         wanted |= {"aof_rewrite_in_progress": "0", "aof_rewrite_scheduled": "0"}
         return ", ".join(
             f"{name} {facts.get(name, 'not told')}"
@@ -173,7 +185,9 @@ class RedisReplication:
         if history != position[2]:
             return f"it follows {history}, the source ended as {position[2]}"
         return (
-            "" if offset.isdigit() and int(offset) >= int(position[1]) else f"it stands at {offset or 'no offset'}, the source ended at {position[1]}"
+            ""
+            if offset.isdigit() and int(offset) >= int(position[1])
+            else f"it stands at {offset or 'no offset'}, the source ended at {position[1]}"
         )
 
     def promote(self, user: str) -> tuple[list[str], bytes]:  # noqa: ARG002

@@ -16,12 +16,21 @@ from engine.errors import UnreachableError
 DEADLINE_S: Final = 120.0
 CONNECT_S: Final = 15.0
 SYSTEM: Final = "temporal-system"
-NO_ANSWER: Final = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.RESOURCE_EXHAUSTED})
+NO_ANSWER: Final = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+    }
+)
 PAGE: Final = 1000
 Answer = TypeVar("Answer")
 
 
-def ask(at: ServiceInstance, question: Callable[[Client], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S) -> Answer:
+def ask(
+    at: ServiceInstance, question: Callable[[Client], Awaitable[Answer]], *, deadline_s: float = DEADLINE_S
+) -> Answer:
     """Return the answer of a question to the server; raises UnreachableError without one, AssertionError when it refuses."""
 
     async def asked() -> Answer:
@@ -34,7 +43,9 @@ def ask(at: ServiceInstance, question: Callable[[Client], Awaitable[Answer]], *,
         said = f"{error.status.name}: {error.message[:160]}"
         if error.status in NO_ANSWER:
             raise UnreachableError(f"{at.where}: no answer: {said}") from None
-        raise AssertionError(f"{at.where}: refuses: {said}. Expected: it answers about its namespaces and workflows") from None
+        raise AssertionError(
+            f"{at.where}: refuses: {said}. Expected: it answers about its namespaces and workflows"
+        ) from None
     except (RuntimeError, TimeoutError) as error:  # the connection itself fails with a RuntimeError of the SDK's core
         raise UnreachableError(f"{at.where}: no connection: {type(error).__name__} {str(error)[:160]}") from None
 
@@ -44,7 +55,9 @@ async def list_namespaces(client: Client) -> dict[str, Any]:
     found: dict[str, Any] = {}
     token = b""
     while True:
-        page = await client.workflow_service.list_namespaces(ListNamespacesRequest(page_size=PAGE, next_page_token=token))
+        page = await client.workflow_service.list_namespaces(
+            ListNamespacesRequest(page_size=PAGE, next_page_token=token)
+        )
         found |= {n.namespace_info.name: n for n in page.namespaces if n.namespace_info.name != SYSTEM}
         token = page.next_page_token
         if not token:

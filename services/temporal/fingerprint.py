@@ -46,7 +46,10 @@ async def read_parts(client: Client, before: Mapping[str, FingerprintPart]) -> d
     info = await client.workflow_service.get_cluster_info(GetClusterInfoRequest())
     namespaces = await list_namespaces(client)
     cluster = {"id": info.cluster_id, "history shards": str(info.history_shard_count)}
-    settings = {name: short_digest([n.namespace_info.id, n.namespace_info.state, _retention_s(n)]) for name, n in namespaces.items()}
+    settings = {
+        name: short_digest([n.namespace_info.id, n.namespace_info.state, _retention_s(n)])
+        for name, n in namespaces.items()
+    }
     parts = {"cluster: id and history shards": named_part(cluster, before.get("cluster: id and history shards"))}
     parts["namespaces"] = named_part(settings, before.get("namespaces"))
     for name, namespace in namespaces.items():
@@ -58,9 +61,12 @@ def _retention_s(namespace: Any) -> int:
     return int(namespace.config.workflow_execution_retention_ttl.seconds)
 
 
-async def _namespace_parts(client: Client, namespace: str, retention_s: int, before: Mapping[str, FingerprintPart]) -> dict[str, FingerprintPart]:
+async def _namespace_parts(
+    client: Client, namespace: str, retention_s: int, before: Mapping[str, FingerprintPart]
+) -> dict[str, FingerprintPart]:
     attributes, schedules, opened, closed, histories = (
-        f"{namespace}: {what}" for what in ("search attributes", "schedules", "open workflows", "closed workflows", "histories of a sample")
+        f"{namespace}: {what}"
+        for what in ("search attributes", "schedules", "open workflows", "closed workflows", "histories of a sample")
     )
     excused = may_be_gone(before.get(opened), before.get(closed), retention_s, time.time())
     found_open = await _open(client, namespace, before.get(opened), excused)
@@ -75,13 +81,17 @@ async def _namespace_parts(client: Client, namespace: str, retention_s: int, bef
     }
 
 
-def may_be_gone(opened: FingerprintPart | None, closed: FingerprintPart | None, retention_s: int, now_s: float) -> set[str]:
+def may_be_gone(
+    opened: FingerprintPart | None, closed: FingerprintPart | None, retention_s: int, now_s: float
+) -> set[str]:
     """Return the workflows whose time is over, or will be within an hour: the server may have deleted them.
 
     The end of a closed one stands in its digest (`…@end`); an open one can have ended right after it was read.
     """
     over = now_s + GRACE_S - retention_s
-    names = {name for name, digest in (closed.names if closed else {}).items() if int(digest.rpartition("@")[2]) <= over}
+    names = {
+        name for name, digest in (closed.names if closed else {}).items() if int(digest.rpartition("@")[2]) <= over
+    }
     return names | (set(opened.names) if opened and int(opened.bound["read_at"]) <= over else set())
 
 
@@ -98,7 +108,9 @@ async def _search_attributes(client: Client, namespace: str) -> dict[str, str]:
 async def _schedules(client: Client, namespace: str) -> dict[str, str]:
     service, found = client.workflow_service, {}
     async for page in pages(
-        lambda token: service.list_schedules(ListSchedulesRequest(namespace=namespace, maximum_page_size=PAGE, next_page_token=token))
+        lambda token: service.list_schedules(
+            ListSchedulesRequest(namespace=namespace, maximum_page_size=PAGE, next_page_token=token)
+        )
     ):
         for schedule in page.schedules:
             found[schedule.schedule_id] = _digest(schedule.info.spec) + (" paused" if schedule.info.paused else "")
@@ -132,7 +144,9 @@ def _execution(name: str) -> WorkflowExecution:
     return WorkflowExecution(workflow_id=workflow, run_id=run)
 
 
-async def _open(client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
+async def _open(
+    client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]
+) -> FingerprintPart:
     """Return the workflows that were open; each must still be open, or have ended by itself."""
     if before is None:
         found = await list_workflows(client, namespace, 'ExecutionStatus="Running"')
@@ -167,7 +181,9 @@ async def _gathered(questions: Iterable[Any]) -> list[Any]:
     return list(await asyncio.gather(*(one(question) for question in questions)))
 
 
-async def _closed(client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
+async def _closed(
+    client: Client, namespace: str, before: FingerprintPart | None, excused: Collection[str]
+) -> FingerprintPart:
     """Return the workflows that closed before the reading, each with its end, so that retention can be told from loss."""
     until = str(before.bound["until"]) if before is not None else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     found = await list_workflows(client, namespace, f'ExecutionStatus != "Running" AND CloseTime <= "{until}"')
@@ -177,12 +193,20 @@ async def _closed(client: Client, namespace: str, before: FingerprintPart | None
 
 
 def _about(info: Any) -> str:
-    return short_digest([info.type.name, int(info.status), info.task_queue, info.start_time.ToJsonString(), info.history_length])
+    return short_digest(
+        [info.type.name, int(info.status), info.task_queue, info.start_time.ToJsonString(), info.history_length]
+    )
 
 
-async def _histories(client: Client, namespace: str, names: list[str], before: FingerprintPart | None, excused: Collection[str]) -> FingerprintPart:
+async def _histories(
+    client: Client, namespace: str, names: list[str], before: FingerprintPart | None, excused: Collection[str]
+) -> FingerprintPart:
     """Return digests of the first events of a sample of open and closed workflows, each `how many:digest`."""
-    counts = dict.fromkeys(names, 0) if before is None else {name: int(digest.partition(":")[0]) for name, digest in before.names.items()}
+    counts = (
+        dict.fromkeys(names, 0)
+        if before is None
+        else {name: int(digest.partition(":")[0]) for name, digest in before.names.items()}
+    )
     told = await _gathered(_history(client, namespace, name, count) for name, count in counts.items())
     seen = {name: digest for name, digest in zip(counts, told, strict=True) if digest}
     return named_part(seen if before is None else _kept(seen, before, excused), before)
@@ -200,7 +224,9 @@ async def _history(client: Client, namespace: str, name: str, count: int) -> str
     try:
         async for page in pages(
             lambda token: service.get_workflow_execution_history(
-                GetWorkflowExecutionHistoryRequest(namespace=namespace, execution=execution, maximum_page_size=PAGE, next_page_token=token)
+                GetWorkflowExecutionHistoryRequest(
+                    namespace=namespace, execution=execution, maximum_page_size=PAGE, next_page_token=token
+                )
             )
         ):
             for event in page.history.events[: count - seen if count else None]:

@@ -48,7 +48,14 @@ class Probe:
 
 async def run_probe(client: Client, nonce: str) -> str:
     """Run a workflow with signal, query, timer and activity on a task queue of our own; return the problem, empty without one."""
-    worker = Worker(client, task_queue=nonce, workflows=[Probe], activities=[echo], workflow_runner=UnsandboxedWorkflowRunner(), identity=nonce)
+    worker = Worker(
+        client,
+        task_queue=nonce,
+        workflows=[Probe],
+        activities=[echo],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        identity=nonce,
+    )
     async with worker:
         handle = await client.start_workflow(Probe.run, nonce, id=nonce, task_queue=nonce, execution_timeout=DEADLINE)
         try:

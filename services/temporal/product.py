@@ -30,7 +30,10 @@ MADE_BY_A_MOVE: Final = "longshore.move"
 """The label of what a move created."""
 CARRIED_OVER: Final = timedelta(days=1)
 WORKERS_DEADLINE_S: Final = 60.0
-KINDS: Final = {"workflows": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
+KINDS: Final = {
+    "workflows": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+}
 
 
 class Product:
@@ -42,15 +45,30 @@ class Product:
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ()
-    writable_noise: tuple[str, ...] = ("/tmp/*", "/run/*", "/home/temporal/.config/*", "/etc/temporal/config/docker.yaml")  # noqa: S108
+    writable_noise: tuple[str, ...] = (
+        "/tmp/*",
+        "/run/*",
+        "/home/temporal/.config/*",
+        "/etc/temporal/config/docker.yaml",
+    )
     why_not_drilled = "its workflows are in the database that it uses, or in one file that it writes all the time"
     trouble: tuple[LogPattern, ...] = (
         LogPattern(r"no usable database connection found|unable to open database file", "its store can't be reached"),
-        LogPattern(r"version mismatch for keyspace/database|schema version compatibility check failed", "its store has another schema"),
-        LogPattern(r"mismatches persisted cluster metadata", "its number of history shards is another one than its store was made with"),
+        LogPattern(
+            r"version mismatch for keyspace/database|schema version compatibility check failed",
+            "its store has another schema",
+        ),
+        LogPattern(
+            r"mismatches persisted cluster metadata",
+            "its number of history shards is another one than its store was made with",
+        ),
         LogPattern(r"Persistent store operation [Ff]ailure", "its store refuses"),
-        LogPattern(r"unable to bootstrap ringpop", "an old server of its ring is still known; start it again after 20 s"),
-        LogPattern(r"database disk image is malformed|database or disk is full", "its file is damaged, or the disk is full"),
+        LogPattern(
+            r"unable to bootstrap ringpop", "an old server of its ring is still known; start it again after 20 s"
+        ),
+        LogPattern(
+            r"database disk image is malformed|database or disk is full", "its file is damaged, or the disk is full"
+        ),
     )
     noise: tuple[LogPattern, ...] = (
         LogPattern(r"shard closed|shard status unknown|[Cc]ontext canceled", "pollers and shards of the first minute"),
@@ -64,7 +82,9 @@ class Product:
         except (UnreachableError, AssertionError) as error:
             return failed(str(error))
         if not namespaces:
-            return failed(f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty or another one")
+            return failed(
+                f"{at.where}: serves, but has no namespace. Expected: those that it had: its store is empty or another one"
+            )
         return passed(f"{at.where}: serves {len(namespaces)} namespaces: {', '.join(sorted(namespaces))}")
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
@@ -75,11 +95,16 @@ class Product:
             problem = f"the workflow did not complete: {type(error).__name__}"
         if problem:
             return failed(f"{at.where}: {problem}. Expected: started, signalled, queried and completed")
-        answers = [repeat_until_passed(question, WORKERS_DEADLINE_S) for question in (lambda: judge_workers(at), lambda: judge_carried_over(at))]
+        answers = [
+            repeat_until_passed(question, WORKERS_DEADLINE_S)
+            for question in (lambda: judge_workers(at), lambda: judge_carried_over(at))
+        ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:
             return wrong[0]
-        return passed(f"{at.where}: a workflow with signal, query, timer and activity ran to its end; {'; '.join(a.text for a in answers)}")
+        return passed(
+            f"{at.where}: a workflow with signal, query, timer and activity ran to its end; {'; '.join(a.text for a in answers)}"
+        )
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read namespaces, schedules, open and closed workflows and a sample of histories."""
@@ -92,9 +117,15 @@ class Product:
         if "start-dev" not in words:
             return ()
         if not file:
-            return ("start-dev without --db-filename: its workflows are in memory, a stop loses them. Start it with a file on a volume first",)
+            return (
+                "start-dev without --db-filename: its workflows are in memory, a stop loses them. Start it with a file on a volume first",
+            )
         path = below_work(at.container, file)
-        return () if is_kept(at.container, path) else (f"--db-filename {path}: lies on no mount that outlives it. Put it on a volume first",)
+        return (
+            ()
+            if is_kept(at.container, path)
+            else (f"--db-filename {path}: lies on no mount that outlives it. Put it on a volume first",)
+        )
 
     def export_commands(self, container: ContainerFacts) -> tuple[ContainerCommand, ...]:  # noqa: ARG002
         """Return no export: it keeps all in its store, whose own backup has it."""
@@ -135,10 +166,15 @@ async def _silent(client: Client, queues: list[str], since: datetime) -> list[tu
         seen = []
         for kind in KINDS.values():
             request = DescribeTaskQueueRequest(namespace=namespace, task_queue={"name": name}, task_queue_type=kind)  # type: ignore[arg-type]
-            seen += [poller.last_access_time for poller in (await client.workflow_service.describe_task_queue(request)).pollers]
+            seen += [
+                poller.last_access_time
+                for poller in (await client.workflow_service.describe_task_queue(request)).pollers
+            ]
         newest = max((poll.ToDatetime(UTC) for poll in seen), default=None)
         if newest is None or newest < since:
-            found.append((queue, "never" if newest is None else f"last at {newest:%H:%M:%S}Z, it started at {since:%H:%M:%S}Z"))
+            found.append(
+                (queue, "never" if newest is None else f"last at {newest:%H:%M:%S}Z, it started at {since:%H:%M:%S}Z")
+            )
     return found
 
 
@@ -162,7 +198,13 @@ def judge_carried_over(at: ServiceInstance) -> Judgement:
     moment = since.strftime("%Y-%m-%dT%H:%M:%SZ")
     begun = f'({wanted["query"]}) AND StartTime < "{moment}"'
     counts = ask(
-        at, lambda client: _count(client, str(wanted["namespace"]), begun, f'{begun} AND ExecutionStatus = "Completed" AND CloseTime > "{moment}"')
+        at,
+        lambda client: _count(
+            client,
+            str(wanted["namespace"]),
+            begun,
+            f'{begun} AND ExecutionStatus = "Completed" AND CloseTime > "{moment}"',
+        ),
     )
     if not counts[1]:
         return failed(
@@ -174,5 +216,7 @@ def judge_carried_over(at: ServiceInstance) -> Judgement:
 
 async def _count(client: Client, namespace: str, *queries: str) -> list[int]:
     requests = [CountWorkflowExecutionsRequest(namespace=namespace, query=query) for query in queries]
-    answers = await asyncio.gather(*(client.workflow_service.count_workflow_executions(request) for request in requests))
+    answers = await asyncio.gather(
+        *(client.workflow_service.count_workflow_executions(request) for request in requests)
+    )
     return [int(answer.count) for answer in answers]

@@ -70,7 +70,9 @@ class Product:
         LogPattern(r"SingletonLock", "its browser was not closed cleanly on the old host"),
         LogPattern(r"too many clients already", "its database has too few connections for its sessions"),
     )
-    noise: tuple[LogPattern, ...] = (LogPattern(r"history sync|reconnecting", "a session that catches up after its start"),)
+    noise: tuple[LogPattern, ...] = (
+        LogPattern(r"history sync|reconnecting", "a session that catches up after its start"),
+    )
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /ping; whether sessions work is the function, and asked there."""
@@ -96,7 +98,9 @@ class Product:
         told = f"{at.where}: {len(working)} of {len(seen.states)} sessions WORKING ({', '.join(working)}{rest}), a wrong key is refused"
         number = at.options.get("test_number")
         if not number:
-            return passed(f"{told}; no message was sent: no test_number is allowed, so a person sends one", sessions=len(working))
+            return passed(
+                f"{told}; no message was sent: no test_number is allowed, so a person sends one", sessions=len(working)
+            )
         if wrong := _message_problem(api, working[0], str(number), nonce):
             return failed(f"{at.where}: {wrong}. Expected: a message accepted by session {working[0]}")
         return passed(f"{told}; one message to the test number was accepted", sessions=len(working))
@@ -114,7 +118,9 @@ class Product:
         version = api.get("/api/server/version")
         parts |= plain_part("engine and version", {key: version.get(key) for key in ("version", "engine", "tier")})
         folders = {} if _is_elsewhere(at.container) else {name: Thing(name) for name in _folders(at)}
-        return Fingerprint(at.service, parts | (part_of("sessions with keys in the store", folders, since) if folders else {}))
+        return Fingerprint(
+            at.service, parts | (part_of("sessions with keys in the store", folders, since) if folders else {})
+        )
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
         """Return where its settings put the sessions."""
@@ -128,7 +134,10 @@ class Product:
     def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
         """Return the sessions that a stop would leave without configuration or keys."""
         api = _api(at)
-        version, items = api.get("/api/server/version"), {str(item["name"]): item for item in api.get("/api/sessions", all="true")}
+        version, items = (
+            api.get("/api/server/version"),
+            {str(item["name"]): item for item in api.get("/api/sessions", all="true")},
+        )
         working = [name for name, item in items.items() if item["status"] == WORKING]
         return (*_forgotten(at, version, {name: items[name] for name in working}), *_keyless(at, working))
 
@@ -143,7 +152,11 @@ def _api(at: ServiceInstance) -> JsonApi:
 
 def _steady(session: Mapping[str, Any]) -> dict[str, Any]:
     engine = session.get("engine") or {}
-    return {"config": session.get("config"), "number": _number(session), "engine": engine.get("engine") if isinstance(engine, Mapping) else engine}
+    return {
+        "config": session.get("config"),
+        "number": _number(session),
+        "engine": engine.get("engine") if isinstance(engine, Mapping) else engine,
+    }
 
 
 def _number(session: Mapping[str, Any]) -> str:
@@ -165,10 +178,16 @@ def _folders(at: ServiceInstance) -> set[str]:
     With WEBJS one more folder stands between: `webjs/default/session-NAME`.
     """
     parts = (path.split("/") for path in at.files(base_of(at.container)))
-    return {"/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2]) for part in parts if len(part) > 2}  # noqa: PLR2004
+    return {
+        "/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2])
+        for part in parts
+        if len(part) > 2
+    }
 
 
-def _forgotten(at: ServiceInstance, version: Mapping[str, Any], working: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _forgotten(
+    at: ServiceInstance, version: Mapping[str, Any], working: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     """Yield the sessions of a Core that keeps neither their configuration nor that they ran."""
     release = tuple(int(number) for number in re.findall(r"\d+", str(version.get("version")))[:3])
     if str(version.get("tier")).upper() != "CORE" or release >= KEEPS_SESSIONS:
@@ -242,7 +261,9 @@ class Seen:
         states = {name: self.states.get(name, "none") for name in names}
         wrong = [f"session {name}: {state}" for name, state in states.items() if state != WORKING]
         return wrong + [
-            f"session {name}: WORKING without a number" for name, state in states.items() if state == WORKING and name not in self.working
+            f"session {name}: WORKING without a number"
+            for name, state in states.items()
+            if state == WORKING and name not in self.working
         ]
 
 
@@ -263,7 +284,11 @@ def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool)
 def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str:
     body = {"session": session, "chatId": f"{number}@c.us", "text": f"{nonce}: a test after a move; nothing to do"}
     answer = api.send("POST", "/api/sendText", json=body, deadline_s=30.0)
-    return "" if answer.ok and _was_accepted(answer.json()) else f"POST /api/sendText: {answer.status_code} {shortened(answer)}"
+    return (
+        ""
+        if answer.ok and _was_accepted(answer.json())
+        else f"POST /api/sendText: {answer.status_code} {shortened(answer)}"
+    )
 
 
 def _was_accepted(said: Any) -> bool:

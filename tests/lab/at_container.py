@@ -48,7 +48,9 @@ class Subject:
         )  # fmt: skip
 
     def _inside(self, command: ContainerCommand) -> CommandResult:
-        ended = subprocess.run(["docker", "exec", self.container.name, *command.argv], capture_output=True, timeout=120, check=False)
+        ended = subprocess.run(
+            ["docker", "exec", self.container.name, *command.argv], capture_output=True, timeout=120, check=False
+        )
         return CommandResult(command.argv, ended.returncode, ended.stdout, ended.stderr, 0.0)
 
     def volume(self, root: str) -> Path:
@@ -57,7 +59,9 @@ class Subject:
 
     def _files(self, root: str) -> dict[str, str]:
         files = [path for path in self.volume(root).rglob("*") if path.is_file()]
-        return {str(path.relative_to(self.volume(root))): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return {
+            str(path.relative_to(self.volume(root))): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+        }
 
     def shell(self, script: str) -> str:
         """Run a script inside; raises RuntimeError."""
@@ -83,7 +87,9 @@ def running(name: str, image: str, port: int, **given: Any) -> Iterator[Subject]
     engine = docker.from_env(timeout=180)
     options, secret_values = given.pop("options", {}), given.pop("secret_values", {})
     called = f"{PREFIX}-damaged-{name}-{secrets.token_hex(3)}"
-    container = engine.containers.run(local_name(image), detach=True, name=called, labels={"longshore.lab": "1"}, **given)
+    container = engine.containers.run(
+        local_name(image), detach=True, name=called, labels={"longshore.lab": "1"}, **given
+    )
     try:
         subject = Subject(name, container, port)
         subject.options, subject.secrets = options, secret_values

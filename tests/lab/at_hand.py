@@ -52,7 +52,13 @@ def run_command(*argv: str, timeout_s: float = PHASE_DEADLINE_S) -> Ran:
         attest()
     before = set(REPORTS.glob("2*")) if REPORTS.exists() else set()
     ended = subprocess.run(
-        [sys.executable, "-m", "commands", *argv], cwd=ROOT, env=plain_environment(), capture_output=True, text=True, timeout=timeout_s, check=False
+        [sys.executable, "-m", "commands", *argv],
+        cwd=ROOT,
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     new = sorted(set(REPORTS.glob("2*")) - before) if REPORTS.exists() else []
     return Ran(ended.returncode, ended.stdout + ended.stderr, new[-1] if new else None)
@@ -60,7 +66,9 @@ def run_command(*argv: str, timeout_s: float = PHASE_DEADLINE_S) -> Ran:
 
 def plain_environment() -> dict[str, str]:
     """Return this process' environment without what pytest adds to it: the phases are pytest runs of their own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))} | {"COLUMNS": "200"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))} | {
+        "COLUMNS": "200"
+    }
 
 
 def run_phase(phase: str, *flags: str, timeout_s: float = PHASE_DEADLINE_S) -> Ran:
@@ -73,7 +81,9 @@ def preflight_and_approve(*flags: str) -> Ran:
     preflight = run_phase("preflight", *flags)
     approve = run_command("approve", "--lab", *flags)
     if preflight.code or approve.code:
-        raise RuntimeError(f"preflight: exit {preflight.code}, approve: exit {approve.code}\n{preflight.output[-3000:]}\n{approve.output[-1000:]}")
+        raise RuntimeError(
+            f"preflight: exit {preflight.code}, approve: exit {approve.code}\n{preflight.output[-3000:]}\n{approve.output[-1000:]}"
+        )
     return preflight
 
 
@@ -81,7 +91,9 @@ def lab(*argv: str) -> None:
     """Run the lab's own command; raises RuntimeError with its output when it fails."""
     ran = run_command("lab", *argv, timeout_s=LAB_DEADLINE_S)
     if ran.code:
-        raise RuntimeError(f"lab {' '.join(argv)}: exit {ran.code}. The lab's tests need Docker and root:\n{ran.output[-2000:]}")
+        raise RuntimeError(
+            f"lab {' '.join(argv)}: exit {ran.code}. The lab's tests need Docker and root:\n{ran.output[-2000:]}"
+        )
     if argv[0] in {"up", "reset", "back"}:
         attest()
 
@@ -135,7 +147,17 @@ def heal() -> None:
 
 def on_host(host: str, *argv: str, stdin: bytes = b"", timeout_s: float = 60.0) -> str:
     """Run one command on a lab host through plain ssh and return its standard output; raises RuntimeError."""
-    ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", host, shlex.join(argv)]
+    ssh = [
+        "ssh",
+        "-F",
+        str(STATE / "ssh_config"),
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=10",
+        host,
+        shlex.join(argv),
+    ]
     ended = subprocess.run(ssh, input=stdin, capture_output=True, timeout=timeout_s, check=False)
     if ended.returncode:
         raise RuntimeError(f"{host}: {argv[0]} … exit {ended.returncode}: {ended.stderr.decode()[-500:]}")
@@ -161,12 +183,21 @@ def leftovers(host: str) -> dict[str, list[str]]:
         "docker images -q --no-trunc | sort -u; echo --; ls -A /srv"
     )
     parts = on_host(host, "sh", "-c", script).split("--\n")
-    return dict(zip(("volumes", "networks", "keys", "directories", "images", "srv"), (part.splitlines() for part in parts), strict=True))
+    return dict(
+        zip(
+            ("volumes", "networks", "keys", "directories", "images", "srv"),
+            (part.splitlines() for part in parts),
+            strict=True,
+        )
+    )
 
 
 def snapshot(*hosts: str) -> dict[str, Any]:
     """Return what is on the hosts as it must stay when nothing is changed: containers with all their settings and starts."""
-    return {host: {"containers": {name: _steady(raw) for name, raw in containers(host).items()}, **leftovers(host)} for host in hosts or HOSTS}
+    return {
+        host: {"containers": {name: _steady(raw) for name, raw in containers(host).items()}, **leftovers(host)}
+        for host in hosts or HOSTS
+    }
 
 
 def _steady(raw: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +262,20 @@ def assert_data_flows(deadline_s: float = 30.0) -> None:
 
 def query(host: str, sql: str) -> str:
     """Return what psql answers on a host's postgres, as the superuser in the shop's database."""
-    return on_host(host, "docker", "exec", "-i", "postgres", "psql", "-qAtU", "postgres", "-v", "ON_ERROR_STOP=1", "shop", stdin=sql.encode()).strip()
+    return on_host(
+        host,
+        "docker",
+        "exec",
+        "-i",
+        "postgres",
+        "psql",
+        "-qAtU",
+        "postgres",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "shop",
+        stdin=sql.encode(),
+    ).strip()
 
 
 def redis_cli(host: str, *words: str) -> str:
@@ -242,7 +286,9 @@ def redis_cli(host: str, *words: str) -> str:
 def seen_in_journal(kind: str, key: str, after_seq: int) -> bool:
     """Return whether the running process has written such a record since; reads only."""
     with sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True, timeout=10) as connection:
-        row = connection.execute("SELECT 1 FROM records WHERE kind = ? AND key = ? AND seq > ?", (kind, key, after_seq)).fetchone()
+        row = connection.execute(
+            "SELECT 1 FROM records WHERE kind = ? AND key = ? AND seq > ?", (kind, key, after_seq)
+        ).fetchone()
     return row is not None
 
 

@@ -25,7 +25,13 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 RECORDED: Final = ROOT / "tests" / "recorded" / "facts" / "wf005.txt"
 ENVIRONMENT: Final = "fleet"
 MACHINE: Final = "0" * 32
-SECTIONS: Final = {"version": "docker", "info": "info", "images": "images", "volumes": "volumes", "networks": "networks"}
+SECTIONS: Final = {
+    "version": "docker",
+    "info": "info",
+    "images": "images",
+    "volumes": "volumes",
+    "networks": "networks",
+}
 READY_S: Final = 30
 MORTAL: Final = 2
 """Which of the hosts may be paused: one that the first shard of three, which looks at all, does not own."""
@@ -85,13 +91,19 @@ def _canned(folder: Path) -> Path:
 
 def _serve(container: str, canned: Path) -> tuple[str, str]:
     """Start one container and return its address and host key."""
-    _run("docker", "create", "--name", container, "--label", f"{LABEL}=1", "--entrypoint", "sh", HOST_IMAGE, "-c", SERVE)
+    _run(
+        "docker", "create", "--name", container, "--label", f"{LABEL}=1", "--entrypoint", "sh", HOST_IMAGE, "-c", SERVE
+    )
     _run("docker", "cp", str(canned), f"{container}:/canned")
     _run("docker", "start", container)
-    address = _run("docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).strip()
+    address = _run(
+        "docker", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container
+    ).strip()
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
-        key = subprocess.run(["ssh-keyscan", "-t", "ed25519", address], capture_output=True, text=True, check=False).stdout.split()
+        key = subprocess.run(
+            ["ssh-keyscan", "-t", "ed25519", address], capture_output=True, text=True, check=False
+        ).stdout.split()
         if len(key) == len(("address", "kind", "key")):
             return address, " ".join(key[1:])
         time.sleep(0.2)
@@ -110,12 +122,26 @@ def _describe(folder: Path, hosts: tuple[str, ...], served: dict[str, tuple[str,
     pairs = list(zip(hosts[::2], hosts[1::2], strict=True))
     services = {f"redis-{old}": _service(old, number) for number, (old, _) in enumerate(pairs)}
     moves = [{"service": f"redis-{old}", "source": old, "target": new, "wave": "auxiliary"} for old, new in pairs]
-    window = {"starts_at": "2026-12-05T22:00:00-03:00", "ends_at": "2026-12-06T04:00:00-03:00", "time_zone": "America/Sao_Paulo"}
-    plan = {"version": 1, "title": "Empty the old hosts", "window": window, "approvals": [{"role": "technical"}], "moves": moves}
+    window = {
+        "starts_at": "2026-12-05T22:00:00-03:00",
+        "ends_at": "2026-12-06T04:00:00-03:00",
+        "time_zone": "America/Sao_Paulo",
+    }
+    plan = {
+        "version": 1,
+        "title": "Empty the old hosts",
+        "window": window,
+        "approvals": [{"role": "technical"}],
+        "moves": moves,
+    }
     inventory = {"version": 1, "hosts": {host: {"purpose": "one of many"} for host in hosts}, "services": services}
     (folder / "environments").mkdir()
     environment = {"environment": ENVIRONMENT, "hosts": identities, "ssh_config": str(folder / "ssh_config")}
-    for name, content in (("inventory.yaml", inventory), ("migration_plan.json", plan), (f"environments/{ENVIRONMENT}.yaml", environment)):
+    for name, content in (
+        ("inventory.yaml", inventory),
+        ("migration_plan.json", plan),
+        (f"environments/{ENVIRONMENT}.yaml", environment),
+    ):
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
 
 

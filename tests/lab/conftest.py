@@ -95,7 +95,19 @@ def _rehearse(choice: str, services: tuple[str, ...]) -> Rehearsal:
     orders_after = at_hand.orders("/state")
     at_hand.lab("names", "wf002")  # what a person does in the DNS
     validate = at_hand.run_phase("validate")
-    return Rehearsal(prepare, preflight, dry_run, migrate, validate, before, after, specifications, orders_before, orders_after, polled)
+    return Rehearsal(
+        prepare,
+        preflight,
+        dry_run,
+        migrate,
+        validate,
+        before,
+        after,
+        specifications,
+        orders_before,
+        orders_after,
+        polled,
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -54,7 +54,9 @@ class Ended:
 def records_after(seq: int) -> list[Seen]:
     """Return the journal's records after a number; reads only."""
     with sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True, timeout=10) as connection:
-        rows = connection.execute("SELECT seq, kind, service, key, body FROM records WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
+        rows = connection.execute(
+            "SELECT seq, kind, service, key, body FROM records WHERE seq > ? ORDER BY seq", (seq,)
+        ).fetchall()
     return [Seen(number, kind, service, key, json.loads(body)) for number, kind, service, key, body in rows]
 
 
@@ -62,11 +64,19 @@ def start(*argv: str) -> subprocess.Popen[str]:
     """Start a command as a person would, with its output in a pipe."""
     words = [sys.executable, "-m", "commands", *argv]
     return subprocess.Popen(
-        words, cwd=ROOT, env=at_hand.plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        words,
+        cwd=ROOT,
+        env=at_hand.plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
-def run_until(wanted: Callable[[Seen], bool], *argv: str, delay_s: float = 0.0, deadline_s: float = DEADLINE_S) -> Ended:
+def run_until(
+    wanted: Callable[[Seen], bool], *argv: str, delay_s: float = 0.0, deadline_s: float = DEADLINE_S
+) -> Ended:
     """Run a command and kill it with -9 as soon as a record is wanted, or a moment later; wait for its end."""
     last = at_hand.last_seq()
     child = start(*argv)
@@ -78,7 +88,9 @@ def run_until(wanted: Callable[[Seen], bool], *argv: str, delay_s: float = 0.0, 
     return Ended(hit if hit and child.returncode else None, child.returncode, output)
 
 
-def run_through(wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv: str, frozen: bool, deadline_s: float = DEADLINE_S) -> Ended:
+def run_through(
+    wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv: str, frozen: bool, deadline_s: float = DEADLINE_S
+) -> Ended:
     """Run a command to its end, with a deed done at the first record that is wanted; meanwhile it is frozen, or goes on.
 
     `killed_at` is that record, None when it never came.
@@ -101,7 +113,9 @@ def run_through(wanted: Callable[[Seen], bool], deed: Callable[[], None], *argv:
     return Ended(hit, child.returncode, output)
 
 
-def _watch(child: subprocess.Popen[str], wanted: Callable[[Seen], bool], last: int, deadline_s: float) -> Iterator[Seen]:
+def _watch(
+    child: subprocess.Popen[str], wanted: Callable[[Seen], bool], last: int, deadline_s: float
+) -> Iterator[Seen]:
     """Yield each record after `last` that is wanted, as soon as it is there, until the command ends; one that does not is killed."""
     deadline = time.monotonic() + deadline_s
     while child.poll() is None:
@@ -110,7 +124,9 @@ def _watch(child: subprocess.Popen[str], wanted: Callable[[Seen], bool], last: i
         yield from filter(wanted, new)
         if time.monotonic() > deadline:
             child.kill()
-            raise TimeoutError(f"{child.args!r}: did not end within {deadline_s:.0f} s: {child.communicate()[0][-2000:]}")
+            raise TimeoutError(
+                f"{child.args!r}: did not end within {deadline_s:.0f} s: {child.communicate()[0][-2000:]}"
+            )
         time.sleep(LOOK_EVERY_S)
 
 
@@ -124,10 +140,16 @@ def leftovers() -> list[str]:
     )
     for host in HOSTS:
         containers, keys, paths = at_hand.on_host(host, "sh", "-c", script).split("--\n")
-        found += [f"{host}: container {line}" for line in containers.splitlines() if line.split()[-1] not in LASTING | {"service"}]
+        found += [
+            f"{host}: container {line}"
+            for line in containers.splitlines()
+            if line.split()[-1] not in LASTING | {"service"}
+        ]
         found += [f"{host}: key {line[:60]}" for line in keys.splitlines()]
         found += [f"{host}: {line}" for line in paths.splitlines()]
-    here = subprocess.run(["pgrep", "-af", f"ssh .*{ROOT}/state/lab/ssh_config"], capture_output=True, text=True, check=False).stdout
+    here = subprocess.run(
+        ["pgrep", "-af", f"ssh .*{ROOT}/state/lab/ssh_config"], capture_output=True, text=True, check=False
+    ).stdout
     return found + [f"here: {line[:120]}" for line in here.splitlines()]
 
 
@@ -146,7 +168,9 @@ def both_sides(service: str) -> tuple[bool, bool]:
 def _runs(host: str, service: str) -> bool:
     found = at_hand.containers(host)
     named = [found[name] for name in (service, f"{service}-moved") if name in found]
-    return any(raw["State"]["Running"] and raw["Config"]["Labels"].get("longshore.role") != "forwarder" for raw in named)
+    return any(
+        raw["State"]["Running"] and raw["Config"]["Labels"].get("longshore.role") != "forwarder" for raw in named
+    )
 
 
 def lost_writes(first: dict[str, Any], last: dict[str, Any] | None = None) -> list[str]:
@@ -159,12 +183,19 @@ def lost_writes(first: dict[str, Any], last: dict[str, Any] | None = None) -> li
     last = last or at_hand.orders("/state")
     rows = at_hand.query(_where("postgres"), "SELECT seq FROM events WHERE source = 'orders'").split()
     words = at_hand.redis_cli(_where("redis"), "XRANGE", "orders:log", "-", "+").split()
-    stored = {"postgres": {int(row) for row in rows}, "redis": {int(value) for name, value in itertools.pairwise(words) if name == "n"}}
+    stored = {
+        "postgres": {int(row) for row in rows},
+        "redis": {int(value) for name, value in itertools.pairwise(words) if name == "n"},
+    }
     problems = []
     for store, numbers in stored.items():
         wanted = set(range(first[f"{store}_acked"], last[f"{store}_acked"] + 1))
         missing = sorted(wanted - numbers)
-        problems += [f"{store}: {len(missing)} of {len(wanted)} acknowledged writes missing, first {missing[0]}"] if missing else []
+        problems += (
+            [f"{store}: {len(missing)} of {len(wanted)} acknowledged writes missing, first {missing[0]}"]
+            if missing
+            else []
+        )
     return problems
 
 

@@ -35,7 +35,9 @@ class Server:
 
 def _docker(*argv: str) -> str:
     environment = {**os.environ, "POSTGRES_PASSWORD": PASSWORD}
-    return subprocess.run(["docker", *argv], env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(
+        ["docker", *argv], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
 
 
 @contextmanager

@@ -184,7 +184,9 @@ def test_temporary_key_can_do_nothing_else(scope: Scope, fleet: Fleet) -> None:
     route = route_of(fleet, scope)
     pin = scope.environment.hosts[route.target]
     peer = Peer(route.target, pin.address, pin.ssh_host_key)
-    with open_channel(fleet, route.source, peer, move_label=route.move_label, purpose="test", forced_command="echo forced", valid_s=60) as channel:
+    with open_channel(
+        fleet, route.source, peer, move_label=route.move_label, purpose="test", forced_command="echo forced", valid_s=60
+    ) as channel:
         argv = [
             *channel.ssh(),
             channel.destination(),

@@ -36,10 +36,28 @@ def _inventory_with_hooks(folder: Path) -> str:
 
 def _begin_and_lose(tmp_path: Path, inventory: str) -> None:
     """Start the move of redis, kill it once its data is copied, and take away all that this machine knew."""
-    migrate = [sys.executable, "-m", "commands", "migrate", "--lab", "--service", "redis", "--apply", "--inventory", inventory]
+    migrate = [
+        sys.executable,
+        "-m",
+        "commands",
+        "migrate",
+        "--lab",
+        "--service",
+        "redis",
+        "--apply",
+        "--inventory",
+        inventory,
+    ]
     before, said = at_hand.last_seq(), tmp_path / "killed.log"
-    with said.open("w") as log, subprocess.Popen(migrate, cwd=ROOT, env=at_hand.plain_environment(), stdout=log, stderr=log) as run:
-        at_hand.wait_for("the copy's outcome", lambda: at_hand.seen_in_journal("outcome", "copy-volumes", before) or run.poll() is not None, 120)
+    with (
+        said.open("w") as log,
+        subprocess.Popen(migrate, cwd=ROOT, env=at_hand.plain_environment(), stdout=log, stderr=log) as run,
+    ):
+        at_hand.wait_for(
+            "the copy's outcome",
+            lambda: at_hand.seen_in_journal("outcome", "copy-volumes", before) or run.poll() is not None,
+            120,
+        )
         status = at_hand.run_command("status", "--lab", "--json")
         os.kill(run.pid, signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL, said.read_text()[-3000:]

@@ -47,7 +47,9 @@ def test_killed_at_each_kind_of_moment(approved: dict[str, Any]) -> None:
     """Killed in a stop, in a copy, between two deeds and in the commit of one move: the fifth start ends it as if nothing had been."""
     flags = ("--service", "redis")
     for kind, key, delay_s in MOMENTS:
-        ended = killing.run_until(lambda seen, kind=kind, key=key: (seen.kind, seen.key) == (kind, key), *APPLY, *flags, delay_s=delay_s)
+        ended = killing.run_until(
+            lambda seen, kind=kind, key=key: (seen.kind, seen.key) == (kind, key), *APPLY, *flags, delay_s=delay_s
+        )
         assert ended.killed_at is not None, f"{kind} {key}: ended by itself with {ended.code}: {ended.output[-3000:]}"
     last = killing.run_until(lambda _: False, *APPLY, *flags)
     _assert_as_undisturbed(last, approved, ("redis",))
@@ -62,7 +64,9 @@ def test_killed_at_every_step_boundary(approved: dict[str, Any]) -> None:
     kills: list[Seen] = []
     for _ in range(MOST_STARTS):
         met = {(seen.service, seen.key) for seen in kills}
-        ended = killing.run_until(lambda seen, met=met: seen.fresh_outcome and (seen.service, seen.key) not in met, *APPLY)
+        ended = killing.run_until(
+            lambda seen, met=met: seen.fresh_outcome and (seen.service, seen.key) not in met, *APPLY
+        )
         if ended.killed_at is None:
             break
         kills.append(ended.killed_at)
@@ -78,7 +82,11 @@ def test_killed_at_random_moments(approved: dict[str, Any]) -> None:
     for _ in range(MOST_STARTS):
         share = 0.5 if kills < 12 else 0.0
         ended = killing.run_until(
-            lambda seen, share=share: seen.kind == "intent" and (seen.key == "copy-volumes" or chance.random() < 0.2) and chance.random() < share,
+            lambda seen, share=share: (
+                seen.kind == "intent"
+                and (seen.key == "copy-volumes" or chance.random() < 0.2)
+                and chance.random() < share
+            ),
             *APPLY,
             delay_s=chance.uniform(0.0, 1.5),
         )

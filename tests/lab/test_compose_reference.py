@@ -17,7 +17,9 @@ from lab.settings import HOST_IMAGE, PREFIX
 from tests.unit.checks.compose.test_reference import CASES, ports_of, project_of
 
 NAME: Final = f"{PREFIX}-compose-{os.getpid()}"
-INSTALL: Final = "docker compose version || { apt-get -qq update && apt-get -qqy install --no-install-recommends docker-compose; }"
+INSTALL: Final = (
+    "docker compose version || { apt-get -qq update && apt-get -qqy install --no-install-recommends docker-compose; }"
+)
 UNPACK: Final = "rm -rf /srv/p && mkdir -p /srv/p && tar -xf - -C /srv/p"
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
@@ -27,7 +29,20 @@ pytestmark = [pytest.mark.lab, pytest.mark.full]
 def reference(raised_lab: None) -> Iterator[None]:
     """Start a host of the lab's image with Debian's own docker-compose; it needs no engine to read files."""
     subprocess.run(
-        ["docker", "run", "--detach", "--rm", "--network", "host", "--name", NAME, "--entrypoint", "sleep", HOST_IMAGE, "1200"],
+        [
+            "docker",
+            "run",
+            "--detach",
+            "--rm",
+            "--network",
+            "host",
+            "--name",
+            NAME,
+            "--entrypoint",
+            "sleep",
+            HOST_IMAGE,
+            "1200",
+        ],
         check=True,
         capture_output=True,
     )
@@ -48,12 +63,16 @@ def answer_of(files: dict[str, str]) -> dict[str, Any]:
                 archive.addfile(entry, io.BytesIO(text.encode()))
         subprocess.run(["docker", "exec", "-i", NAME, "sh", "-c", UNPACK], input=buffer.getvalue(), check=True)
     said = subprocess.run(
-        ["docker", "exec", "--workdir", "/srv/p", NAME, "docker", "compose", "config", "--format", "json"], capture_output=True, check=False
+        ["docker", "exec", "--workdir", "/srv/p", NAME, "docker", "compose", "config", "--format", "json"],
+        capture_output=True,
+        check=False,
     )
     if said.returncode:
         return {"refused": said.stderr.decode()[-300:]}
     services = json.loads(said.stdout)["services"]
-    return {"services": {name: [_single(port) for port in service.get("ports", [])] for name, service in services.items()}}
+    return {
+        "services": {name: [_single(port) for port in service.get("ports", [])] for name, service in services.items()}
+    }
 
 
 def random_ports(seed: int, count: int) -> list[str]:
@@ -61,11 +80,21 @@ def random_ports(seed: int, count: int) -> list[str]:
     chance = random.Random(seed)
     ports = []
     for _ in range(count):
-        first, inside, length = chance.randrange(1, 60_000), chance.randrange(1, 60_000), chance.choice((0, 0, 0, 1, 7, 300))
+        first, inside, length = (
+            chance.randrange(1, 60_000),
+            chance.randrange(1, 60_000),
+            chance.choice((0, 0, 0, 1, 7, 300)),
+        )
         host = f"{first}-{first + length}" if length else str(first)
         container = f"{inside}-{inside + length}" if length and chance.random() < 0.6 else str(inside)
         address = chance.choice(("", "", "127.0.0.1:", "[::1]:", "0.0.0.0:", "[::]:", "192.0.2.7:"))
-        published = chance.choice((f"{address}{host}:{container}", f"{address}:{inside}" if address else str(inside), f"{address}{host}:{container}"))
+        published = chance.choice(
+            (
+                f"{address}{host}:{container}",
+                f"{address}:{inside}" if address else str(inside),
+                f"{address}{host}:{container}",
+            )
+        )
         ports.append(published + chance.choice(("", "", "/tcp", "/udp", "/UDP", "/sctp", "/")))
     return ports
 

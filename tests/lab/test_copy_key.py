@@ -50,11 +50,25 @@ def copying(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[CopyVolume
     identity = load_environment(ROOT / "environments" / "lab.yaml").hosts[TARGET]
     at_hand.on_host(SOURCE, "sh", "-c", f"mkdir -p {BESIDE}; echo kept > {BESIDE}/one.conf")
     at_hand.on_host(TARGET, "sh", "-c", f"mkdir -p {BESIDE}; echo theirs > {BESIDE}/other.conf")
-    make = ["docker", "run", "--rm", "--cap-add", "SYS_ADMIN", "-v", f"{VOLUME}:/data", TOOLBOX_IMAGE, "python3", "-c", EVERY_KIND + request.param]
+    make = [
+        "docker",
+        "run",
+        "--rm",
+        "--cap-add",
+        "SYS_ADMIN",
+        "-v",
+        f"{VOLUME}:/data",
+        TOOLBOX_IMAGE,
+        "python3",
+        "-c",
+        EVERY_KIND + request.param,
+    ]
     at_hand.on_host(SOURCE, *make)
     route = Route(fleet, "closed", "closed", SOURCE, TARGET, LABEL)
     made = CopyVolumes(
-        route, (DataPlace("bind", f"{BESIDE}/one.conf"), DataPlace("volume", VOLUME)), Peer(TARGET, identity.address, identity.ssh_host_key)
+        route,
+        (DataPlace("bind", f"{BESIDE}/one.conf"), DataPlace("volume", VOLUME)),
+        Peer(TARGET, identity.address, identity.ssh_host_key),
     )
     try:
         made.ends.open()
@@ -120,17 +134,29 @@ def test_a_push_to_another_path_fails(copying: CopyVolumes, to: str) -> None:
 
 def test_its_own_programs_can_not_be_replaced(copying: CopyVolumes) -> None:
     """The program that the forced command runs, the one that proves, and what a proof remembers stay as they are."""
-    before = in_the_end(copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv")
+    before = in_the_end(
+        copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv"
+    )
 
     for to in ("/usr/bin/rrsync", "/usr/bin/rsync", "/tmp/read-1", "/tmp/until", "/tmp/hash"):
         for words in ((), ("--inplace",), ("--temp-dir=/data/1",)):
             assert push(copying, to, *words) != 0
 
-    assert in_the_end(copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv") == before
+    assert (
+        in_the_end(copying, "sha256sum", "/usr/bin/rrsync", "/usr/bin/rsync", "/usr/bin/python3", "/usr/bin/setpriv")
+        == before
+    )
 
 
 @pytest.mark.parametrize(
-    "command", ["id", "sh -c id", "rsync --server --sender -logDtpre.iLsfxCIvu . /data/1/", "rsync --server --daemon .", "docker ps"]
+    "command",
+    [
+        "id",
+        "sh -c id",
+        "rsync --server --sender -logDtpre.iLsfxCIvu . /data/1/",
+        "rsync --server --daemon .",
+        "docker ps",
+    ],
 )
 def test_no_other_command_runs(copying: CopyVolumes, command: str) -> None:
     """Neither a shell, nor reading, nor a daemon."""
@@ -151,7 +177,9 @@ def test_what_receives_has_no_right_that_a_copy_does_not_need(copying: CopyVolum
     at_hand.wait_for("rsync on the target", lambda: in_the_end(copying, "sh", "-c", find).strip() != "")
     pid = in_the_end(copying, "sh", "-c", find).strip()
 
-    status = dict(line.split(":\t", 1) for line in in_the_end(copying, "cat", f"/proc/{pid}/status").splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in in_the_end(copying, "cat", f"/proc/{pid}/status").splitlines() if ":\t" in line
+    )
     mounts = in_the_end(copying, "cat", f"/proc/{pid}/mountinfo").splitlines()
     with suppress(RuntimeError):
         in_the_end(copying, "pkill", "-9", "rsync")
@@ -164,7 +192,11 @@ def test_what_receives_has_no_right_that_a_copy_does_not_need(copying: CopyVolum
     assert mounts
     for line in mounts:
         at, options = line.split()[4:6]
-        assert {"nodev", "nosuid", "noexec"} <= set(options.split(",")) if at.startswith("/data/") else options.startswith("ro"), line
+        assert (
+            {"nodev", "nosuid", "noexec"} <= set(options.split(","))
+            if at.startswith("/data/")
+            else options.startswith("ro")
+        ), line
 
 
 def test_entries_of_every_kind_travel_all_the_same(copying: CopyVolumes) -> None:
@@ -187,7 +219,9 @@ def test_entries_of_every_kind_travel_all_the_same(copying: CopyVolumes) -> None
 def test_an_older_key_is_renewed_and_still_lets_only_the_copy_in(copying: CopyVolumes) -> None:
     """A second start gives the key and the ends their whole life again; the copy goes on with the same key."""
     keys = at_hand.on_host(TARGET, "cat", "/root/.ssh/authorized_keys")
-    at_hand.on_host(TARGET, "sh", "-c", 'sed -i \'s/expiry-time="[0-9]*"/expiry-time="20200101000000"/\' /root/.ssh/authorized_keys')
+    at_hand.on_host(
+        TARGET, "sh", "-c", 'sed -i \'s/expiry-time="[0-9]*"/expiry-time="20200101000000"/\' /root/.ssh/authorized_keys'
+    )
     assert push(copying, "/data/1/") != 0
 
     again = replace(copying)

@@ -51,8 +51,21 @@ def restic(script: str) -> str:
     """Run a script on the backup's host, in the toolbox, with a repository that restic opens by itself."""
     host, path = backup_place()
     password = (STATE / "secrets" / "backup_password").read_text(encoding="utf-8").strip()
-    run = ("docker", "run", "--rm", "--network", "none", "--env-file", "/dev/stdin", "--volume", f"{path}:/repository", "longshore/toolbox:1")
-    return at_hand.on_host(host, *run, "sh", "-ec", script, stdin=f"RESTIC_PASSWORD={password}\nRESTIC_REPOSITORY=/repository\n".encode())
+    run = (
+        "docker",
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--env-file",
+        "/dev/stdin",
+        "--volume",
+        f"{path}:/repository",
+        "longshore/toolbox:1",
+    )
+    return at_hand.on_host(
+        host, *run, "sh", "-ec", script, stdin=f"RESTIC_PASSWORD={password}\nRESTIC_REPOSITORY=/repository\n".encode()
+    )
 
 
 @contextmanager
@@ -83,7 +96,14 @@ FLIP: Final = "python3 -c \"import sys; f = open(sys.argv[1], 'r+b'); f.seek(100
 def drill_of(service: str) -> Iterator[RestoreDrill]:
     """Return the drill of the backup on record, outside a run that takes another one."""
     options = Options(
-        "lab", (service,), (), apply=False, inventory=Path("inventory.yaml"), plan=Path("migration_plan.json"), ssh_config=None, argv=()
+        "lab",
+        (service,),
+        (),
+        apply=False,
+        inventory=Path("inventory.yaml"),
+        plan=Path("migration_plan.json"),
+        ssh_config=None,
+        argv=(),
     )
     with open_session(options, "prepare") as session:
         action = session.moves[service].recipe[-1]
@@ -102,7 +122,9 @@ def with_export(action: RestoreDrill, name: str, making: Callable[[BackupObject]
     """Return the drill of the same backup, whose export is a good snapshot of what a script prints."""
     taken = {item.name: item for item in action.taken()}
     file = name.removeprefix("export ")
-    summary = restic(f"{{ {making(taken[name])}; }} | restic backup --quiet --json --stdin --stdin-filename {file}").splitlines()[-1]
+    summary = restic(
+        f"{{ {making(taken[name])}; }} | restic backup --quiet --json --stdin --stdin-filename {file}"
+    ).splitlines()[-1]
     other = replace(taken[name], snapshot=json.loads(summary)["snapshot_id"])
     restic("restic check --quiet --read-data")
     return replace(action, taken=lambda: (*[item for item in taken.values() if item.name != name], other))
@@ -118,7 +140,10 @@ def test_a_good_backup_is_restored_and_compared(prepared: at_hand.Ran) -> None:
     row = at_hand.row(prepared, SERVICE, "restore-drilled")
 
     assert (prepared.code, row["verdict"]) == (0, "PASSED"), prepared.output[-3000:]
-    assert re.search(rf"restored on {TARGETS[SERVICE]} in \d+ s, redis: all equal; \d+ parts \(5\d,\d+ things\) compared", row["text"]), row["text"]
+    assert re.search(
+        rf"restored on {TARGETS[SERVICE]} in \d+ s, redis: all equal; \d+ parts \(5\d,\d+ things\) compared",
+        row["text"],
+    ), row["text"]
     assert left() == []
 
 
@@ -143,7 +168,11 @@ def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.R
     told = at_hand.row(ran, SERVICE, "restore-drilled")
     assert at_hand.row(ran, SERVICE, "backup-taken")["verdict"] == "PASSED"
     assert (ran.code, told["verdict"]) == (1, "FAILED"), ran.output[-3000:]
-    assert [word for word in (CONFIGURATION, "can't be read", "ciphertext verification failed", ".damaged") if word not in told["text"]] == []
+    assert [
+        word
+        for word in (CONFIGURATION, "can't be read", "ciphertext verification failed", ".damaged")
+        if word not in told["text"]
+    ] == []
     refused = at_hand.row(preflight, SERVICE, "backup-present")
     assert (refused["verdict"], "the restore drill failed" in refused["text"]) == ("FAILED", True), refused["text"]
     assert left() == []
@@ -166,7 +195,9 @@ def test_a_truncated_or_missing_piece_is_found(prepared: at_hand.Ran, damage: st
 def test_a_dump_that_ends_early_is_found(prepared: at_hand.Ran) -> None:
     """Half a snapshot of redis, stored well, is not loaded."""
     with drill_of(SERVICE) as action:
-        answer = judged(with_export(action, EXPORT, lambda item: f"restic dump {item.snapshot} /dump.rdb | head -c 500000"))
+        answer = judged(
+            with_export(action, EXPORT, lambda item: f"restic dump {item.snapshot} /dump.rdb | head -c 500000")
+        )
 
     assert (answer.verdict, "scratch copy is exited" in answer.text) == (Verdict.FAILED, True), answer.text
 
@@ -179,7 +210,11 @@ def test_other_services_are_drilled_too(fresh_lab: None) -> None:
         assert (ran.code, at_hand.row(ran, service, "restore-drilled")["verdict"]) == (0, "PASSED"), ran.output[-3000:]
     with drill_of("postgres") as action:
         whole = judged(action)
-        half = judged(with_export(action, "export cluster.sql", lambda item: f"restic dump {item.snapshot} /cluster.sql | head -c 9000000"))
+        half = judged(
+            with_export(
+                action, "export cluster.sql", lambda item: f"restic dump {item.snapshot} /cluster.sql | head -c 9000000"
+            )
+        )
     assert whole.passed, whole.text
     assert half.verdict is Verdict.FAILED, half.text
     assert left() == []
@@ -189,7 +224,13 @@ def test_other_services_are_drilled_too(fresh_lab: None) -> None:
 def test_what_a_killed_drill_left_is_removed_by_the_next(prepared: at_hand.Ran) -> None:
     """Killed while its copy runs: the next prepare removes it and drills again."""
     ended = killing.run_until(
-        lambda seen: (seen.kind, seen.key) == ("intent", "restore-drilled"), "prepare", "--lab", "--apply", "--service", SERVICE, delay_s=3.0
+        lambda seen: (seen.kind, seen.key) == ("intent", "restore-drilled"),
+        "prepare",
+        "--lab",
+        "--apply",
+        "--service",
+        SERVICE,
+        delay_s=3.0,
     )
     assert ended.killed_at is not None
     assert left(TARGETS[SERVICE]) != []

@@ -19,13 +19,21 @@ TARGET: Final = "wf002"
 MISTAKES: Final = (
     ("  disk_percent: 85", "  disk_percent: lots", "thresholds/disk_percent: expected a number"),
     ("    image: postgres:17\n", "", "services/postgres/image: missing"),
-    ("health: {kind: tcp, port: 6379}", "healht: {kind: tcp, port: 6379}", 'services/redis/healht: unknown key; did you mean "health"?'),
+    (
+        "health: {kind: tcp, port: 6379}",
+        "healht: {kind: tcp, port: 6379}",
+        'services/redis/healht: unknown key; did you mean "health"?',
+    ),
     (
         "    product: grafana\n    host: wf005\n",
         "    product: grafana\n    host: wf009\n",
         'services/grafana/host: unknown host "wf009"; known: wf001, wf002',
     ),
-    ("ports: [{host: 3100, container: 3100}]", "ports: [{host: 9090, container: 3100}]", "services/loki/ports: 9090/tcp on wf005 is published by"),
+    (
+        "ports: [{host: 3100, container: 3100}]",
+        "ports: [{host: 9090, container: 3100}]",
+        "services/loki/ports: 9090/tcp on wf005 is published by",
+    ),
 )
 
 pytestmark = pytest.mark.lab
@@ -46,7 +54,9 @@ class Fault:
 FAULTS: Final = {
     "host-stopped": Fault(None, "ssh-answers", "UNKNOWN", ("wf001", "ssh -F"), 2, (SOURCE, "wf002")),
     "port-taken": Fault("postgres", "ports-free", "FAILED", (TARGET, "5432"), 1),
-    "docker-stopped": Fault(None, "docker-answers", "UNKNOWN", (TARGET, "Docker does not answer"), 2, (SOURCE, "wf001")),
+    "docker-stopped": Fault(
+        None, "docker-answers", "UNKNOWN", (TARGET, "Docker does not answer"), 2, (SOURCE, "wf001")
+    ),
     "docker-down": Fault(None, "docker-answers", "UNKNOWN", (TARGET, "Docker does not answer"), 2, (SOURCE, "wf001")),
     "disk-full": Fault("postgres", "disk-fits", "FAILED", (TARGET, "Make room"), 1),
 }
@@ -75,7 +85,9 @@ def _settings(*hosts: str) -> dict[str, Any]:
 
 def _rows(ran: Ran, fault: Fault) -> list[str]:
     """Return what the fault's rows told."""
-    found = [record for record in at_hand.rows_of(ran) if record["key"] == fault.key and record["service"] == fault.service]
+    found = [
+        record for record in at_hand.rows_of(ran) if record["key"] == fault.key and record["service"] == fault.service
+    ]
     return [at_hand.told(record["body"]) for record in found if record["body"]["verdict"] == fault.verdict]
 
 
@@ -116,9 +128,11 @@ def test_what_could_not_be_seen_is_unknown_and_the_rest_is_judged(prepared_lab: 
     unknown = [body for body in bodies if body["verdict"] == "UNKNOWN"]
     assert all("wf001" in body["text"] for body in unknown)
     # postgres does not go there; only whether its links can be kept needs a look at every host.
-    assert {record["key"] for record in at_hand.rows_of(ran) if record["service"] == "postgres" and record["body"]["verdict"] == "UNKNOWN"} <= {
-        "links-relayable"
-    }
+    assert {
+        record["key"]
+        for record in at_hand.rows_of(ran)
+        if record["service"] == "postgres" and record["body"]["verdict"] == "UNKNOWN"
+    } <= {"links-relayable"}
     assert {body["verdict"] for body in bodies} == {"PASSED", "UNKNOWN"}
     assert at_hand.row(ran, "postgres", "ports-free")["verdict"] == "PASSED"
     everywhere = sum(record["body"]["verdict"] == "UNKNOWN" for record in at_hand.rows_of(ran))
@@ -138,7 +152,9 @@ def test_fault_after_a_good_preflight_is_undone(prepared_lab: None, name: str, c
     assert "Undone (" in ran.output
     assert _settings() == before
     last = at_hand.orders("/state")["postgres_acked"]
-    count = at_hand.query(SOURCE, f"SELECT count(*) FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}")
+    count = at_hand.query(
+        SOURCE, f"SELECT count(*) FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}"
+    )
     assert int(count) == last - first + 1, "an acknowledged write was lost"
 
 

@@ -53,7 +53,9 @@ EACH_KIND_ONCE: Final = (
     ("source-rebooted", "copy-volumes"),
     ("container-exits", "start-target"),
 )
-EVERY: Final = tuple((name, key) for name in FAULTS if name != "container-exits" for key in DEEDS if (name, key) not in EACH_KIND_ONCE)
+EVERY: Final = tuple(
+    (name, key) for name in FAULTS if name != "container-exits" for key in DEEDS if (name, key) not in EACH_KIND_ONCE
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def _move_with(name: str, key: str) -> Ending:
 
     words = ("migrate", "--lab", "--apply", *FLAGS)
     try:
-        ended = killing.run_through(begins, FAULTS[name], *words, frozen=name not in NEEDS_THE_MOVE, deadline_s=DEADLINE_S)
+        ended = killing.run_through(
+            begins, FAULTS[name], *words, frozen=name not in NEEDS_THE_MOVE, deadline_s=DEADLINE_S
+        )
     finally:
         at_hand.heal()
     assert ended.killed_at, f"{key} never began: {ended.output[-3000:]}"
@@ -94,7 +98,9 @@ def _ends_well(name: str, key: str) -> None:
     if AFTER_COMMIT in ending.output:
         _goes_on_after_commit(ending)
     elif not undone:
-        assert ending.code == (2 if HALF_WAY in ending.output else 5), "what is left to a person has an exit status of its own"
+        assert ending.code == (2 if HALF_WAY in ending.output else 5), (
+            "what is left to a person has an exit status of its own"
+        )
         assert f"nox -s rollback -- {SERVICE} " in ending.output
         finished = at_hand.run_command("rollback", SERVICE, "--lab", "--apply", timeout_s=600.0)
         assert finished.code == 0, finished.output[-4000:]

@@ -29,7 +29,11 @@ OPTIONS: Final[tuple[tuple[str, str, Any], ...]] = (
     ("postgres", "Config.StopTimeout", 60),
     ("postgres", "Config.Labels.team", "platform"),
     ("postgres", "Config.Labels.backup", "nightly"),
-    ("postgres", "Config.Cmd", ["postgres", "-c", "max_connections=120", "-c", "shared_buffers=128MB", "-c", "log_min_duration_statement=500"]),
+    (
+        "postgres",
+        "Config.Cmd",
+        ["postgres", "-c", "max_connections=120", "-c", "shared_buffers=128MB", "-c", "log_min_duration_statement=500"],
+    ),
     (
         "postgres",
         "Config.Healthcheck",
@@ -91,7 +95,9 @@ def test_only_the_written_list_differs(rehearsal: Rehearsal, service: str, targe
 @services
 def test_kept_source_differs_only_by_name_and_restart(rehearsal: Rehearsal, service: str, target: str) -> None:
     """The kept container on the old host was changed in nothing but its name and its restart policy."""
-    found = compare_containers(rehearsal.specifications[service], at_hand.inspect(SOURCE, f"{service}-moved"), committed=True)
+    found = compare_containers(
+        rehearsal.specifications[service], at_hand.inspect(SOURCE, f"{service}-moved"), committed=True
+    )
     assert {difference.path for difference in found} == {"Name", "HostConfig.RestartPolicy.Name"}
 
 
@@ -106,18 +112,25 @@ def test_networks_and_aliases_are_kept(rehearsal: Rehearsal, service: str, targe
 @services
 def test_environment_is_kept(rehearsal: Rehearsal, service: str, target: str) -> None:
     """Every variable has its value; compared as digests, so that a failure prints none."""
-    before, now = (set(map(hash, raw["Config"]["Env"])) for raw in (rehearsal.specifications[service], at_hand.inspect(target, service)))
+    before, now = (
+        set(map(hash, raw["Config"]["Env"]))
+        for raw in (rehearsal.specifications[service], at_hand.inspect(target, service))
+    )
     assert now == before
 
 
-@pytest.mark.parametrize(("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS])
+@pytest.mark.parametrize(
+    ("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS]
+)
 def test_option_is_kept(rehearsal: Rehearsal, service: str, path: str, expected: Any) -> None:
     """The option has on the new host the value with which the lab started it on the old."""
     assert _at(rehearsal.specifications[service], path) == expected, "the lab itself changed"
     assert _at(at_hand.inspect(TARGETS[service], service), path) == expected
 
 
-@pytest.mark.parametrize(("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS])
+@pytest.mark.parametrize(
+    ("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS]
+)
 def test_a_lost_option_would_be_found(rehearsal: Rehearsal, service: str, path: str, expected: Any) -> None:
     """The comparison is no formality: with this option lost, it names it."""
     before, now = rehearsal.specifications[service], copy.deepcopy(at_hand.inspect(TARGETS[service], service))
@@ -128,7 +141,9 @@ def test_a_lost_option_would_be_found(rehearsal: Rehearsal, service: str, path: 
     assert all(difference.path.startswith(path) for difference in found)
 
 
-@pytest.mark.parametrize(("service", "script", "expected"), INSIDE, ids=[f"{service}-{script[:24]}" for service, script, _ in INSIDE])
+@pytest.mark.parametrize(
+    ("service", "script", "expected"), INSIDE, ids=[f"{service}-{script[:24]}" for service, script, _ in INSIDE]
+)
 def test_option_works_inside(rehearsal: Rehearsal, service: str, script: str, expected: str) -> None:
     """The kernel, not only `docker inspect`, says that the option is in force on the new host."""
     seen = at_hand.on_host(TARGETS[service], "docker", "exec", service, "sh", "-c", script)

@@ -31,7 +31,9 @@ def _changed(host: str, make: str, undo: str) -> Iterator[None]:
 def _row(key: str, host: str) -> dict[str, object]:
     """Return the row of a step about a host, of a preflight that is run now."""
     ran = at_hand.run_phase("preflight")
-    found = [record["body"] for record in at_hand.rows_of(ran) if record["key"] == key and record["body"]["host"] == host]
+    found = [
+        record["body"] for record in at_hand.rows_of(ran) if record["key"] == key and record["body"]["host"] == host
+    ]
     assert len(found) == 1, ran.output[-3000:]
     body: dict[str, object] = found[0]
     return body
@@ -62,7 +64,11 @@ def test_dockers_own_path_is_tried_by_prepare(prepared_lab: None) -> None:
     rule = f"DOCKER-USER -p tcp -m conntrack --ctorigdstport {PORT} --ctdir ORIGINAL -j DROP"
     with _changed(TARGET, f"iptables -I {rule}", f"iptables -D {rule}"):
         ran = at_hand.run_phase("prepare", "--apply")
-    told = [record["body"] for record in at_hand.rows_of(ran) if record["key"] == "network-tested" and record["body"]["host"] == TARGET]
+    told = [
+        record["body"]
+        for record in at_hand.rows_of(ran)
+        if record["key"] == "network-tested" and record["body"]["host"] == TARGET
+    ]
     assert [body["verdict"] for body in told] == ["FAILED"]
     assert "DOCKER-USER" in told[0]["text"]
     assert at_hand.run_phase("prepare", "--apply").code == 0

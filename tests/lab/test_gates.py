@@ -60,7 +60,12 @@ def _migrate(*flags: str) -> Ran:
 def _signed_by_somebody_else(folder: Path) -> None:
     """Put a good signature by a key that nobody listed beside the business approval."""
     text = next(APPROVALS.glob("business-*.txt"))
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "eve")], check=True, timeout=20, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "eve")],
+        check=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
     text.with_name(text.name + ".sig").unlink()
     sign = ["ssh-keygen", "-Y", "sign", "-q", "-f", str(folder / "eve"), "-n", "longshore-approval", str(text)]
     subprocess.run(sign, check=True, timeout=20, stdin=subprocess.DEVNULL)
@@ -124,5 +129,7 @@ def test_each_gate_refuses_for_its_reason_and_nothing_is_touched(prepared_lab: N
         for words in REASONS[name]:
             assert words in ran.output, f"{name}: {ran.output[-2000:]}"
     for dry_run in (open_before, open_after):
-        verdicts = {row["key"]: row["body"]["verdict"] for row in at_hand.rows_of(dry_run) if row["key"].startswith("gate-")}
+        verdicts = {
+            row["key"]: row["body"]["verdict"] for row in at_hand.rows_of(dry_run) if row["key"].startswith("gate-")
+        }
         assert set(verdicts.values()) == {"PASSED"}, "all gates are open when nothing is spoiled"

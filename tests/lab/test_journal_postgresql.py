@@ -82,7 +82,9 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_chain(server: Server, tmp_
     reader = Journal.open(place_of("lab", Secret(url)), redactor=Redactor())
     for delay_s in (0.0, 0.02, 0.05, 0.11, 0.17, 0.31):
         environment = {**os.environ, "LONGSHORE_STATE": url}
-        with subprocess.Popen([sys.executable, "-c", WRITER], cwd=at_hand.ROOT, env=environment, stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER], cwd=at_hand.ROOT, env=environment, stdout=subprocess.PIPE
+        ) as writer:
             assert writer.stdout is not None
             run_id = writer.stdout.readline().decode().strip()
             time.sleep(delay_s)
@@ -109,9 +111,13 @@ def test_a_server_that_restarts_costs_no_record(server: Server, place: JournalLo
 
 def test_a_server_that_is_not_there_is_one_message(place: JournalLocation) -> None:
     """Without its password, and it becomes UNKNOWN, not a stack of frames."""
-    gone = place_of("lab", Secret(f"postgresql://postgres:{PASSWORD.replace('%', '%25').replace('/', '%2F')}@127.0.0.1:9/state"))
+    gone = place_of(
+        "lab", Secret(f"postgresql://postgres:{PASSWORD.replace('%', '%25').replace('/', '%2F')}@127.0.0.1:9/state")
+    )
 
-    with pytest.raises(UnreachableError, match=r"postgresql://postgres@127.0.0.1:9/state .*the journal's server") as told:
+    with pytest.raises(
+        UnreachableError, match=r"postgresql://postgres@127.0.0.1:9/state .*the journal's server"
+    ) as told:
         Journal.open(gone, redactor=Redactor())
 
     assert "Jour-nal" not in str(told.value)

@@ -96,7 +96,18 @@ class Side:
     def __init__(self, host: str, folder: Path, *, runs: bool) -> None:
         """Listen from now on."""
         self.host, self.runs, self.file = host, runs, folder / f"{host}.events"
-        words = ["docker", "events", "--filter", "type=container", "--filter", "event=start", "--filter", "event=die", "--format", "'{{json .}}'"]
+        words = [
+            "docker",
+            "events",
+            "--filter",
+            "type=container",
+            "--filter",
+            "event=start",
+            "--filter",
+            "event=die",
+            "--format",
+            "'{{json .}}'",
+        ]
         ssh = ["ssh", "-F", str(STATE / "ssh_config"), "-o", "BatchMode=yes", host, " ".join(words)]
         with self.file.open("wb") as told:
             self.listener = subprocess.Popen(ssh, stdout=told, stderr=subprocess.DEVNULL)
@@ -110,18 +121,26 @@ class Side:
     def changes(self) -> list[tuple[int, int, str]]:
         """Return each moment, with 1 for a start and 0 for an end; the service's relays and others are left out."""
         found = [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]
-        return [(int(event["timeNano"]), int(event["Action"] == "start"), self.host) for event in found if _is_service(event["Actor"]["Attributes"])]
+        return [
+            (int(event["timeNano"]), int(event["Action"] == "start"), self.host)
+            for event in found
+            if _is_service(event["Actor"]["Attributes"])
+        ]
 
 
 def _is_service(told: dict[str, str]) -> bool:
     own = {SERVICE, f"{SERVICE}-moved"}
-    return told.get("longshore.role") != "forwarder" and (told["name"] in own or told["name"].startswith(f"{SERVICE}-longshore"))
+    return told.get("longshore.role") != "forwarder" and (
+        told["name"] in own or told["name"].startswith(f"{SERVICE}-longshore")
+    )
 
 
 @contextmanager
 def never_on_both(folder: Path) -> Iterator[None]:
     """Assert that no moment of all this saw the service run on both sides."""
-    sides = [Side(host, folder, runs=runs) for host, runs in zip((SOURCE, TARGET), killing.both_sides(SERVICE), strict=True)]
+    sides = [
+        Side(host, folder, runs=runs) for host, runs in zip((SOURCE, TARGET), killing.both_sides(SERVICE), strict=True)
+    ]
     try:
         yield
         running = {side.host: side.runs for side in sides}
@@ -154,18 +173,33 @@ def _start_writer() -> None:
     env = [line for line in orders["Config"]["Env"] if line.startswith("ORDERS_")]
     flags = [word for line in [*env, f"STORES={SERVICE}"] for word in ("--env", line)]
     at_hand.on_host(SOURCE, "sh", "-c", f"docker rm --force {WRITER_NAME} >/dev/null 2>&1 || true")
-    at_hand.on_host(TARGET if killing.both_sides(SERVICE) == ON_TARGET else SOURCE, "docker", "exec", SERVICE, "redis-cli", "DEL", KEY)
+    at_hand.on_host(
+        TARGET if killing.both_sides(SERVICE) == ON_TARGET else SOURCE,
+        "docker",
+        "exec",
+        SERVICE,
+        "redis-cli",
+        "DEL",
+        KEY,
+    )
     start = ["docker", "run", "--detach", "--name", WRITER_NAME, "--network", "apps", *flags, "--entrypoint", "python3"]
     at_hand.on_host(SOURCE, *start, orders["Image"], "-u", "-c", WRITER)
     at_hand.wait_for("the writer's first writes", lambda: bool(_acknowledged()))
 
 
 def _acknowledged() -> set[int]:
-    return {int(line.split()[1]) for line in at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines() if line.startswith(SERVICE)}
+    return {
+        int(line.split()[1])
+        for line in at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines()
+        if line.startswith(SERVICE)
+    }
 
 
 def _stored(ends: tuple[bool, bool]) -> list[int]:
-    return [int(line) for line in at_hand.redis_cli(SOURCE if ends == ON_SOURCE else TARGET, "LRANGE", KEY, "0", "-1").split()]
+    return [
+        int(line)
+        for line in at_hand.redis_cli(SOURCE if ends == ON_SOURCE else TARGET, "LRANGE", KEY, "0", "-1").split()
+    ]
 
 
 def _kill(case: Case) -> None:
@@ -174,7 +208,9 @@ def _kill(case: Case) -> None:
     words = [sys.executable, str(PROGRAM), case.step, str(case.number), *case.argv]
     env = {**at_hand.plain_environment(), "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    assert ended.returncode == -9, f"{case}: ended by itself with {ended.returncode}: {(ended.stdout + ended.stderr)[-4000:]}"
+    assert ended.returncode == -9, (
+        f"{case}: ended by itself with {ended.returncode}: {(ended.stdout + ended.stderr)[-4000:]}"
+    )
     told = [seen for seen in killing.records_after(last) if seen.service == SERVICE]
     began = next(position for position, seen in enumerate(told) if (seen.kind, seen.key) == ("intent", case.step))
     written = tuple(seen.kind for seen in told[began:] if seen.key == case.step or seen.kind == "move_state")
@@ -183,12 +219,16 @@ def _kill(case: Case) -> None:
 
 def _refuse_to_turn_round(case: Case) -> None:
     """See that a rollback that was killed is finished before anything moves again, whatever the operator says; its last record ends it."""
-    states = [seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)]
+    states = [
+        seen.body["state"] for seen in killing.records_after(0) if (seen.kind, seen.service) == ("move_state", SERVICE)
+    ]
     if case.step == "commit" or states[-1] == "rolled_back":
         return
     ran = at_hand.run_command(*AGAIN)
     assert ran.code == REFUSED, ran.output[-3000:]
-    assert f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --lab --apply" in ran.output
+    assert (
+        f"{SERVICE}: is being rolled back. Finish that first: nox -s rollback -- {SERVICE} --lab --apply" in ran.output
+    )
 
 
 def _let_sleep(host: str) -> None:
@@ -201,7 +241,9 @@ def _let_sleep(host: str) -> None:
 def _go_on(case: Case) -> None:
     """Run what follows to its end; an engine sleeps from the first thing that is recorded of the service."""
     try:
-        ended = killing.run_through(lambda seen: seen.service == SERVICE, lambda: _let_sleep(case.asleep), *case.then, frozen=False)
+        ended = killing.run_through(
+            lambda seen: seen.service == SERVICE, lambda: _let_sleep(case.asleep), *case.then, frozen=False
+        )
     finally:
         at_hand.on_host(case.asleep, "pkill", "-CONT", "-x", "dockerd")
     assert ended.killed_at is not None, f"{case}: nothing was recorded of {SERVICE}: {ended.output[-4000:]}"
@@ -224,7 +266,9 @@ def test_nothing_is_lost_and_nobody_writes_twice(approved: None, tmp_path: Path,
     at_hand.on_host(SOURCE, "docker", "rm", WRITER_NAME)
     assert killing.both_sides(SERVICE) == case.ends
     assert len(acknowledged) > FEWEST
-    assert sorted(acknowledged - set(stored))[:5] == [], f"{len(acknowledged - set(stored))} of {len(acknowledged)} acknowledged writes are lost"
+    assert sorted(acknowledged - set(stored))[:5] == [], (
+        f"{len(acknowledged - set(stored))} of {len(acknowledged)} acknowledged writes are lost"
+    )
     assert len(stored) == len(set(stored))
     at_hand.assert_data_flows()
     assert killing.leftovers() == []

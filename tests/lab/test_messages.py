@@ -89,14 +89,21 @@ def test_messages_arrive(sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_dead_address_and_one_that_hangs_cost_nothing_and_are_not_shown(
-    sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    sink: Sink,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The good one gets all; the others are counted; no address on the screen, in a log or in the journal; the end comes soon."""
     caplog.set_level(logging.WARNING)
     with socket.create_server(("127.0.0.1", 0)) as deaf, socket.create_server(("127.0.0.1", 0)) as closed:
         dead = closed.getsockname()[1]
         closed.close()
-        monkeypatch.setenv(VARIABLE, f"{sink.address}\njson://127.0.0.1:{dead}/{TOKEN}, json://127.0.0.1:{deaf.getsockname()[1]}/{TOKEN}?rto=1")
+        monkeypatch.setenv(
+            VARIABLE,
+            f"{sink.address}\njson://127.0.0.1:{dead}/{TOKEN}, json://127.0.0.1:{deaf.getsockname()[1]}/{TOKEN}?rto=1",
+        )
         screen, started = io.StringIO(), time.monotonic()
         night = migrate(tmp_path, screen)
 

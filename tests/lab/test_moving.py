@@ -49,7 +49,9 @@ def volume(fleet: Fleet, size_mb: int) -> Iterator[CopyVolumes]:
     identity = load_environment(ROOT / "environments" / "lab.yaml").hosts[TARGET]
     make = f"head -c {size_mb * MEGABYTE // 4 * 3} /dev/urandom > /data/large; mkdir /data/more; "
     make += "split -b 100k -a 4 /data/large /data/more/; rm -f /data/more/*[e-z]"
-    at_hand.on_host(SOURCE, "docker", "run", "--rm", "-v", f"{VOLUME}:/data", TOOLBOX_IMAGE, "sh", "-c", make, timeout_s=120)
+    at_hand.on_host(
+        SOURCE, "docker", "run", "--rm", "-v", f"{VOLUME}:/data", TOOLBOX_IMAGE, "sh", "-c", make, timeout_s=120
+    )
     route = Route(fleet, "moving", "moving", SOURCE, TARGET, LABEL)
     copying = CopyVolumes(route, (DataPlace("volume", VOLUME),), Peer(TARGET, identity.address, identity.ssh_host_key))
     try:
@@ -110,7 +112,18 @@ def test_a_killed_runs_copy_is_ended_before_anything_else(fleet: Fleet) -> None:
         slow = replace(limited(copying, 0.1).copying("slow"), tell=lambda _line: None)
         words = slow.words.words()
         ssh = " ".join(copying.ends.channel.ssh())
-        orphan = ["docker", "exec", "--detach", copying.ends.name, "rsync", *words, "-e", ssh, "/data/0/", f"root@{at_hand.address(TARGET)}:/data/0/"]
+        orphan = [
+            "docker",
+            "exec",
+            "--detach",
+            copying.ends.name,
+            "rsync",
+            *words,
+            "-e",
+            ssh,
+            "/data/0/",
+            f"root@{at_hand.address(TARGET)}:/data/0/",
+        ]
         at_hand.on_host(SOURCE, *orphan)
         at_hand.wait_for("the orphan's rsync", lambda: "rsync" in _processes(copying, SOURCE))
         at_hand.wait_for("its other end", lambda: "rsync" in _processes(copying, TARGET))
@@ -132,10 +145,15 @@ def test_a_target_that_fills_up_in_the_middle_stops_the_copy(fleet: Fleet) -> No
         try:
 
             def fill(_over: threading.Event) -> None:
-                at_hand.wait_for("some data on the target", lambda: int(at_hand.on_host(TARGET, "du", "-sm", disk).split()[0]) >= 4)
+                at_hand.wait_for(
+                    "some data on the target", lambda: int(at_hand.on_host(TARGET, "du", "-sm", disk).split()[0]) >= 4
+                )
                 at_hand.on_host(TARGET, "sh", "-c", f"head -c 64000000 /dev/zero > {disk}/filler")
 
-            with meanwhile(fill), pytest.raises(ActionError, match=r"wf002: volume moving_data: .* are missing") as stopped:
+            with (
+                meanwhile(fill),
+                pytest.raises(ActionError, match=r"wf002: volume moving_data: .* are missing") as stopped,
+            ):
                 limited(copying, 10).do({})
             assert "bytes" in str(stopped.value)
             copying.undo({})
@@ -151,7 +169,10 @@ def test_what_does_not_fit_is_refused_before_the_first_byte(fleet: Fleet) -> Non
     with volume(fleet, 60) as copying:
         at_hand.on_host(TARGET, "mount", "-t", "tmpfs", "-o", "size=16m", "small", disk)
         try:
-            with pytest.raises(ActionError, match=r"needs [\d,]+ more bytes and has [\d,]+ free: [\d,]+ bytes .* are missing. Expected: it fits"):
+            with pytest.raises(
+                ActionError,
+                match=r"needs [\d,]+ more bytes and has [\d,]+ free: [\d,]+ bytes .* are missing. Expected: it fits",
+            ):
                 copying.do({})
             copying.undo({})
         finally:
@@ -169,7 +190,9 @@ def test_a_connection_cut_ten_times_is_taken_up_ten_times(fleet: Fleet) -> None:
 
         def cut_often(over: threading.Event) -> None:
             while cut[0] < CUTS and not over.wait(2.0):
-                killed = at_hand.on_host(SOURCE, "docker", "exec", copying.ends.name, "sh", "-c", "pkill -x ssh && echo cut || true")
+                killed = at_hand.on_host(
+                    SOURCE, "docker", "exec", copying.ends.name, "sh", "-c", "pkill -x ssh && echo cut || true"
+                )
                 cut[0] += "cut" in killed
 
         before = int(at_hand.on_host(TARGET, "cat", RECEIVED))
@@ -194,14 +217,24 @@ def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path)
     at_hand.prepared_lab()
     plan = tmp_path / "migration_plan.json"
     text = (ROOT / "migration_plan.json").read_text(encoding="utf-8")
-    plan.write_text(text.replace('"strategy": "precopy"', f'"strategy": "{strategy}"').replace('"schemas/', f'"{ROOT}/schemas/'), encoding="utf-8")
-    env = dict(line.split("=", 1) for line in at_hand.inspect(SOURCE, "orders")["Config"]["Env"] if line.startswith("ORDERS_"))
-    at_hand.query(SOURCE, "CREATE TABLE ticks (number bigint, at timestamptz DEFAULT now()); GRANT INSERT, SELECT ON ticks TO orders_app")
+    plan.write_text(
+        text.replace('"strategy": "precopy"', f'"strategy": "{strategy}"').replace('"schemas/', f'"{ROOT}/schemas/'),
+        encoding="utf-8",
+    )
+    env = dict(
+        line.split("=", 1) for line in at_hand.inspect(SOURCE, "orders")["Config"]["Env"] if line.startswith("ORDERS_")
+    )
+    at_hand.query(
+        SOURCE,
+        "CREATE TABLE ticks (number bigint, at timestamptz DEFAULT now()); GRANT INSERT, SELECT ON ticks TO orders_app",
+    )
     _ready(plan)
     flags = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
     start = ["docker", "run", "--detach", "--name", WRITER_NAME, "--network", "apps", *flags, "--entrypoint", "python3"]
     at_hand.on_host(SOURCE, *start, at_hand.inspect(SOURCE, "orders")["Image"], "-u", "-c", WRITER)
-    ran = at_hand.run_phase("migrate", "--apply", "--plan", str(plan), "--service", "postgres", "--service", "redis", timeout_s=400)
+    ran = at_hand.run_phase(
+        "migrate", "--apply", "--plan", str(plan), "--service", "postgres", "--service", "redis", timeout_s=400
+    )
     time.sleep(3)
     at_hand.on_host(SOURCE, "docker", "stop", WRITER_NAME)
     told = at_hand.on_host(SOURCE, "docker", "logs", WRITER_NAME).splitlines()
@@ -212,7 +245,9 @@ def test_no_acknowledged_write_is_lost_or_doubled(strategy: str, tmp_path: Path)
         acknowledged = {int(number) for name, number in (line.split() for line in told) if name == store}
         there = _numbers(store, host)
         assert len(acknowledged) > 1000
-        assert not sorted(acknowledged - set(there))[:5], f"{store}: {len(acknowledged - set(there))} of {len(acknowledged)} are missing"
+        assert not sorted(acknowledged - set(there))[:5], (
+            f"{store}: {len(acknowledged - set(there))} of {len(acknowledged)} are missing"
+        )
         assert len(there) == len(set(there)), f"{store}: {len(there) - len(set(there))} are there twice"
 
 

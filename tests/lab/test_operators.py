@@ -19,7 +19,20 @@ from tests.lab import at_hand, killing
 from tests.lab.at_hand import JOURNAL, ROOT
 
 FLAGS: Final = ("--lab", "--apply", "--service", "redis")
-ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "runbooks", "commands", "lab", "environments", "approvals", "schemas")
+ROOMS: Final = (
+    "engine",
+    "hosts",
+    "services",
+    "checks",
+    "actions",
+    "phases",
+    "runbooks",
+    "commands",
+    "lab",
+    "environments",
+    "approvals",
+    "schemas",
+)
 FILES: Final = ("inventory.yaml", "migration_plan.json", "conftest.py", "pyproject.toml")
 WAIT_S: Final = 300.0
 
@@ -47,7 +60,9 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 def _at(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "commands", *argv]
-    return subprocess.run(words, cwd=folder, env=at_hand.plain_environment(), capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        words, cwd=folder, env=at_hand.plain_environment(), capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def _wait_for_record(child: subprocess.Popen[str], kind: str, key: str, after: int) -> None:
@@ -70,7 +85,10 @@ def test_second_is_refused_third_takes_over_first_changes_nothing(approved: dict
         assert same_machine.code == 3
         assert f"pid {first.pid}" in same_machine.output
 
-        with sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True) as source, sqlite3.connect(elsewhere / "journal.sqlite") as copy:
+        with (
+            sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True) as source,
+            sqlite3.connect(elsewhere / "journal.sqlite") as copy,
+        ):
             source.backup(copy)
         shutil.copytree(ROOT / "state" / "lab", elsewhere / "state" / "lab")
         (elsewhere / "journal.sqlite").rename(elsewhere / "state" / "lab.sqlite")
@@ -100,14 +118,23 @@ def test_ctrl_c_in_a_copy_undoes_the_move(approved: dict[str, Any]) -> None:
     last = at_hand.last_seq()
     words = [sys.executable, "-m", "nox", "-s", "migrate", "--", *FLAGS]
     child = subprocess.Popen(
-        words, cwd=ROOT, env=at_hand.plain_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        words,
+        cwd=ROOT,
+        env=at_hand.plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     _wait_for_record(child, "intent", "copy-volumes", last)
     os.killpg(child.pid, signal.SIGINT)
     told = child.communicate(timeout=WAIT_S)[0]
     assert child.returncode != 0
     assert killing.both_sides("redis") == (True, False)
-    assert [seen.body["state"] for seen in killing.records_after(last) if seen.kind == "move_state"] == ["in_progress", "undone"]
+    assert [seen.body["state"] for seen in killing.records_after(last) if seen.kind == "move_state"] == [
+        "in_progress",
+        "undone",
+    ]
     assert "evidence: " in told, told[-3000:]
     assert "nox -s migrate -- " in told
     assert killing.lost_writes(approved) == []

@@ -69,7 +69,11 @@ def test_own_checks_pass_warn_and_fail(prepared_lab: None, own_checks: Path) -> 
     assert at_hand.snapshot(*at_hand.HOSTS) == before, "a check changed a host"
     assert failed.folder is not None
     page = (failed.folder / "report.html").read_text(encoding="utf-8")
-    for sentence in ("The target host runs Linux.", "The source host names the ticket of its migration.", "keeps a copy of its snapshot apart."):
+    for sentence in (
+        "The target host runs Linux.",
+        "The source host names the ticket of its migration.",
+        "keeps a copy of its snapshot apart.",
+    ):
         assert sentence in page
     assert "preflight/test_of_the_lab.py" in page
 

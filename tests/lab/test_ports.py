@@ -17,7 +17,9 @@ from tests.lab.at_hand import ROOT, SOURCE, TARGETS, Ran
 
 REMAPS: Final = {"postgres": {"5432/tcp": 15432}, "prometheus": {"9090/tcp": 19090}, "redis": {"6379/tcp": 16379}}
 HOLDER: Final = "nohup perl -MIO::Socket::INET -e '{program}' >/dev/null 2>&1 </dev/null & echo $!"
-LISTEN: Final = "$s=IO::Socket::INET->new(LocalPort=>5432,Listen=>1) or die; while($c=$s->accept){{print $c qq(not postgres\\n)}}"
+LISTEN: Final = (
+    "$s=IO::Socket::INET->new(LocalPort=>5432,Listen=>1) or die; while($c=$s->accept){{print $c qq(not postgres\\n)}}"
+)
 SHOP: Final = """\
 services:
   web:
@@ -28,7 +30,12 @@ services:
       QUEUE: {source}:6379
 """
 OVERRIDE: Final = 'services:\n  web:\n    ports: ["9090:9090"]\n'
-LABELS: Final = {"project": "shop", "service": "web", "project.config_files": "/srv/shop/compose.yml", "project.working_dir": "/srv/shop"}
+LABELS: Final = {
+    "project": "shop",
+    "service": "web",
+    "project.config_files": "/srv/shop/compose.yml",
+    "project.working_dir": "/srv/shop",
+}
 STEPS: Final[dict[str, tuple[str, ...]]] = {"preflight": (), "approve": (), "migrate": ("--apply",), "validate": ()}
 QUESTIONS: Final = {
     5432: ("printf '\\0\\0\\0\\010\\004\\322\\026\\057' >&3; head -c 1 <&3", r"[NS]"),  # SSLRequest: yes or no
@@ -63,10 +70,35 @@ def make_conflicts() -> dict[str, str]:
     """Take each service's port on its target: by a process, by a container, by an override file of a project in use."""
     process = at_hand.on_host("wf002", "sh", "-c", HOLDER.format(program=LISTEN.format())).strip()
     image = at_hand.inspect(SOURCE, "prometheus")["Config"]["Image"]
-    at_hand.on_host("wf001", "docker", "run", "--detach", "--name", "cache", "--publish", "6379:80", "--entrypoint", "sleep", image, "3600")
+    at_hand.on_host(
+        "wf001",
+        "docker",
+        "run",
+        "--detach",
+        "--name",
+        "cache",
+        "--publish",
+        "6379:80",
+        "--entrypoint",
+        "sleep",
+        image,
+        "3600",
+    )
     labels = [word for name, value in LABELS.items() for word in ("--label", f"com.docker.compose.{name}={value}")]
     at_hand.on_host(
-        "wf001", "docker", "run", "--detach", "--name", "shop-web-1", *labels, "--publish", "8090:80", "--entrypoint", "sleep", image, "3600"
+        "wf001",
+        "docker",
+        "run",
+        "--detach",
+        "--name",
+        "shop-web-1",
+        *labels,
+        "--publish",
+        "8090:80",
+        "--entrypoint",
+        "sleep",
+        image,
+        "3600",
     )
     write("wf001", "/srv/shop/compose.yml", SHOP.format(image=image, source=at_hand.address(SOURCE)))
     write("wf001", "/srv/shop/compose.override.yml", OVERRIDE)
@@ -96,7 +128,11 @@ def night(fresh_lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_three_conflicts_are_found_with_their_holders(night: Night) -> None:
     """A process that is not Docker's, a container, and an override file with its line."""
-    found = {one["port"]: " and ".join(one["who"]) for one in night.before["conflicts"] if one["when"] == "after the moves" and one["blocks"]}
+    found = {
+        one["port"]: " and ".join(one["who"])
+        for one in night.before["conflicts"]
+        if one["when"] == "after the moves" and one["blocks"]
+    }
 
     assert set(found) == {"5432/tcp", "6379/tcp", "9090/tcp"}
     assert "process perl on 0.0.0.0" in found["5432/tcp"]
@@ -120,7 +156,9 @@ def test_preflight_refuses_and_says_the_way_out(night: Night) -> None:
 def test_the_remap_plan_is_minimal(night: Night) -> None:
     """One remap for each conflict, none besides; written into the plan as just that."""
     assert len(night.before["remaps"]) == 3
-    moves = {move["service"]: move.get("ports", {}) for move in json.loads(night.plan.read_text(encoding="utf-8"))["moves"]}
+    moves = {
+        move["service"]: move.get("ports", {}) for move in json.loads(night.plan.read_text(encoding="utf-8"))["moves"]
+    }
     assert {service: ports for service, ports in moves.items() if ports} == REMAPS
     assert night.after["remaps"] == []
     original = (ROOT / "migration_plan.json").read_text(encoding="utf-8").splitlines()

@@ -44,7 +44,13 @@ def with_admins(fresh_lab: None) -> list[str]:
     """Give root of each host five keys of people; return their lines."""
     lines = [FOREIGN.format(number=number) for number in range(5)]
     for host in HOSTS:
-        at_hand.on_host(host, "sh", "-c", f"mkdir -p -m 0700 /root/.ssh; cat >> {KEYS}", stdin="".join(f"{line}\n" for line in lines).encode())
+        at_hand.on_host(
+            host,
+            "sh",
+            "-c",
+            f"mkdir -p -m 0700 /root/.ssh; cat >> {KEYS}",
+            stdin="".join(f"{line}\n" for line in lines).encode(),
+        )
     return lines
 
 
@@ -61,7 +67,9 @@ def assert_nothing_left(lines: list[str]) -> None:
         keys = at_hand.on_host(host, "cat", KEYS).splitlines()
         assert [line for line in keys if line in lines] == lines, host
         assert not [line for line in keys if "longshore:" in line], host
-        assert not at_hand.on_host(host, "sh", "-c", "ls -d /run/longshore-* /root/.ssh/.longshore* 2>/dev/null; true").split(), host
+        assert not at_hand.on_host(
+            host, "sh", "-c", "ls -d /run/longshore-* /root/.ssh/.longshore* 2>/dev/null; true"
+        ).split(), host
     host, path = backup_place()
     assert not at_hand.on_host(host, "ls", f"{path}/locks").split()
 
@@ -81,7 +89,12 @@ def test_a_killed_prepare_goes_on(with_admins: list[str]) -> None:
     for number in range(TIMES):
         command = [sys.executable, "-m", "commands", "prepare", "--lab", "--apply"]
         running = subprocess.Popen(
-            command, cwd=ROOT, env=at_hand.plain_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=at_hand.plain_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         after_s = chance.uniform(5, 40)
         time.sleep(after_s)

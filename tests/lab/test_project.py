@@ -19,7 +19,18 @@ LAB: Final = "elsewhere"
 """A lab of its own: the other tests' lab keeps its hosts and keys."""
 
 DEADLINE_S: Final = 3600.0
-NOT_OURS: Final = frozenset({".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache", "__pycache__"})
+NOT_OURS: Final = frozenset(
+    {
+        ".git",
+        ".venv",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        ".import_linter_cache",
+        "__pycache__",
+    }
+)
 
 
 def _files() -> dict[str, int]:

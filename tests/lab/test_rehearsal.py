@@ -24,7 +24,9 @@ from tests.lab.conftest import Rehearsal
 
 PHASES: Final = ("prepare", "preflight", "migrate", "validate")
 WORDS: Final = {"failures": ("FAILED",), "errors": ("UNKNOWN",), "skipped": ("WAIVED", "PENDING", "NOT_RUN", "PLANNED")}
-OUTSIDE: Final = re.compile(r"""(?:src|href|action)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", re.IGNORECASE)
+OUTSIDE: Final = re.compile(
+    r"""(?:src|href|action)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", re.IGNORECASE
+)
 
 pytestmark = pytest.mark.lab
 
@@ -43,7 +45,11 @@ def test_phase_passes(rehearsal: Rehearsal, phase: str) -> None:
     """Each phase of a rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab can't answer."""
     ran = rehearsal.phases[phase]
     assert ran.code == 0, ran.output[-4000:]
-    bad = [record["body"] for record in at_hand.rows_of(ran) if record["body"]["verdict"] != "PASSED" and record["key"] not in at_hand.UNANSWERED]
+    bad = [
+        record["body"]
+        for record in at_hand.rows_of(ran)
+        if record["body"]["verdict"] != "PASSED" and record["key"] not in at_hand.UNANSWERED
+    ]
     assert not bad
 
 
@@ -51,7 +57,11 @@ def test_dry_run_changes_nothing(rehearsal: Rehearsal) -> None:
     """Without --apply, migrate says what it would do, exits 0 and leaves every host exactly as it was."""
     assert rehearsal.dry_run.code == 0, rehearsal.dry_run.output[-4000:]
     assert rehearsal.after_dry_run == rehearsal.before_dry_run
-    verdicts = Counter(record["body"]["verdict"] for record in at_hand.rows_of(rehearsal.dry_run) if record["body"]["effect"] != "read_only")
+    verdicts = Counter(
+        record["body"]["verdict"]
+        for record in at_hand.rows_of(rehearsal.dry_run)
+        if record["body"]["effect"] != "read_only"
+    )
     assert set(verdicts) == {"PLANNED"}, "no deed of a dry run may be anything but PLANNED"
 
 
@@ -88,7 +98,9 @@ def test_no_acknowledged_write_to_postgres_is_lost(rehearsal: Rehearsal) -> None
     """Every number that the application was told is stored, from before the move until after it, is on the new host."""
     first, last = rehearsal.orders_before["postgres_acked"], rehearsal.orders_after["postgres_acked"]
     assert last > first, "no write was acknowledged after the move"
-    found = at_hand.query(TARGETS["postgres"], f"SELECT count(*) FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}")
+    found = at_hand.query(
+        TARGETS["postgres"], f"SELECT count(*) FROM events WHERE source = 'orders' AND seq BETWEEN {first} AND {last}"
+    )
     assert int(found) == last - first + 1
 
 
@@ -106,7 +118,11 @@ def test_no_acknowledged_write_to_redis_is_lost(rehearsal: Rehearsal) -> None:
 def test_outage_is_recorded(rehearsal: Rehearsal, service: str, target: str) -> None:
     """Each service has one measured outage: more than nothing, less than the run, with its error bar."""
     lines = (_folder(rehearsal, "migrate") / "journal.jsonl").read_text(encoding="utf-8").splitlines()
-    outages = [record["body"] for record in map(json.loads, lines) if record["kind"] == "outage" and record["service"] == service]
+    outages = [
+        record["body"]
+        for record in map(json.loads, lines)
+        if record["kind"] == "outage" and record["service"] == service
+    ]
     assert len(outages) == 1
     assert 0 < outages[0]["seconds"] < 120
     assert outages[0]["error_bar_s"] > 0
@@ -160,7 +176,12 @@ def test_journal_itself_is_whole(rehearsal: Rehearsal) -> None:
     """Every run in the database is an unbroken chain, the evidence's own run among them."""
     journal = Journal.open(JOURNAL, redactor=Redactor())
     runs = {record.run_id for record in journal.records(kind="run_started")}
-    assert json.loads((_folder(rehearsal, "migrate") / "journal.jsonl").read_text(encoding="utf-8").splitlines()[0])["run_id"] in runs
+    assert (
+        json.loads((_folder(rehearsal, "migrate") / "journal.jsonl").read_text(encoding="utf-8").splitlines()[0])[
+            "run_id"
+        ]
+        in runs
+    )
     for run in runs:
         assert not chain_problems(journal.records(run_id=run))
 
@@ -186,7 +207,11 @@ def test_second_apply_changes_nothing(rehearsal: Rehearsal) -> None:
 
 def secrets_of_the_lab() -> dict[str, bytes]:
     """Return every secret of the lab by its name: passwords of the services, of the backup, the operator's private key."""
-    found = {f"{file.name}: {name}": value.encode() for file in KEPT.glob("golden-*.json") for name, value in json.loads(file.read_text()).items()}
+    found = {
+        f"{file.name}: {name}": value.encode()
+        for file in KEPT.glob("golden-*.json")
+        for name, value in json.loads(file.read_text()).items()
+    }
     found |= {file.name: file.read_bytes().strip() for file in (STATE / "secrets").iterdir()}
     lines = (STATE / "id_ed25519").read_bytes().splitlines()
     return found | {"id_ed25519": lines[len(lines) // 2]}
@@ -196,10 +221,15 @@ def test_no_secret_is_written_anywhere(rehearsal: Rehearsal) -> None:
     """No password or key is in any file of evidence, in the journal or in what was printed."""
     secrets = secrets_of_the_lab()
     assert len(secrets) >= 6
-    texts = {f"output of {name}": ran.output.encode() for name, ran in {**rehearsal.phases, "dry run": rehearsal.dry_run}.items()}
+    texts = {
+        f"output of {name}": ran.output.encode()
+        for name, ran in {**rehearsal.phases, "dry run": rehearsal.dry_run}.items()
+    }
     texts |= {str(file): file.read_bytes() for file in REPORTS.rglob("*") if file.is_file()}
     texts |= {str(file): file.read_bytes() for file in JOURNAL.parent.glob("lab.sqlite*")}
-    told = [f"{where} holds {name}" for where, text in texts.items() for name, secret in secrets.items() if secret in text]
+    told = [
+        f"{where} holds {name}" for where, text in texts.items() for name, secret in secrets.items() if secret in text
+    ]
     assert not told
 
 
@@ -208,6 +238,10 @@ def test_nothing_is_left_behind(rehearsal: Rehearsal, host: str) -> None:
     """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or the service."""
     before = rehearsal.before_dry_run[host]
     assert at_hand.leftovers(host)["keys"] == before["keys"]
-    ours = {name: raw["Config"]["Labels"] for name, raw in at_hand.containers(host).items() if "longshore.move" in (raw["Config"]["Labels"] or {})}
+    ours = {
+        name: raw["Config"]["Labels"]
+        for name, raw in at_hand.containers(host).items()
+        if "longshore.move" in (raw["Config"]["Labels"] or {})
+    }
     helpers = {name for name, labels in ours.items() if labels.get("longshore.role") != "forwarder"}
     assert helpers == {service for service, target in TARGETS.items() if target == host}

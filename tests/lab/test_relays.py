@@ -41,7 +41,11 @@ def four_hosts() -> Iterator[None]:
 
 def relays(host: str) -> dict[str, dict[str, Any]]:
     """Return our relays' containers on a host, by name."""
-    return {name: raw for name, raw in at_hand.containers(host).items() if raw["Config"]["Labels"].get("longshore.role") == "forwarder"}
+    return {
+        name: raw
+        for name, raw in at_hand.containers(host).items()
+        if raw["Config"]["Labels"].get("longshore.role") == "forwarder"
+    }
 
 
 def wanted(moved: set[str]) -> dict[tuple[str, str], int]:
@@ -66,7 +70,9 @@ def assert_relays_are_right(moved: set[str]) -> None:
             if end == "far":
                 (bound,) = [one for many in raw["HostConfig"]["PortBindings"].values() for one in many]
                 assert bound["HostIp"] == at_hand.address(host), "on the private address only"
-        left = at_hand.on_host(host, "docker", "volume", "ls", "-q", "--filter", "label=longshore.role=forwarder-keys").split()
+        left = at_hand.on_host(
+            host, "docker", "volume", "ls", "-q", "--filter", "label=longshore.role=forwarder-keys"
+        ).split()
         assert len(left) == len(relays(host)), f"{host}: {left}"
     assert dict(seen) == wanted(moved)
     assert all(one.split(":") == other.split(":")[::-1] for one, other in keys.values())
@@ -74,7 +80,9 @@ def assert_relays_are_right(moved: set[str]) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(TARGETS)), ids="-".join)
-def test_moved_and_rolled_back_one_by_one_relays_are_right_on_all_hosts(four_hosts: None, order: tuple[str, ...]) -> None:
+def test_moved_and_rolled_back_one_by_one_relays_are_right_on_all_hosts(
+    four_hosts: None, order: tuple[str, ...]
+) -> None:
     """Each command that status prints is given for one service alone; after each, all four hosts have exactly the relays that are needed."""
     at_hand.preflight_and_approve()
     moved: set[str] = set()
@@ -102,7 +110,11 @@ def moved_redis(four_hosts: None) -> None:
 
 def far_port(host: str) -> int:
     """Return the port at which the relay of redis comes out."""
-    (far,) = [raw for name, raw in relays(host).items() if raw["Config"]["Labels"]["longshore.relay.end"] == "far" and "-redis-" in name]
+    (far,) = [
+        raw
+        for name, raw in relays(host).items()
+        if raw["Config"]["Labels"]["longshore.relay.end"] == "far" and "-redis-" in name
+    ]
     (bound,) = [one for many in far["HostConfig"]["PortBindings"].values() for one in many]
     return int(bound["HostPort"])
 

@@ -30,10 +30,17 @@ def moved(prepared_lab: None) -> dict[str, Any]:
 def steady(raw: dict[str, Any]) -> dict[str, Any]:
     """Return what of a container must come back exactly: all that it was made with."""
     networks = {
-        name: sorted(alias for alias in one["Aliases"] or [] if alias != raw["Id"][:12]) for name, one in raw["NetworkSettings"]["Networks"].items()
+        name: sorted(alias for alias in one["Aliases"] or [] if alias != raw["Id"][:12])
+        for name, one in raw["NetworkSettings"]["Networks"].items()
     }
     config = {key: value for key, value in raw["Config"].items() if key != "Hostname"}
-    return {"image": raw["Image"], "config": config, "host": raw["HostConfig"], "networks": networks, "mounts": raw["Mounts"]}
+    return {
+        "image": raw["Image"],
+        "config": config,
+        "host": raw["HostConfig"],
+        "networks": networks,
+        "mounts": raw["Mounts"],
+    }
 
 
 def environment(raw: dict[str, Any]) -> dict[str, str]:
@@ -48,7 +55,9 @@ def test_killed_in_between_it_goes_on_and_the_relay_is_not_needed(moved: dict[st
     assert dry.code == 0, dry.output[-3000:]
     last = at_hand.orders("/state")
     argv = ("repoint", "postgres", "--lab", "--apply")
-    killed = killing.run_until(lambda seen: (seen.kind, seen.key) == ("intent", "rewrite-references"), *argv, delay_s=4.0)
+    killed = killing.run_until(
+        lambda seen: (seen.kind, seen.key) == ("intent", "rewrite-references"), *argv, delay_s=4.0
+    )
     assert killed.killed_at is not None, killed.output[-3000:]
     ended = killing.run_until(lambda _: False, *argv)
     assert ended.code == 0, ended.output[-4000:]
@@ -79,7 +88,10 @@ def test_a_rollback_is_refused_until_it_is_put_back(moved: dict[str, Any]) -> No
 
 def test_a_file_is_rewritten_in_place_and_nothing_else_of_it(moved: dict[str, Any]) -> None:
     """Prometheus scrapes the new address; owner, mode and inode of its file stay, and the evidence shows the one line."""
-    before, facts = at_hand.on_host(MONITOR, "cat", CONFIG), at_hand.on_host(MONITOR, "stat", "-c", "%u %g %a %i", CONFIG)
+    before, facts = (
+        at_hand.on_host(MONITOR, "cat", CONFIG),
+        at_hand.on_host(MONITOR, "stat", "-c", "%u %g %a %i", CONFIG),
+    )
 
     ran = at_hand.run_command("repoint", "prometheus", "--lab", "--apply")
 
@@ -123,7 +135,9 @@ def test_a_pattern_that_fits_twice_changes_nothing(moved: dict[str, Any]) -> Non
     at_hand.on_host(MONITOR, "sh", "-c", f"cp -p {CONFIG} /root/kept; echo '# targets: [\"orders:8080\"]' >> {CONFIG}")
     try:
         ran = at_hand.run_command("repoint", "prometheus", "--lab", "--apply")
-        assert "fits 2 times. Expected: exactly once" in at_hand.told(at_hand.row(ran, "prometheus", "confirm-references"))
+        assert "fits 2 times. Expected: exactly once" in at_hand.told(
+            at_hand.row(ran, "prometheus", "confirm-references")
+        )
         assert ran.code == 1, ran.output[-2000:]
         assert at_hand.on_host(MONITOR, "grep", "-c", "orders:8080", CONFIG).strip() == "2"
     finally:

@@ -50,7 +50,9 @@ def test_data_comes_back_even_when_killed_in_between(moved: None) -> None:
 def test_writes_can_be_left_behind(moved: None) -> None:
     """With --discard-target-writes the source is used as it was: what was written since is counted, kept on the target, and not there."""
     at_hand.redis_cli(TARGETS["redis"], "SET", "written:since", "1")
-    ran = at_hand.run_command("rollback", "redis", "--lab", "--discard-target-writes", "what was written may go", "--apply", timeout_s=600.0)
+    ran = at_hand.run_command(
+        "rollback", "redis", "--lab", "--discard-target-writes", "what was written may go", "--apply", timeout_s=600.0
+    )
     assert ran.code == 0, ran.output[-4000:]
     assert "NOT brought back: it stays on wf001" in at_hand.told(at_hand.row(ran, "redis", "target-writes"))
     assert killing.both_sides("redis") == (True, False)

@@ -75,7 +75,9 @@ def test_missing_row_is_found(rehearsal: Rehearsal) -> None:
     host = TARGETS["postgres"]
     values = at_hand.query(host, f"SELECT quote_literal(o) FROM order_lines o WHERE id = {ROW}")
     repair = f"INSERT INTO order_lines SELECT (x).* FROM (SELECT {values}::order_lines AS x) lost"
-    with _damaged(lambda: at_hand.query(host, f"DELETE FROM order_lines WHERE id = {ROW}"), lambda: at_hand.query(host, repair)):
+    with _damaged(
+        lambda: at_hand.query(host, f"DELETE FROM order_lines WHERE id = {ROW}"), lambda: at_hand.query(host, repair)
+    ):
         told = _found(_validate("postgres"), "postgres", "fingerprint-holds")
     assert "shop: table public.order_lines: 220,000 → 219,999" in told
 
@@ -124,7 +126,9 @@ def test_changed_key_is_found(rehearsal: Rehearsal) -> None:
 def test_flipped_byte_in_a_block_is_found(rehearsal: Rehearsal) -> None:
     """One flipped byte in a block of the metrics store is found; the block and its file are named."""
     host = TARGETS["prometheus"]
-    file = at_hand.on_host(host, "sh", "-c", "ls -S /var/lib/docker/volumes/prometheus_data/_data/*/chunks/000001 | head -1").strip()
+    file = at_hand.on_host(
+        host, "sh", "-c", "ls -S /var/lib/docker/volumes/prometheus_data/_data/*/chunks/000001 | head -1"
+    ).strip()
     middle = int(at_hand.on_host(host, "stat", "-c", "%s", file)) // 2
     block, rest = file.split("/")[-3], "chunks/000001"
     byte = int(at_hand.on_host(host, "od", "-An", "-tu1", f"-j{middle}", "-N1", file))
@@ -177,7 +181,8 @@ def _relay_of(service: str) -> str:
     found = [
         name
         for name, raw in at_hand.containers(SOURCE).items()
-        if raw["Config"]["Labels"].get("longshore.role") == "forwarder" and ports & set(raw["HostConfig"]["PortBindings"] or {})
+        if raw["Config"]["Labels"].get("longshore.role") == "forwarder"
+        and ports & set(raw["HostConfig"]["PortBindings"] or {})
     ]
     assert len(found) == 1, found
     return found[0]

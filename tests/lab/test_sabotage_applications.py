@@ -53,13 +53,17 @@ class Machine:
     def __init__(self, stack: ExitStack) -> None:
         self.engine = docker.from_env(timeout=60)
         self.stack = stack
-        self.network = self.engine.networks.create(f"{PREFIX}-damaged-{secrets.token_hex(3)}", labels={"longshore.lab": "1"})
+        self.network = self.engine.networks.create(
+            f"{PREFIX}-damaged-{secrets.token_hex(3)}", labels={"longshore.lab": "1"}
+        )
         stack.callback(self.network.remove)
 
     def run(self, name: str, image: str, port: int, **given: Any) -> Subject:
         """Start a product under its own name; it is not waited for."""
         options, values = given.pop("options", {}), given.pop("secret_values", {})
-        container = self.engine.containers.create(local_name(image), name=f"{self.network.name}-{name}", labels={"longshore.lab": "1"}, **given)
+        container = self.engine.containers.create(
+            local_name(image), name=f"{self.network.name}-{name}", labels={"longshore.lab": "1"}, **given
+        )
         self.stack.callback(container.remove, force=True, v=True)
         self.engine.networks.get("bridge").disconnect(container)
         self.network.connect(container, aliases=[name])
@@ -78,7 +82,9 @@ def _url(subject: Subject, port: int | None = None) -> str:
 
 
 def _sql(postgres: Subject, database: str, script: str) -> str:
-    code, output = postgres.container.exec_run(["psql", "-qAtU", "postgres", "-v", "ON_ERROR_STOP=1", database, "-c", script])
+    code, output = postgres.container.exec_run(
+        ["psql", "-qAtU", "postgres", "-v", "ON_ERROR_STOP=1", database, "-c", script]
+    )
     assert code == 0, output.decode()
     return str(output.decode()).strip()
 
@@ -94,7 +100,9 @@ def machine(all_images: None) -> Iterator[Machine]:
 def postgres(machine: Machine) -> Subject:
     """Return the database that the applications share."""
     env = {"POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": "shop"}
-    subject = machine.run("postgres", POSTGRES, 5432, environment=env, options={"user": "postgres"}, secret_values={"password": PASSWORD})
+    subject = machine.run(
+        "postgres", POSTGRES, 5432, environment=env, options={"user": "postgres"}, secret_values={"password": PASSWORD}
+    )
     _ready(subject)
     for name in ("keycloak", "n8n", "metabase", "reporting"):
         _sql(subject, "postgres", f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
@@ -135,7 +143,10 @@ def grafana(machine: Machine, starting: dict[str, Subject], tmp_path_factory: py
     (folder / "prometheus.yml").write_text(SCRAPED, encoding="utf-8")
     mount = {str(folder): {"bind": "/etc/prometheus", "mode": "ro"}}
     _ready(machine.run("prometheus", PROMETHEUS, 9090, volumes=mount))
-    mounts = {str(folder): {"bind": "/etc/grafana/provisioning/datasources", "mode": "ro"}, f"{machine.network.name}-g": {"bind": "/var/lib/grafana"}}
+    mounts = {
+        str(folder): {"bind": "/etc/grafana/provisioning/datasources", "mode": "ro"},
+        f"{machine.network.name}-g": {"bind": "/var/lib/grafana"},
+    }
     machine.stack.callback(lambda: machine.engine.volumes.get(f"{machine.network.name}-g").remove())
     subject = machine.run("grafana", GRAFANA, 3000, volumes=mounts, environment={"GF_SECURITY_ADMIN_PASSWORD": PASSWORD},
                           secret_values={"admin_password": PASSWORD})  # fmt: skip
@@ -173,7 +184,9 @@ def n8n(starting: dict[str, Subject], grafana: Subject, metabase: Subject, waha:
     """Return workflows; the quick ones come first, while it starts."""
     subject = starting["n8n"]
     _ready(subject)
-    subject.secrets["api_key"] = make_workflows(_url(subject), {"n8n_owner": "Owner-12345", "reporting": PASSWORD, "redis": PASSWORD})
+    subject.secrets["api_key"] = make_workflows(
+        _url(subject), {"n8n_owner": "Owner-12345", "reporting": PASSWORD, "redis": PASSWORD}
+    )
     return subject
 
 
@@ -219,7 +232,9 @@ def test_lost_panel_is_named(grafana: Subject) -> None:
     """A dashboard that lost a panel without a new version is named; no other is."""
     lose = "UPDATE dashboard SET data = json_remove(data, '$.panels[1]') WHERE uid = 'shop-3'"
 
-    assert "dashboards: changed Shop 3 (shop-3)" in _lost(grafana, lambda: _in_sqlite(grafana, "/var/lib/grafana", "grafana.db", lose))
+    assert "dashboards: changed Shop 3 (shop-3)" in _lost(
+        grafana, lambda: _in_sqlite(grafana, "/var/lib/grafana", "grafana.db", lose)
+    )
 
 
 def test_data_source_on_the_old_address_is_named(grafana: Subject) -> None:
@@ -232,9 +247,7 @@ def test_data_source_on_the_old_address_is_named(grafana: Subject) -> None:
 
 def test_card_that_left_its_dashboard_is_named(metabase: Subject, postgres: Subject) -> None:
     """A dashboard that lost a card is named."""
-    lose = (
-        "DELETE FROM report_dashboardcard WHERE dashboard_id = 2 AND card_id = (SELECT max(card_id) FROM report_dashboardcard WHERE dashboard_id = 2)"
-    )
+    lose = "DELETE FROM report_dashboardcard WHERE dashboard_id = 2 AND card_id = (SELECT max(card_id) FROM report_dashboardcard WHERE dashboard_id = 2)"
 
     assert "dashboards: changed Shop 2 (2)" in _lost(metabase, lambda: _sql(postgres, "metabase", lose))
 
@@ -252,7 +265,9 @@ def test_changed_session_is_named(waha: Subject) -> None:
     """A session whose webhook leads elsewhere is named."""
     change = "UPDATE sessions SET config = replace(config, 'http://n8n:5678', 'http://elsewhere:5678') WHERE name = 'support'"
 
-    assert "sessions: changed support" in _lost(waha, lambda: _in_sqlite(waha, "/app/.sessions", "webjs/waha.sqlite3", change))
+    assert "sessions: changed support" in _lost(
+        waha, lambda: _in_sqlite(waha, "/app/.sessions", "webjs/waha.sqlite3", change)
+    )
 
 
 def test_session_without_its_keys_is_named(waha: Subject) -> None:
@@ -260,7 +275,9 @@ def test_session_without_its_keys_is_named(waha: Subject) -> None:
 
     def lose() -> None:
         (waha.volume("/app/.sessions") / "webjs" / "default" / "creds.json").unlink()
-        requests.post(f"{_url(waha)}/api/sessions/default/restart", headers={"X-Api-Key": PASSWORD}, timeout=10).raise_for_status()
+        requests.post(
+            f"{_url(waha)}/api/sessions/default/restart", headers={"X-Api-Key": PASSWORD}, timeout=10
+        ).raise_for_status()
 
     assert "session default: SCAN_QR_CODE" in _broken(waha, lose)
 
@@ -270,7 +287,12 @@ def test_deleted_workflow_is_named(n8n: Subject) -> None:
     headers = {"X-N8N-API-KEY": n8n.secrets["api_key"]}
     found = requests.get(f"{_url(n8n)}/api/v1/workflows", headers=headers, timeout=10).json()["data"]
     gone = next(item for item in found if item["name"] == "Order step 4")
-    told = _lost(n8n, lambda: requests.delete(f"{_url(n8n)}/api/v1/workflows/{gone['id']}", headers=headers, timeout=10).raise_for_status())
+    told = _lost(
+        n8n,
+        lambda: requests.delete(
+            f"{_url(n8n)}/api/v1/workflows/{gone['id']}", headers=headers, timeout=10
+        ).raise_for_status(),
+    )
 
     assert f"workflows: missing Order step 4 ({gone['id']})" in told
 

@@ -69,7 +69,9 @@ def _smoke(subject: Subject) -> Judgement:
 def rabbitmq(all_images: None) -> Iterator[Subject]:
     """Return a broker with a queue of a hundred persistent messages."""
     env = {"RABBITMQ_DEFAULT_USER": "operator", "RABBITMQ_DEFAULT_PASS": PASSWORD}
-    with running("rabbitmq", RABBITMQ, 5672, hostname="rabbit-test", environment=env, secret_values={"password": PASSWORD}) as subject:
+    with running(
+        "rabbitmq", RABBITMQ, 5672, hostname="rabbit-test", environment=env, secret_values={"password": PASSWORD}
+    ) as subject:
         with connect(subject.at()) as connection:
             channel = connection.channel()
             channel.queue_declare("letters", durable=True)
@@ -108,7 +110,15 @@ def test_another_host_name_is_found(rabbitmq: Subject) -> None:
     data = {str(rabbitmq.volume("/var/lib/rabbitmq")): {"bind": "/var/lib/rabbitmq", "mode": "rw"}}
     rabbitmq.container.stop(timeout=30)
     env = {"RABBITMQ_DEFAULT_USER": "operator", "RABBITMQ_DEFAULT_PASS": PASSWORD}
-    with running("rabbitmq", RABBITMQ, 5672, hostname="another", environment=env, volumes=data, secret_values={"password": PASSWORD}) as virgin:
+    with running(
+        "rabbitmq",
+        RABBITMQ,
+        5672,
+        hostname="another",
+        environment=env,
+        volumes=data,
+        secret_values={"password": PASSWORD},
+    ) as virgin:
         judgement = _compared(virgin, before)
     rabbitmq.container.start()
     rabbitmq.wait_until_ready()
@@ -161,7 +171,9 @@ def minio(all_images: None) -> Iterator[Subject]:
             client.create_bucket(Bucket=bucket)
         client.put_bucket_versioning(Bucket="contracts", VersioningConfiguration={"Status": "Enabled"})
         for number in range(20):
-            client.put_object(Bucket="contracts", Key=f"contract-{number}", Body=f"this is contract number {number:04}".encode())
+            client.put_object(
+                Bucket="contracts", Key=f"contract-{number}", Body=f"this is contract number {number:04}".encode()
+            )
         _key(subject, "-buckets=papers -actions=Read,Write,List")
         yield subject
 
@@ -170,7 +182,9 @@ def test_changed_byte_of_an_object_is_named(minio: Subject) -> None:
     """One byte changed on the disk, behind the server's back, is found: the object is named, its etag is as it was."""
     before = _prints(minio)
     place, file = next(
-        (at, file) for file in minio.volume("/data").rglob("*.dat") if (at := file.read_bytes().find(b"this is contract number 0007")) >= 0
+        (at, file)
+        for file in minio.volume("/data").rglob("*.dat")
+        if (at := file.read_bytes().find(b"this is contract number 0007")) >= 0
     )
     with file.open("r+b") as opened:
         opened.seek(place)
@@ -181,7 +195,10 @@ def test_changed_byte_of_an_object_is_named(minio: Subject) -> None:
         opened.write(b"t")
     assert len(judgement.details) == 1
     version = _s3(minio).list_object_versions(Bucket="contracts", Prefix="contract-7")["Versions"][0]["VersionId"]
-    assert judgement.details[0] == f"bucket contracts: bytes of a sample: changed {minio.at().sealed(f'contract-7 @{version}')}"
+    assert (
+        judgement.details[0]
+        == f"bucket contracts: bytes of a sample: changed {minio.at().sealed(f'contract-7 @{version}')}"
+    )
     assert _compared(minio, before).passed
 
 
@@ -211,7 +228,9 @@ def test_revoked_key_is_found(minio: Subject) -> None:
 def loki(all_images: None) -> Iterator[Subject]:
     """Return a log store with a thousand lines of the past."""
     config = {str(Path("lab/loki/config.yaml").resolve()): {"bind": "/etc/loki/local-config.yaml", "mode": "ro"}}
-    with running("loki", LOKI, 3100, volumes={**config, f"{PREFIX}-damaged-loki": {"bind": "/loki", "mode": "rw"}}) as subject:
+    with running(
+        "loki", LOKI, 3100, volumes={**config, f"{PREFIX}-damaged-loki": {"bind": "/loki", "mode": "rw"}}
+    ) as subject:
         values = [[str((HISTORY + number * 60) * 1_000_000_000), f"line {number}"] for number in range(1000)]
         content = {"streams": [{"stream": {"job": "shop"}, "values": values}]}
         requests.post(subject.at().endpoint.url("/loki/api/v1/push"), json=content, timeout=30).raise_for_status()
@@ -289,7 +308,10 @@ def test_readable_key_is_named(caddy: Subject) -> None:
     details = _compared(caddy, before).details
     caddy.shell(f"chmod 600 {key}")
     assert len(details) == 1
-    assert "keys: nobody else can read them: changed certificates/local/other.shop.internal/other.shop.internal.key" in details[0]
+    assert (
+        "keys: nobody else can read them: changed certificates/local/other.shop.internal/other.shop.internal.key"
+        in details[0]
+    )
 
 
 def test_expired_certificate_is_found(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +333,12 @@ def test_expired_certificate_is_found(caddy: Subject, monkeypatch: pytest.Monkey
 def test_other_upstream_is_found(caddy: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """A site that answers, but not with what is declared to be behind it, is found."""
     monkeypatch.setattr("services.caddy.product.SITES_DEADLINE_S", 1.0)
-    caddy.options = {"sites": {"good.shop.internal": {"contains": "this is good"}, "other.shop.internal": {"contains": "this is good"}}}
+    caddy.options = {
+        "sites": {
+            "good.shop.internal": {"contains": "this is good"},
+            "other.shop.internal": {"contains": "this is good"},
+        }
+    }
     judgement = _smoke(caddy)
     caddy.options = {}
     assert "other.shop.internal: 200, but without 'this is good'" in judgement.text
@@ -335,7 +362,17 @@ def _make_certificate(folder: Path, name: str, words: str, extension: str = "") 
 @pytest.fixture(scope="module")
 def temporal_server(all_images: None) -> Iterator[Subject]:
     """Return a workflow server with ten open workflows."""
-    command = ["server", "start-dev", "--ip", "0.0.0.0", "--db-filename", "/tmp/temporal.db", "--headless", "--log-level", "warn"]  # noqa: S104
+    command = [
+        "server",
+        "start-dev",
+        "--ip",
+        "0.0.0.0",
+        "--db-filename",
+        "/tmp/temporal.db",
+        "--headless",
+        "--log-level",
+        "warn",
+    ]
     with running("temporal", TEMPORAL, 7233, command=command) as subject:
         asyncio.run(_start_letters(subject))
         yield subject
@@ -364,7 +401,9 @@ def test_terminated_workflow_is_named(temporal_server: Subject) -> None:
 async def _end_two(subject: Subject) -> None:
     client = await Client.connect(f"{subject.at().endpoint.host}:7233")
     await client.get_workflow_handle("letter-3").terminate("by a test")
-    deleted = DeleteWorkflowExecutionRequest(namespace="default", workflow_execution=WorkflowExecution(workflow_id="letter-4"))
+    deleted = DeleteWorkflowExecutionRequest(
+        namespace="default", workflow_execution=WorkflowExecution(workflow_id="letter-4")
+    )
     await client.workflow_service.delete_workflow_execution(deleted)
     for _ in range(100):
         if (await client.count_workflows('WorkflowId = "letter-4"')).count == 0:
@@ -390,5 +429,11 @@ def test_worker_on_another_address_is_found(temporal_server: Subject, monkeypatc
 
 async def _work(subject: Subject, ended: threading.Event) -> None:
     client = await Client.connect(f"{subject.at().endpoint.host}:7233")
-    async with Worker(client, task_queue="post-office", workflows=[Probe], activities=[echo], workflow_runner=UnsandboxedWorkflowRunner()):
+    async with Worker(
+        client,
+        task_queue="post-office",
+        workflows=[Probe],
+        activities=[echo],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
         await asyncio.to_thread(ended.wait, 60)

@@ -39,7 +39,12 @@ pytestmark = pytest.mark.lab
 def secrets() -> dict[str, str]:
     """Return every secret of the lab's services: each password, each line of a key."""
     found = pristine_disks.passwords_of(pristine_disks.key_of(connect(), Choice.CORE))
-    lines = {f"{name}, line {number}": line for name, value in found.items() for number, line in enumerate(value.split("\\n")) if "-----" not in line}
+    lines = {
+        f"{name}, line {number}": line
+        for name, value in found.items()
+        for number, line in enumerate(value.split("\\n"))
+        if "-----" not in line
+    }
     backup = (STATE / "secrets" / "backup_password").read_text(encoding="utf-8").strip()
     assert sum(name.startswith(PREFIX) for name in found) == 8
     return lines | {"backup password": backup}
@@ -47,7 +52,14 @@ def secrets() -> dict[str, str]:
 
 def forms_of(secret: str) -> Iterator[str]:
     """Yield the forms in which a secret may have been written; made here anew, not by the code that is tested."""
-    yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1])
+    yield from (
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+    )
     yield secret.replace("&", "\\u0026")
     yield secret.replace("&", "&amp;")
     for before in range(3):
@@ -99,9 +111,16 @@ def found_in(secrets: dict[str, str], texts: Iterator[tuple[str, str]]) -> list[
 
 def test_the_secrets_are_where_real_ones_are(rehearsal: Rehearsal, secrets: dict[str, str]) -> None:
     """In variables, a label, a health check's command line, URLs and a log of containers that were moved: else nothing is proven."""
-    for service, names in (("postgres", ("mail password", "connection", "label", "key, line 1")), ("redis", ("token", "check"))):
+    for service, names in (
+        ("postgres", ("mail password", "connection", "label", "key, line 1")),
+        ("redis", ("token", "check")),
+    ):
         there = json.dumps(at_hand.inspect(TARGETS[service], service), ensure_ascii=False)
-        assert not [name for name in names if secrets[f"{PREFIX}{name}" if "," in name else f"{PREFIX}{name}, line 0"] not in there]
+        assert not [
+            name
+            for name in names
+            if secrets[f"{PREFIX}{name}" if "," in name else f"{PREFIX}{name}, line 0"] not in there
+        ]
     logged = at_hand.on_host(SOURCE, "sh", "-c", "docker logs postgres-moved 2>&1")
     assert secrets[f"{PREFIX}role, line 0"] in logged
     assert secrets[f"{PREFIX}licence, line 0"] in json.dumps(at_hand.inspect(SOURCE, "orders"))
@@ -156,7 +175,11 @@ def test_what_a_phase_leaves_verifies_and_packs(rehearsal: Rehearsal, phase: str
         ran = at_hand.run_command("verify", str(place))
         # The lab's inventory holds what looks like a secret, so it is not kept, and verify says that it was not compared.
         assert ran.code == 2, ran.output
-        assert [line for line in ran.output.splitlines() if line.startswith("NOT COMPARED") and "plan/inventory.yaml" not in line] == []
+        assert [
+            line
+            for line in ran.output.splitlines()
+            if line.startswith("NOT COMPARED") and "plan/inventory.yaml" not in line
+        ] == []
         assert "WRONG" not in ran.output
         assert ("approved by" in ran.output) == (phase in {"migrate", "validate"})
     file = folder / "pytest.html"

@@ -27,7 +27,15 @@ from tests.lab.server import PASSWORD, Server, journal_server
 pytestmark = pytest.mark.lab
 SHARDS: Final = 3
 ASKED: Final = frozenset(
-    {"ssh-answers", "docker-answers", "versions", "engine-supported", "compose-parsed", "ports-after-all-moves", "links-relayable"}
+    {
+        "ssh-answers",
+        "docker-answers",
+        "versions",
+        "engine-supported",
+        "compose-parsed",
+        "ports-after-all-moves",
+        "links-relayable",
+    }
 )
 """Steps that hosts with a canned engine pass; no network, so that nobody waits for a product that is not there."""
 RUNBOOKS: Final = ("test_hosts.py", "test_services.py")
@@ -62,24 +70,49 @@ def _served(where: Path, pairs: int) -> Iterator[Canned]:
         folder.mkdir(parents=True)
         (folder.parent / "conftest.py").write_text("from runbooks.conftest import *\n", encoding="utf-8")
         for name in RUNBOOKS:
-            (folder / name).write_text(_some_steps((at_hand.ROOT / "runbooks" / "preflight" / name).read_text(encoding="utf-8")), encoding="utf-8")
+            (folder / name).write_text(
+                _some_steps((at_hand.ROOT / "runbooks" / "preflight" / name).read_text(encoding="utf-8")),
+                encoding="utf-8",
+            )
         yield served
 
 
 def _some_steps(runbook: str) -> str:
     """Return a runbook with those of its steps alone that are asked here."""
     head, *steps = re.split(r"\n\n\n(?=@pytest\.mark\.step)", runbook)
-    return "\n\n\n".join([head, *(step for step in steps if re.match(r'@pytest\.mark\.step\("([a-z-]+)"\)', step)[1] in ASKED)])  # type: ignore[index]
+    return "\n\n\n".join(
+        [head, *(step for step in steps if re.match(r'@pytest\.mark\.step\("([a-z-]+)"\)', step)[1] in ASKED)]
+    )  # type: ignore[index]
 
 
 def _start(canned: Canned, url: str, *flags: str) -> subprocess.Popen[str]:
     """Start a preflight with the real composition root over those steps."""
     given = {"LONGSHORE_STATE": url, "PYTHONPATH": str(at_hand.ROOT)}
-    root = [f"--rootdir={at_hand.ROOT}", "-c", str(at_hand.ROOT / "pyproject.toml"), f"--confcutdir={canned.folder}", "-p", "engine.run.plugin"]
-    argv = [sys.executable, "-m", "pytest", str(canned.folder / "runbooks" / "preflight"), *root, "-q", "-p", "no:cacheprovider", "-W", "default"]
+    root = [
+        f"--rootdir={at_hand.ROOT}",
+        "-c",
+        str(at_hand.ROOT / "pyproject.toml"),
+        f"--confcutdir={canned.folder}",
+        "-p",
+        "engine.run.plugin",
+    ]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(canned.folder / "runbooks" / "preflight"),
+        *root,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "default",
+    ]
     argv += ["--environment", ENVIRONMENT, *flags]
     environment = {**at_hand.plain_environment(), **given}
-    return subprocess.Popen(argv, cwd=canned.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        argv, cwd=canned.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -90,7 +123,9 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
 def _report(canned: Canned, url: str, run: str) -> tuple[int, str]:
     environment = {**at_hand.plain_environment(), "LONGSHORE_STATE": url, "PYTHONPATH": str(at_hand.ROOT)}
     argv = [sys.executable, "-m", "commands", "report", run, "--environment", ENVIRONMENT]
-    ended = subprocess.run(argv, cwd=canned.folder, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    ended = subprocess.run(
+        argv, cwd=canned.folder, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -104,7 +139,9 @@ def _wait(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 def _rows(records: list[Record]) -> list[tuple[str, str | None, str]]:
     return sorted(
-        (str(one.body["subject"]), one.key, str(one.body["verdict"])) for one in counted(records) if one.kind == "result" and one.key != STEP
+        (str(one.body["subject"]), one.key, str(one.body["verdict"]))
+        for one in counted(records)
+        if one.kind == "result" and one.key != STEP
     )
 
 
@@ -183,7 +220,9 @@ def test_a_wrong_shard_is_one_message(server: Server, canned: Canned, flags: tup
     """Exit status 4, nothing recorded."""
     journal = Journal.open(place_of(ENVIRONMENT, Secret(server.url)), redactor=Redactor())
     with suppress(ChainConflictError):
-        journal.start_run(run_id=run_id_of(ENVIRONMENT, "preflight", "taken"), command="preflight", run_name="taken", shards=SHARDS)
+        journal.start_run(
+            run_id=run_id_of(ENVIRONMENT, "preflight", "taken"), command="preflight", run_name="taken", shards=SHARDS
+        )
     before = len(journal.records())
     os.environ.pop("CI_PIPELINE_ID", None)
 
@@ -209,7 +248,9 @@ def test_a_hundred_hosts_in_four_shards(server: Server, images: None, tmp_path: 
         began = time.monotonic()
         parts = [_start(many, server.url, "--shard", f"{number}/4", "--run-name", "hundred") for number in range(1, 5)]
         ended = [_end(part) for part in parts]
-        print(f"100 hosts: {whole_s:.1f} s in one process, {time.monotonic() - began:.1f} s in four shards on this machine")
+        print(
+            f"100 hosts: {whole_s:.1f} s in one process, {time.monotonic() - began:.1f} s in four shards on this machine"
+        )
         assert [code for code, _ in ended] == [0] * 4, ended
         records = journal.records(run_id=run_id_of(ENVIRONMENT, "preflight", "hundred"))
 

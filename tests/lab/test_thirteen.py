@@ -31,12 +31,20 @@ OPTIONS: Final[tuple[tuple[str, str, Any], ...]] = (
     ("minio", "HostConfig.RestartPolicy.Name", "always"),
     ("minio", "HostConfig.LogConfig", {"Type": "json-file", "Config": {"max-size": "5m"}}),
     ("loki", "HostConfig.CapDrop", ["ALL"]),
-    ("caddy", "HostConfig.PortBindings", {name: [{"HostIp": "", "HostPort": name[:-4]}] for name in ("80/tcp", "443/tcp", "443/udp")}),
+    (
+        "caddy",
+        "HostConfig.PortBindings",
+        {name: [{"HostIp": "", "HostPort": name[:-4]}] for name in ("80/tcp", "443/tcp", "443/udp")},
+    ),
     ("caddy", "HostConfig.CapAdd", ["NET_ADMIN"]),
     ("temporal", "HostConfig.RestartPolicy.Name", "unless-stopped"),
 )
 INSIDE: Final = (
-    ("rabbitmq", "hostname; ls -d /var/lib/rabbitmq/mnesia/rabbit@*shop", "rabbit-shop /var/lib/rabbitmq/mnesia/rabbit@rabbit-shop"),
+    (
+        "rabbitmq",
+        "hostname; ls -d /var/lib/rabbitmq/mnesia/rabbit@*shop",
+        "rabbit-shop /var/lib/rabbitmq/mnesia/rabbit@rabbit-shop",
+    ),
     ("caddy", "touch /etc/caddy/Caddyfile 2>/dev/null || echo read-only", "read-only"),
     ("loki", "id -u; awk '/CapBnd/ {print $2}' /proc/1/status", "10001 0000000000000000"),
     ("temporal", "id -u; ls /data/temporal.db", "1000 /data/temporal.db"),
@@ -51,7 +59,11 @@ def test_phase_passes(rehearsal_of_all: Rehearsal, phase: str) -> None:
     """Each phase of the rehearsal ends with exit status 0 and no row that is not PASSED, but for warnings that a lab can't answer."""
     ran = rehearsal_of_all.phases[phase]
     assert ran.code == 0, ran.output[-4000:]
-    bad = [record["body"] for record in at_hand.rows_of(ran) if record["body"]["verdict"] != "PASSED" and record["key"] not in at_hand.UNANSWERED]
+    bad = [
+        record["body"]
+        for record in at_hand.rows_of(ran)
+        if record["body"]["verdict"] != "PASSED" and record["key"] not in at_hand.UNANSWERED
+    ]
     assert not bad, bad
 
 
@@ -86,7 +98,9 @@ def test_source_is_kept_and_cannot_start(rehearsal_of_all: Rehearsal, service: s
     assert kept["Id"] == rehearsal_of_all.specifications[service]["Id"]
     assert kept["State"]["Status"] == "exited"
     assert kept["HostConfig"]["RestartPolicy"]["Name"] == "no"
-    volumes = {mount["Name"] for mount in rehearsal_of_all.specifications[service]["Mounts"] if mount["Type"] == "volume"}
+    volumes = {
+        mount["Name"] for mount in rehearsal_of_all.specifications[service]["Mounts"] if mount["Type"] == "volume"
+    }
     assert volumes <= set(at_hand.leftovers(SOURCE)["volumes"])
     assert volumes or service in STATELESS
 
@@ -99,7 +113,9 @@ def test_only_the_written_list_differs(rehearsal_of_all: Rehearsal, service: str
     assert judge_fidelity(service, before, now, committed=True).verdict is Verdict.PASSED
 
 
-@pytest.mark.parametrize(("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS])
+@pytest.mark.parametrize(
+    ("service", "path", "expected"), OPTIONS, ids=[f"{service}-{path}" for service, path, _ in OPTIONS]
+)
 def test_option_is_kept(rehearsal_of_all: Rehearsal, service: str, path: str, expected: Any) -> None:
     """The option has on the new host the value with which the lab started it on the old."""
     assert _at(rehearsal_of_all.specifications[service], path) == expected, "the lab itself changed"
@@ -110,7 +126,9 @@ def _at(raw: dict[str, Any], path: str) -> Any:
     return reduce(lambda value, name: value[name], path.split("."), raw)
 
 
-@pytest.mark.parametrize(("service", "script", "expected"), INSIDE, ids=[f"{service}-{script[:24]}" for service, script, _ in INSIDE])
+@pytest.mark.parametrize(
+    ("service", "script", "expected"), INSIDE, ids=[f"{service}-{script[:24]}" for service, script, _ in INSIDE]
+)
 def test_option_works_inside(rehearsal_of_all: Rehearsal, service: str, script: str, expected: str) -> None:
     """The kernel, not only `docker inspect`, says that the option is in force on the new host."""
     seen = at_hand.on_host(ALL_TARGETS[service], "docker", "exec", service, "sh", "-c", script)
@@ -132,7 +150,10 @@ def test_n8n_that_moved_first_goes_on_without_more_than_the_outages(rehearsal_of
     Every failure lies in the measured outage of one of the two, or while n8n notices that its database is back.
     """
     polled, outages = rehearsal_of_all.polled, {one["service"]: one for one in _outages(rehearsal_of_all)}
-    spans = [(_moment(outages[name]["from_at"]) - MARGIN_S, _moment(outages[name]["to_at"]) + NOTICED_S) for name in ("n8n", "postgres")]
+    spans = [
+        (_moment(outages[name]["from_at"]) - MARGIN_S, _moment(outages[name]["to_at"]) + NOTICED_S)
+        for name in ("n8n", "postgres")
+    ]
     outside = [moment for moment in polled.failed if not any(begin <= moment <= end for begin, end in spans)]
     assert len(polled.asked) > 500
     assert polled.failed
@@ -206,7 +227,9 @@ def _management(method: str, path: str, content: dict[str, Any]) -> Any:
     host = ALL_TARGETS["rabbitmq"]
     env = dict(line.split("=", 1) for line in at_hand.inspect(host, "rabbitmq")["Config"]["Env"])
     who = (env["RABBITMQ_DEFAULT_USER"], env["RABBITMQ_DEFAULT_PASS"])
-    answer = requests.request(method, f"http://{at_hand.address(host)}:15672/api/{path}", json=content, auth=who, timeout=20)
+    answer = requests.request(
+        method, f"http://{at_hand.address(host)}:15672/api/{path}", json=content, auth=who, timeout=20
+    )
     answer.raise_for_status()
     return answer.json()
 
@@ -217,7 +240,12 @@ def _take_letter() -> dict[str, Any]:
 
 
 def _put_letter(letter: dict[str, Any]) -> None:
-    content = {"properties": letter["properties"], "routing_key": "", "payload": letter["payload"], "payload_encoding": "base64"}
+    content = {
+        "properties": letter["properties"],
+        "routing_key": "",
+        "payload": letter["payload"],
+        "payload_encoding": "base64",
+    }
     assert _management("POST", "exchanges/shop/by-header/publish", content)["routed"]
 
 
@@ -225,17 +253,26 @@ def test_no_secret_is_written_anywhere(rehearsal_of_all: Rehearsal) -> None:
     """No password or key of any of the thirteen is in any file of evidence, in the journal or in what was printed."""
     secrets = secrets_of_the_lab()
     assert len(secrets) >= 25
-    texts = {f"output of {name}": ran.output.encode() for name, ran in {**rehearsal_of_all.phases, "dry run": rehearsal_of_all.dry_run}.items()}
+    texts = {
+        f"output of {name}": ran.output.encode()
+        for name, ran in {**rehearsal_of_all.phases, "dry run": rehearsal_of_all.dry_run}.items()
+    }
     texts |= {str(file): file.read_bytes() for file in REPORTS.rglob("*") if file.is_file()}
     texts |= {str(file): file.read_bytes() for file in JOURNAL.parent.glob("lab.sqlite*")}
-    assert not [f"{where} holds {name}" for where, text in texts.items() for name, secret in secrets.items() if secret in text]
+    assert not [
+        f"{where} holds {name}" for where, text in texts.items() for name, secret in secrets.items() if secret in text
+    ]
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_is_left_behind(rehearsal_of_all: Rehearsal, host: str) -> None:
     """No temporary key and no helper container stays on a host; what stays is labelled and is a relay or the service."""
     assert at_hand.leftovers(host)["keys"] == rehearsal_of_all.before_dry_run[host]["keys"]
-    ours = {name: raw["Config"]["Labels"] for name, raw in at_hand.containers(host).items() if "longshore.move" in (raw["Config"]["Labels"] or {})}
+    ours = {
+        name: raw["Config"]["Labels"]
+        for name, raw in at_hand.containers(host).items()
+        if "longshore.move" in (raw["Config"]["Labels"] or {})
+    }
     helpers = {name for name, labels in ours.items() if labels.get("longshore.role") != "forwarder"}
     assert helpers == {service for service, target in ALL_TARGETS.items() if target == host}
 

@@ -81,7 +81,10 @@ def test_another_host_key_is_refused(environment: Environment) -> None:
     """A machine with another host key than the pinned one gets no command."""
     stranger = environment.hosts["wf005"].model_copy(update={"ssh_host_key": environment.hosts["wf001"].ssh_host_key})
     other = environment.model_copy(update={"hosts": {**environment.hosts, "wf005": stranger}})
-    with open_hosts(["wf005"], other, _ssh_config(environment)) as fleet, pytest.raises(RefusedError, match=r"SHA256:.*Expected: the pinned one"):
+    with (
+        open_hosts(["wf005"], other, _ssh_config(environment)) as fleet,
+        pytest.raises(RefusedError, match=r"SHA256:.*Expected: the pinned one"),
+    ):
         fleet["wf005"]
 
 

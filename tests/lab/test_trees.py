@@ -33,7 +33,9 @@ DOCS: Final = ROOT / "docs" / "moving.md"
 KINDS: Final = ("file", "sparse file", "folder", "symlink", "hard link", "pipe", "socket", "device", "gone")
 Entry = dict[str, Any]
 
-NAMES = st.binary(min_size=1, max_size=5).map(lambda name: name.translate(bytes([*b"_", *range(1, 47), ord("_"), *range(48, 256)])))
+NAMES = st.binary(min_size=1, max_size=5).map(
+    lambda name: name.translate(bytes([*b"_", *range(1, 47), ord("_"), *range(48, 256)]))
+)
 PATHS = st.lists(NAMES.filter(lambda name: name not in {b".", b".."}), min_size=1, max_size=3).map(b"/".join)
 OF_ACCESS_LIST: Final = "extended attributes differ"
 
@@ -67,7 +69,20 @@ pytestmark = [pytest.mark.lab, pytest.mark.full]
 def toolbox() -> Iterator[None]:
     """Start a toolbox as a move's ends are: with the right to see every attribute."""
     subprocess.run(["docker", "rm", "--force", "--volumes", NAME], capture_output=True, check=False)
-    start = ["docker", "run", "--detach", "--rm", "--name", NAME, "--network", "none", "--cap-add", "SYS_ADMIN", "--volume", "/trees"]
+    start = [
+        "docker",
+        "run",
+        "--detach",
+        "--rm",
+        "--name",
+        NAME,
+        "--network",
+        "none",
+        "--cap-add",
+        "SYS_ADMIN",
+        "--volume",
+        "/trees",
+    ]
     subprocess.run([*start, TOOLBOX_IMAGE, "sleep", "3600"], capture_output=True, check=True)
     for path, program in ((PROGRAM_AT, PROGRAM), ("/tmp/trees.py", TREES)):
         subprocess.run(["docker", "exec", "-i", NAME, "sh", "-c", f"cat > {path}"], input=program, check=True)
@@ -79,7 +94,13 @@ def copied(steps: list[list[Entry]], rsync: list[str]) -> list[tuple[Drift, list
     """Grow and copy step by step; return after each what differs, and the disk blocks of both sides."""
     where_linked = [word for word in rsync if word != IN_PLACE]
     given = json.dumps({"steps": steps, "rsync": rsync, "where_linked": where_linked}).encode()
-    answer = subprocess.run(["docker", "exec", "-i", NAME, "python3", "/tmp/trees.py"], input=given, capture_output=True, timeout=120, check=False)
+    answer = subprocess.run(
+        ["docker", "exec", "-i", NAME, "python3", "/tmp/trees.py"],
+        input=given,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
     assert answer.returncode == 0, answer.stderr.decode()[-2000:]
     parts = re.split(rb'(?<=\n)(\{"blocks".*\n)', answer.stdout)
     found = []
@@ -102,13 +123,23 @@ def always_the_same(steps: list[list[Entry]]) -> None:
     Each step has times of its own: what was changed and says the same size and time is the proof's to find, not a pass's.
     A step that makes folders sticky is followed by a second pass: see test_a_sticky_folder_with_an_access_list_needs_the_next_pass.
     """
-    timed = [[{**one, "mtime_ns": one["mtime_ns"] // MOST_STEPS * MOST_STEPS + number} for one in step] for number, step in enumerate(steps)]
-    sticky = [{shown(one["path"]) for one in step if one["kind"] == "folder" and one["mode"] & 0o1000} for step in timed]
-    seen = copied([part for step, folders in zip(timed, sticky, strict=True) for part in ([step, []] if folders else [step])], OURS)
+    timed = [
+        [{**one, "mtime_ns": one["mtime_ns"] // MOST_STEPS * MOST_STEPS + number} for one in step]
+        for number, step in enumerate(steps)
+    ]
+    sticky = [
+        {shown(one["path"]) for one in step if one["kind"] == "folder" and one["mode"] & 0o1000} for step in timed
+    ]
+    seen = copied(
+        [part for step, folders in zip(timed, sticky, strict=True) for part in ([step, []] if folders else [step])],
+        OURS,
+    )
     for folders in sticky:
         if folders:
             first = seen.pop(0)[0]
-            assert {line for line in first.differences if line not in {f"{path}: {OF_ACCESS_LIST}" for path in folders}} == set()
+            assert {
+                line for line in first.differences if line not in {f"{path}: {OF_ACCESS_LIST}" for path in folders}
+            } == set()
         drift = seen.pop(0)[0]
         assert drift.differences == ()
         assert drift.compared

@@ -98,7 +98,11 @@ def grow(entries):
             remove(path)
             continue
         make_room(path)
-        make(path, entry, [file for file in files if file != path and os.path.lexists(file) and stat.S_ISREG(os.lstat(file).st_mode)])
+        make(
+            path,
+            entry,
+            [file for file in files if file != path and os.path.lexists(file) and stat.S_ISREG(os.lstat(file).st_mode)],
+        )
         files += [path] if entry["kind"] == "file" else []
         made.append((path, entry))
     for path, entry in sorted(made, key=lambda item: -item[0].count(b"/")):
@@ -115,7 +119,9 @@ def make_way():
 
 def has_links(root):
     """Return whether a file below has further names."""
-    found = subprocess.run(["find", root, "-type", "f", "-links", "+1", "-print", "-quit"], capture_output=True, check=True)
+    found = subprocess.run(
+        ["find", root, "-type", "f", "-links", "+1", "-print", "-quit"], capture_output=True, check=True
+    )
     return bool(found.stdout)
 
 
@@ -129,7 +135,11 @@ def main():
     for entries in given["steps"]:
         grow(entries)
         words = given["where_linked"] if has_links(TARGET) else given["rsync"]
-        subprocess.run(["rsync", *words, "-e", WAY, SOURCE + b"/", b"target:" + TARGET + b"/"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["rsync", *words, "-e", WAY, SOURCE + b"/", b"target:" + TARGET + b"/"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         for root in (SOURCE, TARGET):
             sys.stdout.flush()
             subprocess.run(["python3", "/tmp/manifest_program.py", root, "--hash", "xxh3_128"], check=True)

@@ -30,7 +30,12 @@ def connect_postgres():
 def connect_redis():
     """Return a function that writes one number."""
     client = redis.Redis(
-        host="redis", password=os.environ["ORDERS_REDIS_PASSWORD"], socket_timeout=2, socket_connect_timeout=2, retry=None, retry_on_error=None
+        host="redis",
+        password=os.environ["ORDERS_REDIS_PASSWORD"],
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        retry=None,
+        retry_on_error=None,
     )
     return lambda number: client.rpush("orders:ticks", number)
 

@@ -13,7 +13,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.page import making_pages
 from tests.unit.making_evidence import Night
 
-FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run", "--disable-background-networking")
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-background-networking",
+)
 DESK: Final = (1280, 800)
 PHONE: Final = (390, 844)
 
@@ -23,7 +30,9 @@ class Opened:
 
     def __init__(self, browser: Browser, file: Path, size: tuple[int, int], scheme: str) -> None:
         """Open it, offline."""
-        self.context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True
+        )  # type: ignore[arg-type]
         self.page: Page = self.context.new_page()
         self.requests, self.complaints = list[str](), list[str]()
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -42,7 +51,9 @@ def browser() -> Iterator[Browser]:
     """Return a running Chromium with a profile of its own."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
-        raise RuntimeError("this machine: no Chromium. Expected: Debian's. Try: apt-get install chromium, or: nox -s page_tests as root")
+        raise RuntimeError(
+            "this machine: no Chromium. Expected: Debian's. Try: apt-get install chromium, or: nox -s page_tests as root"
+        )
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=found, args=list(FLAGS))
 

@@ -20,9 +20,18 @@ SERVICES: Final = {
     "minio": "wf001", "rabbitmq": "wf001", "caddy": "wf002", "waha": "wf002", "metabase": "wf002", "temporal": "wf001",
 }  # fmt: skip
 MOVES: Final = [
-    {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy"} for service, target in SERVICES.items()
+    {"service": service, "source": "wf005", "target": target, "wave": "critical", "strategy": "stop_copy"}
+    for service, target in SERVICES.items()
 ]
-DEEDS: Final = ("start-probe", "stop-source", "copy-volumes", "verify-volumes", "create-target", "commit", "measure-outage")
+DEEDS: Final = (
+    "start-probe",
+    "stop-source",
+    "copy-volumes",
+    "verify-volumes",
+    "create-target",
+    "commit",
+    "measure-outage",
+)
 ESTIMATES: Final = {"stop-source": 4.0, "copy-volumes": 40.0, "verify-volumes": 12.0}
 FAILING: Final = "minio"
 APPROVED: Final = (
@@ -50,7 +59,13 @@ def failed_night(path: Path) -> Night:
     night = quick(Night(path, "migrate", MOVES))
     night.step_s = 0
     for host, address in (("wf005", "192.0.2.5"), ("wf002", "192.0.2.2")):
-        about = {"name": host, "address": address, "ssh_key_fingerprint": "SHA256:" + "k" * 43, "error": "", "os": "Debian 12"}
+        about = {
+            "name": host,
+            "address": address,
+            "ssh_key_fingerprint": "SHA256:" + "k" * 43,
+            "error": "",
+            "os": "Debian 12",
+        }
         night.run.record("host_observed", body={**about, "docker_version": "26.1.5"})
     night.row("PASSED", APPROVED, None, "gate-approved", subject="all")
     for service in SERVICES:
@@ -78,33 +93,75 @@ def _move(night: Night, service: str, *, fails: bool) -> None:
         night.run.record("outcome", service=service, key=key, body={"ok": not bad, "text": "", "note": note})
         if bad:
             night.run.record(
-                "container_log", service=service, body={"title": f"{service} on wf001, before the undo", "lines": [f"line {n}" for n in range(60)]}
+                "container_log",
+                service=service,
+                body={"title": f"{service} on wf001, before the undo", "lines": [f"line {n}" for n in range(60)]},
             )
-            night.run.record("source_verified", service=service, body={"ok": True, "text": f"{service} serves on wf005"})
+            night.run.record(
+                "source_verified", service=service, body={"ok": True, "text": f"{service} serves on wf005"}
+            )
             night.run.record("move_state", service=service, body={"state": "undone"})
             night.row(
-                "FAILED", "2 of 1,204 files differ: bucket/object-1", service, key, details=["bucket/object-1: content", "bucket/object-2: size"]
+                "FAILED",
+                "2 of 1,204 files differ: bucket/object-1",
+                service,
+                key,
+                details=["bucket/object-1: content", "bucket/object-2: size"],
             )
             return
         night.row("PASSED", "1,204 of 1,204 files are the same", service, key)
-    outage = {"seconds": (night.now - stopped).total_seconds(), "error_bar_s": 0.1, "from_at": stopped.isoformat(), "to_at": night.now.isoformat()}
+    outage = {
+        "seconds": (night.now - stopped).total_seconds(),
+        "error_bar_s": 0.1,
+        "from_at": stopped.isoformat(),
+        "to_at": night.now.isoformat(),
+    }
     night.run.record("outage", service=service, body=outage)
     night.run.record("move_state", service=service, body={"state": "done"})
 
 
 def _add_sections(night: Night) -> None:
     """Record what other sections are drawn from: tables, fingerprints, a waiver, a warning."""
-    columns = ["host", "from", "CPU", "memory", "free disk", "answer", "note that is rather long so that it has to be wrapped on paper"]
+    columns = [
+        "host",
+        "from",
+        "CPU",
+        "memory",
+        "free disk",
+        "answer",
+        "note that is rather long so that it has to be wrapped on paper",
+    ]
     rows: list[list[Any]] = [
-        [host, "wf005", "34 %", "91 %", 120_000_000_000, "PASSED", "a sentence of some length about this host"] for host in SERVICES
+        [host, "wf005", "34 %", "91 %", 120_000_000_000, "PASSED", "a sentence of some length about this host"]
+        for host in SERVICES
     ]
     night.run.record("report_table", body={"title": "Capacity and network", "columns": columns, "rows": rows})
-    parts = {f"table orders.{name}": {"count": 12_345, "digest": "ab" * 32, "holds": "since_cutover", "bound": {}} for name in ("lines", "customers")}
+    parts = {
+        f"table orders.{name}": {"count": 12_345, "digest": "ab" * 32, "holds": "since_cutover", "bound": {}}
+        for name in ("lines", "customers")
+    }
     for moment, host in (("source", "wf005"), ("target", "wf002")):
-        night.run.record("fingerprint", service="postgres", body={"service": "postgres", "moment": moment, "host": host, "parts": parts})
-    night.run.record("waiver", key="clock", body={"person": "ana@example.org", "role": "technical", "reason": "mended soon", "until": "2026-01-02"})
-    night.row("FAILED", "2 s off", "redis", "clock", severity="warning", sentence="Its clock is within one second of the operator's.")
-    night.row("WAIVED", "3 s off; waived", "redis", "clock-2", sentence="Its clock is within one second of the operator's.")
+        night.run.record(
+            "fingerprint",
+            service="postgres",
+            body={"service": "postgres", "moment": moment, "host": host, "parts": parts},
+        )
+    night.run.record(
+        "waiver",
+        key="clock",
+        body={"person": "ana@example.org", "role": "technical", "reason": "mended soon", "until": "2026-01-02"},
+    )
+    night.row(
+        "FAILED",
+        "2 s off",
+        "redis",
+        "clock",
+        severity="warning",
+        sentence="Its clock is within one second of the operator's.",
+    )
+    night.row(
+        "WAIVED", "3 s off; waived", "redis", "clock-2", sentence="Its clock is within one second of the operator's."
+    )
 
 
 def validations(path: Path) -> Night:
@@ -115,11 +172,24 @@ def validations(path: Path) -> Night:
             night.run.finish({}, ExitCode.OK)
             night.run = night.another("validate", MOVES)
         night.run.record(
-            "host_observed", body={"name": "wf002", "address": "a", "ssh_key_fingerprint": "k", "error": "", "docker_version": f"26.{number}"}
+            "host_observed",
+            body={
+                "name": "wf002",
+                "address": "a",
+                "ssh_key_fingerprint": "k",
+                "error": "",
+                "docker_version": f"26.{number}",
+            },
         )
         for service in SERVICES:
             wrong = service == ("redis", "grafana")[number]
-            night.row("FAILED" if wrong else "PASSED", "1 of 3 rows", service, "smoke", duration_s=9.0 if number and service == "caddy" else 1.0)
+            night.row(
+                "FAILED" if wrong else "PASSED",
+                "1 of 3 rows",
+                service,
+                "smoke",
+                duration_s=9.0 if number and service == "caddy" else 1.0,
+            )
     night.run.finish({}, ExitCode.OK)
     return night
 

@@ -45,18 +45,32 @@ def naughty_page(place: Path) -> Path:
     """Return a page with each string in every place that text of a server has."""
     folder = place / "naughty"
     night = making_pages.quick(
-        Night(folder, "migrate", [{**making_pages.MOVES[0], "service": name, "source": name, "target": name} for name in NAUGHTY])
+        Night(
+            folder,
+            "migrate",
+            [{**making_pages.MOVES[0], "service": name, "source": name, "target": name} for name in NAUGHTY],
+        )
     )
     for number, name in enumerate(NAUGHTY):
         night.row("FAILED" if number % 2 else "PASSED", name, name, name, subject=name, sentence=name, details=[name])
         night.run.record("intent", service=name, key=name, body={"describe": name})
         night.run.record("outcome", service=name, key=name, body={"ok": True, "text": name})
         night.run.record(
-            "host_observed", body={"name": name, "address": name, "ssh_key_fingerprint": name, "error": "", "os": name, "docker_version": name}
+            "host_observed",
+            body={
+                "name": name,
+                "address": name,
+                "ssh_key_fingerprint": name,
+                "error": "",
+                "os": name,
+                "docker_version": name,
+            },
         )
         night.run.record("container_log", service=name, body={"title": name, "lines": [name]})
         part = {"count": 1, "digest": name, "holds": name, "bound": {}}
-        night.run.record("fingerprint", service=name, body={"service": name, "moment": name, "host": name, "parts": {name: part}})
+        night.run.record(
+            "fingerprint", service=name, body={"service": name, "moment": name, "host": name, "parts": {name: part}}
+        )
     night.run.record("report_table", body={"title": NAUGHTY[0], "columns": list(NAUGHTY), "rows": [list(NAUGHTY)]})
     night.run.record("waiver", key=NAUGHTY[0], body={"person": NAUGHTY[1], "reason": NAUGHTY[4]})
     night.run.record("step_skipped", body={"text": NAUGHTY[2]})
@@ -86,7 +100,10 @@ def test_each_name_is_read_as_it_is(opens: Open, naughty_page: Path) -> None:
     page = opens(naughty_page).page
     texts = page.evaluate("[...document.querySelectorAll('.rows > li > div > p')].map(one => one.textContent)")
 
-    assert texts == [visible(name.encode("utf-8", "backslashreplace").decode()) if "\ud800" in name else visible(name) for name in NAUGHTY]
+    assert texts == [
+        visible(name.encode("utf-8", "backslashreplace").decode()) if "\ud800" in name else visible(name)
+        for name in NAUGHTY
+    ]
 
 
 def test_a_search_finds_a_name_of_any_kind(opens: Open, naughty_page: Path) -> None:

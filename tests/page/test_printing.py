@@ -17,18 +17,24 @@ LEAST_MARGIN = 28  # of the 13 mm = 37 points that the style gives
 
 
 @pytest.fixture
-def printed(opens: Open, failed_page: Path, tmp_path: Path) -> list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]]:
+def printed(
+    opens: Open, failed_page: Path, tmp_path: Path
+) -> list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]]:
     """Return each page's size and its words with their places."""
     pdf = tmp_path / "report.pdf"
     opens(failed_page, scheme="dark").page.pdf(path=str(pdf), prefer_css_page_size=True, print_background=True)
-    told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], check=True, capture_output=True, text=True, timeout=60).stdout
+    told = subprocess.run(
+        ["pdftotext", "-bbox", str(pdf), "-"], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
     return [
         ((float(width), float(height)), [(*map(float, place), word) for *place, word in WORD.findall(text)])  # type: ignore[misc]
         for width, height, text in PAGE.findall(told)
     ]
 
 
-def test_every_word_is_within_the_margins(printed: list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]]) -> None:
+def test_every_word_is_within_the_margins(
+    printed: list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]],
+) -> None:
     """On every page; the paper is A4."""
     assert len(printed) > 3
     for number, (size, words) in enumerate(printed, start=1):
@@ -41,7 +47,9 @@ def test_every_word_is_within_the_margins(printed: list[tuple[tuple[float, float
         assert outside == [], f"page {number}"
 
 
-def test_tables_are_whole_and_details_open(printed: list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]]) -> None:
+def test_tables_are_whole_and_details_open(
+    printed: list[tuple[tuple[float, float], list[tuple[float, float, float, float, str]]]],
+) -> None:
     """The last column of the widest table, the words of each action, and the last line of a log are there."""
     text = " ".join(word for _, words in printed for *_, word in words)
 
@@ -56,7 +64,9 @@ def test_no_row_of_a_table_is_torn(opens: Open, failed_page: Path) -> None:
     page = opens(failed_page).page
     page.emulate_media(media="print")
 
-    kept = page.evaluate("['tr', '.rows > li', '.card', 'figure'].map(one => getComputedStyle(document.querySelector(one)).breakInside)")
+    kept = page.evaluate(
+        "['tr', '.rows > li', '.card', 'figure'].map(one => getComputedStyle(document.querySelector(one)).breakInside)"
+    )
 
     assert kept == ["avoid"] * 4
     assert page.evaluate("getComputedStyle(document.querySelector('thead')).display") == "table-header-group"

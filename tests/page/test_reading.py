@@ -97,7 +97,9 @@ def test_everything_is_reached_by_keyboard(opens: Open, failed_page: Path) -> No
 
 def visible_rows(page: Page) -> list[str]:
     """Return the verdicts of the rows that are shown."""
-    rows = "[...document.querySelectorAll('.rows > li')].filter(one => !one.closest('[hidden]')).map(one => one.dataset.v)"
+    rows = (
+        "[...document.querySelectorAll('.rows > li')].filter(one => !one.closest('[hidden]')).map(one => one.dataset.v)"
+    )
     shown: list[str] = page.evaluate(rows)
     return shown
 
@@ -113,7 +115,11 @@ def test_filters_show_what_fits_and_say_how_much(opens: Open, failed_page: Path)
     page.locator("#q").fill("caddy stopped")
     assert len(visible_rows(page)) == 7
     page.locator("#q").fill("no such words")
-    assert (visible_rows(page), page.locator("#nothing").is_visible(), page.locator("#count").inner_text()) == ([], True, "0 steps")
+    assert (visible_rows(page), page.locator("#nothing").is_visible(), page.locator("#count").inner_text()) == (
+        [],
+        True,
+        "0 steps",
+    )
     page.locator("#q").fill("")
     page.locator('.chip:has(input[value=""])').click()
     assert (len(visible_rows(page)), page.locator("#nothing").is_visible()) == (everything, False)
@@ -140,7 +146,9 @@ def test_the_dark_is_dark(opens: Open, failed_page: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE])
-def test_axe_finds_nothing(opens: Open, failed_page: Path, nightly_page: Path, scheme: str, size: tuple[int, int]) -> None:
+def test_axe_finds_nothing(
+    opens: Open, failed_page: Path, nightly_page: Path, scheme: str, size: tuple[int, int]
+) -> None:
     """WCAG 2.2 AA and axe's best practices, with every detail open."""
     for file in (failed_page, nightly_page):
         page = opens(file, size, scheme).page

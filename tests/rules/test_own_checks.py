@@ -90,7 +90,10 @@ def _run(pytester: pytest.Pytester, body: str, hosts: tuple[str, ...] = ("old", 
         "target_hosts",
         "services(n)",
     )
-    pytester.makeini(f"[pytest]\npythonpath = {ROOT}\naddopts = --strict-markers\nmarkers =\n" + "".join(f"  {name}: x\n" for name in names))
+    pytester.makeini(
+        f"[pytest]\npythonpath = {ROOT}\naddopts = --strict-markers\nmarkers =\n"
+        + "".join(f"  {name}: x\n" for name in names)
+    )
     pytester.makeconftest(CONFTEST.replace("HOSTS", repr(hosts)))
     file = pytester.path / "site" / "preflight" / "test_ours.py"
     file.parent.mkdir(parents=True)
@@ -106,18 +109,25 @@ def test_a_check_runs_over_the_runs_connection_and_needs_no_marks(pytester: pyte
     """Its key is its name, its sentence its docstring's first line, its phase its folder; it only reads, and counts as a blocker."""
     result = _run(pytester, TARGETS)
 
-    assert _rows(result) == ["preflight site-swappiness-is-low new blocker read_only PASSED holds on new: 1 commands asked"]
+    assert _rows(result) == [
+        "preflight site-swappiness-is-low new blocker read_only PASSED holds on new: 1 commands asked"
+    ]
     assert "SENTENCE site-swappiness-is-low Targets swap late." in result.outlines
     assert [line.split("ASKED ")[1] for line in result.outlines if "ASKED" in line] == ["new sysctl -n vm.swappiness"]
     assert result.ret == 0
 
 
 @pytest.mark.parametrize(("mark", "severity", "status"), [("", "blocker", 1), ("@pytest.mark.warning", "warning", 0)])
-def test_a_failed_check_fails_the_run_unless_it_is_a_warning(pytester: pytest.Pytester, mark: str, severity: str, status: int) -> None:
+def test_a_failed_check_fails_the_run_unless_it_is_a_warning(
+    pytester: pytest.Pytester, mark: str, severity: str, status: int
+) -> None:
     """On every host of the run; the row says what was compared."""
     result = _run(pytester, TARGETS.replace("@pytest.mark.target_hosts", mark))
 
-    assert [row.split()[2:6] for row in _rows(result)] == [["old", severity, "read_only", "FAILED"], ["new", severity, "read_only", "PASSED"]]
+    assert [row.split()[2:6] for row in _rows(result)] == [
+        ["old", severity, "read_only", "FAILED"],
+        ["new", severity, "read_only", "PASSED"],
+    ]
     assert "old: assert '60' == '10'" in _rows(result)[0]
     assert result.ret == status
 
@@ -152,7 +162,10 @@ def test_name(host, service):
         ("raise KeyError('x')", "UNKNOWN the check itself failed (KeyError): 'x'"),
         ("pytest.skip('later')", "UNKNOWN skipped: later"),
         ("host.run_expect([0], 'false')", "FAILED old: Unexpected exit code 1"),
-        ("host.backend.run_local('true')", "UNKNOWN the check itself failed (RuntimeError): run_local: true: runs on this machine"),
+        (
+            "host.backend.run_local('true')",
+            "UNKNOWN the check itself failed (RuntimeError): run_local: true: runs on this machine",
+        ),
     ],
 )
 def test_every_end_has_its_verdict(pytester: pytest.Pytester, body: str, told: str) -> None:
@@ -174,7 +187,10 @@ def test_file(host, path):
 '''
     rows = _rows(_run(pytester, body, hosts=("old",)))
 
-    assert [(row.split()[1], row.split()[5]) for row in rows] == [("site-file-etc-hostname", "PASSED"), ("site-file-etc-nothing", "FAILED")]
+    assert [(row.split()[1], row.split()[5]) for row in rows] == [
+        ("site-file-etc-hostname", "PASSED"),
+        ("site-file-etc-nothing", "FAILED"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +249,9 @@ def test_the_guides_examples_are_three() -> None:
 
 @pytest.mark.parametrize("good", [True, False])
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_the_guides_examples_work(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int, good: bool) -> None:
+def test_the_guides_examples_work(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int, good: bool
+) -> None:
     """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that is not."""
     body = SHOWN.findall(PAGE.read_text(encoding="utf-8"))[number][1]
     programs, volume = pytester.mkdir("programs"), pytester.mkdir("volume")
@@ -248,7 +266,9 @@ def test_the_guides_examples_work(pytester: pytest.Pytester, monkeypatch: pytest
         ran = subprocess.run(argv, capture_output=True)
         return CommandResult(tuple(argv), ran.returncode, ran.stdout, ran.stderr, 0.0)
 """
-    monkeypatch.setattr(sys.modules[__name__], "CONFTEST", CONFTEST.replace("text = ANSWERS", f"{local}        text = ANSWERS"))
+    monkeypatch.setattr(
+        sys.modules[__name__], "CONFTEST", CONFTEST.replace("text = ANSWERS", f"{local}        text = ANSWERS")
+    )
 
     result = _run(pytester, body, hosts=("new",))
 

@@ -110,7 +110,10 @@ def test_what_could_not_be_measured_is_a_warning_only(pytester: pytest.Pytester,
     """A lost measurement lets the run pass; one that shows a fault does not."""
     step = _step("migrate", "changes_state", "measure-outage", body)
 
-    result = _run(pytester, step.replace("@pytest.mark.step", '@pytest.mark.severity("warning", unless_failed=True)\n@pytest.mark.step'))
+    result = _run(
+        pytester,
+        step.replace("@pytest.mark.step", '@pytest.mark.severity("warning", unless_failed=True)\n@pytest.mark.step'),
+    )
 
     assert result.ret == status
 
@@ -145,7 +148,9 @@ def test_moves_run_one_after_the_other_in_the_plans_order(pytester: pytest.Pytes
     assert [row.split(" PASSED")[0] for row in rows] == ["n8n stop", "n8n copy", "postgres stop", "postgres copy"]
 
 
-@pytest.mark.parametrize("flag", [["-k", "stop"], ["--deselect", "test_book.py::test_stop"], ["test_book.py::test_stop"]])
+@pytest.mark.parametrize(
+    "flag", [["-k", "stop"], ["--deselect", "test_book.py::test_stop"], ["test_book.py::test_stop"]]
+)
 @pytest.mark.parametrize("phase", ["migrate", "repoint"])
 def test_a_writing_phase_refuses_to_run_in_part(pytester: pytest.Pytester, phase: str, flag: list[str]) -> None:
     """A later deed never runs without the earlier ones: the message names --service."""
@@ -184,7 +189,9 @@ def test_an_interrupted_run_shows_what_it_left_out(pytester: pytest.Pytester) ->
         + _step("preflight", "read_only", "three", 'judge(passed("1 of 1"))'),
     )
 
-    rows = [line.removeprefix("test_book.py ") for line in result.outlines if "ROW " in line or line.startswith("CLOSED")]
+    rows = [
+        line.removeprefix("test_book.py ") for line in result.outlines if "ROW " in line or line.startswith("CLOSED")
+    ]
     assert [line.split()[2:4] for line in rows[:-1]] == [["one", "PASSED"], ["two", "NOT_RUN"], ["three", "NOT_RUN"]]
     assert rows[-1] == "CLOSED 2 INTERRUPTED"
 
@@ -207,7 +214,9 @@ def pytest_collection_modifyitems(config):
 
 def _run_with_waivers(pytester: pytest.Pytester, body: str, waivers: str, hours: int = 1) -> pytest.RunResult:
     """Run steps under waivers, as the composition root hands them over."""
-    pytester.makepyfile(given=f"import pytest\n{WAIVED.replace('HOURS', str(hours))}{INSTALL.replace('ENTRIES', waivers)}")
+    pytester.makepyfile(
+        given=f"import pytest\n{WAIVED.replace('HOURS', str(hours))}{INSTALL.replace('ENTRIES', waivers)}"
+    )
     return _run(pytester, body, plugins=("given",))
 
 
@@ -216,15 +225,24 @@ def test_a_waived_step_is_waived_and_the_run_is_good(pytester: pytest.Pytester, 
     """FAILED and UNKNOWN become WAIVED, with the reason and what was seen; the exit status is 0."""
     result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", end), 'waiver("preflight/look")')
 
-    result.stdout.fnmatch_lines(["*ROW all look WAIVED waived until *: known. Risk: small. Seen: *: 2 of 3*", "*CLOSED 0*"])
+    result.stdout.fnmatch_lines(
+        ["*ROW all look WAIVED waived until *: known. Risk: small. Seen: *: 2 of 3*", "*CLOSED 0*"]
+    )
     assert result.ret == 0
 
 
 def test_an_expired_waiver_covers_nothing(pytester: pytest.Pytester) -> None:
     """The step fails and says that its waiver is over."""
-    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(failed("2 of 3"))'), 'waiver("preflight/look")', hours=-1)
+    result = _run_with_waivers(
+        pytester,
+        _step("preflight", "read_only", "look", 'judge(failed("2 of 3"))'),
+        'waiver("preflight/look")',
+        hours=-1,
+    )
 
-    result.stdout.fnmatch_lines(["*ROW all look FAILED 2 of 3. Its waiver by tess@lab.invalid (technical) expired at *"])
+    result.stdout.fnmatch_lines(
+        ["*ROW all look FAILED 2 of 3. Its waiver by tess@lab.invalid (technical) expired at *"]
+    )
     assert result.ret == 1
 
 
@@ -240,17 +258,25 @@ def test_a_waiver_for_one_service_covers_no_other(pytester: pytest.Pytester) -> 
 
 def test_a_needless_waiver_is_an_error_at_the_end(pytester: pytest.Pytester) -> None:
     """The step passed: one more row fails and names the waiver."""
-    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/look")')
+    result = _run_with_waivers(
+        pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/look")'
+    )
 
     result.stdout.fnmatch_lines(
-        ["*ROW all look PASSED*", "*ROW all waivers-needed FAILED waivers.yaml: preflight/look of all passed.*", "*CLOSED 1*"]
+        [
+            "*ROW all look PASSED*",
+            "*ROW all waivers-needed FAILED waivers.yaml: preflight/look of all passed.*",
+            "*CLOSED 1*",
+        ]
     )
     assert result.ret == 1
 
 
 def test_a_waiver_that_matches_no_step_is_refused_before(pytester: pytest.Pytester) -> None:
     """Wrong input: nothing is looked at, and the steps that there are stand in the message."""
-    result = _run_with_waivers(pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/lok")')
+    result = _run_with_waivers(
+        pytester, _step("preflight", "read_only", "look", 'judge(passed("3 of 3"))'), 'waiver("preflight/lok")'
+    )
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR == 4
     result.stderr.fnmatch_lines(["*preflight/lok of all: no such step; known here: look*"])
@@ -297,9 +323,14 @@ def record(pytestconfig):
 """
 
 
-def _run_split(pytester: pytest.Pytester, body: str, *args: str, own: str = "None", plugins: tuple[str, ...] = ()) -> pytest.RunResult:
+def _run_split(
+    pytester: pytest.Pytester, body: str, *args: str, own: str = "None", plugins: tuple[str, ...] = ()
+) -> pytest.RunResult:
     """Run steps with a share, as the composition root hands it over; its book prints what workers recorded."""
-    conftest = CONFTEST.replace("    config.stash[BOOK] = Book()", '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()')
+    conftest = CONFTEST.replace(
+        "    config.stash[BOOK] = Book()",
+        '    if not hasattr(config, "workerinput"):\n        config.stash[BOOK] = Book()',
+    )
     take = "    def take(self, records, redacted):\n        print(f\"TOOK {[one['body'] for one in records]} {redacted}\")\n    def redact("
     pytester.makepyfile(split="import pytest\nfrom engine.run.plugin import BOOK\n" + SPLIT.replace("OWN", own))
     pytester.makeini(
@@ -325,7 +356,12 @@ def test_a_shard_asks_its_own_rows_only(pytester: pytest.Pytester) -> None:
 
 def test_a_shard_without_rows_is_good_and_a_run_without_rows_is_not(pytester: pytest.Pytester) -> None:
     """Where others look, this shard has nothing to look at; where nobody looks, nothing is proven."""
-    assert _run_split(pytester, _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge"), own='{"c"}').ret == 0
+    assert (
+        _run_split(
+            pytester, _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge"), own='{"c"}'
+        ).ret
+        == 0
+    )
     assert _run_split(pytester, "", own='{"c"}').ret == 2
 
 
@@ -342,7 +378,11 @@ def test_workers_look_and_one_process_writes(pytester: pytest.Pytester) -> None:
         for number, mark in enumerate(("at_once", "together"))
     )
     body += _step(
-        "preflight", "read_only", "records", 'record.record("report_table", body={"title": "x"}); judge(passed("ok"))', "move, judge, record"
+        "preflight",
+        "read_only",
+        "records",
+        'record.record("report_table", body={"title": "x"}); judge(passed("ok"))',
+        "move, judge, record",
     )
 
     result = _run_split(pytester, body, "-n", "3")
@@ -360,7 +400,13 @@ def test_workers_look_and_one_process_writes(pytester: pytest.Pytester) -> None:
 
 def test_a_worker_that_dies_leaves_an_unknown_row(pytester: pytest.Pytester) -> None:
     """The row that it died in is UNKNOWN, the others are asked by another worker; the run is not good."""
-    body = _step("preflight", "read_only", "dies", 'import os; os._exit(9) if move == "n8n" else judge(passed("ok"))', "move, judge")
+    body = _step(
+        "preflight",
+        "read_only",
+        "dies",
+        'import os; os._exit(9) if move == "n8n" else judge(passed("ok"))',
+        "move, judge",
+    )
     body += _step("preflight", "read_only", "look", 'judge(passed("ok"))', "move, judge")
 
     result = _run_split(pytester, body, "-n", "2")
@@ -375,7 +421,13 @@ def test_a_worker_that_dies_leaves_an_unknown_row(pytester: pytest.Pytester) -> 
 
 def test_a_failed_row_of_a_worker_fails_the_run(pytester: pytest.Pytester) -> None:
     """With its text, and a waiver counts in the process that writes."""
-    step = _step("preflight", "read_only", "look", 'judge(failed("2 of 3")) if move == "n8n" else judge(passed("ok"))', "move, judge")
+    step = _step(
+        "preflight",
+        "read_only",
+        "look",
+        'judge(failed("2 of 3")) if move == "n8n" else judge(passed("ok"))',
+        "move, judge",
+    )
 
     failed = _run_split(pytester, step, "-n", "2")
     failed.stdout.fnmatch_lines(["*ROW n8n look FAILED 2 of 3*", "*CLOSED 1*"])
@@ -414,9 +466,14 @@ def test_a_journal_that_takes_no_row_is_reported_as_what_it_is(pytester: pytest.
     error = 'JournalError("state/lab.sqlite: record 7 (step) cannot be written: database or disk is full")'
     steps = _step("migrate", "changes_state", "stop-source", 'judge(passed("stopped"))')
 
-    result = _run(pytester, FULL.format(error=error) + steps + _step("migrate", "changes_state", "copy", 'judge(passed("copied"))'))
+    result = _run(
+        pytester,
+        FULL.format(error=error) + steps + _step("migrate", "changes_state", "copy", 'judge(passed("copied"))'),
+    )
 
-    result.stdout.fnmatch_lines(["UNWRITTEN stop-source PASSED state/lab.sqlite*full", "UNWRITTEN copy PASSED*", "CLOSED 2"])
+    result.stdout.fnmatch_lines(
+        ["UNWRITTEN stop-source PASSED state/lab.sqlite*full", "UNWRITTEN copy PASSED*", "CLOSED 2"]
+    )
     assert result.ret == 2
 
 
@@ -449,7 +506,9 @@ def full(pytestconfig):
     assert result.ret == 1
 
 
-TWO = _step("preflight", "read_only", "look", 'judge(passed("ok"))') + _step("preflight", "read_only", "see", 'judge(failed("it does not serve"))')
+TWO = _step("preflight", "read_only", "look", 'judge(passed("ok"))') + _step(
+    "preflight", "read_only", "see", 'judge(failed("it does not serve"))'
+)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_a_preflight_writes_into_the_project_alone(project: Path) -> None:
     assert "preflight/test_example.py" in text
     assert f"--project '{project}'" in ran.stdout
     records = [json.loads(line) for line in (page.parent / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
-    (row,) = (record for record in records if record.get("kind") == "result" and record.get("key") == "site-swappiness-is-low")
+    (row,) = (
+        record for record in records if record.get("kind") == "result" and record.get("key") == "site-swappiness-is-low"
+    )
     assert (row["body"]["host"], row["body"]["severity"], row["body"]["verdict"]) == ("new1", "warning", "UNKNOWN")
 
     status = _run(project, "status")

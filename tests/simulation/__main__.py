@@ -41,9 +41,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="nox -s simulate --", description=__doc__)
     parser.add_argument("--seeds", type=int, default=500, help="how many stories")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seed", type=int, help="replay this one, shortened to the fewest events that break what it broke")
-    parser.add_argument("--put-back", type=int, choices=sorted(PUT_BACKS), help="with this defect of before: it must be found")
-    parser.add_argument("--only", default="", choices=sorted(ONLY), help="play this kind alone, so that it is counted by itself")
+    parser.add_argument(
+        "--seed", type=int, help="replay this one, shortened to the fewest events that break what it broke"
+    )
+    parser.add_argument(
+        "--put-back", type=int, choices=sorted(PUT_BACKS), help="with this defect of before: it must be found"
+    )
+    parser.add_argument(
+        "--only", default="", choices=sorted(ONLY), help="play this kind alone, so that it is counted by itself"
+    )
     given = parser.parse_args(argv)
     if given.seed is not None:
         played = _show(given.seed, given.put_back, given.only)
@@ -59,9 +65,15 @@ def main(argv: list[str]) -> int:
             if texts
         ]
     for seed, texts in sorted(wrong)[:SHOWN]:
-        print(f"seed {seed}: {texts[0]}" if "traceback" in texts[0] else told(_show(seed, given.put_back, given.only)), end="\n\n")
+        print(
+            f"seed {seed}: {texts[0]}" if "traceback" in texts[0] else told(_show(seed, given.put_back, given.only)),
+            end="\n\n",
+        )
     rest = ", ".join(str(seed) for seed, _ in sorted(wrong)[SHOWN : SHOWN + 100])
-    print(f"{given.seeds} seeds in {time.monotonic() - started:.0f} s: {len(wrong)} broke an invariant" + (f"; also {rest}" if rest else ""))
+    print(
+        f"{given.seeds} seeds in {time.monotonic() - started:.0f} s: {len(wrong)} broke an invariant"
+        + (f"; also {rest}" if rest else "")
+    )
     return int(bool(wrong))
 
 

@@ -68,7 +68,9 @@ def _person_starts(process: Process, event: Event) -> None:
     """Let somebody on call start the service's container again, where it is down everywhere; clients write, and it is stopped again."""
     world = process.world
     image = APP_IMAGE if event.say == "app" else STORE_IMAGE
-    running = [one for machine in world.machines.values() for one in machine.services() if one.image == image and one.running]
+    running = [
+        one for machine in world.machines.values() for one in machine.services() if one.image == image and one.running
+    ]
     if running or not all(world.engine_up(host) for host in HOSTS):
         return  # whoever does so has seen that it is down everywhere, and that no engine is about to start it
     machine = world.machines[event.host]
@@ -97,7 +99,9 @@ def _starts_again(process: Process, host: str, container: str, image: str) -> No
     """Let the person who stopped a service start it again, unless somebody else has done something with it since."""
     world = process.world
     found = world.machines[host].containers.get(container)
-    elsewhere = any(one.image == image and one.running for machine in world.machines.values() for one in machine.services())
+    elsewhere = any(
+        one.image == image and one.running for machine in world.machines.values() for one in machine.services()
+    )
     if found is not None and found.stopped_by_hand and found.policy != "no" and not elsewhere and world.engine_up(host):
         world.start(world.machines[host], found)
 
@@ -119,7 +123,18 @@ WEIGHTS: Final = {
     "kill": 30, "suspend": 7, "lose": 10, "cut": 10, "cut hosts": 3, "engine": 8, "reboot": 6, "power": 6, "full": 4, "clock": 4, "person starts": 8,
     "person stops": 4, "journal": 3,
 }  # fmt: skip
-IN_AN_UNDO: Final = {"kill": 6, "cut": 6, "lose": 3, "engine": 2, "reboot": 2, "power": 1, "full": 1, "suspend": 1, "journal": 1, "person starts": 1}
+IN_AN_UNDO: Final = {
+    "kill": 6,
+    "cut": 6,
+    "lose": 3,
+    "engine": 2,
+    "reboot": 2,
+    "power": 1,
+    "full": 1,
+    "suspend": 1,
+    "journal": 1,
+    "person starts": 1,
+}
 UNDONE: Final = (
     "start-probe", "start-probe", "start-probe", "save-source-spec", "precopy", "disable-restart", "stop-source", "copy-volumes", "create-target",
     "start-target", "stop-moved", "safety-copy", "copy-back", "switch-back", "start-returned", "start-probe-back",
@@ -152,7 +167,13 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
             if chance.random() < 0.35:  # what happens before the next start
                 run += 1
                 added += 1
-                events.append(_event(chance, chance.choice(("person starts", "person starts", "reboot", "engine", "power")), Place(run, "open", 1)))
+                events.append(
+                    _event(
+                        chance,
+                        chance.choice(("person starts", "person starts", "reboot", "engine", "power")),
+                        Place(run, "open", 1),
+                    )
+                )
             else:
                 run += 1
                 added += 1
@@ -161,7 +182,9 @@ def draw(seed: int, points: dict[tuple[Any, ...], list[Points]], kinds: Sequence
         if chance.random() < 0.4:
             run += 1
             added += int(chance.random() < 0.5)
-    if scenario.replan and chance.random() < 0.6:  # an undo that can't finish, and a person who mends it and changes the plan
+    if (
+        scenario.replan and chance.random() < 0.6
+    ):  # an undo that can't finish, and a person who mends it and changes the plan
         late = [step for step in runs[0] if step.startswith("store ")]
         step = chance.choice(late[late.index("store disable-restart") : late.index("store commit")])
         events.append(Event(Place(1, step, chance.randint(1, 5), after=True), "full", "a", 200.0))
@@ -191,7 +214,9 @@ def _known_bad(chance: random.Random, phase: Points) -> list[Event]:
     begun = [key for key in dict.fromkeys(UNDONE) if f"{service} {key}" in mine[: mine.index(step) + 1]]
     undone = chance.choice([*begun, *["start-probe"] * len(begun)])
     kind = chance.choices(list(IN_AN_UNDO), list(IN_AN_UNDO.values()))[0]
-    befalls = _event(chance, kind, Place(2, f"{service} undo {undone}", chance.randint(1, 15), after=chance.random() < 0.5))
+    befalls = _event(
+        chance, kind, Place(2, f"{service} undo {undone}", chance.randint(1, 15), after=chance.random() < 0.5)
+    )
     befalls = replace(befalls, seconds=200.0) if befalls.seconds and chance.random() < 0.5 else befalls
     return [*events, Event(Place(1, "decide", 0), "decide", say="rollback"), befalls]
 
@@ -220,7 +245,12 @@ def draw_scenario(chance: random.Random, only: str = "") -> Scenario:
 
 def key_of(scenario: Scenario) -> tuple[Any, ...]:
     """Return what decides which calls an undisturbed run of a scenario makes."""
-    return scenario.topology, scenario.product, scenario.strategy, tuple((goal.phase, goal.services) for goal in scenario.goals)
+    return (
+        scenario.topology,
+        scenario.product,
+        scenario.strategy,
+        tuple((goal.phase, goal.services) for goal in scenario.goals),
+    )
 
 
 def _place(chance: random.Random, phase: Points, run: int, before: Place | None) -> Place:
@@ -242,7 +272,9 @@ def _event(chance: random.Random, kind: str, place: Place) -> Event:
     if kind == "journal":
         return Event(place, kind, say=chance.choice(("full", "gone")))
     if kind == "suspend":
-        return Event(place, kind, seconds=chance.choice((0.0, 30.0)), say=chance.choice(("migrate", "migrate", "rollback")))
+        return Event(
+            place, kind, seconds=chance.choice((0.0, 30.0)), say=chance.choice(("migrate", "migrate", "rollback"))
+        )
     if kind == "cut hosts":
         return Event(place, kind, chance.choice(("a-b", "a-c", "b-c")), seconds)
     if kind == "clock":

@@ -110,7 +110,11 @@ def _replace_defaults(kind: type, undo: list[tuple[Any, str, Any]]) -> None:
     defaults = getattr(made, "__defaults__", None) or ()
     if any(one in (real_time.sleep, real_time.monotonic, real_time.time) for one in defaults if callable(one)):
         undo.append((made, "__defaults__", defaults))
-        names = {real_time.sleep: FAKE_TIME.sleep, real_time.monotonic: FAKE_TIME.monotonic, real_time.time: FAKE_TIME.time}
+        names = {
+            real_time.sleep: FAKE_TIME.sleep,
+            real_time.monotonic: FAKE_TIME.monotonic,
+            real_time.time: FAKE_TIME.time,
+        }
         made.__defaults__ = tuple(names.get(one, one) if callable(one) else one for one in defaults)  # type: ignore[union-attr]
 
 

@@ -111,9 +111,13 @@ class Api:
 
         def do() -> None:
             found = self._need(name)
-            other = next((one for one in self.machine.containers.values() if one.name == new and one is not found), None)
+            other = next(
+                (one for one in self.machine.containers.values() if one.name == new and one is not found), None
+            )
             if other is not None:
-                raise docker.errors.APIError("409", explanation=f'Conflict. The container name "/{new}" is already in use')
+                raise docker.errors.APIError(
+                    "409", explanation=f'Conflict. The container name "/{new}" is already in use'
+                )
             found.name = new
 
         self._change(f"rename {name} {new}", do)
@@ -142,9 +146,14 @@ class Api:
 
         self._change(f"remove {name}", do)
 
-    def connect_container_to_network(self, name: str, network: str, aliases: Any = None, driver_opt: Any = None) -> None:
+    def connect_container_to_network(
+        self, name: str, network: str, aliases: Any = None, driver_opt: Any = None
+    ) -> None:
         """Connect a container to a further network."""
-        self._change(f"connect {name} {network}", lambda: self._need(name).networks.__setitem__(network, endpoint(network, aliases)))
+        self._change(
+            f"connect {name} {network}",
+            lambda: self._need(name).networks.__setitem__(network, endpoint(network, aliases)),
+        )
 
     def networks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Return the networks."""
@@ -165,7 +174,9 @@ class Api:
             found = next((one for one in self.machine.networks.values() if name in {one["Name"], one["Id"]}), None)
             if found is None:
                 raise docker.errors.NotFound("404", explanation=f"network {name} not found")
-            on = {one.id: {} for one in self.machine.containers.values() if one.running and found["Name"] in one.networks}
+            on = {
+                one.id: {} for one in self.machine.containers.values() if one.running and found["Name"] in one.networks
+            }
             return {**copy.deepcopy(found), "Containers": on}
 
         return self._call(f"inspect network {name}", do)
@@ -210,7 +221,9 @@ class Api:
 
         return self._call(f"inspect volume {name}", do)
 
-    def create_volume(self, name: str, driver: str = "local", driver_opts: Any = None, labels: Any = None) -> dict[str, Any]:
+    def create_volume(
+        self, name: str, driver: str = "local", driver_opts: Any = None, labels: Any = None
+    ) -> dict[str, Any]:
         """Create a volume; one that is there is returned as it is."""
 
         def do() -> dict[str, Any]:
@@ -233,7 +246,10 @@ class Api:
 
     def inspect_image(self, name: str) -> dict[str, Any]:
         """Return an image: all hosts have all of them."""
-        return self._call(f"inspect image {name}", lambda: {"Id": image_id(name), "RepoTags": [IMAGE_TAGS.get(image_id(name), "")], "Size": 1})
+        return self._call(
+            f"inspect image {name}",
+            lambda: {"Id": image_id(name), "RepoTags": [IMAGE_TAGS.get(image_id(name), "")], "Size": 1},
+        )
 
     def images(self, name: str = "") -> list[dict[str, Any]]:
         """Return the images of a tag."""
@@ -287,7 +303,9 @@ def network(world: World, name: str = NETWORK, labels: dict[str, str] | None = N
     }  # fmt: skip
 
 
-def create(world: World, machine: Machine, body: dict[str, Any], name: str, *, auto_remove: bool = False) -> dict[str, Any]:
+def create(
+    world: World, machine: Machine, body: dict[str, Any], name: str, *, auto_remove: bool = False
+) -> dict[str, Any]:
     """Create a container from the body of the create call."""
     if any(one.name == name for one in machine.containers.values()):
         raise docker.errors.APIError("409", explanation=f'Conflict. The container name "/{name}" is already in use')
@@ -306,7 +324,16 @@ def create(world: World, machine: Machine, body: dict[str, Any], name: str, *, a
         volume_mount(world, machine, mount["Source"], mount["Target"], read_only=bool(mount.get("ReadOnly")))
         for mount in host_config.get("Mounts") or []
     )
-    made = Container(world.new_id(), name, body, host_config, image_id(str(body.get("Image", ""))), networks, mounts, auto_remove=auto_remove)
+    made = Container(
+        world.new_id(),
+        name,
+        body,
+        host_config,
+        image_id(str(body.get("Image", ""))),
+        networks,
+        mounts,
+        auto_remove=auto_remove,
+    )
     made.created_at = world.now + machine.offset_s
     machine.containers[made.id] = made
     return {"Id": made.id, "Warnings": []}
@@ -317,7 +344,14 @@ def volume_mount(world: World, machine: Machine, source: str, at: str, *, read_o
     from tests.simulation.world import Volume  # noqa: PLC0415
 
     if source.startswith("/"):
-        return {"Type": "bind", "Source": source, "Destination": at, "Mode": "", "RW": not read_only, "Propagation": "rprivate"}
+        return {
+            "Type": "bind",
+            "Source": source,
+            "Destination": at,
+            "Mode": "",
+            "RW": not read_only,
+            "Propagation": "rprivate",
+        }
     machine.volumes.setdefault(source, Volume(source))
     return {
         "Type": "volume", "Name": source, "Source": f"/var/lib/docker/volumes/{source}/_data", "Destination": at, "Driver": "local",

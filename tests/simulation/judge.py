@@ -51,8 +51,14 @@ def check_said(stage: Stage, outcome: Outcome) -> None:
         past = read_past(stage.journal, service)
         undone = stage.journal.last("undo_outcome", service=service)
         begun = stage.journal.last("plan_frozen", service=service)
-        intents = [one for one in stage.journal.records(kind="intent", service=service) if one.body.get("effect") != Effect.READ_ONLY.value]
-        left = (past.touched & {str(one.key) for one in intents}) - {UNDO_STEP}  # which asks for the undo, and changes nothing itself
+        intents = [
+            one
+            for one in stage.journal.records(kind="intent", service=service)
+            if one.body.get("effect") != Effect.READ_ONLY.value
+        ]
+        left = (past.touched & {str(one.key) for one in intents}) - {
+            UNDO_STEP
+        }  # which asks for the undo, and changes nothing itself
         if undone and begun and undone.seq > begun.seq and not left and intents and undone.seq > intents[-1].seq:
             stage.world.violate(f"all of {service}'s move was undone, the journal says in progress")
 
@@ -65,7 +71,9 @@ def check_kept(stage: Stage) -> None:
             continue
         volumes = stage.world.machines["a"].volumes.values()
         if not any(one.content() == content for one in volumes) and not stage.started_by_hand:
-            stage.world.violate(f"what {service} held on its source when it was kept is nowhere any more (state {state.value})")
+            stage.world.violate(
+                f"what {service} held on its source when it was kept is nowhere any more (state {state.value})"
+            )
 
 
 def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
@@ -99,7 +107,9 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     elif row.key == "start-returned" and (here is None or not here.running or here.policy != stage.scenario.policy):
         wrong = f"the source is {here.status if here else 'gone'}, policy {here.policy if here else ''}"
     elif row.key == "remove-copy-helpers" and [
-        one for one in helpers_left(world, "copy") + keys_left(world) if f"lab-{service}-" in one or f"lab/{service}/" in one
+        one
+        for one in helpers_left(world, "copy") + keys_left(world)
+        if f"lab-{service}-" in one or f"lab/{service}/" in one
     ]:
         wrong = "something of the copy is left"
     elif row.key == "clean-target" and there is not None:
@@ -125,8 +135,18 @@ def helpers_left(world: World, role: str = "") -> list[str]:
 
 def keys_left(world: World) -> list[str]:
     """Return temporary keys that are there."""
-    lines = [f"{line[-60:]} on {machine.name}" for machine in world.machines.values() for line in machine.keys if "longshore:" in line]
-    return lines + [f"{path} on {machine.name}" for machine in world.machines.values() for path in machine.run_files if "longshore" in path]
+    lines = [
+        f"{line[-60:]} on {machine.name}"
+        for machine in world.machines.values()
+        for line in machine.keys
+        if "longshore:" in line
+    ]
+    return lines + [
+        f"{path} on {machine.name}"
+        for machine in world.machines.values()
+        for path in machine.run_files
+        if "longshore" in path
+    ]
 
 
 def check_end(stage: Stage, outcome: Outcome) -> None:
@@ -138,7 +158,9 @@ def check_end(stage: Stage, outcome: Outcome) -> None:
     for service in ("store", "app"):
         running = running_of(world, service)
         if len(running) > 1:
-            world.violate(f"two writers at the end: {', '.join(f'{one.name} on {machine.name}' for machine, one in running)}")
+            world.violate(
+                f"two writers at the end: {', '.join(f'{one.name} on {machine.name}' for machine, one in running)}"
+            )
     if outcome.exit is ExitCode.REFUSED:  # there was nothing to bring back
         for service in ("store", "app"):
             check_serves(stage, service)
@@ -174,7 +196,9 @@ def check_serves(stage: Stage, service: str) -> None:
     if container.name != service:
         world.violate(f"{service} runs under the name {container.name}")
     if container.policy != stage.scenario.policy:
-        world.violate(f"{service} on {machine.name} has the restart policy {container.policy}, it was {stage.scenario.policy}")
+        world.violate(
+            f"{service} on {machine.name} has the restart policy {container.policy}, it was {stage.scenario.policy}"
+        )
     volume = machine.volumes.get(container.volume_at("/data") or "")
     held = volume.records() if volume else set()
     lost = world.acknowledged(service) - held
@@ -182,20 +206,37 @@ def check_serves(stage: Stage, service: str) -> None:
     if service in stage.given_up:  # what a flag admitted to leave is kept, elsewhere
         lost, acted = lost - world.survivors(), acted - world.survivors()
     if lost or acted:
-        world.violate(f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. {sorted(lost | acted)[:2]}")
+        world.violate(
+            f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. {sorted(lost | acted)[:2]}"
+        )
     for client in world.clients:
-        found = world.reach(_host_of(world, client), client.network, client.alias, client.port) if client.service == service else (machine, container)
+        found = (
+            world.reach(_host_of(world, client), client.network, client.alias, client.port)
+            if client.service == service
+            else (machine, container)
+        )
         if found is None or found[1] is not container:
-            world.violate(f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state {state.value})")
+            world.violate(
+                f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state {state.value})"
+            )
     for other_machine, other in containers_of(world, service):
         if other is not container and other.policy != "no":
-            world.violate(f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two writers after a reboot")
+            world.violate(
+                f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two writers after a reboot"
+            )
 
 
 def _host_of(world: World, client: Any) -> str:
     if not client.follows:
         return str(client.host)
-    return next((name for name, one in world.machines.items() if any(it.image == client.follows and it.running for it in one.services())), "outside")
+    return next(
+        (
+            name
+            for name, one in world.machines.items()
+            if any(it.image == client.follows and it.running for it in one.services())
+        ),
+        "outside",
+    )
 
 
 def check_relays(stage: Stage) -> None:

@@ -81,7 +81,9 @@ def next_command(outcome: Outcome) -> Command:
         told = [command for row in wrong for command in commands_in(row.judgement.text)]
         if told:
             return with_service(told[-1], outcome)
-    found = commands_in(outcome.said[-1] if outcome.said else "") or [command for row in wrong for command in commands_in(row.judgement.text)]
+    found = commands_in(outcome.said[-1] if outcome.said else "") or [
+        command for row in wrong for command in commands_in(row.judgement.text)
+    ]
     return with_service(found[-1], outcome) if found else plain
 
 
@@ -104,7 +106,13 @@ def mend(world: World, service: str, policy: str) -> bool:
     """Bring a service back to where it was before its move, by hand; return whether that can be done without losing a write."""
     home, mine = world.machines["a"], {"store": STORE_IMAGE, "app": APP_IMAGE}[service]
     here = next((one for one in home.services() if one.image == mine), None)
-    elsewhere = [(machine, one) for machine in world.machines.values() if machine is not home for one in machine.services() if one.image == mine]
+    elsewhere = [
+        (machine, one)
+        for machine in world.machines.values()
+        if machine is not home
+        for one in machine.services()
+        if one.image == mine
+    ]
     volume = home.volumes.get(f"{service}_data")
     if here is None or volume is None or not all(world.engine_up(name) for name in ("a", "b", "c")):
         return False
@@ -116,7 +124,11 @@ def mend(world: World, service: str, policy: str) -> bool:
     for machine, one in elsewhere:
         machine.containers.pop(one.id)
     for machine in world.machines.values():
-        for one in [one for one in machine.containers.values() if one.labels.get("longshore.move", "").startswith(f"lab/{service}/")]:
+        for one in [
+            one
+            for one in machine.containers.values()
+            if one.labels.get("longshore.move", "").startswith(f"lab/{service}/")
+        ]:
             machine.containers.pop(one.id)
         machine.volumes = {
             name: one

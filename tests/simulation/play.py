@@ -76,7 +76,12 @@ def _goals(stage: Stage) -> Outcome:
         if not goals or outcome.exit is not ExitCode.OK:
             break
     for command in stage.abandoned:  # somebody has to go on with what a second operator's killed run had begun
-        unfinished = stage.journal.move_state(command.services[0]) in {"in_progress", "committed", "rolling_back", "returned"}
+        unfinished = stage.journal.move_state(command.services[0]) in {
+            "in_progress",
+            "committed",
+            "rolling_back",
+            "returned",
+        }
         if unfinished and outcome.exit in {ExitCode.OK, ExitCode.REFUSED}:
             outcome, _ = _reach(stage, command)
     return outcome
@@ -101,12 +106,18 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             stage.world.mend_all()
             for host, what, name in person.by_hand(outcome):
                 stage.started_by_hand = stage.started_by_hand or what == "start"
-                stage.story.tell(f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}")
+                stage.story.tell(
+                    f"  by hand: {host} docker {what} {name}: {person.carry_out(stage.world, host, what, name)}"
+                )
         if decided == "again":
-            if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.mend(stage.world, goal.services[0], stage.scenario.policy):
+            if outcome.exit is not ExitCode.NEEDS_OPERATOR or not person.mend(
+                stage.world, goal.services[0], stage.scenario.policy
+            ):
                 command = person.next_command(outcome)
             else:
-                stage.story.tell(f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed")
+                stage.story.tell(
+                    f"  by hand: {goal.services[0]} runs on a again as it did, what the move left elsewhere is removed"
+                )
                 command = Command("migrate", goal.services, again=goal.services)
         elif decided:
             command, turned = Command(decided, goal.services), True
@@ -116,7 +127,9 @@ def _reach(stage: Stage, goal: Command) -> tuple[Outcome, bool]:
             stage.world.mend_all()
         if _is_stuck(stage, outcome, turned):
             return outcome, True
-    stage.world.violate(f"no way out: after {MOST_RUNS} commands as the output said, the last is {outcome.text()[:300]}")
+    stage.world.violate(
+        f"no way out: after {MOST_RUNS} commands as the output said, the last is {outcome.text()[:300]}"
+    )
     return outcome, True
 
 
@@ -157,7 +170,11 @@ def kind_of(violation: str) -> str:
 
 def told(played: Played) -> str:
     """Return a story and what is wrong with it, for people."""
-    lines = [f"seed {played.seed}: {len(played.violations)} invariants broken", *(f"  {text}" for text in played.violations), "story:"]
+    lines = [
+        f"seed {played.seed}: {len(played.violations)} invariants broken",
+        *(f"  {text}" for text in played.violations),
+        "story:",
+    ]
     return "\n".join([*lines, *(f"  {line}" for line in _folded(played.told))])
 
 

@@ -49,7 +49,15 @@ class Process:
         if not self.alive:
             raise Killed(self.name)
 
-    def call(self, host: str, what: str, do: Callable[[], Answer], *, needs: Callable[[], bool] = lambda: True, seconds: float = CALL_S) -> Answer:
+    def call(
+        self,
+        host: str,
+        what: str,
+        do: Callable[[], Answer],
+        *,
+        needs: Callable[[], bool] = lambda: True,
+        seconds: float = CALL_S,
+    ) -> Answer:
         """Let a host do something for this process; what befalls it comes before and after."""
         self.must_live()
         place = self.story.arrive(self, f"{host}: {what}")

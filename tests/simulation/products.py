@@ -60,7 +60,9 @@ class Store:
             before = since.parts.get(f"writer {name}") if since else None
             highest = int(before.bound["id_max"]) if before else max((number for _, number in file.records), default=0)
             kept = sorted(number for _, number in file.records if number <= highest)
-            parts[f"writer {name}"] = FingerprintPart(len(kept), sha256(repr(kept).encode()).hexdigest(), bound={"id_max": highest})
+            parts[f"writer {name}"] = FingerprintPart(
+                len(kept), sha256(repr(kept).encode()).hexdigest(), bound={"id_max": highest}
+            )
         return Fingerprint(at.service, parts)
 
     def export_commands(self, container: Any) -> tuple[Any, ...]:
@@ -86,7 +88,14 @@ def _connect(at: ServiceInstance) -> tuple[Machine, Container] | None:
         machine = world.machines[host]
         if address == machine.address or any(one.address == address for one in world.machines.values()):
             return world.published(address, at.endpoint.port, host)
-        on = next((one for one in machine.services() if one.running and address in {net["IPAddress"] for net in one.networks.values()}), None)
+        on = next(
+            (
+                one
+                for one in machine.services()
+                if one.running and address in {net["IPAddress"] for net in one.networks.values()}
+            ),
+            None,
+        )
         return (machine, on) if on else None
 
     return process.call(host, f"ask {at.service} at {address}:{at.endpoint.port}", do)

@@ -88,7 +88,9 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(StartReturned, "undo", undo)
     patch.setattr("actions.rollback.steps.see_source_down", lambda _route: None)
-    patch.setattr("actions.rollback.steps.why_not_at_rest", lambda *_: "")  # the later defence: each undo before it looks at the source, too
+    patch.setattr(
+        "actions.rollback.steps.why_not_at_rest", lambda *_: ""
+    )  # the later defence: each undo before it looks at the source, too
 
 
 def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
@@ -116,7 +118,9 @@ def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) 
 
     patch.setattr(phases.session.session, "_carried_out", remember)
     patch.setattr(phases.session.session, "with_relay_hosts", its_own)
-    _everywhere(patch, refuse_outside, lambda *_, **__: None)  # the later defence: relays are refused on hosts that a run does not hold
+    _everywhere(
+        patch, refuse_outside, lambda *_, **__: None
+    )  # the later defence: relays are refused on hosts that a run does not hold
     list_all, fault_of, held = reconcile.list_all, reconcile._fault_of, [()]
 
     def list_and_remember(fleet: Any, hosts: Iterable[str], environment: str) -> Any:
@@ -177,21 +181,33 @@ def _lock_is_not_tested_with_the_change(patch: pytest.MonkeyPatch) -> None:
 
 def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
     begun = phases.context.frozen_plan._begun
-    patch.setattr(phases.context.frozen_plan, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset()))
+    patch.setattr(
+        phases.context.frozen_plan, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset())
+    )
     patch.setattr(phases.session.session, "refuse_other_than_approved", lambda *_: None)
 
 
 PUT_BACKS: Final = {
     1: PutBack("a commit that was begun is undone with what clients wrote", _commit_is_undone, range(34, 35)),
-    2: PutBack("an undo renames a source that runs, and starts the target beside it", _running_source_is_renamed, range(34, 35)),
+    2: PutBack(
+        "an undo renames a source that runs, and starts the target beside it", _running_source_is_renamed, range(34, 35)
+    ),
     3: PutBack("what was set aside is removed while the source holds a mixture", _nothing_is_put_back, range(33, 34)),
     5: PutBack(
         "a run's hosts are its own moves' only",
         lambda patch: _only_the_moves_own_hosts(patch, of=frozenset({"migrate", "rollback"})),
         range(20, 21),
     ),
-    6: PutBack("a rollback leaves relays on other hosts", lambda patch: _only_the_moves_own_hosts(patch, of=frozenset({"rollback"})), range(1)),
-    7: PutBack("a container that somebody started in between counts as the one that was stopped", _any_run_counts, range(95, 96)),
+    6: PutBack(
+        "a rollback leaves relays on other hosts",
+        lambda patch: _only_the_moves_own_hosts(patch, of=frozenset({"rollback"})),
+        range(1),
+    ),
+    7: PutBack(
+        "a container that somebody started in between counts as the one that was stopped",
+        _any_run_counts,
+        range(95, 96),
+    ),
     10: PutBack("the restart policy is known only once the outcome is", _policy_only_in_the_outcome, range(197, 198)),
     14: PutBack("a proof that breaks after an undo leaves the move in progress", _the_proof_may_break, range(783, 784)),
     15: PutBack("the lock is tested before a change, not with it", _lock_is_not_tested_with_the_change, range(85, 86)),

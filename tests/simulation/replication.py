@@ -92,7 +92,12 @@ def replicas(world: World) -> Iterator[tuple[Machine, Container]]:
     """Yield the replicas that run and follow."""
     for machine in world.machines.values():
         for one in machine.containers.values():
-            if one.running and one.role == "replica" and one.config.get("Cmd", [""])[:1] == [FOLLOWS] and PRIMARY not in one.files:
+            if (
+                one.running
+                and one.role == "replica"
+                and one.config.get("Cmd", [""])[:1] == [FOLLOWS]
+                and PRIMARY not in one.files
+            ):
                 yield machine, one
 
 
@@ -101,9 +106,16 @@ def source_of(world: World, machine: Machine, port: str) -> tuple[Machine, Conta
     for other in world.machines.values():
         for tunnel in other.containers.values():
             words = tunnel.config.get("Cmd") or []
-            if not tunnel.running or f"127.0.0.1:{port}:127.0.0.1:5000" not in words or machine.address not in words[-1]:
+            if (
+                not tunnel.running
+                or f"127.0.0.1:{port}:127.0.0.1:5000" not in words
+                or machine.address not in words[-1]
+            ):
                 continue
-            if not (world.is_up(machine.name) and world.is_up(other.name)) or frozenset((machine.name, other.name)) in world.cuts:
+            if (
+                not (world.is_up(machine.name) and world.is_up(other.name))
+                or frozenset((machine.name, other.name)) in world.cuts
+            ):
                 continue
             store = other.container(tunnel.host_config["NetworkMode"].partition(":")[2])
             if store is not None and store.running:
@@ -114,7 +126,10 @@ def source_of(world: World, machine: Machine, port: str) -> tuple[Machine, Conta
 def follow(world: World) -> None:
     """Let every replica fetch what its source has and it lacks."""
     for machine, replica in replicas(world):
-        found, into = source_of(world, machine, replica.config["Cmd"][1]), machine.volumes.get(replica.volume_at("/data") or "")
+        found, into = (
+            source_of(world, machine, replica.config["Cmd"][1]),
+            machine.volumes.get(replica.volume_at("/data") or ""),
+        )
         if found is None or into is None or machine.full:
             continue
         for name, file in found[0].volumes[found[1].volume_at("/data") or ""].files.items():

@@ -71,7 +71,9 @@ class Stage:
     runs: int = 0
     processes: list[Process] = field(default_factory=list)
     row_passed: Callable[[Stage, Process, Any, StepResult], None] = lambda _stage, _process, _session, _row: None
-    kept: dict[str, dict[str, tuple[frozenset[Any], int]]] = field(default_factory=dict)  # what each source held when it was kept
+    kept: dict[str, dict[str, tuple[frozenset[Any], int]]] = field(
+        default_factory=dict
+    )  # what each source held when it was kept
     started_by_hand: bool = False
     beside_book: list[str] = field(default_factory=list)
     given_up: set[str] = field(default_factory=set)  # services whose target's writes a flag admitted to leave there
@@ -83,7 +85,9 @@ class Stage:
         scope = scope_of(self.scenario, (), self.process.replanned)
         move = next(one for one in scope.plan.moves if one.service == service)
         if body["move"]["target"] != move.target:
-            self.world.violate(f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}")
+            self.world.violate(
+                f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}"
+            )
 
     @property
     def process(self) -> Process:
@@ -184,14 +188,20 @@ class ListJournal(Journal):
     def records(self, *, run_id: Any = None, kind: Any = None, service: Any = None, until: Any = None) -> list[Record]:
         """Return records in their order."""
         kinds = [kind] if isinstance(kind, str) else kind
-        found = self.rows if kinds is None else [record for one in dict.fromkeys(kinds) for record in self._kinds.get(one, ())]
+        found = (
+            self.rows
+            if kinds is None
+            else [record for one in dict.fromkeys(kinds) for record in self._kinds.get(one, ())]
+        )
         wanted = [
             one for one in found
             if (run_id is None or one.run_id == run_id) and (service is None or one.service == service) and (until is None or one.seq <= until)
         ]  # fmt: skip
         return wanted if kinds is None or len(list(kinds)) == 1 else sorted(wanted, key=lambda one: one.seq)
 
-    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+    def last(
+        self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None
+    ) -> Record | None:
         """Return the newest record of a kind."""
         found = (
             one for one in reversed(self._kinds.get(kind, ()))
@@ -239,14 +249,18 @@ def see_sources(now: Stage) -> None:
     for name in ("app", "store"):
         found = now.world.machines["a"].container(name)
         if found is not None:
-            run.record(RecordKind.SOURCE_OBSERVED, service=name, body=source_body(parse_container("a", found.inspect())))
+            run.record(
+                RecordKind.SOURCE_OBSERVED, service=name, body=source_body(parse_container("a", found.inspect()))
+            )
     now.processes.pop()
 
 
 def steps_of(phase: str) -> list[Any]:
     """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a service."""
     if phase not in _STEPS:
-        names = {"migrate": ("test_gates", "test_move"), "rollback": ("test_rollback",), "repoint": ("test_repoint",)}[phase]
+        names = {"migrate": ("test_gates", "test_move"), "rollback": ("test_rollback",), "repoint": ("test_repoint",)}[
+            phase
+        ]
         found = []
         for name in names:
             module = importlib.import_module(f"runbooks.{phase}.{name}")
@@ -256,7 +270,11 @@ def steps_of(phase: str) -> list[Any]:
                     severity = marks["severity"].args[0] if "severity" in marks else "blocker"
                     effect = next(one for one in Effect if one.value in marks)
                     wants = tuple(inspect.signature(function).parameters)
-                    found.append(SimpleNamespace(key=marks["step"].args[0], run=function, severity=severity, effect=effect, wants=wants))
+                    found.append(
+                        SimpleNamespace(
+                            key=marks["step"].args[0], run=function, severity=severity, effect=effect, wants=wants
+                        )
+                    )
         _STEPS[phase] = found
     return _STEPS[phase]
 
@@ -327,7 +345,11 @@ def _steps(now: Stage, process: Process, command: Command, session: Any, rows: l
     process.step = "end"
     session.beside.end()
     try:
-        code = ExitCode.NEEDS_OPERATOR if session.book.needs_operator() else exit_code(rows) or (ExitCode.INCOMPLETE if unwritten else ExitCode.OK)
+        code = (
+            ExitCode.NEEDS_OPERATOR
+            if session.book.needs_operator()
+            else exit_code(rows) or (ExitCode.INCOMPLETE if unwritten else ExitCode.OK)
+        )
         session.book.close(code)
     except LongshoreError as error:
         session.book.tell_stand(str(error))
@@ -413,7 +435,9 @@ def _remember(_environment: str, token: str, hosts: Iterable[str]) -> None:
 
 
 def _record(original: Callable[..., Any]) -> Callable[..., Any]:
-    def record(run: Any, kind: str, *, service: str | None = None, key: str | None = None, body: Any, at: Any = None) -> Any:
+    def record(
+        run: Any, kind: str, *, service: str | None = None, key: str | None = None, body: Any, at: Any = None
+    ) -> Any:
         process = stage().process
         process.must_live()
         if kind == "undo_intent":
@@ -485,7 +509,9 @@ def borders() -> Iterator[None]:
     patch.setattr(session, "read_project_commit", lambda *_: "")
     patch.setattr(session, "open_journal", lambda *_: stage().journal)
     patch.setattr(session, "lock_environment", _hold_machine)
-    patch.setattr(session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment))
+    patch.setattr(
+        session, "open_hosts", lambda names, environment, _config: open_sim_hosts(stage().process, names, environment)
+    )
     patch.setattr(phases.context.run_context, "sealer_of", lambda _journal: Sealer(b"model"))
     patch.setattr(phases.context.run_context, "keep_names", lambda *_: None)
     patch.setattr(session, "open_console", NoConsole)

@@ -71,7 +71,9 @@ class Scenario:
 
     def text(self) -> str:
         """Return it in a line."""
-        return f"{self.topology}, {self.product}, {self.strategy}, policy {self.policy}: " + "; then ".join(goal.text() for goal in self.goals)
+        return f"{self.topology}, {self.product}, {self.strategy}, policy {self.policy}: " + "; then ".join(
+            goal.text() for goal in self.goals
+        )
 
 
 def inventory_of(scenario: Scenario) -> dict[str, Any]:
@@ -99,7 +101,8 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
         targets["store"] = "c"
     inventory = Inventory.model_validate(inventory_of(scenario) if not replanned else _with_c(inventory_of(scenario)))
     moves = [
-        {"service": name, "source": "a", "target": target, "wave": "critical", "strategy": scenario.strategy} for name, target in targets.items()
+        {"service": name, "source": "a", "target": target, "wave": "critical", "strategy": scenario.strategy}
+        for name, target in targets.items()
     ]
     plan = Plan.model_validate(
         {

@@ -73,7 +73,9 @@ class SimHost:
         result = self.run(argv, stdin=stdin, timeout_s=timeout_s)
         yield io.BufferedReader(io.BytesIO(result.stdout))  # type: ignore[arg-type]
         if result.exit_code:
-            raise NotObservedError(f"{self.name}: {told(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0")
+            raise NotObservedError(
+                f"{self.name}: {told(argv)} ended with {result.exit_code}: {result.error_text[-200:]}. Expected: 0"
+            )
 
     def forward(self, port: int, address: str = "127.0.0.1") -> Endpoint:
         """Return an endpoint that reaches a port as seen from the host."""
@@ -103,12 +105,22 @@ class SimHost:
             return (0, f"{key} comment\n", "") if key else (1, "", "No such file or directory")
         if first == "cat":
             found = self.machine.files.get(argv[-1])
-            return (0, found.decode(), "") if found is not None else (1, "", f"cat: {argv[-1]}: No such file or directory")
+            return (
+                (0, found.decode(), "") if found is not None else (1, "", f"cat: {argv[-1]}: No such file or directory")
+            )
         if first == "ls" and argv[1] == "-d":
             there = argv[-1] in self.machine.run_files or argv[-1] in self.machine.files
-            return (0, f"{argv[-1]}\n", "") if there else (2, "", f"ls: cannot access '{argv[-1]}': No such file or directory")
+            return (
+                (0, f"{argv[-1]}\n", "")
+                if there
+                else (2, "", f"ls: cannot access '{argv[-1]}': No such file or directory")
+            )
         if first == "ls":
-            return (0, f"-rw------- 1 0 0 10 Jan 1 00:00 {argv[-1]}\n", "") if argv[-1] in self.machine.files else (2, "", "No such file")
+            return (
+                (0, f"-rw------- 1 0 0 10 Jan 1 00:00 {argv[-1]}\n", "")
+                if argv[-1] in self.machine.files
+                else (2, "", "No such file")
+            )
         if first == "rm":
             for path in argv[argv.index("--") + 1 :]:
                 self.machine.files.pop(path, None)
@@ -206,7 +218,11 @@ class SimHost:
                 return 1, "", NO_ENGINE
             found = self.machine.volumes.get(name)
             path = f"/docker/volumes/{name}/_data"
-            lines.append(f"directory\text4\t/dev/sda1\t{path}\t{'/'.join(sorted(found.files))}\n" if found else "missing\t\t\t\t\n")
+            lines.append(
+                f"directory\text4\t/dev/sda1\t{path}\t{'/'.join(sorted(found.files))}\n"
+                if found
+                else "missing\t\t\t\t\n"
+            )
         return 0, "".join(lines), ""
 
     def _save(self, words: list[str], stdin: bytes) -> Said:
@@ -231,7 +247,11 @@ class SimHost:
         return 0, "", ""
 
     def _stop_labelled(self, words: list[str], _stdin: bytes) -> Said:
-        found = [one for one in self.machine.containers.values() if one.running and all_labels(one, [words[0].removeprefix("label=")])]
+        found = [
+            one
+            for one in self.machine.containers.values()
+            if one.running and all_labels(one, [words[0].removeprefix("label=")])
+        ]
         for one in found:
             one.host_config["RestartPolicy"] = {"Name": "no"}
             self.world.stop(self.machine, one)
@@ -271,7 +291,11 @@ class SimHost:
         if verb == "network" and words[1] == "connect":
             return self._each([words[3]], lambda one: one.networks.update({words[2]: endpoint(words[2], [])}) or "")
         if verb == "exec":
-            return self._in_container(words[2], words[3:], stdin) if words[1] == "-i" else self._in_container(words[1], words[2:], stdin)
+            return (
+                self._in_container(words[2], words[3:], stdin)
+                if words[1] == "-i"
+                else self._in_container(words[1], words[2:], stdin)
+            )
         if verb == "update":
             return self._update(words[1:])
         if verb == "rename":
@@ -281,7 +305,9 @@ class SimHost:
     def _update(self, words: list[str]) -> Said:
         policy = words[words.index("--restart") + 1]
         names = [word for word in words if word not in {"--restart", policy}]
-        return self._each(names, lambda one: one.host_config.update({"RestartPolicy": {"Name": policy, "MaximumRetryCount": 0}}) or "")
+        return self._each(
+            names, lambda one: one.host_config.update({"RestartPolicy": {"Name": policy, "MaximumRetryCount": 0}}) or ""
+        )
 
     def _each(self, names: list[str], do: Callable[[Container], str]) -> Said:
         for name in names:
@@ -296,7 +322,9 @@ class SimHost:
     def _ps(self, words: list[str]) -> Said:
         wanted = [words[at + 1].removeprefix("label=") for at, word in enumerate(words) if word == "--filter"]
         everything = "--all" in words or "-a" in words
-        found = [one for one in self.machine.containers.values() if (everything or one.running) and all_labels(one, wanted)]
+        found = [
+            one for one in self.machine.containers.values() if (everything or one.running) and all_labels(one, wanted)
+        ]
         if "--format" not in words:
             return 0, "".join(f"{one.id[:12]}\n" for one in found), ""
         template = words[words.index("--format") + 1]
@@ -339,7 +367,12 @@ class SimHost:
         for mount in mounts:
             if mount["Type"] == "volume" and mount["Source"] not in self.machine.volumes:
                 self.machine.volumes[mount["Source"]] = Volume(mount["Source"], mount["Labels"])
-        body: dict[str, Any] = {"Image": image_id(image), "Labels": labels, "Cmd": command, "Env": flags.get("--env", [])}
+        body: dict[str, Any] = {
+            "Image": image_id(image),
+            "Labels": labels,
+            "Cmd": command,
+            "Env": flags.get("--env", []),
+        }
         body["HostConfig"] = {
             "NetworkMode": network, "RestartPolicy": {"Name": flags.get("--restart", ["no"])[0], "MaximumRetryCount": 0}, "Mounts": mounts,
             "PortBindings": published_of(flags.get("--publish", [])),
@@ -349,7 +382,9 @@ class SimHost:
         command = [*flags["--entrypoint"], *command] if flags.get("--entrypoint", [""])[0] == "replicate" else command
         name = flags.get("--name", [f"nameless-{self.world.ids}"])[0]
         try:
-            made = self.machine.containers[create(self.world, self.machine, body, name, auto_remove="--rm" in flags)["Id"]]
+            made = self.machine.containers[
+                create(self.world, self.machine, body, name, auto_remove="--rm" in flags)["Id"]
+            ]
         except docker.errors.APIError as error:
             return 125, "", f"docker: Error response from daemon: {error.explanation}"
         return (0, made.id, "") if words[0] == "create" else self._run(made, command, detached="--detach" in flags)
@@ -501,7 +536,11 @@ class SimHost:
 
     def _no_way(self, container: Container, target: Machine | None) -> str:
         """Return why this host does not reach the other end of its copy."""
-        if target is None or not self.world.is_up(target.name) or frozenset((self.name, target.name)) in self.world.cuts:
+        if (
+            target is None
+            or not self.world.is_up(target.name)
+            or frozenset((self.name, target.name)) in self.world.cuts
+        ):
             return "ssh: connect to host: Connection timed out"
         keys = [key for path, key in self.machine.run_files.items() if "longshore-copy" in path]
         held = [line for line in target.keys if any(key in line for key in keys)]
@@ -539,7 +578,11 @@ def told(argv: list[str]) -> str:
 
 def formatted(template: str, container: Container) -> str:
     """Return a line of `docker ps --format`."""
-    text = template.replace("{{.Names}}", container.name).replace("{{.State}}", container.status).replace("{{.ID}}", container.id[:12])
+    text = (
+        template.replace("{{.Names}}", container.name)
+        .replace("{{.State}}", container.status)
+        .replace("{{.ID}}", container.id[:12])
+    )
     return re.sub(r'\{\{\.Label "([^"]+)"\}\}', lambda found: container.labels.get(found[1], ""), text)
 
 
@@ -580,7 +623,17 @@ def manifest_of(volume: Volume) -> str:
     for name in sorted(volume.files):
         file = volume.files[name]
         digest = sha256(repr(sorted(file.records)).encode()).hexdigest()
-        lines.append({"path": name, "type": "file", "mode": 0o100644, **common, "mtime_ns": file.mtime, "size": len(file.records), "content": digest})
+        lines.append(
+            {
+                "path": name,
+                "type": "file",
+                "mode": 0o100644,
+                **common,
+                "mtime_ns": file.mtime,
+                "size": len(file.records),
+                "content": digest,
+            }
+        )
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     size = sum(len(file.records) for file in volume.files.values())
     last = {"end": True, "entries": len(lines), "files": len(volume.files), "bytes": size, "read": size, "reused": 0}

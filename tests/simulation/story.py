@@ -41,7 +41,9 @@ class Event:
 
     def text(self) -> str:
         """Return it as a line of a story."""
-        more = " ".join(part for part in (self.host, f"for {self.seconds:g} s" if self.seconds else "", self.say) if part)
+        more = " ".join(
+            part for part in (self.host, f"for {self.seconds:g} s" if self.seconds else "", self.say) if part
+        )
         return f"{self.place.text()}: {self.kind} {more}".rstrip()
 
 

@@ -116,7 +116,11 @@ class Container:
     def published(self) -> tuple[tuple[int, int], ...]:
         """Return (host port, container port) of each."""
         bindings = (self.host_config.get("PortBindings") or {}).items()
-        return tuple((int(place["HostPort"]), int(inside.partition("/")[0])) for inside, places in bindings for place in places or ())
+        return tuple(
+            (int(place["HostPort"]), int(inside.partition("/")[0]))
+            for inside, places in bindings
+            for place in places or ()
+        )
 
     def volume_at(self, path: str) -> str | None:
         """Return the volume mounted at a path."""
@@ -144,7 +148,8 @@ class Container:
     def inspect(self) -> dict[str, Any]:
         """Return what `docker inspect` tells."""
         networks = {
-            name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]} for name, one in self.networks.items()
+            name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]}
+            for name, one in self.networks.items()
         }
         return json.loads(
             json.dumps(
@@ -194,7 +199,9 @@ class Machine:
         if name in self.containers:
             return self.containers[name]
         named = next((one for one in self.containers.values() if one.name == name), None)
-        return named or (next((one for one in self.containers.values() if len(name) >= 12 and one.id.startswith(name)), None))
+        return named or (
+            next((one for one in self.containers.values() if len(name) >= 12 and one.id.startswith(name)), None)
+        )
 
     def services(self) -> Iterator[Container]:
         """Yield the containers of modelled services."""
@@ -297,7 +304,14 @@ class World:
         """Try to write the next record; remember it when it was acknowledged."""
         host = client.host
         if client.follows:
-            host = next((name for name, one in self.machines.items() if any(it.image == client.follows and it.running for it in one.services())), "")
+            host = next(
+                (
+                    name
+                    for name, one in self.machines.items()
+                    if any(it.image == client.follows and it.running for it in one.services())
+                ),
+                "",
+            )
         found = self.reach(host, client.network, client.alias, client.port) if host else None
         if found is None:
             client.refused += 1
@@ -347,14 +361,23 @@ class World:
                     return self._through(machine, container, inside, depth)
         return None
 
-    def _through(self, machine: Machine, container: Container, port: int, depth: int) -> tuple[Machine, Container] | None:
+    def _through(
+        self, machine: Machine, container: Container, port: int, depth: int
+    ) -> tuple[Machine, Container] | None:
         if container.role != "forwarder":
             return (machine, container) if container.is_service else None
         to = container.relays_to
         if to is None or container.listens_on != port:
             return None
         if all(one.address != to[0] for one in self.machines.values()):  # the far end, which uses a name
-            return next((found for name in container.networks if (found := self.reach(machine.name, name, to[0], to[1], depth + 1))), None)
+            return next(
+                (
+                    found
+                    for name in container.networks
+                    if (found := self.reach(machine.name, name, to[0], to[1], depth + 1))
+                ),
+                None,
+            )
         keys = container.labels.get("longshore.relay.keys", "")
         if keys and not self._fit(keys, to):
             return None
@@ -364,7 +387,11 @@ class World:
         """Return whether the far end at an address has the keys that a near end expects, and expects the near end's."""
         machine = next(one for one in self.machines.values() if one.address == to[0])
         wanted = ":".join(reversed(keys.split(":")))
-        ends = (one for one in machine.containers.values() if one.running and any(port == to[1] for port, _ in one.published))
+        ends = (
+            one
+            for one in machine.containers.values()
+            if one.running and any(port == to[1] for port, _ in one.published)
+        )
         return any(one.labels.get("longshore.relay.keys") == wanted for one in ends)
 
     def _ask(self, machine: Machine, container: Container, probe: dict[str, Any]) -> None:
@@ -373,7 +400,13 @@ class World:
         now = int((self.now + machine.offset_s) * 1e9)
         if good is not probe["state"]:
             last = probe["last_good"] if not good else probe["last"]
-            line = {"good": good, "at_ns": now, "began_ns": now - 1000, "seen": "200" if good else "refused", "last_ns": last}
+            line = {
+                "good": good,
+                "at_ns": now,
+                "began_ns": now - 1000,
+                "seen": "200" if good else "refused",
+                "last_ns": last,
+            }
             container.log.append(json.dumps(line))
             probe["state"] = good
         probe["last"] = now
@@ -432,7 +465,9 @@ class World:
     def engine_begins(self, machine: Machine) -> None:
         """Start what its restart policy wants."""
         for container in list(machine.containers.values()):
-            wants = container.policy == "always" or (container.policy == "unless-stopped" and not container.stopped_by_hand)
+            wants = container.policy == "always" or (
+                container.policy == "unless-stopped" and not container.stopped_by_hand
+            )
             if wants and not container.running and container.started_at:
                 self.start(machine, container)
 
@@ -462,5 +497,10 @@ class World:
 
     def acknowledged(self, service: str | None = None) -> set[Record]:
         """Return every record that a client was told is kept."""
-        mine = {(client.name, number) for client in self.clients if service in {None, client.service} for number in client.acknowledged}
+        mine = {
+            (client.name, number)
+            for client in self.clients
+            if service in {None, client.service}
+            for number in client.acknowledged
+        }
         return mine | (set(self.acted) if service is None else set())

@@ -27,11 +27,17 @@ def recorded(product: str) -> dict[str, dict[str, Any]]:
 class Answers:
     """Answers by "METHOD path"; a list is answered in turn, its last one for ever. What was asked stays in `asked`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, table: Mapping[str, Answer | list[Answer] | Callable[[dict[str, Any]], Answer]]) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        table: Mapping[str, Answer | list[Answer] | Callable[[dict[str, Any]], Answer]],
+    ) -> None:
         self.table = dict(table)
         self.asked: list[str] = []
         self.requests: list[dict[str, Any]] = []
-        monkeypatch.setattr(requests.Session, "request", lambda _session, method, url, **more: self._request(method, url, **more))
+        monkeypatch.setattr(
+            requests.Session, "request", lambda _session, method, url, **more: self._request(method, url, **more)
+        )
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:
         path = "/" + url.split("/", 3)[3]

@@ -33,7 +33,9 @@ def alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
     for name in ("connect", "connect_ex", "bind"):
         really = getattr(socket.socket, name)
-        monkeypatch.setattr(socket.socket, name, _on_loopback(really, refuse) if "loopback" in request.fixturenames else refuse)
+        monkeypatch.setattr(
+            socket.socket, name, _on_loopback(really, refuse) if "loopback" in request.fixturenames else refuse
+        )
     monkeypatch.setattr(time, "sleep", sleep)
     if "local_program" not in request.fixturenames:
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)

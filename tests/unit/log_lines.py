@@ -166,9 +166,17 @@ ORDINARY: Final[dict[str, tuple[str, ...]]] = {
         'logger=migrator level=info msg="migrations completed" performed=0 skipped=600',
         'logger=http.server level=info msg="HTTP Server Listen"',
     ),
-    "keycloak": ("INFO  [io.quarkus] (main) Keycloak 26.4.7 on JVM started in 9.1s. Listening on: http://0.0.0.0:8080",),
-    "loki": ('level=info caller=recovery.go:40 msg="WAL recovery finished" time=1.2s', 'level=info caller=loki.go:505 msg="Loki started"'),
-    "metabase": ("INFO db.setup :: Verifying postgres Database Connection ...", "INFO core.core :: Metabase Initialization COMPLETE in 15.1 s"),
+    "keycloak": (
+        "INFO  [io.quarkus] (main) Keycloak 26.4.7 on JVM started in 9.1s. Listening on: http://0.0.0.0:8080",
+    ),
+    "loki": (
+        'level=info caller=recovery.go:40 msg="WAL recovery finished" time=1.2s',
+        'level=info caller=loki.go:505 msg="Loki started"',
+    ),
+    "metabase": (
+        "INFO db.setup :: Verifying postgres Database Connection ...",
+        "INFO core.core :: Metabase Initialization COMPLETE in 15.1 s",
+    ),
     "minio": ("MinIO Object Storage Server", "INFO: Exiting on signal: TERMINATED"),
     "n8n": ("n8n ready on ::, port 5678", 'Activated workflow "Orders" (ID: 12)'),
     "postgres": (

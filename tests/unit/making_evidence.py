@@ -23,7 +23,9 @@ MOVES = [
 class Night:
     """A run that a test writes, second by second."""
 
-    def __init__(self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None, *, apply: bool = True) -> None:
+    def __init__(
+        self, path: Path, command: str = "migrate", moves: list[dict[str, Any]] | None = None, *, apply: bool = True
+    ) -> None:
         """Start it."""
         self.apply, self.plan_digest = apply, "d" * 64
         self.now, self.step_s = datetime(2026, 1, 1, tzinfo=UTC), 1
@@ -45,15 +47,22 @@ class Night:
             apply=self.apply,
             utc_offset_s=-10_800,
         )
-        run.record("scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "simulated": []})
-        run.record("host_observed", body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""})
+        run.record(
+            "scope", body={"title": "Empty wf005", "moves": MOVES[:1] if moves is None else moves, "simulated": []}
+        )
+        run.record(
+            "host_observed",
+            body={"name": "wf001", "address": "192.0.2.11", "ssh_key_fingerprint": "SHA256:x", "error": ""},
+        )
         return run
 
     def _tick(self) -> datetime:
         self.now += timedelta(seconds=self.step_s)
         return self.now
 
-    def row(self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any) -> None:
+    def row(
+        self, verdict: str = "PASSED", text: str = "ok", service: str | None = "redis", key: str = "stop", **more: Any
+    ) -> None:
         """Record a step."""
         body: dict[str, Any] = {"phase": "migrate", "sentence": "The service stops cleanly.",
                 "subject": service or "wf001", "service": service, "host": None,

@@ -102,7 +102,9 @@ def make_socket(port: int, **given: Any) -> ListeningSocket:
 class FakeHost:
     """A host that answers from a script: the first answer whose words all stand in argv."""
 
-    def __init__(self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5") -> None:
+    def __init__(
+        self, name: str, answers: dict[str, tuple[int, str, str]] | None = None, address: str = "192.0.2.5"
+    ) -> None:
         """Take answers by words of the command: exit code, stdout, stderr; what is not there answers 0 and nothing."""
         self.name = name
         self.address = address
@@ -136,4 +138,6 @@ class HostWithFiles:
         if argv[0] == "rm":
             self.files.pop(argv[-1], None)
         there = argv[0] != "cat" or argv[-1] in self.files
-        return CommandResult(tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0)
+        return CommandResult(
+            tuple(argv), int(not there), self.files.get(argv[-1], b""), b"" if there else b"No such file", 0.0
+        )

@@ -28,7 +28,11 @@ INVENTORY: Final[dict[str, Any]] = {
 PLAN: Final[dict[str, Any]] = {
     "version": 1,
     "title": "Empty wf005",
-    "window": {"starts_at": "2026-12-05T22:00:00-03:00", "ends_at": "2026-12-06T04:00:00-03:00", "time_zone": "America/Sao_Paulo"},
+    "window": {
+        "starts_at": "2026-12-05T22:00:00-03:00",
+        "ends_at": "2026-12-06T04:00:00-03:00",
+        "time_zone": "America/Sao_Paulo",
+    },
     "approvals": [{"role": "technical"}],
     "moves": [
         {"service": "n8n", "source": "wf005", "target": "wf002", "wave": "critical"},
@@ -39,7 +43,12 @@ PLAN: Final[dict[str, Any]] = {
 ENVIRONMENT: Final[dict[str, Any]] = {
     "environment": "production",
     "hosts": {
-        name: {"address": f"192.0.2.{last}", "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": f"{last:032x}", "engine_id": f"engine-{name}"}
+        name: {
+            "address": f"192.0.2.{last}",
+            "ssh_host_key": "ssh-ed25519 AAAAC3Nz",
+            "machine_id": f"{last:032x}",
+            "engine_id": f"engine-{name}",
+        }
         for name, last in (("wf001", 11), ("wf002", 12), ("wf005", 15))
     },
 }

@@ -35,7 +35,26 @@ WORDS: Final = (
     "65536", "-1", "~", "yes", "2026-01-01", "extends: ", "include: ", "profiles: ", "expose: ", "network_mode: host", "deploy: ", "scale: ",
     "a" * 300,
 )  # fmt: skip
-SCALARS: Final = (None, True, False, 0, -1, 80, 1e308, float("inf"), "", "80:80", "${A", "$A", "${A:?}", "host", "\0", "services", 10**30, "x" * 5000)
+SCALARS: Final = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    80,
+    1e308,
+    float("inf"),
+    "",
+    "80:80",
+    "${A",
+    "$A",
+    "${A:?}",
+    "host",
+    "\0",
+    "services",
+    10**30,
+    "x" * 5000,
+)
 KEYS: Final = (
     "services", "ports", "expose", "extends", "file", "service", "include", "path", "env_file", "project_directory", "profiles", "deploy", "replicas",
     "scale", "network_mode", "container_name", "target", "published", "host_ip", "protocol", "name", "x-a", "a", "b", "", "<<", "0",
@@ -61,7 +80,11 @@ def _spliced(chance: random.Random) -> bytes:
     for _ in range(chance.randrange(1, 6)):
         start = chance.randrange(len(text) + 1)
         end = min(len(text), start + chance.randrange(30))
-        text = text[:start] + chance.choice(("", text[start:end] * 2, chance.choice(WORDS), text[: chance.randrange(40)])) + text[end:]
+        text = (
+            text[:start]
+            + chance.choice(("", text[start:end] * 2, chance.choice(WORDS), text[: chance.randrange(40)]))
+            + text[end:]
+        )
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -71,7 +94,9 @@ def _words(chance: random.Random) -> bytes:
 
 def _tree(chance: random.Random) -> bytes:
     """Return a tree of known keys with values of any kind: right YAML, wrong meaning."""
-    return json.dumps({"services": _value(chance, 0), **{chance.choice(KEYS): _value(chance, 0) for _ in range(chance.randrange(3))}}).encode()
+    return json.dumps(
+        {"services": _value(chance, 0), **{chance.choice(KEYS): _value(chance, 0) for _ in range(chance.randrange(3))}}
+    ).encode()
 
 
 def _nearly_right(chance: random.Random) -> bytes:

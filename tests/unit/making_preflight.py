@@ -20,7 +20,9 @@ def rows_of(
     yield from ((step.key, service, None) for service in services for step in steps if step.about == "service")
 
 
-def record_rows(run: Run, scope: Scope, services: Collection[str], phase: str = "preflight", without: Collection[str] = ()) -> None:
+def record_rows(
+    run: Run, scope: Scope, services: Collection[str], phase: str = "preflight", without: Collection[str] = ()
+) -> None:
     """Record a row that PASSED of every step."""
     body: dict[str, Any] = {"phase": phase, "severity": "blocker", "verdict": "PASSED", "text": "ok"}
     for key, service, host in rows_of(scope, services, phase, without):

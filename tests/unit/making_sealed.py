@@ -35,7 +35,9 @@ def approver(person: str) -> dict[str, Any]:
 
 PARTS: dict[str, bytes] = {
     "inventory.yaml": b'{"services":{"redis":{}}}',
-    "lab.yaml": json.dumps({"environment": "lab", "approvers": {person: approver(person) for person in ROLES}}).encode(),
+    "lab.yaml": json.dumps(
+        {"environment": "lab", "approvers": {person: approver(person) for person in ROLES}}
+    ).encode(),
     "migration_plan.json": b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}',
 }
 """What the run was made with: the plan asks for two people, whose keys the environment names."""
@@ -102,13 +104,27 @@ def sealed_folder(
     for name, text in kept.items():
         night.run.record("plan_part", key=parts[name], body={"name": name, "text": text.decode()})
     for person, role in approvals:
-        one = Statement(Subject("lab", digest, parts, {"redis": "c" * 64}), role, person, datetime(2026, 1, 1, tzinfo=UTC))
+        one = Statement(
+            Subject("lab", digest, parts, {"redis": "c" * 64}), role, person, datetime(2026, 1, 1, tzinfo=UTC)
+        )
         text_ = one.text("The plan as a person reads it")
-        body = {"file": f"{role}-{person}.txt", "person": person, "role": role, "signed_at": one.signed_at.isoformat(), "text": text_}
-        night.run.record("approval", body={**body, "signature": sign((signing or {}).get(person, person), text_.encode(), APPROVAL).decode()})
+        body = {
+            "file": f"{role}-{person}.txt",
+            "person": person,
+            "role": role,
+            "signed_at": one.signed_at.isoformat(),
+            "text": text_,
+        }
+        night.run.record(
+            "approval",
+            body={**body, "signature": sign((signing or {}).get(person, person), text_.encode(), APPROVAL).decode()},
+        )
     waiver = "longshore waiver 1\nstep: preflight/clock\napprover: ana@example.org\n\nwhy\n"
     signature = sign("ana@example.org", waiver.encode(), "longshore-waiver").decode()
-    night.run.record("signed_waiver", body={"file": "0a1b2c3d.txt", "person": "ana@example.org", "text": waiver, "signature": signature})
+    night.run.record(
+        "signed_waiver",
+        body={"file": "0a1b2c3d.txt", "person": "ana@example.org", "text": waiver, "signature": signature},
+    )
     for number, verdict in enumerate(("PASSED", "PASSED", "FAILED", "UNKNOWN", "NOT_RUN", "WAIVED", "PASSED")):
         night.row(verdict, f"text {number}", key=f"step-{number}", details=[f"line {number}"])
     night.row(service=None, key="ssh")

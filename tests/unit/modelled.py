@@ -50,14 +50,19 @@ HOOKS: Final = (
     "services/redis/hooks",
     {"before_hold": {"argv": ["/bin/drain"], "undo_argv": ["/bin/fill"]}, "after_commit": {"argv": ["/bin/tell"]}},
 )
-REWRITTEN: Final = ("links/0/rewrite", [{"kind": "environment", "variable": "QUEUE_BULL_REDIS_HOST", "value": "{host}"}])
+REWRITTEN: Final = (
+    "links/0/rewrite",
+    [{"kind": "environment", "variable": "QUEUE_BULL_REDIS_HOST", "value": "{host}"}],
+)
 
 
 def scope_of(*changes: tuple[str, Any], services: tuple[str, ...] = ("redis",)) -> Scope:
     """Return the move of redis, copied once it is stopped."""
     inventory = make_inventory(NETWORKS, ("services/redis/networks", ["apps"]), *changes)
     backup = ("backup", {"host": "wf002", "path": "/srv/backup", "password": "env:BACKUP_PASSWORD"})
-    return build_scope(inventory, make_plan(("moves/1/strategy", "stop_copy")), make_environment(backup), services=services)
+    return build_scope(
+        inventory, make_plan(("moves/1/strategy", "stop_copy")), make_environment(backup), services=services
+    )
 
 
 SCOPE: Final = scope_of()
@@ -104,7 +109,11 @@ class ModelledEngine(Engine):
         """Make the container that is asked for."""
         self.model.step()
         made = recreated()
-        made.update(Id=TARGET_ID, Name=f"/{name}", State={"Status": "created", "Running": False, "ExitCode": 0, "StartedAt": NEVER})
+        made.update(
+            Id=TARGET_ID,
+            Name=f"/{name}",
+            State={"Status": "created", "Running": False, "ExitCode": 0, "StartedAt": NEVER},
+        )
         made["Config"]["Labels"] = dict(body["Labels"])
         made["Config"]["Env"] = list(body["Env"])
         made["HostConfig"].pop("Mounts", None)
@@ -162,7 +171,11 @@ class ModelledHost:
             self.files.pop(path, None)
         elif argv[:3] == ["docker", "rm", "--force"]:
             self.model.step()
-            kept = [item for item in self.model.engines[self.name].containers if path not in {item["Id"], item["Name"].lstrip("/")}]
+            kept = [
+                item
+                for item in self.model.engines[self.name].containers
+                if path not in {item["Id"], item["Name"].lstrip("/")}
+            ]
             self.model.engines[self.name].containers[:] = kept
         elif argv[:3] == ["docker", "volume", "rm"]:
             self.model.step()
@@ -206,7 +219,11 @@ class Model:
         source["Mounts"] = source["Mounts"][:1]
         source["Config"]["Env"].append("REDISCLI_AUTH=a-redis-password")
         source["State"]["StartedAt"] = "2025-12-31T00:00:00Z"
-        self.engines = {SOURCE: ModelledEngine(self, SOURCE, source), TARGET: ModelledEngine(self, TARGET), "wf002": ModelledEngine(self, "wf002")}
+        self.engines = {
+            SOURCE: ModelledEngine(self, SOURCE, source),
+            TARGET: ModelledEngine(self, TARGET),
+            "wf002": ModelledEngine(self, "wf002"),
+        }
         self.volumes: dict[tuple[str, str], dict[str, Any]] = {(SOURCE, DATA): {"labels": {}, "content": ["before"]}}
         self.fleet: Any = ModelledFleet(self)
         self.relays: dict[str, bool] = {}
@@ -235,13 +252,19 @@ class Model:
 
     def services(self, host: str) -> list[dict[str, Any]]:
         """Return the containers of a host that are no helpers of ours."""
-        return [item for item in self.engines[host].containers if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) != REPLICA]
+        return [
+            item
+            for item in self.engines[host].containers
+            if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) != REPLICA
+        ]
 
     def write(self) -> None:
         """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does not run."""
         led = any(running and f"{SOURCE}: " in text for text, running in self.relays.items())
         host = TARGET if led and self.runs(TARGET) else SOURCE
-        if self.runs(host) and (host == TARGET or any(item["Name"] == "/redis" for item in self.engines[SOURCE].containers)):
+        if self.runs(host) and (
+            host == TARGET or any(item["Name"] == "/redis" for item in self.engines[SOURCE].containers)
+        ):
             self.write_on(host)
 
     def write_on(self, host: str) -> None:
@@ -274,8 +297,13 @@ class Model:
         monkeypatch.setattr("actions.copy.verification.Verifier.remember", lambda *_, **__: 0.1)
         self._replace_replication(monkeypatch)
         monkeypatch.setattr("actions.copy.volumes.CopyVolumes.begin", lambda _self, _note: None)
-        monkeypatch.setattr("actions.copy.volumes.CopyVolumes.copying", lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)))
-        monkeypatch.setattr("actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route))
+        monkeypatch.setattr(
+            "actions.copy.volumes.CopyVolumes.copying",
+            lambda this, _doing: SimpleNamespace(copy=lambda **_: self._copy(this.route)),
+        )
+        monkeypatch.setattr(
+            "actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route)
+        )
         for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
@@ -283,9 +311,15 @@ class Model:
         monkeypatch.setattr("phases.migrate.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
         monkeypatch.setattr("actions.relays.before_start.list_all", lambda *_: [])
         monkeypatch.setattr(
-            "actions.relays.before_start.faults_of", lambda wanted, _there: [one.text() for one in wanted if not self.relays.get(one.text())]
+            "actions.relays.before_start.faults_of",
+            lambda wanted, _there: [one.text() for one in wanted if not self.relays.get(one.text())],
         )
-        for room in ("actions.container.commit", "actions.rollback.steps", "actions.relays.before_start", "actions.references.steps"):
+        for room in (
+            "actions.container.commit",
+            "actions.rollback.steps",
+            "actions.relays.before_start",
+            "actions.references.steps",
+        ):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
         monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
@@ -295,9 +329,13 @@ class Model:
         """Let a replica be a container that holds, once it is promoted, what its source held when that had stopped."""
         monkeypatch.setattr("actions.replication.replica.Replica.why_not", lambda _replica: "")
         monkeypatch.setattr("actions.replication.replica.Replica.start", lambda replica: self._replicate(replica))  # noqa: PLW0108
-        monkeypatch.setattr("actions.replication.replica.Replica.status", lambda replica: "follows" if replica.runs() else "")
+        monkeypatch.setattr(
+            "actions.replication.replica.Replica.status", lambda replica: "follows" if replica.runs() else ""
+        )
         monkeypatch.setattr("actions.replication.replica.Replica._end_of_source", lambda _replica: "0/1")
-        monkeypatch.setattr("actions.replication.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what))
+        monkeypatch.setattr(
+            "actions.replication.replica.Replica._wait", lambda replica, what, *_, **__: self._wait(replica, what)
+        )
         monkeypatch.setattr("actions.replication.replica.Replica._ask", lambda *_: self._promote())
         monkeypatch.setattr("actions.replication.replica.Replica._toolbox", lambda *_, **__: None)
         monkeypatch.setattr("actions.replication.replica.remove_helpers", self._remove_replicas)
@@ -353,7 +391,11 @@ class Model:
         if self.engines[host].silent_for:
             self.engines[host].silent_for -= 1
             raise UnreachableError(f"{host}: docker ps: no answer")
-        found = [item for item in self.engines[host].containers if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) == REPLICA]
+        found = [
+            item
+            for item in self.engines[host].containers
+            if (item["Config"].get("Labels") or {}).get(LABEL_ROLE) == REPLICA
+        ]
         for item in found:
             self.step()
             self.engines[host].containers.remove(item)
@@ -405,4 +447,8 @@ class Model:
 
 def deeds(actions: Iterable[Action]) -> list[Action]:
     """Return the actions that change hosts, without the measuring of the outage."""
-    return [action for action in actions if action.effect is not Effect.READ_ONLY and "outage" not in action.key and "probe" not in action.key]
+    return [
+        action
+        for action in actions
+        if action.effect is not Effect.READ_ONLY and "outage" not in action.key and "probe" not in action.key
+    ]

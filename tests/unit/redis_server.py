@@ -41,7 +41,9 @@ class FakeRedis:
     def info(self, section: str) -> str:
         """Return INFO of a section."""
         if section == "keyspace":
-            return "\r\n".join(f"db{number}:keys={len(keys)},expires=0,avg_ttl=0" for number, keys in self.databases.items())
+            return "\r\n".join(
+                f"db{number}:keys={len(keys)},expires=0,avg_ttl=0" for number, keys in self.databases.items()
+            )
         aof = "1" if {**CONFIG, **self.config}["appendonly"] == "yes" else "0"
         told = {
             "loading": "0",

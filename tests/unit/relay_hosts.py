@@ -80,7 +80,9 @@ def _values(words: tuple[str, ...], flag: str) -> list[str]:
 
 def certificate() -> str:
     """Return what has the form of a certificate, another each time."""
-    return f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(secrets.token_bytes(30)).decode()}\n-----END CERTIFICATE-----"
+    return (
+        f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(secrets.token_bytes(30)).decode()}\n-----END CERTIFICATE-----"
+    )
 
 
 class RelayFleet(dict[str, RelayHost]):

@@ -20,7 +20,12 @@ def make_key(folder: Path, name: str) -> tuple[Path, str]:
     """Make a key unless it is there, and return its private half's file and its public half."""
     path = folder / name
     if not path.exists():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True, stdin=subprocess.DEVNULL, timeout=20)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            timeout=20,
+        )
     return path, " ".join(path.with_suffix(path.suffix + ".pub").read_text().split()[:2])
 
 
@@ -37,7 +42,10 @@ class People:
 
     def environment(self, *changes: tuple[str, Any]) -> Environment:
         """Return an environment that lists Tess and Bea."""
-        return make_environment(("approvers", {person: {"roles": roles, "key": self.public[person]} for person, roles in ROLES.items()}), *changes)
+        return make_environment(
+            ("approvers", {person: {"roles": roles, "key": self.public[person]} for person, roles in ROLES.items()}),
+            *changes,
+        )
 
     def scope(self, *changes: tuple[str, Any]) -> Scope:
         """Return the scope of the small files with these people."""

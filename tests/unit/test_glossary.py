@@ -9,7 +9,21 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "glossary.md"
-ROOMS: Final = ("actions", "bench", "checks", "commands", "docs", "engine", "hosts", "lab", "phases", "runbooks", "schemas", "services", "tests")
+ROOMS: Final = (
+    "actions",
+    "bench",
+    "checks",
+    "commands",
+    "docs",
+    "engine",
+    "hosts",
+    "lab",
+    "phases",
+    "runbooks",
+    "schemas",
+    "services",
+    "tests",
+)
 TEXTS: Final = frozenset({".py", ".md", ".j2", ".po", ".json", ".yaml", ".yml", ".js", ".css", ".sh"})
 OWN: Final = frozenset({PAGE, Path(__file__)})
 ROW: Final = re.compile(r"^\| (?!---)(.+?) \| (.+?) \|$", re.MULTILINE)
@@ -57,7 +71,11 @@ def test_each_retired_word_has_one_replacement() -> None:
 def test_no_retired_word_occurs() -> None:
     """Code, tests, schemas, translations and documentation use none of the retired words."""
     retired, files = _retired(), list(_files())
-    found = [f"{file.relative_to(ROOT)}: {word}" for file in files for word in _words_in(file.read_text(encoding="utf-8", errors="replace"), retired)]
+    found = [
+        f"{file.relative_to(ROOT)}: {word}"
+        for file in files
+        for word in _words_in(file.read_text(encoding="utf-8", errors="replace"), retired)
+    ]
     assert len(files) > len(ROOMS)
     assert found == []
 

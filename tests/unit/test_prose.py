@@ -11,7 +11,17 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = (
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "reports/README.md", "lab/README.md")),
+    *(
+        ROOT / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "reports/README.md",
+            "lab/README.md",
+        )
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 WIDTH: Final = 120
@@ -76,13 +86,22 @@ RETIRED: Final = (
 
 def tracked(*patterns: str) -> list[Path]:
     """Return the files of the repository that match, apart from this one."""
-    told = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [file for name in told.split("\0") if name and (file := ROOT / name) != Path(__file__).resolve() and file.is_file()]
+    told = subprocess.run(
+        ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        file
+        for name in told.split("\0")
+        if name and (file := ROOT / name) != Path(__file__).resolve() and file.is_file()
+    ]
 
 
 def anchors(page: Path) -> set[str]:
     """Return the names by which the headings of a page are linked."""
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in HEADING.findall(page.read_text(encoding="utf-8"))}
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in HEADING.findall(page.read_text(encoding="utf-8"))
+    }
 
 
 def test_no_retired_sentence_comes_back(local_program: None) -> None:
@@ -91,7 +110,9 @@ def test_no_retired_sentence_comes_back(local_program: None) -> None:
     texts = {file: " ".join(file.read_text(encoding="utf-8").split()) for file in files}
 
     assert len(files) > 500
-    assert [f"{file.relative_to(ROOT)}: {old}" for file, text in texts.items() for old in RETIRED if old.strip() in text] == []
+    assert [
+        f"{file.relative_to(ROOT)}: {old}" for file, text in texts.items() for old in RETIRED if old.strip() in text
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -143,8 +164,17 @@ def test_a_page_of_the_design_has_one_subject(page: Path) -> None:
 
 def test_the_files_that_the_design_names_exist() -> None:
     """A page that names a module of yesterday sends people astray."""
-    pages = [ROOT / "docs" / "design.md", *(ROOT / "docs" / "design").glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
-    named = {name for page in pages for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|sh|po|yaml|toml))`", page.read_text(encoding="utf-8"))}
+    pages = [
+        ROOT / "docs" / "design.md",
+        *(ROOT / "docs" / "design").glob("*.md"),
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "README.md",
+    ]
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|sh|po|yaml|toml))`", page.read_text(encoding="utf-8"))
+    }
 
     assert len(named) > 10
     assert sorted(name for name in named if not (ROOT / name).exists()) == []

@@ -21,4 +21,7 @@ def test_each_promise_names_tests_that_exist() -> None:
     named = {part.splitlines()[0]: re.findall(r"`(test_\w+)`", part) for part in promises}
 
     assert not {name for names in named.values() for name in names} - there
-    assert [title for title, names in named.items() if not names] == ["What is not promised", "How gaps are searched for"]
+    assert [title for title, names in named.items() if not names] == [
+        "What is not promised",
+        "How gaps are searched for",
+    ]

@@ -11,7 +11,10 @@ from engine.i18n.language import ENGLISH, Language, term
 from engine.journal.journal import Record
 from engine.journal.kinds import RecordKind
 
-BEGINS: Final[Mapping[str, str]] = {RecordKind.INTENT: RecordKind.OUTCOME, RecordKind.UNDO_INTENT: RecordKind.UNDO_OUTCOME}
+BEGINS: Final[Mapping[str, str]] = {
+    RecordKind.INTENT: RecordKind.OUTCOME,
+    RecordKind.UNDO_INTENT: RecordKind.UNDO_OUTCOME,
+}
 """The record that a deed begins with, and the one it ends with."""
 
 KINDS: Final[Mapping[tuple[str, bool], str]] = {
@@ -20,7 +23,12 @@ KINDS: Final[Mapping[tuple[str, bool], str]] = {
     (RecordKind.UNDO_OUTCOME, True): "undo",
     (RecordKind.UNDO_OUTCOME, False): "failed",
 }
-WORDS: Final = {"deed": term("done"), "failed": term("failed"), "undo": term("undone"), "open": term("begun, no end on record")}
+WORDS: Final = {
+    "deed": term("done"),
+    "failed": term("failed"),
+    "undo": term("undone"),
+    "open": term("begun, no end on record"),
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,17 @@ def bars_of(records: Sequence[Record]) -> tuple[Bar, ...]:
         elif (service, key, record.kind) in begun:
             since_s, estimate_s = begun.pop((service, key, record.kind))
             kind = KINDS[record.kind, bool(record.body.get("ok"))]
-            bars.append(Bar(service, key, since_s, now_s, kind, undo=record.kind == RecordKind.UNDO_OUTCOME, estimate_s=estimate_s))
+            bars.append(
+                Bar(
+                    service,
+                    key,
+                    since_s,
+                    now_s,
+                    kind,
+                    undo=record.kind == RecordKind.UNDO_OUTCOME,
+                    estimate_s=estimate_s,
+                )
+            )
     bars += [
         Bar(service, key, since_s, last_s, "open", undo=end == "undo_outcome", estimate_s=estimate_s)
         for (service, key, end), (since_s, estimate_s) in begun.items()

@@ -8,7 +8,12 @@ from typing import Any, Final
 
 from engine.i18n.language import term
 
-MOMENTS: Final = {"source": term("before the move"), "target": term("after the move"), "cutover": term("from the cutover on"), "now": term("now")}
+MOMENTS: Final = {
+    "source": term("before the move"),
+    "target": term("after the move"),
+    "cutover": term("from the cutover on"),
+    "now": term("now"),
+}
 HOLDS: Final = {"at_cutover": term("at the cutover"), "since_cutover": term("permanently")}
 
 
@@ -51,7 +56,10 @@ class Prints:
         """Return all things together at each moment, beside the most that were ever there."""
         sums = [sum(part.counts[position] or 0 for part in self.parts) for position in range(len(self.moments))]
         most = max([1, *sums])
-        return tuple(Total(moment, host, count, 100 * count / most) for (moment, host), count in zip(self.moments, sums, strict=True))
+        return tuple(
+            Total(moment, host, count, 100 * count / most)
+            for (moment, host), count in zip(self.moments, sums, strict=True)
+        )
 
 
 def prints_of(fingerprints: Sequence[Mapping[str, Any]]) -> Iterator[Prints]:

@@ -61,9 +61,15 @@ class Kept:
             and (until is None or record.seq <= until)
         ]
 
-    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+    def last(
+        self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None
+    ) -> Record | None:
         """Return the newest record of a kind."""
-        found = [record for record in self.records(kind=kind, service=service, until=until) if key is None or record.key == key]
+        found = [
+            record
+            for record in self.records(kind=kind, service=service, until=until)
+            if key is None or record.key == key
+        ]
         return found[-1] if found else None
 
 
@@ -74,14 +80,20 @@ def others_text(journal: Reader, records: Sequence[Record], earlier: str | None,
     """
     own = records[0].run_id
     moves = next((record.body.get("moves") or () for record in records if record.kind == RecordKind.SCOPE), ())
-    shown = [record for move in moves for record in journal.records(kind=KINDS, service=str(move["service"]), until=records[-1].seq)]
+    shown = [
+        record
+        for move in moves
+        for record in journal.records(kind=KINDS, service=str(move["service"]), until=records[-1].seq)
+    ]
     shown += [record for record in journal.records(run_id=earlier) if record.kind not in UNSHOWN] if earlier else []
     gate = journal.last(RecordKind.RESULT, key=GATE, until=records[0].seq)
     shown += [gate, *journal.records(run_id=gate.run_id, kind=RecordKind.RUN_STARTED)] if gate else []
     others = {record.seq: record for record in shown if record.run_id != own}
     lines: list[Any] = [{"altered": list(altered)}] if altered else []
     places = [record.seq for record in records]
-    lines += [{"before": bisect_left(places, seq), "record": record.as_json()} for seq, record in sorted(others.items())]
+    lines += [
+        {"before": bisect_left(places, seq), "record": record.as_json()} for seq, record in sorted(others.items())
+    ]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
@@ -100,7 +112,9 @@ def read_others(text: str, records: Sequence[Record]) -> tuple[Kept, tuple[str, 
         except (ValueError, KeyError, TypeError, RecursionError):
             record, place = None, 0
         if record is None or not fits(record):
-            problems.append(f"{OTHERS}: line {number} is no record as it was written. Expected: a record of another run, unchanged")
+            problems.append(
+                f"{OTHERS}: line {number} is no record as it was written. Expected: a record of another run, unchanged"
+            )
             continue
         placed.append((place, record))
     return Kept(tuple(_in_order(records, placed))), altered, problems

@@ -21,5 +21,7 @@ class Reader(Protocol):
     ) -> list[Record]:
         """Return records in the order in which they were written."""
 
-    def last(self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None) -> Record | None:
+    def last(
+        self, kind: str, *, service: str | None = None, key: str | None = None, until: int | None = None
+    ) -> Record | None:
         """Return the newest record of a kind."""

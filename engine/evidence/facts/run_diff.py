@@ -66,7 +66,11 @@ def previous_run(journal: Reader, records: Sequence[Record]) -> str | None:
     mine = _services(records)
     for run in reversed(journal.records(kind=RecordKind.RUN_STARTED, until=until)):
         alike = all(run.body.get(name) == about.get(name) for name in ("command", "environment", "apply"))
-        if alike and run.run_id in ended and mine & _services(journal.records(run_id=run.run_id, kind=RecordKind.SCOPE)):
+        if (
+            alike
+            and run.run_id in ended
+            and mine & _services(journal.records(run_id=run.run_id, kind=RecordKind.SCOPE))
+        ):
             return run.run_id
     return None
 
@@ -89,13 +93,17 @@ def since_of(before: Sequence[Record], records: Sequence[Record]) -> Since:
         new=tuple(row for key, row in wrong.items() if key not in was_wrong),
         still=tuple(row for key, row in wrong.items() if key in was_wrong),
         fixed=tuple(row for key, row in now.items() if key in was_wrong and key not in wrong),
-        slower=tuple((row, float(old["duration_s"])) for row, old in both if _is_slower(row["duration_s"], old["duration_s"])),
+        slower=tuple(
+            (row, float(old["duration_s"])) for row, old in both if _is_slower(row["duration_s"], old["duration_s"])
+        ),
         drift=tuple(_drift(before, records)),
     )
 
 
 def _rows(records: Iterable[Record]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(str(r.body["subject"]), r.key or ""): {**r.body, "key": r.key} for r in records if r.kind == RecordKind.RESULT}
+    return {
+        (str(r.body["subject"]), r.key or ""): {**r.body, "key": r.key} for r in records if r.kind == RecordKind.RESULT
+    }
 
 
 def _is_slower(now_s: float, then_s: float) -> bool:
@@ -111,11 +119,15 @@ def _drift(before: Sequence[Record], now: Sequence[Record]) -> Iterator[Drift]:
     seen = {r.service: r.body for r in before if r.kind == RecordKind.SOURCE_OBSERVED}
     for record in now:
         if record.kind == RecordKind.SOURCE_OBSERVED and record.service in seen:
-            yield from _changed(str(record.service), {"digest": term("container's configuration")}, seen[record.service], record.body)
+            yield from _changed(
+                str(record.service), {"digest": term("container's configuration")}, seen[record.service], record.body
+            )
     yield from _other_parts(before, now)
 
 
-def _changed(subject: str, names: Mapping[str, str], then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Drift]:
+def _changed(
+    subject: str, names: Mapping[str, str], then: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[Drift]:
     for name, what in names.items():
         if then.get(name) != now.get(name) and then.get(name) and now.get(name):
             yield Drift(subject, what, str(then[name])[:SHOWN], str(now[name])[:SHOWN])

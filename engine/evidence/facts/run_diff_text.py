@@ -36,7 +36,11 @@ def lines_of(since: Since, language: Language) -> Iterator[str]:
                                                               ("slower", since.slower), ("drift", since.drift))
     }  # fmt: skip
     words = say("{new} new, {fixed} fixed, {still} still there, {slower} slower, {drift} drifted", **counted)
-    yield say("since the run of {moment}: {words}", moment=clock(since.at, language), words=words if since.changed else say("no difference"))
+    yield say(
+        "since the run of {moment}: {words}",
+        moment=clock(since.at, language),
+        words=words if since.changed else say("no difference"),
+    )
     for row in since.new[:LINES]:
         yield say("new: {step}", step=_step(row, language)) + f" {visible(row['text'])[:200]}"
     for row in since.fixed[:LINES]:

@@ -87,8 +87,18 @@ def papers_of(records: Sequence[Record]) -> Iterator[Paper]:
             what = ", ".join(filter(None, (subject, record.key or _first(body, WHAT))))
             at = _first(body, SIGNED) or record.at
             role = str(body.get("role") or "")
-            words = str(body.get("file") or "") if record.kind == RecordKind.APPROVAL else _first(body, WORDS)  # its text is the whole plan
-            yield Paper(KINDS[record.kind], _first(body, PERSON), role, what, words, _first(body, UNTIL), at[:16].replace("T", " "))
+            words = (
+                str(body.get("file") or "") if record.kind == RecordKind.APPROVAL else _first(body, WORDS)
+            )  # its text is the whole plan
+            yield Paper(
+                KINDS[record.kind],
+                _first(body, PERSON),
+                role,
+                what,
+                words,
+                _first(body, UNTIL),
+                at[:16].replace("T", " "),
+            )
 
 
 def _first(body: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -26,15 +26,21 @@ def read_records(text: str) -> tuple[list[Record], list[str]]:
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         record = record_of(line, number)
         if record is None:
-            problems.append(f'{RECORDS}: line {number} is no record of ours: "{line[:60]}". Expected: JSON as it was written')
+            problems.append(
+                f'{RECORDS}: line {number} is no record of ours: "{line[:60]}". Expected: JSON as it was written'
+            )
         else:
             records.append(record)
     if not text.endswith("\n"):
-        problems.append(f"{RECORDS}: {'its last line has no end' if text else 'is empty'}. Expected: whole lines; it was cut off")
+        problems.append(
+            f"{RECORDS}: {'its last line has no end' if text else 'is empty'}. Expected: whole lines; it was cut off"
+        )
     if not records and text:
         problems.append(f"{RECORDS}: holds no record. Expected: those of a run")
     elif records and records[0].kind != RecordKind.RUN_STARTED:
-        problems.append(f"{RECORDS}: begins with {records[0].kind}. Expected: run_started; its first records are missing")
+        problems.append(
+            f"{RECORDS}: begins with {records[0].kind}. Expected: run_started; its first records are missing"
+        )
     return records, problems
 
 
@@ -45,7 +51,11 @@ def record_of(line: str, number: int) -> Record | None:
         record = Record(seq=number, **content) if set(content) - {WRITER} == FIELDS else None
     except (ValueError, TypeError, RecursionError):
         return None
-    if record is None or not isinstance(record.body, dict) or not all(isinstance(content[name], str) for name in ("run_id", "at", "kind", "hash")):
+    if (
+        record is None
+        or not isinstance(record.body, dict)
+        or not all(isinstance(content[name], str) for name in ("run_id", "at", "kind", "hash"))
+    ):
         return None
     return record if line_of(record) == line + "\n" else None
 

@@ -43,7 +43,15 @@ def cases_of(command: str, rows: Sequence[Mapping[str, Any]]) -> list[Case]:
 def _case(command: str, row: Mapping[str, Any]) -> Case:
     details = tuple(visible(line) for line in row["details"])
     name, verdict = visible(f"{command}.{row['subject']}"), str(row["verdict"])
-    return Case(name, visible(row["key"]), TAGS.get(verdict, SKIPPED), verdict, visible(row["text"]), details, float(row["duration_s"]))
+    return Case(
+        name,
+        visible(row["key"]),
+        TAGS.get(verdict, SKIPPED),
+        verdict,
+        visible(row["text"]),
+        details,
+        float(row["duration_s"]),
+    )
 
 
 def _altered(command: str, text: str) -> Case:
@@ -86,6 +94,8 @@ def junit(page: Page) -> str:
 def _add(suite: ET.Element, case: Case) -> None:
     element = ET.SubElement(suite, "testcase", classname=case.classname, name=case.name, time=f"{case.duration_s:.3f}")
     if case.tag:
-        about = {"message": f"{case.verdict}: {case.text}"[:MESSAGE]} | ({} if case.tag == SKIPPED else {"type": case.verdict})
+        about = {"message": f"{case.verdict}: {case.text}"[:MESSAGE]} | (
+            {} if case.tag == SKIPPED else {"type": case.verdict}
+        )
         told = ET.SubElement(element, case.tag, about)
         told.text = "\n".join([case.text, *case.details])

@@ -60,14 +60,24 @@ def figure_of(body: Mapping[str, Any]) -> Figure:
     filled = dict.fromkeys(columns, 0)
     for node in body["nodes"]:
         column = str(node["column"])
-        boxes[str(node["name"])] = Placed(str(node["name"]), MARGIN + columns.index(column) * COLUMN, TOP + filled[column] * ROW)
+        boxes[str(node["name"])] = Placed(
+            str(node["name"]), MARGIN + columns.index(column) * COLUMN, TOP + filled[column] * ROW
+        )
         filled[column] += 1
     drawn = [line for line in body["lines"] if {line["start"], line["end"]} <= set(boxes)]
     curves = tuple(_curve(boxes[line["start"]], boxes[line["end"]], line) for line in drawn)
     height = TOP + max(filled.values(), default=0) * ROW
     width = MARGIN * 2 + max(0, len(columns) - 1) * COLUMN + WIDTH
     places = tuple((float(MARGIN + number * COLUMN), name) for number, name in enumerate(columns))
-    return Figure(str(body["title"]), width, height, places, tuple(boxes.values()), curves, "; ".join(curve.title for curve in curves))
+    return Figure(
+        str(body["title"]),
+        width,
+        height,
+        places,
+        tuple(boxes.values()),
+        curves,
+        "; ".join(curve.title for curve in curves),
+    )
 
 
 def _curve(start: Placed, end: Placed, line: Mapping[str, Any]) -> Curve:
@@ -93,7 +103,10 @@ def svg_of(figure: Figure) -> str:
         f"<title>{_text(figure.title)}</title><style>{STYLE}</style>",
         '<defs><marker id="tip" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
         *(f'<text class="lane" x="{x:g}" y="24">{_text(name)}</text>' for x, name in figure.columns),
-        *(f'<path class="link {c.kind}" marker-end="url(#tip)" d="{c.path}"><title>{_text(c.title)}</title></path>' for c in figure.curves),
+        *(
+            f'<path class="link {c.kind}" marker-end="url(#tip)" d="{c.path}"><title>{_text(c.title)}</title></path>'
+            for c in figure.curves
+        ),
         *(
             f'<rect class="box" x="{b.x:g}" y="{b.y:g}" width="{WIDTH}" height="{HEIGHT}" rx="4"/>'
             f'<text x="{b.x + 10:g}" y="{b.y + 19:g}">{_text(b.name)}</text>'

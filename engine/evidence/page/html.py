@@ -53,7 +53,10 @@ CHUNK: Final = 50
 
 def render(page: Page) -> str:
     """Return the page as one self-contained HTML document; everything from a server is escaped."""
-    assets = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in (("style", "report.css"), ("script", "report.js"))}
+    assets = {
+        name: (TEMPLATES / file).read_text(encoding="utf-8")
+        for name, file in (("style", "report.css"), ("script", "report.js"))
+    }
     return (
         _environment(page.language.code, page.language.catalogue)
         .get_template("report.html.j2")
@@ -75,10 +78,21 @@ def _environment(code: str, catalogue: NullTranslations) -> Environment:
     """Return what fills the templates in a language; they are compiled once in a process."""
     language = Language(code, catalogue)
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {name: partial(_in, language, show) for name, show in {"clock": clock, "size": size, "seconds": seconds}.items()}
-    environment.filters |= {"local": lambda moment, offset_s: local(moment, offset_s, language), "number": language.number, "share": _share}
+    environment.filters |= {
+        name: partial(_in, language, show) for name, show in {"clock": clock, "size": size, "seconds": seconds}.items()
+    }
+    environment.filters |= {
+        "local": lambda moment, offset_s: local(moment, offset_s, language),
+        "number": language.number,
+        "share": _share,
+    }
     environment.globals |= {
         "say": language.say, "several": language.several, "icons": ICONS, "badges": BADGES, "commands": COMMANDS, "states": STATES,
         "dry_run": DRY_RUN, "name": NAME, "version": VERSION, "shown": SHOWN_DECISIONS, "folded": FOLDED_DECISIONS, "chunk": CHUNK,

@@ -112,7 +112,9 @@ class Page:
         return courses_of(self.bars)
 
 
-def view_of(journal: Reader, run_id: str, language: Language | None = None, others_altered: tuple[str, ...] | None = None) -> Page:
+def view_of(
+    journal: Reader, run_id: str, language: Language | None = None, others_altered: tuple[str, ...] | None = None
+) -> Page:
     """Return the page of a run in `language`, else in the one that the run was started in.
 
     A run without its end record is shown as not finished, an altered one as altered; `others_altered` is what was wrong with the chains
@@ -121,7 +123,9 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
     """
     records = journal.records(run_id=run_id)
     if not records:
-        raise InputError(f"run {run_id}: not in the journal. Expected: a run's id. Try: {typed_command('report', 'latest', environment=ANY)}")
+        raise InputError(
+            f"run {run_id}: not in the journal. Expected: a run's id. Try: {typed_command('report', 'latest', environment=ANY)}"
+        )
     own = tuple(chain_problems(records))
     with drawable(own):
         earlier, approved = previous_run(journal, records), approved_of(journal, records)
@@ -133,12 +137,18 @@ def view_of(journal: Reader, run_id: str, language: Language | None = None, othe
     altered = own + (tuple(altered_in(journal, others - {run_id})) if others_altered is None else others_altered)
     with drawable(altered):
         chosen = language or language_of(str(records[0].body.get("lang") or ORIGINAL))
-        page = _page(counted([record for record in records if "unreadable" not in record.body]), standing, altered, chosen)
+        page = _page(
+            counted([record for record in records if "unreadable" not in record.body]), standing, altered, chosen
+        )
         page = replace(page, chain_head=records[-1].hash)
-        return replace(page, approved=approved, since=since_of(journal.records(run_id=earlier), records) if earlier else None)
+        return replace(
+            page, approved=approved, since=since_of(journal.records(run_id=earlier), records) if earlier else None
+        )
 
 
-def _page(records: Sequence[Record], standing: Mapping[str, MoveSummary], altered: tuple[str, ...], language: Language) -> Page:
+def _page(
+    records: Sequence[Record], standing: Mapping[str, MoveSummary], altered: tuple[str, ...], language: Language
+) -> Page:
     about = records[0].body
     command = str(about["command"])
     rows = [{**r.body, "key": r.key, "at": r.at, "number": r.number} for r in records if r.kind == RecordKind.RESULT]
@@ -216,7 +226,10 @@ def _decisions(
     """Return what is not fine, the blockers first, each with the command that follows once its cause is mended."""
     states = {service: one.state for service, one in standing.items()}
     return tuple(
-        {**row, "next": next_command(about, row, states.get(str(row["service"]), MoveState.PLANNED.value), dry_run=dry_run)}
+        {
+            **row,
+            "next": next_command(about, row, states.get(str(row["service"]), MoveState.PLANNED.value), dry_run=dry_run),
+        }
         for row in sorted((row for row in rows if row["verdict"] not in FINE), key=lambda row: bool(warns(row)))
     )
 
@@ -229,22 +242,33 @@ def _notices(records: Sequence[Record], language: Language) -> Iterable[str]:
             about = {"host": body["host"], "holder": body["held_by"], "reason": body["reason"]}
             yield language.say("{host}: the lock owned by {holder} was broken: {reason}", **about)
         elif record.kind == RecordKind.HOST_LOST:
-            yield language.say("{host} was declared lost and was not contacted: {reason}", host=body["host"], reason=body["reason"])
+            yield language.say(
+                "{host} was declared lost and was not contacted: {reason}", host=body["host"], reason=body["reason"]
+            )
         elif record.kind == RecordKind.RECOVERED_HOST_STOPPED:
             about = {"host": body["host"], "label": body["label"], "number": body["stopped"]}
-            yield language.say("{host} was declared lost and is reachable again; {number} containers of {label} were stopped on it", **about)
+            yield language.say(
+                "{host} was declared lost and is reachable again; {number} containers of {label} were stopped on it",
+                **about,
+            )
         elif record.kind == RecordKind.PLAN_CHANGE_IGNORED:
             services = ", ".join(map(str, body["services"]))
-            yield language.say("{services} continues with the plan it started with; later plan changes are ignored", services=services)
+            yield language.say(
+                "{services} continues with the plan it started with; later plan changes are ignored", services=services
+            )
         elif record.kind == RecordKind.SOURCE_VERIFIED and body["ok"]:
             yield language.say("{service} after the undo: {text}", service=record.service, text=body["text"])
         elif record.kind == RecordKind.SOURCE_VERIFIED:
-            yield language.say("{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"])
+            yield language.say(
+                "{service} after the undo: NOT proven to serve: {text}", service=record.service, text=body["text"]
+            )
         elif record.kind == RecordKind.RESULT and body["verdict"] == Verdict.WAIVED.value:
             yield f"{body['subject']}, {record.key}: {body['text']}"
 
 
-def _services(rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, MoveSummary]) -> tuple[Mapping[str, Any], ...]:
+def _services(
+    rows: Sequence[Mapping[str, Any]], scope: Mapping[str, Any], standing: Mapping[str, MoveSummary]
+) -> tuple[Mapping[str, Any], ...]:
     services = []
     for move in scope.get("moves") or ():
         mine, stood = [row for row in rows if row["service"] == move["service"]], standing[move["service"]]

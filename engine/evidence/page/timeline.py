@@ -75,7 +75,9 @@ def timeline_of(page: Page) -> Timeline | None:
 
 
 def _box(page: Page, bar: Bar, scale: _Scale) -> Box:
-    return Box(scale.x(bar.start_s), scale.lanes[bar.service], scale.width(bar.taken_s), 16, bar.text(page.language), bar.kind)
+    return Box(
+        scale.x(bar.start_s), scale.lanes[bar.service], scale.width(bar.taken_s), 16, bar.text(page.language), bar.kind
+    )
 
 
 def _estimates(page: Page, scale: _Scale) -> Iterator[Box]:
@@ -83,7 +85,9 @@ def _estimates(page: Page, scale: _Scale) -> Iterator[Box]:
     for bar in page.bars:
         if bar.estimate_s:
             lasting = min(bar.estimate_s, scale.span_s - bar.start_s)
-            words = page.language.say("{deed}: about {seconds} s expected", deed=bar.key, seconds=page.language.number(bar.estimate_s))
+            words = page.language.say(
+                "{deed}: about {seconds} s expected", deed=bar.key, seconds=page.language.number(bar.estimate_s)
+            )
             yield Box(scale.x(bar.start_s), scale.lanes[bar.service] + 18, scale.width(lasting), 3, words, "estimate")
 
 
@@ -93,8 +97,19 @@ def _outages(page: Page, scale: _Scale) -> Iterator[Box]:
             continue
         begin = (datetime.fromisoformat(str(outage["from_at"])) - page.started_at).total_seconds()
         if 0 <= begin <= scale.span_s:
-            words = page.language.say("{service}: outage {seconds} s", service=service, seconds=page.language.number(float(outage["seconds"]), 1))
-            yield Box(scale.x(begin), scale.lanes[service] + 23, scale.width(float(outage["seconds"]), 2.0), 8, words, "outage")
+            words = page.language.say(
+                "{service}: outage {seconds} s",
+                service=service,
+                seconds=page.language.number(float(outage["seconds"]), 1),
+            )
+            yield Box(
+                scale.x(begin),
+                scale.lanes[service] + 23,
+                scale.width(float(outage["seconds"]), 2.0),
+                8,
+                words,
+                "outage",
+            )
 
 
 def _ticks(scale: _Scale) -> tuple[tuple[float, str], ...]:
@@ -116,4 +131,6 @@ def _words(page: Page, course: Course) -> str:
         len(course.bars),
         service=course.service, start=language.number(course.start_s), end=language.number(course.start_s + course.taken_s), told=told,
     )  # fmt: skip
-    return words + (language.say("; outage {seconds} s", seconds=language.number(float(outage["seconds"]), 1)) if outage else "")
+    return words + (
+        language.say("; outage {seconds} s", seconds=language.number(float(outage["seconds"]), 1)) if outage else ""
+    )

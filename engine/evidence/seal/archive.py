@@ -48,14 +48,18 @@ def read_archive(path: Path) -> Sealed:
                 tops.add(top)
                 content = archive.extractfile(entry) if entry.isfile() else None
                 if content is None or not name or name in files or ".." in Path(name).parts:
-                    odd.append(f"{entry.name}: in {path.name} is no plain file of its own name. Expected: each file once")
+                    odd.append(
+                        f"{entry.name}: in {path.name} is no plain file of its own name. Expected: each file once"
+                    )
                 else:
                     files[name] = content.read()
     except (tarfile.TarError, EOFError) as error:
         raise _no_archive(path, str(error)) from error
     sealed = Sealed(min(tops, default=""), files, tuple(odd))
     if len(tops) != 1 or (not odd and _tar(sealed) != packed):
-        odd.append(f"{path.name}: holds more than its files, or they were packed by something else. Expected: as the command bundle packs them")
+        odd.append(
+            f"{path.name}: holds more than its files, or they were packed by something else. Expected: as the command bundle packs them"
+        )
     return Sealed(sealed.name, files, tuple(odd))
 
 
@@ -63,7 +67,9 @@ def _unfolded(path: Path) -> bytes:
     try:
         folded = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}. Expected: a run's folder, or a bundle of one. Look: ls -l {path}") from error
+        raise InputError(
+            f"{path}: {error.strerror}. Expected: a run's folder, or a bundle of one. Look: ls -l {path}"
+        ) from error
     unfolding = zlib.decompressobj(wbits=31)
     try:
         packed = unfolding.decompress(folded, LARGEST)
@@ -75,4 +81,6 @@ def _unfolded(path: Path) -> bytes:
 
 
 def _no_archive(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of the command bundle. Fetch it again, or bundle again")
+    return InputError(
+        f"{path}: can't be unpacked: {why}. Expected: a whole {SUFFIX} of the command bundle. Fetch it again, or bundle again"
+    )

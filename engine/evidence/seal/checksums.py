@@ -24,13 +24,17 @@ def read_sums(text: str) -> tuple[dict[str, str], list[str]]:
     for number, line in enumerate(text.splitlines(), start=1):
         match = LINE.fullmatch(line)
         if match is None:
-            problems.append(f'{SUMS}: line {number} is "{line[:90]}". Expected: a SHA-256 in small letters, two spaces, a file\'s name')
+            problems.append(
+                f'{SUMS}: line {number} is "{line[:90]}". Expected: a SHA-256 in small letters, two spaces, a file\'s name'
+            )
         elif match[2] in found:
             problems.append(f"{SUMS}: line {number} names {match[2]} again. Expected: each file once")
         else:
             found[match[2]] = match[1]
     if not problems and text != sums_text(found):
-        problems.append(f"{SUMS}: its lines or line ends are not as they were written. Expected: sorted by name, one line break after each")
+        problems.append(
+            f"{SUMS}: its lines or line ends are not as they were written. Expected: sorted by name, one line break after each"
+        )
     return found, problems
 
 

@@ -61,7 +61,10 @@ def junit_problems(text: str, records: Sequence[Record]) -> Iterable[str]:
         return
     cases = suite.findall("testcase")
     told = [(case.get("classname"), case.get("name"), _tag(case)) for case in cases]
-    expected = [(case.classname, case.name, case.tag) for case in cases_of(str(records[0].body.get("command")), steps_of(records))]
+    expected = [
+        (case.classname, case.name, case.tag)
+        for case in cases_of(str(records[0].body.get("command")), steps_of(records))
+    ]
     for name, count in totals_of(tag for _, _, tag in expected).items():
         if suite.get(name) != str(count):
             yield f"{JUNIT}: says {suite.get(name)} {name}. Expected: {count}, as in the records"

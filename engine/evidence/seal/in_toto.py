@@ -27,7 +27,9 @@ FORMAT: Final = 1
 RUN: Final = ("command", "environment", "plan_digest", "operator", "version", "commit", "machine", "apply")
 
 
-def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer: str | None, *, whole: bool | None = None) -> dict[str, Any]:
+def statement_of(
+    records: Sequence[Record], subjects: Mapping[str, str], signer: str | None, *, whole: bool | None = None
+) -> dict[str, Any]:
     """Return the statement over files (`subjects`: SHA-256 by name) of the run whose records these are.
 
     It follows from records and files alone, so whoever has them can make it again and compare. `signer` is the
@@ -39,14 +41,20 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
     whole = not chain_problems(records) if whole is None else whole
     verdict = Verdict.FAILED.value if not whole else verdict_of(rows, finished=ended is not None)
     plan = _last(records, RecordKind.PLAN) or {}
-    names = {verdicts: [name_of(row) for row in rows if kind_of(row) == verdicts] for verdicts in ("passed", "warned", "failed")}
+    names = {
+        verdicts: [name_of(row) for row in rows if kind_of(row) == verdicts]
+        for verdicts in ("passed", "warned", "failed")
+    }
     return {
         "_type": TYPE,
         "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())],
         "predicateType": PREDICATE,
         "predicate": {
             "result": _result(verdict, rows),
-            "configuration": [_resource("plan", str(about.get("plan_digest"))), *(_resource(*part) for part in (plan.get("parts") or {}).items())],
+            "configuration": [
+                _resource("plan", str(about.get("plan_digest"))),
+                *(_resource(*part) for part in (plan.get("parts") or {}).items()),
+            ],
             "passedTests": names["passed"],
             "warnedTests": names["warned"],
             "failedTests": names["failed"],
@@ -62,7 +70,11 @@ def statement_of(records: Sequence[Record], subjects: Mapping[str, str], signer:
                 "ended_at": records[-1].at,
                 "approvals": [_approval(record.body) for record in records if record.kind == RecordKind.APPROVAL],
                 "hosts": [
-                    {"name": r.body.get("name"), "address": r.body.get("address"), "ssh_host_key": r.body.get("ssh_key_fingerprint")}
+                    {
+                        "name": r.body.get("name"),
+                        "address": r.body.get("address"),
+                        "ssh_host_key": r.body.get("ssh_key_fingerprint"),
+                    }
                     for r in counts
                     if r.kind == RecordKind.HOST_OBSERVED
                 ],
@@ -113,7 +125,10 @@ def _chains(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return each chain's length and head: a cut tail shows only against a head that is kept elsewhere."""
     last = {(record.run_id, record.writer): record for record in records}
     counts = Counter((record.run_id, record.writer) for record in records)
-    return [{"run": chain[0], "writer": chain[1], "records": counts[chain], "head": record.hash} for chain, record in last.items()]
+    return [
+        {"run": chain[0], "writer": chain[1], "records": counts[chain], "head": record.hash}
+        for chain, record in last.items()
+    ]
 
 
 def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any] | None:

@@ -82,6 +82,8 @@ def _first_difference(seen: str, expected: str) -> str:
     theirs, ours = seen.splitlines(), expected.splitlines()
     for number, (one, other) in enumerate(zip(theirs, ours, strict=False), start=1):
         if one != other:
-            start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+            start = next(
+                (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+            )
             return f'line {number} says "{one[start : start + SHOWN]}", the records "{other[start : start + SHOWN]}"'
     return f"it has {len(theirs)} lines, the records give {len(ours)}"

@@ -52,7 +52,9 @@ def plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterator[str]:
 
 def left_out(records: Sequence[Record]) -> list[str]:
     """Return the parts of the plan that were not kept, by the run's own word: nobody can compare what it was approved with."""
-    return [str(name) for record in records if record.kind == RecordKind.PLAN for name in record.body.get("left_out") or ()]
+    return [
+        str(name) for record in records if record.kind == RecordKind.PLAN for name in record.body.get("left_out") or ()
+    ]
 
 
 def approvers_of(sealed: Sealed, records: Sequence[Record]) -> dict[str, Approver] | None:
@@ -61,7 +63,10 @@ def approvers_of(sealed: Sealed, records: Sequence[Record]) -> dict[str, Approve
     people = part.get("approvers") if isinstance(part, dict) else None
     if not isinstance(people, dict):
         return None
-    return {str(person): Approver(tuple(map(str, its.get("roles") or ())), fingerprint_of(str(its.get("key")))) for person, its in people.items()}
+    return {
+        str(person): Approver(tuple(map(str, its.get("roles") or ())), fingerprint_of(str(its.get("key"))))
+        for person, its in people.items()
+    }
 
 
 def fingerprint_of(public_key: str) -> str:
@@ -73,13 +78,19 @@ def fingerprint_of(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(material).digest()).decode().rstrip("=")
 
 
-def approval_problems(sealed: Sealed, records: Sequence[Record], kept: Kept, signatures: SignatureReader) -> Iterator[str]:
+def approval_problems(
+    sealed: Sealed, records: Sequence[Record], kept: Kept, signatures: SignatureReader
+) -> Iterator[str]:
     """Yield who signed with another key or in a role that is not theirs, and which approvals of the plan are missing."""
     approvers = approvers_of(sealed, records)
     valid: list[tuple[Statement, str]] = []
     for name, statement in _statements(sealed):
         fingerprint = signatures.read(sealed.files[name], sealed.files.get(f"{name}.sig", b""), APPROVAL).fingerprint
-        wrong = list(wrong_key(name, statement.person, statement.role, fingerprint, approvers)) if approvers is not None else []
+        wrong = (
+            list(wrong_key(name, statement.person, statement.role, fingerprint, approvers))
+            if approvers is not None
+            else []
+        )
         yield from wrong
         if fingerprint and not wrong:
             valid.append((statement, fingerprint))
@@ -97,7 +108,9 @@ def _statements(sealed: Sealed) -> Iterator[tuple[str, Statement]]:
             continue  # told with the other signed texts
 
 
-def wrong_key(name: str, person: str, role: str | None, fingerprint: str, approvers: Mapping[str, Approver]) -> Iterator[str]:
+def wrong_key(
+    name: str, person: str, role: str | None, fingerprint: str, approvers: Mapping[str, Approver]
+) -> Iterator[str]:
     """Yield why a person did not sign by the environment's word: not listed, not in that role, or with another key."""
     known = approvers.get(person)
     if known is None:
@@ -116,7 +129,9 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
     changed = {str(record.service) for record in records if record.service and _is_deed(record)}
     begins = {str(record.service) for record in records if record.kind in BEGINS}
     before = {
-        record.service: str(record.body.get("state")) for record in kept.records(kind=RecordKind.MOVE_STATE) if record.run_id != records[0].run_id
+        record.service: str(record.body.get("state"))
+        for record in kept.records(kind=RecordKind.MOVE_STATE)
+        if record.run_id != records[0].run_id
     }
     if records[0].body.get("command") == "repoint":
         return sorted(begins)
@@ -125,11 +140,17 @@ def _begun_here(records: Sequence[Record], kept: Kept) -> list[str]:
 
 def _is_deed(record: Record) -> bool:
     changes = record.body.get("effect") in {Effect.CHANGES_STATE.value, Effect.IRREVERSIBLE.value}
-    return changes and (record.kind == RecordKind.INTENT or (record.kind == RecordKind.RESULT and record.body.get("verdict") in DONE))
+    return changes and (
+        record.kind == RecordKind.INTENT or (record.kind == RecordKind.RESULT and record.body.get("verdict") in DONE)
+    )
 
 
 def _missing(
-    sealed: Sealed, records: Sequence[Record], new: Iterable[str], valid: Sequence[tuple[Statement, str]], approvers: Mapping[str, Approver] | None
+    sealed: Sealed,
+    records: Sequence[Record],
+    new: Iterable[str],
+    valid: Sequence[tuple[Statement, str]],
+    approvers: Mapping[str, Approver] | None,
 ) -> Iterator[str]:
     plan = _json(sealed, MIGRATION_PLAN)
     needed = plan.get("approvals") or [] if isinstance(plan, dict) else []

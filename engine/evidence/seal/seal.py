@@ -11,7 +11,16 @@ from engine.constants import NAME
 from engine.evidence.formats.journal_jsonl import read_records
 from engine.evidence.seal.checksums import read_sums, sums_text
 from engine.evidence.seal.in_toto import statement_of
-from engine.evidence.seal.sealed_folder import RECORDS, SEALS, SIGNATURE, STATEMENT, SUMS, Sealed, digest_of, read_folder
+from engine.evidence.seal.sealed_folder import (
+    RECORDS,
+    SEALS,
+    SIGNATURE,
+    STATEMENT,
+    SUMS,
+    Sealed,
+    digest_of,
+    read_folder,
+)
 from engine.journal.journal import Record, chain_problems
 
 NAMESPACE: Final = f"{NAME}-evidence"
@@ -71,7 +80,9 @@ def statement_text(statement: dict[str, Any]) -> str:
     return json.dumps(statement, indent=2, ensure_ascii=True) + "\n"
 
 
-def seals_of(sealed: Sealed, records: Sequence[Record], signed_with: str | None, *, whole: bool | None = None) -> tuple[str, str]:
+def seals_of(
+    sealed: Sealed, records: Sequence[Record], signed_with: str | None, *, whole: bool | None = None
+) -> tuple[str, str]:
     """Return evidence.json and SHA256SUMS of a folder's files."""
     digests = sealed.digests(without=SEALS)
     statement = statement_text(statement_of(records, digests, signed_with, whole=whole))
@@ -81,7 +92,10 @@ def seals_of(sealed: Sealed, records: Sequence[Record], signed_with: str | None,
 def _still_fits(sealed: Sealed, records: Sequence[Record], *, whole: bool) -> bool:
     """Return whether a signed folder would be sealed just as it is."""
     signed_with = signed_with_of(sealed.text(STATEMENT)) if SIGNATURE in sealed.files else None
-    return bool(signed_with) and seals_of(sealed, records, signed_with, whole=whole) == (sealed.text(STATEMENT), sealed.text(SUMS))
+    return bool(signed_with) and seals_of(sealed, records, signed_with, whole=whole) == (
+        sealed.text(STATEMENT),
+        sealed.text(SUMS),
+    )
 
 
 def signed_with_of(statement: str) -> str | None:

@@ -64,8 +64,12 @@ def read_folder(folder: Path) -> Sealed:
     try:
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in plain}
     except OSError as error:
-        raise NotObservedError(f"{folder}: can't be read: {error}. Expected: your own files. Look: ls -l {folder}") from error
-    return Sealed(folder.resolve().name, files, tuple(f"{path.relative_to(folder).as_posix()}: {_kind(path)}" for path in odd))
+        raise NotObservedError(
+            f"{folder}: can't be read: {error}. Expected: your own files. Look: ls -l {folder}"
+        ) from error
+    return Sealed(
+        folder.resolve().name, files, tuple(f"{path.relative_to(folder).as_posix()}: {_kind(path)}" for path in odd)
+    )
 
 
 def _kind(path: Path) -> str:

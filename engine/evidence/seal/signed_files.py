@@ -70,20 +70,41 @@ def signed_files(record: Record) -> Iterator[tuple[str, str]]:
 def signed_by(sealed: Sealed, signatures: SignatureReader) -> Iterator[tuple[str, str, str]]:
     """Yield each waiver and attestation of a folder, its person, and the fingerprint of the key that signed it."""
     for kind in KINDS:
-        for name in sorted(name for name in sealed.files if name.startswith(f"{kind.folder}/") and f"{name}.sig" in sealed.files):
+        for name in sorted(
+            name for name in sealed.files if name.startswith(f"{kind.folder}/") and f"{name}.sig" in sealed.files
+        ):
             found = kind.person.search(sealed.text(name).partition("\n\n")[0])
             if kind.folder != APPROVALS and found:
-                yield name, found[1], signatures.read(sealed.files[name], sealed.files[f"{name}.sig"], kind.namespace).fingerprint
+                yield (
+                    name,
+                    found[1],
+                    signatures.read(sealed.files[name], sealed.files[f"{name}.sig"], kind.namespace).fingerprint,
+                )
 
 
-def text_problems(sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, notes: list[str]) -> Iterable[str]:
+def text_problems(
+    sealed: Sealed, records: Sequence[Record], signatures: SignatureReader, notes: list[str]
+) -> Iterable[str]:
     """Yield what is wrong with the signed texts of a folder; good ones are told in `notes`."""
     for kind in KINDS:
-        signed = {name.removesuffix(".sig") for name in sealed.files if name.startswith(f"{kind.folder}/") and name.endswith(".sig")}
+        signed = {
+            name.removesuffix(".sig")
+            for name in sealed.files
+            if name.startswith(f"{kind.folder}/") and name.endswith(".sig")
+        }
         if kind.record:
             here = {name for name in sealed.files if name.startswith(f"{kind.folder}/") and not name.endswith(".sig")}
-            recorded = {name for record in records if record.kind == kind.record for name, _ in signed_files(record) if not name.endswith(".sig")}
-            yield from (f"{name}: no record of this run holds it. Expected: what is on record" for name in sorted(here - recorded))
+            recorded = {
+                name
+                for record in records
+                if record.kind == kind.record
+                for name, _ in signed_files(record)
+                if not name.endswith(".sig")
+            }
+            yield from (
+                f"{name}: no record of this run holds it. Expected: what is on record"
+                for name in sorted(here - recorded)
+            )
             yield from (f"{name}: missing. Expected: what the run was made under" for name in sorted(recorded - here))
             signed |= here
         for name in sorted(signed & set(sealed.files)):
@@ -92,7 +113,9 @@ def text_problems(sealed: Sealed, records: Sequence[Record], signatures: Signatu
         yield from _approval_problems(sealed.text(name), name, records[0])
 
 
-def _signature_problems(sealed: Sealed, kind: Kind, name: str, signatures: SignatureReader, notes: list[str]) -> Iterable[str]:
+def _signature_problems(
+    sealed: Sealed, kind: Kind, name: str, signatures: SignatureReader, notes: list[str]
+) -> Iterable[str]:
     found = kind.person.search(sealed.text(name).partition("\n\n")[0])
     person = found[1] if found else "nobody"
     signature = sealed.files.get(f"{name}.sig")

@@ -13,7 +13,9 @@ from engine.evidence.facts.record_reader import Reader
 from engine.i18n.language import term
 from engine.journal.journal import chain_problems
 
-BACKUP: Final = term("keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)")
+BACKUP: Final = term(
+    "keep the file as it is, and compare it with a copy taken earlier (a backup, or the journal.jsonl of that run's folder)"
+)
 
 
 def altered_in(journal: Reader, run_ids: Iterable[str]) -> Iterator[str]:
@@ -30,4 +32,6 @@ def drawable(altered: Sequence[str]) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, UndefinedError) as error:
         if not altered:
             raise
-        raise InputError(f"{'; '.join(altered)}. Expected: what longshore wrote. No page can be drawn: {BACKUP}") from error
+        raise InputError(
+            f"{'; '.join(altered)}. Expected: what longshore wrote. No page can be drawn: {BACKUP}"
+        ) from error

@@ -22,7 +22,20 @@ from engine.evidence.seal.in_toto import FORMAT, statement_of, steps_of
 from engine.evidence.seal.redraw import drawing, drawn_by, drawn_problems
 from engine.evidence.seal.required_approvals import approval_problems, left_out, plan_problems
 from engine.evidence.seal.seal import NAMESPACE, statement_text
-from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, PLAN, RECORDS, SEALS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, digest_of
+from engine.evidence.seal.sealed_folder import (
+    JUNIT,
+    OTHERS,
+    PAGE,
+    PLAN,
+    RECORDS,
+    SEALS,
+    SIGNATURE,
+    STATEMENT,
+    SUMMARY,
+    SUMS,
+    Sealed,
+    digest_of,
+)
 from engine.evidence.seal.signed_files import SignatureReader, text_problems
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
@@ -42,7 +55,12 @@ class Findings:
 
 def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
     """Judge a sealed folder."""
-    found = Findings([*sum_problems(sealed), *(f"{name}: not there. Expected: in every run's folder" for name in DRAWN if name not in sealed.files)])
+    found = Findings(
+        [
+            *sum_problems(sealed),
+            *(f"{name}: not there. Expected: in every run's folder" for name in DRAWN if name not in sealed.files),
+        ]
+    )
     records, unread = read_records(sealed.text(RECORDS)) if RECORDS in sealed.files else ([], [])
     found.problems += unread
     if records and not unread:
@@ -52,7 +70,9 @@ def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
             kept, _, _ = read_others(sealed.text(OTHERS), records)
             found.problems += approval_problems(sealed, records, kept, signatures)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            found.problems.append(f"{RECORDS}: holds what no run writes ({type(error).__name__}: {error}). Expected: as it was written")
+            found.problems.append(
+                f"{RECORDS}: holds what no run writes ({type(error).__name__}: {error}). Expected: as it was written"
+            )
         found.problems += text_problems(sealed, records, signatures, found.notes)
     _judge_signature(sealed, signatures, found)
     return found
@@ -74,7 +94,9 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
             f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so nothing is shown about them: "
             f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
         )
-    found.notes.append(f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}")
+    found.notes.append(
+        f"{len(sealed.files)} files, {len(records)} records, {told}; plan {str(records[0].body.get('plan_digest'))[:12]}"
+    )
 
 
 def steps_without_a_row(records: Sequence[Record]) -> list[str]:
@@ -127,7 +149,9 @@ def _statement_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[s
 def _plan_problems(sealed: Sealed, records: Sequence[Record]) -> Iterable[str]:
     """Yield whether the files of the plan are those whose digest the run was made with, and was approved."""
     plan = next((record.body for record in records if record.kind == RecordKind.PLAN), None)
-    kept = {name.removeprefix(f"{PLAN}/"): content for name, content in sealed.files.items() if name.startswith(f"{PLAN}/")}
+    kept = {
+        name.removeprefix(f"{PLAN}/"): content for name, content in sealed.files.items() if name.startswith(f"{PLAN}/")
+    }
     parts: dict[str, str] = dict(plan["parts"]) if plan else {}
     for name, content in kept.items():
         if parts.get(name) != digest_of(content):
@@ -145,15 +169,25 @@ def _judge_signature(sealed: Sealed, signatures: SignatureReader, found: Finding
     signature = sealed.files.get(SIGNATURE)
     if signature is None:
         if named or signatures.knows_people:
-            found.problems.append(f"{SIGNATURE}: not there. Expected: a signature{f' with key {named}' if named else ''}. Ask who ran it for it")
+            found.problems.append(
+                f"{SIGNATURE}: not there. Expected: a signature{f' with key {named}' if named else ''}. Ask who ran it for it"
+            )
         else:
-            found.notes.append("not signed: this shows accidents and careless hands; who may write all files could have written all of them anew")
+            found.notes.append(
+                "not signed: this shows accidents and careless hands; who may write all files could have written all of them anew"
+            )
         return
     signed = signatures.read(sealed.files.get(SUMS, b""), signature, NAMESPACE)
     if signed.problem:
         found.problems.append(f"{SIGNATURE}: {signed.problem}. Expected: a signature over {SUMS}")
     elif signed.fingerprint != named:
-        found.problems.append(f"{SIGNATURE}: was made with key {signed.fingerprint}. Expected: {named}, which {STATEMENT} names")
+        found.problems.append(
+            f"{SIGNATURE}: was made with key {signed.fingerprint}. Expected: {named}, which {STATEMENT} names"
+        )
     else:
-        whose = f"by {signed.person}" if signed.person else "by whoever holds this key: nobody was asked whose it is (--allowed-signers FILE)"
+        whose = (
+            f"by {signed.person}"
+            if signed.person
+            else "by whoever holds this key: nobody was asked whose it is (--allowed-signers FILE)"
+        )
         found.notes.append(f"signed {whose}, key {signed.fingerprint}")

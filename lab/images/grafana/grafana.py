@@ -44,7 +44,10 @@ CREATE TABLE IF NOT EXISTS alert_configuration (name TEXT PRIMARY KEY, data TEXT
 
 
 def log(level, message, **fields):
-    print(" ".join([f"logger=stand-in level={level}", f'msg="{message}"', *(f'{k}="{v}"' for k, v in fields.items())]), flush=True)
+    print(
+        " ".join([f"logger=stand-in level={level}", f'msg="{message}"', *(f'{k}="{v}"' for k, v in fields.items())]),
+        flush=True,
+    )
 
 
 def seal(text):
@@ -151,7 +154,10 @@ def shown_source(s):
 
 def health(uid):  # data_source, "Check data source health by uid"
     source = data_source(uid)
-    ask = {"prometheus": ("/api/v1/query", {"query": "1+1"}), "loki": ("/loki/api/v1/query", {"query": "vector(1)+vector(1)"})}
+    ask = {
+        "prometheus": ("/api/v1/query", {"query": "1+1"}),
+        "loki": ("/loki/api/v1/query", {"query": "vector(1)+vector(1)"}),
+    }
     if source["type"] not in ask:
         raise Refused(404, "Plugin not found")
     path, params = ask[source["type"]]
@@ -161,7 +167,9 @@ def health(uid):  # data_source, "Check data source health by uid"
         raise Refused(400, f"{getattr(error, 'reason', error)}", status="ERROR") from None
     return {
         "status": "OK",
-        "message": "Successfully queried the Prometheus API." if source["type"] == "prometheus" else "Data source successfully connected.",
+        "message": "Successfully queried the Prometheus API."
+        if source["type"] == "prometheus"
+        else "Data source successfully connected.",
     }
 
 
@@ -180,7 +188,11 @@ def query(body):  # data_source, "Query a data source"
         source = data_source(asked["datasource"]["uid"])
         start, end = when(body["from"]), when(body["to"])
         try:
-            frames = _metrics(source, asked, start, end) if source["type"] == "prometheus" else _lines(source, asked, start, end)
+            frames = (
+                _metrics(source, asked, start, end)
+                if source["type"] == "prometheus"
+                else _lines(source, asked, start, end)
+            )
             results[asked["refId"]] = {"status": 200, "frames": frames}
         except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
             worst = 400 if isinstance(error, urllib.error.HTTPError) else 502
@@ -193,14 +205,19 @@ def _metrics(source, asked, start, end):
     found = fetch(source, "/api/v1/query_range", query=asked["expr"], start=start, end=end, step=step)["data"]["result"]
     return [
         _frame(
-            asked["refId"], series["metric"], "number", [[int(float(t) * 1000) for t, _ in series["values"]], [float(v) for _, v in series["values"]]]
+            asked["refId"],
+            series["metric"],
+            "number",
+            [[int(float(t) * 1000) for t, _ in series["values"]], [float(v) for _, v in series["values"]]],
         )
         for series in found
     ]
 
 
 def _lines(source, asked, start, end):
-    found = fetch(source, "/loki/api/v1/query_range", query=asked["expr"], start=int(start * 1e9), end=int(end * 1e9), limit=100)["data"]["result"]
+    found = fetch(
+        source, "/loki/api/v1/query_range", query=asked["expr"], start=int(start * 1e9), end=int(end * 1e9), limit=100
+    )["data"]["result"]
     return [
         _frame(
             asked["refId"],
@@ -312,7 +329,13 @@ def save_folder(body):  # folder, "Create folder"
 
 def save_rule(body):  # alerting_provisioning, "Create a new alert rule"
     body = {**body, "updated": now(), "provenance": "api"}
-    write("INSERT INTO alert_rule (uid, title, data, updated) VALUES (?,?,?,?)", body["uid"], body["title"], json.dumps(body), body["updated"])
+    write(
+        "INSERT INTO alert_rule (uid, title, data, updated) VALUES (?,?,?,?)",
+        body["uid"],
+        body["title"],
+        json.dumps(body),
+        body["updated"],
+    )
     return body
 
 
@@ -347,10 +370,16 @@ GET = {
     r"/api/org": lambda m, p: {"id": 1, "name": "Main Org."},  # org
     r"/api/search": lambda m, p: search(p),
     r"/api/dashboards/uid/([\w-]+)": lambda m, p: dashboard(m[1]),
-    r"/api/folders": lambda m, p: [{"id": f["id"], "uid": f["uid"], "title": f["title"]} for f in rows("SELECT * FROM folder ORDER BY id")],  # folder
-    r"/api/datasources": lambda m, p: [shown_source(s) for s in rows("SELECT * FROM data_source ORDER BY id")],  # data_source
+    r"/api/folders": lambda m, p: [
+        {"id": f["id"], "uid": f["uid"], "title": f["title"]} for f in rows("SELECT * FROM folder ORDER BY id")
+    ],  # folder
+    r"/api/datasources": lambda m, p: [
+        shown_source(s) for s in rows("SELECT * FROM data_source ORDER BY id")
+    ],  # data_source
     r"/api/datasources/uid/([\w-]+)/health": lambda m, p: health(m[1]),
-    r"/api/org/users": lambda m, p: [{"orgId": 1, "userId": 1, "login": "admin", "email": "admin@localhost", "role": "Admin"}],  # org
+    r"/api/org/users": lambda m, p: [
+        {"orgId": 1, "userId": 1, "login": "admin", "email": "admin@localhost", "role": "Admin"}
+    ],  # org
     r"/api/v1/provisioning/alert-rules": lambda m, p: get_rules(),  # alerting_provisioning
     r"/api/v1/provisioning/contact-points": lambda m, p: contact_points(),
     r"/api/v1/provisioning/policies": lambda m, p: configured("policies", {"receiver": "grafana-default-email"}),

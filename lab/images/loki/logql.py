@@ -5,7 +5,17 @@ Written from the documentation "LogQL: Log query language", "Log queries" and "M
 
 import re
 
-UNITS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9, "h": 3600e9, "d": 86400e9, "w": 7 * 86400e9, "y": 365 * 86400e9}
+UNITS = {
+    "ns": 1,
+    "us": 1e3,
+    "ms": 1e6,
+    "s": 1e9,
+    "m": 60e9,
+    "h": 3600e9,
+    "d": 86400e9,
+    "w": 7 * 86400e9,
+    "y": 365 * 86400e9,
+}
 MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|`[^`]*`)\s*')
 FILTER = re.compile(r'\s*(\|=|!=|\|~|!~)\s*("(?:[^"\\]|\\.)*"|`[^`]*`)')
 METRIC = re.compile(
@@ -26,7 +36,9 @@ def duration_ns(text):
 
 
 def unquote(text):
-    return text[1:-1] if text[0] == "`" else re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), text[1:-1])
+    return (
+        text[1:-1] if text[0] == "`" else re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1], m[1]), text[1:-1])
+    )
 
 
 class Selector:
@@ -40,12 +52,16 @@ class Selector:
     def _matchers(self, text):
         if not text.startswith("{"):
             word = re.match(r"\S*", text)[0][:20]
-            raise ParseError(f"parse error at line 1, col 1: syntax error: unexpected {'$end' if not word else 'IDENTIFIER'}")
+            raise ParseError(
+                f"parse error at line 1, col 1: syntax error: unexpected {'$end' if not word else 'IDENTIFIER'}"
+            )
         found, at = [], 1
         while at < len(text) and text[at] != "}":
             match = MATCHER.match(text, at)
             if not match:
-                raise ParseError(f"parse error at line 1, col {at + 1}: syntax error: unexpected {text[at : at + 1] or '$end'}, expecting STRING")
+                raise ParseError(
+                    f"parse error at line 1, col {at + 1}: syntax error: unexpected {text[at : at + 1] or '$end'}, expecting STRING"
+                )
             found.append((match[1], match[2], unquote(match[3])))
             at = match.end()
             if text[at : at + 1] == ",":

@@ -93,7 +93,8 @@ def pushed(store, body):
         for at, _ in values:
             if at < oldest:
                 raise Refused(
-                    400, f"entry for stream '{shown(labels)}' has timestamp too old: {stamp(at)}, oldest acceptable timestamp is: {stamp(oldest)}"
+                    400,
+                    f"entry for stream '{shown(labels)}' has timestamp too old: {stamp(at)}, oldest acceptable timestamp is: {stamp(oldest)}",
                 )
         if values:
             store.push(labels, values)
@@ -149,9 +150,15 @@ class Question:
         if self.end < self.start:
             raise Refused(400, "end timestamp must not be before or equal to start time")
         if self.end - self.start > LONGEST_QUERY_NS:
-            raise Refused(400, f"the query time range exceeds the limit (query length: {(self.end - self.start) // 10**9}s, limit: 30d1h)")
+            raise Refused(
+                400,
+                f"the query time range exceeds the limit (query length: {(self.end - self.start) // 10**9}s, limit: 30d1h)",
+            )
         if self.limit > MAX_ENTRIES:
-            raise Refused(400, f"max entries limit per query exceeded, limit > max_entries_limit_per_query ({self.limit} > {MAX_ENTRIES})")
+            raise Refused(
+                400,
+                f"max entries limit per query exceeded, limit > max_entries_limit_per_query ({self.limit} > {MAX_ENTRIES})",
+            )
 
 
 def answered(kind, result):
@@ -167,7 +174,11 @@ def query_range(store, asked):
 
 
 def streams(store, selector, asked):
-    found = [(at, line, shown(labels), labels) for labels, lines in store.select(selector, asked.start, asked.end) for at, line in lines]
+    found = [
+        (at, line, shown(labels), labels)
+        for labels, lines in store.select(selector, asked.start, asked.end)
+        for at, line in lines
+    ]
     found.sort(key=lambda item: item[0], reverse=not asked.forward)
     grouped = {}
     for at, line, name, labels in found[: asked.limit]:
@@ -194,20 +205,38 @@ SUM_OF_VECTORS = re.compile(r"\s*vector\(([\d.]+)\)\s*\+\s*vector\(([\d.]+)\)\s*
 def instant(store, asked):
     constant = SUM_OF_VECTORS.fullmatch(asked.one("query") or "")
     if constant:  # what Grafana asks for the health of a data source
-        return answered("vector", [{"metric": {}, "value": [asked.time / 1e9, text_of(float(constant[1]) + float(constant[2]))]}])
+        return answered(
+            "vector", [{"metric": {}, "value": [asked.time / 1e9, text_of(float(constant[1]) + float(constant[2]))]}]
+        )
     query = asked.query()
     if not isinstance(query, Metric):
-        raise Refused(400, "log queries are not supported as an instant query type, please change your query to a range query type")
+        raise Refused(
+            400,
+            "log queries are not supported as an instant query type, please change your query to a range query type",
+        )
     if query.range_ns > LONGEST_QUERY_NS:
         raise Refused(400, "the query time range exceeds the limit")
     totals = values_at(store, query, asked.time)
-    return answered("vector", [{"metric": json.loads(key), "value": [asked.time / 1e9, text_of(value)]} for key, value in sorted(totals.items())])
+    return answered(
+        "vector",
+        [
+            {"metric": json.loads(key), "value": [asked.time / 1e9, text_of(value)]}
+            for key, value in sorted(totals.items())
+        ],
+    )
 
 
 def matrix(store, asked, query):
-    step = duration_ns(asked.one("step")) if re.search(r"[a-z]", asked.one("step") or "") else int(float(asked.one("step") or 60) * 10**9)
+    step = (
+        duration_ns(asked.one("step"))
+        if re.search(r"[a-z]", asked.one("step") or "")
+        else int(float(asked.one("step") or 60) * 10**9)
+    )
     if (asked.end - asked.start) // max(step, 1) > MAX_STEPS:
-        raise Refused(400, "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter")
+        raise Refused(
+            400,
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        )
     series, at = {}, asked.start
     while at <= asked.end:
         for key, value in values_at(store, query, at).items():
@@ -270,7 +299,11 @@ class Answers(BaseHTTPRequestHandler):
 
     def found(self, path, values):
         store = self.store
-        simple = {"/ready": lambda: "ready\n", "/metrics": lambda: metrics(store), "/services": lambda: "ingester => Running\n"}
+        simple = {
+            "/ready": lambda: "ready\n",
+            "/metrics": lambda: metrics(store),
+            "/services": lambda: "ingester => Running\n",
+        }
         if path in simple:
             return 200, simple[path](), "text/plain; charset=utf-8"
         match = re.fullmatch(r"/loki/api/v1/label/([^/]+)/values", path)
@@ -317,11 +350,17 @@ def setting(text, name, default):
 
 
 def main(argv):
-    path = next((word.split("=", 1)[1] for word in argv if word.startswith("-config.file=")), "/etc/loki/local-config.yaml")
+    path = next(
+        (word.split("=", 1)[1] for word in argv if word.startswith("-config.file=")), "/etc/loki/local-config.yaml"
+    )
     try:
         with open(path) as file:
             text = file.read()
-        age = 0 if setting(text, "reject_old_samples", "true") == "false" else duration_ns(setting(text, "reject_old_samples_max_age", "1w"))
+        age = (
+            0
+            if setting(text, "reject_old_samples", "true") == "false"
+            else duration_ns(setting(text, "reject_old_samples_max_age", "1w"))
+        )
         Answers.store = Store(setting(text, "path_prefix", "/loki"), age)
     except OSError as error:
         print(f'level=error msg="error running loki" err="{error}"', flush=True)

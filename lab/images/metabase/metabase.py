@@ -96,7 +96,9 @@ def unseal(text):
             "WARN",
             "Cannot decrypt encrypted String. Have you changed or forgot to set MB_ENCRYPTION_SECRET_KEY? Message seems corrupt or manipulated",
         )
-        raise Refused(500, "Cannot decrypt encrypted String. Have you changed or forgot to set MB_ENCRYPTION_SECRET_KEY?")
+        raise Refused(
+            500, "Cannot decrypt encrypted String. Have you changed or forgot to set MB_ENCRYPTION_SECRET_KEY?"
+        )
     return bytes(a ^ b for a, b in zip(body, hashlib.shake_256(KEY + nonce).digest(len(body)))).decode()
 
 
@@ -109,11 +111,15 @@ def start():
         write("INSERT INTO setting VALUES ('encryption-check', %s)", seal(json.dumps({"id": str(uuid.uuid4())})))
         return
     if not check[0]["value"].startswith("{") and not KEY:
-        raise SystemExit(_gone("Database is encrypted but the MB_ENCRYPTION_SECRET_KEY environment variable was NOT set"))
+        raise SystemExit(
+            _gone("Database is encrypted but the MB_ENCRYPTION_SECRET_KEY environment variable was NOT set")
+        )
     try:
         unseal(check[0]["value"])
     except Refused:
-        raise SystemExit(_gone("Database was encrypted with a different key than the MB_ENCRYPTION_SECRET_KEY environment contains")) from None
+        raise SystemExit(
+            _gone("Database was encrypted with a different key than the MB_ENCRYPTION_SECRET_KEY environment contains")
+        ) from None
 
 
 def _gone(message):
@@ -127,7 +133,9 @@ def password_hash(password, salt):
 
 def setup(body, _m):  # api/setup: the token is in session/properties
     if rows("SELECT 1 FROM core_user"):
-        raise Refused(403, "The /api/setup route can only be used to create the first user, however a user currently exists.")
+        raise Refused(
+            403, "The /api/setup route can only be used to create the first user, however a user currently exists."
+        )
     user, salt = body["user"], secrets.token_hex(8)
     made = write(
         "INSERT INTO core_user (email, first_name, is_superuser, password, password_salt) VALUES (%s,%s,true,%s,%s) RETURNING id",
@@ -147,14 +155,18 @@ def new_session(user_id):
 
 def log_in(body, _m):  # api/session
     found = rows("SELECT * FROM core_user WHERE email = %s", body["username"])
-    if not found or not hmac.compare_digest(found[0]["password"], password_hash(body["password"], found[0]["password_salt"])):
+    if not found or not hmac.compare_digest(
+        found[0]["password"], password_hash(body["password"], found[0]["password_salt"])
+    ):
         raise Refused(401, {"errors": {"password": "did not match stored password"}})
     return new_session(found[0]["id"])
 
 
 def make_key(body, _m):  # api/api-key
     key = "mb_" + base64.b64encode(os.urandom(32)).decode()
-    write("INSERT INTO api_key (name, key_hash) VALUES (%s, %s)", body["name"], hashlib.sha256(key.encode()).hexdigest())
+    write(
+        "INSERT INTO api_key (name, key_hash) VALUES (%s, %s)", body["name"], hashlib.sha256(key.encode()).hexdigest()
+    )
     return {"name": body["name"], "unmasked_key": key, "masked_key": key[:7] + "********"}
 
 
@@ -170,7 +182,12 @@ def make_database(body, _m):  # api/database
 
 def shown_database(d):
     details = json.loads(unseal(d["details"]))
-    return {"id": d["id"], "name": d["name"], "engine": d["engine"], "details": {**details, "password": "**MetabasePass**"}}
+    return {
+        "id": d["id"],
+        "name": d["name"],
+        "engine": d["engine"],
+        "details": {**details, "password": "**MetabasePass**"},
+    }
 
 
 def make_card(body, _m):  # api/card
@@ -191,7 +208,12 @@ def card(identity):
     if not found:
         raise Refused(404, "Not found.")
     c = found[0]
-    return {**c, "dataset_query": json.loads(c["dataset_query"]), "updated_at": c["updated_at"].isoformat(), "visualization_settings": {}}
+    return {
+        **c,
+        "dataset_query": json.loads(c["dataset_query"]),
+        "updated_at": c["updated_at"].isoformat(),
+        "visualization_settings": {},
+    }
 
 
 def run_card(identity):  # api/card, "POST /api/card/:card-id/query": 202 with status completed or failed
@@ -216,7 +238,13 @@ def run_card(identity):  # api/card, "POST /api/card/:card-id/query": 202 with s
             names = [c.name for c in cursor.description]
             values = [list(map(str, row)) for row in cursor.fetchmany(2000)]
     except psycopg.Error as error:
-        return {"status": "failed", "class": type(error).__name__, "error": str(error).strip(), "row_count": 0, "data": {"rows": [], "cols": []}}
+        return {
+            "status": "failed",
+            "class": type(error).__name__,
+            "error": str(error).strip(),
+            "row_count": 0,
+            "data": {"rows": [], "cols": []},
+        }
     return {
         "status": "completed",
         "row_count": len(values),
@@ -277,7 +305,10 @@ GET = {
         for d in rows("SELECT id FROM report_dashboard WHERE NOT archived ORDER BY id")
     ],
     r"/api/dashboard/(\d+)": lambda m: dashboard(int(m[1])),
-    r"/api/collection": lambda m: [{"id": "root", "name": "Our analytics"}, *rows("SELECT id, name, entity_id FROM collection ORDER BY id")],
+    r"/api/collection": lambda m: [
+        {"id": "root", "name": "Our analytics"},
+        *rows("SELECT id, name, entity_id FROM collection ORDER BY id"),
+    ],
     r"/api/user": lambda m: {
         "data": rows("SELECT id, email, first_name, is_superuser FROM core_user ORDER BY id"),
         "total": len(rows("SELECT 1 FROM core_user")),
@@ -316,7 +347,10 @@ class Answers(BaseHTTPRequestHandler):
         except Refused as error:
             status, body = error.status, error.body
         except psycopg.Error as error:
-            log("ERROR", f"Unable to connect to Metabase postgres DB. {str(error).strip().splitlines()[0] if str(error) else type(error).__name__}")
+            log(
+                "ERROR",
+                f"Unable to connect to Metabase postgres DB. {str(error).strip().splitlines()[0] if str(error) else type(error).__name__}",
+            )
             status, body = 503, {"message": "Unable to connect to Metabase postgres DB."}
         except (ValueError, KeyError, TypeError) as error:
             status, body = 400, {"errors": {"body": f"{type(error).__name__}"}}
@@ -327,7 +361,11 @@ class Answers(BaseHTTPRequestHandler):
             rows("SELECT 1")
             return 200, {"status": "ok"}
         if path == "/api/session/properties":  # api/session
-            return 200, {"version": {"tag": VERSION}, "has-user-setup": bool(rows("SELECT 1 FROM core_user")), "setup-token": "stand-in"}
+            return 200, {
+                "version": {"tag": VERSION},
+                "has-user-setup": bool(rows("SELECT 1 FROM core_user")),
+                "setup-token": "stand-in",
+            }
         for pattern, (status, deed) in OPEN.items() if method == "POST" else ():
             if match := re.fullmatch(pattern, path):
                 return status, deed(body, match)

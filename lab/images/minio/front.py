@@ -26,7 +26,11 @@ def start_weed(folder):
     os.makedirs(meta, exist_ok=True)
     with open(os.path.join(meta, "filer.toml"), "w") as file:
         file.write(f'[leveldb2]\nenabled = true\ndir = "{meta}/filer"\n')
-    env = dict(os.environ, AWS_ACCESS_KEY_ID=os.environ["MINIO_ROOT_USER"], AWS_SECRET_ACCESS_KEY=os.environ["MINIO_ROOT_PASSWORD"])
+    env = dict(
+        os.environ,
+        AWS_ACCESS_KEY_ID=os.environ["MINIO_ROOT_USER"],
+        AWS_SECRET_ACCESS_KEY=os.environ["MINIO_ROOT_PASSWORD"],
+    )
     return subprocess.Popen(
         [
             "weed",

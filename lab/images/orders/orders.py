@@ -21,7 +21,9 @@ TIMEOUT_S = 2
 class Store:
     """One store that we write to: its last acknowledged number and its failures."""
 
-    def __init__(self, connect: Callable[[], Any], write: Callable[[Any, int], None], ask: Callable[[Any], None]) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], write: Callable[[Any, int], None], ask: Callable[[Any], None]
+    ) -> None:
         """Take how to connect, to write a number and to ask whether it works."""
         self.connect, self.write, self.ask = connect, write, ask
         self.acked = 0
@@ -82,7 +84,12 @@ def _ask_postgres(connection: Any) -> None:
 
 
 def _connect_redis() -> Any:
-    return redis.Redis(host="redis", password=os.environ["ORDERS_REDIS_PASSWORD"], socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    return redis.Redis(
+        host="redis",
+        password=os.environ["ORDERS_REDIS_PASSWORD"],
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+    )
 
 
 def _write_redis(connection: Any, number: int) -> None:
@@ -105,8 +112,12 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one request."""
         if self.path == "/health":
-            problems = {name: text for name, store in (("postgres", POSTGRES), ("redis", REDIS)) if (text := store.problem())}
-            self._send(503 if problems else 200, json.dumps({"status": "error" if problems else "ok", "problems": problems}))
+            problems = {
+                name: text for name, store in (("postgres", POSTGRES), ("redis", REDIS)) if (text := store.problem())
+            }
+            self._send(
+                503 if problems else 200, json.dumps({"status": "error" if problems else "ok", "problems": problems})
+            )
         elif self.path == "/state":
             self._send(
                 200,

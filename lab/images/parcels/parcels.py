@@ -79,7 +79,9 @@ class Publisher:
             self.channel = self.channel or rabbit_channel()
             with LOCK:
                 WAITING.add(number)  # before it is sent: it can be consumed before its confirmation is here
-            self.channel.basic_publish("parcels", "parcel.new", str(number).encode(), pika.BasicProperties(delivery_mode=2), mandatory=True)
+            self.channel.basic_publish(
+                "parcels", "parcel.new", str(number).encode(), pika.BasicProperties(delivery_mode=2), mandatory=True
+            )
             self.channel.connection.process_data_events(0)
         except Exception:
             self.channel = None
@@ -89,7 +91,14 @@ class Publisher:
 def rabbit_channel():
     credentials = pika.PlainCredentials("parcels", os.environ["PARCELS_AMQP_PASSWORD"])
     parameters = pika.ConnectionParameters(
-        "rabbitmq", 5672, "shop", credentials, socket_timeout=TIMEOUT_S, stack_timeout=TIMEOUT_S, blocked_connection_timeout=TIMEOUT_S, heartbeat=10
+        "rabbitmq",
+        5672,
+        "shop",
+        credentials,
+        socket_timeout=TIMEOUT_S,
+        stack_timeout=TIMEOUT_S,
+        blocked_connection_timeout=TIMEOUT_S,
+        heartbeat=10,
     )
     channel = pika.BlockingConnection(parameters).channel()
     channel.confirm_delivery()
@@ -115,24 +124,40 @@ def consume():
 def put_object(number):
     """Put one object, signed as Amazon's "Signature Version 4" says."""
     key, secret = os.environ["PARCELS_S3_ACCESS_KEY"], os.environ["PARCELS_S3_SECRET_KEY"]
-    path, body, now = f"/parcels/live/{number}", str(number).encode(), datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    path, body, now = (
+        f"/parcels/live/{number}",
+        str(number).encode(),
+        datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"),
+    )
     digest, scope = hashlib.sha256(body).hexdigest(), f"{now[:8]}/us-east-1/s3/aws4_request"
     headers = {"host": "minio:9000", "x-amz-content-sha256": digest, "x-amz-date": now}
     signed = ";".join(headers)
-    canonical = "\n".join(["PUT", path, "", *(f"{name}:{value}" for name, value in headers.items()), "", signed, digest])
+    canonical = "\n".join(
+        ["PUT", path, "", *(f"{name}:{value}" for name, value in headers.items()), "", signed, digest]
+    )
     text = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     signing = ("AWS4" + secret).encode()
     for part in scope.split("/"):
         signing = hmac.new(signing, part.encode(), hashlib.sha256).digest()
     signature = hmac.new(signing, text.encode(), hashlib.sha256).hexdigest()
-    headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={signed}, Signature={signature}"
-    with urllib.request.urlopen(urllib.request.Request(f"http://minio:9000{path}", body, headers, method="PUT"), timeout=TIMEOUT_S):
+    headers["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+    )
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://minio:9000{path}", body, headers, method="PUT"), timeout=TIMEOUT_S
+    ):
         pass
 
 
 def push_line(number):
-    body = {"streams": [{"stream": {"job": "parcels", "level": "info"}, "values": [[str(time.time_ns()), f"parcel {number}"]]}]}
-    request = urllib.request.Request("http://loki:3100/loki/api/v1/push", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    body = {
+        "streams": [
+            {"stream": {"job": "parcels", "level": "info"}, "values": [[str(time.time_ns()), f"parcel {number}"]]}
+        ]
+    }
+    request = urllib.request.Request(
+        "http://loki:3100/loki/api/v1/push", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=TIMEOUT_S):
         pass
 
@@ -157,12 +182,22 @@ async def deliver():
     while True:
         try:
             client = await asyncio.wait_for(Client.connect("temporal:7233", namespace="shop"), TIMEOUT_S)
-            async with Worker(client, task_queue="parcels", workflows=[Deliver], activities=[hand_over], workflow_runner=UnsandboxedWorkflowRunner()):
+            async with Worker(
+                client,
+                task_queue="parcels",
+                workflows=[Deliver],
+                activities=[hand_over],
+                workflow_runner=UnsandboxedWorkflowRunner(),
+            ):
                 failures = 0
                 while failures < 5:
                     try:
                         await client.start_workflow(
-                            Deliver.run, f"parcel {number}", id=f"parcel-{number}", task_queue="parcels", rpc_timeout=timedelta(seconds=TIMEOUT_S)
+                            Deliver.run,
+                            f"parcel {number}",
+                            id=f"parcel-{number}",
+                            task_queue="parcels",
+                            rpc_timeout=timedelta(seconds=TIMEOUT_S),
                         )
                         store.worked(number)
                         number, failures = number + 1, 0
@@ -189,7 +224,15 @@ class Answers(BaseHTTPRequestHandler):
             told = {f"{store.name}_acked": store.acked for store in STORES.values()} | {
                 f"{store.name}_writes": store.writes for store in STORES.values()
             }
-            self.answer(200, {**told, "waiting": waiting, "consumed": CONSUMED[0], "failures": {s.name: s.failures for s in STORES.values()}})
+            self.answer(
+                200,
+                {
+                    **told,
+                    "waiting": waiting,
+                    "consumed": CONSUMED[0],
+                    "failures": {s.name: s.failures for s in STORES.values()},
+                },
+            )
         else:
             self.answer(404, {})
 

@@ -84,8 +84,18 @@ def status(name, started, keys):
 def create(body):  # sessions, "Create session"
     name = body.get("name") or "default"
     if rows("SELECT 1 FROM sessions WHERE name = ?", name):
-        raise Refused(422, statusCode=422, message=f"Session '{name}' already exists. Use PUT to update it.", error="Unprocessable Entity")
-    rows("INSERT INTO sessions VALUES (?, ?, ?)", name, json.dumps(body.get("config") or {}), int(body.get("start", True)))
+        raise Refused(
+            422,
+            statusCode=422,
+            message=f"Session '{name}' already exists. Use PUT to update it.",
+            error="Unprocessable Entity",
+        )
+    rows(
+        "INSERT INTO sessions VALUES (?, ?, ?)",
+        name,
+        json.dumps(body.get("config") or {}),
+        int(body.get("start", True)),
+    )
     (STORE / name).mkdir(exist_ok=True)
     return session(name)
 
@@ -100,7 +110,12 @@ def switch(name, started):  # sessions, "Start session", "Stop session"
 def pair(name, body):  # sessions, "Get pairing code"; here nobody has to type it
     session(name)
     number = re.sub(r"\D", "", str(body["phoneNumber"]))
-    keys = {"me": f"{number}@c.us", "noiseKey": secrets.token_hex(32), "signedIdentityKey": secrets.token_hex(32), "registered": True}
+    keys = {
+        "me": f"{number}@c.us",
+        "noiseKey": secrets.token_hex(32),
+        "signedIdentityKey": secrets.token_hex(32),
+        "registered": True,
+    }
     (STORE / name / "creds.json").write_text(json.dumps(keys))
     return {"code": "STND-INXX"}
 
@@ -125,12 +140,21 @@ def send_text(body):  # send-messages, "Send Text"
     }
     for hook in seen["config"].get("webhooks") or ():
         threading.Thread(target=notify, args=(hook["url"], event), daemon=True).start()
-    return {"id": identity, "timestamp": int(time.time()), "from": seen["me"]["id"], "to": body["chatId"], "body": body["text"], "fromMe": True}
+    return {
+        "id": identity,
+        "timestamp": int(time.time()),
+        "from": seen["me"]["id"],
+        "to": body["chatId"],
+        "body": body["text"],
+        "fromMe": True,
+    }
 
 
 def notify(url, event):  # events, "Webhooks"
     try:
-        urllib.request.urlopen(urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"}), timeout=5).close()
+        urllib.request.urlopen(
+            urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"}), timeout=5
+        ).close()
     except OSError as error:
         print(f"WARN webhook {url}: {error}", flush=True)
 

@@ -28,7 +28,13 @@ from tests.unit.making_facts import LABEL
 from tests.unit.modelled import Killed
 
 SOURCE, TARGET, BACKUP = "wf005", "wf001", "wf002"
-IMAGE: Final = {"Id": inspected()["Image"], "RootFS": {"Layers": ["sha256:a"]}, "Architecture": "amd64", "Size": 9, "RepoTags": ["redis:8"]}
+IMAGE: Final = {
+    "Id": inspected()["Image"],
+    "RootFS": {"Layers": ["sha256:a"]},
+    "Architecture": "amd64",
+    "Size": 9,
+    "RepoTags": ["redis:8"],
+}
 ROLE: Final = re.compile(r"longshore\.role=(\w+)")
 SUMMARY: Final = '{"message_type": "summary", "snapshot_id": "%064x", "total_bytes_processed": 100}\n'
 PURPOSES: Final = {"image": (SOURCE, TARGET), "backup": (SOURCE, BACKUP), "drill": (TARGET, BACKUP)}
@@ -41,7 +47,9 @@ class Hosts(dict[str, Any]):
 
     def __init__(self) -> None:
         """Start with a service on its source and an empty repository."""
-        super().__init__({name: SimpleNamespace(name=name, run=self._runner(name)) for name in (SOURCE, TARGET, BACKUP)})
+        super().__init__(
+            {name: SimpleNamespace(name=name, run=self._runner(name)) for name in (SOURCE, TARGET, BACKUP)}
+        )
         self.helpers: set[tuple[str, str, int]] = set()
         self.made: set[tuple[str, str]] = set()
         self.keys: set[str] = set()
@@ -82,7 +90,9 @@ class Hosts(dict[str, Any]):
     def _answer(self, name: str, argv: list[str], line: str) -> tuple[str, str]:
         role = ROLE.search(line)
         if argv[:2] == ["docker", "ps"]:
-            return "\n".join(f"{number}" for host, kind, number in sorted(self.helpers) if host == name and role and kind == role[1]), ""
+            return "\n".join(
+                f"{number}" for host, kind, number in sorted(self.helpers) if host == name and role and kind == role[1]
+            ), ""
         if argv[:3] == ["docker", "rm", "--force"]:
             self.step()
             self.helpers -= {one for one in self.helpers if str(one[2]) in argv}

@@ -55,7 +55,14 @@ class Way:
         reference = VariableReference(Route(fleet, "redis", "redis", "wf005", "wf005", "lab/postgres/1"), CHANGED, KEPT)
         self.rewriting = RewriteReferences(route, (reference,), lambda _name: passed("ready"))
         self.releasing = ReleaseRelays(
-            route, frozenset({LINK}), frozenset(), frozenset({RELAY}), ("wf005",), self._users, lambda key: key in self.recorded, self._record
+            route,
+            frozenset({LINK}),
+            frozenset(),
+            frozenset({RELAY}),
+            ("wf005",),
+            self._users,
+            lambda key: key in self.recorded,
+            self._record,
         )
         self.recipe: tuple[Action, ...] = (self.rewriting, self.releasing)
         monkeypatch.setattr("actions.references.steps.apply_forwarders", self._apply)
@@ -196,7 +203,9 @@ def _see_unfinished(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
 
     undoing = UndoReferences(way.rewriting.references, way.releasing, undo_attempt, lambda: passed("redis works"))
     seen = undoing.verify({})
-    as_it_was = way.relays == {RELAY} and not way.recorded and KEPT not in way.fleet["wf005"].files and way.says("postgres")
+    as_it_was = (
+        way.relays == {RELAY} and not way.recorded and KEPT not in way.fleet["wf005"].files and way.says("postgres")
+    )
     assert seen.passed is as_it_was, (dies_at, seen.text)
     undoing.do({})
     assert undoing.verify({}).passed

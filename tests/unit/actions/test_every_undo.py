@@ -37,7 +37,9 @@ WRAPPED: Final = ("action", "measuring", "taking")
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Return a run with an empty journal."""
-    return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(command="migrate", environment="production")
+    return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(
+        command="migrate", environment="production"
+    )
 
 
 def _started_by_hand(host: str, *, stops: bool, writes: bool = True) -> Meddling:
@@ -153,7 +155,9 @@ def _look_for_states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tup
 def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, [action for action in deeds(recipe(model.world, model.move, 1)) if action.key != "remove-copy-helpers"]
+        return model, [
+            action for action in deeds(recipe(model.world, model.move, 1)) if action.key != "remove-copy-helpers"
+        ]
 
     return make
 
@@ -316,7 +320,9 @@ def test_a_killed_rollback_that_goes_on_loses_nothing(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("strategy", ["precopy", "replicate"])
 @pytest.mark.parametrize("meddling", list(MEDDLING))
-def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str) -> None:
+def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str
+) -> None:
     """Copied or replicated while the service runs: the source serves all that was written, alone, and nothing of ours is left; or a person."""
     make = _travelling(monkeypatch, run, strategy)
     for position, steps in _states(make):
@@ -335,13 +341,20 @@ def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(monkeypatch: pyte
             assert not model.lost(SOURCE), f"{told}: {model.lost(SOURCE)}"
             assert (model.policy(SOURCE), model.engines[TARGET].containers, model.ends) == (POLICY, [], set()), told
             assert (TARGET, DATA) not in model.volumes, told
-        if meddling == "nobody" and moving[position].key not in {"start-target", "commit", "remove-copy-helpers", "rename-source"}:
+        if meddling == "nobody" and moving[position].key not in {
+            "start-target",
+            "commit",
+            "remove-copy-helpers",
+            "rename-source",
+        }:
             assert not stopped, told
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "replicate"])
 @pytest.mark.parametrize("meddling", list(MEDDLING))
-def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str) -> None:
+def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str
+) -> None:
     """What was killed has an empty note, what came to its end has its own: the target serves all that was written; or it stops, and is undone."""
     make, moved = _travelling(monkeypatch, run, strategy), 0
     for position, steps in _states(make):
@@ -374,10 +387,18 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
     n8n = inspected()
     n8n.update(Id="8" * 64, Name="/n8n", Mounts=[])
     model.engines[SOURCE].containers.append(n8n)
-    found: list[Any] = [*prepare_recipe(world, move), *repoint_recipe(pointing_of(world, move)), *recipe(world, world.move_of("n8n"), 1)]
+    found: list[Any] = [
+        *prepare_recipe(world, move),
+        *repoint_recipe(pointing_of(world, move)),
+        *recipe(world, world.move_of("n8n"), 1),
+    ]
     for strategy in ("stop_copy", "precopy", "replicate"):
         planned = move.model_copy(update={"strategy": strategy})
-        found += [*recipe(world, planned, 1), *rollback_recipe(world, planned, 1, discard=None), *rollback_recipe(world, planned, 1, discard="why")]
+        found += [
+            *recipe(world, planned, 1),
+            *rollback_recipe(world, planned, 1, discard=None),
+            *rollback_recipe(world, planned, 1, discard="why"),
+        ]
     for action in found:
         found.extend(getattr(action, name) for name in WRAPPED if hasattr(getattr(action, name, None), "undo"))
     return found
@@ -388,7 +409,9 @@ def _classes() -> set[type]:
     found = set()
     for module in pkgutil.walk_packages(actions.__path__, "actions."):
         for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if kind.__module__.startswith("actions.") and all(hasattr(kind, name) for name in ("do", "verify", "undo", "describe")):
+            if kind.__module__.startswith("actions.") and all(
+                hasattr(kind, name) for name in ("do", "verify", "undo", "describe")
+            ):
                 found.add(kind)
     return found
 
@@ -404,7 +427,9 @@ def test_every_action_is_in_a_recipe_and_bears_an_empty_note(monkeypatch: pytest
                 answer({})
 
 
-def test_a_person_gets_both_ways_when_a_commit_may_have_switched_clients(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_person_gets_both_ways_when_a_commit_may_have_switched_clients(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """Forward with what was written, or back with it; and where to look first."""
     _, moving = _forward(monkeypatch, run)()
     for action in moving:

@@ -35,7 +35,9 @@ def test_connections_and_commands_are_counted_apart() -> None:
 
 def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds by the facts is asked of testinfra with the value that the facts told; one that differs stops the bench."""
-    facts = make_host(containers=(make_container(),), listening=(make_socket(22), make_socket(80, address="192.0.2.1")), around=AROUND)
+    facts = make_host(
+        containers=(make_container(),), listening=(make_socket(22), make_socket(80, address="192.0.2.1")), around=AROUND
+    )
     asserted = assertions_of([facts])
 
     assert [(one.kind, one.subject, one.value) for one in asserted] == [
@@ -62,7 +64,10 @@ def test_both_sides_judge_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_host_has_its_share() -> None:
     """The first 250 are taken in turn."""
-    many = [make_host(host=name, around=SystemFacts(users={number: f"u{number}" for number in range(200)})) for name in ("wf001", "wf002")]
+    many = [
+        make_host(host=name, around=SystemFacts(users={number: f"u{number}" for number in range(200)}))
+        for name in ("wf001", "wf002")
+    ]
     asserted = assertions_of(many)
 
     assert len(asserted) == 250

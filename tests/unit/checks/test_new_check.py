@@ -22,14 +22,25 @@ PAGE: Final = ROOT / "docs" / "new-check.md"
 
 def block(language: str, containing: str) -> str:
     """Return the one block of the page in a language that contains a text."""
-    found = [text for text in re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL) if containing in text]
+    found = [
+        text
+        for text in re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        if containing in text
+    ]
     assert len(found) == 1, f"{len(found)} {language} blocks with {containing!r} in {PAGE.name}"
     return str(found[0])
 
 
 def load(code: str, **names: Any) -> dict[str, Any]:
     """Run a block of the page as the file that it is to become."""
-    exec(compile("from __future__ import annotations\n" + code.replace("from __future__ import annotations\n", ""), PAGE.name, "exec"), names)  # noqa: S102 our own page
+    exec(
+        compile(
+            "from __future__ import annotations\n" + code.replace("from __future__ import annotations\n", ""),
+            PAGE.name,
+            "exec",
+        ),
+        names,
+    )
     return names
 
 
@@ -60,7 +71,10 @@ def test_the_shown_step_judges_and_has_its_markers(judge_live_restore: Callable[
     step = names["test_containers_outlive_the_engine"]
     judged: list[Judgement] = []
     step(host(is_on=True), judged.append)
-    there = re.findall(r'mark\.step\("([a-z-]+)"\)', "".join(file.read_text(encoding="utf-8") for file in (ROOT / "runbooks").rglob("test_*.py")))
+    there = re.findall(
+        r'mark\.step\("([a-z-]+)"\)',
+        "".join(file.read_text(encoding="utf-8") for file in (ROOT / "runbooks").rglob("test_*.py")),
+    )
 
     assert [judgement.verdict for judgement in judged] == [Verdict.PASSED]
     assert {mark.name for mark in step.pytestmark} == {"step", "severity", "target_hosts"}

@@ -18,13 +18,20 @@ from commands import demo
     ],
 )
 def test_the_demo_takes_what_can_be_had(  # noqa: PLR0917 a case and its tools
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str], images: int, choice: str, told: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    argv: list[str],
+    images: int,
+    choice: str,
+    told: str,
 ) -> None:
     """All without a word; the core when an image can neither be pulled nor built, or when it is asked for."""
     asked: list[list[str]] = []
     phases: list[list[str]] = []
     monkeypatch.setattr(demo.lab, "main", lambda words: asked.append(words) or (images if words[0] == "images" else 0))
-    monkeypatch.setattr(demo.subprocess, "run", lambda words, **_: phases.append(words[3:]) or SimpleNamespace(returncode=0))
+    monkeypatch.setattr(
+        demo.subprocess, "run", lambda words, **_: phases.append(words[3:]) or SimpleNamespace(returncode=0)
+    )
     monkeypatch.setattr(demo, "_outages", list)
     assert demo.main([*argv, "--lang", "pt-BR"]) == 0
     assert asked[-1] == ["reset", "--services", choice]

@@ -60,7 +60,11 @@ def test_every_exit_status_is_told(page: Path) -> None:
 def test_both_languages_tell_the_same_commands() -> None:
     """Apart from the language itself."""
     english, portuguese = (
-        {(name, tuple(flag for flag in flags if flag != "--lang")) for name, flags in typed(page.read_text(encoding="utf-8"))} for page in PAGES[:2]
+        {
+            (name, tuple(flag for flag in flags if flag != "--lang"))
+            for name, flags in typed(page.read_text(encoding="utf-8"))
+        }
+        for page in PAGES[:2]
     )
 
     assert english == portuguese

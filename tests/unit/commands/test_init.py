@@ -26,7 +26,9 @@ def test_a_new_project_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([str(folder)]) == 0
 
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == WRITTEN
-    files = load_files(folder / "inventory.yaml", folder / "migration_plan.json", folder / "environments" / "production.yaml")
+    files = load_files(
+        folder / "inventory.yaml", folder / "migration_plan.json", folder / "environments" / "production.yaml"
+    )
     scope = build_scope(files.inventory, files.plan, files.environment)
     assert [(move.service, move.source, move.target) for move in scope.moves] == [("redis", "old1", "new1")]
     assert read_waivers(folder / "waivers.yaml").shape == ()
@@ -39,7 +41,9 @@ def test_the_example_is_a_check_of_targets(tmp_path: Path) -> None:
     own = tmp_path / "shop" / OWN_CHECKS
 
     refuse_wrong(own, tmp_path / "shop")
-    assert own_checks(own, "preflight") == (OwnCheck("site-swappiness-is-low", "host", frozenset({"target_hosts", "warning"}), varies=False),)
+    assert own_checks(own, "preflight") == (
+        OwnCheck("site-swappiness-is-low", "host", frozenset({"target_hosts", "warning"}), varies=False),
+    )
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

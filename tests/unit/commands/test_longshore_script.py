@@ -65,7 +65,14 @@ def test_what_is_not_installed_is_named(checkout: Path, tmp_path: Path, local_pr
 
 def test_the_real_menu_lists_phases_and_commands(local_program: None) -> None:
     """Without importing one of them."""
-    ran = subprocess.run([sys.executable, "-m", "commands", "--help"], cwd=SCRIPT.parent, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, "-m", "commands", "--help"],
+        cwd=SCRIPT.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
     assert ran.returncode == 0
     assert ran.stdout.startswith("usage: ./longshore COMMAND ")

@@ -76,7 +76,9 @@ def test_the_phase_has_help_of_its_own(tree: Path, local_program: None) -> None:
 
 def test_the_phase_is_a_marker(tree: Path, local_program: None) -> None:
     """Registered by the plugin: pytest refuses unknown markers."""
-    assert "@pytest.mark.smoke: After a deployment" in _run(tree, "-m", "pytest", "--markers", "-p", "no:cacheprovider", "conftest.py")
+    assert "@pytest.mark.smoke: After a deployment" in _run(
+        tree, "-m", "pytest", "--markers", "-p", "no:cacheprovider", "conftest.py"
+    )
 
 
 def test_its_evidence_has_a_headline(tree: Path, local_program: None) -> None:

@@ -14,7 +14,9 @@ from engine.run.options import FLAGS
 
 @pytest.mark.parametrize("name", PHASES)
 @pytest.mark.parametrize("word", ["-h", "--help"])
-def test_help_prints_the_flags_of_the_phase(name: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_prints_the_flags_of_the_phase(
+    name: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its own flags, all of them and no others; pytest is not started."""
     monkeypatch.setattr(phase.pytest, "main", lambda _argv: pytest.fail("pytest was started"))
 
@@ -50,9 +52,15 @@ def test_help_shows_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("name", "argv", "wrong"),
-    [("rollback", ["redis", "--retry", "redis"], "--retry"), ("preflight", ["--apply"], "--apply"), ("validate", ["--break-lock=x"], "--break-lock")],
+    [
+        ("rollback", ["redis", "--retry", "redis"], "--retry"),
+        ("preflight", ["--apply"], "--apply"),
+        ("validate", ["--break-lock=x"], "--break-lock"),
+    ],
 )
-def test_a_flag_of_another_phase_is_refused(name: str, argv: list[str], wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_of_another_phase_is_refused(
+    name: str, argv: list[str], wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing starts, and the message names the phases that take the flag."""
     monkeypatch.setattr(phase.pytest, "main", lambda _argv: pytest.fail("pytest was started"))
 

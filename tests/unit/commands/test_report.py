@@ -23,9 +23,17 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize(
     ("asked", "drawn"),
-    [((), 2), (("latest",), 2), (("latest-migrate",), 1), (("reports/lab/latest-validate",), 2), (("reports/lab/latest-migrate/",), 1)],
+    [
+        ((), 2),
+        (("latest",), 2),
+        (("latest-migrate",), 1),
+        (("reports/lab/latest-validate",), 2),
+        (("reports/lab/latest-migrate/",), 1),
+    ],
 )
-def test_the_newest_run_is_drawn(names: list[str], asked: tuple[str, ...], drawn: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_newest_run_is_drawn(
+    names: list[str], asked: tuple[str, ...], drawn: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of all, or of one command, by the name of its link too."""
     assert report.main([*asked, "--lab"]) == 0
 

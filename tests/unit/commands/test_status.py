@@ -32,7 +32,12 @@ class Nights:
     def start(self, command: str = "migrate", operator: str = "ana@desk", *, apply: bool = True) -> Run:
         """Start a run."""
         return self.journal.start_run(
-            command=command, operator=operator, apply=apply, environment="production", plan_digest=self.scope.digest, code=code_digest()
+            command=command,
+            operator=operator,
+            apply=apply,
+            environment="production",
+            plan_digest=self.scope.digest,
+            code=code_digest(),
         )
 
     def preflight(self) -> None:
@@ -69,7 +74,17 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 def test_a_move_that_never_began_is_planned(nights: Nights) -> None:
     """It says that the preflight comes next, and nothing about steps."""
     assert nights.redis() == MoveStatus(
-        "redis", "wf005", "wf001", "planned", 1, None, None, None, None, None, "nox -s preflight -- --environment production --service redis"
+        "redis",
+        "wf005",
+        "wf001",
+        "planned",
+        1,
+        None,
+        None,
+        None,
+        None,
+        None,
+        "nox -s preflight -- --environment production --service redis",
     )
     nights.preflight()
     assert nights.redis().next == "nox -s migrate -- --environment production --service redis --apply"
@@ -105,7 +120,10 @@ def test_a_move_in_progress_says_its_step_and_who(nights: Nights) -> None:
     [
         ("committed", "nox -s migrate -- --environment production --service redis --apply"),
         ("done", "nox -s validate -- --environment production --service redis"),
-        ("needs_operator", "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply"),
+        (
+            "needs_operator",
+            "look at its last evidence, then go on with its undo: nox -s rollback -- redis --environment production --apply",
+        ),
         ("rolling_back", "nox -s rollback -- redis --environment production --apply"),
         ("undone", "nox -s preflight -- --environment production --service redis"),
     ],
@@ -143,17 +161,26 @@ def test_a_run_without_an_end_is_at_work_or_killed(nights: Nights) -> None:
     nights.start(operator="bob@desk").finish({}, ExitCode.NEEDS_OPERATOR)
     standing = read_standing(nights.journal, nights.scope, nights.now)
     assert standing.runs == ()
-    assert standing.locks == ("kept by bob@desk, migrate of 2026-12-05T22:00 UTC, until what was begun is finished: redis",)
+    assert standing.locks == (
+        "kept by bob@desk, migrate of 2026-12-05T22:00 UTC, until what was begun is finished: redis",
+    )
 
 
 def test_a_lock_that_was_taken_over_is_told(nights: Nights) -> None:
     """From whom and why."""
-    nights.start().record("lock_broken", body={"host": "wf005", "held_by": 'ana@desk, "migrate"', "reason": "laptop lost"})
+    nights.start().record(
+        "lock_broken", body={"host": "wf005", "held_by": 'ana@desk, "migrate"', "reason": "laptop lost"}
+    )
 
-    assert read_standing(nights.journal, nights.scope, nights.now).locks[-1] == 'wf005: last taken over from ana@desk, "migrate": laptop lost'
+    assert (
+        read_standing(nights.journal, nights.scope, nights.now).locks[-1]
+        == 'wf005: last taken over from ana@desk, "migrate": laptop lost'
+    )
 
 
-def test_people_get_a_table_and_commands(nights: Nights, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_get_a_table_and_commands(
+    nights: Nights, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every move of the plan, its outage too."""
     monkeypatch.setenv("COLUMNS", "200")
     run = nights.start()
@@ -177,11 +204,15 @@ def test_programs_get_json(nights: Nights, capsys: pytest.CaptureFixture[str]) -
     told: dict[str, Any] = json.loads(shown(capsys, "--json"))
 
     assert (told["environment"], told["journal"]) == ("production", "state/production.sqlite")
-    assert {"service", "source", "target", "state", "attempt", "since", "last_step", "by", "outage_s", "next"} <= set(told["moves"][1])
+    assert {"service", "source", "target", "state", "attempt", "since", "last_step", "by", "outage_s", "next"} <= set(
+        told["moves"][1]
+    )
     assert told["runs"][0]["operator"] == "ana@desk"
 
 
-def test_before_the_first_run_nothing_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_before_the_first_run_nothing_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Looking leaves no journal behind."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("phases.signoff.approvals.LAB", "production")  # where a plan may ask nobody

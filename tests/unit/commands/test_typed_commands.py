@@ -27,15 +27,26 @@ from phases.gates.dead_target import FLAG
 
 ROOT: Final = Path(__file__).parents[3]
 ROOMS: Final = ("actions", "checks", "commands", "engine", "hosts", "phases", "runbooks", "services")
-PAGES: Final = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.yml"), *(ROOT / "docs").rglob("*.service")])
-TYPED: Final = re.compile(r"(?:nox -s|python -m commands|\./longshore) ([a-z_]+)(?: -- | )?((?:-|[a-zA-Z0-9_./{<\"'$…])[^`;\n|#,()]*)?")
+PAGES: Final = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "docs").rglob("*.yml"),
+        *(ROOT / "docs").rglob("*.service"),
+    ]
+)
+TYPED: Final = re.compile(
+    r"(?:nox -s|python -m commands|\./longshore) ([a-z_]+)(?: -- | )?((?:-|[a-zA-Z0-9_./{<\"'$…])[^`;\n|#,()]*)?"
+)
 TEMPLATES: Final = frozenset({"engine/saga/state.py"})
 """Their commands are typed by a test of their own: flags are put in later."""
 
 NUMBERS: Final = {"SECONDS": "1"}
 PROSE: Final = frozenset({"-", "--"})
 NO_ENVIRONMENT: Final = frozenset({"verify", "schema", "catalogue", "bench", "demo", "lab", "init"})
-DEVELOPERS: Final = frozenset({"lint", "types", "tests", "page_tests", "lab_tests", "lab_full", "chaos", "simulate", "lock_dependencies"})
+DEVELOPERS: Final = frozenset(
+    {"lint", "types", "tests", "page_tests", "lab_tests", "lab_full", "chaos", "simulate", "lock_dependencies"}
+)
 WORKERS: Final = re.compile(r" -n \d+")
 """pytest's own flag, which a reading phase takes too."""
 
@@ -116,8 +127,16 @@ def _words(text: str) -> list[str]:
 
 def strings(tree: ast.AST) -> Iterator[str]:
     """Yield every string of a module but docstrings; the values put into one are samples."""
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node) if part is not node}
+    docs = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    inside = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in ast.walk(node)
+        if part is not node
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield "".join(_sample(part) for part in node.values)
@@ -135,14 +154,23 @@ def _sample(node: ast.expr) -> str:
 def built(tree: ast.AST) -> Iterator[str]:
     """Yield what each call that builds a command returns for samples of the values that are not written there."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in BUILDERS and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", getattr(node.func, "attr", "")) in BUILDERS
+            and node.args
+        ):
             for name in _names(node.args[0]):
                 words = [_word(word) for word in node.args[1:] if not isinstance(word, ast.Starred)]
-                words = [SAMPLES.get(before, word) if word == "SAMPLE" else word for before, word in zip(["", *words], words, strict=False)]
+                words = [
+                    SAMPLES.get(before, word) if word == "SAMPLE" else word
+                    for before, word in zip(["", *words], words, strict=False)
+                ]
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 environment = None if _is_none(given.get("environment")) else "lab" if name != "pin" else ANY
                 method = getattr(node.func, "attr", "") == "command"
-                apply = "apply" in given or (method and ast.unparse(node.func) in {"route.command", "self.route.command"})
+                apply = "apply" in given or (
+                    method and ast.unparse(node.func) in {"route.command", "self.route.command"}
+                )
                 service = "redis" if "service" in given or (method and apply and "apply" not in given) else ""
                 yield typed_command(name, *words, environment=environment, service=service, apply=apply)
 
@@ -182,11 +210,17 @@ def test_every_command_in_a_message_is_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "stages", [FORWARD, PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, *(backward(was) for was in MoveState)], ids=lambda stages: stages.again
+    "stages",
+    [FORWARD, PREPARING, REPOINTING, UNDOING, UNDOING_REFERENCES, *(backward(was) for was in MoveState)],
+    ids=lambda stages: stages.again,
 )
 def test_the_commands_after_a_failed_move_are_taken(stages: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry and way back, with the flags of the run."""
-    for text in (stages.retry("redis", "--lab"), stages.go_back("redis", "--lab"), f"{stages.go_back('redis', '--lab')} {stages.admitting}"):
+    for text in (
+        stages.retry("redis", "--lab"),
+        stages.go_back("redis", "--lab"),
+        f"{stages.go_back('redis', '--lab')} {stages.admitting}",
+    ):
         assert [refused(name, words, monkeypatch) for name, words in typed(text)] == [""]
 
 
@@ -214,7 +248,8 @@ def test_every_command_on_a_page_is_taken(page: Path, monkeypatch: pytest.Monkey
     wrong = [
         why
         for name, words in found
-        if (why := refused(name, words, monkeypatch)) and why not in {f"{name}: no environment", f"{name} {' '.join(words)}: no environment"}
+        if (why := refused(name, words, monkeypatch))
+        and why not in {f"{name}: no environment", f"{name} {' '.join(words)}: no environment"}
     ]
 
     assert not wrong, "\n".join(wrong)
@@ -222,7 +257,9 @@ def test_every_command_on_a_page_is_taken(page: Path, monkeypatch: pytest.Monkey
 
 def test_a_message_in_code_is_read() -> None:
     """Joined strings and calls of the builders alike."""
-    source = 'raise X(f"{a}: no. Try: nox -s lock -- status {where}")\nscope.command("rollback", service=name, apply=True)'
+    source = (
+        'raise X(f"{a}: no. Try: nox -s lock -- status {where}")\nscope.command("rollback", service=name, apply=True)'
+    )
     tree = ast.parse(source)
 
     assert [one for text in strings(tree) for one in typed(text)] == [("lock", ["status", "--lab"])]

@@ -80,12 +80,19 @@ def test_an_environments_own_window_counts() -> None:
     scope = scope_of(environment=(own,))
 
     assert event_of(scope)["dtstart"].dt == datetime(2026, 12, 20, tzinfo=UTC)
-    assert "That is 2026-12-20 00:00 to 2026-12-20 04:00 UTC (the environment's own window)" in list(describe_window(scope, Approvals()))
+    assert "That is 2026-12-20 00:00 to 2026-12-20 04:00 UTC (the environment's own window)" in list(
+        describe_window(scope, Approvals())
+    )
 
 
 @pytest.mark.parametrize(
     ("hours", "words"),
-    [(-50, "It begins in 2 days 2 h"), (-0.5, "It begins in 30 min"), (1.25, "It is open for another 4 h 45 min"), (7, "It ended 1 h 0 min ago")],
+    [
+        (-50, "It begins in 2 days 2 h"),
+        (-0.5, "It begins in 30 min"),
+        (1.25, "It is open for another 4 h 45 min"),
+        (7, "It ended 1 h 0 min ago"),
+    ],
 )
 def test_the_window_in_words(hours: float, words: str) -> None:
     """How far away it is."""
@@ -96,17 +103,25 @@ def test_the_window_in_words(hours: float, words: str) -> None:
 
 def test_a_zone_that_is_none_is_wrong_input() -> None:
     """Told before a calendar shows another hour."""
-    with pytest.raises(InputError, match=r"window/time_zone: America/Sao_Paolo is no time zone. Expected: a name such as America/Sao_Paulo"):
+    with pytest.raises(
+        InputError,
+        match=r"window/time_zone: America/Sao_Paolo is no time zone. Expected: a name such as America/Sao_Paulo",
+    ):
         event_of(scope_of(("window/time_zone", "America/Sao_Paolo")))
 
 
-def test_the_command_writes_and_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_and_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Beside the reports, or where it is told to; nothing else appears."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "load_scope", lambda _options: scope_of())
 
     assert command.main(["show", "--environment", "production"]) == 0
-    assert "Saturday 2026-12-05 22:00 to Sunday 2026-12-06 04:00 (America/Sao_Paulo), 6 hours; proposed" in capsys.readouterr().out
+    assert (
+        "Saturday 2026-12-05 22:00 to Sunday 2026-12-06 04:00 (America/Sao_Paulo), 6 hours; proposed"
+        in capsys.readouterr().out
+    )
     assert command.main(["ics", "--environment", "production"]) == 0
     assert command.main(["ics", "--environment", "production", "--output", "w.ics"]) == 0
     assert {str(file) for file in Path().rglob("*") if file.is_file()} == {"reports/production/window.ics", "w.ics"}

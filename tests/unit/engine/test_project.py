@@ -58,7 +58,9 @@ def test_shown_commands_name_the_project(tmp_path: Path) -> None:
     """They work when they are pasted, from anywhere."""
     enter_project(["--project", str(tmp_path)])
 
-    options = read_options({"environment": "production", "inventory": "i", "plan": "p"}.get, ["--environment", "production"])
+    options = read_options(
+        {"environment": "production", "inventory": "i", "plan": "p"}.get, ["--environment", "production"]
+    )
 
     assert options.argv == ("--environment", "production", "--project", str(tmp_path))
 
@@ -73,4 +75,7 @@ def test_a_flag_without_a_directory_is_refused(words: list[str]) -> None:
 def test_a_directory_that_is_missing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the command that makes one, and exit status 4, by every command."""
     assert main(["plan", "--project", "nowhere", "--environment", "production"]) == 4
-    assert "--project nowhere: no such directory. Expected: a project. Try: python -m commands init nowhere" in capsys.readouterr().err
+    assert (
+        "--project nowhere: no such directory. Expected: a project. Try: python -m commands init nowhere"
+        in capsys.readouterr().err
+    )

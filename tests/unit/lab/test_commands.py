@@ -45,7 +45,10 @@ class FakeLab:
 
     def make_identities(self, _addresses: Any, _images: Any, choice: Choice, raised_at: datetime | None) -> None:
         """Write what is known of the lab."""
-        self.known = {"choice": choice.value, "raised_at": raised_at.isoformat() if raised_at else self.known.get("raised_at")}
+        self.known = {
+            "choice": choice.value,
+            "raised_at": raised_at.isoformat() if raised_at else self.known.get("raised_at"),
+        }
 
 
 @pytest.fixture
@@ -146,7 +149,11 @@ def test_the_other_folder_is_read_from_the_hosts() -> None:
     own = hosts.identity_folder("wf005")
     assert hosts.other_checkout(client("/elsewhere/state/lab/identities/wf005")) == "/elsewhere"
     assert (
-        hosts.other_checkout(SimpleNamespace(containers=SimpleNamespace(get=lambda name: client(str(own.with_name(name[-5:]))).containers.get(name))))
+        hosts.other_checkout(
+            SimpleNamespace(
+                containers=SimpleNamespace(get=lambda name: client(str(own.with_name(name[-5:]))).containers.get(name))
+            )
+        )
         is None
     )
 
@@ -169,7 +176,10 @@ def test_wrong_words_are_one_message(capsys: pytest.CaptureFixture[str], words: 
     assert told_now.startswith("lab: ")
     assert told_now.count("\n") == 1
     assert told in told_now
-    assert "up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break FAULT | heal" in told_now
+    assert (
+        "up|reset|images [--services core|all] | keep|back NAME | names HOST | down [--all] | status | break FAULT | heal"
+        in told_now
+    )
     assert "docker-stopped" in told_now
 
 
@@ -198,18 +208,27 @@ def test_what_goes_wrong_is_one_message(
 
 
 @pytest.mark.parametrize("command", [["break", "disk-full"], ["heal"]])
-def test_faults_need_a_lab(fake: FakeLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+def test_faults_need_a_lab(
+    fake: FakeLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
     """Without hosts there is nothing to break or heal: that is said, with what to do."""
     monkeypatch.setattr(lab_main, "connect", lambda: None)
     monkeypatch.setattr(lab_main, "alone", nullcontext)
     assert lab_main.main(command) == 1
-    assert capsys.readouterr().err == "lab: wf005, wf001, wf002: not there. Expected: all 3 hosts. Try: python -m commands lab up\n"
+    assert (
+        capsys.readouterr().err
+        == "lab: wf005, wf001, wf002: not there. Expected: all 3 hosts. Try: python -m commands lab up\n"
+    )
 
 
 def test_only_one_command_changes_the_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A second changing command is refused while the first runs, and free after it."""
     monkeypatch.setattr(docker_engine, "KEPT", tmp_path)
-    with docker_engine.alone(), pytest.raises(LabError, match="another command of the lab is running"), docker_engine.alone():
+    with (
+        docker_engine.alone(),
+        pytest.raises(LabError, match="another command of the lab is running"),
+        docker_engine.alone(),
+    ):
         pass
     with docker_engine.alone():
         pass
@@ -237,7 +256,9 @@ def test_a_lab_keeps_its_choice_of_services(fake: FakeLab) -> None:
     assert fake.known["choice"] == "all"
     _raise(fake)
     assert fake.known["choice"] == "all"
-    with pytest.raises(LabError, match=r"is up with all services\. Expected: core\. Try: python -m commands lab reset --services core"):
+    with pytest.raises(
+        LabError, match=r"is up with all services\. Expected: core\. Try: python -m commands lab reset --services core"
+    ):
         lab_main.up(None, lambda _: None, Choice.CORE)
     lab_main.reset(None, lambda _: None, Choice.CORE)
     assert fake.known["choice"] == "core"
@@ -246,7 +267,9 @@ def test_a_lab_keeps_its_choice_of_services(fake: FakeLab) -> None:
 def test_a_phase_looks_at_what_the_lab_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment names the services of the choice, and nothing that only the others need."""
     monkeypatch.setattr(command, "make_approvers", lambda _folder: {})
-    core = command.environment_of({"hosts": {}, "services": ["postgres", "prometheus", "redis", "orders"], "simulated": []})
+    core = command.environment_of(
+        {"hosts": {}, "services": ["postgres", "prometheus", "redis", "orders"], "simulated": []}
+    )
     everything = command.environment_of({"hosts": {}, "services": list(SERVICES), "simulated": ["waha"]})
     assert (set(core["extra"]["services"]), core["overrides"]) == ({"orders"}, {})
     assert {link["from"] for link in core["extra"]["links"]} == {"orders", "prometheus"}

@@ -66,14 +66,21 @@ def test_the_lab_has_names_of_its_own() -> None:
     assert local_name("postgres:17") == "longshore-lab/postgres:17"
     assert local_name("prom/prometheus:v2.53.3") == "longshore-lab/prom-prometheus:v2.53.3"
     assert local_name("longshore-lab/orders:1") == "longshore-lab/orders:1"
-    assert all(local_name(reference).startswith(("longshore-lab/", "longshore/")) for reference in (*images.FOLDERS, images.BASE))
+    assert all(
+        local_name(reference).startswith(("longshore-lab/", "longshore/"))
+        for reference in (*images.FOLDERS, images.BASE)
+    )
 
 
 def test_removing_leaves_the_users_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """`down --all` removes the lab's names and its nameless old builds; postgres:17 and debian stay."""
     monkeypatch.setattr(images, "CACHE", tmp_path)
     nameless = FakeImage("sha256:old", [], {IMAGE_LABEL: "1"})
-    theirs = [FakeImage("sha256:1", ["postgres:17"]), FakeImage("sha256:2", ["debian:trixie-slim"]), FakeImage("sha256:3", [])]
+    theirs = [
+        FakeImage("sha256:1", ["postgres:17"]),
+        FakeImage("sha256:2", ["debian:trixie-slim"]),
+        FakeImage("sha256:3", []),
+    ]
     engine = FakeEngine(*theirs, _built("longshore-lab/postgres:17"), _built(TOOLBOX), nameless)
     assert images.remove_images(engine) == []
     assert engine.removed == ["longshore-lab/postgres:17", TOOLBOX, "sha256:old"]
@@ -122,7 +129,14 @@ def test_a_core_lab_asks_for_no_image_of_the_others(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(images, "_build", lambda reference, _say: built.append(reference))
     engine: Any = FakeEngine()
     images.ensure_images(engine, lambda _: None, Choice.CORE)
-    assert set(built) == {HOST_IMAGE, TOOLBOX, "postgres:17", "redis:8", "prom/prometheus:v2.53.3", "longshore-lab/orders:1"}
+    assert set(built) == {
+        HOST_IMAGE,
+        TOOLBOX,
+        "postgres:17",
+        "redis:8",
+        "prom/prometheus:v2.53.3",
+        "longshore-lab/orders:1",
+    }
     built.clear()
     assert images.ensure_images(engine, lambda _: None, Choice.ALL)[MINIO] == "stand-in: SeaweedFS"
     assert set(built) == set(images.FOLDERS)
@@ -153,7 +167,9 @@ def test_a_registry_that_is_silent_is_asked_once() -> None:
         raise LabError("no such host")
 
     silent = Registry(FakeEngine(), told.append, ask)
-    assert [silent.pull(name, local_name(name)) for name in ("postgres:17", "redis:8", "debian:trixie-slim")] == [False] * 3
+    assert [silent.pull(name, local_name(name)) for name in ("postgres:17", "redis:8", "debian:trixie-slim")] == [
+        False
+    ] * 3
     assert asked == ["postgres:17"]
     assert len(told) == 1
     assert "no such host" in told[0]

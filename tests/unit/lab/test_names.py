@@ -30,7 +30,9 @@ def test_two_names_share_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["D", "a-b", "1a", "a" * 13, *sorted(TAKEN_NAMES)])
-def test_a_name_that_can_not_be_one_is_refused(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_can_not_be_one_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What would make the default lab's own names, or none that Docker takes, is wrong input."""
     monkeypatch.setattr(lab_main, "NAMES", LabNames(name))
     assert lab_main.main(["status"]) == 4

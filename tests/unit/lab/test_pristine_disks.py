@@ -132,7 +132,9 @@ def test_the_key_follows_images_and_sources(monkeypatch: pytest.MonkeyPatch) -> 
     assert pristine_disks.key_of(engine, Choice.CORE) == pristine_disks.key_of(engine, Choice.CORE)
     assert "longshore-lab/host:1" in asked
     assert "longshore-lab/postgres:17" in asked
-    assert pristine_disks.key_of(FakeEngine("older"), Choice.CORE) != pristine_disks.key_of(FakeEngine("newer"), Choice.CORE)
+    assert pristine_disks.key_of(FakeEngine("older"), Choice.CORE) != pristine_disks.key_of(
+        FakeEngine("newer"), Choice.CORE
+    )
     before = pristine_disks.key_of(engine, Choice.CORE)
     assert not any("n8n" in name for name in asked)
     assert pristine_disks.key_of(engine, Choice.ALL) != before

@@ -72,7 +72,9 @@ def test_what_is_not_whole_does_not_come_back(lost: str) -> None:
     if lost == "a disk":
         engine.kept.pop()
 
-    with pytest.raises(LabError, match=r"prepared: not kept by this folder's lab .*Expected: python -m commands lab keep prepared"):
+    with pytest.raises(
+        LabError, match=r"prepared: not kept by this folder's lab .*Expected: python -m commands lab keep prepared"
+    ):
         snapshots.need(engine, "prepared")
 
 

@@ -58,7 +58,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> OpenRepository:
     route = Route(fleet, "redis", "redis", "wf005", "wf001", "lab/redis/1")
     peer = Peer("wf002", "192.0.2.12", "ssh-ed25519 AAAA")
     repository = Repository(peer, "/var/backups/longshore", Secret("made-up"))
-    return OpenRepository(route, "wf005", repository, Channel("/run/key", peer), "backup", reading=False, called="longshore-11112222-wf005")
+    return OpenRepository(
+        route,
+        "wf005",
+        repository,
+        Channel("/run/key", peer),
+        "backup",
+        reading=False,
+        called="longshore-11112222-wf005",
+    )
 
 
 def test_only_the_lock_of_our_own_dead_backup_is_removed(opened: OpenRepository) -> None:
@@ -85,7 +93,10 @@ def test_damaged_is_said_only_when_restic_said_so() -> None:
 
     assert judge_check(ended(0, "")) == (True, "")
     assert judge_check(ended(1, "pack 1234: hash does not match\nFatal: repository contains errors"))[0] is False
-    assert judge_check(ended(11, "repository is already locked exclusively by PID 7")) == (None, "repository is already locked exclusively by PID 7")
+    assert judge_check(ended(11, "repository is already locked exclusively by PID 7")) == (
+        None,
+        "repository is already locked exclusively by PID 7",
+    )
     assert judge_check(ended(1, "Fatal: unable to open repository: connection lost"))[0] is None
 
 

@@ -24,23 +24,37 @@ from tests.unit.inspected import inspected
 from tests.unit.making_facts import LABEL, make_container
 
 EXPORT: Final = BackupObject("export cluster.sql", "e" * 64, 100, datetime(2026, 1, 2, tzinfo=UTC))
-SQL: Final = RestoreCommand("cluster.sql", "/data", ("env", "A=b", "psql"), 60, trouble="ERROR:", tolerated=('role "postgres" already exists',))
+SQL: Final = RestoreCommand(
+    "cluster.sql", "/data", ("env", "A=b", "psql"), 60, trouble="ERROR:", tolerated=('role "postgres" already exists',)
+)
 
 
 def test_the_copy_has_no_way_to_be_taken_for_the_service() -> None:
     """Ports, aliases, labels, restarts, host entries and the central log stay behind; image, command and limits are its own."""
     inspect = inspected()
-    inspect["HostConfig"] |= {"PidMode": "host", "LogConfig": {"Type": "gelf", "Config": {"gelf-address": "udp://192.0.2.9:1"}}}
+    inspect["HostConfig"] |= {
+        "PidMode": "host",
+        "LogConfig": {"Type": "gelf", "Config": {"gelf-address": "udp://192.0.2.9:1"}},
+    }
     inspect["Mounts"].append({"Type": "bind", "Source": "/etc/localtime", "Destination": "/etc/localtime", "RW": True})
 
     body = scratch_specification(
-        inspect, move_label=LABEL, network="drill-net", mounts={"/data": ("volume", "scratch-0")}, same_on_target=["/etc/localtime"]
+        inspect,
+        move_label=LABEL,
+        network="drill-net",
+        mounts={"/data": ("volume", "scratch-0")},
+        same_on_target=["/etc/localtime"],
     )
 
     host = body["HostConfig"]
     assert body["Labels"] == {"longshore.move": LABEL, "longshore.role": "drill"}
     assert body["NetworkingConfig"] == {"EndpointsConfig": {"drill-net": {}}}
-    assert (host["NetworkMode"], host["PortBindings"], host["ExtraHosts"], host["PidMode"]) == ("drill-net", {}, None, "")
+    assert (host["NetworkMode"], host["PortBindings"], host["ExtraHosts"], host["PidMode"]) == (
+        "drill-net",
+        {},
+        None,
+        "",
+    )
     assert (host["RestartPolicy"]["Name"], host["LogConfig"]["Type"], host["Binds"]) == ("no", "json-file", None)
     assert [(m["Type"], m["Source"], m["Target"], m["ReadOnly"]) for m in host["Mounts"]] == [
         ("volume", "scratch-0", "/data", False),
@@ -51,7 +65,10 @@ def test_the_copy_has_no_way_to_be_taken_for_the_service() -> None:
 
 def test_what_an_export_makes_anew_starts_empty() -> None:
     """The mount over the path, whether or not the data lies deeper in it; two mounts of one volume share their scratch volume."""
-    mounts = (MountFacts("volume", "pg", "/var/lib/postgresql", read_only=False), MountFacts("volume", "x", "/a", read_only=False))
+    mounts = (
+        MountFacts("volume", "pg", "/var/lib/postgresql", read_only=False),
+        MountFacts("volume", "x", "/a", read_only=False),
+    )
     twice = (*mounts, MountFacts("volume", "x", "/b", read_only=True))
     deeper = replace(SQL, replaces="/var/lib/postgresql/18/docker")
 
@@ -72,7 +89,11 @@ def test_an_error_in_the_middle_of_a_dump_is_found_though_psql_ends_well() -> No
     judge_applied(EXPORT, SQL, said('psql:<stdin>:9: ERROR:  role "postgres" already exists\nNOTICE: skipping\n'))
 
     with pytest.raises(AssertionError, match=r"psql did not take it .*syntax error at or near .* and 1 more"):
-        judge_applied(EXPORT, SQL, said('ERROR:  role "postgres" already exists\nERROR:  syntax error at or near "x"\nERROR:  again\n'))
+        judge_applied(
+            EXPORT,
+            SQL,
+            said('ERROR:  role "postgres" already exists\nERROR:  syntax error at or near "x"\nERROR:  again\n'),
+        )
 
 
 def test_an_answer_without_exit_codes_is_no_success() -> None:
@@ -82,7 +103,9 @@ def test_an_answer_without_exit_codes_is_no_success() -> None:
 
 
 @pytest.mark.parametrize("mark", [b"", b"5971f8386891782f139db9c7ac4c07280901a0bd"])
-def test_the_mark_behind_a_redis_snapshot_is_taken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: bytes) -> None:
+def test_the_mark_behind_a_redis_snapshot_is_taken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: bytes
+) -> None:
     """An append-only file with 40 digits behind its snapshot would not be loaded; a snapshot without them stays as it is."""
     snapshot = b"REDIS0012" + bytes(range(200)) + b"\xff" + b"checksum"
     monkeypatch.setattr(sys, "argv", ["-c", str(tmp_path)])
@@ -96,7 +119,9 @@ def test_the_mark_behind_a_redis_snapshot_is_taken_off(tmp_path: Path, monkeypat
 def test_who_can_be_drilled() -> None:
     """A product says how its data comes back, and its container can't act beyond a network of its own."""
     assert [why_not(product(name), inspected()) for name in ("postgres", "redis", "prometheus")] == ["", "", ""]
-    assert why_not(product("generic"), inspected()) == "services/generic/product.py does not say how its data comes back"
+    assert (
+        why_not(product("generic"), inspected()) == "services/generic/product.py does not say how its data comes back"
+    )
     assert "privileged" in why_not(product("redis"), {"HostConfig": {"Privileged": True}})
     assert "/var/run/docker.sock" in why_not(product("redis"), {"Mounts": [{"Source": "/var/run/docker.sock"}]})
 
@@ -106,6 +131,8 @@ def test_a_dump_of_a_renamed_superuser_is_restored_by_it() -> None:
     (command,) = product("postgres").restore_commands(make_container(env={"POSTGRES_USER": "shop.admin"}))  # type: ignore[attr-defined]
 
     assert command.argv[-3:] == ("shop.admin", "-d", "postgres")
-    judge_applied(EXPORT, command, said('ERROR:  role "shop.admin" already exists\nERROR:  current user cannot be dropped\n'))
+    judge_applied(
+        EXPORT, command, said('ERROR:  role "shop.admin" already exists\nERROR:  current user cannot be dropped\n')
+    )
     with pytest.raises(AssertionError, match="shopXadmin"):
         judge_applied(EXPORT, command, said('ERROR:  role "shopXadmin" already exists'))

@@ -98,7 +98,9 @@ def way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Open the repository without a key, and write no audit."""
 
     @contextmanager
-    def opened(route: Route, host: str, repository: Repository, *, role: str, reading: bool) -> Iterator[OpenRepository]:
+    def opened(
+        route: Route, host: str, repository: Repository, *, role: str, reading: bool
+    ) -> Iterator[OpenRepository]:
         assert reading, "a drill never writes into the backup"
         yield OpenRepository(route, host, repository, Channel("/run/key", repository.peer), role, reading)
 
@@ -158,7 +160,9 @@ def test_the_copy_starts_in_a_network_without_a_way_out() -> None:
         "container longshore-drill-lab-redis-1",
         "started longshore-drill-lab-redis-1",
     ]
-    mounts = {mount["Target"]: (mount["Type"], mount["Source"]) for mount in fleet.api.bodies[0]["HostConfig"]["Mounts"]}
+    mounts = {
+        mount["Target"]: (mount["Type"], mount["Source"]) for mount in fleet.api.bodies[0]["HostConfig"]["Mounts"]
+    }
     assert mounts == {
         "/data": ("volume", "longshore-drill-lab-redis-1-0"),
         "/etc/redis.conf": ("bind", "/docker/longshore-drill-lab-redis-1-1/_data/data"),
@@ -171,17 +175,47 @@ DAMAGED: Final = "Fatal: decrypting blob 6e29 from pack 2b3a failed: ciphertext 
 @pytest.mark.parametrize(
     ("answers", "questions", "words"),
     [
-        ({f"restore {CONF.snapshot}": (1, "", DAMAGED)}, FINE, ("bind /srv/redis.conf", "can't be read", "ciphertext verification")),
-        ({f"dump --archive {DATA.snapshot}": (1, "", "no such file")}, FINE, ("volume redis_data", "can't be read", "no such file")),
-        ({f"dump {EXPORT.snapshot} load": (0, "", f"{DAMAGED}\n1 0\n")}, FINE, ("export dump.rdb", "can't be read", "ciphertext")),
-        ({f"dump {EXPORT.snapshot} load": (0, "disk full", "\n0 1\n")}, FINE, ("export dump.rdb", "load did not take it (exit 1)", "disk full")),
-        ({"docker logs": (0, "Short read", "")}, replace(FINE, ready=lambda _: failed("not ready after 120 s")), ("not ready", "Short read")),
+        (
+            {f"restore {CONF.snapshot}": (1, "", DAMAGED)},
+            FINE,
+            ("bind /srv/redis.conf", "can't be read", "ciphertext verification"),
+        ),
+        (
+            {f"dump --archive {DATA.snapshot}": (1, "", "no such file")},
+            FINE,
+            ("volume redis_data", "can't be read", "no such file"),
+        ),
+        (
+            {f"dump {EXPORT.snapshot} load": (0, "", f"{DAMAGED}\n1 0\n")},
+            FINE,
+            ("export dump.rdb", "can't be read", "ciphertext"),
+        ),
+        (
+            {f"dump {EXPORT.snapshot} load": (0, "disk full", "\n0 1\n")},
+            FINE,
+            ("export dump.rdb", "load did not take it (exit 1)", "disk full"),
+        ),
+        (
+            {"docker logs": (0, "Short read", "")},
+            replace(FINE, ready=lambda _: failed("not ready after 120 s")),
+            ("not ready", "Short read"),
+        ),
         ({}, replace(FINE, same=lambda _: failed("db 0: keys: missing a")), ("db 0: keys: missing a",)),
         ({}, replace(FINE, same=lambda _: Judgement(Verdict.UNKNOWN, "nothing to compare")), ("nothing to compare",)),
     ],
-    ids=["archive flipped", "archive missing", "export flipped", "export not taken", "does not start", "differs", "nothing compared"],
+    ids=[
+        "archive flipped",
+        "archive missing",
+        "export flipped",
+        "export not taken",
+        "does not start",
+        "differs",
+        "nothing compared",
+    ],
 )
-def test_a_bad_backup_never_passes(answers: dict[str, tuple[int, str, str]], questions: DrillQuestions, words: tuple[str, ...]) -> None:
+def test_a_bad_backup_never_passes(
+    answers: dict[str, tuple[int, str, str]], questions: DrillQuestions, words: tuple[str, ...]
+) -> None:
     """Each kind of damage is FAILED with its own words, the advice, and the copy removed."""
     action, fleet = make_drill(answers, questions)
 

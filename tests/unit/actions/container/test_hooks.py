@@ -66,7 +66,9 @@ def test_it_runs_once_and_its_end_is_noted(audited: list[Any]) -> None:
     hook = hook_on(host, timeout_s=30)
     hook.do(note)
 
-    assert host.ran == [(fenced(["/usr/local/bin/drain", "--app", "shop floor"], "t", timeout_s=30), 30)], "the host runs it under its fence"
+    assert host.ran == [(fenced(["/usr/local/bin/drain", "--app", "shop floor"], "t", timeout_s=30), 30)], (
+        "the host runs it under its fence"
+    )
     assert audited[0]["text"] == hook.describe()
     assert hook.verify(note).passed
     assert hook.verify(note).text == "wf005: /usr/local/bin/drain --app 'shop floor' ended with 0: 3 drained"
@@ -76,7 +78,10 @@ def test_a_hook_that_fails_stops_the_move(audited: list[Any]) -> None:
     """With what it said and the command to try."""
     hook, note = hook_on(Host(3, b"no such app")), dict[str, Any]()
 
-    with pytest.raises(ActionError, match=r"ended with 3: no such app. Expected: 0. Try: ssh wf005 /usr/local/bin/drain --app 'shop floor'"):
+    with pytest.raises(
+        ActionError,
+        match=r"ended with 3: no such app. Expected: 0. Try: ssh wf005 /usr/local/bin/drain --app 'shop floor'",
+    ):
         hook.do(note)
 
     assert not hook.verify(note).passed
@@ -107,7 +112,9 @@ def test_its_undo_is_run_when_there_is_one(audited: list[Any]) -> None:
         hook_on(host, undo_argv=("/usr/local/bin/undrain",)).undo({})
 
 
-@pytest.mark.parametrize("hook", [{"argv": []}, {"argv": ["x"], "timeout_s": 0}, {"argv": ["x"], "timeout_s": 9000}, {"argv": "drain --all"}])
+@pytest.mark.parametrize(
+    "hook", [{"argv": []}, {"argv": ["x"], "timeout_s": 0}, {"argv": ["x"], "timeout_s": 9000}, {"argv": "drain --all"}]
+)
 def test_a_hook_without_words_or_deadline_is_wrong_input(hook: dict[str, Any]) -> None:
     """A command is a list of words, so that no shell splits it; a hook never lasts longer than a quarter of an hour."""
     with pytest.raises(ValidationError):

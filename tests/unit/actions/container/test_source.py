@@ -80,7 +80,14 @@ class Engine:
         self.calls.append(f"stop {timeout}")
         state = self._find(name)["State"]
         if state.get("Status") not in {"exited", "dead"}:
-            self._find(name)["State"] = {**state, "Status": "exited", "Running": False, "ExitCode": 0, "OOMKilled": False, "FinishedAt": self._now()}
+            self._find(name)["State"] = {
+                **state,
+                "Status": "exited",
+                "Running": False,
+                "ExitCode": 0,
+                "OOMKilled": False,
+                "FinishedAt": self._now(),
+            }
 
     def start(self, name: str) -> None:
         """Start; what runs already stays as it is."""
@@ -107,7 +114,11 @@ class Engine:
     def networks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """Return networks, those of one label when asked."""
         wanted = (filters or {}).get("label", "")
-        return [n for n in self.made_networks if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"]
+        return [
+            n
+            for n in self.made_networks
+            if not wanted or wanted == f"longshore.move={n['Labels'].get('longshore.move')}"
+        ]
 
     def inspect_network(self, name: str) -> dict[str, Any]:
         """Return a network of the source, or one made here."""
@@ -146,7 +157,9 @@ class Engine:
     def connect_container_to_network(self, container: str, network: str, **_: Any) -> None:
         """Connect."""
         self.calls.append(f"connect {network}")
-        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][network]
+        self._find(container)["NetworkSettings"]["Networks"][network] = recreated()["NetworkSettings"]["Networks"][
+            network
+        ]
 
 
 class FileHost(FakeHost):
@@ -263,7 +276,9 @@ def test_stop_uses_the_products_grace() -> None:
     assert action.verify(note).passed
 
 
-@pytest.mark.parametrize(("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")])
+@pytest.mark.parametrize(
+    ("code", "killed", "told"), [(137, False, "137"), (0, True, "memory"), (1, False, "exit code 1")]
+)
 def test_killed_process_is_not_a_clean_stop(code: int, killed: bool, told: str) -> None:
     """Files of a killed database are not copied, even when 137 is listed as clean."""
     route, _ = make_route(Engine(stopped(inspected(), code, killed=killed)), Engine())
@@ -302,7 +317,10 @@ def test_source_is_never_started_beside_a_target_that_runs_or_is_not_seen() -> N
     for target in (running, silent):
         source = Engine(stopped(inspected()))
         route, _ = make_route(source, target)
-        with pytest.raises(ManualInterventionError, match=r"stop neither before that is known: .*nox -s rollback -- redis --lab --apply") as told:
+        with pytest.raises(
+            ManualInterventionError,
+            match=r"stop neither before that is known: .*nox -s rollback -- redis --lab --apply",
+        ) as told:
             StopSource(route, grace_s=10).undo({"was_running": True})
         assert source.calls == []
         assert "docker stop" not in str(told.value)

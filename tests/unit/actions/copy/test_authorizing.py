@@ -30,7 +30,9 @@ def started(home: Path, purpose: str, line: str, path: str = "") -> subprocess.P
     """Start the script as a host runs it."""
     environment = {"HOME": str(home), "PATH": f"{path}:{os.environ['PATH']}" if path else os.environ["PATH"]}
     argv = ["sh", "-c", TAKE + AUTHORIZE, "authorize", str(len(line)), comment_of(purpose)]
-    child = subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     assert child.stdin
     child.stdin.write(line.encode())
     child.stdin.close()
@@ -59,7 +61,9 @@ def test_two_at_once_lose_nobodys_key_and_none_of_ours(keys: Path, tmp_path: Pat
     """A backup and a drill open and close their keys on the backup's host at the same moment: 200 changes, all lines are there."""
     for number in range(ROUNDS // 4):
         lines = ("", "") if number % 2 else (line_of("backup"), line_of("drill"))
-        for child in [started(tmp_path, purpose, line) for purpose, line in zip(("backup", "drill"), lines, strict=True)]:
+        for child in [
+            started(tmp_path, purpose, line) for purpose, line in zip(("backup", "drill"), lines, strict=True)
+        ]:
             assert ended(child) == (0, "")
         written = keys.read_text().splitlines()
         assert [line for line in written if "admin" in line] == ADMINS
@@ -70,7 +74,11 @@ def test_two_at_once_lose_nobodys_key_and_none_of_ours(keys: Path, tmp_path: Pat
 
 def test_only_a_line_with_our_comment_at_its_end_is_ours(keys: Path, tmp_path: Path) -> None:
     """A person's line that names it elsewhere, or another attempt's, stays."""
-    others = [f"ssh-ed25519 AAAA {comment_of('backup')} kept by ana", f"ssh-ed25519 AAAA x{comment_of('backup')}", "# café \udcff"]
+    others = [
+        f"ssh-ed25519 AAAA {comment_of('backup')} kept by ana",
+        f"ssh-ed25519 AAAA x{comment_of('backup')}",
+        "# café \udcff",
+    ]
     keys.write_bytes("\n".join([*others, line_of("backup")]).encode("utf-8", "surrogateescape"))
     assert ended(started(tmp_path, "backup", "")) == (0, "")
     assert keys.read_bytes().decode("utf-8", "surrogateescape").splitlines() == others
@@ -89,7 +97,13 @@ def test_a_link_stays_a_link(keys: Path, tmp_path: Path) -> None:
 def test_a_line_that_is_cut_off_changes_nothing(keys: Path, tmp_path: Path) -> None:
     """The operator's machine died while it sent the line."""
     argv = ["sh", "-c", TAKE + AUTHORIZE, "authorize", "500", comment_of("backup")]
-    cut = subprocess.run(argv, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]}, input=b"restrict", capture_output=True, check=False)
+    cut = subprocess.run(
+        argv,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        input=b"restrict",
+        capture_output=True,
+        check=False,
+    )
     assert cut.returncode != 0
     assert keys.read_text().splitlines() == ADMINS
 
@@ -99,7 +113,9 @@ def test_an_editor_that_saves_meanwhile_is_not_written_over(keys: Path, tmp_path
     tools = tmp_path / "tools"
     tools.mkdir()
     sync = tools / "sync"  # the last program before the file is compared: here the editor saves, once
-    sync.write_text(f'#!/bin/sh\n[ -e {tools}/done ] || {{ : > {tools}/done; echo "ssh-ed25519 AAAAlate late" >> {keys}; }}\n')
+    sync.write_text(
+        f'#!/bin/sh\n[ -e {tools}/done ] || {{ : > {tools}/done; echo "ssh-ed25519 AAAAlate late" >> {keys}; }}\n'
+    )
     sync.chmod(0o755)
     keys.write_text("".join(f"{line}\n" for line in ADMINS))
     assert ended(started(tmp_path, "backup", line_of("backup"), str(tools))) == (0, "")
@@ -107,9 +123,12 @@ def test_an_editor_that_saves_meanwhile_is_not_written_over(keys: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("setting", "code"), [("/etc/ssh/keys/%u", 78), (".ssh/authorized_keys .ssh/authorized_keys2", 0), ("%h/.ssh/authorized_keys", 0)]
+    ("setting", "code"),
+    [("/etc/ssh/keys/%u", 78), (".ssh/authorized_keys .ssh/authorized_keys2", 0), ("%h/.ssh/authorized_keys", 0)],
 )
-def test_an_sshd_that_reads_its_keys_elsewhere_is_noticed_before(keys: Path, tmp_path: Path, setting: str, code: int) -> None:
+def test_an_sshd_that_reads_its_keys_elsewhere_is_noticed_before(
+    keys: Path, tmp_path: Path, setting: str, code: int
+) -> None:
     """The key would be written where nobody looks, and the copy refused in the middle of the night."""
     tools = tmp_path / "tools"
     tools.mkdir()

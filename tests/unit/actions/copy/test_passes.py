@@ -41,7 +41,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[RsyncResult, int]], attempt_s: float) -> PassRunner:
+def _copying(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[RsyncResult, int]], attempt_s: float
+) -> PassRunner:
     """Return a copy whose attempts take so long, end so, and get so many bytes through."""
     left = iter(attempts)
 
@@ -61,11 +63,15 @@ def _copying(monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple
     return PassRunner(ends, RsyncOptions())
 
 
-def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """Nothing gets through: after a minute the copy ends, so that the source serves again, and says for how long it knocked."""
     one = _copying(monkeypatch, clock, [(CUT, 0)] * 100, 10.0)
 
-    with pytest.raises(UnreachableError, match=r"postgres_data, nothing got through for \d+ s .*Run the move again: it goes on"):
+    with pytest.raises(
+        UnreachableError, match=r"postgres_data, nothing got through for \d+ s .*Run the move again: it goes on"
+    ):
         one.copy_place(0, Progress(0, lambda _: None))
 
     assert PATIENCE_IN_OUTAGE_S < clock.now < 2 * PATIENCE_IN_OUTAGE_S
@@ -98,7 +104,10 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return used
 
 
-@pytest.mark.parametrize(("before", "now", "in_place"), [({0: False}, True, True), ({0: True}, False, False), ({}, True, False), ({}, False, True)])
+@pytest.mark.parametrize(
+    ("before", "now", "in_place"),
+    [({0: False}, True, True), ({0: True}, False, False), ({}, True, False), ({}, False, True)],
+)
 def test_files_with_further_names_are_not_written_in_their_place(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[int, bool], now: bool, in_place: bool
 ) -> None:
@@ -112,7 +121,9 @@ def test_files_with_further_names_are_not_written_in_their_place(
     assert (used, one.ends.linked) == ([in_place], {})
 
 
-def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """What a cut pass left has names that nobody looked at; a repair writes beside whatever is there."""
     one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1), (DONE, 1)], 1.0)
     one.ends.linked[0] = False
@@ -129,7 +140,9 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(monkeypatch: 
     assert used == [True, False, False]
 
 
-def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of it."""
     one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)], 1.0)
     used = _watched(monkeypatch)
@@ -143,7 +156,9 @@ def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(monkeyp
     assert len(used) == 1
 
 
-def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """No answer is no leave: it asks again for a minute, then ends; after an answer in time it continues."""
     one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)] * 2, 1.0)
     silent = [True, True, False]

@@ -75,7 +75,9 @@ def test_a_path_is_removed_by_its_marker_and_never_near_the_root() -> None:
         _removed(None, DataPlace("bind", "/srv"))
 
 
-def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(tmp_path: Path, local_program: None) -> None:
+def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(
+    tmp_path: Path, local_program: None
+) -> None:
     """The target's end gets the file alone, so it must be there; one that is there is left as it is, and what was made above it goes too."""
     place, kept = tmp_path / "new" / "etc" / "redis.conf", tmp_path / "redis.conf"
     kept.write_text("kept", encoding="utf-8")

@@ -23,18 +23,10 @@ sent 71,234 bytes  received 100 bytes
 
 rsync ended with {code}
 """
-VANISHED: Final = (
-    'file has vanished: "/data/0/temp-17.rdb"\nrsync warning: some files vanished before they could be transferred (code 24) at main.c(1338)'
-)
-REWRITTEN: Final = (
-    "WARNING: wal/0001 failed verification -- update retained (will try again).\nrsync error: some files/attrs were not transferred (code 23)"
-)
-FULL: Final = (
-    'rsync: [receiver] write failed on "/data/0/base": No space left on device (28)\nrsync error: error in file IO (code 11) at receiver.c(393)'
-)
-NOT_ALLOWED: Final = (
-    'rsync: [sender] send_files failed to open "/data/0/x": Permission denied (13)\nrsync error: some files/attrs were not transferred (code 23)'
-)
+VANISHED: Final = 'file has vanished: "/data/0/temp-17.rdb"\nrsync warning: some files vanished before they could be transferred (code 24) at main.c(1338)'
+REWRITTEN: Final = "WARNING: wal/0001 failed verification -- update retained (will try again).\nrsync error: some files/attrs were not transferred (code 23)"
+FULL: Final = 'rsync: [receiver] write failed on "/data/0/base": No space left on device (28)\nrsync error: error in file IO (code 11) at receiver.c(393)'
+NOT_ALLOWED: Final = 'rsync: [sender] send_files failed to open "/data/0/x": Permission denied (13)\nrsync error: some files/attrs were not transferred (code 23)'
 
 
 def said(complaints: str, code: int) -> str:
@@ -46,7 +38,12 @@ def test_totals_are_read() -> None:
     """Figures without separators, as --no-human-readable prints them."""
     seen = parse_rsync(said("", 0))
 
-    assert (seen.code, seen.totals["size_bytes"], seen.totals["sent_bytes"], seen.totals["files_sent"]) == (0, 2147483648, 71234, 17)
+    assert (seen.code, seen.totals["size_bytes"], seen.totals["sent_bytes"], seen.totals["files_sent"]) == (
+        0,
+        2147483648,
+        71234,
+        17,
+    )
     assert not seen.trouble(live=False)
 
 
@@ -71,7 +68,10 @@ def test_a_full_disk_is_told_apart() -> None:
     assert parse_rsync(said(FULL, 11)).no_space
     assert not parse_rsync(said(NOT_ALLOWED, 23)).no_space
     lost = parse_rsync(
-        said("rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)", 11)
+        said(
+            "rsync error: error in file IO (code 11) at receiver.c(657) [receiver]\nrsync: [sender] write error: Broken pipe (32)",
+            11,
+        )
     )
     assert (lost.no_space, lost.is_file_trouble) == (False, True)
     assert not parse_rsync(said(FULL, 11)).cut
@@ -107,7 +107,16 @@ def test_progress_is_read_wherever_it_stands() -> None:
 def test_words_say_what_travels() -> None:
     """Everything of an entry; a list of paths is no whole tree, so nothing else is deleted."""
     words = RsyncOptions(compress=True, limit_mb_s=50, checksum=True).words()
-    assert {"-aHAX", "--sparse", "--numeric-ids", "--inplace", "--partial", "--delete", "--checksum", "--bwlimit=48828"} <= set(words)
+    assert {
+        "-aHAX",
+        "--sparse",
+        "--numeric-ids",
+        "--inplace",
+        "--partial",
+        "--delete",
+        "--checksum",
+        "--bwlimit=48828",
+    } <= set(words)
     assert "--compress-choice=zstd" in words
     assert "--inplace" not in RsyncOptions(in_place=False).words()
     assert "--sparse" not in RsyncOptions(sparse=False).words()
@@ -119,7 +128,8 @@ def test_words_say_what_travels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("passes", "predicted"), [([], None), ([60.0], None), ([60.0, 6.0], 6.0), ([60.0, 6.0, 2.0], 2.0 / 3), ([60.0, 6.0, 9.0], 9.0)]
+    ("passes", "predicted"),
+    [([], None), ([60.0], None), ([60.0, 6.0], 6.0), ([60.0, 6.0, 2.0], 2.0 / 3), ([60.0, 6.0, 9.0], 9.0)],
 )
 def test_the_last_pass_is_predicted_from_those_before(passes: list[float], predicted: float | None) -> None:
     """What was written during one pass is the next one's work: times shrink by the same factor, and are never taken to grow less."""
@@ -168,7 +178,9 @@ def test_the_hash_is_the_slower_sides_fastest() -> None:
         (None, False, 9, False),
     ],
 )
-def test_small_files_are_sent_whole_over_a_fast_link(mb_s: float | None, compress: bool, largest: int, whole: bool) -> None:
+def test_small_files_are_sent_whole_over_a_fast_link(
+    mb_s: float | None, compress: bool, largest: int, whole: bool
+) -> None:
     """To compare them takes longer than to send them; of a large file, or over a slow link, only what changed travels."""
     assert PathProbe(mb_s, compress, "").sends_whole(largest) is whole
 

@@ -14,7 +14,16 @@ from actions.container.target import free_ipam
 from actions.copy import endpoints
 from actions.copy.endpoints import CONFINE, LIFE_S, RENEW_S, WRITES, CopyEndpoints, taking_end
 from actions.copy.locations import DataPlace, check_depth, places_to_copy
-from actions.copy.ssh_channel import Peer, authorized_line, expiry_of, extend_channel, key_comment, key_directory, open_channel, shell_line
+from actions.copy.ssh_channel import (
+    Peer,
+    authorized_line,
+    expiry_of,
+    extend_channel,
+    key_comment,
+    key_directory,
+    open_channel,
+    shell_line,
+)
 from actions.copy.verification import choose_algorithm
 from actions.images.ship import apply_tag, compressed, split_reference
 from checks.containers.name_conflicts import PathFacts
@@ -30,7 +39,9 @@ PEER = Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAAhostkey comment")
 def test_key_line_forbids_everything_but_one_command() -> None:
     """restrict, from, expiry and command, quotes of the command escaped."""
     line = authorized_line("ssh-ed25519 AAAA longshore:copy", 'docker run "a b"', "192.0.2.5", "20260102030405")
-    assert line == ('restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n')
+    assert line == (
+        'restrict,from="192.0.2.5",expiry-time="20260102030405",command="docker run \\"a b\\"" ssh-ed25519 AAAA longshore:copy\n'
+    )
 
 
 def test_expiry_is_in_the_targets_own_time_zone() -> None:
@@ -59,7 +70,9 @@ def make_fleet(source: FakeHost, target: FakeHost) -> Any:
 
 def open_fake(source: FakeHost, target: FakeHost) -> Any:
     """Open a channel for a copy."""
-    return open_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=60)
+    return open_channel(
+        make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=60
+    )
 
 
 def answering() -> tuple[FakeHost, FakeHost]:
@@ -168,7 +181,10 @@ def test_toolbox_stream_is_gzip() -> None:
 
 def test_places_have_an_order_of_their_own() -> None:
     """Docker lists mounts in any order, and each place has a number in the copy: two readings must number them alike."""
-    mounts = tuple(MountFacts(kind, source, at, read_only=False) for kind, source, at in (("volume", "data", "/d"), ("bind", "/srv/c", "/c")))
+    mounts = tuple(
+        MountFacts(kind, source, at, read_only=False)
+        for kind, source, at in (("volume", "data", "/d"), ("bind", "/srv/c", "/c"))
+    )
     rules = {"/d": "copy", "/c": "copy"}
 
     assert places_to_copy(mounts, rules) == places_to_copy(mounts[::-1], rules)
@@ -178,9 +194,14 @@ def test_ends_with_other_places_have_another_name() -> None:
     """Ends of a copy that number the places otherwise are never taken for these: one place would be copied over another."""
     here, there = DataPlace("volume", "data"), DataPlace("bind", "/srv/c")
     fleet: Any = SimpleNamespace()
-    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    route, peer = (
+        Route(fleet, "redis", "redis", "wf005", "wf001", LABEL),
+        Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA"),
+    )
 
-    names = {CopyEndpoints(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))}
+    names = {
+        CopyEndpoints(route, places, peer, lambda place, kinds: None).name for places in ((here, there), (there, here))
+    }
 
     assert len(names) == 2
 
@@ -188,18 +209,27 @@ def test_ends_with_other_places_have_another_name() -> None:
 @pytest.mark.parametrize(
     ("code", "said", "asked"),
     [
-        (126, "OCI runtime exec failed: exec failed: waiting for init preliminary setup: read init-p: connection reset by peer", 2),
+        (
+            126,
+            "OCI runtime exec failed: exec failed: waiting for init preliminary setup: read init-p: connection reset by peer",
+            2,
+        ),
         (126, 'OCI runtime exec failed: exec: "python3": executable file not found', 1),
         (1, "OCI runtime exec failed: init preliminary setup, said a program", 1),
     ],
 )
-def test_a_command_that_was_never_begun_is_begun_again(monkeypatch: pytest.MonkeyPatch, code: int, said: str, asked: int) -> None:
+def test_a_command_that_was_never_begun_is_begun_again(
+    monkeypatch: pytest.MonkeyPatch, code: int, said: str, asked: int
+) -> None:
     """A container that has only just started may refuse its first command; whatever ran is not run twice."""
     monkeypatch.setattr("hosts.docker.exec.NOT_BEGUN_S", 0.0)
     answers = [CommandResult(("sh",), code, said.encode(), b"", 0.1), CommandResult(("sh",), 0, b"done", b"", 0.1)]
     host = SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))
     fleet: Any = {"wf005": host, "wf001": host}
-    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    route, peer = (
+        Route(fleet, "redis", "redis", "wf005", "wf001", LABEL),
+        Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA"),
+    )
     ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
     if asked == 1:
@@ -217,7 +247,10 @@ def test_ends_are_looked_at_again_only_when_something_went_wrong(monkeypatch: py
     monkeypatch.setattr(CopyEndpoints, "_adopted", lambda self: self._strays("both") is None)
     answers = [CommandResult(("sh",), code, b"", b"", 0.1) for code in (0, 1)]
     fleet: Any = {"wf005": SimpleNamespace(run=lambda *_words, **_more: answers.pop(0))}
-    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    route, peer = (
+        Route(fleet, "redis", "redis", "wf005", "wf001", LABEL),
+        Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA"),
+    )
     ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
     monkeypatch.setattr(CopyEndpoints, "renew", lambda _self, **_more: None)
@@ -241,7 +274,10 @@ def test_a_run_that_lost_its_lock_ends_nothing_in_the_ends_of_a_copy() -> None:
 
     asked: list[list[str]] = []
     fleet: Any = Hosts({name: SimpleNamespace(run=refuse) for name in ("wf005", "wf001")})
-    route, peer = Route(fleet, "redis", "redis", "wf005", "wf001", LABEL), Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA")
+    route, peer = (
+        Route(fleet, "redis", "redis", "wf005", "wf001", LABEL),
+        Peer("wf001", "192.0.2.11", "ssh-ed25519 AAAA"),
+    )
     ends = CopyEndpoints(route, (DataPlace("volume", "data"),), peer, lambda place, kinds: None)
 
     for changing in (ends.open, ends.renew, lambda: choose_algorithm(ends, None)):
@@ -252,7 +288,9 @@ def test_a_run_that_lost_its_lock_ends_nothing_in_the_ends_of_a_copy() -> None:
 
 def test_a_command_of_several_lines_never_reaches_authorized_keys() -> None:
     """What the ends of a copy are given has one line; anything else is refused before it is written."""
-    assert "from=" in authorized_line("ssh-ed25519 AAAA", shell_line(taking_end("longshore-copy")), "192.0.2.15", "20260101000000")
+    assert "from=" in authorized_line(
+        "ssh-ed25519 AAAA", shell_line(taking_end("longshore-copy")), "192.0.2.15", "20260101000000"
+    )
     with pytest.raises(ActionError, match="several lines"):
         authorized_line("ssh-ed25519 AAAA", "true\nssh-ed25519 BBBB", "192.0.2.15", "20260101000000")
 
@@ -314,7 +352,15 @@ def test_a_key_lives_on_without_another_one_being_made(monkeypatch: pytest.Monke
     source = FakeHost("wf005", {"id.pub": (0, f"ssh-ed25519 AAAA {comment}\n", "")})
     target = FakeHost("wf001", {"date": (0, "0 +0000\n", "")})
 
-    extend_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=3600)
+    extend_channel(
+        make_fleet(source, target),
+        "wf005",
+        PEER,
+        move_label=LABEL,
+        purpose="copy",
+        forced_command="rrsync",
+        valid_s=3600,
+    )
 
     argv, stdin = target.asked[-1]
     assert argv[-1] == comment
@@ -327,7 +373,15 @@ def test_a_key_lives_on_without_another_one_being_made(monkeypatch: pytest.Monke
     monkeypatch.setattr("actions.common.route.append_audit", lost)
     asked = len(target.asked)
     with pytest.raises(LockLostError):
-        extend_channel(make_fleet(source, target), "wf005", PEER, move_label=LABEL, purpose="copy", forced_command="rrsync", valid_s=3600)
+        extend_channel(
+            make_fleet(source, target),
+            "wf005",
+            PEER,
+            move_label=LABEL,
+            purpose="copy",
+            forced_command="rrsync",
+            valid_s=3600,
+        )
     assert len(target.asked) == asked
 
 
@@ -338,7 +392,9 @@ def test_ends_that_are_there_get_their_whole_life_again(monkeypatch: pytest.Monk
     extended: list[dict[str, Any]] = []
     monkeypatch.setattr(endpoints, "extend_channel", lambda *_, **more: extended.append(more))
     monkeypatch.setattr(CopyEndpoints, "_adopted", lambda _self: True)
-    monkeypatch.setattr(CopyEndpoints, "inside", lambda _self, host, argv, **_: CommandResult(tuple(argv), 0, b"no", b"", 0.1))
+    monkeypatch.setattr(
+        CopyEndpoints, "inside", lambda _self, host, argv, **_: CommandResult(tuple(argv), 0, b"no", b"", 0.1)
+    )
     ends = _ends(FakeHost("wf005"), FakeHost("wf001"))
 
     assert [ends.open(), ends.open()] == [True, True]

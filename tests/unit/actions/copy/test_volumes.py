@@ -65,7 +65,15 @@ def there(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def route() -> Any:
     """Return redis' way, whose audit log is forgotten."""
-    return SimpleNamespace(fleet={}, service="redis", container="redis", source="wf005", target="wf001", move_label=LABEL, audit=lambda *_: None)
+    return SimpleNamespace(
+        fleet={},
+        service="redis",
+        container="redis",
+        source="wf005",
+        target="wf001",
+        move_label=LABEL,
+        audit=lambda *_: None,
+    )
 
 
 class Copy(CopyVolumes):
@@ -173,7 +181,9 @@ class Looks:
         return {0: self.drifts.pop(0)}
 
 
-def prove(monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False) -> tuple[VerifyVolumes, list[list[bytes]]]:
+def prove(
+    monkeypatch: pytest.MonkeyPatch, drifts: list[Drift], *, container: bool = False
+) -> tuple[VerifyVolumes, list[list[bytes]]]:
     """Return a proof that sees these, and the list of what it copies once more."""
     mended: list[list[bytes]] = []
     mending: Any = SimpleNamespace(repair=lambda _position, paths: mended.append(paths))
@@ -233,7 +243,10 @@ def test_what_is_proven_is_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "and on the disks of wf001" in judgement.text
 
 
-@pytest.mark.parametrize(("level", "says"), [("metadata", "have the same names, kinds, sizes"), ("sampled", "the same as far as they were read")])
+@pytest.mark.parametrize(
+    ("level", "says"),
+    [("metadata", "have the same names, kinds, sizes"), ("sampled", "the same as far as they were read")],
+)
 def test_only_what_was_read_whole_is_called_identical(monkeypatch: pytest.MonkeyPatch, level: str, says: str) -> None:
     """A proof that reads less says less."""
     proof, _ = prove(monkeypatch, [SAME])
@@ -272,7 +285,11 @@ def test_without_a_mount_the_proof_says_that_nothing_was_compared() -> None:
 def test_what_was_set_aside_or_put_back_is_on_the_disk() -> None:
     """A rollback writes over its other copy next: the copy on one host ends with a flush of what was written, and fails with it."""
     asked: list[list[str]] = []
-    fleet: Any = {"wf005": SimpleNamespace(run=lambda argv, **_: (asked.append(argv), CommandResult(tuple(argv), 1, b"", b"EIO", 0.1))[1])}
+    fleet: Any = {
+        "wf005": SimpleNamespace(
+            run=lambda argv, **_: (asked.append(argv), CommandResult(tuple(argv), 1, b"", b"EIO", 0.1))[1]
+        )
+    }
     way = SimpleNamespace(fleet=fleet, move_label=LABEL, slug=lambda step: step, audit=lambda *_: None)
 
     with pytest.raises(ActionError, match="EIO"):
@@ -382,7 +399,9 @@ def test_the_end_is_that_of_what_was_begun(replicates: bool) -> None:
     assert finish.verify(note).passed
 
 
-@pytest.mark.parametrize(("sampled", "cap", "seconds"), [(None, None, 103), (1e9, None, 103), (10e6, None, 503), (10e6, 5.0, 1003)])
+@pytest.mark.parametrize(
+    ("sampled", "cap", "seconds"), [(None, None, 103), (1e9, None, 103), (10e6, None, 503), (10e6, 5.0, 1003)]
+)
 def test_a_slow_path_or_a_cap_makes_a_copy_longer(sampled: float | None, cap: float | None, seconds: int) -> None:
     """What prepare sampled counts where it is less than a plain link; so does the plan's limit."""
     nobody: Any = None

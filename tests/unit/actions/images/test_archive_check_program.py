@@ -32,7 +32,12 @@ def saved(tags: Any = None, **other: Any) -> dict[str, bytes]:
 def older(tags: Any = None) -> dict[str, bytes]:
     """Return the same as engines before 25 write it."""
     manifest = [{"Config": f"{ID}.json", "RepoTags": tags, "Layers": [f"{'e' * 64}/layer.tar"]}]
-    return {f"{ID}.json": CONFIG, f"{'e' * 64}/layer.tar": LAYER, f"{'e' * 64}/VERSION": b"1.0", "manifest.json": json.dumps(manifest).encode()}
+    return {
+        f"{ID}.json": CONFIG,
+        f"{'e' * 64}/layer.tar": LAYER,
+        f"{'e' * 64}/VERSION": b"1.0",
+        "manifest.json": json.dumps(manifest).encode(),
+    }
 
 
 def packed(*members: tuple[str, bytes]) -> io.BytesIO:
@@ -75,7 +80,13 @@ def test_the_expected_image_goes_through_whole(members: dict[str, bytes]) -> Non
         (older(tags=["longshore/toolbox:1"]), "gives a tag"),
         (saved(repositories=b'{"longshore/toolbox": {"1": "x"}}'), "gives a tag"),
         (
-            saved(**{"index.json": json.dumps({"manifests": [{"digest": "x", "annotations": {"io.containerd.image.name": "a:1"}}]}).encode()}),
+            saved(
+                **{
+                    "index.json": json.dumps(
+                        {"manifests": [{"digest": "x", "annotations": {"io.containerd.image.name": "a:1"}}]}
+                    ).encode()
+                }
+            ),
             "gives a name",
         ),
         (saved(**{"index.json": b'{"manifests": [{}, {}]}'}), "images"),

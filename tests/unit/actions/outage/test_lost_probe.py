@@ -15,7 +15,9 @@ from engine.verdict import Verdict
 
 
 @pytest.mark.parametrize("probe", [None, {"State": {"Running": False}}])
-def test_a_lost_probe_measures_nothing_and_is_put_away(monkeypatch: pytest.MonkeyPatch, probe: dict[str, Any] | None) -> None:
+def test_a_lost_probe_measures_nothing_and_is_put_away(
+    monkeypatch: pytest.MonkeyPatch, probe: dict[str, Any] | None
+) -> None:
     """Removed or stopped by a reboot: what it saw until then is no outage, and the service is not waited for through it."""
     removed: list[str] = []
     monkeypatch.setattr("actions.outage.probe.inspect_container", lambda *_: None if removed else probe)
@@ -36,12 +38,17 @@ def test_a_lost_probe_measures_nothing_and_is_put_away(monkeypatch: pytest.Monke
 def test_a_probe_that_was_read_and_not_removed_is_removed_by_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """The removal had no answer: the outage is on record, and the probe is still there, which is not the end of measuring."""
     there = ["probe"]
-    monkeypatch.setattr("actions.outage.probe.inspect_container", lambda *_: {"State": {"Running": True}} if there else None)
+    monkeypatch.setattr(
+        "actions.outage.probe.inspect_container", lambda *_: {"State": {"Running": True}} if there else None
+    )
     monkeypatch.setattr("actions.outage.probe.remove_helpers", lambda *_: there.clear())
     monkeypatch.setattr(Route, "audit", lambda *_: None)
     route = Route(cast("Any", None), "redis", "redis", "wf005", "wf001", "production/redis/1")
     measured = Outage(2.0, 0.1, "2026-10-17T02:00:00+00:00", "2026-10-17T02:00:02+00:00", "shop", 1)
-    measuring, note = MeasureOutage(route, ProbeTarget("shop", "redis", 6379, "tcp", "")), cast("Note", {"outage": measured.record()})
+    measuring, note = (
+        MeasureOutage(route, ProbeTarget("shop", "redis", 6379, "tcp", "")),
+        cast("Note", {"outage": measured.record()}),
+    )
 
     left = measuring.verify(note)
     assert left.verdict is Verdict.UNKNOWN

@@ -59,7 +59,14 @@ def reference(host: HostWithFiles, thing: str = "prom") -> ApiReference:
     """Return its reference to prometheus."""
     fleet: Any = {"wf001": host}
     at = target("grafana", {}, {"admin_password": "admin-password"})
-    return ApiReference(Route(fleet, "grafana", "grafana", "wf001", "wf001", "lab/prometheus/1"), Product(), thing, NEW, KEPT, lambda: at)
+    return ApiReference(
+        Route(fleet, "grafana", "grafana", "wf001", "wf001", "lab/prometheus/1"),
+        Product(),
+        thing,
+        NEW,
+        KEPT,
+        lambda: at,
+    )
 
 
 @pytest.mark.parametrize("thing", ["prom", "Prometheus"])

@@ -74,7 +74,10 @@ class Disk:
 
     def inspect_container(self, name: str) -> dict[str, Any]:
         """Return prometheus with its bind mount."""
-        return {"Name": f"/{name}", "Mounts": [{"Type": "bind", "Source": "/srv/prometheus", "Destination": "/etc/prometheus"}]}
+        return {
+            "Name": f"/{name}",
+            "Mounts": [{"Type": "bind", "Source": "/srv/prometheus", "Destination": "/etc/prometheus"}],
+        }
 
     def kill(self, name: str, signal: str) -> None:
         """Take a signal."""
@@ -110,7 +113,11 @@ def test_it_is_written_read_again_and_put_back_exactly() -> None:
     assert disk.files[PATH] == NEW
     assert disk.files[KEPT] == OLD
     assert one.is_done()
-    assert changed == ("/etc/prometheus/prometheus.yml:1", '- targets: ["orders:8080"]', '+ targets: ["192.0.2.5:8080"]')
+    assert changed == (
+        "/etc/prometheus/prometheus.yml:1",
+        '- targets: ["orders:8080"]',
+        '+ targets: ["192.0.2.5:8080"]',
+    )
     one.put_back()
     assert disk.files == {PATH: OLD}
     assert one.is_undone()
@@ -204,7 +211,10 @@ def test_a_file_in_the_container_itself_is_refused() -> None:
 
 def test_the_pattern_is_named_with_how_often_it_fits() -> None:
     """And where."""
-    with pytest.raises(ActionError, match=r"prometheus on wf001: /etc/prometheus/prometheus.yml \(container\): the pattern .* fits 2 times"):
+    with pytest.raises(
+        ActionError,
+        match=r"prometheus on wf001: /etc/prometheus/prometheus.yml \(container\): the pattern .* fits 2 times",
+    ):
         reference(Disk(**{PATH: OLD + OLD})).foresee()
 
 

@@ -17,7 +17,9 @@ NO_FILE = 5
 
 def ran(script: str, *arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run one of the scripts as a host does."""
-    return subprocess.run(["sh", "-c", script, "write", *map(str, arguments)], input=given, capture_output=True, check=False)
+    return subprocess.run(
+        ["sh", "-c", script, "write", *map(str, arguments)], input=given, capture_output=True, check=False
+    )
 
 
 def written(path: Path, folder: Path, root: Path | str = "") -> subprocess.CompletedProcess[bytes]:

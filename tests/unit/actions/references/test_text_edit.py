@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from actions.references.text_edit import ReferenceState, put_back, replace_group, standing_of, variables_of, with_variables
+from actions.references.text_edit import (
+    ReferenceState,
+    put_back,
+    replace_group,
+    standing_of,
+    variables_of,
+    with_variables,
+)
 from engine.config.reference_rules import Rewrite, filled, rewrite_problems
 from engine.errors import ActionError
 

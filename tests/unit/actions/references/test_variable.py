@@ -88,7 +88,10 @@ class Engine:
         """Make one as it is asked for."""
         self._called(f"create {name}")
         made = inspected()
-        made["Config"] = {**{key: value for key, value in body.items() if key not in {"HostConfig", "NetworkingConfig"}}, "Hostname": made["Id"][:12]}
+        made["Config"] = {
+            **{key: value for key, value in body.items() if key not in {"HostConfig", "NetworkingConfig"}},
+            "Hostname": made["Id"][:12],
+        }
         made["HostConfig"] = {**body["HostConfig"], "Memory": 1} if self.spoils else dict(body["HostConfig"])
         made["State"] = {"Status": "created", "Running": False}
         made["Config"]["Domainname"], made["Config"]["Entrypoint"] = "", body["Entrypoint"]
@@ -122,7 +125,9 @@ def fleet() -> Fleet:
 
 def reference(fleet: Any, values: dict[str, str] | None = None) -> VariableReference:
     """Return the variables of redis."""
-    return VariableReference(Route(fleet, "redis", "redis", "wf005", "wf005", "lab/postgres/1"), values or CHANGED, KEPT)
+    return VariableReference(
+        Route(fleet, "redis", "redis", "wf005", "wf005", "lab/postgres/1"), values or CHANGED, KEPT
+    )
 
 
 def test_everything_but_the_variable_stays() -> None:

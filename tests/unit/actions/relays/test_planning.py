@@ -26,14 +26,20 @@ from tests.unit.making_facts import make_container, make_host, make_socket
 HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 
 
-def port(number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, no_relay_because: str = "") -> SimpleNamespace:  # noqa: S104
+def port(
+    number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, no_relay_because: str = ""
+) -> SimpleNamespace:
     """Return a published port."""
-    return SimpleNamespace(host=host or number, container=number, protocol=protocol, address=address, no_relay_because=no_relay_because)
+    return SimpleNamespace(
+        host=host or number, container=number, protocol=protocol, address=address, no_relay_because=no_relay_because
+    )
 
 
 def service(name: str, *ports: SimpleNamespace, networks: tuple[str, ...] = ("shop",)) -> SimpleNamespace:
     """Return a service on wf005."""
-    return SimpleNamespace(host="wf005", container=name, ports=list(ports), networks=list(networks), needs_client_address="")
+    return SimpleNamespace(
+        host="wf005", container=name, ports=list(ports), networks=list(networks), needs_client_address=""
+    )
 
 
 def link(name: str, to: str, number: int, alias: str = "") -> SimpleNamespace:
@@ -48,8 +54,13 @@ def scope(ports: dict[str, int] | None = None, **services: SimpleNamespace) -> A
         "postgres": service("postgres", port(5432)),
         "redis": service("redis", port(6379)),
     }
-    environment = SimpleNamespace(environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()})
-    moves = (SimpleNamespace(service="postgres", target="wf002", ports=ports or {}), SimpleNamespace(service="redis", target="wf001", ports={}))
+    environment = SimpleNamespace(
+        environment="lab", hosts={name: SimpleNamespace(address=address) for name, address in HOSTS.items()}
+    )
+    moves = (
+        SimpleNamespace(service="postgres", target="wf002", ports=ports or {}),
+        SimpleNamespace(service="redis", target="wf001", ports={}),
+    )
     return SimpleNamespace(
         services={**known, **services}, links=(link("orders", "postgres", 5432), link("orders", "redis", 6379)),
         repointed=frozenset(), dead=frozenset(), environment=environment, moves=moves, plan=SimpleNamespace(moves=moves, relays=Relays()),
@@ -231,7 +242,10 @@ def test_preflight_refuses_a_link_that_can_not_be_kept() -> None:
     fine = judge_links_relayable(scope(), "postgres", {})
     assert fine.passed
     assert fine.measured["relays"] == 1
-    assert judge_links_relayable(scope(postgres=service("postgres", networks=())), "postgres", {}).verdict is Verdict.FAILED
+    assert (
+        judge_links_relayable(scope(postgres=service("postgres", networks=())), "postgres", {}).verdict
+        is Verdict.FAILED
+    )
     real = make_container(name="pg-proxy", networks={"shop": ("postgres",)})
     answer = judge_links_relayable(scope(), "postgres", {"wf005": make_host(host="wf005", containers=(real,))})
     assert answer.verdict is Verdict.FAILED
@@ -251,7 +265,9 @@ def test_probe_without_a_dependant_there_looks_at_the_published_port() -> None:
     entry = SimpleNamespace(**vars(service("prometheus", port(9090))), product="prometheus", health=health)
     aimed = scope(prometheus=entry)
     aimed.dependants_of = lambda _: ()
-    assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) == ProbeTarget("host", "192.0.2.5", 9090, "http", "/-/ready")
+    assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) == ProbeTarget(
+        "host", "192.0.2.5", 9090, "http", "/-/ready"
+    )
     entry.ports = [port(9090, address="127.0.0.1")]
     assert choose_probe_target(aimed, "prometheus", where(prometheus="wf005")) is None
 

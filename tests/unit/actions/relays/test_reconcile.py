@@ -16,7 +16,16 @@ from engine.verdict import Verdict
 from tests.unit.relay_hosts import RelayFleet, RelayHost
 
 HOSTS = ("wf001", "wf002", "wf005")
-OLD = Relay("wf001", "shop", "postgres", 5432, "192.0.2.5", 21001, far=FarEnd("wf005", "shop", "postgres", 5432), from_address="192.0.2.1")
+OLD = Relay(
+    "wf001",
+    "shop",
+    "postgres",
+    5432,
+    "192.0.2.5",
+    21001,
+    far=FarEnd("wf005", "shop", "postgres", 5432),
+    from_address="192.0.2.1",
+)
 NEW = replace(OLD, to_address="192.0.2.2", far=FarEnd("wf002", "shop", "postgres", 5432))
 OTHER = replace(OLD, alias="redis", port=6379, to_port=21002, far=FarEnd("wf005", "shop", "redis", 6379))
 PLAIN = replace(OLD, encrypted=False)
@@ -33,7 +42,10 @@ def fleet() -> Any:
 def test_each_relay_has_two_ends_that_run_and_know_each_other(fleet: Any) -> None:
     """Near on the dependant's host, far on the provider's; what one end shows is what the other demands."""
     judged = judge_forwarders(fleet, "lab", HOSTS, frozenset({OLD, OTHER}))
-    near, far = (next(one for one in list_relays(fleet, host, "lab") if one.made_for == OLD.text()) for host in ("wf001", "wf005"))
+    near, far = (
+        next(one for one in list_relays(fleet, host, "lab") if one.made_for == OLD.text())
+        for host in ("wf001", "wf005")
+    )
     assert judged.passed
     assert (near.end, far.end) == (NEAR, FAR)
     assert near.keys.split(":") == far.keys.split(":")[::-1]
@@ -128,7 +140,13 @@ def test_keys_that_can_not_be_made_leave_all_relays_as_they_are(fleet: Any) -> N
 def test_no_private_key_is_in_any_command(fleet: Any) -> None:
     """It is made in a volume of its host and leaves it on no way; certificates are public."""
     assert not any("PRIVATE KEY" in word for host in fleet.values() for words in host.asked for word in words)
-    given = [word for host in fleet.values() for one in host.containers.values() for word in one["argv"] if word.startswith("OWN_")]
+    given = [
+        word
+        for host in fleet.values()
+        for one in host.containers.values()
+        for word in one["argv"]
+        if word.startswith("OWN_")
+    ]
     assert len(given) == 4
     assert all("BEGIN CERTIFICATE" in word for word in given)
 
@@ -136,7 +154,9 @@ def test_no_private_key_is_in_any_command(fleet: Any) -> None:
 def test_the_far_end_listens_on_the_private_address_for_its_peer_alone_and_asks_for_its_certificate() -> None:
     """Never on all addresses; TLS 1.3, verified on both sides, each by the other's own certificate."""
     host: Any = RelayFleet([RelayHost("wf001"), RelayHost("wf005")])
-    pair = Pair(*(make_keys(host, "lab", name, [(OLD, end)])[OLD, end] for name, end in (("wf001", NEAR), ("wf005", FAR))))
+    pair = Pair(
+        *(make_keys(host, "lab", name, [(OLD, end)])[OLD, end] for name, end in (("wf001", NEAR), ("wf005", FAR)))
+    )
     argv = end_argv("lab", OLD, FAR, pair)
     listen, connect = socat_words(OLD, FAR)[2:]
 
@@ -144,7 +164,13 @@ def test_the_far_end_listens_on_the_private_address_for_its_peer_alone_and_asks_
     assert argv[argv.index("--network") + 1] == "shop"
     assert "--network-alias" not in argv, "it has no name of a service"
     assert listen.startswith("OPENSSL-LISTEN:21001,")
-    for option in ("verify=1", "commonname=near-", "range=192.0.2.1/32", "openssl-min-proto-version=TLS1.3", "key=/keys/key.pem"):
+    for option in (
+        "verify=1",
+        "commonname=near-",
+        "range=192.0.2.1/32",
+        "openssl-min-proto-version=TLS1.3",
+        "key=/keys/key.pem",
+    ):
         assert option in listen
     assert connect.startswith("TCP:postgres:5432,")
     assert "verify=1,commonname=far-" in socat_words(OLD, NEAR)[3]
@@ -170,7 +196,9 @@ def test_a_relay_that_is_not_encrypted_still_listens_for_its_peer_alone() -> Non
     assert judge_forwarders(fleet, "lab", HOSTS, frozenset({PLAIN})).passed
     assert not any(host.volumes for host in fleet.values())
     apply_forwarders(fleet, "lab", HOSTS, frozenset({OLD}))
-    assert judge_forwarders(fleet, "lab", HOSTS, frozenset({OLD})).passed, "encrypted from now on: both ends are made anew"
+    assert judge_forwarders(fleet, "lab", HOSTS, frozenset({OLD})).passed, (
+        "encrypted from now on: both ends are made anew"
+    )
 
 
 def test_addresses_of_ipv6_stand_in_brackets() -> None:
@@ -190,7 +218,11 @@ def test_an_answer_that_comes_long_after_the_request_ended_is_not_cut() -> None:
 
 def test_the_names_that_a_service_needs_are_relayed_beside_those_of_others(fleet: Any) -> None:
     """Do adds them on both hosts; undo takes them away and leaves the others."""
-    route: Any = type("R", (), {"service": "orders", "target": "wf001", "environment": "lab", "fleet": fleet, "audit": lambda *_: None})()
+    route: Any = type(
+        "R",
+        (),
+        {"service": "orders", "target": "wf001", "environment": "lab", "fleet": fleet, "audit": lambda *_: None},
+    )()
     third = replace(OLD, alias="loki", port=3100, to_port=21003, far=FarEnd("wf002", "shop", "loki", 3100))
     action = RelayDependencies(route, frozenset({third}), frozenset({OLD, OTHER}), HOSTS)
 

@@ -24,7 +24,14 @@ def replica(monkeypatch: pytest.MonkeyPatch) -> Replica:
     """Return a replica that is waited for no time at all."""
     monkeypatch.setattr(module, "WAIT_S", 0.0)
     route, _ = recorded_route(Engine(inspected()), Engine())
-    return Replica(route, Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAA"), RedisReplication(), Login("redis"), DataPlace("volume", "d"), lambda: None)
+    return Replica(
+        route,
+        Peer("wf001", "192.0.2.1", "ssh-ed25519 AAAA"),
+        RedisReplication(),
+        Login("redis"),
+        DataPlace("volume", "d"),
+        lambda: None,
+    )
 
 
 def fail(error: Exception) -> Any:
@@ -36,16 +43,26 @@ def fail(error: Exception) -> Any:
     return raising
 
 
-@pytest.mark.parametrize("error", [UnreachableError("wf001: ssh failed"), ActionError("wf001: ask redis failed (exit 1): Connection refused")])
-def test_no_answer_until_the_deadline_is_unknown(replica: Replica, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [UnreachableError("wf001: ssh failed"), ActionError("wf001: ask redis failed (exit 1): Connection refused")],
+)
+def test_no_answer_until_the_deadline_is_unknown(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """Neither a lost connection nor a client inside that reaches nobody says that data is missing."""
     monkeypatch.setattr(Replica, "status", fail(error))
     monkeypatch.setattr(Replica, "runs", lambda _: True)
-    with pytest.raises(NotObservedError, match=r"waited 0 s for it \(last: wf001: .*Expected: within that time. Read: ssh wf001 docker logs"):
+    with pytest.raises(
+        NotObservedError,
+        match=r"waited 0 s for it \(last: wf001: .*Expected: within that time. Read: ssh wf001 docker logs",
+    ):
         replica._wait("it", lambda _seen: "", 0.0)
 
 
-def test_an_answer_that_is_wrong_until_the_deadline_is_a_failure(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_wrong_until_the_deadline_is_a_failure(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was asked, and said that it lags."""
     monkeypatch.setattr(Replica, "status", lambda _: "lags")
     with pytest.raises(ActionError, match="last: 9 bytes behind"):
@@ -64,7 +81,9 @@ def test_only_a_replica_that_was_seen_not_to_run_has_ended(replica: Replica, mon
         replica._wait("it", lambda _seen: "", 0.0)
 
 
-def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An undo follows a failure that was seen: one that runs and is silent is none."""
     instead: Any = SimpleNamespace()
     finish = FinishReplica(replica, instead, instead, lambda: True)
@@ -75,6 +94,9 @@ def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(replica: Re
     monkeypatch.setattr(Replica, "status", lambda _: "role:slave")
     seen = finish.verify({})
     assert not seen.passed
-    assert "has not taken over; it says role:slave. Expected: it holds everything. Run the move again: nox -s migrate" in seen.text
+    assert (
+        "has not taken over; it says role:slave. Expected: it holds everything. Run the move again: nox -s migrate"
+        in seen.text
+    )
     monkeypatch.setattr(Replica, "runs", lambda _: False)
     assert "it does not run" in finish.verify({}).text

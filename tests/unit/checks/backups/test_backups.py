@@ -26,7 +26,16 @@ GOOD: Final = Drill("wf001", SNAPSHOTS, seconds=12.0, told="redis: all equal; 3 
 
 def preflight(drill: Drill | None) -> Judgement:
     """Return preflight's judgement of a fresh backup with this drill."""
-    return check_backup("redis", SNAPSHOTS, TAKEN, repository_ok=True, drill=drill, target="wf001", now=NOW + timedelta(hours=1), oldest_hours=24)
+    return check_backup(
+        "redis",
+        SNAPSHOTS,
+        TAKEN,
+        repository_ok=True,
+        drill=drill,
+        target="wf001",
+        now=NOW + timedelta(hours=1),
+        oldest_hours=24,
+    )
 
 
 def test_preflight_passes_with_a_drill_of_the_very_snapshots() -> None:
@@ -39,7 +48,10 @@ def test_preflight_passes_with_a_drill_of_the_very_snapshots() -> None:
     ("drill", "words"),
     [
         (None, "it was never restored"),
-        (replace(GOOD, problem="export dump.rdb can't be read"), "the restore drill failed: export dump.rdb can't be read"),
+        (
+            replace(GOOD, problem="export dump.rdb can't be read"),
+            "the restore drill failed: export dump.rdb can't be read",
+        ),
         (replace(GOOD, target="wf002"), "it was restored on wf002, not on wf001"),
         (
             replace(GOOD, snapshots={**SNAPSHOTS, DATA.name: "a" * 64}),
@@ -56,7 +68,10 @@ def test_preflight_refuses_a_backup_that_no_drill_proves(drill: Drill | None, wo
 
 def test_preflight_shows_that_there_was_no_drill() -> None:
     """The reason stands in the row that is approved."""
-    assert "NOT DRILLED: no file says how; each snapshot was read to its end" in preflight(replace(GOOD, not_drilled="no file says how")).text
+    assert (
+        "NOT DRILLED: no file says how; each snapshot was read to its end"
+        in preflight(replace(GOOD, not_drilled="no file says how")).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,12 +82,19 @@ def test_preflight_shows_that_there_was_no_drill() -> None:
         (lambda: {"ok": False, "text": "wf001: no answer", "note": {}}, Drill("", {}, problem="wf001: no answer")),
     ],
 )
-def test_a_drill_that_did_not_end_well_counts_as_failed(tmp_path: Path, body: Callable[[], dict[str, Any]], seen: Drill) -> None:
+def test_a_drill_that_did_not_end_well_counts_as_failed(
+    tmp_path: Path, body: Callable[[], dict[str, Any]], seen: Drill
+) -> None:
     """Whatever ended it, an earlier good one does not stand in for it."""
     journal = Journal.open(tmp_path / "j.sqlite", redactor=Redactor())
     run = journal.start_run(command="prepare", environment="production")
     assert recorded_drill(journal, "redis") is None
-    run.record("outcome", service="redis", key="restore-drilled", body={"ok": True, "text": "", "note": {"drill": GOOD.record()}})
+    run.record(
+        "outcome",
+        service="redis",
+        key="restore-drilled",
+        body={"ok": True, "text": "", "note": {"drill": GOOD.record()}},
+    )
     run.record("outcome", service="redis", key="restore-drilled", body=body())
 
     assert recorded_drill(journal, "redis") == seen
@@ -84,6 +106,13 @@ def test_an_empty_snapshot_is_fine_only_of_a_place_without_content(*, nothing_th
     empty = replace(DATA, size_bytes=0, nothing_there=nothing_there)
     assert BackupObject.from_record(empty.record()) == empty
     answer = check_backup(
-        "redis", SNAPSHOTS, (TAKEN[0], empty), repository_ok=True, drill=GOOD, target="wf001", now=NOW + timedelta(hours=1), oldest_hours=24
+        "redis",
+        SNAPSHOTS,
+        (TAKEN[0], empty),
+        repository_ok=True,
+        drill=GOOD,
+        target="wf001",
+        now=NOW + timedelta(hours=1),
+        oldest_hours=24,
     )
     assert answer.verdict is verdict

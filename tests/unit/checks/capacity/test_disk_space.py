@@ -36,7 +36,9 @@ def test_too_few_inodes_fail() -> None:
 
 def test_needs_on_one_file_system_are_added_up() -> None:
     """Two volumes that each fit may not fit together."""
-    assert judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
+    assert (
+        judge_space(make_host(file_systems=(make_disk(free_bytes=20 * GIB),)), [NEED, NEED]).verdict is Verdict.FAILED
+    )
 
 
 def test_one_disk_mounted_twice_is_counted_once() -> None:
@@ -44,7 +46,9 @@ def test_one_disk_mounted_twice_is_counted_once() -> None:
     needs = [NEED, SpaceNeed("redis: bind /srv/redis", "/srv/redis", 10 * GIB)]
 
     def judged(device: str) -> Verdict:
-        disks = tuple(make_disk(mount=mount, device=device, free_bytes=20 * GIB) for mount in ("/var/lib/docker", "/srv"))
+        disks = tuple(
+            make_disk(mount=mount, device=device, free_bytes=20 * GIB) for mount in ("/var/lib/docker", "/srv")
+        )
         return judge_space(make_host(file_systems=disks), needs).verdict
 
     assert (judged("/dev/vda"), judged("tmpfs")) == (Verdict.FAILED, Verdict.PASSED)
@@ -73,6 +77,8 @@ def test_disk_over_its_threshold_after_the_move_fails() -> None:
 def test_what_a_disk_keeps_back_counts_as_df_counts_it() -> None:
     """A file system that keeps space for root, or a quota below it, is as full as df says: used of what is used or free."""
     disk = make_disk(mount="/var/lib/docker", size_bytes=250 * GIB, free_bytes=30 * GIB, reserved_bytes=160 * GIB)
-    judgement = judge_disk_after(make_host(file_systems=(disk,)), [SpaceNeed("redis: data", "/var/lib/docker/volumes", 1 * GIB)], 85)
+    judgement = judge_disk_after(
+        make_host(file_systems=(disk,)), [SpaceNeed("redis: data", "/var/lib/docker/volumes", 1 * GIB)], 85
+    )
     assert judgement.passed
     assert judgement.measured["used_percent"] == pytest.approx(67.8, abs=0.1)

@@ -35,7 +35,9 @@ def of_host(*disks: Disks) -> DiskLoad:
 
 def of_container(host: tuple[Disks, ...], container: tuple[Disks, ...]) -> DiskLoad:
     """Return a container's load with a sample a minute of its host and of itself."""
-    samples = [sample(minute, one) for minute, one in enumerate(host)] + [sample(minute, one, "redis") for minute, one in enumerate(container)]
+    samples = [sample(minute, one) for minute, one in enumerate(host)] + [
+        sample(minute, one, "redis") for minute, one in enumerate(container)
+    ]
     return load_of(samples, "wf001", "redis").disk
 
 
@@ -60,12 +62,22 @@ def test_counters_that_began_again_are_left_out() -> None:
 
 def test_a_disk_that_is_new_counts_from_its_second_sample() -> None:
     """What it did before it was watched was not done in this minute."""
-    assert of_host({"sda": use(0.0)}, {"sda": use(6.0), "sdb": use(9999.0)}, {"sda": use(12.0), "sdb": use(10011.0)}).busy_percent == 20.0
+    assert (
+        of_host(
+            {"sda": use(0.0)}, {"sda": use(6.0), "sdb": use(9999.0)}, {"sda": use(12.0), "sdb": use(10011.0)}
+        ).busy_percent
+        == 20.0
+    )
 
 
 def test_a_gap_is_neither_work_nor_time_that_was_looked_at() -> None:
     """Ten hours without a sample: the work in them is spread over nothing, and the hours are not counted."""
-    rows = [sample(0, {"sda": use(0.0)}), sample(1, {"sda": use(6.0)}), sample(601, {"sda": use(36000.0)}), sample(602, {"sda": use(36006.0)})]
+    rows = [
+        sample(0, {"sda": use(0.0)}),
+        sample(1, {"sda": use(6.0)}),
+        sample(601, {"sda": use(36000.0)}),
+        sample(602, {"sda": use(36006.0)}),
+    ]
 
     assert load_of(rows, "wf001").disk == DiskLoad(10.0, 0.0, 4, 2 / 60)
     assert load_of(rows, "wf001").hours == 2 / 60
@@ -105,7 +117,9 @@ def test_bytes_of_a_disk_that_moved_none_are_its_whole_time() -> None:
 
 def test_enough_samples_of_disks_are_their_own() -> None:
     """A fortnight of samples that told nothing of disks, and an hour that did, are an hour."""
-    rows = [sample(60 * hour, None) for hour in range(100)] + [sample(6000 + 5 * turn, {"sda": use(turn)}) for turn in range(13)]
+    rows = [sample(60 * hour, None) for hour in range(100)] + [
+        sample(6000 + 5 * turn, {"sda": use(turn)}) for turn in range(13)
+    ]
     load = load_of(rows, "wf001")
 
     assert load.is_enough(24)
@@ -116,7 +130,9 @@ def test_enough_samples_of_disks_are_their_own() -> None:
 def test_version_1_of_control_groups_is_read() -> None:
     """Rows by Read and Write; their Total is none of them, nor is what is no number."""
     text = f"blkio/docker/{ID}/blkio.throttle.io_service_bytes_recursive:"
-    rows = "\n".join([*(f"{text}8:0 {what}" for what in ("Read 10", "Write 20", "Sync 5", "Total 30", "Read x")), "Total 30"])
+    rows = "\n".join(
+        [*(f"{text}8:0 {what}" for what in ("Read 10", "Write 20", "Sync 5", "Total 30", "Read x")), "Total 30"]
+    )
 
     assert parse_blocks(rows, {"8:0": "sda"}) == {ID: {"sda": use(None, 10, 20)}}
 

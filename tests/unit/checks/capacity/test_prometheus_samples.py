@@ -38,7 +38,10 @@ def test_the_queries_select_what_is_asked_and_nothing_else() -> None:
     """No letter of a name is read as a pattern, and none ends the text it stands in."""
     query = query_of(Metric.MEMORY, ["wf005:8080", "[::1]:8080"], ["shop.db", "redis"])
 
-    assert query == 'max by (instance, name) (container_memory_working_set_bytes{instance=~"wf005:8080|[[]::1[]]:8080",name=~"shop[.]db|redis"})'
+    assert (
+        query
+        == 'max by (instance, name) (container_memory_working_set_bytes{instance=~"wf005:8080|[[]::1[]]:8080",name=~"shop[.]db|redis"})'
+    )
     assert query_of(Metric.HOST_MEMORY, ["a:1"], []) == (
         'max by (instance) (node_memory_MemTotal_bytes{instance=~"a:1"} - node_memory_MemAvailable_bytes{instance=~"a:1"})'
     )
@@ -85,14 +88,23 @@ def test_a_hole_in_a_row_is_a_gap() -> None:
 
 def test_rows_that_nobody_asked_for_are_left_out() -> None:
     """Another instance's; a container without a name, which would be taken for its host."""
-    strange = {Metric.MEMORY: (series({"instance": "wf005:8080"}, 1.0), series({**REDIS, "instance": "other:1"}, 1.0), Series({}, ((0.0, 1.0),)))}
+    strange = {
+        Metric.MEMORY: (
+            series({"instance": "wf005:8080"}, 1.0),
+            series({**REDIS, "instance": "other:1"}, 1.0),
+            Series({}, ((0.0, 1.0),)),
+        )
+    }
 
     assert samples_of(strange, HOSTS) == ()
 
 
 def test_of_two_exporters_the_higher_answer_counts() -> None:
     """One of them may have been started a moment ago."""
-    twice = {Metric.MEMORY: (series(REDIS, 7.0), series({**REDIS, "instance": "wf005:9100"}, 3.0)), Metric.CPU: (series(REDIS, 1.0),)}
+    twice = {
+        Metric.MEMORY: (series(REDIS, 7.0), series({**REDIS, "instance": "wf005:9100"}, 3.0)),
+        Metric.CPU: (series(REDIS, 1.0),),
+    }
 
     assert [one.memory_bytes for one in samples_of(twice, HOSTS)] == [7]
 

@@ -11,7 +11,14 @@ import pytest
 
 from checks.capacity.baseline import Load, container_load_now, load_now, load_of
 from checks.capacity.disk_space import SpaceNeed
-from checks.capacity.target_load import TargetUsage, chosen_load, judge_baseline, judge_disk_after_all, judge_memory_after, judge_processors_after
+from checks.capacity.target_load import (
+    TargetUsage,
+    chosen_load,
+    judge_baseline,
+    judge_disk_after_all,
+    judge_memory_after,
+    judge_processors_after,
+)
 from engine.journal.journal import Journal
 from engine.journal.samples import HOST, DiskUse, Sample, forget_samples, read_samples, write_samples
 from engine.redaction.redactor import Redactor
@@ -34,7 +41,10 @@ def test_a_target_at_78_percent_of_its_memory_fails_for_what_comes() -> None:
     answer = judge_memory_after(target(full, redis=Load(GIB // 2, 0.1)), 80)
 
     assert answer.verdict is Verdict.FAILED
-    assert "wf001: memory will be 84 % used after all moves (6,902 MiB of 8,192 MiB; from this moment only). Expected: at most 80 %" in answer.text
+    assert (
+        "wf001: memory will be 84 % used after all moves (6,902 MiB of 8,192 MiB; from this moment only). Expected: at most 80 %"
+        in answer.text
+    )
     assert answer.details == ("now: 6,390 MiB", "redis: 512 MiB")
 
 
@@ -116,18 +126,27 @@ def test_this_moments_need_is_read_from_the_facts() -> None:
     """Memory of the control group; processors on average since the start."""
     raw = {"State": {"StartedAt": "2025-12-31T23:00:00.123456789Z"}}
     container = make_container(raw=raw)
-    facts = make_host(containers=(container,), around=SystemFacts(usage={container.id: Usage(GIB, 1800.0)}), load_1m=9.0)
+    facts = make_host(
+        containers=(container,), around=SystemFacts(usage={container.id: Usage(GIB, 1800.0)}), load_1m=9.0
+    )
 
     assert load_now(facts) == Load(4 * GIB, 2.0)
     now = container_load_now(facts, "redis")
     assert (now.memory_bytes, round(now.processors or 0, 3)) == (GIB, 0.5)
-    assert container_load_now(facts, "n8n") == container_load_now(make_host(containers=(container,)), "redis") == Load(None, None)
+    assert (
+        container_load_now(facts, "n8n")
+        == container_load_now(make_host(containers=(container,)), "redis")
+        == Load(None, None)
+    )
 
 
 def test_samples_are_kept_beside_the_journal(tmp_path: Path) -> None:
     """They come back as they were; old ones are forgotten; the journal's records are none the wiser."""
     journal = Journal.open(tmp_path / "lab.sqlite", redactor=Redactor())
-    written = (sample(0, 1, 0.5), Sample(START + timedelta(hours=1), "wf001", "redis", None, None, {"sda": DiskUse(None, 1, 2)}))
+    written = (
+        sample(0, 1, 0.5),
+        Sample(START + timedelta(hours=1), "wf001", "redis", None, None, {"sda": DiskUse(None, 1, 2)}),
+    )
 
     assert write_samples(journal, written) == 2
     assert write_samples(journal, ()) == 0

@@ -43,7 +43,9 @@ def test_garbage_is_answered() -> None:
 
 def test_a_bomb_of_aliases_is_refused() -> None:
     """Nine levels of ten aliases are a thousand million values: it says so at once."""
-    bomb = "a0: &a0 [x]\n" + "".join(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10))
+    bomb = "a0: &a0 [x]\n" + "".join(
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10)
+    )
     (project,) = projects_of({"compose.yml": bomb.encode()})
 
     assert "values once its aliases are followed" in project.troubles[0].reason

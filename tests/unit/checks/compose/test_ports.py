@@ -35,7 +35,9 @@ def in_brackets(address: str, *, always: bool) -> str:
 
 @settings(deadline=None, max_examples=40)
 @given(spans(), PROTOCOLS, some.booleans(), some.booleans())
-def test_container_alone_is_published_on_any_free_port(container: tuple[int, int], protocol: str, loud: bool, told: bool) -> None:
+def test_container_alone_is_published_on_any_free_port(
+    container: tuple[int, int], protocol: str, loud: bool, told: bool
+) -> None:
     """`CONTAINER[/PROTOCOL]`: one any-port publication for each port of the span; tcp where nothing is said."""
     suffix = f"/{protocol.upper() if loud else protocol}" if told else ""
     expected = [("", "", port, protocol if told else "tcp") for port in range(container[0], container[1] + 1)]
@@ -45,7 +47,9 @@ def test_container_alone_is_published_on_any_free_port(container: tuple[int, int
 
 @settings(deadline=None, max_examples=40)
 @given(ADDRESSES, spans(), some.integers(1, 60_000), PROTOCOLS, some.booleans())
-def test_span_to_span_goes_port_by_port(address: str, host: tuple[int, int], inside: int, protocol: str, brackets: bool) -> None:
+def test_span_to_span_goes_port_by_port(
+    address: str, host: tuple[int, int], inside: int, protocol: str, brackets: bool
+) -> None:
     """`[IP:]HOST:CONTAINER`: spans of one length are matched in order."""
     length = min(host[1] - host[0], 65_535 - inside)
     host, container = (host[0], host[0] + length), (inside, inside + length)
@@ -85,7 +89,13 @@ def test_long_syntax_says_the_same_as_the_short(  # noqa: PLR0917 hypothesis han
     address: str, host: tuple[int, int] | None, inside: int, protocol: str, as_text: bool, brackets: bool
 ) -> None:
     """target, published, host_ip and protocol are the parts of HOST:CONTAINER/PROTOCOL; the rest changes nothing here."""
-    long: dict[str, Any] = {"target": str(inside) if as_text else inside, "mode": "host", "app_protocol": "http", "name": "web", "x-note": 1}
+    long: dict[str, Any] = {
+        "target": str(inside) if as_text else inside,
+        "mode": "host",
+        "app_protocol": "http",
+        "name": "web",
+        "x-note": 1,
+    }
     if host:
         long["published"] = host[0] if host[0] == host[1] and not as_text else written(host)
     if protocol != "tcp":

@@ -13,7 +13,9 @@ from checks.compose.model import ComposeProject
 from checks.compose.sources import FetchedSources
 
 FOLDER: Final = "/srv/p"
-CASES: Final[list[dict[str, Any]]] = json.loads((Path(__file__).parents[3] / "recorded" / "compose" / "cases.json").read_text(encoding="utf-8"))
+CASES: Final[list[dict[str, Any]]] = json.loads(
+    (Path(__file__).parents[3] / "recorded" / "compose" / "cases.json").read_text(encoding="utf-8")
+)
 
 
 def project_of(files: dict[str, str]) -> ComposeProject:
@@ -26,7 +28,10 @@ def project_of(files: dict[str, str]) -> ComposeProject:
 def ports_of(project: ComposeProject) -> dict[str, list[tuple[str, str, int, str]]]:
     """Return what each active service publishes, in the form of the recorded answers."""
     active = [service for service in project.services if service.is_active]
-    return {service.name: sorted(single for port in service.ports for single in port.published.single()) for service in active}
+    return {
+        service.name: sorted(single for port in service.ports for single in port.published.single())
+        for service in active
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])

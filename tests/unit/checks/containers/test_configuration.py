@@ -72,7 +72,12 @@ def test_what_is_no_configuration_does_not(change: tuple[str, Any]) -> None:
 
 def test_privileges_are_told_in_words() -> None:
     """An approver reads what the container may do on its host, by what was asked and by what the engine mounted."""
-    hostile = spoiled(inspected(), ("HostConfig/Privileged", True), ("HostConfig/PidMode", "host"), ("HostConfig/Binds", ["/:/host:rw"]))
+    hostile = spoiled(
+        inspected(),
+        ("HostConfig/Privileged", True),
+        ("HostConfig/PidMode", "host"),
+        ("HostConfig/Binds", ["/:/host:rw"]),
+    )
 
     assert privileges_of(hostile) == (
         "privileged: root on its host",

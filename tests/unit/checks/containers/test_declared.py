@@ -75,7 +75,9 @@ def test_a_declared_address_and_tmpfs_are_compared() -> None:
     """A port for this machine only, and a tmpfs, as Docker tells them."""
     entry = declared(ports=[{"host": 6379, "container": 6379, "address": "127.0.0.1"}],
                      mounts=[*ENTRY["mounts"], {"kind": "tmpfs", "path": "/scratch", "rule": "drop"}])  # fmt: skip
-    container = make_container(published=(("127.0.0.1", 6379, 6379, "tcp"),), raw={"HostConfig": {"Tmpfs": {"/scratch": ""}}})
+    container = make_container(
+        published=(("127.0.0.1", 6379, 6379, "tcp"),), raw={"HostConfig": {"Tmpfs": {"/scratch": ""}}}
+    )
 
     assert judge_container_as_declared(entry, container).passed
     assert not judge_container_as_declared(entry, make_container(raw=container.raw)).passed

@@ -63,7 +63,9 @@ def test_what_can_not_be_moved_is_refused(host_config: dict[str, Any], told: str
 
 def test_plain_container_can_be_moved() -> None:
     """Runc and a bridge are fine."""
-    assert judge_movable(make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})).passed
+    assert judge_movable(
+        make_container(raw={"HostConfig": {"Runtime": "runc", "NetworkMode": "shop"}, "Config": {}})
+    ).passed
 
 
 def test_no_advice_stops_a_service_that_may_serve() -> None:
@@ -139,7 +141,9 @@ def test_no_line_at_all_proves_nothing() -> None:
 def test_what_of_a_long_log_was_not_read_is_told() -> None:
     """Its first minutes and its newest lines are judged; the row says that none between were."""
     many = "fine\n" * LINES_AT_MOST
-    host = FakeHost("wf001", {"sh -c": (0, "PostgreSQL init process complete\n", ""), "docker logs --tail": (0, many, "")})
+    host = FakeHost(
+        "wf001", {"sh -c": (0, "PostgreSQL init process complete\n", ""), "docker logs --tail": (0, many, "")}
+    )
     read = read_since_start(host, started())  # type: ignore[arg-type]
     trouble = [LogPattern("init process complete", "an empty cluster was made")]
 
@@ -151,7 +155,10 @@ def test_what_of_a_long_log_was_not_read_is_told() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}}, "older ones may be gone (max-size 10m, max-file 3)"),
+        (
+            {"LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}},
+            "older ones may be gone (max-size 10m, max-file 3)",
+        ),
         ({"LogConfig": {"Type": "local", "Config": {}}}, "older ones may be gone (driver local, 5 files of 20 MB)"),
         ({"LogConfig": {"Type": "json-file", "Config": {}}}, ""),
     ],
@@ -166,7 +173,16 @@ def test_a_driver_that_throws_lines_away_is_told(config: dict[str, Any], said: s
 def check(objects: list[BackupObject], *, sound: bool | None = True) -> Judgement:
     """Ask for one volume, at most a day old."""
     drill = Drill("wf001", {item.name: item.snapshot for item in objects})
-    return check_backup("redis", ["volume redis_data"], objects, repository_ok=sound, drill=drill, target="wf001", now=NOW, oldest_hours=24)
+    return check_backup(
+        "redis",
+        ["volume redis_data"],
+        objects,
+        repository_ok=sound,
+        drill=drill,
+        target="wf001",
+        now=NOW,
+        oldest_hours=24,
+    )
 
 
 def test_backup_fails_when_missing_old_empty_or_unchecked() -> None:

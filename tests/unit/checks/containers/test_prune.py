@@ -26,7 +26,9 @@ def test_a_nightly_prune_must_be_held() -> None:
 def test_files_that_could_not_be_read_are_no_answer() -> None:
     """UNKNOWN, never nothing found."""
     with pytest.raises(NotObservedError, match="prunes could not be read"):
-        judge_guards(make_host(around=SystemFacts(host="wf005", errors={"prunes": "not asked"})), make_container(), (), {})
+        judge_guards(
+            make_host(around=SystemFacts(host="wf005", errors={"prunes": "not asked"})), make_container(), (), {}
+        )
 
 
 def test_writes_are_given_up_with_a_reason_only() -> None:

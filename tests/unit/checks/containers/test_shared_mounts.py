@@ -43,7 +43,11 @@ def judged(here: Place, there: Place, mount: MountFacts = NAS, listings: Any = N
         (DISK, replace(DISK, names=frozenset({"a"})), r"lacks b on wf001 \(1 of 2 names\)"),
         (DISK, replace(DISK, kind="file"), "is a file on wf001, a directory on wf005"),
         (replace(DISK, kind="missing"), DISK, "is not there on wf005"),
-        (replace(EXPORT, file_system="local-volume"), replace(DISK, names=frozenset()), "local-volume nas:/shop on wf005"),
+        (
+            replace(EXPORT, file_system="local-volume"),
+            replace(DISK, names=frozenset()),
+            "local-volume nas:/shop on wf005",
+        ),
     ],
 )
 def test_a_place_that_is_not_the_same_on_the_target_fails(here: Place, there: Place, reason: str) -> None:
@@ -68,9 +72,20 @@ def test_the_same_export_passes_and_the_row_says_that_no_content_was_compared() 
 @pytest.mark.parametrize(
     ("mount", "here", "there"),
     [
-        (MountFacts("bind", "/etc/localtime", "/etc/localtime", read_only=True), replace(DISK, kind="file"), replace(DISK, kind="file")),
-        (MountFacts("bind", "/var/run/docker.sock", "/sock", read_only=False), replace(DISK, kind="socket"), replace(DISK, kind="socket")),
-        (MountFacts("bind", "/proc", "/host/proc", read_only=False), *[Place("directory", "proc", "proc", "", frozenset({str(n)})) for n in (1, 2)]),
+        (
+            MountFacts("bind", "/etc/localtime", "/etc/localtime", read_only=True),
+            replace(DISK, kind="file"),
+            replace(DISK, kind="file"),
+        ),
+        (
+            MountFacts("bind", "/var/run/docker.sock", "/sock", read_only=False),
+            replace(DISK, kind="socket"),
+            replace(DISK, kind="socket"),
+        ),
+        (
+            MountFacts("bind", "/proc", "/host/proc", read_only=False),
+            *[Place("directory", "proc", "proc", "", frozenset({str(n)})) for n in (1, 2)],
+        ),
         (replace(NAS, read_only=True), DISK, replace(DISK, names=frozenset({"other"}))),
     ],
 )
@@ -132,15 +147,28 @@ def test_the_script_tells_what_lies_where(tmp_path: Path, local_program: None) -
     (tmp_path / "link").symlink_to(full)
     paths = [str(path) for path in (full, empty, full / "one", tmp_path / "nothing", tmp_path / "link")]
 
-    seen = read_places(ThisMachine("wf005"), [MountFacts("bind", path, "/data", read_only=False) for path in [*paths, "/proc", "/dev/null"]])
+    seen = read_places(
+        ThisMachine("wf005"),
+        [MountFacts("bind", path, "/data", read_only=False) for path in [*paths, "/proc", "/dev/null"]],
+    )
 
-    assert [place.kind for place in seen] == ["directory", "directory", "file", "missing", "directory", "directory", "other"]
+    assert [place.kind for place in seen] == [
+        "directory",
+        "directory",
+        "file",
+        "missing",
+        "directory",
+        "directory",
+        "other",
+    ]
     assert [place.names for place in seen[:2]] == [{"one"}, frozenset()]
     assert seen[0].identity == seen[4].identity
     assert seen[5].file_system == "proc"
 
 
-def test_an_engine_that_does_not_answer_is_no_missing_volume(tmp_path: Path, local_program: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_does_not_answer_is_no_missing_volume(
+    tmp_path: Path, local_program: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Could not look is not: it is not there."""
     docker = tmp_path / "docker"
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -104,7 +104,10 @@ def test_volume_written_by_a_container_that_stays_fails() -> None:
     assert judge_shared_volumes(make_host(containers=(make_container(), reader)), make_container(), COPY).passed
 
 
-@pytest.mark.parametrize("source", ["/srv/shop/data", "/srv/shop", "/srv/shop/data/uploads", "/", "/srv/shop/data/", "/srv/shop/../shop//data"])
+@pytest.mark.parametrize(
+    "source",
+    ["/srv/shop/data", "/srv/shop", "/srv/shop/data/uploads", "/", "/srv/shop/data/", "/srv/shop/../shop//data"],
+)
 def test_a_writer_above_or_below_the_data_is_a_writer(source: str) -> None:
     """Its path need not be the same string: it goes on writing to what was copied."""
     shop = make_container(name="shop", mounts=(MountFacts("bind", "/srv/shop/data", "/data", read_only=False),))
@@ -138,7 +141,9 @@ def test_neighbours_are_no_writers() -> None:
     mounts = (MountFacts("bind", "/srv/shop2", "/x", read_only=False), MountFacts("tmpfs", "", "/y", read_only=False),
               MountFacts("volume", "shop", "/z", read_only=False))  # fmt: skip
 
-    assert judge_shared_volumes(make_host(containers=(shop, make_container(name="other", mounts=mounts))), shop, COPY).passed
+    assert judge_shared_volumes(
+        make_host(containers=(shop, make_container(name="other", mounts=mounts))), shop, COPY
+    ).passed
 
 
 def test_state_in_memory_is_lost_by_the_stop() -> None:
@@ -154,7 +159,11 @@ def test_state_in_memory_is_lost_by_the_stop() -> None:
 def test_state_of_the_product_outside_its_mounts_is_never_ignored() -> None:
     """A written reason covers caches; what the product knows to be state would be lost whatever is written, and doubts need the reason."""
     outside = Outside(noise=("/tmp/*",), doubts=("/tmp/files*",), state=("*.mv.db",))
-    h2, media, cache = Change("A", "/metabase.db/metabase.db.mv.db"), Change("A", "/tmp/files/a.jpg"), Change("A", "/tmp/x")
+    h2, media, cache = (
+        Change("A", "/metabase.db/metabase.db.mv.db"),
+        Change("A", "/tmp/files/a.jpg"),
+        Change("A", "/tmp/x"),
+    )
 
     assert "is state of its product" in judge_writable_layer(make_container(), [h2], outside, "only caches").text
     assert judge_writable_layer(make_container(), [media], outside).verdict is Verdict.FAILED

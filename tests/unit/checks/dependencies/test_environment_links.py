@@ -34,7 +34,11 @@ def test_each_kind_of_edge_is_drawn_as_its_own() -> None:
     assert {(line.start, line.end): line.kind for line in graph.lines} == {
         ("n8n", "redis"): "declared", ("n8n", "loki"): "undeclared", ("redis", "loki"): "unseen",
     }  # fmt: skip
-    assert [(node.name, node.column) for node in graph.nodes] == [("loki", "wf001"), ("n8n", "wf005"), ("redis", "wf005")]
+    assert [(node.name, node.column) for node in graph.nodes] == [
+        ("loki", "wf001"),
+        ("n8n", "wf005"),
+        ("redis", "wf005"),
+    ]
 
 
 def test_a_container_that_is_no_service_stands_in_its_hosts_column() -> None:
@@ -56,7 +60,9 @@ def test_the_drawing_has_every_node_and_edge() -> None:
 
 def test_a_file_is_well_formed_whatever_containers_are_called() -> None:
     """A name is text, never markup."""
-    nasty = Graph("<b>", (Node("</svg><script>", "wf005"), Node('"&', "wf001")), (Line("</svg><script>", '"&', "1", "declared"),))
+    nasty = Graph(
+        "<b>", (Node("</svg><script>", "wf005"), Node('"&', "wf001")), (Line("</svg><script>", '"&', "1", "declared"),)
+    )
     drawn = ET.fromstring(svg_of(figure_of(nasty.body())))  # noqa: S314 our own text
 
     assert not list(drawn.iter("{http://www.w3.org/2000/svg}script"))
@@ -69,7 +75,9 @@ def test_the_page_draws_a_graph_that_the_journal_holds(tmp_path: Path) -> None:
     night.row()
     night.run.record(
         RecordKind.REPORT_GRAPH,
-        body=Graph("Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)).body(),
+        body=Graph(
+            "Drawn", (Node("<b>n8n", "wf005"), Node("redis", "wf005")), (Line("<b>n8n", "redis", "6379", "unseen"),)
+        ).body(),
     )
     html = render(night.page())
 
@@ -81,7 +89,12 @@ def test_the_page_draws_a_graph_that_the_journal_holds(tmp_path: Path) -> None:
 
 def test_an_edge_to_nowhere_is_left_out() -> None:
     """A record that was written by another version is still drawn."""
-    assert figure_of({"title": "x", "nodes": [], "lines": [{"start": "a", "end": "b", "words": "", "kind": "declared"}]}).curves == ()
+    assert (
+        figure_of(
+            {"title": "x", "nodes": [], "lines": [{"start": "a", "end": "b", "words": "", "kind": "declared"}]}
+        ).curves
+        == ()
+    )
 
 
 def test_graphviz_gets_quoted_names() -> None:
@@ -95,7 +108,12 @@ def test_graphviz_gets_quoted_names() -> None:
 
 def test_several_looks_see_more_than_one() -> None:
     """What was open at any of them counts, and the most at once."""
-    other = DependencyGraph({Dependency("n8n", "redis", 6379): ("5 connections",)}, frozenset(), {("n8n", "203.0.113.9", 443): 1}, {"wf001": "dead"})
+    other = DependencyGraph(
+        {Dependency("n8n", "redis", 6379): ("5 connections",)},
+        frozenset(),
+        {("n8n", "203.0.113.9", 443): 1},
+        {"wf001": "dead"},
+    )
     merged = merge_references([SEEN, other])
 
     assert merged.seen[Dependency("n8n", "redis", 6379)] == ("5 connections",)
@@ -113,7 +131,9 @@ def test_all_hosts_are_looked_at_until_the_time_is_over(monkeypatch: pytest.Monk
     fleet: Any = SimpleNamespace(gather=lambda names: answers, forget_facts=forgotten.append)
     entries = {name: SimpleNamespace(container=name) for name in WHERE}
     identities = {host: SimpleNamespace(address=address) for address, host in ADDRESSES.items()}
-    scope: Any = SimpleNamespace(services=entries, links=[LINK], hosts=("wf005", "wf001"), environment=SimpleNamespace(hosts=identities))
+    scope: Any = SimpleNamespace(
+        services=entries, links=[LINK], hosts=("wf005", "wf001"), environment=SimpleNamespace(hosts=identities)
+    )
     found = links.look(fleet, scope, WHERE, 12.0)
 
     assert forgotten == ["wf005", "wf001"] * 2

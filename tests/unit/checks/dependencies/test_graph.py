@@ -24,7 +24,9 @@ def container(name: str, address: str, **given: Any) -> Any:
     return make_container(**{"name": name, "id": name, "raw": raw, "published": (), **given})
 
 
-def hosts(*connections: tuple[str, Connection], listening: int = 6379, env: dict[str, str] | None = None) -> list[HostFacts]:
+def hosts(
+    *connections: tuple[str, Connection], listening: int = 6379, env: dict[str, str] | None = None
+) -> list[HostFacts]:
     """Return wf005 with n8n, redis and a relay of ours, and wf001 with loki; `connections` are (container, connection)."""
     here = (
         container("n8n", "172.18.0.2", env=env or {}),
@@ -32,7 +34,9 @@ def hosts(*connections: tuple[str, Connection], listening: int = 6379, env: dict
         container("relay", "172.18.0.4", labels={"longshore.role": "forwarder"}),
     )
     sockets = {
-        pid: ContainerSockets(tuple(one for name, one in connections if PIDS[name] == pid), frozenset({listening} if pid == 20 else ()))
+        pid: ContainerSockets(
+            tuple(one for name, one in connections if PIDS[name] == pid), frozenset({listening} if pid == 20 else ())
+        )
         for pid in PIDS.values()
     }
     loki = container("loki", "172.18.0.2", host="wf001", published=(("0.0.0.0", 3100, 3100, "tcp"),))  # noqa: S104 the same
@@ -44,7 +48,9 @@ def hosts(*connections: tuple[str, Connection], listening: int = 6379, env: dict
 
 def test_a_connection_that_is_declared_passes() -> None:
     """Both ends are named, and how it was seen."""
-    seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.3", 6379))), [LINK], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.3", 6379))), [LINK], SERVICES, ADDRESSES
+    )
 
     assert dict(seen.seen) == {Dependency("n8n", "redis", 6379): ("1 connections",)}
     assert judge_links_declared(seen, "redis", "wf005").passed
@@ -52,7 +58,9 @@ def test_a_connection_that_is_declared_passes() -> None:
 
 def test_a_connection_that_is_not_declared_fails_with_both_ends() -> None:
     """Over the other host's published port: its container's port counts. The line to add stands in the text."""
-    seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "192.0.2.11", 3100))), [LINK], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(("n8n", Connection("172.18.0.2", 40000, "192.0.2.11", 3100))), [LINK], SERVICES, ADDRESSES
+    )
     answer = judge_links_declared(seen, "n8n", "wf005")
 
     assert answer.verdict is Verdict.FAILED
@@ -63,7 +71,9 @@ def test_a_connection_that_is_not_declared_fails_with_both_ends() -> None:
 
 def test_settings_count_as_connections_do() -> None:
     """A pool that is idle now has no connection, but its address in the environment."""
-    seen = read_references(hosts(env={"QUEUE_BULL_REDIS_HOST": "redis", "QUEUE_BULL_REDIS_PORT": "6379"}), [], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(env={"QUEUE_BULL_REDIS_HOST": "redis", "QUEUE_BULL_REDIS_PORT": "6379"}), [], SERVICES, ADDRESSES
+    )
     answer = judge_links_declared(seen, "redis", "wf005")
 
     assert answer.verdict is Verdict.FAILED
@@ -72,14 +82,18 @@ def test_settings_count_as_connections_do() -> None:
 
 def test_the_gateway_is_the_host_itself() -> None:
     """A container that goes through its gateway reaches what its own host publishes."""
-    seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.1", 16379))), [LINK], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(("n8n", Connection("172.18.0.2", 40000, "172.18.0.1", 16379))), [LINK], SERVICES, ADDRESSES
+    )
 
     assert list(seen.seen) == [Dependency("n8n", "redis", 6379)]
 
 
 def test_only_who_opened_a_connection_depends_on_the_other() -> None:
     """Redis has the same connection from its side, at the port that it listens on."""
-    seen = read_references(hosts(("redis", Connection("172.18.0.3", 6379, "172.18.0.2", 40000))), [], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(("redis", Connection("172.18.0.3", 6379, "172.18.0.2", 40000))), [], SERVICES, ADDRESSES
+    )
 
     assert not seen.seen
 
@@ -95,10 +109,15 @@ def test_a_relay_of_ours_is_no_dependant_and_no_provider() -> None:
 
 def test_what_leaves_all_hosts_is_told_apart() -> None:
     """An address of none of them is no undeclared link, but stands in the table."""
-    seen = read_references(hosts(("n8n", Connection("172.18.0.2", 40000, "203.0.113.9", 443))), [LINK], SERVICES, ADDRESSES)
+    seen = read_references(
+        hosts(("n8n", Connection("172.18.0.2", 40000, "203.0.113.9", 443))), [LINK], SERVICES, ADDRESSES
+    )
 
     assert judge_links_declared(seen, "n8n", "wf005").passed
-    assert seen.table().rows == (("n8n", "redis:6379", "yes", "not seen"), ("n8n", "203.0.113.9:443", "outside", "1 connections"))
+    assert seen.table().rows == (
+        ("n8n", "redis:6379", "yes", "not seen"),
+        ("n8n", "203.0.113.9:443", "outside", "1 connections"),
+    )
 
 
 def test_connections_that_could_not_be_read_are_told() -> None:
@@ -118,6 +137,11 @@ def test_a_container_that_is_no_service_is_named_with_its_host() -> None:
     facts, other = hosts()
     spy = container("spy", "172.18.0.9")
     sockets = {40: ContainerSockets((Connection("172.18.0.9", 1234, "172.18.0.3", 6379),))}
-    facts = make_host(host="wf005", containers=(*facts.containers, spy), around=SystemFacts(host="wf005", container_sockets=sockets))
+    facts = make_host(
+        host="wf005", containers=(*facts.containers, spy), around=SystemFacts(host="wf005", container_sockets=sockets)
+    )
 
-    assert "spy@wf005 → redis:6379" in judge_links_declared(read_references([facts, other], [LINK], SERVICES, ADDRESSES), "redis", "wf005").text
+    assert (
+        "spy@wf005 → redis:6379"
+        in judge_links_declared(read_references([facts, other], [LINK], SERVICES, ADDRESSES), "redis", "wf005").text
+    )

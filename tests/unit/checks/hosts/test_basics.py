@@ -66,6 +66,9 @@ def test_a_clock_that_could_not_be_read_is_unknown() -> None:
 
 def test_a_coarse_measurement_is_judged_only_where_it_is_sure() -> None:
     """Give or take 0.9 s: 0.05 s off is sure to be within 1 s, 2 s off sure to be beyond, 0.5 s neither."""
-    judged = [judge_clock(make_host(clock_offset_s=offset_s, clock_uncertainty_s=0.9)).verdict for offset_s in (0.05, 2.0, 0.5, -0.5)]
+    judged = [
+        judge_clock(make_host(clock_offset_s=offset_s, clock_uncertainty_s=0.9)).verdict
+        for offset_s in (0.05, 2.0, 0.5, -0.5)
+    ]
 
     assert judged == [Verdict.PASSED, Verdict.FAILED, Verdict.UNKNOWN, Verdict.UNKNOWN]

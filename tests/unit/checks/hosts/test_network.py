@@ -10,7 +10,16 @@ from typing import Any, Final
 
 import pytest
 
-from checks.hosts.network import Matrix, Need, explaining_rule, join_matrix, judge_paths, judge_proven, judge_reachable, listens_at
+from checks.hosts.network import (
+    Matrix,
+    Need,
+    explaining_rule,
+    join_matrix,
+    judge_paths,
+    judge_proven,
+    judge_reachable,
+    listens_at,
+)
 from engine.config.environment import Environment
 from engine.config.inventory import Inventory
 from engine.config.plan import Plan
@@ -29,7 +38,9 @@ NEED: Final = Need("wf005", "wf001", "192.0.2.11", 6379, ("relay redis:6379",))
 OPEN: Final = PathSize(1500)
 
 
-def matrix(tried: Attempt, target: HostFacts | None = None, path: PathSize = OPEN, source: HostFacts | None = None) -> Matrix:
+def matrix(
+    tried: Attempt, target: HostFacts | None = None, path: PathSize = OPEN, source: HostFacts | None = None
+) -> Matrix:
     """Return a matrix of one need, tried from wf005."""
     facts = {"wf001": target or make_host(), "wf005": source or make_host(host="wf005")}
     return join_matrix([NEED], {"wf005": Reachability({("192.0.2.11", 6379): tried}, {"192.0.2.11": path})}, facts, {})
@@ -37,7 +48,10 @@ def matrix(tried: Attempt, target: HostFacts | None = None, path: PathSize = OPE
 
 def with_rules(saved: str, **given: Any) -> HostFacts:
     """Return wf001 with a firewall, as iptables-save prints it."""
-    return make_host(around=SystemFacts(host="wf001", firewall=parse_firewall(f"# by iptables-save\n*filter\n{saved}\nCOMMIT\n")), **given)
+    return make_host(
+        around=SystemFacts(host="wf001", firewall=parse_firewall(f"# by iptables-save\n*filter\n{saved}\nCOMMIT\n")),
+        **given,
+    )
 
 
 def test_an_open_port_passes() -> None:
@@ -55,7 +69,10 @@ def test_dropped_packets_fail_with_the_rule_that_drops_them() -> None:
     answer = judge_reachable(matrix(Attempt(Outcome.FILTERED, words="no answer within 3 s"), target), "wf005")
 
     assert answer.verdict is Verdict.FAILED
-    assert "wf005 → wf001:6379 filtered (no answer within 3 s); wf001: -A INPUT -p tcp -m tcp --dport 6379 -j DROP" in answer.text
+    assert (
+        "wf005 → wf001:6379 filtered (no answer within 3 s); wf001: -A INPUT -p tcp -m tcp --dport 6379 -j DROP"
+        in answer.text
+    )
     assert "needed for relay redis:6379" in answer.text
 
 
@@ -157,7 +174,11 @@ def test_a_host_from_which_nothing_was_tried_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("saved", "outcome", "told"),
     [
-        ("-A INPUT -p tcp --dport 6379 -j ACCEPT\n-A INPUT -j REJECT", Outcome.REFUSED, ""),  # accepted before: nothing listens
+        (
+            "-A INPUT -p tcp --dport 6379 -j ACCEPT\n-A INPUT -j REJECT",
+            Outcome.REFUSED,
+            "",
+        ),  # accepted before: nothing listens
         ("-A INPUT -p tcp --dport 22 -j ACCEPT\n-A INPUT -j REJECT", Outcome.NO_ROUTE, "wf001: -A INPUT -j REJECT"),
         (":INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT", Outcome.FILTERED, "wf001: policy of INPUT: DROP"),
         (":FORWARD DROP [0:0]", Outcome.REFUSED, ""),  # Docker's own policy refuses nothing
@@ -174,7 +195,9 @@ def test_the_rule_that_explains_is_the_first_that_fits(saved: str, outcome: Outc
 
 def test_the_own_side_may_keep_packets_in() -> None:
     """A rule of the host that connects."""
-    rule = FirewallRule("OUTPUT", "-A OUTPUT -p tcp --dport 6379 -j DROP", FirewallVerdict.DROP, "tcp", frozenset({6379}))
+    rule = FirewallRule(
+        "OUTPUT", "-A OUTPUT -p tcp --dport 6379 -j DROP", FirewallVerdict.DROP, "tcp", frozenset({6379})
+    )
     here = make_host(host="wf005", around=SystemFacts(host="wf005", firewall=(rule,)))
 
     assert explaining_rule(NEED, Outcome.FILTERED, {"wf005": here, "wf001": make_host()}).startswith("wf005: -A OUTPUT")
@@ -208,7 +231,9 @@ def test_needs_follow_from_the_plan() -> None:
     assert needs["wf001", "wf005", 22] == ("copy back of redis",)
     assert needs["wf005", "wf002", 22] == ("copy of n8n", "backup of n8n", "backup of redis")
     assert needs["wf001", "wf002", 22] == ("restore drill of redis",)
-    assert set(relayed) == {("wf002", "wf005"), ("wf002", "wf001"), ("wf005", "wf001")}, "n8n has moved; both have; the old published port"
+    assert set(relayed) == {("wf002", "wf005"), ("wf002", "wf001"), ("wf005", "wf001")}, (
+        "n8n has moved; both have; the old published port"
+    )
     assert ("wf002", "wf002", 22) not in needs
 
 
@@ -219,7 +244,9 @@ def test_each_host_is_asked_once() -> None:
     hosts["wf002"] = FakeHost("wf002", {"sh -s": (1, "", "no shell")})
     journal = SimpleNamespace(records=lambda **_: [])
     places = {"n8n": "wf005", "redis": "wf005"}
-    world: Any = SimpleNamespace(scope=scope(), where=lambda: places, fleet=hosts, facts=lambda name: make_host(host=name), journal=journal)
+    world: Any = SimpleNamespace(
+        scope=scope(), where=lambda: places, fleet=hosts, facts=lambda name: make_host(host=name), journal=journal
+    )
     found = look_at_network(world, world.scope.hosts)
 
     assert {name: len(host.asked) for name, host in hosts.items()} == {"wf001": 1, "wf002": 1, "wf005": 1}
@@ -259,7 +286,9 @@ def test_paths_are_read() -> None:
 
 def test_a_shell_that_fails_is_told_with_a_command() -> None:
     """Nothing tried is nothing known; nothing to try is nothing asked."""
-    with pytest.raises(NotObservedError, match=r"wf005: connections could not be tried from it: no shell.*/dev/tcp/192.0.2.11/22"):
+    with pytest.raises(
+        NotObservedError, match=r"wf005: connections could not be tried from it: no shell.*/dev/tcp/192.0.2.11/22"
+    ):
         try_connections(FakeHost("wf005", {"sh -s": (127, "", "no shell")}), [("192.0.2.11", 22)])
     assert try_connections(FakeHost("wf005"), []) == Reachability()
 

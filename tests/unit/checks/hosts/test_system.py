@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from checks.hosts.system import judge_engine, judge_inodes, judge_kernel, judge_owners, judge_synchronised, judge_writable
+from checks.hosts.system import (
+    judge_engine,
+    judge_inodes,
+    judge_kernel,
+    judge_owners,
+    judge_synchronised,
+    judge_writable,
+)
 from engine.contracts.container import MountFacts
 from engine.contracts.product import KernelNeed
 from engine.errors import NotObservedError
@@ -16,7 +23,12 @@ from hosts.facts.system import EngineSettings, SystemFacts
 from services.redis.product import Product
 from tests.unit.making_facts import make_container, make_disk, make_host
 
-SETTINGS = {"vm.overcommit_memory": "1", "vm.max_map_count": "262144", "net.core.somaxconn": "4096", "transparent_hugepage": "madvise"}
+SETTINGS = {
+    "vm.overcommit_memory": "1",
+    "vm.max_map_count": "262144",
+    "net.core.somaxconn": "4096",
+    "transparent_hugepage": "madvise",
+}
 BIND = MountFacts("bind", "/srv/redis", "/conf", read_only=False)
 RULES = {"/conf": "copy", "/data": "copy"}
 
@@ -79,7 +91,9 @@ def test_a_disk_with_free_bytes_but_no_inodes_fails() -> None:
     assert answer.verdict is Verdict.FAILED
     assert "100 % of the inodes of / are used, 0 free" in answer.text
     assert judge_inodes(make_host(), ["/srv"]).passed
-    assert judge_inodes(make_host(file_systems=(make_disk(inodes=0, inodes_free=0),)), ["/srv"]).passed, "btrfs makes them as needed"
+    assert judge_inodes(make_host(file_systems=(make_disk(inodes=0, inodes_free=0),)), ["/srv"]).passed, (
+        "btrfs makes them as needed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +107,12 @@ def test_a_disk_with_free_bytes_but_no_inodes_fails() -> None:
 )
 def test_a_kernel_that_gives_less_fails(setting: str, value: str, told: str) -> None:
     """What the product asks for, and what the source gave."""
-    answer = judge_kernel(host("wf005", settings=SETTINGS), host(settings={**SETTINGS, setting: value}), make_container(), Product.kernel_needs)
+    answer = judge_kernel(
+        host("wf005", settings=SETTINGS),
+        host(settings={**SETTINGS, setting: value}),
+        make_container(),
+        Product.kernel_needs,
+    )
 
     assert answer.verdict is Verdict.FAILED
     assert told in answer.text
@@ -111,9 +130,14 @@ def test_what_the_source_did_without_is_told_only() -> None:
 
 def test_a_lower_limit_of_open_files_fails_unless_the_container_brings_its_own() -> None:
     """It inherits the Docker Engine's, which a unit file may have lowered."""
-    source, target = host("wf005", settings=SETTINGS, open_files={7: 1_048_576}), host(settings=SETTINGS, engine_open_files=1024)
+    source, target = (
+        host("wf005", settings=SETTINGS, open_files={7: 1_048_576}),
+        host(settings=SETTINGS, engine_open_files=1024),
+    )
     inherited = make_container(raw={"State": {"Pid": 7}, "HostConfig": {"Ulimits": None}})
-    own = make_container(raw={"State": {"Pid": 7}, "HostConfig": {"Ulimits": [{"Name": "nofile", "Soft": 65536, "Hard": 65536}]}})
+    own = make_container(
+        raw={"State": {"Pid": 7}, "HostConfig": {"Ulimits": [{"Name": "nofile", "Soft": 65536, "Hard": 65536}]}}
+    )
     answer = judge_kernel(source, target, inherited, ())
 
     assert answer.verdict is Verdict.FAILED
@@ -128,7 +152,10 @@ def test_a_kernel_that_tells_nothing_is_unknown() -> None:
 
 def test_a_need_is_a_number_or_a_word() -> None:
     """Both say what they expect."""
-    number, word = KernelNeed("vm.max_map_count", "x", at_least=262144), KernelNeed("transparent_hugepage", "x", words=("never",))
+    number, word = (
+        KernelNeed("vm.max_map_count", "x", at_least=262144),
+        KernelNeed("transparent_hugepage", "x", words=("never",)),
+    )
 
     assert [number.is_met(seen) for seen in ("262144", "65530", "lots")] == [True, False, False]
     assert (number.text, word.text, word.is_met("never")) == ("at least 262144", "never", True)
@@ -151,7 +178,10 @@ def test_a_containers_own_user_counts_too() -> None:
     container = make_container(mounts=(BIND,), raw={"Config": {"User": "1000:1000"}})
     source = host("wf005", owners={"/srv/redis": (0, 0)}, users={0: "root"})
 
-    assert "1000 is nobody on wf005 and anna on wf001" in judge_owners(source, host(users={1000: "anna"}), container, RULES).text
+    assert (
+        "1000 is nobody on wf005 and anna on wf001"
+        in judge_owners(source, host(users={1000: "anna"}), container, RULES).text
+    )
 
 
 def test_an_owner_that_was_not_seen_is_unknown() -> None:

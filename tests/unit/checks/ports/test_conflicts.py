@@ -16,7 +16,9 @@ from engine.errors import NotObservedError
 from tests.unit.making_facts import make_container, make_host, make_socket
 
 
-def claim(who: str, port: int, *, last: int = 0, address: str = "", protocol: str = "tcp", level: Level = Level.CLAIMED) -> Claim:
+def claim(
+    who: str, port: int, *, last: int = 0, address: str = "", protocol: str = "tcp", level: Level = Level.CLAIMED
+) -> Claim:
     """Return a claim on wf001."""
     return Claim("wf001", port, last or port, protocol, bound_of(address), level, "container", who, who, address)
 
@@ -113,7 +115,10 @@ def test_a_container_and_its_compose_file_are_one_thing() -> None:
 
 def test_an_override_that_republishes_a_port_is_found() -> None:
     """The project runs on port 80; its override file, read at the next start, publishes 5432, which postgres has."""
-    text, override = "services:\n  web:\n    image: x\n    ports: ['80:80']\n", "services:\n  web:\n    ports: ['5432:80']\n"
+    text, override = (
+        "services:\n  web:\n    image: x\n    ports: ['80:80']\n",
+        "services:\n  web:\n    ports: ['5432:80']\n",
+    )
     postgres = make_container(host="wf001", name="postgres", published=(("", 5432, 5432, "tcp"),))
     facts = make_host(containers=(started(), postgres))
 
@@ -131,7 +136,9 @@ def test_profiles_scale_and_other_files_claim_nothing() -> None:
         "services:\n  a:\n    profiles: [debug]\n    ports: ['80:80']\n  b:\n    scale: 0\n    ports: ['81:81']\n"
         "  c:\n    ports: ['82', '90-95:82']\n"
     )
-    by_hand = read_projects(FetchedSources({"/srv/compose.prod.yml": b"services:\n  a:\n    ports: ['80:80']\n"}), ["/srv/compose.prod.yml"])
+    by_hand = read_projects(
+        FetchedSources({"/srv/compose.prod.yml": b"services:\n  a:\n    ports: ['80:80']\n"}), ["/srv/compose.prod.yml"]
+    )
 
     assert claims_of_host(make_host(), (*projects(text), *by_hand)) == ()
     assert by_hand[0].services[0].ports
@@ -194,4 +201,9 @@ def test_two_arrivals_with_one_port_conflict() -> None:
 
     assert len(conflicts_after([], [redis_arrives(), other])) == 1
     assert conflicts_after([], [redis_arrives(done=True), other]) == []
-    assert conflicts_after([], [redis_arrives(), PlannedPorts("quic", "wf002", "wf001", (PublishedPort(6379, 1, "udp"),), "quic")]) == []
+    assert (
+        conflicts_after(
+            [], [redis_arrives(), PlannedPorts("quic", "wf002", "wf001", (PublishedPort(6379, 1, "udp"),), "quic")]
+        )
+        == []
+    )

@@ -12,7 +12,14 @@ from checks.compose.sources import LARGEST_BYTES, FetchedSources, LocalSources
 from checks.ports.local_scan import list_compose_files, scan_paths
 from commands.ports import main
 from engine.errors import InputError, NotObservedError, UnsupportedSyntaxError
-from hosts.facts.compose_files import SCRIPT, USUAL_EPHEMERAL, FoundFiles, fetch_files, parse_found, search_compose_files
+from hosts.facts.compose_files import (
+    SCRIPT,
+    USUAL_EPHEMERAL,
+    FoundFiles,
+    fetch_files,
+    parse_found,
+    search_compose_files,
+)
 from tests.unit.making_facts import FakeHost
 
 SERVICE = "services:\n  a:\n    image: x\n    ports: ['{port}:80']\n"
@@ -37,8 +44,19 @@ def asked(root: Path, *paths: Path, depth: int = 7) -> tuple[FoundFiles, int | N
 @pytest.mark.usefixtures("local_program")
 def test_script_finds_compose_files_and_what_stands_beside_them(tmp_path: Path) -> None:
     """By name, through links, with spaces; not in Docker's root, not in node_modules, and no folder of that name."""
-    tree(tmp_path, srv__shopDOTone__composeDOTyml="a: 1", srv__shopDOTone__DOTenv="A=1", srv__prodDOTComposeDOTYAML="b: 2", home__notcomposeDOTtxt="")
-    tree(tmp_path, docker__volumes__composeDOTyml="no", app__node_modules__x__composeDOTyml="no", my__docker_composeDOTyml="c: 3")
+    tree(
+        tmp_path,
+        srv__shopDOTone__composeDOTyml="a: 1",
+        srv__shopDOTone__DOTenv="A=1",
+        srv__prodDOTComposeDOTYAML="b: 2",
+        home__notcomposeDOTtxt="",
+    )
+    tree(
+        tmp_path,
+        docker__volumes__composeDOTyml="no",
+        app__node_modules__x__composeDOTyml="no",
+        my__docker_composeDOTyml="c: 3",
+    )
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "docker-compose.yml").symlink_to(tmp_path / "my" / "docker_compose.yml")
     (tmp_path / "compose.yml").mkdir()
@@ -47,7 +65,13 @@ def test_script_finds_compose_files_and_what_stands_beside_them(tmp_path: Path) 
     found, status = asked(tmp_path)
 
     names = {str(Path(path).relative_to(tmp_path)) for path in found.compose}
-    assert names == {"srv/shop.one/compose.yml", "srv/prod.Compose.YAML", "my/docker_compose.yml", "a b/docker-compose.yml", "big-compose.yml"}
+    assert names == {
+        "srv/shop.one/compose.yml",
+        "srv/prod.Compose.YAML",
+        "my/docker_compose.yml",
+        "a b/docker-compose.yml",
+        "big-compose.yml",
+    }
     assert status == 0
     assert found.contents[str(tmp_path / "srv/shop.one/.env")] == b"A=1"
     assert found.contents[str(tmp_path / "my/.env")] is None
@@ -90,7 +114,11 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
     slow = FakeHost("wf001", {"sh -s": (0, "compose\0/a/compose.yml\0YTog\0searched\0/\0MTI0\0", "")})
     broken = FakeHost("wf001", {"sh -s": (2, "", "sh: no base64")})
 
-    for host, reason in ((cut, "cut off"), (slow, r"did not end within 30 s \(1 seen by then\)"), (broken, "no base64")):
+    for host, reason in (
+        (cut, "cut off"),
+        (slow, r"did not end within 30 s \(1 seen by then\)"),
+        (broken, "no base64"),
+    ):
         with pytest.raises(NotObservedError, match=reason):
             search_compose_files(host, "/var/lib/docker")  # type: ignore[arg-type]
     assert fetch_files(FakeHost("wf001"), ["/a"]).contents == {}  # type: ignore[arg-type]
@@ -106,7 +134,15 @@ def test_broken_base64_is_unreadable_not_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["compose.yml", "docker-compose.yaml", "docker-compose.prod.yml", "prod.compose.yml", "Compose.YML", "x_compose.yml"]
+    "name",
+    [
+        "compose.yml",
+        "docker-compose.yaml",
+        "docker-compose.prod.yml",
+        "prod.compose.yml",
+        "Compose.YML",
+        "x_compose.yml",
+    ],
 )
 def test_names_like_compose_files(name: str) -> None:
     """Whatever people call them; a composer is something else."""
@@ -123,7 +159,10 @@ def test_files_that_compose_would_not_read_are_projects_of_their_own() -> None:
     }
     launch = Launch("/srv", ("/srv/live-compose.yml",), "live")
 
-    found = {project.files: (project.name, project.is_default) for project in read_projects(FetchedSources(files), files, [launch])}
+    found = {
+        project.files: (project.name, project.is_default)
+        for project in read_projects(FetchedSources(files), files, [launch])
+    }
 
     assert found == {
         ("/srv/compose.yml",): ("srv", True), ("/srv/docker-compose.prod.yml",): ("srv", False), ("/srv/live-compose.yml",): ("live", True),
@@ -141,11 +180,17 @@ def test_files_that_are_named_and_not_held_are_asked_for() -> None:
 
 def test_the_scan_goes_on_after_a_bad_file(tmp_path: Path) -> None:
     """A file that is no YAML, one with a bad port and a right one: two troubles with their lines, three ports."""
-    tree(tmp_path, a__composeDOTyml="services: [\n", b__composeDOTyml="services:\n  a:\n    ports: ['81:81', 'http:80', '82:82']\n")
+    tree(
+        tmp_path,
+        a__composeDOTyml="services: [\n",
+        b__composeDOTyml="services:\n  a:\n    ports: ['81:81', 'http:80', '82:82']\n",
+    )
     tree(tmp_path, c__composeDOTyml=SERVICE.format(port=80))
     scan = scan_paths([tmp_path])
 
-    troubles = [trouble.text().removeprefix(f"{tmp_path}/") for project in scan.projects for trouble in project.troubles]
+    troubles = [
+        trouble.text().removeprefix(f"{tmp_path}/") for project in scan.projects for trouble in project.troubles
+    ]
     assert [text.partition(": ")[0] for text in troubles] == ["a/compose.yml:2", "b/compose.yml:3"]
     assert sum(len(service.ports) for project in scan.projects for service in project.services) == 3
 
@@ -167,7 +212,10 @@ def test_search_leaves_out_what_is_nobodys_project(tmp_path: Path) -> None:
     """Installed packages and repositories' own folders."""
     tree(tmp_path, composeDOTyml="", node_modules__composeDOTyml="", DOTgit__composeDOTyml="", a__composeDOTyml="")
 
-    assert [str(Path(path).relative_to(tmp_path)) for path in list_compose_files(tmp_path)] == ["compose.yml", "a/compose.yml"]
+    assert [str(Path(path).relative_to(tmp_path)) for path in list_compose_files(tmp_path)] == [
+        "compose.yml",
+        "a/compose.yml",
+    ]
     with pytest.raises(InputError, match="not there"):
         scan_paths([tmp_path / "none"])
 

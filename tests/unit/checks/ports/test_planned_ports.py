@@ -21,7 +21,16 @@ from engine.verdict import Verdict
 from phases.signoff.plan_text import render_plan
 from tests.unit.inspected import inspected, recreated
 from tests.unit.making_facts import make_host, make_socket
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, make_plan, spoiled, written
+from tests.unit.making_files import (
+    ENVIRONMENT,
+    INVENTORY,
+    PLAN,
+    make_environment,
+    make_inventory,
+    make_plan,
+    spoiled,
+    written,
+)
 
 REMAP = {"6379/tcp": 16379}
 
@@ -64,7 +73,13 @@ def test_a_remap_solves_a_conflict_with_a_service_that_is_there(tmp_path: Path) 
     """The plan is wrong without it and right with it; who plans the remap can read it either way."""
     cache = (
         "services/cache",
-        {"product": "redis", "host": "wf001", "container": "cache", "image": "redis:8", "ports": [{"host": 6379, "container": 6379}]},
+        {
+            "product": "redis",
+            "host": "wf001",
+            "container": "cache",
+            "image": "redis:8",
+            "ports": [{"host": 6379, "container": 6379}],
+        },
     )
     files = [
         written(tmp_path / "inventory.yaml", spoiled(INVENTORY, cache)),
@@ -81,7 +96,9 @@ def test_a_remap_solves_a_conflict_with_a_service_that_is_there(tmp_path: Path) 
 
 def test_who_signs_reads_the_remap() -> None:
     """The plan as a person reads it names it, and its digest is another one."""
-    scopes = [build_scope(make_inventory(), make_plan(("moves/1/ports", ports)), make_environment()) for ports in ({}, REMAP)]
+    scopes = [
+        build_scope(make_inventory(), make_plan(("moves/1/ports", ports)), make_environment()) for ports in ({}, REMAP)
+    ]
 
     assert "published 6379/tcp becomes 16379 on wf001" in render_plan(scopes[1])
     assert scopes[0].digest != scopes[1].digest
@@ -92,7 +109,10 @@ def test_the_container_is_created_with_it() -> None:
     body = specification_of(inspected(), ports=REMAP)
 
     assert body["HostConfig"]["PortBindings"] == {"6379/tcp": [{"HostIp": "192.0.2.5", "HostPort": "16379"}]}
-    assert specification_of(inspected(), ports={"6379/udp": 1})["HostConfig"]["PortBindings"]["6379/tcp"][0]["HostPort"] == "6379"
+    assert (
+        specification_of(inspected(), ports={"6379/udp": 1})["HostConfig"]["PortBindings"]["6379/tcp"][0]["HostPort"]
+        == "6379"
+    )
 
 
 def test_the_comparison_demands_it() -> None:
@@ -129,7 +149,9 @@ def test_the_verdict_names_the_holder_and_the_way_out() -> None:
     assert "6379/tcp becomes 16379/tcp" in answer.text
     assert "nox -s ports -- --environment NAME --write" in answer.text
     assert report.unsolved == ()
-    assert judge_ports_after_moves(report_of(scans(make_socket(6379)), [redis(remaps=REMAP)]), redis(remaps=REMAP)).passed
+    assert judge_ports_after_moves(
+        report_of(scans(make_socket(6379)), [redis(remaps=REMAP)]), redis(remaps=REMAP)
+    ).passed
 
 
 def test_a_target_that_was_not_seen_is_unknown() -> None:
@@ -157,6 +179,14 @@ def test_tables_and_json_hold_the_same() -> None:
 
     assert ("wf006", "–", "–", "–", "UNKNOWN: wf006: ssh failed") in tables["Compose files"]
     assert tables["Port remaps proposed"] == (("redis", "wf001", "6379/tcp", "16379/tcp", "process nginx on 0.0.0.0"),)
-    assert data["remaps"] == [{"service": "redis", "target": "wf001", "port": "6379/tcp", "becomes": 16379, "because": "process nginx on 0.0.0.0"}]
+    assert data["remaps"] == [
+        {
+            "service": "redis",
+            "target": "wf001",
+            "port": "6379/tcp",
+            "becomes": 16379,
+            "because": "process nginx on 0.0.0.0",
+        }
+    ]
     assert data["hosts"]["wf006"]["not_seen"] == "wf006: ssh failed"
     assert [one["when"] for one in data["conflicts"]] == ["after the moves"]

@@ -21,13 +21,19 @@ EPHEMERAL: Final = [(32_768, 60_999)]
 ADDRESSES: Final = {"wf005": "192.0.2.15", "wf001": "192.0.2.11", "wf002": "192.0.2.12"}
 
 
-def arrives(service: str, *ports: int | tuple[int, int], target: str = "wf001", address: str = "", source: str = "wf005") -> PlannedPorts:
+def arrives(
+    service: str, *ports: int | tuple[int, int], target: str = "wf001", address: str = "", source: str = "wf005"
+) -> PlannedPorts:
     """Return a move of a service that publishes ports, each as a number or as (host, container)."""
     pairs = [port if isinstance(port, tuple) else (port, port) for port in ports]
-    return PlannedPorts(service, source, target, tuple(PublishedPort(host, inside, "tcp", address) for host, inside in pairs), service)
+    return PlannedPorts(
+        service, source, target, tuple(PublishedPort(host, inside, "tcp", address) for host, inside in pairs), service
+    )
 
 
-def held(host: str, port: int, who: str = "process nginx", *, level: Level = Level.HELD, protocol: str = "tcp") -> Claim:
+def held(
+    host: str, port: int, who: str = "process nginx", *, level: Level = Level.HELD, protocol: str = "tcp"
+) -> Claim:
     """Return what is on a host already."""
     return Claim(host, port, port, protocol, bound_of(""), level, "process", who, who)
 
@@ -66,12 +72,18 @@ def test_of_two_arrivals_the_one_without_a_well_known_port_gives_way() -> None:
     caddy, app = arrives("caddy", 80), arrives("app", (80, 3000), source="wf002")
 
     assert told(plan_remaps([], [app, caddy], EPHEMERAL)) == [("app", "80/tcp", 10080)]
-    assert told(plan_remaps([], [arrives("one", 3000), arrives("two", 3000, source="wf002")], EPHEMERAL)) == [("two", "3000/tcp", 13000)]
+    assert told(plan_remaps([], [arrives("one", 3000), arrives("two", 3000, source="wf002")], EPHEMERAL)) == [
+        ("two", "3000/tcp", 13000)
+    ]
 
 
 def test_a_wildcard_gives_way_to_two_specific_addresses() -> None:
     """One remap instead of two."""
-    moves = [arrives("a", 80, address="127.0.0.1"), arrives("b", 80, address="192.0.2.11", source="wf002"), arrives("all", 80, source="wf003")]
+    moves = [
+        arrives("a", 80, address="127.0.0.1"),
+        arrives("b", 80, address="192.0.2.11", source="wf002"),
+        arrives("all", 80, source="wf003"),
+    ]
 
     assert [remap.service for remap in plan_remaps([], moves, EPHEMERAL)] == ["all"]
 
@@ -83,10 +95,14 @@ def test_declared_only_forces_nothing() -> None:
 
 def test_a_remap_of_the_plan_is_kept_unless_it_collides() -> None:
     """What people have signed stays."""
-    signed = with_remaps([arrives("postgres", 5432)], plan_remaps([held("wf001", 5432)], [arrives("postgres", 5432)], EPHEMERAL))
+    signed = with_remaps(
+        [arrives("postgres", 5432)], plan_remaps([held("wf001", 5432)], [arrives("postgres", 5432)], EPHEMERAL)
+    )
 
     assert plan_remaps([held("wf001", 5432)], signed, EPHEMERAL) == []
-    assert told(plan_remaps([held("wf001", 5432), held("wf001", 15432)], signed, EPHEMERAL)) == [("postgres", "5432/tcp", 25432)]
+    assert told(plan_remaps([held("wf001", 5432), held("wf001", 15432)], signed, EPHEMERAL)) == [
+        ("postgres", "5432/tcp", 25432)
+    ]
 
 
 @some.composite
@@ -94,7 +110,10 @@ def worlds(draw: Any) -> tuple[list[Claim], list[PlannedPorts]]:
     """Return a few hosts with things on them, and moves between them, on few ports so that they collide."""
     hosts = ("wf001", "wf002", "wf005")
     ports = some.sampled_from((80, 443, 3000, 3001))
-    claims = [held(draw(some.sampled_from(hosts)), draw(ports), f"process {number}") for number in range(draw(some.integers(0, 3)))]
+    claims = [
+        held(draw(some.sampled_from(hosts)), draw(ports), f"process {number}")
+        for number in range(draw(some.integers(0, 3)))
+    ]
     moves = []
     for number in range(draw(some.integers(1, 4))):
         source, target = draw(some.permutations(hosts))[:2]
@@ -126,16 +145,30 @@ def _remap(moves: list[PlannedPorts], service: str, key: str, to: int) -> Remap:
 
 def _solved(claims: list[Claim], moves: tuple[PlannedPorts, ...] | list[PlannedPorts]) -> bool:
     """Return whether no move's wish conflicts; two relays on one host are the sources' own business, which nothing here can change."""
-    return not [conflict for conflict in conflicts_after(claims, moves) if conflict.blocks and any(claim.kind == "move" for claim in conflict.claims)]
+    return not [
+        conflict
+        for conflict in conflicts_after(claims, moves)
+        if conflict.blocks and any(claim.kind == "move" for claim in conflict.claims)
+    ]
 
 
 def remapped(**given: Any) -> Remap:
     """Return postgres from wf005 to wf002, published as 15432 there."""
-    values = {"service": "postgres", "source": "wf005", "target": "wf002", "port": PublishedPort(5432, 5432), "to": 15432, "because": "x", **given}
+    values = {
+        "service": "postgres",
+        "source": "wf005",
+        "target": "wf002",
+        "port": PublishedPort(5432, 5432),
+        "to": 15432,
+        "because": "x",
+        **given,
+    }
     return Remap(**values)
 
 
-def consumers(*settings: Setting, links: tuple[Link, ...] = (), after: dict[str, str] | None = None, **given: Any) -> tuple[Consumer, ...]:
+def consumers(
+    *settings: Setting, links: tuple[Link, ...] = (), after: dict[str, str] | None = None, **given: Any
+) -> tuple[Consumer, ...]:
     """Return the consumers of the remapped postgres."""
     return list_consumers([remapped(**given)], links, settings, after=after or {}, addresses=ADDRESSES)
 
@@ -163,11 +196,20 @@ def test_links_are_kept_by_relays_that_lead_to_the_new_port() -> None:
             "192.0.2.15:5432",
             "192.0.2.12:15432",
         ),
-        ("grafana", "/srv/grafana/ds.yml", "url: postgres://wf005:5432/shop", "Grafana data source", "wf005:5432", "wf002:15432"),
+        (
+            "grafana",
+            "/srv/grafana/ds.yml",
+            "url: postgres://wf005:5432/shop",
+            "Grafana data source",
+            "wf005:5432",
+            "wf002:15432",
+        ),
         ("", "/srv/shop/.env", "DATABASE=wf005:5432", "setting", "wf005:5432", "wf002:15432"),
     ],
 )
-def test_settings_that_name_the_port_are_found(product: str, path: str, text: str, role: str, says: str, becomes: str) -> None:  # noqa: PLR0917
+def test_settings_that_name_the_port_are_found(
+    product: str, path: str, text: str, role: str, says: str, becomes: str
+) -> None:
     """By the host's name or its address, with file and line; what is written around it never shows."""
     (found,) = consumers(Setting("wf001", path, f"# secret\n{text}", product))
 
@@ -184,7 +226,13 @@ def test_what_only_looks_like_it_is_left_out() -> None:
 
 def test_variables_and_webhooks_of_containers_are_found() -> None:
     """One variable with both, or a pair of host and port."""
-    env = {"DB_HOST": "wf005", "DB_PORT": "5432", "WEBHOOK_URL": "http://wf005:5432/hook", "PORT": "5432", "PASSWORD": "hunter2"}
+    env = {
+        "DB_HOST": "wf005",
+        "DB_PORT": "5432",
+        "WEBHOOK_URL": "http://wf005:5432/hook",
+        "PORT": "5432",
+        "PASSWORD": "hunter2",
+    }
     found = consumers(*paired_variables("wf001", "n8n", env))
 
     assert [(one.role, one.place) for one in found] == [

@@ -27,7 +27,12 @@ def test_given_keys_replace_those_of_the_inventory() -> None:
     scope = build_scope(make_inventory(), make_plan(), make_environment(("overrides", {"redis": OTHER})))
     entry, real = scope.services["redis"], make_inventory().services["redis"]
     assert (entry.image, entry.mounts[0].source, entry.secrets) == ("longshore-lab/redis:1", "other", {})
-    assert (entry.product, entry.host, entry.container, entry.ports) == (real.product, real.host, real.container, real.ports)
+    assert (entry.product, entry.host, entry.container, entry.ports) == (
+        real.product,
+        real.host,
+        real.container,
+        real.ports,
+    )
 
 
 def test_people_approve_what_is_played() -> None:
@@ -45,7 +50,11 @@ def test_nothing_is_wrong_with_a_lab_that_plays_a_service() -> None:
 @pytest.mark.parametrize(
     ("given", "lab", "expected"),
     [
-        ({"redis": OTHER}, False, "overrides: hosts that are no lab hosts; expected the services as the inventory has them"),
+        (
+            {"redis": OTHER},
+            False,
+            "overrides: hosts that are no lab hosts; expected the services as the inventory has them",
+        ),
         ({"redis": {"host": "wf001"}}, True, "overrides/redis/host: is what the service is"),
         ({"rediss": OTHER}, True, 'overrides/rediss: unknown service "rediss"'),
         ({"redis": {"mounts": [{"source": "x"}]}}, True, "overrides/redis/mounts/0/path: Field required"),

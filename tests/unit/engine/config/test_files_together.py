@@ -18,7 +18,9 @@ ORDERS: dict[str, Any] = {"product": "generic", "host": "wf005", "container": "o
 BACKUP: dict[str, Any] = {"path": "/b", "password": "env:P"}
 
 
-def paths(folder: Path, inventory: Changes = (), plan: Changes = (), environment: Changes = ()) -> tuple[Path, Path, Path]:
+def paths(
+    folder: Path, inventory: Changes = (), plan: Changes = (), environment: Changes = ()
+) -> tuple[Path, Path, Path]:
     """Write the small files, changed, and return where they are."""
     return (
         written(folder / "inventory.yaml", spoiled(INVENTORY, *inventory)),
@@ -74,7 +76,9 @@ def test_problems_of_all_three_files_come_in_one_error(tmp_path: Path) -> None:
 
 def test_a_file_that_can_not_be_parsed_hides_no_other(tmp_path: Path) -> None:
     """Nor does its absence make the names of others unknown: without an inventory no name can be judged."""
-    inventory, plan, environment = paths(tmp_path, plan=(("moves/0/target", "wf005"),), environment=(("backup", {**BACKUP, "host": "wf005"}),))
+    inventory, plan, environment = paths(
+        tmp_path, plan=(("moves/0/target", "wf005"),), environment=(("backup", {**BACKUP, "host": "wf005"}),)
+    )
     inventory.write_text("hosts: [", encoding="utf-8")
 
     said = refusal(inventory, plan, environment)
@@ -86,7 +90,13 @@ def test_a_file_that_can_not_be_parsed_hides_no_other(tmp_path: Path) -> None:
 
 def test_a_wrong_entry_keeps_its_name_and_the_others_keep_their_positions(tmp_path: Path) -> None:
     """A service without an image is a wrong entry, not an unknown name; the second move stays the second."""
-    said = refusal(*paths(tmp_path, inventory=(("services/redis/image", ...),), plan=(("moves/0/strategy", "x"), ("moves/1/target", "wf009"))))
+    said = refusal(
+        *paths(
+            tmp_path,
+            inventory=(("services/redis/image", ...),),
+            plan=(("moves/0/strategy", "x"), ("moves/1/target", "wf009")),
+        )
+    )
 
     assert "services/redis/image: missing" in said
     assert "unknown service" not in said
@@ -123,7 +133,9 @@ def test_each_contradiction_between_the_files_has_its_line(
 
 def test_a_backup_on_a_target_needs_a_reason(tmp_path: Path) -> None:
     """The lab has no fourth host: it says so, and may."""
-    assert load_files(*paths(tmp_path, environment=(("backup", {**BACKUP, "host": "wf002", "reason": "no other host"}),)))
+    assert load_files(
+        *paths(tmp_path, environment=(("backup", {**BACKUP, "host": "wf002", "reason": "no other host"}),))
+    )
 
 
 def test_a_port_that_is_freed_later_is_taken_when_the_service_arrives(tmp_path: Path) -> None:

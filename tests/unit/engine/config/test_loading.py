@@ -107,9 +107,13 @@ def test_each_mistake_in_the_plan_has_its_line(tmp_path: Path, path: str, value:
 
 def test_waves_come_in_their_order(tmp_path: Path) -> None:
     """A critical move after an auxiliary one is refused: the plan's order is the order of the night."""
-    file = written(tmp_path / "migration_plan.json", spoiled(PLAN, ("moves/0/wave", "auxiliary"), ("moves/1/wave", "critical")))
+    file = written(
+        tmp_path / "migration_plan.json", spoiled(PLAN, ("moves/0/wave", "auxiliary"), ("moves/1/wave", "critical"))
+    )
 
-    with pytest.raises(InputError, match=r"moves/1/wave: critical after auxiliary; expected the order critical, monitoring, auxiliary"):
+    with pytest.raises(
+        InputError, match=r"moves/1/wave: critical after auxiliary; expected the order critical, monitoring, auxiliary"
+    ):
         load_plan(file, make_inventory())
 
 
@@ -121,7 +125,10 @@ def test_ports_of_the_target_are_counted_after_all_moves(tmp_path: Path) -> None
     together = make_inventory(("services/redis/ports/0/host", 5678))
     file = written(tmp_path / "migration_plan.json", spoiled(PLAN, ("moves/0/target", "wf001")))
 
-    with pytest.raises(InputError, match="moves/1/target: port 5678/tcp on wf001 belongs to n8n when redis arrives; expected it to be free"):
+    with pytest.raises(
+        InputError,
+        match="moves/1/target: port 5678/tcp on wf001 belongs to n8n when redis arrives; expected it to be free",
+    ):
         load_plan(file, together)
 
 
@@ -185,7 +192,13 @@ def test_five_mistakes_give_five_lines(tmp_path: Path) -> None:
 
     first, *problems = str(refused.value).splitlines()
     assert first == f"{file}: 5 problems"
-    paths = ("hosts/wf001/purpos:", "services/n8n/host:", "services/redis/ports/0/host:", "services/redis/networks:", "links/0/to:")
+    paths = (
+        "hosts/wf001/purpos:",
+        "services/n8n/host:",
+        "services/redis/ports/0/host:",
+        "services/redis/networks:",
+        "links/0/to:",
+    )
     assert [path for path in paths if not any(line.strip().startswith(path) for line in problems)] == []
 
 
@@ -233,7 +246,9 @@ def test_a_password_for_the_backup_is_refused_without_being_shown(tmp_path: Path
 
 
 @pytest.mark.parametrize("part", [f"password: {PASSWORD}", PASSWORD, [PASSWORD], {"a": {"b": PASSWORD}}])
-@pytest.mark.parametrize("path", ["services/redis/secrets", "services/redis", "services", "services/redis/secrets/password"])
+@pytest.mark.parametrize(
+    "path", ["services/redis/secrets", "services/redis", "services", "services/redis/secrets/password"]
+)
 def test_what_should_hold_a_reference_is_not_shown_either(tmp_path: Path, path: str, part: Any) -> None:
     """A text, list or mapping in the place of the secrets, their service or all services may be or hold the password."""
     file = written(tmp_path / "inventory.yaml", spoiled(INVENTORY, (path, part)))
@@ -253,7 +268,9 @@ def test_what_should_hold_a_reference_is_not_shown_either(tmp_path: Path, path: 
         ("services/redis/ports/0/address", f"postgres://app:{PASSWORD}@db", "postgres://app:***@db"),
     ],
 )
-def test_a_wrong_value_is_shown_only_as_far_as_it_is_harmless(tmp_path: Path, path: str, value: Any, shown: str) -> None:
+def test_a_wrong_value_is_shown_only_as_far_as_it_is_harmless(
+    tmp_path: Path, path: str, value: Any, shown: str
+) -> None:
     """A collection is told by its size, and what looks like a secret is replaced, wherever it stands."""
     file = written(tmp_path / "inventory.yaml", spoiled(INVENTORY, (path, value)))
 
@@ -281,7 +298,9 @@ def test_published_schemas_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert schema.main(["--check"]) == 0
 
 
-def test_a_stale_schema_is_told_with_the_command_that_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_schema_is_told_with_the_command_that_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Missing and stale are refused by --check; writing mends both."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"is not what the models say. Try: nox -s schema"):

@@ -30,12 +30,14 @@ def test_a_move_on_one_line_stays_on_one_line() -> None:
 
 def test_a_move_of_many_lines_gets_one_more() -> None:
     """With the indent of the others, and after a value that holds brackets and quotes."""
-    text = (
-        '{\n  "title": "a \\"{[ b",\n  "moves": [\n    {"service": "n8n"},\n    {\n      "service": "postgres",\n      "notes": "}]"\n    }\n  ]\n}\n'
-    )
+    text = '{\n  "title": "a \\"{[ b",\n  "moves": [\n    {"service": "n8n"},\n    {\n      "service": "postgres",\n      "notes": "}]"\n    }\n  ]\n}\n'
     after = with_remaps(text, REMAPS)
 
-    assert changed_lines(text, after) == ['-       "notes": "}]"', '+       "notes": "}]",', '+       "ports": {"5432/tcp": 15432}']
+    assert changed_lines(text, after) == [
+        '-       "notes": "}]"',
+        '+       "notes": "}]",',
+        '+       "ports": {"5432/tcp": 15432}',
+    ]
     assert json.loads(after)["moves"][1]["ports"] == REMAPS["postgres"]
 
 
@@ -43,7 +45,10 @@ def test_remaps_that_are_there_are_kept() -> None:
     """One more port beside them; the same port gets the new number."""
     text = '{"moves": [{"service": "postgres", "ports": {"5433/tcp": 15433, "5432/tcp": 1}, "notes": ""}]}'
 
-    assert with_remaps(text, REMAPS) == '{"moves": [{"service": "postgres", "ports": {"5433/tcp": 15433, "5432/tcp": 15432}, "notes": ""}]}'
+    assert (
+        with_remaps(text, REMAPS)
+        == '{"moves": [{"service": "postgres", "ports": {"5433/tcp": 15433, "5432/tcp": 15432}, "notes": ""}]}'
+    )
 
 
 def test_several_moves_at_once() -> None:

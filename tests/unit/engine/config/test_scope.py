@@ -12,13 +12,24 @@ from engine.config.inventory import load_inventory
 from engine.config.plan import load_plan
 from engine.config.scope import Scope, build_scope
 from engine.errors import InputError
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, make_environment, make_inventory, make_plan, spoiled, written
+from tests.unit.making_files import (
+    ENVIRONMENT,
+    INVENTORY,
+    make_environment,
+    make_inventory,
+    make_plan,
+    spoiled,
+    written,
+)
 
 ROOT = Path(__file__).parents[4]
 
 
 def make_scope(
-    inventory: tuple[tuple[str, Any], ...] = (), plan: tuple[tuple[str, Any], ...] = (), environment: tuple[tuple[str, Any], ...] = (), **chosen: Any
+    inventory: tuple[tuple[str, Any], ...] = (),
+    plan: tuple[tuple[str, Any], ...] = (),
+    environment: tuple[tuple[str, Any], ...] = (),
+    **chosen: Any,
 ) -> Scope:
     """Return the scope of the small files, changed."""
     return build_scope(make_inventory(*inventory), make_plan(*plan), make_environment(*environment), **chosen)
@@ -61,7 +72,8 @@ def test_services_absent_from_an_environment_are_told() -> None:
     assert scope.not_applicable == ("n8n: not in environment production",)
     assert scope.links == ()
     with pytest.raises(
-        InputError, match=r"none of n8n exists in environment production; expected at least one. Select of these with --service: redis"
+        InputError,
+        match=r"none of n8n exists in environment production; expected at least one. Select of these with --service: redis",
     ):
         make_scope(environment=(("services", ["redis"]),), services=("n8n",))
 
@@ -78,7 +90,10 @@ def test_services_of_the_environment_alone_join_as_dependants() -> None:
 
 def test_a_host_without_identity_is_refused_with_the_command_that_pins_it() -> None:
     """No run meets a machine that nobody has pinned."""
-    with pytest.raises(InputError, match=r"environments/production.yaml: no identity of wf001. Try: nox -s pin -- --environment production"):
+    with pytest.raises(
+        InputError,
+        match=r"environments/production.yaml: no identity of wf001. Try: nox -s pin -- --environment production",
+    ):
         make_scope(environment=(("hosts/wf001", ...),))
 
 
@@ -113,7 +128,9 @@ def test_a_host_that_only_the_environment_knows_has_the_limits_of_all() -> None:
 
 def test_what_an_environment_adds_is_there_without_being_listed() -> None:
     """The list of services picks from the inventory; what the environment adds itself exists in it."""
-    scope = make_scope(environment=(("services", ["redis"]), ("extra", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]})))
+    scope = make_scope(
+        environment=(("services", ["redis"]), ("extra", {"services": {"orders": ORDERS}, "links": [NEEDS_REDIS]}))
+    )
 
     assert list(scope.services) == ["redis", "orders"]
     assert scope.links[0].from_ == "orders"
@@ -138,7 +155,11 @@ UNRELATED: dict[str, Any] = {"product": "generic", "host": "wf006", "container":
         {"environment": (("hosts/wf007", SEVEN),)},
         {"inventory": (("hosts/wf006", {"purpose": "x", "thresholds": {"disk_percent": 1}}),)},
         {"inventory": (("hosts/wf001/notes", "third rack"),)},
-        {"inventory": (("links", [*INVENTORY["links"], {"from": "synchat", "to": "mail", "name": "mail", "port": 25}]),)},
+        {
+            "inventory": (
+                ("links", [*INVENTORY["links"], {"from": "synchat", "to": "mail", "name": "mail", "port": 25}]),
+            )
+        },
         {"environment": (("extra", {"services": {"orders": ORDERS}}),)},
     ],
 )
@@ -151,12 +172,17 @@ def test_comments_and_order_do_not_change_the_digest(tmp_path: Path) -> None:
     """A comment, another order of keys and YAML's forms say the same, so the digest is the same."""
     plain = "version: 1\nhosts: {wf001: {purpose: a}, wf002: {purpose: b}, wf005: {purpose: c}}\nservices:\n"
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
-    n8n, redis = "product: n8n, host: wf005, container: n8n, image: 'n8n:2'", "product: redis, host: wf005, container: redis, image: 'redis:8'"
+    n8n, redis = (
+        "product: n8n, host: wf005, container: n8n, image: 'n8n:2'",
+        "product: redis, host: wf005, container: redis, image: 'redis:8'",
+    )
     one.write_text(f"{plain}  n8n: {{{n8n}}}\n  redis: {{{redis}}}\n", encoding="utf-8")
     turned = ", ".join(reversed(redis.split(", ")))
     other.write_text(f"# seen by Ana\n{plain}  redis: {{{turned}}}  # confirm\n  n8n: {{{n8n}}}\n", encoding="utf-8")
 
-    one_scope, other_scope = (build_scope(load_inventory(file), make_plan(), make_environment()) for file in (one, other))
+    one_scope, other_scope = (
+        build_scope(load_inventory(file), make_plan(), make_environment()) for file in (one, other)
+    )
 
     assert one_scope.digest == other_scope.digest
 
@@ -204,7 +230,10 @@ def test_what_only_an_environment_has_counts_as_far_as_it_is_touched(path: str, 
     alone = {**ORDERS, "container": "alone"}
     adds = {"services": {"orders": dict(ORDERS), "alone": alone}, "links": [dict(NEEDS_REDIS)]}
     content = spoiled(ENVIRONMENT, ("extra", adds), ("backup", dict(BACKUP)), ("hosts/wf006", dict(SEVEN)))
-    one, other = (build_scope(make_inventory(), make_plan(), Environment.model_validate(c)) for c in (content, spoiled(content, (path, value))))
+    one, other = (
+        build_scope(make_inventory(), make_plan(), Environment.model_validate(c))
+        for c in (content, spoiled(content, (path, value)))
+    )
 
     assert (one.digest != other.digest) == counts
 

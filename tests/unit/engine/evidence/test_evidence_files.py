@@ -43,7 +43,9 @@ def test_files_verify_and_belong_to_their_owner(night: Night, tmp_path: Path) ->
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {0o700}
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
     records = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [record["hash"] for record in records] == [record.hash for record in night.journal.records(run_id=night.run.id)]
+    assert [record["hash"] for record in records] == [
+        record.hash for record in night.journal.records(run_id=night.run.id)
+    ]
 
 
 def draw(night: Night, run_id: str, place: Path) -> str:
@@ -65,7 +67,9 @@ def test_latest_leads_to_the_newest_run_of_its_command(night: Night, tmp_path: P
     draw(night, night.run.id, place)
 
     assert (place / "latest-migrate").readlink() == Path(newer)
-    assert sorted(path.name for path in place.iterdir()) == sorted([older, newer, other, "latest-migrate", "latest-validate"])
+    assert sorted(path.name for path in place.iterdir()) == sorted(
+        [older, newer, other, "latest-migrate", "latest-validate"]
+    )
 
 
 def test_two_runs_of_one_second_have_two_folders(night: Night) -> None:
@@ -98,8 +102,14 @@ def test_evidence_can_be_drawn_again(night: Night, tmp_path: Path) -> None:
     """`report` draws the same page from the same journal."""
     night.row()
     night.page()
-    first = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+    first = {
+        file.name: file.read_bytes()
+        for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()
+    }
 
-    second = {file.name: file.read_bytes() for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()}
+    second = {
+        file.name: file.read_bytes()
+        for file in write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder.iterdir()
+    }
 
     assert first == second

@@ -29,8 +29,16 @@ def lines_after(path: Path, *states: str, command: str = "migrate") -> list[str]
 @pytest.mark.parametrize(
     ("states", "stands", "ways"),
     [
-        (("in_progress", "undone"), "was undone; its old host has it (redis serves on wf005)", [f"to move it again: {FORWARD}"]),
-        (("in_progress",), "is partly done and has not been undone", [f"to resume: {FORWARD}", f"to take it back: {BACK}"]),
+        (
+            ("in_progress", "undone"),
+            "was undone; its old host has it (redis serves on wf005)",
+            [f"to move it again: {FORWARD}"],
+        ),
+        (
+            ("in_progress",),
+            "is partly done and has not been undone",
+            [f"to resume: {FORWARD}", f"to take it back: {BACK}"],
+        ),
         (
             ("in_progress", "committed"),
             "is committed: its new host serves, some steps are left",
@@ -56,7 +64,9 @@ def test_each_state_has_its_ways(tmp_path: Path, states: tuple[str, ...], stands
                     "to resume where this run stopped: nox -s migrate -- --lab --apply"]  # fmt: skip
 
 
-@pytest.mark.parametrize("states", [(), ("in_progress", "committed", "done"), ("rolling_back", "returned", "rolled_back")])
+@pytest.mark.parametrize(
+    "states", [(), ("in_progress", "committed", "done"), ("rolling_back", "returned", "rolled_back")]
+)
 def test_no_move_half_way_is_told_as_that(tmp_path: Path, states: tuple[str, ...]) -> None:
     """A person who stopped a preflight, or between two moves, need not wonder."""
     assert lines_after(tmp_path, *states)[0] == "interrupted: nothing more will run, and no move is partly done."
@@ -94,7 +104,11 @@ def test_a_validation_shows_what_changed_before_all_else_that_ends_it(tmp_path: 
     shown = Shown(tmp_path, "validate")
     for _ in range(2):
         shown.book.run.record(
-            "scope", body={"title": "t", "moves": [{"service": "redis", "source": "a", "target": "b", "wave": "w", "strategy": "s"}]}
+            "scope",
+            body={
+                "title": "t",
+                "moves": [{"service": "redis", "source": "a", "target": "b", "wave": "w", "strategy": "s"}],
+            },
         )
         shown.book.add(row(passed("ok"), phase="validate"))
         shown.book.close(ExitCode.OK)
@@ -103,4 +117,6 @@ def test_a_validation_shows_what_changed_before_all_else_that_ends_it(tmp_path: 
         )
 
     assert "UTC: no difference" in shown.text
-    assert shown.text.index("no difference") > shown.text.index("evidence: ")  # the first night has nothing to compare with
+    assert shown.text.index("no difference") > shown.text.index(
+        "evidence: "
+    )  # the first night has nothing to compare with

@@ -27,32 +27,65 @@ def about(command: str = "migrate", environment: str = "production", *argv: str)
         ("validate", "redis", "done", False, "nox -s validate -- --lab --service redis"),
         ("prepare", "redis", "planned", False, "nox -s prepare -- --lab --service redis --apply"),
         ("prepare", None, "planned", True, "nox -s prepare -- --lab"),
-        ("migrate", "redis", "undone", False, "nox -s preflight -- --lab --service redis && nox -s migrate -- --lab --service redis --apply"),
+        (
+            "migrate",
+            "redis",
+            "undone",
+            False,
+            "nox -s preflight -- --lab --service redis && nox -s migrate -- --lab --service redis --apply",
+        ),
         ("migrate", "redis", "committed", False, "nox -s migrate -- --lab --service redis --apply"),
         ("migrate", "redis", "in_progress", False, "nox -s migrate -- --lab --service redis --apply"),
         ("migrate", "redis", "needs_operator", False, "nox -s status -- --lab"),
         ("migrate", "redis", "planned", True, "nox -s preflight -- --lab --service redis"),
     ],
 )
-def test_what_follows_depends_on_where_the_move_stands(command: str, service: str | None, state: str, dry_run: bool, expected: str) -> None:
+def test_what_follows_depends_on_where_the_move_stands(
+    command: str, service: str | None, state: str, dry_run: bool, expected: str
+) -> None:
     """A begun move goes on, an undone one is looked at first, one that needs a person is not started again; a dry run stays one."""
     for verdict in ("FAILED", "UNKNOWN"):
-        assert next_command(about(command, "lab"), {"verdict": verdict, "service": service}, state, dry_run=dry_run) == expected
+        assert (
+            next_command(about(command, "lab"), {"verdict": verdict, "service": service}, state, dry_run=dry_run)
+            == expected
+        )
     assert next_command(about(command, "lab"), {"verdict": "NOT_RUN", "service": service}, state, dry_run=dry_run) == ""
 
 
 def test_the_command_keeps_files_and_selection() -> None:
     """What was chosen stays chosen: a dry run of one service never leads to a command that moves all."""
     given = about(
-        "migrate", "production", "runbooks/migrate", "--service", "redis", "--wave=auxiliary", "--plan", "my plan.json", "--ssh-config=s", "--plan"
+        "migrate",
+        "production",
+        "runbooks/migrate",
+        "--service",
+        "redis",
+        "--wave=auxiliary",
+        "--plan",
+        "my plan.json",
+        "--ssh-config=s",
+        "--plan",
     )
 
     line = command_line(given, "migrate", apply=True)
 
-    kept = ["--environment", "production", "--service", "redis", "--wave", "auxiliary", "--plan", "my plan.json", "--ssh-config", "s", "--apply"]
+    kept = [
+        "--environment",
+        "production",
+        "--service",
+        "redis",
+        "--wave",
+        "auxiliary",
+        "--plan",
+        "my plan.json",
+        "--ssh-config",
+        "s",
+        "--apply",
+    ]
     assert shlex.split(line) == ["nox", "-s", "migrate", "--", *kept]
     assert (
-        command_line(given, "preflight", "n8n") == "nox -s preflight -- --environment production --service n8n --plan 'my plan.json' --ssh-config s"
+        command_line(given, "preflight", "n8n")
+        == "nox -s preflight -- --environment production --service n8n --plan 'my plan.json' --ssh-config s"
     )
 
 

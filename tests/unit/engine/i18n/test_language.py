@@ -29,18 +29,24 @@ def test_every_sentence_of_a_step_is_asked_for() -> None:
     """The first line of each docstring, of every runbook: a new step can't be forgotten."""
     texts = catalogue.texts_for_people()
 
-    assert "Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content." in texts
+    assert (
+        "Every file is the same on both hosts: name, type, mode, owner, times, attributes, links and content." in texts
+    )
     assert "Its Docker Engine answers." in texts
     assert "Skip to the checklist" in texts  # of a template
     assert ("Migration of {number} service", "Migration of {number} services") in texts
-    assert list(catalogue.sentences_of('def test_new():\n    """A new step.\n\n    More."""\ndef other():\n    """No step."""')) == ["A new step."]
+    assert list(
+        catalogue.sentences_of('def test_new():\n    """A new step.\n\n    More."""\ndef other():\n    """No step."""')
+    ) == ["A new step."]
 
 
 def test_a_text_that_is_not_translated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do: this very check fails on a new step."""
     monkeypatch.setattr(catalogue, "texts_for_people", lambda: {"A step that nobody translated.": ["runbooks/x.py"]})
 
-    with pytest.raises(InputError, match=r"1 texts without translation:\n  A step that nobody translated\.\nTry: nox -s catalogue"):
+    with pytest.raises(
+        InputError, match=r"1 texts without translation:\n  A step that nobody translated\.\nTry: nox -s catalogue"
+    ):
         catalogue.main(["--check"])
 
 
@@ -49,8 +55,16 @@ def test_a_translation_keeps_the_holes_of_its_text() -> None:
     wrong = []
     for text in catalogue.texts_for_people():
         originals = (text, text) if isinstance(text, str) else text
-        told = [PORTUGUESE.catalogue.gettext(text)] if isinstance(text, str) else [PORTUGUESE.catalogue.ngettext(*text, number) for number in (1, 2)]
-        wrong += [one for one, original in zip(told, originals, strict=False) if set(HOLE.findall(one)) != set(HOLE.findall(original))]
+        told = (
+            [PORTUGUESE.catalogue.gettext(text)]
+            if isinstance(text, str)
+            else [PORTUGUESE.catalogue.ngettext(*text, number) for number in (1, 2)]
+        )
+        wrong += [
+            one
+            for one, original in zip(told, originals, strict=False)
+            if set(HOLE.findall(one)) != set(HOLE.findall(original))
+        ]
 
     assert wrong == []
 
@@ -63,7 +77,11 @@ def test_numbers_and_times_are_those_of_the_reader() -> None:
     assert local(moment, -10_800, PORTUGUESE) == "29/03/2026 11:30:00 local (UTC-03:00)"
     assert (size(6_474_250, PORTUGUESE), seconds(4.25, PORTUGUESE)) == ("6,5 MB", "4,2 s")
     assert (ENGLISH.number(1_234_567.891, 2), PORTUGUESE.number(1_234_567.891, 2)) == ("1,234,567.89", "1.234.567,89")
-    assert [PORTUGUESE.several("{number} step", "{number} steps", number) for number in (0, 1, 2)] == ["0 etapa", "1 etapa", "2 etapas"]
+    assert [PORTUGUESE.several("{number} step", "{number} steps", number) for number in (0, 1, 2)] == [
+        "0 etapa",
+        "1 etapa",
+        "2 etapas",
+    ]
 
 
 def test_an_unknown_language_is_refused() -> None:
@@ -76,13 +94,22 @@ def test_an_unknown_language_is_refused() -> None:
 def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path: Path) -> None:
     """What hosts said stays as it was, and is marked as English for those who listen."""
     night = Night(tmp_path, moves=MOVES)
-    night.row("FAILED", "exit code 137", sentence="The service is stopped on its old host and exits cleanly within its stop timeout.")
+    night.row(
+        "FAILED",
+        "exit code 137",
+        sentence="The service is stopped on its old host and exits cleanly within its stop timeout.",
+    )
     night.page()
 
     html = render(view_of(night.journal, night.run.id, PORTUGUESE))
 
     assert '<html lang="pt-BR">' in html
-    for words in ("Migração de 2 serviços falhou: 1 de 1 etapas falharam", "Precisa de decisão", "O serviço é parado no servidor antigo", "FALHOU"):
+    for words in (
+        "Migração de 2 serviços falhou: 1 de 1 etapas falharam",
+        "Precisa de decisão",
+        "O serviço é parado no servidor antigo",
+        "FALHOU",
+    ):
         assert words in html
     assert '<p lang="en">exit code 137</p>' in html
     assert "Needs a decision" not in html
@@ -92,6 +119,15 @@ def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path:
 def test_a_run_remembers_its_language(tmp_path: Path) -> None:
     """`report` without --lang draws the page as the run did."""
     night = Night(tmp_path)
-    run = night.journal.start_run(command="migrate", environment="lab", plan_digest="d", operator="o", version="v", commit="c", argv=[], lang="pt-BR")
+    run = night.journal.start_run(
+        command="migrate",
+        environment="lab",
+        plan_digest="d",
+        operator="o",
+        version="v",
+        commit="c",
+        argv=[],
+        lang="pt-BR",
+    )
 
     assert "Migração de 0 serviço não terminou" in view_of(night.journal, run.id).sentence

@@ -59,7 +59,10 @@ def test_a_whole_chain_has_no_problems(journal: Journal, run: Run) -> None:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (lambda records: [replace(records[0]), replace(records[1], body={"describe": "start redis"}), *records[2:]], "was changed"),
+        (
+            lambda records: [replace(records[0]), replace(records[1], body={"describe": "start redis"}), *records[2:]],
+            "was changed",
+        ),
         (lambda records: [records[0], records[2], records[3]], "dropped or moved"),
         (lambda records: [records[0], records[2], records[1], records[3]], "dropped or moved"),
         (lambda records: [records[0], replace(records[1], at="2027-01-01"), *records[2:]], "was changed"),
@@ -81,7 +84,14 @@ def test_no_secret_is_ever_written(journal: Journal) -> None:
     journal.redactor.register(Secret("tr0ub4dor&3"))
     run = journal.start_run(command="x")
     run.record(
-        "container_log", body={"lines": ["pw tr0ub4dor&3 in text", "postgres://app:hunter22@db/shop", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"]}
+        "container_log",
+        body={
+            "lines": [
+                "pw tr0ub4dor&3 in text",
+                "postgres://app:hunter22@db/shop",
+                "-----BEGIN OPENSSH PRIVATE KEY-----\nabc",
+            ]
+        },
     )
 
     with journal.engine.connect() as connection:
@@ -102,7 +112,8 @@ def test_values_are_kept_exactly(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [("caf\udce9", "caf\\udce9"), ("\ud83d half", "\\ud83d half"), ("\U0001f600\ufffe\x00", "\U0001f600\ufffe\x00")]
+    ("given", "kept"),
+    [("caf\udce9", "caf\\udce9"), ("\ud83d half", "\\ud83d half"), ("\U0001f600\ufffe\x00", "\U0001f600\ufffe\x00")],
 )
 def test_text_that_is_no_text_is_written_too(journal: Journal, given: str, kept: str) -> None:
     """A file name that is not UTF-8 aborts no write: half a pair becomes its escape, and what is read is what was hashed."""
@@ -163,7 +174,9 @@ def test_a_journal_of_another_version_is_refused_untouched(place: JournalLocatio
         connection.execute(text("UPDATE alembic_version SET version_num = '0009'"))
         connection.execute(text("ALTER TABLE records RENAME TO records_of_9"))
 
-    with pytest.raises(InputError, match=r"journal of version 0009. Expected: 0006 or older. Use the longshore that wrote it"):
+    with pytest.raises(
+        InputError, match=r"journal of version 0009. Expected: 0006 or older. Use the longshore that wrote it"
+    ):
         Journal.open(place, redactor=Redactor())
 
     there = inspect(journal.engine).get_table_names(schema=place.schema or None)
@@ -202,7 +215,9 @@ def test_the_end_of_a_run_lists_the_heads(journal: Journal) -> None:
 
     assert records[-1].body["heads"]["b"] == {"records": 2, "hash": last.hash}
     assert chain_problems(records) == []
-    assert chain_problems([r for r in records if r != last]) == [f'run {run.id}: the chain of writer "b" lacks its end: expected 2 records, seen 1']
+    assert chain_problems([r for r in records if r != last]) == [
+        f'run {run.id}: the chain of writer "b" lacks its end: expected 2 records, seen 1'
+    ]
 
 
 def test_two_processes_can_not_continue_the_same_chain(journal: Journal) -> None:

@@ -45,7 +45,9 @@ def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> N
     row = {**content, "body": json.dumps(content["body"]), "hash": hash_of(content)}
     with sqlite3.connect(file) as connection:
         connection.executescript(FIRST_VERSION)
-        connection.execute(f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)  # noqa: S608
+        connection.execute(
+            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+        )
 
     journal = Journal.open(file, redactor=Redactor())
     journal.start_run(command="status")
@@ -53,7 +55,9 @@ def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> N
     assert [record.body["command"] for record in journal.records()] == ["migrate", "status"]
     assert chain_problems(journal.records(run_id="r")) == []
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)], "the first version refuses it in its own words"
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)], (
+            "the first version refuses it in its own words"
+        )
 
 
 def test_the_revisions_named_are_those_that_there_are() -> None:
@@ -62,7 +66,9 @@ def test_the_revisions_named_are_those_that_there_are() -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
 
-    assert [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()] == list(reversed(REVISIONS))
+    assert [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()] == list(
+        reversed(REVISIONS)
+    )
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
@@ -93,9 +99,16 @@ def test_a_record_that_is_not_on_disk_is_an_error_of_its_own(journal: Journal) -
     """A full disk or a locked file stops the run with what to do; nothing is taken for written."""
     run = journal.start_run(command="x")
     with journal.engine.begin() as connection:
-        connection.execute(text("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+            )
+        )
 
-    with pytest.raises(JournalError, match=r"record 2 \(intent\) can't be written: database or disk is full. Expected: room.*start the same command"):
+    with pytest.raises(
+        JournalError,
+        match=r"record 2 \(intent\) can't be written: database or disk is full. Expected: room.*start the same command",
+    ):
         run.record("intent", body={})
 
     assert (run.count, len(journal.records())) == (1, 1)

@@ -47,7 +47,11 @@ def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
 def test_code_names_kinds_through_the_enum() -> None:
     """No call that writes or reads records, and no comparison of a record's kind, spells a kind as a literal."""
     files = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
-    found = {f"{file.relative_to(ROOT)}:{line}" for file in files for line in _literal_kinds(ast.parse(file.read_text(encoding="utf-8")))}
+    found = {
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in files
+        for line in _literal_kinds(ast.parse(file.read_text(encoding="utf-8")))
+    }
     assert len(files) > len(ROOMS)
     assert found == set()
 
@@ -61,7 +65,9 @@ def test_the_rule_finds_a_literal() -> None:
 
 def _literal_kinds(tree: ast.AST) -> set[int]:
     """Return the lines that spell a kind as a literal."""
-    return {node.lineno for place in ast.walk(tree) for one in _kinds_in(place) for node in ast.walk(one) if _is_kind(node)}
+    return {
+        node.lineno for place in ast.walk(tree) for one in _kinds_in(place) for node in ast.walk(one) if _is_kind(node)
+    }
 
 
 def _kinds_in(node: ast.AST) -> list[ast.expr]:

@@ -27,8 +27,12 @@ NAMES: Final = {"db.example.org": "198.51.100.7", "moved.example.org": "192.0.2.
 @pytest.fixture(autouse=True)
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer for the name server; this machine is wf002."""
-    monkeypatch.setattr(open_journal_module, "addresses_of", lambda name: frozenset({NAMES[name]} if name in NAMES else ()))
-    monkeypatch.setattr(open_journal_module, "is_this_machine", lambda name: name in {"localhost", "/var/run/postgresql"})
+    monkeypatch.setattr(
+        open_journal_module, "addresses_of", lambda name: frozenset({NAMES[name]} if name in NAMES else ())
+    )
+    monkeypatch.setattr(
+        open_journal_module, "is_this_machine", lambda name: name in {"localhost", "/var/run/postgresql"}
+    )
     monkeypatch.setattr(open_journal_module, "own_names", lambda: frozenset({"wf002"}))
 
 
@@ -70,7 +74,9 @@ def test_the_environment_may_say_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options_of("postgresql://two/state").place.servers() == ["two"]
 
 
-@pytest.mark.parametrize("state", [f"mysql://ops:{PASSWORD}@db/x", "sqlite://", f"not a url {PASSWORD}", f"postgresql://h:{PASSWORD}:x/y"])
+@pytest.mark.parametrize(
+    "state", [f"mysql://ops:{PASSWORD}@db/x", "sqlite://", f"not a url {PASSWORD}", f"postgresql://h:{PASSWORD}:x/y"]
+)
 def test_another_url_is_refused_and_not_shown(state: str) -> None:
     """The message says what is expected, not what was given: there may be a password in it."""
     with pytest.raises(InputError, match=r"--state: .*Expected: postgresql://USER@HOST/DATABASE") as refused:
@@ -92,7 +98,9 @@ def test_a_password_shows_nowhere() -> None:
         assert "0ther-Secret" not in text
 
 
-def test_a_password_typed_on_the_command_line_is_warned_of(scope: Scope, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_password_typed_on_the_command_line_is_warned_of(
+    scope: Scope, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is taken, but every user of this machine can read it there: the words say where it belongs."""
     given = URL.replace("db.example.org", "moved.example.org")
     with pytest.raises(InputError):
@@ -116,7 +124,10 @@ def test_a_password_typed_on_the_command_line_is_warned_of(scope: Scope, tmp_pat
 )
 def test_a_journal_on_a_host_of_the_inventory_is_refused(scope: Scope, url: str, host: str) -> None:
     """By its name, its address, another name for it, one of several, or because this very machine is to be moved."""
-    with pytest.raises(InputError, match=f"its server is {host}, a host of the inventory. Expected: a machine that the migration does not touch"):
+    with pytest.raises(
+        InputError,
+        match=f"its server is {host}, a host of the inventory. Expected: a machine that the migration does not touch",
+    ):
         refuse_moved_host(postgresql(url), scope)
 
 
@@ -164,5 +175,7 @@ def test_the_next_command_keeps_the_state(tmp_path: Path) -> None:
     about = {"environment": "production", "argv": json.loads(json.dumps(["--state", "postgresql://ops@db/state"]))}
     hidden = {**about, "argv": ["--state", "postgresql://ops:***@db/state"]}
 
-    assert command_line(about, "migrate") == "nox -s migrate -- --environment production --state postgresql://ops@db/state"
+    assert (
+        command_line(about, "migrate") == "nox -s migrate -- --environment production --state postgresql://ops@db/state"
+    )
     assert command_line(hidden, "migrate") == "nox -s migrate -- --environment production"

@@ -43,7 +43,10 @@ def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path
     world = _world(_journal(tmp_path))
     names = {world.sealer(KEY): "a" * 16, world.sealer("cart:1"): "b" * 16}
     world.record_fingerprint(
-        "redis", "wf005", "source", Fingerprint("redis", {"db 0: keys": FingerprintPart(2, "d", Validity.SINCE_CUTOVER, {}, names)})
+        "redis",
+        "wf005",
+        "source",
+        Fingerprint("redis", {"db 0: keys": FingerprintPart(2, "d", Validity.SINCE_CUTOVER, {}, names)}),
     )
     (record,) = world.journal.records(kind="fingerprint")
     before = world.recorded_fingerprint("redis", "source")
@@ -53,7 +56,9 @@ def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path
     assert world.sealer.salt.hex() not in line_of(record)
     assert before is not None
     assert before.parts["db 0: keys"].names == names
-    now = Fingerprint("redis", {"db 0: keys": FingerprintPart(1, "e", Validity.SINCE_CUTOVER, {}, {world.sealer("cart:1"): "b" * 16})})
+    now = Fingerprint(
+        "redis", {"db 0: keys": FingerprintPart(1, "e", Validity.SINCE_CUTOVER, {}, {world.sealer("cart:1"): "b" * 16})}
+    )
     assert f"missing {world.sealer(KEY)}" in compare_fingerprints(before, now).text
 
 
@@ -63,8 +68,19 @@ def test_names_of_a_lost_salt_hold_at_the_cutover_only(tmp_path: Path) -> None:
     old.mkdir()
     new.mkdir()
     lost, world = sealer_of(_journal(old)), _world(_journal(new))
-    body = {"count": 1, "digest": "d", "holds": "since_cutover", "bound": {}, "names": {lost(KEY): "a"}, "salt": lost.id}
-    world.run.record("fingerprint", service="redis", body={"service": "redis", "moment": "cutover", "host": "wf001", "parts": {"db 0: keys": body}})
+    body = {
+        "count": 1,
+        "digest": "d",
+        "holds": "since_cutover",
+        "bound": {},
+        "names": {lost(KEY): "a"},
+        "salt": lost.id,
+    }
+    world.run.record(
+        "fingerprint",
+        service="redis",
+        body={"service": "redis", "moment": "cutover", "host": "wf001", "parts": {"db 0: keys": body}},
+    )
     before = world.recorded_fingerprint("redis", "cutover")
 
     assert before is not None

@@ -36,7 +36,16 @@ INSPECT: dict[str, Any] = {
 SECRET = ("in-env-1", "marked-1", "k9Xz7Qp2Lm4Vt8RbYw3N", "in-url-1", "in-json-1", "in-label-1", "marked-2", "in-cmd-1", "in-cmd-2", "in-entry-1",
           "in-health-1", "in-health-2", "in-health-3", "in-log-1", "in-mount-1", "in-args-1",
           "MIIEvQIBADANBgkqhkiG9w0BAQEF", "AASCBKcwggSjAgEAAoIBAQC7VJTU")  # fmt: skip
-OPEN = ("scram-sha-256", "/usr/local/bin:/usr/bin", "nightly", "platform", "/run/secrets/pw", "https://splunk.example.org", "username=ops", "false")
+OPEN = (
+    "scram-sha-256",
+    "/usr/local/bin:/usr/bin",
+    "nightly",
+    "platform",
+    "/run/secrets/pw",
+    "https://splunk.example.org",
+    "username=ops",
+    "false",
+)
 
 
 def test_each_secret_is_known_and_nothing_else() -> None:
@@ -61,7 +70,14 @@ def test_the_answer_itself_holds_none_of_them_any_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["redis-server", "--port", "6379"], ["app", "--token", "$TOKEN"], ["app", "--password", "--quiet"], ["psql", "-p", "5432"], []]
+    "argv",
+    [
+        ["redis-server", "--port", "6379"],
+        ["app", "--token", "$TOKEN"],
+        ["app", "--password", "--quiet"],
+        ["psql", "-p", "5432"],
+        [],
+    ],
 )
 def test_a_command_line_without_secrets_has_none(argv: list[str]) -> None:
     """References to variables, flags that follow flags, and what -p means elsewhere."""
@@ -69,7 +85,12 @@ def test_a_command_line_without_secrets_has_none(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "inspect", [{}, {"Config": None, "HostConfig": None}, {"Config": {"Env": None, "Labels": None, "Cmd": "top -b", "Healthcheck": None}}]
+    "inspect",
+    [
+        {},
+        {"Config": None, "HostConfig": None},
+        {"Config": {"Env": None, "Labels": None, "Cmd": "top -b", "Healthcheck": None}},
+    ],
 )
 def test_an_answer_without_these_places_has_no_secrets(inspect: dict[str, Any]) -> None:
     """Docker leaves out what is not set."""

@@ -63,7 +63,9 @@ def test_a_run_teaches_the_consoles_own_redactor() -> None:
     assert console_redactor() is not own
 
 
-@pytest.mark.parametrize(("error", "code"), [(InputError(f"postgres://app:{PASSWORD[:6]}@db: refused"), 4), (KeyError("token=geheim1"), 70)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(InputError(f"postgres://app:{PASSWORD[:6]}@db: refused"), 4), (KeyError("token=geheim1"), 70)]
+)
 def test_errors_and_tracebacks_hold_no_secret(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +94,11 @@ def page(data: object) -> str:
 
 DATA = {
     "environment": {"Python": "3.11", "CI_URL": "https://ci:geheim1@ci.example.org/x", "DEPLOY_TOKEN": "geheim2"},
-    "tests": {f"t::{PASSWORD}": [{"log": f"E assert &#x27;a&#x27; == {html.escape(PASSWORD)}\nDB_PASSWORD=geheim3", "extras": []}]},
+    "tests": {
+        f"t::{PASSWORD}": [
+            {"log": f"E assert &#x27;a&#x27; == {html.escape(PASSWORD)}\nDB_PASSWORD=geheim3", "extras": []}
+        ]
+    },
     "title": "pytest.html",
 }
 

@@ -22,7 +22,15 @@ def redactor() -> Redactor:
 
 def test_a_key_told_line_by_line_is_replaced(redactor: Redactor) -> None:
     """A log's record is a list of lines: from the key's first line to its last, also when it begins or ends outside."""
-    lines = ["start", "key: -----BEGIN RSA PRIVATE KEY-----", "b3BlbnNzaC1rZXk", "AAAABG5vbmU", "-----END RSA PRIVATE KEY-----", "next", 3]
+    lines = [
+        "start",
+        "key: -----BEGIN RSA PRIVATE KEY-----",
+        "b3BlbnNzaC1rZXk",
+        "AAAABG5vbmU",
+        "-----END RSA PRIVATE KEY-----",
+        "next",
+        3,
+    ]
 
     assert redactor.value({"lines": lines}) == {"lines": ["start", "key: ***", "***", "***", "***", "next", 3]}
     assert redactor.value(["-----BEGIN PRIVATE KEY-----", "b3Bl"]) == ["***", "***"]
@@ -31,7 +39,11 @@ def test_a_key_told_line_by_line_is_replaced(redactor: Redactor) -> None:
 def test_each_long_line_of_a_secret_counts_by_itself() -> None:
     """A key in a variable turns up in a log line by line, or with its line breaks as backslash and n."""
     redactor = Redactor()
-    redactor.register(Secret("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"))
+    redactor.register(
+        Secret(
+            "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----\n"
+        )
+    )
 
     assert redactor.text("read MIIEvQIBADANBgkqhkiG9w0") == "read ***"
     assert redactor.text("read AASCBKcwggSjAgEAAoIB then") == "read *** then"
@@ -43,9 +55,15 @@ def test_each_long_line_of_a_secret_counts_by_itself() -> None:
     [
         ({"password": "hunter2"}, {"password": "***"}),
         ({"db": {"API_KEY": "abc"}}, {"db": {"API_KEY": "***"}}),
-        ({"secrets": {"password": "container-env:POSTGRES_PASSWORD"}}, {"secrets": {"password": "container-env:POSTGRES_PASSWORD"}}),
+        (
+            {"secrets": {"password": "container-env:POSTGRES_PASSWORD"}},
+            {"secrets": {"password": "container-env:POSTGRES_PASSWORD"}},
+        ),
         ({"roles and passwords": "0a1b2c3d" * 8}, {"roles and passwords": "0a1b2c3d" * 8}),
-        ({"passwords": 3, "token": None, "secret": "", "tokens": ["abc"]}, {"passwords": 3, "token": None, "secret": "", "tokens": ["abc"]}),
+        (
+            {"passwords": 3, "token": None, "secret": "", "tokens": ["abc"]},
+            {"passwords": 3, "token": None, "secret": "", "tokens": ["abc"]},
+        ),
     ],
 )
 def test_a_telling_name_hides_its_text(value: dict[str, object], expected: dict[str, object]) -> None:

@@ -162,13 +162,25 @@ def test_a_failing_command_does_not_show_what_it_printed(local_program: None, tm
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("env:LONGSHORE_NOT_SET", "secret env:LONGSHORE_NOT_SET: not set. Set it, or correct the reference in inventory.yaml"),
+        (
+            "env:LONGSHORE_NOT_SET",
+            "secret env:LONGSHORE_NOT_SET: not set. Set it, or correct the reference in inventory.yaml",
+        ),
         ("container-env:NONE", "secret container-env:NONE: not set"),
-        ("file:/nowhere/password", "secret file:/nowhere/password: No such file or directory. Try: ls -l /nowhere/password"),
-        (PASSWORD, "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here"),
+        (
+            "file:/nowhere/password",
+            "secret file:/nowhere/password: No such file or directory. Try: ls -l /nowhere/password",
+        ),
+        (
+            PASSWORD,
+            "a secret's reference: expected env:NAME, file:PATH, command:ARGV or container-env:NAME; it is not shown here",
+        ),
         ("command: ", "secret command: : no program; expected command:ARGV"),
         ("file:/tmp/\0", "expected the path of a file"),
-        ("container-env:EMPTY", "secret container-env:EMPTY: empty; expected a value. Set it, or correct the reference"),
+        (
+            "container-env:EMPTY",
+            "secret container-env:EMPTY: empty; expected a value. Set it, or correct the reference",
+        ),
     ],
 )
 def test_a_reference_that_can_not_be_resolved_says_which(reference: str, message: str) -> None:
@@ -193,7 +205,9 @@ def test_a_public_name_is_not_hidden() -> None:
     assert redactor.removed == 1
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"\n", "empty"), (b"", "empty"), (b"hunter2\xff", "byte 7 is not UTF-8; expected text")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"\n", "empty"), (b"", "empty"), (b"hunter2\xff", "byte 7 is not UTF-8; expected text")]
+)
 def test_a_file_that_holds_no_secret_is_told_without_its_content(tmp_path: Path, content: bytes, message: str) -> None:
     """An empty password would open nothing, or everything; bytes of another encoding would be another password."""
     file = tmp_path / "password"

@@ -24,7 +24,10 @@ LETTERS = string.ascii_letters + string.digits
 SMALL = string.ascii_lowercase + string.digits
 BIG = string.ascii_uppercase + string.digits
 HEXED = "0123456789abcdef"
-JWT = ".".join(base64.urlsafe_b64encode(text).decode().rstrip("=") for text in (b'{"alg":"HS256"}', b'{"sub":"ops","exp":1}', b"\x9fx" * 16))
+JWT = ".".join(
+    base64.urlsafe_b64encode(text).decode().rstrip("=")
+    for text in (b'{"alg":"HS256"}', b'{"sub":"ops","exp":1}', b"\x9fx" * 16)
+)
 TOKENS = {
     "aws": f"AKIA{drawn(BIG, 16)}",
     "github": f"ghp_{drawn(LETTERS, 36)}",
@@ -81,7 +84,10 @@ def test_the_patterns_are_those_of_detect_secrets() -> None:
         ('{\\"password\\":\\"hunter2x\\"}', '{\\"password\\":\\"***\\"}'),
         ("spring.datasource.password=hunter2x", "spring.datasource.password=***"),
         ("'api_key' => 'hunter2x'", "'api_key' => '***'"),
-        ("assert 'hunter2x' == password\nE  password = 'hunter2x'", "assert 'hunter2x' == password\nE  password = '***'"),
+        (
+            "assert 'hunter2x' == password\nE  password = 'hunter2x'",
+            "assert 'hunter2x' == password\nE  password = '***'",
+        ),
         ("amqp://ops:hunter2x@rabbit:5672/%2f", "amqp://ops:***@rabbit:5672/%2f"),
         ("SIGNING_KEY=k9Xz7Qp2Lm4Vt8Rb", "SIGNING_KEY=***"),
         ("salt=k9Xz7Qp2Lm4Vt8RbYw3N", "salt=***"),

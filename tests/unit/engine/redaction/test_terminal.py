@@ -30,7 +30,9 @@ OBEYED = ("\x1b]", "\x1b[1A", "\x1b[2K", "\x1b[32mPASSED", "\x9b", "\x07", "\x08
 
 def harmless(shown: str) -> bool:
     """Return whether nothing of the text is obeyed, and all of it can be read."""
-    return not any(one in shown for one in OBEYED) and "\\u001b]52;c;cm0gLXJmIH4=" in shown and "\\u202egnp.exe" in shown
+    return (
+        not any(one in shown for one in OBEYED) and "\\u001b]52;c;cm0gLXJmIH4=" in shown and "\\u202egnp.exe" in shown
+    )
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -42,7 +44,11 @@ def test_a_row_shows_what_a_host_wrote(tmp_path: Path, terminal: bool) -> None:
     console = Console(file=out, force_terminal=terminal, highlight=False, soft_wrap=True, width=400)
     book = RunRecorder(journal, run, "preflight", "production", (), apply=False, folder=tmp_path, console=console)
     judged = failed(HOSTILE, (HOSTILE,))
-    book.add(StepResult("preflight", "k", HOSTILE, HOSTILE, "redis", None, None, Effect.READ_ONLY, Severity.BLOCKER, judged, 0.1))
+    book.add(
+        StepResult(
+            "preflight", "k", HOSTILE, HOSTILE, "redis", None, None, Effect.READ_ONLY, Severity.BLOCKER, judged, 0.1
+        )
+    )
     book.tell(HOSTILE)
 
     assert harmless(out.getvalue())
@@ -62,7 +68,9 @@ def test_whatever_is_printed_shows_what_a_host_wrote(capsys: pytest.CaptureFixtu
     assert told.err.endswith("\n\tnext line\n")
 
 
-def test_an_error_of_a_command_shows_what_a_host_wrote(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_a_command_shows_what_a_host_wrote(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is the one line that a person reads when something went wrong."""
 
     def broken(_argv: list[str]) -> int:

@@ -45,7 +45,13 @@ def test_junit_is_valid_and_says_the_names(night: Night) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('tests="1"', 'tests="many"'), ("<testcase ", "<case "), (' hostname="desk"', ""), ('time="1.500"', 'time="-1"'), ("+00:00", "")],
+    [
+        ('tests="1"', 'tests="many"'),
+        ("<testcase ", "<case "),
+        (' hostname="desk"', ""),
+        ('time="1.500"', 'time="-1"'),
+        ("+00:00", ""),
+    ],
 )
 def test_the_schema_refuses_what_is_none(tmp_path: Path, old: str, new: str) -> None:
     """A check that accepts everything would be none."""

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[4]
 def refused(*args: str, root: Path = ROOT) -> list[str]:
     """Return what is said to options on the command line; `root` is what pytest takes for its root directory."""
     config: Any = SimpleNamespace(
-        invocation_params=SimpleNamespace(args=args), rootpath=root, inipath=root / "pyproject.toml", getini=lambda name: COLLECTED[name]
+        invocation_params=SimpleNamespace(args=args),
+        rootpath=root,
+        inipath=root / "pyproject.toml",
+        getini=lambda name: COLLECTED[name],
     )
     return list(refused_options(config))
 
@@ -47,7 +50,10 @@ def test_another_settings_file_is_refused(form: tuple[str, ...], tmp_path: Path)
     (told,) = refused(*(word.format(other) for word in form), "runbooks/migrate", root=tmp_path)
 
     assert str(other) in told
-    assert "not an option that a phase takes: it could leave out steps or load other code. Choose with --service or --wave" in told
+    assert (
+        "not an option that a phase takes: it could leave out steps or load other code. Choose with --service or --wave"
+        in told
+    )
 
 
 def test_a_settings_file_in_the_shell_is_refused_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,10 @@ def test_the_lab_is_an_environment_of_that_name() -> None:
     ("argv", "message"),
     [
         ([], "no environment given: expected --lab for the rehearsal or --environment NAME"),
-        (["--lab", "--environment", "production"], "--lab and --environment production: a run belongs to one environment. Give one of them"),
+        (
+            ["--lab", "--environment", "production"],
+            "--lab and --environment production: a run belongs to one environment. Give one of them",
+        ),
     ],
 )
 def test_none_or_two_environments_are_refused(argv: list[str], message: str) -> None:
@@ -54,7 +57,12 @@ def test_every_flag_is_understood() -> None:
     options = parse(*argv)
 
     assert (options.services, options.waves, options.apply) == (("n8n", "redis"), ("critical",), True)
-    assert (options.inventory, options.plan, options.ssh_config, options.argv) == (Path("i"), Path("q"), Path("s"), tuple(argv))
+    assert (options.inventory, options.plan, options.ssh_config, options.argv) == (
+        Path("i"),
+        Path("q"),
+        Path("s"),
+        tuple(argv),
+    )
 
 
 def test_a_command_may_declare_a_few_flags_only() -> None:

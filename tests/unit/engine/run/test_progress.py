@@ -39,7 +39,10 @@ def test_the_foot_line_tells_place_time_and_sentence() -> None:
 
     progress.begin("redis", "The service is ready to work on its new host.", 7, 36)
 
-    assert progress.text() == "service 2 of 2 · step 7 of 36 · 1 min 23 s · redis: The service is ready to work on its new host."
+    assert (
+        progress.text()
+        == "service 2 of 2 · step 7 of 36 · 1 min 23 s · redis: The service is ready to work on its new host."
+    )
     progress.begin("wf001", "Its Docker Engine answers.", 8, 36)
     assert progress.text() == "step 8 of 36 · 1 min 23 s · wf001: Its Docker Engine answers."
 

@@ -30,9 +30,20 @@ class Shown:
         redactor.register(Secret(PASSWORD))
         self.screen = io.StringIO()
         self.journal = Journal.open(path / "lab.sqlite", redactor=redactor)
-        run = self.journal.start_run(command=command, environment=environment, plan_digest="d", operator="o", version="v", commit="c", argv=[])
+        run = self.journal.start_run(
+            command=command, environment=environment, plan_digest="d", operator="o", version="v", commit="c", argv=[]
+        )
         console = Console(file=self.screen, width=200, highlight=False, soft_wrap=True)
-        self.book = RunRecorder(self.journal, run, command, environment, ("redis",), apply=False, folder=path / "reports" / "one", console=console)
+        self.book = RunRecorder(
+            self.journal,
+            run,
+            command,
+            environment,
+            ("redis",),
+            apply=False,
+            folder=path / "reports" / "one",
+            console=console,
+        )
 
     @property
     def text(self) -> str:
@@ -81,14 +92,20 @@ def test_a_row_is_in_the_journal_before_it_is_on_the_screen(shown: Shown, monkey
     record = shown.journal.records(kind="result")[0]
     assert set(there) == {1}
     assert (record.service, record.key, record.body["verdict"]) == ("redis", "stop", "PASSED")
-    assert (record.body["measured"], record.body["duration_s"], record.body["effect"]) == ({"rows": 3}, 0.123, "read_only")
+    assert (record.body["measured"], record.body["duration_s"], record.body["effect"]) == (
+        {"rows": 3},
+        0.123,
+        "read_only",
+    )
 
 
 def test_evidence_that_cannot_be_written_is_told(shown: Shown) -> None:
     """A full disk at the end is one message with what to type later; the run is on record to its end."""
     shown.book.folder.parent.parent.joinpath("reports").write_text("no folder")
 
-    with pytest.raises(NotObservedError, match=r"evidence can't be written: .*Make room, then: nox -s report -- [0-9a-f]{8} --lab"):
+    with pytest.raises(
+        NotObservedError, match=r"evidence can't be written: .*Make room, then: nox -s report -- [0-9a-f]{8} --lab"
+    ):
         shown.book.close(ExitCode.OK)
 
     assert shown.journal.records(kind="run_ended")
@@ -142,7 +159,9 @@ def test_markup_in_a_servers_text_is_text(shown: Shown) -> None:
         ("validate", "lab", Verdict.UNKNOWN, "exit status 2 (INCOMPLETE). Fix the problems above, then run: nox -s validate -- --lab"),
     ],
 )  # fmt: skip
-def test_the_last_line_is_a_command_to_paste(tmp_path: Path, command: str, environment: str, verdict: Verdict, line: str) -> None:
+def test_the_last_line_is_a_command_to_paste(
+    tmp_path: Path, command: str, environment: str, verdict: Verdict, line: str
+) -> None:
     """What comes next, with the environment of this run."""
     shown = Shown(tmp_path, command, environment)
     shown.book.add(row(Judgement(verdict, "t")))
@@ -150,7 +169,11 @@ def test_the_last_line_is_a_command_to_paste(tmp_path: Path, command: str, envir
     shown.book.close(exit_code_of([(verdict, Severity.BLOCKER)]))
 
     told = shown.text.splitlines()[-3:]
-    assert told == [f"{command} in environment {environment}: 1 {verdict.value}", f"evidence: {tmp_path}/reports/one/report.html", line]
+    assert told == [
+        f"{command} in environment {environment}: 1 {verdict.value}",
+        f"evidence: {tmp_path}/reports/one/report.html",
+        line,
+    ]
     assert (tmp_path / "reports" / "one" / "report.html").is_file()
 
 
@@ -177,12 +200,19 @@ def test_a_run_in_an_altered_journal_does_not_end_well(shown: Shown) -> None:
 def test_where_each_move_stands_is_told_from_memory(shown: Shown) -> None:
     """A run that can't be ended as it should says why, where each move stands and what to type; the journal is not asked."""
     shown.book.command = "migrate"
-    shown.book.standing = lambda: {"redis": MoveState.UNDONE, "n8n": MoveState.NEEDS_OPERATOR, "postgres": MoveState.DONE}
+    shown.book.standing = lambda: {
+        "redis": MoveState.UNDONE,
+        "n8n": MoveState.NEEDS_OPERATOR,
+        "postgres": MoveState.DONE,
+    }
     shown.journal.engine.dispose()
 
     shown.book.tell_stand(f"state/lab.sqlite: can't be written with {PASSWORD}")
 
-    assert "redis: was undone; its old host has it\n    to move it again: nox -s migrate -- --lab --service redis --apply" in shown.text
+    assert (
+        "redis: was undone; its old host has it\n    to move it again: nox -s migrate -- --lab --service redis --apply"
+        in shown.text
+    )
     assert "to resume its undo: nox -s rollback -- --lab --service n8n --apply" in shown.text
     assert "postgres" not in shown.text
     assert PASSWORD not in shown.text

@@ -26,7 +26,15 @@ def test_a_worker_runs_the_toolbox_that_prepare_compared(monkeypatch: pytest.Mon
     monkeypatch.setattr(session, "open_hosts", lambda *_: nullcontext(fleet))
     monkeypatch.setattr("phases.prepare.toolbox.recorded_toolboxes", lambda _journal: {"wf005": "sha256:c0ffee"})
     options: Any = SimpleNamespace(
-        environment="production", ssh_config=None, shard=None, outside_window="a test", retry=(), discard=None, revert=False, apply=False, argv=()
+        environment="production",
+        ssh_config=None,
+        shard=None,
+        outside_window="a test",
+        retry=(),
+        discard=None,
+        revert=False,
+        apply=False,
+        argv=(),
     )
 
     with session.open_worker(options, "validate", "a-run", tmp_path):

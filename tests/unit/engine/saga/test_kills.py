@@ -149,7 +149,9 @@ class Night:
         self.hosts.kill_at, self.hosts.steps, self.hosts.dead, self.hosts.silent = kill_at, 0, False, silent
         past = read_past(self.journal, "redis")
         mortal = Mortal(self.journal.start_run(command=word, environment="production"), self.hosts)
-        move = RunningMove("redis", _recipe(self.hosts), mortal, apply=True, past=past, patience=ONCE, prove_source=self._serves)
+        move = RunningMove(
+            "redis", _recipe(self.hosts), mortal, apply=True, past=past, patience=ONCE, prove_source=self._serves
+        )
         move.prove_done = lambda: passed("runs")
         try:
             if word == "rollback":
@@ -225,7 +227,9 @@ def test_killed_at_every_boundary_and_taken_back(nights: Callable[[], Night]) ->
             continue  # not begun
         taken_back += 1
         night.command("rollback")
-        assert (night.state, night.hosts.source_runs, night.hosts.target_runs) == (MoveState.UNDONE, True, False), moment
+        assert (night.state, night.hosts.source_runs, night.hosts.target_runs) == (MoveState.UNDONE, True, False), (
+            moment
+        )
     assert taken_back
 
 

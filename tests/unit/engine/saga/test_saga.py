@@ -10,7 +10,15 @@ import pytest
 from engine.contracts.action import Note
 from engine.contracts.move_state import MoveState
 from engine.contracts.product import keep
-from engine.errors import ActionError, ChainConflictError, HostLostError, JournalError, LockLostError, ManualInterventionError, NotObservedError
+from engine.errors import (
+    ActionError,
+    ChainConflictError,
+    HostLostError,
+    JournalError,
+    LockLostError,
+    ManualInterventionError,
+    NotObservedError,
+)
 from engine.saga.patience import Patience
 from engine.saga.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
 from engine.saga.state import PREPARING, UNDOING, AttemptState, backward
@@ -77,7 +85,9 @@ class Deed:
 
 def _move(*deeds: Deed, apply: bool = True, past: AttemptState | None = None) -> tuple[RunningMove, Diary]:
     diary = Diary()
-    return RunningMove(service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or AttemptState(), patience=ONCE), diary
+    return RunningMove(
+        service="wiki", recipe=deeds, journal=diary, apply=apply, past=past or AttemptState(), patience=ONCE
+    ), diary
 
 
 def test_each_deed_is_written_down_before_and_after() -> None:
@@ -122,7 +132,13 @@ def test_a_failure_before_commit_is_undone_in_reverse() -> None:
     assert judgement.verdict is Verdict.FAILED
     assert "3 files differ. Undone (copy, stop)" in judgement.text
     assert world == ["stop", "copy", "undo copy copy", "undo stop stop"]
-    assert diary.kinds()[-5:] == ["undo_intent copy", "undo_outcome copy", "undo_intent stop", "undo_outcome stop", "move_state undone"]
+    assert diary.kinds()[-5:] == [
+        "undo_intent copy",
+        "undo_outcome copy",
+        "undo_intent stop",
+        "undo_outcome stop",
+        "move_state undone",
+    ]
     with pytest.raises(NotRun, match="copy"):
         move.perform("start")
 
@@ -143,7 +159,9 @@ def test_whatever_ends_a_deed_it_is_undone(error: BaseException) -> None:
 def test_nothing_is_undone_after_commit() -> None:
     """Once the target serves, a failure stops the line and leaves everything as it is."""
     world: list[str] = []
-    move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True), Deed("smoke", world, answer=failed("500")))
+    move, _ = _move(
+        Deed("stop", world), Deed("switch", world, commits=True), Deed("smoke", world, answer=failed("500"))
+    )
     move.perform("stop")
     move.perform("switch")
 
@@ -268,7 +286,9 @@ def test_only_a_judged_fact_is_failed(error: Exception, verdict: Verdict) -> Non
 def test_who_lost_the_lock_changes_nothing_more() -> None:
     """When somebody else took over, this process neither undoes nor records: the move is theirs now."""
     world: list[str] = []
-    move, diary = _move(Deed("stop", world), Deed("copy", world, fails=LockLostError("wf005: held by ana")), Deed("start", world))
+    move, diary = _move(
+        Deed("stop", world), Deed("copy", world, fails=LockLostError("wf005: held by ana")), Deed("start", world)
+    )
     move.perform("stop")
     before = list(world)
 
@@ -284,7 +304,12 @@ def test_who_lost_the_lock_changes_nothing_more() -> None:
 def test_what_failed_in_an_earlier_run_is_undone_too() -> None:
     """Taking a move back undoes all that its attempt tried, in reverse, also what another process tried and could not undo."""
     world: list[str] = []
-    past = AttemptState(state=MoveState.NEEDS_OPERATOR, before=MoveState.IN_PROGRESS, done=frozenset({"stop"}), failed=frozenset({"copy"}))
+    past = AttemptState(
+        state=MoveState.NEEDS_OPERATOR,
+        before=MoveState.IN_PROGRESS,
+        done=frozenset({"stop"}),
+        failed=frozenset({"copy"}),
+    )
     move, _ = _move(Deed("stop", world), Deed("copy", world), Deed("start", world), past=past)
 
     told = move.undo_attempt("a rollback was asked for")
@@ -301,9 +326,17 @@ def test_a_rollback_goes_through_states_of_its_own() -> None:
     move.stages = backward(MoveState.DONE)
     for key in ("stop-moved", "start-returned", "smoke"):
         move.perform(key)
-    assert [kind for kind in diary.kinds() if "state" in kind] == ["move_state rolling_back", "move_state returned", "move_state rolled_back"]
+    assert [kind for kind in diary.kinds() if "state" in kind] == [
+        "move_state rolling_back",
+        "move_state returned",
+        "move_state rolled_back",
+    ]
 
-    failing, diary = _move(Deed("stop-moved", world), Deed("safety-copy", world, answer=failed("no room")), past=AttemptState(state=MoveState.DONE))
+    failing, diary = _move(
+        Deed("stop-moved", world),
+        Deed("safety-copy", world, answer=failed("no room")),
+        past=AttemptState(state=MoveState.DONE),
+    )
     failing.stages = backward(MoveState.DONE)
     failing.perform("stop-moved")
     judgement = failing.perform("safety-copy")
@@ -320,7 +353,11 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
             return passed("seen")
 
     world: list[str] = []
-    move, diary = _move(Noting("prove", world), Deed("start", world), past=AttemptState(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})))
+    move, diary = _move(
+        Noting("prove", world),
+        Deed("start", world),
+        past=AttemptState(state=MoveState.IN_PROGRESS, begun=frozenset({"prove"})),
+    )
 
     move.perform("prove")
 
@@ -330,7 +367,10 @@ def test_what_a_verification_noted_is_kept_for_the_next_process() -> None:
 def test_what_was_to_be_undone_on_a_dead_host_is_not_waited_for() -> None:
     """A person said that it is dead: that is recorded instead of its undo, and the rest is undone."""
     world: list[str] = []
-    deeds = (Deed("stop", world), Deed("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")))
+    deeds = (
+        Deed("stop", world),
+        Deed("create", world, undo_fails=HostLostError("wf002: not asked: declared lost (burnt)")),
+    )
     move, diary = _move(*deeds, Deed("start", world, answer=failed("no")))
     for deed in deeds:
         assert move.perform(deed.key).passed
@@ -352,7 +392,9 @@ def _resumed(world: list[str], *deeds: Deed, **given: Any) -> tuple[RunningMove,
     diary = Diary()
     assert not world
     recipe = (*deeds, Deed("last", world))
-    return RunningMove(service="wiki", recipe=recipe, journal=diary, apply=True, past=past, patience=ONCE, **given), diary
+    return RunningMove(
+        service="wiki", recipe=recipe, journal=diary, apply=True, past=past, patience=ONCE, **given
+    ), diary
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -397,7 +439,9 @@ def test_what_a_later_deed_began_to_use_up_is_not_looked_at_even_when_that_faile
     """The removal of a moved container had no room for its last part: that the container is gone is no drift."""
     world: list[str] = []
     stop, retire = Deed("stop", world, answer=failed("it is gone")), Deed("retire", world)
-    past = AttemptState(state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"})
+    past = AttemptState(
+        state=MoveState.COMMITTED, done=frozenset({"stop"}), failed=frozenset({"retire"}), texts={"stop": "stopped"}
+    )
     move = RunningMove(
         service="wiki", recipe=(stop, retire), journal=Diary(), apply=True, past=past, patience=ONCE, superseded_by={"stop": "retire"}
     )  # fmt: skip
@@ -410,7 +454,9 @@ def test_what_ends_a_measurement_is_done_again_when_it_was_killed() -> None:
     """It also puts its tools away: looked at alone, they would stay for good."""
     world: list[str] = []
     measure = Deed("measure", world, answer=unknown("not measured"))
-    past = AttemptState(state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"})
+    past = AttemptState(
+        state=MoveState.COMMITTED, done=frozenset({"probe"}), begun=frozenset({"measure"}), texts={"probe": "runs"}
+    )
     move = RunningMove(
         service="wiki", recipe=(Deed("probe", world), measure), journal=Diary(), apply=True, past=past, patience=ONCE,
         superseded_by={"probe": "measure"}, measures=frozenset({"probe", "measure"}),
@@ -443,7 +489,10 @@ def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
     move, diary = _move(Observed("disable", world), Deed("last", world))
     notes: list[tuple[str, dict[str, Any], int]] = []
     record = diary.record
-    diary.record = lambda kind, **given: (notes.append((kind, dict(given["body"].get("note") or {}), len(world))), record(kind, **given))  # type: ignore[method-assign,assignment,misc]
+    diary.record = lambda kind, **given: (
+        notes.append((kind, dict(given["body"].get("note") or {}), len(world))),
+        record(kind, **given),
+    )  # type: ignore[method-assign,assignment,misc]
 
     move.perform("disable")
 
@@ -456,7 +505,9 @@ def test_what_an_undo_needs_is_on_record_before_a_host_is_changed() -> None:
 def test_what_was_observed_first_stays() -> None:
     """A second start observes a host that the first one has changed already: what was there before the first change is kept."""
     world = ["disable"]
-    past = AttemptState(state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"}))
+    past = AttemptState(
+        state=MoveState.IN_PROGRESS, notes={"disable": {"policy": "always"}}, begun=frozenset({"disable"})
+    )
     move, diary = _move(Observed("disable", world, answer=failed("not yet")), past=past)
 
     move.perform("disable")
@@ -550,7 +601,9 @@ def test_a_silent_host_is_asked_again_for_a_while() -> None:
     """On a resume and after an action: a cut of some seconds costs no move."""
     world: list[str] = []
     move, _ = _move(
-        Flaky("stop", world, silent=5), Flaky("copy", world, silent=3), past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}))
+        Flaky("stop", world, silent=5),
+        Flaky("copy", world, silent=3),
+        past=AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"})),
     )
     pauses = _waits(move)
 
@@ -564,7 +617,10 @@ def test_a_silent_host_is_asked_again_for_a_while() -> None:
 def test_an_action_without_an_answer_is_looked_at() -> None:
     """The answer of the action itself was lost: what is seen then counts, a failure as well."""
     world: list[str] = []
-    move, _ = _move(Flaky("stop", world, silent=2, do_silent=True), Flaky("copy", world, do_silent=True, answer=failed("half of it")))
+    move, _ = _move(
+        Flaky("stop", world, silent=2, do_silent=True),
+        Flaky("copy", world, do_silent=True, answer=failed("half of it")),
+    )
     pauses = _waits(move)
 
     done = move.perform("stop")
@@ -596,7 +652,11 @@ def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
     """A resume repeats it when it is seen not done, never undoes by itself, and says both ways."""
     world: list[str] = []
     past = AttemptState(
-        state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}), texts={"stop": "seen"}
+        state=MoveState.IN_PROGRESS,
+        done=frozenset({"stop"}),
+        begun=frozenset({"switch"}),
+        committing=frozenset({"switch"}),
+        texts={"stop": "seen"},
     )
     move, _ = _move(Deed("stop", world), Deed("switch", world, commits=True, answer=answer), past=past)
     move.perform("stop")
@@ -612,7 +672,12 @@ def test_a_commit_that_was_begun_counts_as_committed(answer: Judgement) -> None:
 def test_drift_beside_a_commit_that_was_begun_undoes_nothing() -> None:
     """An earlier action that is seen undone stops the line, but clients may be on the target already."""
     world: list[str] = []
-    past = AttemptState(state=MoveState.IN_PROGRESS, done=frozenset({"stop"}), begun=frozenset({"switch"}), committing=frozenset({"switch"}))
+    past = AttemptState(
+        state=MoveState.IN_PROGRESS,
+        done=frozenset({"stop"}),
+        begun=frozenset({"switch"}),
+        committing=frozenset({"switch"}),
+    )
     move, _ = _move(Deed("stop", world, answer=failed("runs")), Deed("switch", world, commits=True), past=past)
 
     assert "switch was begun, so clients may be there already" in move.perform("stop").text
@@ -645,7 +710,11 @@ def test_anything_unexpected_in_an_undo_or_its_proof_needs_a_person(broken: str)
 
     world: list[str] = []
     undo_fails = KeyError("State") if broken == "undo" else None
-    move, diary = _move(Deed("disable", world), Deed("stop", world, undo_fails=undo_fails), Deed("boom", world, answer=failed("first failure")))
+    move, diary = _move(
+        Deed("disable", world),
+        Deed("stop", world, undo_fails=undo_fails),
+        Deed("boom", world, answer=failed("first failure")),
+    )
     move.prove_source = proof
     move.perform("disable")
     move.perform("stop")
@@ -699,7 +768,9 @@ def test_a_journal_that_takes_nothing_more_does_not_stop_an_undo() -> None:
     """Nothing more is begun; what was begun is undone from memory, and the text says where its record is."""
     world: list[str] = []
     diary = FullDiary()
-    move = RunningMove("wiki", (Deed("stop", world), Deed("copy", world), Deed("start", world)), diary, apply=True, patience=ONCE)
+    move = RunningMove(
+        "wiki", (Deed("stop", world), Deed("copy", world), Deed("start", world)), diary, apply=True, patience=ONCE
+    )
     move.perform("stop")
     diary.full = True
 
@@ -725,7 +796,9 @@ def test_a_commit_whose_outcome_can_not_be_written_is_not_undone() -> None:
 
     world: list[str] = []
     diary = FullDiary()
-    move = RunningMove("wiki", (Deed("stop", world), Filling("switch", world, commits=True)), diary, apply=True, patience=ONCE)
+    move = RunningMove(
+        "wiki", (Deed("stop", world), Filling("switch", world, commits=True)), diary, apply=True, patience=ONCE
+    )
     move.perform("stop")
 
     with pytest.raises(JournalError) as raised:
@@ -774,7 +847,11 @@ def test_a_lost_measurement_stops_no_move(committed: bool) -> None:
 def test_an_outage_that_is_not_over_still_stops_the_line() -> None:
     """That was measured: clients have no answer. Only what could not be measured is a warning."""
     world: list[str] = []
-    move, _ = _move(Deed("switch", world, commits=True), Deed("probe", world, answer=failed("outage since 02:00, not over")), Deed("keep", world))
+    move, _ = _move(
+        Deed("switch", world, commits=True),
+        Deed("probe", world, answer=failed("outage since 02:00, not over")),
+        Deed("keep", world),
+    )
     move.measures = frozenset({"probe"})
     move.perform("switch")
 
@@ -800,7 +877,9 @@ def test_a_rollback_goes_on_without_a_probe() -> None:
 def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
     """The rest follows, other services too; the move is done only when it was made up for."""
     world: list[str] = []
-    move, _ = _move(Deed("switch", world, commits=True), Deed("clear", world, answer=failed("a key is left")), Deed("keep", world))
+    move, _ = _move(
+        Deed("switch", world, commits=True), Deed("clear", world, answer=failed("a key is left")), Deed("keep", world)
+    )
     move.later = frozenset({"clear"})
     move.perform("switch")
 
@@ -815,14 +894,21 @@ def test_cleaning_up_after_the_commit_does_not_stop_the_line() -> None:
 def test_a_preparation_says_what_is_kept_and_how_to_prepare_again() -> None:
     """A failed drill takes neither the backup nor the image away, and a preparation is not gone on with by a migration."""
     world: list[str] = []
-    move, _ = _move(Deed("image-shipped", world), Deed("backup-taken", world), Deed("backup-drilled", world, answer=failed("3 rows differ")))
+    move, _ = _move(
+        Deed("image-shipped", world),
+        Deed("backup-taken", world),
+        Deed("backup-drilled", world, answer=failed("3 rows differ")),
+    )
     move.stages, move.tracks_state, move.kept = PREPARING, False, frozenset({"image-shipped", "backup-taken"})
     move.perform("image-shipped")
     move.perform("backup-taken")
 
     text = move.perform("backup-drilled").text
 
-    assert "Undone (backup-drilled). Kept: backup-taken, image-shipped. Retry: nox -s prepare -- --service wiki --apply" in text
+    assert (
+        "Undone (backup-drilled). Kept: backup-taken, image-shipped. Retry: nox -s prepare -- --service wiki --apply"
+        in text
+    )
     assert "migrate" not in text
 
 
@@ -832,7 +918,10 @@ def test_the_undo_of_a_rollback_says_how_to_go_on_with_it() -> None:
     move, _ = _move(Deed("finish-undo", world, answer=failed("The undo could not finish")))
     move.stages, move.tracks_state = UNDOING, False
 
-    assert move.perform("finish-undo").text == "The undo could not finish. To go on with it: nox -s rollback -- wiki --apply"
+    assert (
+        move.perform("finish-undo").text
+        == "The undo could not finish. To go on with it: nox -s rollback -- wiki --apply"
+    )
     assert world == ["finish-undo"]
 
 

@@ -52,15 +52,23 @@ def inventories(draw: st.DrawFn) -> tuple[Split, list[tuple[str | None, str | No
 
 @settings(deadline=None, max_examples=200)
 @given(inventories(), st.integers(1, 40))
-def test_every_row_is_in_exactly_one_shard(drawn: tuple[Split, list[tuple[str | None, str | None, bool]]], of: int) -> None:
+def test_every_row_is_in_exactly_one_shard(
+    drawn: tuple[Split, list[tuple[str | None, str | None, bool]]], of: int
+) -> None:
     """All shards together ask every row, no row twice; and a host, with its services, is one shard's own."""
     split, rows = drawn
-    asked = [[row for row in rows if split.shard_of(split.group_of(row[0], row[1], together=row[2]), of) == number] for number in range(1, of + 1)]
+    asked = [
+        [row for row in rows if split.shard_of(split.group_of(row[0], row[1], together=row[2]), of) == number]
+        for number in range(1, of + 1)
+    ]
 
     assert sorted((row for one in asked for row in one), key=repr) == sorted(rows, key=repr)
     owned = [host for number in range(1, of + 1) for host in split.hosts_of(Shard(number, of, "x"))]
     assert sorted(owned) == sorted(split.hosts)
-    assert all(split.shard_of(split.group_of(service, None), of) == split.shard_of(home, of) for service, home in split.homes.items())
+    assert all(
+        split.shard_of(split.group_of(service, None), of) == split.shard_of(home, of)
+        for service, home in split.homes.items()
+    )
     assert split.shard_of(TOGETHER, of) == 1
 
 
@@ -90,13 +98,19 @@ def test_hosts_of_a_move_are_mostly_one_shards() -> None:
 @pytest.mark.parametrize("text", ["0/8", "9/8", "3/x", "3", "", "-1/8", "3/0", "1.5/8", " 3/8", "3/8/1", "٣/٨"])
 def test_what_is_no_shard_is_refused(text: str) -> None:
     """With what was typed and what is expected."""
-    with pytest.raises(InputError, match=r"^--shard .*: is no shard\. Expected: I/N with 1 ≤ I ≤ N, e\.g\. --shard 3/8$"):
+    with pytest.raises(
+        InputError, match=r"^--shard .*: is no shard\. Expected: I/N with 1 ≤ I ≤ N, e\.g\. --shard 3/8$"
+    ):
         read_shard(text, "night", {})
 
 
 @pytest.mark.parametrize(
     ("run_name", "environ", "name"),
-    [("night", {}, "night"), (None, {"CI_PIPELINE_ID": "4711"}, "pipeline-4711"), ("night", {"CI_PIPELINE_ID": "4711"}, "night")],
+    [
+        ("night", {}, "night"),
+        (None, {"CI_PIPELINE_ID": "4711"}, "pipeline-4711"),
+        ("night", {"CI_PIPELINE_ID": "4711"}, "night"),
+    ],
 )
 def test_shards_find_each_other_by_a_name(run_name: str | None, environ: dict[str, str], name: str) -> None:
     """Given, or that of the GitLab pipeline."""
@@ -122,7 +136,9 @@ def test_a_missing_or_wrong_name_is_refused(text: str | None, run_name: str | No
 @pytest.mark.parametrize("command", ["prepare", "migrate", "rollback"])
 def test_a_phase_that_writes_has_no_shards(command: str) -> None:
     """Its steps have one order and one lock."""
-    with pytest.raises(InputError, match=rf"--shard 1/2: {command} changes hosts.*preflight, validate.*--service or --wave"):
+    with pytest.raises(
+        InputError, match=rf"--shard 1/2: {command} changes hosts.*preflight, validate.*--service or --wave"
+    ):
         refuse_shard(Shard(1, 2, "x"), command)
     refuse_shard(Shard(1, 2, "x"), "preflight")
     refuse_shard(None, command)
@@ -160,11 +176,27 @@ def join(journal: Journal, number: int, of: int = 3, **other: Any) -> Run:
     return join_run(journal, Shard(number, of, "night"), {**ABOUT, **other})
 
 
-def look(run: Run, host: str | None = "wf001", judgement: Judgement | None = None, service: str | None = None, key: str = "ssh-answers") -> None:
+def look(
+    run: Run,
+    host: str | None = "wf001",
+    judgement: Judgement | None = None,
+    service: str | None = None,
+    key: str = "ssh-answers",
+) -> None:
     """Record a row."""
     given_judgement = judgement or passed("it answers")
     row = StepResult(
-        "preflight", key, "It answers.", service or host or "all", service, host, None, Effect.READ_ONLY, Severity.BLOCKER, given_judgement, 0.1
+        "preflight",
+        key,
+        "It answers.",
+        service or host or "all",
+        service,
+        host,
+        None,
+        Effect.READ_ONLY,
+        Severity.BLOCKER,
+        given_judgement,
+        0.1,
     )
     run.record("result", service=service, key=key, body=row.body())
 
@@ -197,8 +229,12 @@ def test_all_shards_make_one_run(journal: Journal) -> None:
     assert len({row["number"] for group in page.groups for row in group.rows}) == 3
 
 
-@pytest.mark.parametrize(("began", "told"), [(False, "shard 2/3 never began"), (True, "shard 2/3 never ended: it last wrote at")])
-def test_a_missing_shard_is_told_and_the_run_is_unknown(journal: Journal, tmp_path: Path, began: bool, told: str) -> None:
+@pytest.mark.parametrize(
+    ("began", "told"), [(False, "shard 2/3 never began"), (True, "shard 2/3 never ended: it last wrote at")]
+)
+def test_a_missing_shard_is_told_and_the_run_is_unknown(
+    journal: Journal, tmp_path: Path, began: bool, told: str
+) -> None:
     """Not begun, or killed: UNKNOWN with its name and how to run it again, on the page, in the statement and in what verify makes of both."""
     run_id = whole(journal, 1, 3)
     if began:
@@ -272,7 +308,10 @@ def test_a_whole_run_that_passed_is_not_joined_again(journal: Journal) -> None:
     whole(journal, 1, 2, 3)
     before = len(journal.records())
 
-    with pytest.raises(InputError, match=r"--run-name night: run of .* is whole: all 3 shards ended, and it passed\. Expected: another name"):
+    with pytest.raises(
+        InputError,
+        match=r"--run-name night: run of .* is whole: all 3 shards ended, and it passed\. Expected: another name",
+    ):
         join(journal, 2)
     assert len(journal.records()) == before
 

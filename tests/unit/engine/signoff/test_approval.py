@@ -31,7 +31,9 @@ def test_a_text_says_what_was_signed() -> None:
     assert text.endswith("\n\n1. redis, wf005 -> wf001\n")
 
 
-@pytest.mark.parametrize("text", ["", "hello", "longshore approval 1\nno colon\n\nplan", "longshore approval 1\nrole: business\n\nplan"])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "longshore approval 1\nno colon\n\nplan", "longshore approval 1\nrole: business\n\nplan"]
+)
 def test_another_text_is_no_approval(text: str) -> None:
     """Whatever lies in the folder is named, never taken for an approval."""
     with pytest.raises(InputError, match=r"is no approval|is missing"):
@@ -56,8 +58,14 @@ def test_one_person_fills_one_role() -> None:
 @pytest.mark.parametrize(
     ("then", "words"),
     [
-        (replace(NOW, digest="d0", parts={**NOW.parts, "inventory.yaml": "i0"}), "is void: inventory.yaml changed since"),
-        (replace(NOW, containers={"redis": "c0"}), "is void: the container of redis is another than the one that preflight had shown"),
+        (
+            replace(NOW, digest="d0", parts={**NOW.parts, "inventory.yaml": "i0"}),
+            "is void: inventory.yaml changed since",
+        ),
+        (
+            replace(NOW, containers={"redis": "c0"}),
+            "is void: the container of redis is another than the one that preflight had shown",
+        ),
         (replace(NOW, containers={}), "the container of redis is another"),
         (replace(NOW, environment="lab"), "is void: it is for environment lab, not production"),
         (replace(NOW, digest="d0"), "is void: it is for another plan"),
@@ -75,7 +83,12 @@ def test_a_change_voids_the_approval_and_is_named(then: Subject, words: str) -> 
 def test_a_bad_signature_does_not_count() -> None:
     """The reason stands beside what is missing."""
     found = judge_approvals(
-        NEEDED, [signed("technical", "eve@x.org", problem="eve@x.org is not among the approvers"), signed("business", "b@x.org")], NOW
+        NEEDED,
+        [
+            signed("technical", "eve@x.org", problem="eve@x.org is not among the approvers"),
+            signed("business", "b@x.org"),
+        ],
+        NOW,
     )
 
     assert "eve@x.org is not among the approvers" in found.problems[1]

@@ -37,7 +37,9 @@ def row(verdict: Verdict, **changes: Any) -> StepResult:
 
 def waivers(*changes: dict[str, Any]) -> Waivers:
     """Return waivers made of the entry, each changed."""
-    return Waivers("waivers.yaml", tuple(Waiver.model_validate({**ENTRY, **one}) for one in changes or ({},)), lambda: NOW)
+    return Waivers(
+        "waivers.yaml", tuple(Waiver.model_validate({**ENTRY, **one}) for one in changes or ({},)), lambda: NOW
+    )
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.UNKNOWN])
@@ -60,11 +62,16 @@ def test_an_expired_waiver_fails() -> None:
     judged = waivers({"expires_at": (NOW - timedelta(seconds=1)).isoformat()}).judge(row(Verdict.FAILED))
 
     assert judged.judgement.verdict is Verdict.FAILED
-    assert judged.judgement.text == "wf001: 3 GB free. Its waiver by tess@example.org (technical) expired at 2026-12-01 09:29 +0000"
+    assert (
+        judged.judgement.text
+        == "wf001: 3 GB free. Its waiver by tess@example.org (technical) expired at 2026-12-01 09:29 +0000"
+    )
     assert "waiver" not in judged.body()
 
 
-@pytest.mark.parametrize("other", [{"key": "ports-free"}, {"service": "n8n"}, {"service": None, "host": "wf001"}, {"phase": "validate"}])
+@pytest.mark.parametrize(
+    "other", [{"key": "ports-free"}, {"service": "n8n"}, {"service": None, "host": "wf001"}, {"phase": "validate"}]
+)
 def test_a_waiver_is_for_one_row(other: dict[str, Any]) -> None:
     """Not for another step, service, host or phase."""
     assert waivers().judge(row(Verdict.FAILED, **other)).judgement.verdict is Verdict.FAILED
@@ -88,7 +95,10 @@ def test_a_waiver_that_was_not_needed_is_an_error() -> None:
 
     assert told is not None
     assert told.judgement.verdict is Verdict.FAILED
-    assert "waivers.yaml: preflight/disk-fits of redis passed. Expected: a waiver only for what fails. Remove it" in told.judgement.text
+    assert (
+        "waivers.yaml: preflight/disk-fits of redis passed. Expected: a waiver only for what fails. Remove it"
+        in told.judgement.text
+    )
 
 
 def test_a_step_that_does_not_exist_is_known_before() -> None:
@@ -99,7 +109,8 @@ def test_a_step_that_does_not_exist_is_known_before() -> None:
     waivers({"step": "validate/smoke"}).refuse_unknown("preflight", rows, ("redis",))
 
     with pytest.raises(
-        InputError, match=r"match nothing in preflight\n  preflight/disk-full of redis: no such step; known here: disk-fits, ports-free"
+        InputError,
+        match=r"match nothing in preflight\n  preflight/disk-full of redis: no such step; known here: disk-fits, ports-free",
     ):
         waivers({"step": "preflight/disk-full"}).refuse_unknown("preflight", rows, ("redis",))
 
@@ -134,7 +145,9 @@ class File:
 
 
 @pytest.fixture
-def file(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> File:
+def file(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None
+) -> File:
     """Return a folder with people."""
     monkeypatch.chdir(tmp_path)
     return File(tmp_path, tmp_path_factory)
@@ -153,7 +166,10 @@ def test_a_waiver_signed_in_the_future_does_not_count(file: File, monkeypatch: p
     file.write({})
     file.sign(TESS)
     monkeypatch.setattr("phases.signoff.signatures.now", lambda: datetime.now(UTC) - timedelta(days=1))
-    assert "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s waive -- --environment" in file.refusal()
+    assert (
+        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s waive -- --environment"
+        in file.refusal()
+    )
 
 
 def test_without_a_file_nothing_is_waived(file: File) -> None:
@@ -169,10 +185,16 @@ def test_who_writes_the_file_is_not_who_takes_the_risk(file: File) -> None:
     """An entry without the approver's signature is wrong input, before anything is looked at."""
     file.write()
 
-    assert "not signed by tess@example.org, or changed since. Try: nox -s waive -- --environment production --as tess@example.org" in file.refusal()
+    assert (
+        "not signed by tess@example.org, or changed since. Try: nox -s waive -- --environment production --as tess@example.org"
+        in file.refusal()
+    )
 
 
-@pytest.mark.parametrize("change", [{"reason": "none"}, {"expires_at": "2027-12-06T04:00:00-03:00"}, {"service": "n8n"}, {"risk": "all is lost"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"reason": "none"}, {"expires_at": "2027-12-06T04:00:00-03:00"}, {"service": "n8n"}, {"risk": "all is lost"}],
+)
 def test_a_change_after_signing_voids_it(file: File, change: dict[str, Any]) -> None:
     """Every word of it was signed."""
     file.write()
@@ -205,7 +227,10 @@ def test_a_signed_text_of_another_waiver_does_not_pass(file: File) -> None:
     ],
 )
 def test_a_waiver_falls_with_the_part_of_the_plan_that_it_rests_on(
-    file: File, inventory: tuple[tuple[str, Any], ...], plan: tuple[tuple[str, Any], ...], environment: tuple[tuple[str, Any], ...]
+    file: File,
+    inventory: tuple[tuple[str, Any], ...],
+    plan: tuple[tuple[str, Any], ...],
+    environment: tuple[tuple[str, Any], ...],
 ) -> None:
     """Signed for the disk of wf001, it does not cover the same row when the service goes to another host, or is moved otherwise."""
     file.write()
@@ -220,7 +245,9 @@ def test_a_waiver_stands_when_another_part_of_the_plan_changes(file: File) -> No
     """Another service's entry is none of its business."""
     file.write()
     file.sign(TESS)
-    file.scope = build_scope(make_inventory(("services/n8n/notes", "x")), make_plan(("title", "Another")), file.people.environment())
+    file.scope = build_scope(
+        make_inventory(("services/n8n/notes", "x")), make_plan(("title", "Another")), file.people.environment()
+    )
 
     assert len(load_waivers(file.options, file.scope).waivers) == 1
 
@@ -242,10 +269,19 @@ def test_a_key_that_nobody_listed_signs_nothing(file: File) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"step": "migrate/copy-volumes"}, "waivers/0/step: migrate/copy-volumes: a deed that failed is undone, not waived; expected a step of"),
-        ({"step": "prefight/disk"}, "waivers/0/step: prefight/disk: no such phase; expected a step of preflight or validate"),
+        (
+            {"step": "migrate/copy-volumes"},
+            "waivers/0/step: migrate/copy-volumes: a deed that failed is undone, not waived; expected a step of",
+        ),
+        (
+            {"step": "prefight/disk"},
+            "waivers/0/step: prefight/disk: no such phase; expected a step of preflight or validate",
+        ),
         ({"service": "redsi"}, "waivers/0/service: redsi is not moved in environment production; known: n8n, redis"),
-        ({"service": None, "host": "wf009"}, "waivers/0/host: wf009 is not a host of environment production; known: wf001, wf002, wf005"),
+        (
+            {"service": None, "host": "wf009"},
+            "waivers/0/host: wf009 is not a host of environment production; known: wf001, wf002, wf005",
+        ),
         ({"host": "wf001"}, "waivers/0: names a service and a host"),
         ({"reason": ""}, "waivers/0/reason: "),
         ({"expires_at": "2026-12-06T04:00:00"}, "waivers/0/expires_at: "),
@@ -272,7 +308,9 @@ def test_another_environments_waivers_stay_out(file: File) -> None:
     assert load_waivers(file.options, file.scope).waivers == ()
 
 
-def test_the_command_signs_and_shows(file: File, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_signs_and_shows(
+    file: File, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without --as nothing is signed; then what lacks a signature is named and the status is not 0."""
     monkeypatch.setattr(waive, "load_scope", lambda _options: file.scope)
     file.write({}, {"step": "preflight/ports-free", "approver": BEA, "role": "business"})

@@ -36,7 +36,12 @@ class Here:
 
     def here(self, argv: list[str]) -> list[str]:
         """Return argv as it runs in the folder."""
-        return [word.replace(HOST_STATE_DIR, str(self.folder / "state")).replace("/run/longshore", str(self.folder / "longshore")) for word in argv]
+        return [
+            word.replace(HOST_STATE_DIR, str(self.folder / "state")).replace(
+                "/run/longshore", str(self.folder / "longshore")
+            )
+            for word in argv
+        ]
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Run argv once what happens before has happened."""
@@ -110,7 +115,9 @@ def test_a_run_without_a_lock_is_not_fenced() -> None:
 def test_who_breaks_a_lock_waits_for_a_short_change(fleet: Fleet, tmp_path: Path) -> None:
     """What the old run began has ended when the new one holds the host."""
     slow = threading.Thread(
-        target=change, args=(fleet, "wf005", ["sh", "-c", f"touch {tmp_path}/begun; sleep 1.5; touch {tmp_path}/ended"]), kwargs={"timeout_s": 20}
+        target=change,
+        args=(fleet, "wf005", ["sh", "-c", f"touch {tmp_path}/begun; sleep 1.5; touch {tmp_path}/ended"]),
+        kwargs={"timeout_s": 20},
     )
     slow.start()
     while not (tmp_path / "begun").exists():
@@ -132,7 +139,9 @@ def test_a_long_change_does_not_keep_a_new_holder_out(fleet: Fleet, tmp_path: Pa
     assert read_lock(fleet["wf005"]).token == "bob"  # type: ignore[union-attr]
 
 
-def test_a_change_that_does_not_end_refuses_a_new_holder(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_does_not_end_refuses_a_new_holder(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever breaks the lock is told which process goes on, with the command that ends it."""
     argv = ["sh", "-c", f"touch {tmp_path}/begun; sleep 30"]
     child = subprocess.Popen(fleet["wf005"].here(fenced(argv, "ana", timeout_s=20)))
@@ -159,7 +168,9 @@ def raced(folder: Path, script: str, tokens: str, seen: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("script", "seen"), [(TAKE, ""), (BREAK, "old")])
-def test_of_several_at_once_exactly_one_has_the_lock(tmp_path: Path, local_program: None, script: str, seen: str) -> None:
+def test_of_several_at_once_exactly_one_has_the_lock(
+    tmp_path: Path, local_program: None, script: str, seen: str
+) -> None:
     """Taken or broken: one is told so, and the token in the lock is that one's."""
     for _ in range(10):
         subprocess.run(["rm", "-rf", str(tmp_path / "state")], check=True)
@@ -190,7 +201,12 @@ def test_nobody_releases_the_lock_of_another(fleet: Fleet) -> None:
 def test_audit_lines_written_at_once_stay_whole(fleet: Fleet) -> None:
     """Services are prepared side by side: their records do not run into each other."""
     host = fleet["wf005"]
-    writers = [threading.Thread(target=append_audit, args=(host, {"key": str(n), "text": "x" * 200_000}), kwargs={"token": "ana"}) for n in range(6)]
+    writers = [
+        threading.Thread(
+            target=append_audit, args=(host, {"key": str(n), "text": "x" * 200_000}), kwargs={"token": "ana"}
+        )
+        for n in range(6)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -210,7 +226,9 @@ class Wire:
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
         """Answer as the fence does."""
-        return CommandResult(tuple(argv), lock.LOST if self.lost else 0, b"", f"{NOT_OURS} \n".encode() if self.lost else b"", 0.0)
+        return CommandResult(
+            tuple(argv), lock.LOST if self.lost else 0, b"", f"{NOT_OURS} \n".encode() if self.lost else b"", 0.0
+        )
 
     def stream(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Any:
         """Take a request and answer it."""
@@ -338,5 +356,7 @@ def test_what_looks_only_looks() -> None:
                 assert words[0] != "docker" or words[1] in {"ps", "logs", "inspect"}, f"{path.name}:{call.lineno}"
                 if words[0] == "sh":
                     script = ast.unparse(call.args[2].elts[2])
-                    assert script in {"LIST_LOCKS", "WHO_WRITES", "READ", "CLOCK_AND_ADDRESS"}, f"{path.name}:{call.lineno}: {script}"
+                    assert script in {"LIST_LOCKS", "WHO_WRITES", "READ", "CLOCK_AND_ADDRESS"}, (
+                        f"{path.name}:{call.lineno}: {script}"
+                    )
     assert look

@@ -77,7 +77,12 @@ class Engine:
 
 def run(engine: Engine, container: str = "redis", timeout_s: float = 5.0) -> CommandResult:
     """Run a command with a secret variable."""
-    return exec_in_container(engine, "wf005", container, ContainerCommand(("redis-cli", "ping"), timeout_s, {"REDISCLI_AUTH": Secret("hush")}))
+    return exec_in_container(
+        engine,
+        "wf005",
+        container,
+        ContainerCommand(("redis-cli", "ping"), timeout_s, {"REDISCLI_AUTH": Secret("hush")}),
+    )
 
 
 def test_output_is_told_apart_wherever_the_stream_is_cut() -> None:
@@ -116,7 +121,9 @@ def test_what_the_engine_refuses_is_a_result() -> None:
 )
 def test_silence_ends_at_the_deadline(answer: Answer) -> None:
     """The message tells where to look."""
-    with pytest.raises(DeadlineError, match=r"redis-cli ping inside redis did not end within 5 s. Look: ssh wf005 docker top redis"):
+    with pytest.raises(
+        DeadlineError, match=r"redis-cli ping inside redis did not end within 5 s. Look: ssh wf005 docker top redis"
+    ):
         run(Engine(lambda: answer))
 
 
@@ -128,7 +135,9 @@ def test_a_command_that_never_ends_its_output_ends_at_the_deadline() -> None:
 
 def test_a_lost_engine_is_told() -> None:
     """It is no answer of the command."""
-    with pytest.raises(UnreachableError, match=r"wf005: Docker does not answer: ConnectionError. Try: ssh wf005 docker ps"):
+    with pytest.raises(
+        UnreachableError, match=r"wf005: Docker does not answer: ConnectionError. Try: ssh wf005 docker ps"
+    ):
         run(Engine(lambda: Answer(frame(1, b"PO"), requests.ConnectionError("reset"))))
 
 

@@ -51,8 +51,17 @@ def test_a_host_is_read_whole() -> None:
     """System, memory, clock and engine are those that the host told."""
     facts = parsed()
 
-    assert (facts.kernel, facts.architecture, facts.os_name) == ("Linux 6.1.0-38-amd64", "x86_64", "Debian GNU/Linux 12 (bookworm)")
-    assert (facts.machine_id, facts.lab, facts.cpus, facts.load_1m) == ("0123456789abcdef0123456789abcdef", False, 2, 0.2)
+    assert (facts.kernel, facts.architecture, facts.os_name) == (
+        "Linux 6.1.0-38-amd64",
+        "x86_64",
+        "Debian GNU/Linux 12 (bookworm)",
+    )
+    assert (facts.machine_id, facts.lab, facts.cpus, facts.load_1m) == (
+        "0123456789abcdef0123456789abcdef",
+        False,
+        2,
+        0.2,
+    )
     assert (facts.memory_total_bytes, facts.memory_available_bytes) == (24684084 * 1024, 23773760 * 1024)
     assert (facts.docker_version, facts.docker_error, facts.storage_driver) == ("26.1.5", "", "overlay2")
     assert facts.compose_projects == ("shop",)
@@ -62,14 +71,26 @@ def test_containers_are_read_whole() -> None:
     """State, mounts, networks, ports and environment, also of a container that has next to nothing."""
     redis, batch = parsed().containers
 
-    assert (redis.name, redis.state, redis.health, redis.restart_policy, redis.running) == ("redis", "running", "healthy", "unless-stopped", True)
+    assert (redis.name, redis.state, redis.health, redis.restart_policy, redis.running) == (
+        "redis",
+        "running",
+        "healthy",
+        "unless-stopped",
+        True,
+    )
     assert [(mount.kind, mount.source, mount.read_only) for mount in redis.mounts] == [
         ("volume", "redis_data", False), ("bind", "/srv/redis.conf", True), ("volume", "e" * 64, False),
     ]  # fmt: skip
     assert redis.networks["shop"][1:] == ("redis", "cache")
     assert redis.published == (("192.0.2.5", 6379, 6379, "tcp"),)
     assert redis.env == {"REDIS_PASSWORD": "made-up-password", "PATH": "/bin", "EMPTY": ""}
-    assert (batch.exit_code, batch.restart_policy, batch.env, batch.mounts, batch.networks) == (137, "no", {}, (), {"bridge": ()})
+    assert (batch.exit_code, batch.restart_policy, batch.env, batch.mounts, batch.networks) == (
+        137,
+        "no",
+        {},
+        (),
+        {"bridge": ()},
+    )
 
 
 def test_a_containers_environment_is_not_printed() -> None:
@@ -85,7 +106,10 @@ def test_images_volumes_and_networks_are_read() -> None:
     assert [image.tags for image in facts.images] == [("redis:8",), ()]
     assert facts.image_for("redis:8") is facts.images[0]
     assert facts.image_for("redis:7") is None
-    assert [(volume.name, volume.size_bytes) for volume in facts.volumes] == [("redis_data", 20480 * 1024), ("nfs", None)]
+    assert [(volume.name, volume.size_bytes) for volume in facts.volumes] == [
+        ("redis_data", 20480 * 1024),
+        ("nfs", None),
+    ]
     assert [network.subnets for network in facts.networks] == [("172.20.0.0/16", "fd00::/64"), ()]
     assert (facts.bind_size("/srv/with a space"), facts.bind_size("/srv/none")) == (8192, None)
 
@@ -101,7 +125,12 @@ def test_file_systems_with_spaces_and_without_figures() -> None:
 
 @pytest.mark.parametrize(
     ("path", "mount"),
-    [("/var/lib/docker/volumes/x", "/var/lib/docker"), ("/var/lib/dockerx", "/"), ("/mnt/old backups/a", "/mnt/old backups"), ("/", "/")],
+    [
+        ("/var/lib/docker/volumes/x", "/var/lib/docker"),
+        ("/var/lib/dockerx", "/"),
+        ("/mnt/old backups/a", "/mnt/old backups"),
+        ("/", "/"),
+    ],
 )
 def test_a_path_lies_on_the_nearest_mount(path: str, mount: str) -> None:
     """The longest mount point wins, at whole components only."""
@@ -125,7 +154,9 @@ def test_what_holds_nothing_is_no_file_system_and_the_upper_mount_counts() -> No
         "proc 0 0 0 - /proc\n/dev/sda 1000 400 600 40% /data\n/dev/sdb 50 40 10 80% /data\n/dev/sda - - - - /data\n"
     )
 
-    assert [(fs.mount, fs.device, fs.free_bytes) for fs in parse_file_systems(table, "")] == [("/data", "/dev/sdb", 10 * 1024)]
+    assert [(fs.mount, fs.device, fs.free_bytes) for fs in parse_file_systems(table, "")] == [
+        ("/data", "/dev/sdb", 10 * 1024)
+    ]
 
 
 def test_sockets_of_both_families_are_read() -> None:
@@ -145,7 +176,9 @@ def test_sockets_that_were_not_read_are_not_known() -> None:
     """A host without `ss` has no free ports to tell of."""
     facts = parsed(answered("sockets", "", 127, "timeout: failed to run command ss"))
 
-    with pytest.raises(NotObservedError, match=r"wf005: its listening sockets could not be read .* Try: ssh wf005 ss -Hltnup"):
+    with pytest.raises(
+        NotObservedError, match=r"wf005: its listening sockets could not be read .* Try: ssh wf005 ss -Hltnup"
+    ):
         facts.need_sockets()
     parsed().need_sockets()
 
@@ -165,7 +198,9 @@ def test_sockets_that_were_not_read_are_not_known() -> None:
         ("date: invalid option", "date: invalid option", None, 0.0),
     ],
 )
-def test_the_clock_is_read_at_both_ends_of_the_trip(first: str, last: str, offset: float | None, uncertainty: float) -> None:
+def test_the_clock_is_read_at_both_ends_of_the_trip(
+    first: str, last: str, offset: float | None, uncertainty: float
+) -> None:
     """The offset has its uncertainty; a clock that could not be read has none, not 0."""
     seen, give_or_take = parse_clock(first, last, CLOCK)
 
@@ -178,14 +213,20 @@ def test_the_script_asks_the_time_first_and_last() -> None:
     sections = re.findall(r"^ *(?:section|quick|start) (\w+)", SCRIPT.decode(), flags=re.MULTILINE)
 
     assert (sections[0], sections[-1]) == ("clock_first", "clock_last")
-    assert (parsed().clock_offset_s, parsed().clock_uncertainty_s) == (pytest.approx(0.0, abs=1e-5), pytest.approx(0.1, abs=1e-5))
+    assert (parsed().clock_offset_s, parsed().clock_uncertainty_s) == (
+        pytest.approx(0.0, abs=1e-5),
+        pytest.approx(0.1, abs=1e-5),
+    )
 
 
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
         (answered("docker", "", 127, "sh: docker: not found"), "sh: docker: not found"),
-        (answered("docker", '{"Client":{}}', 1, "permission denied on /var/run/docker.sock"), "permission denied on /var/run/docker.sock"),
+        (
+            answered("docker", '{"Client":{}}', 1, "permission denied on /var/run/docker.sock"),
+            "permission denied on /var/run/docker.sock",
+        ),
         (answered("docker", "", 124), "no answer in time"),
         (answered("docker", "", 1), "exit status 1"),
     ],
@@ -199,7 +240,10 @@ def test_an_engine_that_does_not_answer_has_no_containers_to_tell_of(output: str
 
     assert (facts.docker_version, facts.docker_error) == ("", reason)
     for ask in (facts.container, facts.volume, facts.image_for):
-        with pytest.raises(NotObservedError, match=re.escape(f"wf005: its Docker Engine does not answer ({reason}). Try: ssh wf005 docker version")):
+        with pytest.raises(
+            NotObservedError,
+            match=re.escape(f"wf005: its Docker Engine does not answer ({reason}). Try: ssh wf005 docker version"),
+        ):
             ask("redis")
 
 
@@ -243,9 +287,13 @@ def test_every_engines_words_for_vanished_are_known(error: str) -> None:
 
 def test_another_error_beside_a_vanished_one_is_no_whole_list() -> None:
     """Who knows what the engine did not list: the reason is told."""
-    facts = parsed(answered("volumes", "[]", 1, "Error: No such object: 0123abcd Error response from daemon: i/o timeout"))
+    facts = parsed(
+        answered("volumes", "[]", 1, "Error: No such object: 0123abcd Error response from daemon: i/o timeout")
+    )
 
-    with pytest.raises(NotObservedError, match="its volumes: Error: No such object: 0123abcd Error response from daemon: i/o timeout"):
+    with pytest.raises(
+        NotObservedError, match="its volumes: Error: No such object: 0123abcd Error response from daemon: i/o timeout"
+    ):
         facts.volume("redis_data")
 
 
@@ -257,7 +305,9 @@ def test_a_section_that_never_came_is_no_answer() -> None:
 
 def test_the_script_hands_on_the_failure_of_a_list() -> None:
     """`ids=$(docker ps) ; [ -z "$ids" ]` would take a list that failed for an empty one."""
-    lines = [line for line in SCRIPT.decode().splitlines() if re.search(r"start (containers|images|volumes|networks) ", line)]
+    lines = [
+        line for line in SCRIPT.decode().splitlines() if re.search(r"start (containers|images|volumes|networks) ", line)
+    ]
 
     assert [line.split()[1] for line in lines] == ["containers", "images", "volumes", "networks"]
     assert all(") || exit; [ -z" in line for line in lines)
@@ -278,6 +328,9 @@ def test_a_section_that_holds_another_marks_words_is_not_cut() -> None:
 
 def test_a_trip_without_an_answer_is_told_with_a_command() -> None:
     """A shell that fails, or prints something else (a banner), is no facts."""
-    for host in (FakeHost("wf005", {"sh": (1, "", "sh: mktemp: not found")}), FakeHost("wf005", {"sh": (0, "Welcome!", "")})):
+    for host in (
+        FakeHost("wf005", {"sh": (1, "", "sh: mktemp: not found")}),
+        FakeHost("wf005", {"sh": (0, "Welcome!", "")}),
+    ):
         with pytest.raises(NotObservedError, match=r"wf005: facts could not be gathered: .* Try: ssh wf005 docker ps"):
             gather_facts(host)

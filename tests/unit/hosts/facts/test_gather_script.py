@@ -41,7 +41,17 @@ def inspected(tmp_path: Path) -> list[dict[str, Any]]:
     ]
     state = {"Status": "running", "Pid": os.getpid(), "ExitCode": 0}
     config = {"Image": "redis:8", "Labels": None, "Env": []}
-    return [{"Id": "a" * 64, "State": state, "Image": "sha256:1", "Name": "/redis", "Mounts": mounts, "Config": config, "HostConfig": {}}]
+    return [
+        {
+            "Id": "a" * 64,
+            "State": state,
+            "Image": "sha256:1",
+            "Name": "/redis",
+            "Mounts": mounts,
+            "Config": config,
+            "HostConfig": {},
+        }
+    ]
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,10 @@ def go(folder: Path, **given: str) -> Trip:
     (folder / "bin" / "docker").write_text(DOCKER, encoding="utf-8")
     (folder / "bin" / "docker").chmod(0o755)
     (folder / "one" / "file").write_bytes(b"x" * 5000)
-    volumes = [{"Name": name, "Driver": "local", "Mountpoint": str(folder / name), "Labels": None, "Options": None} for name in ("one", "two")]
+    volumes = [
+        {"Name": name, "Driver": "local", "Mountpoint": str(folder / name), "Labels": None, "Options": None}
+        for name in ("one", "two")
+    ]
     (folder / "volumes").write_text(json.dumps(volumes, indent=4), encoding="utf-8")
     (folder / "containers").write_text(json.dumps(inspected(folder), indent=4), encoding="utf-8")
     own = {
@@ -70,7 +83,13 @@ def go(folder: Path, **given: str) -> Trip:
         "ASKED": str(folder / "asked"),
         "TMPDIR": str(folder / "temporary"),
     }
-    answer = subprocess.run(["sh", "-s", "--", MARK, "10"], input=SCRIPT, capture_output=True, check=True, env={**os.environ, **own, **given})
+    answer = subprocess.run(
+        ["sh", "-s", "--", MARK, "10"],
+        input=SCRIPT,
+        capture_output=True,
+        check=True,
+        env={**os.environ, **own, **given},
+    )
     text = answer.stdout.decode()
     facts = parse_facts("here", text, MARK, gathered_at=datetime.now(UTC), our_clock=(0.0, 0.0))
     return Trip(folder, text, facts, (folder / "asked").read_text(encoding="utf-8").count("\n"))

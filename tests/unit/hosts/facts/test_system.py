@@ -72,7 +72,10 @@ def test_a_containers_connections_are_read_from_the_kernel() -> None:
     )
     seen = parse_namespaces(rows)
 
-    assert (seen[41].listening, seen[41].connections) == ({6379}, (Connection("172.18.0.2", 40000, "172.18.0.3", 5432),))
+    assert (seen[41].listening, seen[41].connections) == (
+        {6379},
+        (Connection("172.18.0.2", 40000, "172.18.0.3", 5432),),
+    )
     assert seen[42].connections == (Connection("172.18.0.2", 80, "172.18.0.3", 54321),)
 
 
@@ -148,7 +151,9 @@ def test_limits_users_owners_mentions_and_processor_are_read() -> None:
     assert parse_limits(limits) == ({7: 1024, 8: UNLIMITED}, 1024)
     assert parse_users("root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\n") == {0: "root"}
     assert parse_owners("999 999 /srv/a b\nstat: no\n") == {"/srv/a b": (999, 999)}
-    assert parse_mentions("/etc/cron.d/x:redis\n/etc/cron.d/x:redis\n/etc/cron.d/x:shop\n") == {"/etc/cron.d/x": ("redis", "shop")}
+    assert parse_mentions("/etc/cron.d/x:redis\n/etc/cron.d/x:redis\n/etc/cron.d/x:shop\n") == {
+        "/etc/cron.d/x": ("redis", "shop")
+    }
     assert parse_processor("cpu  100 0 100 800 50 0 0 0 0 0\n") == 2.0
     assert parse_processor("") is None
 
@@ -172,7 +177,10 @@ def test_what_could_not_be_read_is_told_with_its_reason_and_a_command() -> None:
     }
     around = parse_surroundings("wf001", found, {})
 
-    with pytest.raises(NotObservedError, match=r"wf001: its firewall could not be read \(Permission denied\).* ssh wf001 sudo iptables-save"):
+    with pytest.raises(
+        NotObservedError,
+        match=r"wf001: its firewall could not be read \(Permission denied\).* ssh wf001 sudo iptables-save",
+    ):
         around.need("firewall")
     with pytest.raises(NotObservedError, match="not asked"):
         around.mentioning("redis")

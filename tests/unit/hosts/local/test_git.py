@@ -17,15 +17,28 @@ from tests.unit.phases.gates.test_gates import OPEN, Past, scope_of
 
 def git(root: Path, *argv: str) -> None:
     """Run git as a person does."""
-    identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
-    subprocess.run(["git", "-C", str(root), *argv], check=True, capture_output=True, timeout=30, env={**os.environ, **identity})
+    identity = {
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@example.org",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@example.org",
+    }
+    subprocess.run(
+        ["git", "-C", str(root), *argv], check=True, capture_output=True, timeout=30, env={**os.environ, **identity}
+    )
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, local_program: None) -> Path:
     """Return a committed checkout with one runbook, ignored state, and approvals that were signed later."""
     root = tmp_path / "checkout"
-    for name in ("runbooks/migrate/test_move.py", "engine/saga/saga.py", "pyproject.toml", "inventory.yaml", "notes.txt"):
+    for name in (
+        "runbooks/migrate/test_move.py",
+        "engine/saga/saga.py",
+        "pyproject.toml",
+        "inventory.yaml",
+        "notes.txt",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"# {name}\n")
     (root / ".gitignore").write_text("__pycache__/\n*.pyc\n/state/\nignored.py\n")
@@ -37,7 +50,13 @@ def checkout(tmp_path: Path, local_program: None) -> Path:
 
 def test_what_was_committed_is_told_by_its_commit(checkout: Path) -> None:
     """Twelve digits; caches, state, notes and what people sign later are no change."""
-    for name in ("approvals/production/x.txt", "state/production.sqlite", "engine/__pycache__/saga.pyc", "todo.txt", "waivers.yaml"):
+    for name in (
+        "approvals/production/x.txt",
+        "state/production.sqlite",
+        "engine/__pycache__/saga.pyc",
+        "todo.txt",
+        "waivers.yaml",
+    ):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("later")
 
@@ -84,13 +103,19 @@ def test_a_file_that_git_was_told_not_to_look_at_is_a_change(checkout: Path, fla
     assert read_commit(checkout).endswith("+changes")
 
 
-def test_variables_of_the_shell_lead_git_nowhere_else(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_shell_lead_git_nowhere_else(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """GIT_DIR, GIT_WORK_TREE and GIT_INDEX_FILE of another, clean checkout."""
     other = tmp_path / "other"
     other.mkdir()
     git(other, "init", "-q")
     (checkout / "engine/saga/saga.py").write_text("changed")
-    for name, value in (("GIT_DIR", other / ".git"), ("GIT_WORK_TREE", other), ("GIT_INDEX_FILE", other / ".git" / "index")):
+    for name, value in (
+        ("GIT_DIR", other / ".git"),
+        ("GIT_WORK_TREE", other),
+        ("GIT_INDEX_FILE", other / ".git" / "index"),
+    ):
         monkeypatch.setenv(name, str(value))
 
     assert read_commit(checkout).endswith("+changes")
@@ -112,9 +137,13 @@ def test_a_folder_inside_another_checkout_has_no_commit(checkout: Path) -> None:
         ('case "$*" in *ls-files*) exit 1;; *) exec GIT "$@";; esac', "+unknown"),
     ],
 )
-def test_a_git_that_fails_does_not_say_clean(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, told: str) -> None:
+def test_a_git_that_fails_does_not_say_clean(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, told: str
+) -> None:
     """Dubious ownership, a lock, a missing index: no answer is no clean checkout."""
-    real = subprocess.run(["sh", "-c", "command -v git"], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    real = subprocess.run(
+        ["sh", "-c", "command -v git"], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "git").write_text(f"#!/bin/sh\n{answer.replace('GIT', real)}\n")
@@ -185,14 +214,24 @@ def project(tmp_path: Path, local_program: None) -> Path:
 
 def test_a_committed_project_is_told_by_its_commit(project: Path) -> None:
     """State, approvals, notes and what belongs to other folders of its checkout are no change."""
-    for name in ("state/a.sqlite", "approvals/a.txt", "waivers.yaml", "node_modules/a.js", "notes.txt", "../other/readme.txt"):
+    for name in (
+        "state/a.sqlite",
+        "approvals/a.txt",
+        "waivers.yaml",
+        "node_modules/a.js",
+        "notes.txt",
+        "../other/readme.txt",
+    ):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text("later")
 
     assert is_committed(read_project_commit(project))
 
 
-@pytest.mark.parametrize("name", ["inventory.yaml", "site/preflight/test_ours.py", "site/preflight/test_new.py", "site/validate/test_ignored.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["inventory.yaml", "site/preflight/test_ours.py", "site/preflight/test_new.py", "site/validate/test_ignored.py"],
+)
 def test_a_changed_file_of_a_project_is_a_change(project: Path, name: str) -> None:
     """So is an own check that git does not know, or ignores: it runs all the same."""
     (project / name).parent.mkdir(exist_ok=True)
@@ -213,4 +252,6 @@ def test_a_changed_project_closes_the_gate(tmp_path: Path) -> None:
     """With the command that shows what differs, even where the tool's own checkout is clean."""
     gates = Gates(scope_of(), Past(tmp_path).journal, "0123456789ab", project_commit="0123456789ab+changes")
 
-    assert gates.tree().text.startswith("project: files differ from the commit. Expected: what runs is what was reviewed. Look: git -C ")
+    assert gates.tree().text.startswith(
+        "project: files differ from the commit. Expected: what runs is what was reviewed. Look: git -C "
+    )

@@ -18,9 +18,16 @@ def test_addresses_stand_between_commas_or_lines_and_are_secrets() -> None:
     """As apprise splits them: a comma inside an address belongs to it."""
     redactor = Redactor()
 
-    found = read_addresses({"LONGSHORE_NOTIFY": f"{ADDRESS}, json://b.example/2\nmailto://a:b@c.example?to=x@y.example,k@l.example"}, redactor)
+    found = read_addresses(
+        {"LONGSHORE_NOTIFY": f"{ADDRESS}, json://b.example/2\nmailto://a:b@c.example?to=x@y.example,k@l.example"},
+        redactor,
+    )
 
-    assert [one.reveal() for one in found] == [ADDRESS, "json://b.example/2", "mailto://a:b@c.example?to=x@y.example,k@l.example"]
+    assert [one.reveal() for one in found] == [
+        ADDRESS,
+        "json://b.example/2",
+        "mailto://a:b@c.example?to=x@y.example,k@l.example",
+    ]
     assert redactor.text(f"can't reach {ADDRESS}") == "can't reach ***"
 
 

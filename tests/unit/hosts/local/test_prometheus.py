@@ -84,7 +84,12 @@ def test_what_is_asked_and_what_comes_of_it(post: Post) -> None:
     assert one["url"] == "https://prom.invalid:9090/base/api/v1/query_range"
     assert one["data"] == {"query": "up", "start": "1767225600", "end": "1767229200", "step": "300", "timeout": "30s"}
     assert (one["timeout"], one["allow_redirects"]) == ((5.0, 30.0), False)
-    assert requests.Request("POST", one["url"], auth=one["auth"]).prepare().headers["Authorization"].startswith("Bearer t0ken")
+    assert (
+        requests.Request("POST", one["url"], auth=one["auth"])
+        .prepare()
+        .headers["Authorization"]
+        .startswith("Bearer t0ken")
+    )
 
 
 def test_a_recorded_answer_is_read(post: Post) -> None:
@@ -103,7 +108,9 @@ def test_the_header_is_set_and_no_netrc_is_asked() -> None:
     """In the very bytes of the token; without one requests is kept from finding another."""
 
     def sent(server: Prometheus) -> Any:
-        request = requests.Request("POST", "https://prom.invalid", auth=prometheus._Header(server.authorization)).prepare()
+        request = requests.Request(
+            "POST", "https://prom.invalid", auth=prometheus._Header(server.authorization)
+        ).prepare()
         return request.headers.get("Authorization")
 
     assert sent(SERVER).encode("latin-1").decode() == f"Bearer {TOKEN}"
@@ -118,7 +125,11 @@ def test_the_header_is_set_and_no_netrc_is_asked() -> None:
         (403, b"no", "403, login refused"),
         (302, b"", "302. Expected: 200. Try: curl"),
         (404, b"<html>", "404. Expected: 200"),
-        (422, b'{"status":"error","errorType":"execution","error":"too many samples"}', r"422 \(execution\). Expected: 200"),
+        (
+            422,
+            b'{"status":"error","errorType":"execution","error":"too many samples"}',
+            r"422 \(execution\). Expected: 200",
+        ),
         (400, json.dumps({"errorType": f"Bearer {TOKEN}"}).encode(), "400. Expected"),
         (503, b"[1]", "503. Expected"),
         (200, b"", "its answer is not JSON"),

@@ -149,7 +149,9 @@ def test_owners_are_compared(two: tuple[Path, Path]) -> None:
     one, other = two
     uid, gid = (other / "file").stat().st_uid, (other / "file").stat().st_gid
 
-    drift = compare_manifests(manifest(one), Manifest("wf001", "other", manifest(other).lines.replace(f'"uid":{uid}'.encode(), b'"uid":999')))
+    drift = compare_manifests(
+        manifest(one), Manifest("wf001", "other", manifest(other).lines.replace(f'"uid":{uid}'.encode(), b'"uid":999'))
+    )
 
     assert drift.count == 7
     assert f"file: owner {uid}:{gid} → 999:{gid}" in drift.differences
@@ -263,8 +265,12 @@ def test_what_vanishes_while_it_is_read_is_named(two: tuple[Path, Path], monkeyp
     one, other = two
     whole = manifest(other, "wf001")
     stat_of, digest = os.lstat, program.digest
-    monkeypatch.setattr(program, "digest", lambda kind, path: digest(kind, path + b"-gone" if path.endswith(b"/pair-a") else path))
-    monkeypatch.setattr(program.os, "lstat", lambda path: stat_of(path + b"-gone" if path.endswith(b"/inner") else path))
+    monkeypatch.setattr(
+        program, "digest", lambda kind, path: digest(kind, path + b"-gone" if path.endswith(b"/pair-a") else path)
+    )
+    monkeypatch.setattr(
+        program.os, "lstat", lambda path: stat_of(path + b"-gone" if path.endswith(b"/inner") else path)
+    )
 
     seen = manifest(one)
     drift = compare_manifests(seen, whole)
@@ -273,7 +279,9 @@ def test_what_vanishes_while_it_is_read_is_named(two: tuple[Path, Path], monkeyp
         "folder/inner: vanished on source while it was read", "pair-a: vanished on source while it was read",
         "pair-b: hard link to pair-b → pair-a",
     )  # fmt: skip
-    assert compare_manifests(seen, seen).differences[0] == "folder/inner: vanished on source and target while it was read"
+    assert (
+        compare_manifests(seen, seen).differences[0] == "folder/inner: vanished on source and target while it was read"
+    )
 
 
 def test_the_program_runs_alone(local_program: None, tmp_path: Path) -> None:
@@ -282,9 +290,13 @@ def test_the_program_runs_alone(local_program: None, tmp_path: Path) -> None:
 
     root = fill(tmp_path / "tree")
     source = Path(str(program.__file__)).read_text(encoding="utf-8")
-    answer = subprocess.run([sys.executable, "-I", "-c", source, str(root)], capture_output=True, check=True, cwd=tmp_path)
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", source, str(root)], capture_output=True, check=True, cwd=tmp_path
+    )
 
-    packed = subprocess.run([sys.executable, "-I", "-c", source, str(root), "--gzip"], capture_output=True, check=True, cwd=tmp_path)
+    packed = subprocess.run(
+        [sys.executable, "-I", "-c", source, str(root), "--gzip"], capture_output=True, check=True, cwd=tmp_path
+    )
 
     assert answer.stdout.splitlines()[-1].startswith(b'{"end":true,"entries":7,"files":4,')
     assert gzip.decompress(packed.stdout) == answer.stdout

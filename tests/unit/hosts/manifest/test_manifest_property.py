@@ -14,7 +14,9 @@ from hosts.manifest.manifest import raw_path
 from tests.unit.making_trees import calm, compared
 
 NEAR_THE_SEPARATOR = st.text("x!-.0\\", min_size=1, max_size=3).map(str.encode)
-NAMES = (st.binary(min_size=1, max_size=6) | NEAR_THE_SEPARATOR).filter(lambda name: not {0, ord("/")} & set(name) and name not in {b".", b".."})
+NAMES = (st.binary(min_size=1, max_size=6) | NEAR_THE_SEPARATOR).filter(
+    lambda name: not {0, ord("/")} & set(name) and name not in {b".", b".."}
+)
 TREES = st.recursive(st.binary(max_size=20), lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=12)
 ROOTS = st.dictionaries(NAMES, TREES, min_size=1, max_size=5)
 Tree = dict[bytes, "Tree | bytes"]

@@ -39,8 +39,14 @@ def test_what_is_the_same_is_not_read_again(tmp_path: Path, at_rest: None) -> No
 
 
 CHANGES: Final[dict[str, Callable[[Path], object]]] = {
-    "other content, same size, old time": lambda file: (file.write_bytes(b"CONTENT"), os.utime(file, ns=(10**18, 10**18))),
-    "another file under its name": lambda file: ((file.parent / "new").write_bytes(b"CONTENT"), (file.parent / "new").rename(file)),
+    "other content, same size, old time": lambda file: (
+        file.write_bytes(b"CONTENT"),
+        os.utime(file, ns=(10**18, 10**18)),
+    ),
+    "another file under its name": lambda file: (
+        (file.parent / "new").write_bytes(b"CONTENT"),
+        (file.parent / "new").rename(file),
+    ),
     "longer": lambda file: file.write_bytes(b"longer content"),
     "other mode": lambda file: file.chmod(0o600),
 }
@@ -126,7 +132,11 @@ def test_large_files_are_hashed_in_blocks(tmp_path: Path, monkeypatch: pytest.Mo
         assert compared(one, calm(other)).differences == ("large: content differs",)
 
 
-LEVELS: Final = {"metadata": [], "sampled": ["file: content differs"], "full": ["file: content differs", "large: content differs"]}
+LEVELS: Final = {
+    "metadata": [],
+    "sampled": ["file: content differs"],
+    "full": ["file: content differs", "large: content differs"],
+}
 
 
 @pytest.mark.parametrize("level", list(LEVELS))

@@ -69,5 +69,7 @@ def test_a_helper_that_cannot_run_is_no_answer() -> None:
     """It is told as such, with what to try."""
     fleet: Any = {"wf001": FakeHost("wf001", {"docker run": (125, "", "No such image")})}
 
-    with pytest.raises(NotObservedError, match=r"could not be watched: No such image. Try: ssh wf001 docker image inspect"):
+    with pytest.raises(
+        NotObservedError, match=r"could not be watched: No such image. Try: ssh wf001 docker image inspect"
+    ):
         watch_openings(fleet, "wf001", "orders", 5432, seconds=1)

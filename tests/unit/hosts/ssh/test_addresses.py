@@ -13,7 +13,12 @@ from hosts.ssh import addresses
 @pytest.fixture(autouse=True)
 def resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer for the resolver."""
-    known = {"db": ["192.0.2.5", "2001:db8::5"], "localhost": ["::1", "127.0.0.1"], "wf005.example.org": ["192.0.2.15"], "fe": ["fe80::1%eth0"]}
+    known = {
+        "db": ["192.0.2.5", "2001:db8::5"],
+        "localhost": ["::1", "127.0.0.1"],
+        "wf005.example.org": ["192.0.2.15"],
+        "fe": ["fe80::1%eth0"],
+    }
 
     def answer(name: str, _port: None, *, type: int) -> list[tuple[Any, ...]]:  # noqa: A002 the resolver's own word
         if name not in known:
@@ -30,7 +35,10 @@ def test_a_name_has_all_its_addresses() -> None:
     assert addresses.addresses_of("nowhere") == frozenset()
 
 
-@pytest.mark.parametrize(("name", "here"), [("localhost", True), ("/var/run/postgresql", True), ("db", False), ("nowhere", False), ("fe", False)])
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [("localhost", True), ("/var/run/postgresql", True), ("db", False), ("nowhere", False), ("fe", False)],
+)
 def test_loopback_and_sockets_are_this_machine(name: str, here: bool) -> None:
     """A server behind them runs where we run."""
     assert addresses.is_this_machine(name) is here

@@ -19,7 +19,9 @@ CUTS = [0, 1, len(CONTENT) - 1]
 
 def ran(argv: list[str], arriving: bytes, home: Path) -> subprocess.CompletedProcess[bytes]:
     """Run a script of a host here, with as much of its standard input as arrived."""
-    return subprocess.run(argv, input=arriving, capture_output=True, check=False, timeout=20, env={**os.environ, "HOME": str(home)})
+    return subprocess.run(
+        argv, input=arriving, capture_output=True, check=False, timeout=20, env={**os.environ, "HOME": str(home)}
+    )
 
 
 def test_what_arrives_whole_is_stored(tmp_path: Path, local_program: None) -> None:
@@ -67,7 +69,13 @@ def test_keys_of_others_outlive_a_line_that_is_cut_off(tmp_path: Path, local_pro
 
 def locking(script: str, place: Path, *arguments: str) -> list[str]:
     """Return argv of a lock's script with its directory elsewhere."""
-    return ["sh", "-c", script.replace(DIRECTORY, str(place / "lock")).replace(str(Path(DIRECTORY).parent), str(place)), "take", *arguments]
+    return [
+        "sh",
+        "-c",
+        script.replace(DIRECTORY, str(place / "lock")).replace(str(Path(DIRECTORY).parent), str(place)),
+        "take",
+        *arguments,
+    ]
 
 
 @pytest.mark.parametrize("cut", CUTS)

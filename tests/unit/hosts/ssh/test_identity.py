@@ -67,7 +67,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def known(*keys: str) -> str:
     """Return what `ssh-keygen -F` prints."""
-    return "".join(f"# Host 192.0.2.11 found: line {number}\n192.0.2.11 {key}\n" for number, key in enumerate(keys, start=1))
+    return "".join(
+        f"# Host 192.0.2.11 found: line {number}\n192.0.2.11 {key}\n" for number, key in enumerate(keys, start=1)
+    )
 
 
 @pytest.mark.parametrize("key", [ED, OLD, RSA])
@@ -77,7 +79,12 @@ def test_the_recorded_key_is_the_one_that_the_host_has(use: Any, key: str) -> No
 
     identity = read_identity("wf001", None)
 
-    assert (identity.ssh_host_key, identity.address, identity.machine_id, identity.engine_id) == (key, "192.0.2.11", MACHINE, "ENGINE")
+    assert (identity.ssh_host_key, identity.address, identity.machine_id, identity.engine_id) == (
+        key,
+        "192.0.2.11",
+        MACHINE,
+        "ENGINE",
+    )
     assert client.tried[-1] == f"wf001 {key}\n"
 
 
@@ -123,7 +130,9 @@ def test_a_name_is_recorded_by_the_address_that_the_host_tells(use: Any) -> None
 
 def test_marked_lines_are_no_keys() -> None:
     """A revoked key is the last one to pin."""
-    assert parse_known_keys(f"# Host x found: line 1\n@revoked x {OLD}\n@cert-authority x {RSA}\n|1|salt|hash {ED} comment\n\n") == [ED]
+    assert parse_known_keys(
+        f"# Host x found: line 1\n@revoked x {OLD}\n@cert-authority x {RSA}\n|1|salt|hash {ED} comment\n\n"
+    ) == [ED]
 
 
 def test_an_rsa_key_is_asked_for_by_its_modern_signatures(tmp_path: Path) -> None:
@@ -135,12 +144,18 @@ def test_an_rsa_key_is_asked_for_by_its_modern_signatures(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("outcome", "kind", "words"),
     [
-        (subprocess.CompletedProcess([], 255, "", "x: line 3: Bad configuration option: prot\n"), InputError, "Bad configuration option: prot"),
+        (
+            subprocess.CompletedProcess([], 255, "", "x: line 3: Bad configuration option: prot\n"),
+            InputError,
+            "Bad configuration option: prot",
+        ),
         (subprocess.TimeoutExpired("ssh", 20), DeadlineError, "ssh -F x -G wf001 did not end within 20 s"),
         (FileNotFoundError("ssh"), InputError, "no program ssh"),
     ],
 )
-def test_ssh_that_refuses_its_own_configuration_is_told(monkeypatch: pytest.MonkeyPatch, outcome: Any, kind: type[Exception], words: str) -> None:
+def test_ssh_that_refuses_its_own_configuration_is_told(
+    monkeypatch: pytest.MonkeyPatch, outcome: Any, kind: type[Exception], words: str
+) -> None:
     """A typing mistake in the operator's ssh_config is wrong input, not a crash."""
 
     def run(*_: Any, **__: Any) -> Any:

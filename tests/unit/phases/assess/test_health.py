@@ -73,7 +73,9 @@ def test_a_dead_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         raise HostLostError("wf001: not asked: declared lost (its disk burnt)")
 
     product = SimpleNamespace(ready_deadline_s=600.0, ready=lambda _target: passed("ready"))
-    world: Any = SimpleNamespace(product=lambda _service: product, target=not_asked, waits=lambda _what, _deadline_s: None)
+    world: Any = SimpleNamespace(
+        product=lambda _service: product, target=not_asked, waits=lambda _what, _deadline_s: None
+    )
 
     answer = health.judge_ready(world, "redis", "wf001")
 

@@ -52,7 +52,13 @@ def test_a_move_that_never_began_is_planned(journal: Journal) -> None:
     """The first attempt, nothing done, nothing begun."""
     past = read_past(journal, "redis")
 
-    assert (past.state, past.attempt, past.done, past.begun, past.notes) == (MoveState.PLANNED, 1, frozenset(), frozenset(), {})
+    assert (past.state, past.attempt, past.done, past.begun, past.notes) == (
+        MoveState.PLANNED,
+        1,
+        frozenset(),
+        frozenset(),
+        {},
+    )
 
 
 def test_what_was_done_and_what_was_begun_are_told_apart(journal: Journal, run: Run) -> None:
@@ -116,7 +122,12 @@ def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> N
 
     past = read_return(journal, "redis")
 
-    assert (past.state, past.before, past.done, past.attempt) == (MoveState.ROLLING_BACK, MoveState.DONE, {"stop-moved"}, 1)
+    assert (past.state, past.before, past.done, past.attempt) == (
+        MoveState.ROLLING_BACK,
+        MoveState.DONE,
+        {"stop-moved"},
+        1,
+    )
     state(run, MoveState.ROLLED_BACK)
     assert (read_return(journal, "redis").state, read_return(journal, "redis").attempt) == (MoveState.ROLLED_BACK, 1)
     assert read_past(journal, "redis").attempt == 2
@@ -141,7 +152,13 @@ def test_an_undone_attempt_is_over(journal: Journal, run: Run) -> None:
 
     past = read_past(journal, "redis")
 
-    assert (past.attempt, past.state, past.done, past.notes, past.begun) == (2, MoveState.UNDONE, frozenset(), {}, frozenset())
+    assert (past.attempt, past.state, past.done, past.notes, past.begun) == (
+        2,
+        MoveState.UNDONE,
+        frozenset(),
+        {},
+        frozenset(),
+    )
 
 
 def test_runs_of_one_attempt_are_read_together(journal: Journal, run: Run) -> None:
@@ -212,7 +229,9 @@ def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
 
     assert container_address(make_container(raw={"NetworkSettings": {"Networks": networks}})) == "172.20.0.9"
     with pytest.raises(NotObservedError, match="wf005: redis has no address; it is exited"):
-        container_address(make_container(state="exited", raw={"NetworkSettings": {"Networks": {"a": {"IPAddress": ""}}}}))
+        container_address(
+            make_container(state="exited", raw={"NetworkSettings": {"Networks": {"a": {"IPAddress": ""}}}})
+        )
 
 
 def test_the_nearest_mount_holds_a_path() -> None:
@@ -221,7 +240,11 @@ def test_the_nearest_mount_holds_a_path() -> None:
               MountFacts("tmpfs", "", "/data/db/tmp", read_only=False))  # fmt: skip
     container = make_container(mounts=mounts)
 
-    assert [_mount_over(container, path).source for path in ("/data/x", "/data/db/tmp/x", "/data/dbx")] == ["all", "db", "all"]
+    assert [_mount_over(container, path).source for path in ("/data/x", "/data/db/tmp/x", "/data/dbx")] == [
+        "all",
+        "db",
+        "all",
+    ]
     with pytest.raises(NotObservedError, match="wf005: no mount of redis holds /etc"):
         _mount_over(container, "/etc")
 
@@ -247,7 +270,9 @@ def test_names_that_look_like_secrets_are_not_written_down() -> None:
         ("in_progress", "committed", "done", "rolling_back", "returned", "rolled_back"),
     ],
 )
-def test_all_moves_settled_states_at_once_are_those_of_each(journal: Journal, run: Run, states: tuple[str, ...]) -> None:
+def test_all_moves_settled_states_at_once_are_those_of_each(
+    journal: Journal, run: Run, states: tuple[str, ...]
+) -> None:
     """Where services are now needs no more than the states."""
     for state in states:
         run.record("move_state", service="redis", body={"state": state})
@@ -279,7 +304,9 @@ def test_a_commit_that_was_begun_may_have_committed(journal: Journal, run: Run) 
 def test_the_start_of_a_product_that_acts_by_itself_commits(journal: Journal, run: Run, commits: bool) -> None:
     """Its intent says so: the same key of another product does not."""
     state(run, MoveState.IN_PROGRESS)
-    run.record("intent", service="redis", key="start-target", body={"describe": "start", "note": {}, "commits": commits})
+    run.record(
+        "intent", service="redis", key="start-target", body={"describe": "start", "note": {}, "commits": commits}
+    )
 
     assert read_past(journal, "redis").may_have_committed is commits
 
@@ -288,7 +315,9 @@ def test_what_was_noted_in_the_middle_is_there_after_a_kill(journal: Journal, ru
     """An undo by another process has what the action found, though it never ended."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "copy-volumes", policy="always")
-    run.record("note", service="redis", key="copy-volumes", body={"note": {"policy": "always", "created": ["redis_data"]}})
+    run.record(
+        "note", service="redis", key="copy-volumes", body={"note": {"policy": "always", "created": ["redis_data"]}}
+    )
 
     assert read_past(journal, "redis").notes["copy-volumes"] == {"policy": "always", "created": ["redis_data"]}
 
@@ -297,7 +326,16 @@ def test_an_outcome_that_nobody_saw_leaves_an_action_begun(journal: Journal, run
     """A resume looks at it before it does it again."""
     state(run, MoveState.IN_PROGRESS)
     intent(run, "stop-source")
-    run.record("outcome", service="redis", key="stop-source", body={"ok": False, "verdict": "UNKNOWN", "text": "no answer", "note": {"id": "ab"}})
+    run.record(
+        "outcome",
+        service="redis",
+        key="stop-source",
+        body={"ok": False, "verdict": "UNKNOWN", "text": "no answer", "note": {"id": "ab"}},
+    )
     past = read_past(journal, "redis")
 
-    assert (past.begun, past.failed, past.notes["stop-source"]) == (frozenset({"stop-source"}), frozenset(), {"id": "ab"})
+    assert (past.begun, past.failed, past.notes["stop-source"]) == (
+        frozenset({"stop-source"}),
+        frozenset(),
+        {"id": "ab"},
+    )

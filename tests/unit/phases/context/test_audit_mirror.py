@@ -93,7 +93,10 @@ def test_a_deed_that_can_not_be_written_down_is_not_done(mirror: AuditMirror, ho
 
 def test_a_lost_lock_weighs_more_than_a_silent_host(mirror: AuditMirror, hosts: Hosts) -> None:
     """Somebody else took over: nothing may be undone from here, so that must be what is raised."""
-    hosts.errors = {"wf005": UnreachableError("wf005: ssh failed"), "wf001": LockLostError("wf001: the lock of this run is gone")}
+    hosts.errors = {
+        "wf005": UnreachableError("wf005: ssh failed"),
+        "wf001": LockLostError("wf001: the lock of this run is gone"),
+    }
 
     with pytest.raises(LockLostError):
         mirror.record("intent", service="redis", key="stop-source", body=DEED)
@@ -135,7 +138,9 @@ def test_a_lost_lock_stops_an_undo(mirror: AuditMirror, hosts: Hosts) -> None:
         mirror.record("undo_intent", service="redis", key="start-target", body={})
 
 
-def test_the_heads_go_to_every_host_at_the_end(mirror: AuditMirror, hosts: Hosts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_heads_go_to_every_host_at_the_end(
+    mirror: AuditMirror, hosts: Hosts, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A tail cut off the journal shows against them; a host that does not take them is named, and nothing fails."""
     last = mirror.record("result", service="redis", key="x", body={})
     hosts.errors["wf002"] = UnreachableError("wf002: ssh failed")
@@ -158,7 +163,11 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: AuditMirror, hosts
     """Counts and digests are enough to compare; a log line of gigabytes would keep a service down."""
     names = {f"key:{number}": "d" * 64 for number in range(LARGEST // 64)}
     part = {"count": 3, "digest": "abc", "holds": "at_cutover", "bound": {}, "names": names}
-    mirror.record("fingerprint", service="redis", body={"moment": "source", "parts": {"db 0": part, "db 1": {**part, "names": {}}}})
+    mirror.record(
+        "fingerprint",
+        service="redis",
+        body={"moment": "source", "parts": {"db 0": part, "db 1": {**part, "names": {}}}},
+    )
     mirror.record("intent", service="redis", key="stop-source", body=DEED)
 
     line = hosts.logs["wf001"][0]
@@ -166,7 +175,9 @@ def test_a_huge_fingerprint_goes_without_single_names(mirror: AuditMirror, hosts
     assert line["record"]["body"]["parts"]["db 0"] == {"count": 3, "digest": "abc", "holds": "at_cutover", "bound": {}}
 
 
-def test_what_the_journal_does_not_take_the_hosts_have(mirror: AuditMirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_journal_does_not_take_the_hosts_have(
+    mirror: AuditMirror, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their audit logs are the record of an undo then, each line with its hash; an intent is not sent: nothing follows it."""
 
     def full(*_: Any) -> int:
@@ -174,7 +185,12 @@ def test_what_the_journal_does_not_take_the_hosts_have(mirror: AuditMirror, host
 
     monkeypatch.setattr("engine.journal.journal.insert_record", full)
 
-    for kind, body in (("intent", DEED), ("undo_intent", {}), ("undo_outcome", {"ok": True, "text": ""}), ("move_state", {"state": "undone"})):
+    for kind, body in (
+        ("intent", DEED),
+        ("undo_intent", {}),
+        ("undo_outcome", {"ok": True, "text": ""}),
+        ("move_state", {"state": "undone"}),
+    ):
         with pytest.raises(JournalError):
             mirror.record(kind, service="redis", key="stop-source", body=body)
 

@@ -25,7 +25,10 @@ def journal(tmp_path: Path) -> Journal:
     journal = Journal.open(tmp_path / "p.sqlite", redactor=Redactor())
     run = journal.start_run(command="migrate", environment="production", plan_digest=old.digest)
     move, entry = next(move for move in old.moves if move.service == "redis"), old.services["redis"]
-    body = {"move": move.model_dump(mode="json", by_alias=True), "service": entry.model_dump(mode="json", by_alias=True)}
+    body = {
+        "move": move.model_dump(mode="json", by_alias=True),
+        "service": entry.model_dump(mode="json", by_alias=True),
+    }
     run.record(RecordKind.PLAN_FROZEN, service="redis", body=body)
     for state in ("in_progress", "needs_operator"):
         run.record("move_state", service="redis", body={"state": state})
@@ -36,13 +39,17 @@ def journal(tmp_path: Path) -> Journal:
 def changed() -> Scope:
     """Return the files as they are now: another image, another target."""
     plan = make_plan(NOBODY, ("moves/1/target", "wf002"))
-    return build_scope(make_inventory(("services/redis/image", "redis:9")), plan, make_environment(OPEN), services=("redis",))
+    return build_scope(
+        make_inventory(("services/redis/image", "redis:9")), plan, make_environment(OPEN), services=("redis",)
+    )
 
 
 def test_a_move_that_begins_again_is_carried_out_as_it_was_approved(journal: Journal, changed: Scope) -> None:
     """The gates judge the files as they are now, so that is what is done; without --retry its undo goes on as it began."""
     again = as_begun(changed, journal, AGAIN)
-    assert [(move.service, move.target, again.services[move.service].image) for move in again.moves] == [("redis", "wf002", "redis:9")]
+    assert [(move.service, move.target, again.services[move.service].image) for move in again.moves] == [
+        ("redis", "wf002", "redis:9")
+    ]
     assert changed_since(changed, journal, AGAIN) == []
 
     before = as_begun(changed, journal)

@@ -44,7 +44,10 @@ class Locks:
         command = partial(typed_command, environment="lab")
         scope: Any = SimpleNamespace(hosts=hosts, environment=SimpleNamespace(environment="lab"), command=command)
         journal: Any = None
-        with lock_environment("lab") as token, lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell):
+        with (
+            lock_environment("lab") as token,
+            lock_hosts(fleet, scope, journal, token=token, command="migrate", break_reason=None, tell=tell),
+        ):
             self.unfinished = left or []
 
 

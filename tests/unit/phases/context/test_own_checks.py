@@ -24,7 +24,11 @@ def _put(folder: Path, name: str, text: str = GOOD) -> Path:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("migrate/test_a.py", GOOD, "migrate: migrate changes hosts. Own checks only read, so they run in preflight and validate"),
+        (
+            "migrate/test_a.py",
+            GOOD,
+            "migrate: migrate changes hosts. Own checks only read, so they run in preflight and validate",
+        ),
         ("preflihgt/test_a.py", GOOD, "preflihgt: is no phase. Expected: preflight or validate"),
         ("test_a.py", GOOD, "test_a.py: belongs to no phase, so it never runs"),
         ("preflight/ports.py", GOOD, "ports.py: pytest does not collect it"),
@@ -72,7 +76,9 @@ def test_no_folder_is_no_problem(tmp_path: Path) -> None:
 def test_the_gate_asks_for_their_rows(tmp_path: Path) -> None:
     """A check of each host, of each service or of all; one with parameters has rows that only its run knows."""
     text = (
-        "import pytest\npytestmark = [pytest.mark.target_hosts]\n" + GOOD + 'def test_file(host, service):\n    """It is there."""\n'
+        "import pytest\npytestmark = [pytest.mark.target_hosts]\n"
+        + GOOD
+        + 'def test_file(host, service):\n    """It is there."""\n'
         '@pytest.mark.parametrize("path", ["/etc"])\ndef test_path(host, path):\n    """It is there."""\n'
     )
     own = _put(tmp_path, "preflight/test_a.py", text)

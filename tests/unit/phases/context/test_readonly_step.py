@@ -55,7 +55,9 @@ def test_the_first_good_answer_ends_the_wait(clock: Clock) -> None:
     assert wait_until_passed(answers(clock, passed("ready")), 120) == passed("ready")
     assert clock.slept == []
 
-    assert wait_until_passed(answers(clock, unknown("refused"), failed("loading"), passed("ready")), 120) == passed("ready")
+    assert wait_until_passed(answers(clock, unknown("refused"), failed("loading"), passed("ready")), 120) == passed(
+        "ready"
+    )
     assert len(clock.slept) == 2
 
 
@@ -69,7 +71,11 @@ def test_sleeps_grow_up_to_a_second(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "verdict"), [(failed("still loads", ("line",), keys=3), Verdict.FAILED), (unknown("refused", ("line",), keys=3), Verdict.UNKNOWN)]
+    ("last", "verdict"),
+    [
+        (failed("still loads", ("line",), keys=3), Verdict.FAILED),
+        (unknown("refused", ("line",), keys=3), Verdict.UNKNOWN),
+    ],
 )
 def test_the_deadline_tells_the_last_answer(clock: Clock, last: Judgement, verdict: Verdict) -> None:
     """How long, how often, what was seen last; not seen stays UNKNOWN; details and figures stay."""
@@ -107,5 +113,10 @@ def test_a_question_in_a_move_changes_nothing() -> None:
     ask.do({})
     ask.undo({})
     assert asked == []
-    assert (ask.describe(), ask.estimate_s(), ask.effect, ask.commits) == ("ask redis whether it is ready", 2.0, Effect.READ_ONLY, False)
+    assert (ask.describe(), ask.estimate_s(), ask.effect, ask.commits) == (
+        "ask redis whether it is ready",
+        2.0,
+        Effect.READ_ONLY,
+        False,
+    )
     assert ask.verify({}) == passed("yes")

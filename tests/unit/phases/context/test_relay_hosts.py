@@ -42,7 +42,12 @@ def files() -> tuple[Inventory, Plan, Environment]:
     """Return the repository's own files, with a backup on a fourth host."""
     inventory = load_inventory(ROOT / "inventory.yaml")
     hosts = {
-        name: {"address": f"192.0.2.{last}", "ssh_host_key": "ssh-ed25519 AAAA", "machine_id": f"{last:032x}", "engine_id": name}
+        name: {
+            "address": f"192.0.2.{last}",
+            "ssh_host_key": "ssh-ed25519 AAAA",
+            "machine_id": f"{last:032x}",
+            "engine_id": name,
+        }
         for name, last in ADDRESSES.items()
     }
     backup = {"host": "wf006", "path": "/var/b", "password": "env:X"}
@@ -89,11 +94,15 @@ class Nights:
         assert judged.passed, judged.details
         assert sum(len(host.volumes) for host in self.hosts.values()) == 2 * len(wanted)
         for relay in wanted:
-            assert relay.far.host == where_now(scope, self.journal)[relay.far.name], "never to a relay, nor to where it was"
+            assert relay.far.host == where_now(scope, self.journal)[relay.far.name], (
+                "never to a relay, nor to where it was"
+            )
 
 
 @pytest.mark.parametrize("there", list(permutations(("n8n", "postgres", "redis"))), ids="-".join)
-def test_moved_and_rolled_back_one_by_one_in_every_order_relays_are_right_on_all_hosts(there: tuple[str, ...], tmp_path: Path) -> None:
+def test_moved_and_rolled_back_one_by_one_in_every_order_relays_are_right_on_all_hosts(
+    there: tuple[str, ...], tmp_path: Path
+) -> None:
     """Whatever host the dependants are on; each run holds the lock of every host whose relays it changes."""
     nights = Nights(tmp_path)
     for back in permutations(there):
@@ -181,12 +190,16 @@ def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkey
         monkeypatch.setattr(service_facts, name, lambda *_: 0)
     route = routes.route_of(made, move, 1)
     commit = migrate._commit(made, move, route)
-    (back,) = [one for one in rollback.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchClientsBack)]
+    (back,) = [
+        one for one in rollback.rollback_recipe(made, move, 1, discard=True) if isinstance(one, SwitchClientsBack)
+    ]
 
     for action in (commit, back):
         assert "wf001" in action.hosts
         assert any(relay.host == "wf001" and relay.alias == "postgres" for relay in action.wanted)
-    assert {relay.far.host for relay in commit.wanted if (relay.host, relay.alias) == ("wf001", "postgres")} == {"wf002"}
+    assert {relay.far.host for relay in commit.wanted if (relay.host, relay.alias) == ("wf001", "postgres")} == {
+        "wf002"
+    }
     assert {relay.far.host for relay in back.wanted if (relay.host, relay.alias) == ("wf001", "postgres")} == {"wf005"}
 
     made.scope = replace(scope, hosts=tuple(host for host in scope.hosts if host != "wf001"))

@@ -22,7 +22,10 @@ def world(target: HostFacts, *mounts: MountFacts) -> Any:
     """Return redis with 10 GiB in a volume (and further mounts), on its way from wf005 to the target."""
     container = make_container(mounts=(*make_container().mounts, *mounts))
     source = make_host(
-        host="wf005", containers=(container,), volumes=(make_volume("redis_data", size_bytes=10 * GIB),), path_sizes={"/srv/redis": GIB}
+        host="wf005",
+        containers=(container,),
+        volumes=(make_volume("redis_data", size_bytes=10 * GIB),),
+        path_sizes={"/srv/redis": GIB},
     )
     rules = [SimpleNamespace(path=mount.destination, rule="copy", kind=mount.kind) for mount in container.mounts]
     return SimpleNamespace(
@@ -49,7 +52,10 @@ def test_a_bind_mount_is_judged_by_the_disk_of_its_path() -> None:
     """It will lie at the same path on the target."""
     needs = space_needs(world(make_host(docker_root="/data/docker"), BIND), "redis")
 
-    assert [(need.path, need.size_bytes) for need in needs] == [("/data/docker/volumes/redis_data", 10 * GIB), ("/srv/redis", GIB)]
+    assert [(need.path, need.size_bytes) for need in needs] == [
+        ("/data/docker/volumes/redis_data", 10 * GIB),
+        ("/srv/redis", GIB),
+    ]
 
 
 def test_with_docker_silent_the_place_of_volumes_is_not_known() -> None:

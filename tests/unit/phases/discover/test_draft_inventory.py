@@ -10,7 +10,9 @@ from phases.discover.draft_inventory import draft_inventory, draft_moves, produc
 from tests.unit.making_facts import make_container, make_host
 
 SOCKET = MountFacts("bind", "/var/run/docker.sock", "/var/run/docker.sock", read_only=False)
-DATABASE = make_container(name="postgres", image_ref="postgres:17", env={}, mounts=(MountFacts("volume", "pg", "/data", read_only=False),))
+DATABASE = make_container(
+    name="postgres", image_ref="postgres:17", env={}, mounts=(MountFacts("volume", "pg", "/data", read_only=False),)
+)
 WEB = make_container(
     name="n8n", image_ref="docker.n8n.io/n8nio/n8n:2.40.7",
     env={"DB_POSTGRESDB_HOST": "postgres", "DB_POSTGRESDB_PORT": "5432", "URL": "http://postgres:5432/x", "OTHER": "mypostgres:1"},
@@ -23,7 +25,9 @@ def test_the_draft_is_an_inventory() -> None:
     draft = draft_inventory([make_host(host="wf005", containers=(DATABASE, WEB))])
     loaded = Inventory.model_validate(draft)
     assert {name: entry.product for name, entry in loaded.services.items()} == {"postgres": "postgres", "n8n": "n8n"}
-    assert [(link.from_, link.to, link.name, link.port) for link in loaded.links] == [("n8n", "postgres", "postgres", 5432)]
+    assert [(link.from_, link.to, link.name, link.port) for link in loaded.links] == [
+        ("n8n", "postgres", "postgres", 5432)
+    ]
     assert [mount.rule for mount in loaded.services["n8n"].mounts] == ["same_on_target", "copy"]
 
 

@@ -77,7 +77,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def run(tmp_path: Path) -> Run:
     """Return a run with its journal."""
     journal = Journal.open(tmp_path / "journal.sqlite", redactor=Redactor())
-    return journal.start_run(command="rollback", environment="lab", plan_digest="d", operator="me", version="0", commit="0", argv=[])
+    return journal.start_run(
+        command="rollback", environment="lab", plan_digest="d", operator="me", version="0", commit="0", argv=[]
+    )
 
 
 def _scope(service: str) -> Scope:
@@ -123,8 +125,12 @@ def test_a_host_that_answers_is_not_dead(run: Run) -> None:
         DeadlineError("wf001: true did not end within 15 s"),
         RefusedError("wf001: its ssh host key is another"),
         UnreachableError("wf001: ssh failed: root@192.0.2.1: Permission denied (publickey). Try: ssh wf001 true"),
-        UnreachableError("wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Connection refused. Try: ssh wf001 true"),
-        UnreachableError("wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Network is unreachable. Try: ssh wf001 true"),
+        UnreachableError(
+            "wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Connection refused. Try: ssh wf001 true"
+        ),
+        UnreachableError(
+            "wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: Network is unreachable. Try: ssh wf001 true"
+        ),
         UnreachableError("wf001: ssh failed: Connection timed out during banner exchange. Try: ssh wf001 true"),
         UnreachableError("wf001: ssh failed: no connection in time. Try: ssh wf001 true"),
     ],
@@ -144,7 +150,9 @@ def test_a_host_that_is_slow_or_refuses_lives(run: Run, error: Exception) -> Non
 def test_a_host_counts_as_dead_after_a_minute_without_a_connection(run: Run, clock: list[float], said: str) -> None:
     """One try is not enough: a host that reboots is back within it."""
     _stands(run, MoveState.DONE)
-    fleet = Silent(UnreachableError(f"wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: {said}. Try: ssh wf001 true"))
+    fleet = Silent(
+        UnreachableError(f"wf001: ssh failed: ssh: connect to host 192.0.2.1 port 22: {said}. Try: ssh wf001 true")
+    )
 
     dead_target.exclude_lost_hosts(fleet, _scope("redis"), run.journal, _options(discard=REASON), "rollback")  # type: ignore[arg-type]
 
@@ -180,7 +188,9 @@ def test_references_to_a_dead_host_can_be_put_back(run: Run) -> None:
 def test_it_goes_with_a_rollback_by_name(run: Run, command: str, services: tuple[str, ...]) -> None:
     """Everything else is wrong input."""
     with pytest.raises(InputError, match=r"goes with a rollback .* of services given by name"):
-        dead_target.exclude_lost_hosts(FakeFleet({}), _scope("redis"), run.journal, _options(services=services), command)  # type: ignore[arg-type]
+        dead_target.exclude_lost_hosts(
+            FakeFleet({}), _scope("redis"), run.journal, _options(services=services), command
+        )  # type: ignore[arg-type]
 
 
 def test_what_rises_is_stopped_once(run: Run) -> None:

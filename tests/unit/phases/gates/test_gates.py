@@ -80,7 +80,10 @@ def _nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phases.signoff.approvals.LAB", "production")
 
 
-OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
+OPEN: Final = (
+    "window",
+    {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"},
+)
 NOBODY: Final = ("approvals", [])
 
 
@@ -140,7 +143,9 @@ def test_rows_of_another_phase_are_no_preflight(past: Past) -> None:
 
 def test_a_preflight_for_other_files_is_refused(past: Past) -> None:
     """Somebody edited the plan after it was proven."""
-    changed = build_scope(make_inventory(("services/redis/image", "redis:7")), make_plan(NOBODY), make_environment(OPEN))
+    changed = build_scope(
+        make_inventory(("services/redis/image", "redis:7")), make_plan(NOBODY), make_environment(OPEN)
+    )
     past.preflight(changed, "n8n", "redis")
 
     said = refusal(past, scope_of())
@@ -194,7 +199,10 @@ def test_a_waiver_holds_until_it_expires(past: Past, hours: int, opens: bool) ->
     assert opens or f"  redis: preflight volumes-fit is WAIVED, but only until {until}" in said
 
 
-@pytest.mark.parametrize(("verdict", "opens"), [("FAILED", False), ("UNKNOWN", False), ("PENDING", True), ("PASSED", True), ("PLANNED", True)])
+@pytest.mark.parametrize(
+    ("verdict", "opens"),
+    [("FAILED", False), ("UNKNOWN", False), ("PENDING", True), ("PASSED", True), ("PLANNED", True)],
+)
 def test_a_preparation_that_failed_closes_the_gate(past: Past, verdict: str, opens: bool) -> None:
     """What it should have made ready is not, whatever preflight saw; a dry run of it says nothing."""
     past.preflight(scope_of(), "redis", command="prepare", verdict=verdict, text="no room")
@@ -221,7 +229,9 @@ def test_a_bad_host_closes_the_gate_of_its_moves(past: Past) -> None:
     """Rows of the run that belong to no service count for all."""
     past.preflight(scope_of(), "n8n", "redis", finished=False)
     run = past.newest_run()
-    run.record("result", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"})
+    run.record(
+        "result", key="disk", body={"phase": "preflight", "severity": "blocker", "text": "t", "verdict": "FAILED"}
+    )
     run.finish({}, ExitCode.FAILED)
 
     assert "  n8n: preflight disk is FAILED: t" in refusal(past, scope_of())
@@ -287,7 +297,11 @@ def test_all_reasons_are_told_at_once(past: Past) -> None:
     past.state("n8n", MoveState.NEEDS_OPERATOR)
 
     assert before.count("no preflight") == 2
-    assert [line.split(":")[0].strip() for line in refusal(past, scope_of()).splitlines()[1:-1]] == ["n8n", "n8n", "redis"]
+    assert [line.split(":")[0].strip() for line in refusal(past, scope_of()).splitlines()[1:-1]] == [
+        "n8n",
+        "n8n",
+        "redis",
+    ]
 
 
 @pytest.mark.parametrize(("hours", "word"), [((1, 2), "has not begun"), ((-2, -1), "is over")])
@@ -323,7 +337,10 @@ def test_without_approvals_nothing_begins(past: Past) -> None:
 
     said = refusal(past, scope)
 
-    assert "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role technical" in said
+    assert (
+        "technical approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role technical"
+        in said
+    )
     assert said.endswith("Try: nox -s approve -- --environment production")
 
 
@@ -336,12 +353,17 @@ def test_nothing_is_rolled_back_that_was_not_moved(past: Past, state: MoveState 
         Gates(scope_of(services=("redis",)), past.journal, "abc").check("rollback")
 
 
-@pytest.mark.parametrize("state", [MoveState.COMMITTED, MoveState.DONE, MoveState.IN_PROGRESS, MoveState.NEEDS_OPERATOR, MoveState.ROLLING_BACK])
+@pytest.mark.parametrize(
+    "state",
+    [MoveState.COMMITTED, MoveState.DONE, MoveState.IN_PROGRESS, MoveState.NEEDS_OPERATOR, MoveState.ROLLING_BACK],
+)
 def test_a_rollback_needs_no_other_gate(past: Past, state: MoveState) -> None:
     """No window, no approval, no preflight keeps a service from its source."""
     run = past.state("redis", MoveState.IN_PROGRESS)
     run.record("move_state", service="redis", body={"state": state.value})
-    Gates(build_scope(make_inventory(), make_plan(), make_environment(), services=("redis",)), past.journal, "abc+changes").check("rollback")
+    Gates(
+        build_scope(make_inventory(), make_plan(), make_environment(), services=("redis",)), past.journal, "abc+changes"
+    ).check("rollback")
 
 
 def test_a_move_on_its_way_back_cannot_be_moved(past: Past) -> None:
@@ -361,12 +383,17 @@ def test_again_does_not_pass_over_a_rollback_that_is_not_finished(past: Past, st
 
     said = refusal(past, scope, again=frozenset({"redis"}))
 
-    assert "  redis: is being rolled back. Finish that first: nox -s rollback -- redis --environment production --apply" in said
+    assert (
+        "  redis: is being rolled back. Finish that first: nox -s rollback -- redis --environment production --apply"
+        in said
+    )
 
 
 def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> None:
     """One good row for each service is no preflight: what the runbooks of this version ask, and nobody asked, closes the gate."""
-    run = past.journal.start_run(command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest())
+    run = past.journal.start_run(
+        command="preflight", environment="production", plan_digest=scope_of().digest, code=code_digest()
+    )
     for service in ("n8n", "redis"):
         body = {"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": "ok"}
         run.record("result", service=service, key="source-healthy", body=body)
@@ -378,7 +405,9 @@ def test_a_preflight_without_a_row_of_every_step_opens_nothing(past: Past) -> No
     assert "has no row ssh-answers of wf005" in said
 
 
-@pytest.mark.parametrize("key", ["backup-present", "ssh-answers", "clock", "disk-after", "configuration-kept", "window-fits"])
+@pytest.mark.parametrize(
+    "key", ["backup-present", "ssh-answers", "clock", "disk-after", "configuration-kept", "window-fits"]
+)
 def test_each_step_of_the_runbooks_is_demanded(past: Past, key: str) -> None:
     """Of the service, of its two hosts, of all together; also one that only warns."""
     past.preflight(scope_of(), "n8n", "redis", without=(key,))
@@ -430,10 +459,17 @@ def test_a_preflight_that_was_killed_before_the_service_counts(past: Past) -> No
 def test_rows_that_another_command_recorded_are_no_preflight(past: Past) -> None:
     """A journal rebuilt from hosts' logs holds what a host said: it opens no gate."""
     run = past.journal.start_run(command="adopt", environment="production", plan_digest=scope_of().digest)
-    run.record("result", service="redis", key="source-healthy", body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""})
+    run.record(
+        "result",
+        service="redis",
+        key="source-healthy",
+        body={"phase": "preflight", "severity": "blocker", "verdict": "PASSED", "text": ""},
+    )
     run.finish({}, ExitCode.OK)
 
-    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == ["redis: no preflight on record. Expected: one that PASSED"]
+    assert preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC)) == [
+        "redis: no preflight on record. Expected: one that PASSED"
+    ]
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -451,7 +487,10 @@ def test_a_run_that_was_taken_out_of_the_journal_closes_the_gate(past: Past, pos
     if position == 0:  # also when somebody sets the number right
         with past.journal.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE written SET records = (SELECT COUNT(*) FROM records)")
-        assert "what stood before the run of " in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+        assert (
+            "what stood before the run of "
+            in preflight_problems("redis", scope_of(), past.journal, datetime.now(UTC))[0]
+        )
 
 
 def test_a_window_that_is_only_proposed_opens_nothing(past: Past) -> None:

@@ -19,7 +19,13 @@ KEYS = FingerprintPart(1_200_000, "aaaa", Validity.AT_CUTOVER)
 FEW = FingerprintPart(7, "bbbb", Validity.AT_CUTOVER)
 
 
-def world(before: dict[str, FingerprintPart] | None, after: dict[str, FingerprintPart], *, replica: bool = False, hook: bool = False) -> Any:
+def world(
+    before: dict[str, FingerprintPart] | None,
+    after: dict[str, FingerprintPart],
+    *,
+    replica: bool = False,
+    hook: bool = False,
+) -> Any:
     """Return a world in which the service held that before, and holds this now."""
     note = {"note": {"replica": replica}}
     return SimpleNamespace(
@@ -43,7 +49,12 @@ def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: i
 def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyPatch, hook: bool) -> None:
     """1,200,000 keys became 7: with no file compared, the parts that hold at the cutover only are judged here or by nobody."""
     answer = ask(
-        world({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS}, replica=True, hook=hook),
+        world(
+            {"db 0: keys": KEYS, "settings": SETTINGS},
+            {"db 0: keys": FEW, "settings": SETTINGS},
+            replica=True,
+            hook=hook,
+        ),
         "replicate",
         monkeypatch,
     )
@@ -73,8 +84,13 @@ def test_what_was_copied_as_files_says_which_parts_were_not_compared_and_why(mon
     )
 
 
-@pytest.mark.parametrize(("places", "text"), [(2, "the files of 2 mounts were compared (all content)"), (0, "so no file was compared either")])
-def test_a_product_without_a_fingerprint_is_not_called_proven_when_no_file_was(monkeypatch: pytest.MonkeyPatch, places: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("places", "text"),
+    [(2, "the files of 2 mounts were compared (all content)"), (0, "so no file was compared either")],
+)
+def test_a_product_without_a_fingerprint_is_not_called_proven_when_no_file_was(
+    monkeypatch: pytest.MonkeyPatch, places: int, text: str
+) -> None:
     """A service whose mounts all have rule same_on_target: nothing of it was compared, and the row says that."""
     answer = ask(world(None, {}), "stop_copy", monkeypatch, places=places)
 
@@ -104,7 +120,9 @@ def test_the_proof_of_replicated_data_calls_nothing_compared() -> None:
 def test_what_replicates_is_read_once_its_writers_are_held(strategy: str, hook: bool, keys: list[str]) -> None:
     """Only then every part can be compared; whatever is copied as files is read before, outside of the outage."""
     held = SimpleNamespace(argv=("true",), timeout_s=1, undo_argv=())
-    there: Any = SimpleNamespace(entry=lambda _service: SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None)))
+    there: Any = SimpleNamespace(
+        entry=lambda _service: SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None))
+    )
     move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy)
     route: Any = SimpleNamespace(move_label="lab/redis/1")
 

@@ -20,7 +20,11 @@ from phases.preflight.network import list_needs, proven_needs, try_with_listener
 from tests.unit.checks.hosts.test_network import NEED, scope
 from tests.unit.making_facts import FakeHost, make_host, make_socket
 
-PORTS: Final = {need.host: need.port for need in list_needs(scope(), {"n8n": "wf005", "redis": "wf005"}) if need.to == "wf001" and need.port != 22}
+PORTS: Final = {
+    need.host: need.port
+    for need in list_needs(scope(), {"n8n": "wf005", "redis": "wf005"})
+    if need.to == "wf001" and need.port != 22
+}
 """At which port of wf001 a relay from each of the others comes out."""
 STARTED: Final = {"sh -c wait": (0, "listening\n", ""), "docker run": (0, "c0ffee\n", "")}
 
@@ -31,7 +35,9 @@ class Hosts(dict[str, FakeHost]):
     token = None
 
 
-def world(answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]) -> tuple[Any, Hosts, list[dict[str, Any]]]:
+def world(
+    answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]
+) -> tuple[Any, Hosts, list[dict[str, Any]]]:
     """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other host ends."""
     rows = {name: f"try\t192.0.2.11\t{port}\t{answer}\n" for name, port in PORTS.items()}
     hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")})
@@ -41,7 +47,11 @@ def world(answer: str, target: HostFacts | None = None, **answers: tuple[int, st
     run = SimpleNamespace(record=lambda kind, body: records.append({"kind": kind, **body}))
     where = {"n8n": "wf005", "redis": "wf005"}
     made: Any = SimpleNamespace(
-        scope=scope(), where=lambda: where, fleet=hosts, run=run, facts=lambda name: facts if name == "wf001" else make_host(host=name)
+        scope=scope(),
+        where=lambda: where,
+        fleet=hosts,
+        run=run,
+        facts=lambda name: facts if name == "wf001" else make_host(host=name),
     )
     return made, hosts, records
 
@@ -61,7 +71,10 @@ def test_a_way_that_is_open_is_proven_and_recorded() -> None:
     (run,) = [command for command in words(hosts["wf001"]) if command.startswith("docker run")]
     assert all(f"--publish {port}:{port}" in run for port in PORTS.values())
     assert "--label longshore.role=trial" in run
-    assert {(record["kind"], record["host"]) for record in records} == {(RecordKind.NETWORK_TEST, "wf002"), (RecordKind.NETWORK_TEST, "wf005")}
+    assert {(record["kind"], record["host"]) for record in records} == {
+        (RecordKind.NETWORK_TEST, "wf002"),
+        (RecordKind.NETWORK_TEST, "wf005"),
+    }
 
 
 def test_a_sample_tells_what_a_way_carries() -> None:
@@ -75,15 +88,21 @@ def test_a_sample_tells_what_a_way_carries() -> None:
         {"kind": RecordKind.PATH_THROUGHPUT, "host": "wf005", "to": "wf001", "bytes_per_s": 536870912}
     ]
     assert len([command for command in words(hosts["wf005"]) if "dd if=/dev/zero" in command]) == 1
-    made.journal = SimpleNamespace(records=lambda kind: [SimpleNamespace(body=one) for one in records if one["kind"] == kind])
+    made.journal = SimpleNamespace(
+        records=lambda kind: [SimpleNamespace(body=one) for one in records if one["kind"] == kind]
+    )
     assert measured_rates(made.journal) == {("wf005", "wf001"): 536870912.0}
 
 
 def test_a_way_that_docker_or_a_firewall_closes_fails_with_the_rule() -> None:
     """The host's own port 22 is open; what Docker publishes goes another way."""
     port = PORTS["wf005"]
-    rules = parse_firewall(f"# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} -j DROP\nCOMMIT\n")
-    made, _, records = world("124\t", make_host(listening=(make_socket(22),), around=SystemFacts(host="wf001", firewall=rules)))
+    rules = parse_firewall(
+        f"# by iptables-save\n*filter\n-A DOCKER-USER -p tcp -m conntrack --ctorigdstport {port} -j DROP\nCOMMIT\n"
+    )
+    made, _, records = world(
+        "124\t", make_host(listening=(make_socket(22),), around=SystemFacts(host="wf001", firewall=rules))
+    )
     answer = try_with_listeners(made, "wf001", apply=True)
 
     assert answer.verdict is Verdict.FAILED
@@ -100,9 +119,14 @@ def test_a_host_that_can_not_try_is_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("answers", "error"),
-    [({"docker run": (125, "", "port is already allocated")}, ActionError), ({"sh -c wait": (0, "", "")}, DeadlineError)],
+    [
+        ({"docker run": (125, "", "port is already allocated")}, ActionError),
+        ({"sh -c wait": (0, "", "")}, DeadlineError),
+    ],
 )
-def test_the_listener_is_removed_whatever_happens(answers: dict[str, tuple[int, str, str]], error: type[Exception]) -> None:
+def test_the_listener_is_removed_whatever_happens(
+    answers: dict[str, tuple[int, str, str]], error: type[Exception]
+) -> None:
     """A container that Docker made and could not start, or that does not begin, is no leftover."""
     hosts = Hosts({"wf001": FakeHost("wf001", {**STARTED, "docker ps": (0, "c0ffee\n", ""), **answers})})
     with pytest.raises(error), listening(hosts, "wf001", [6379], move_label="lab/network/1"):  # type: ignore[arg-type]
@@ -114,7 +138,9 @@ def test_the_listener_is_removed_whatever_happens(answers: dict[str, tuple[int, 
 def test_a_dry_run_says_what_it_would_do() -> None:
     """And starts nothing."""
     made, hosts, _ = world("0\t")
-    with pytest.raises(PlannedOnly, match=f"wf001: listen on {min(PORTS.values())}, {max(PORTS.values())} for some seconds"):
+    with pytest.raises(
+        PlannedOnly, match=f"wf001: listen on {min(PORTS.values())}, {max(PORTS.values())} for some seconds"
+    ):
         try_with_listeners(made, "wf001", apply=False)
 
     assert not hosts["wf001"].asked
@@ -139,5 +165,7 @@ def test_the_newest_try_counts() -> None:
         made: Any = SimpleNamespace(journal=SimpleNamespace(records=lambda kind: list(records)))
         return proven_needs(made, [NEED])
 
-    assert proven(tried("filtered", "2026-01-01T20:00:00"), tried("open", "2026-01-01T22:00:00")) == {NEED: "2026-01-01 22:00"}
+    assert proven(tried("filtered", "2026-01-01T20:00:00"), tried("open", "2026-01-01T22:00:00")) == {
+        NEED: "2026-01-01 22:00"
+    }
     assert proven(tried("open", "2026-01-01T20:00:00"), tried("filtered", "2026-01-01T22:00:00")) == {}

@@ -20,7 +20,16 @@ from engine.verdict import ExitCode
 from hosts.facts.model import HostFacts
 from phases.preflight.port_scan import scan_ports, scanned_hosts
 from tests.unit.making_facts import FakeHost, make_container, make_host, make_socket
-from tests.unit.making_files import ENVIRONMENT, INVENTORY, PLAN, make_environment, make_inventory, make_plan, spoiled, written
+from tests.unit.making_files import (
+    ENVIRONMENT,
+    INVENTORY,
+    PLAN,
+    make_environment,
+    make_inventory,
+    make_plan,
+    spoiled,
+    written,
+)
 
 OTHER = ("hosts/wf006", {"purpose": "not of this migration"})
 PINNED = ("hosts/wf006", {**ENVIRONMENT["hosts"]["wf001"], "address": "192.0.2.16"})
@@ -29,7 +38,10 @@ MOUNTED = {"Mounts": [], "Config": {"Cmd": ["n8n", "start"]}}
 
 def told(**files: str) -> str:
     """Return the script's answer for these files of /srv."""
-    records = [("compose" if "compose" in name else "file", f"/srv/{name.replace('__', '/')}.yml", text) for name, text in files.items()]
+    records = [
+        ("compose" if "compose" in name else "file", f"/srv/{name.replace('__', '/')}.yml", text)
+        for name, text in files.items()
+    ]
     records.append(("searched", "/", "0"))
     return "".join(f"{kind}\0{path}\0{base64.b64encode(text.encode()).decode()}\0" for kind, path, text in records)
 
@@ -39,7 +51,10 @@ class FakeFleet:
 
     def __init__(self, facts: dict[str, HostFacts | Exception], files: dict[str, str] | None = None) -> None:
         """Take facts by host, and answers by host."""
-        self.found, self.hosts = facts, {name: FakeHost(name, {"sh -s": (0, (files or {}).get(name, told()), "")}) for name in facts}
+        self.found, self.hosts = (
+            facts,
+            {name: FakeHost(name, {"sh -s": (0, (files or {}).get(name, told()), "")}) for name in facts},
+        )
 
     def facts(self, name: str) -> HostFacts:
         """Return or raise."""
@@ -61,7 +76,12 @@ def scope_of(*inventory: Any, environment: Any = ()) -> Scope:
 def world(**given: Any) -> dict[str, HostFacts | Exception]:
     """Return facts: redis and n8n on wf005, the others empty, changed by what is given."""
     redis = make_container(env={"PEER": "wf005:6379"}, published=(("", 6379, 6379, "tcp"),), raw=MOUNTED)
-    n8n = make_container(name="n8n", published=(("", 5678, 5678, "tcp"),), raw=MOUNTED, env={"QUEUE_HOST": "192.0.2.15", "QUEUE_PORT": "6379"})
+    n8n = make_container(
+        name="n8n",
+        published=(("", 5678, 5678, "tcp"),),
+        raw=MOUNTED,
+        env={"QUEUE_HOST": "192.0.2.15", "QUEUE_PORT": "6379"},
+    )
     empty = {name: make_host(host=name) for name in ("wf001", "wf002", "wf006")}
     return {**empty, "wf005": make_host(host="wf005", containers=(redis, n8n)), **given}
 
@@ -105,7 +125,9 @@ def test_conflict_remap_and_consumers_are_joined() -> None:
     prometheus = "services:\n  a:\n    image: x\n    command: --peer=wf005:6379\n"
     found = scan(world(wf001=TAKEN), wf002=told(shop__compose=prometheus)).report
 
-    assert [remap.text() for remap in found.remaps] == ["redis on wf001: 6379/tcp becomes 16379/tcp, because process valkey-server on 0.0.0.0 has it"]
+    assert [remap.text() for remap in found.remaps] == [
+        "redis on wf001: 6379/tcp becomes 16379/tcp, because process valkey-server on 0.0.0.0 has it"
+    ]
     assert [(one.role, one.place, one.becomes) for one in found.consumers] == [
         ("link", "n8n on wf002", "redis:6379"),
         ("setting", "wf002:/srv/shop/compose.yml:4", "wf001:16379"),
@@ -173,7 +195,9 @@ def test_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert "add --write" in capsys.readouterr().out
 
 
-def test_write_changes_the_plan_by_the_remap_alone(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_write_changes_the_plan_by_the_remap_alone(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The difference is shown; a second scan proposes nothing."""
     before = (files / "migration_plan.json").read_text(encoding="utf-8")
 

@@ -44,7 +44,9 @@ def journal(tmp_path: Path) -> Journal:
 
 def capacity_of(journal: Journal, place: PrometheusPlace = PLACE) -> Capacity:
     """Return the capacity of wf001, to which redis comes, from two days."""
-    return Capacity(world(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",))
+    return Capacity(
+        world(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",)
+    )
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *without: Metric, hours: range = range(HOURS)) -> list[str]:
@@ -57,7 +59,9 @@ def answering(monkeypatch: pytest.MonkeyPatch, *without: Metric, hours: range = 
         level = 3.0 * GIB if metric in {Metric.HOST_MEMORY, Metric.MEMORY} else 0.0
         points = tuple((start.timestamp() + 3600 * hour, level + PER_HOUR[metric] * hour) for hour in hours)
         of_hosts = ({"instance": "wf001:9100", "device": "sda"}, {"instance": "wf005:9100", "device": "sda"})
-        labels = ({"instance": "wf005:8080", "name": "redis", "device": "sda"},) if "NAMES" in metric.value else of_hosts
+        labels = (
+            ({"instance": "wf005:8080", "name": "redis", "device": "sda"},) if "NAMES" in metric.value else of_hosts
+        )
         return () if metric in without else tuple(Series(one, points) for one in labels)
 
     monkeypatch.setattr(Prometheus, "ask_range", ask_range)
@@ -85,10 +89,19 @@ def test_what_a_named_prometheus_recorded_is_judged(journal: Journal, monkeypatc
     )
     assert capacity.judge_processors("wf001").measured["used_percent"] == 10.0
     assert capacity.judge_disks_busy("wf001").measured["used_percent"] == 50.0
-    assert capacity.table().rows[0] == ("wf001", "memory", "38 %", "75.0 %", "80 %", f"48 samples over 47 h of Prometheus {URL}")
+    assert capacity.table().rows[0] == (
+        "wf001",
+        "memory",
+        "38 %",
+        "75.0 %",
+        "80 %",
+        f"48 samples over 47 h of Prometheus {URL}",
+    )
 
 
-def test_a_prometheus_that_does_not_answer_is_replaced_and_the_row_says_so(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prometheus_that_does_not_answer_is_replaced_and_the_row_says_so(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a whole: half of one and half of the other would be compared with each other."""
 
     def ask_range(_self: Prometheus, query: str, *_: Any) -> tuple[Series, ...]:
@@ -111,7 +124,13 @@ def test_a_prometheus_that_does_not_answer_is_replaced_and_the_row_says_so(journ
 def test_own_samples_that_are_enough_pass_and_still_say_so(monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
     """Whoever reads the row learns that the named source was silent."""
     for host, container in (("wf001", ""), ("wf005", "redis")):
-        write_samples(journal, [Sample(NOW - timedelta(hours=HOURS - 1 - hour), host, container, GIB, 360.0 * hour) for hour in range(HOURS)])
+        write_samples(
+            journal,
+            [
+                Sample(NOW - timedelta(hours=HOURS - 1 - hour), host, container, GIB, 360.0 * hour)
+                for hour in range(HOURS)
+            ],
+        )
     monkeypatch.setattr(Prometheus, "ask_range", lambda *_: (_ for _ in ()).throw(UnreachableError("prom: no answer")))
     answer = capacity_of(journal).judge_baseline("wf001")
 
@@ -122,9 +141,17 @@ def test_own_samples_that_are_enough_pass_and_still_say_so(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("without", "place", "look"),
     [
-        ((Metric.MEMORY, Metric.CPU), PLACE, 'container_memory_working_set_bytes{instance=~"wf005:9100|wf005:8080",name=~"redis"}'),
+        (
+            (Metric.MEMORY, Metric.CPU),
+            PLACE,
+            'container_memory_working_set_bytes{instance=~"wf005:9100|wf005:8080",name=~"redis"}',
+        ),
         ((Metric.CPU,), PLACE, 'container_cpu_usage_seconds_total{instance=~"wf005:9100|wf005:8080",name=~"redis"}'),
-        ((), PLACE.model_copy(update={"instances": {"wf001": ("wf001:9100",)}}), "prometheus/instances/wf005 of the environment's file: none"),
+        (
+            (),
+            PLACE.model_copy(update={"instances": {"wf001": ("wf001:9100",)}}),
+            "prometheus/instances/wf005 of the environment's file: none",
+        ),
     ],
 )
 def test_what_it_lacks_is_told_with_the_query_to_look_at(

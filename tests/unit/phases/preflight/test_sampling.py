@@ -122,17 +122,24 @@ def test_the_baseline_is_shown(journal: Journal, capsys: pytest.CaptureFixture[s
     assert _show(journal) == 2
     assert _show(None) == 2
     start = datetime.now(UTC) - timedelta(hours=2)
-    write_samples(journal, [Sample(start + timedelta(hours=hour), "wf001", "redis", 2**20, 3600.0 * hour) for hour in range(3)])
+    write_samples(
+        journal, [Sample(start + timedelta(hours=hour), "wf001", "redis", 2**20, 3600.0 * hour) for hour in range(3)]
+    )
 
     assert _show(journal) == 0
     assert "docs/sampling.md" in capsys.readouterr().out
-    assert baseline_table(read_samples(journal, start)).rows == (("wf001", "redis", "1 MiB", "1.00", "not known", "3", "2.0"),)
+    assert baseline_table(read_samples(journal, start)).rows == (
+        ("wf001", "redis", "1 MiB", "1.00", "not known", "3", "2.0"),
+    )
 
 
 def test_two_samples_within_a_second_tell_the_processors(journal: Journal) -> None:
     """A time that is kept in whole seconds would make one moment of the two, and a rate of a minute wrong by a sixtieth."""
     start = datetime(2026, 1, 1, 12, 0, 0, 100_000, tzinfo=UTC)
-    write_samples(journal, [Sample(start + timedelta(milliseconds=500 * turn), "wf001", "redis", 1, 1.0 * turn) for turn in range(2)])
+    write_samples(
+        journal,
+        [Sample(start + timedelta(milliseconds=500 * turn), "wf001", "redis", 1, 1.0 * turn) for turn in range(2)],
+    )
 
     assert load_of(read_samples(journal, start), "wf001", "redis").processors == 2.0
 
@@ -147,7 +154,10 @@ def test_a_sample_of_nothing_is_refused(flags: list[str]) -> None:
 def test_the_script_is_read_by_a_real_shell(tmp_path: Path, local_program: None) -> None:
     """With an engine of this test: the host is told, and the container by its name."""
     docker = tmp_path / "docker"
-    docker.write_text(f"#!/bin/sh\ncase $1 in info) echo {tmp_path} ;; inspect) echo /nowhere ;; *) echo '{ID} redis' ;; esac\n", encoding="utf-8")
+    docker.write_text(
+        f"#!/bin/sh\ncase $1 in info) echo {tmp_path} ;; inspect) echo /nowhere ;; *) echo '{ID} redis' ;; esac\n",
+        encoding="utf-8",
+    )
     docker.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     answer = subprocess.run(["sh", "-s", "--", MARK], input=SCRIPT, capture_output=True, check=True, env=environment)

@@ -22,7 +22,10 @@ from tests.unit.making_facts import GIB, make_container, make_disk, make_host, m
 
 NOW = datetime.now(UTC)
 MOVE = SimpleNamespace(service="redis", source="wf005", target="wf001")
-MOUNTS = [SimpleNamespace(path="/data", rule="copy", kind="volume"), SimpleNamespace(path="/conf", rule="copy", kind="bind")]
+MOUNTS = [
+    SimpleNamespace(path="/data", rule="copy", kind="volume"),
+    SimpleNamespace(path="/conf", rule="copy", kind="bind"),
+]
 
 
 def world(**target: Any) -> Any:
@@ -32,12 +35,17 @@ def world(**target: Any) -> Any:
         raw={"State": {"StartedAt": (NOW - timedelta(hours=1)).isoformat()}},
     )
     usage = {container.id: Usage(GIB, 360.0)}
-    around = SystemFacts(host="wf005", usage=usage, owners={"/srv/redis": (999, 999)}, settings={"vm.overcommit_memory": "1"})
+    around = SystemFacts(
+        host="wf005", usage=usage, owners={"/srv/redis": (999, 999)}, settings={"vm.overcommit_memory": "1"}
+    )
     source = make_host(
         host="wf005", gathered_at=NOW, containers=(container,), volumes=(make_volume("redis_data", size_bytes=GIB),),
         path_sizes={"/srv/redis": 1000}, around=around,
     )  # fmt: skip
-    facts = {"wf005": source, "wf001": make_host(**{"around": SystemFacts(host="wf001", settings={"vm.overcommit_memory": "0"}), **target})}
+    facts = {
+        "wf005": source,
+        "wf001": make_host(**{"around": SystemFacts(host="wf001", settings={"vm.overcommit_memory": "0"}), **target}),
+    }
     thresholds = SimpleNamespace(cpu_percent=70, memory_percent=80, disk_percent=85, io_percent=70)
     entry = SimpleNamespace(container="redis", mounts=MOUNTS, product="redis")
 
@@ -100,7 +108,11 @@ def test_disks_are_judged_from_samples_of_both_hosts() -> None:
             for host, container, disks in (
                 ("wf001", "", {"sda": DiskUse(hour * 2160.0, hour, hour)}),
                 ("wf005", "", {"vda": DiskUse(hour * 1440.0, 10 * hour, 30 * hour)}),
-                ("wf005", "redis", None if redis is None else {"vda": DiskUse(None, 5 * hour, redis.get(hour, 15 * hour))}),
+                (
+                    "wf005",
+                    "redis",
+                    None if redis is None else {"vda": DiskUse(None, 5 * hour, redis.get(hour, 15 * hour))},
+                ),
             )
         )
 
@@ -112,7 +124,9 @@ def test_disks_are_judged_from_samples_of_both_hosts() -> None:
     blind = Capacity(world(), Baselines(rows(None)), ("wf001",)).judge_disks_busy("wf001")
     assert blind.verdict is Verdict.UNKNOWN
     assert "not enough data: how busy redis keeps disks is not known" in blind.text
-    assert Capacity(world(), Baselines(rows({}, last=20)), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
+    assert (
+        Capacity(world(), Baselines(rows({}, last=20)), ("wf001",)).judge_disks_busy("wf001").verdict is Verdict.UNKNOWN
+    )
 
 
 def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
@@ -120,7 +134,9 @@ def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
     silent = world()
     silent.facts = lambda host: (_ for _ in ()).throw(UnreachableError("wf001: ssh failed"))
 
-    assert Capacity(silent, Baselines(()), ("wf001",)).table().rows == (("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),)
+    assert Capacity(silent, Baselines(()), ("wf001",)).table().rows == (
+        ("wf001", "–", "–", "–", "–", "UNKNOWN: wf001: ssh failed"),
+    )
 
 
 def test_the_place_of_the_data_is_looked_at() -> None:
@@ -139,7 +155,9 @@ def test_a_service_that_has_moved_is_judged_by_its_kept_container() -> None:
     moved = world()
     source = moved.facts("wf005")
     kept = replace(source, containers=(replace(source.containers[0], name="redis-moved"),))
-    moved.facts = lambda host: kept if host == "wf005" else make_host(around=SystemFacts(host="wf001", settings={"vm.overcommit_memory": "1"}))
+    moved.facts = lambda host: (
+        kept if host == "wf005" else make_host(around=SystemFacts(host="wf001", settings={"vm.overcommit_memory": "1"}))
+    )
 
     assert "that redis-moved needs among them" in target_fitness.judge_kernel(moved, "redis").text
     assert target_fitness.judge_owners(moved, "redis").passed

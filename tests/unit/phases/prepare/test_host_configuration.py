@@ -64,13 +64,20 @@ class Hosts(dict[str, FakeHost]):
 @pytest.mark.parametrize(("back", "is_same"), [("archive", True), ("archiv", False)])
 def test_what_is_stored_is_read_back(back: str, is_same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The archive goes in through standard input, never into argv; a shorter one that comes back is told."""
-    hosts: Any = Hosts({name: FakeHost(name, {"restic backup": (0, SUMMARY, ""), "restic dump": (0, back, "")}) for name in ("wf005", "wf002")})
+    hosts: Any = Hosts(
+        {
+            name: FakeHost(name, {"restic backup": (0, SUMMARY, ""), "restic dump": (0, back, "")})
+            for name in ("wf005", "wf002")
+        }
+    )
     route = Route(hosts, "configuration", "", "wf005", "wf002", "lab/configuration-wf005/1")
 
     @contextmanager
     def opened(*_: Any, **__: Any) -> Iterator[Any]:
         yield SimpleNamespace(
-            argv=lambda words, interactive=False: ["restic", *words], run=lambda words: SimpleNamespace(exit_code=0), repository=None
+            argv=lambda words, interactive=False: ["restic", *words],
+            run=lambda words: SimpleNamespace(exit_code=0),
+            repository=None,
         )
 
     monkeypatch.setattr(host_configuration, "open_repository", opened)
@@ -114,7 +121,11 @@ def test_a_fresh_configuration_passes_with_its_counts() -> None:
 def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     """Return redis on its way from wf005 to wf001, with records of the journal."""
     container = make_container(raw={"Name": "/redis"})
-    facts = make_host(host="wf005", containers=(container,), around=SystemFacts(host="wf005", units=("/etc/systemd/system/shop.service",)))
+    facts = make_host(
+        host="wf005",
+        containers=(container,),
+        around=SystemFacts(host="wf005", units=("/etc/systemd/system/shop.service",)),
+    )
     written: list[dict[str, Any]] = []
     backup = SimpleNamespace(host="wf002", path="/var/backups/x", password="file:x")
     move = SimpleNamespace(service="redis", source="wf005", target="wf001")
@@ -134,7 +145,9 @@ def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
 def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no content."""
     made, written = world()
-    found = FoundFiles("wf005", ("/opt/shop/compose.yml",), {"/opt/shop/compose.yml": b"a", "/opt/shop/.env": b"PASSWORD=x"}, {})
+    found = FoundFiles(
+        "wf005", ("/opt/shop/compose.yml",), {"/opt/shop/compose.yml": b"a", "/opt/shop/.env": b"PASSWORD=x"}, {}
+    )
     asked: list[list[str]] = []
 
     def fetch(host: Any, paths: list[str]) -> FoundFiles:
@@ -142,11 +155,17 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         return FoundFiles("wf005", (), dict.fromkeys(paths, b"unit"), {})
 
     archives: list[bytes] = []
-    monkeypatch.setattr(prepare_host_configuration, "read_host_projects", lambda fleet, facts: (found, HostScan("wf005", facts)))
+    monkeypatch.setattr(
+        prepare_host_configuration, "read_host_projects", lambda fleet, facts: (found, HostScan("wf005", facts))
+    )
     monkeypatch.setattr(prepare_host_configuration, "fetch_files", fetch)
     monkeypatch.setattr(prepare_host_configuration, "peer_of", lambda world, host: None)
     monkeypatch.setattr(prepare_host_configuration, "resolve_secret", lambda reference: Secret("made-up-password"))
-    monkeypatch.setattr(prepare_host_configuration, "keep_configuration", lambda route, repository, archive: archives.append(archive) or (ITEM, True))
+    monkeypatch.setattr(
+        prepare_host_configuration,
+        "keep_configuration",
+        lambda route, repository, archive: archives.append(archive) or (ITEM, True),
+    )
     prepare_host_configuration.keep_host(made, "wf005", apply=True)
 
     with tarfile.open(fileobj=io.BytesIO(archives[0])) as archive:
@@ -155,14 +174,20 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
             "files/etc/systemd/system/shop.service",
         }  # fmt: skip
     assert asked == [["/etc/docker/daemon.json", "/etc/systemd/system/shop.service"]]
-    assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == ("host_configuration_saved", 1, 1)
+    assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == (
+        "host_configuration_saved",
+        1,
+        1,
+    )
     assert "PASSWORD" not in json.dumps(written)
 
 
 def test_a_dry_run_keeps_nothing() -> None:
     """And says what it would keep."""
     made, written = world()
-    with pytest.raises(PlannedOnly, match="wf005: keep the configuration of 1 containers and the compose files in wf002:/var/backups/x"):
+    with pytest.raises(
+        PlannedOnly, match="wf005: keep the configuration of 1 containers and the compose files in wf002:/var/backups/x"
+    ):
         prepare_host_configuration.keep_host(made, "wf005", apply=False)
 
     assert not written
@@ -197,7 +222,11 @@ def test_a_snapshot_that_no_drill_restored_says_so() -> None:
     """A newer backup than the drill is as if it were never tried."""
     taken = BackupObject("volume redis_data", "beef" * 16, 1000, NOW)
     made, _ = world(
-        outcome("backup-taken", {"objects": [taken.record()]}), outcome("restore-drilled", {"drill": Drill("wf001", {}, problem="too slow").record()})
+        outcome("backup-taken", {"objects": [taken.record()]}),
+        outcome("restore-drilled", {"drill": Drill("wf001", {}, problem="too slow").record()}),
     )
 
-    assert prepare_host_configuration.backup_table(made, NOW, ("wf005",), ("redis",)).rows[0][-1] == "NO: this snapshot was never restored"
+    assert (
+        prepare_host_configuration.backup_table(made, NOW, ("wf005",), ("redis",)).rows[0][-1]
+        == "NO: this snapshot was never restored"
+    )

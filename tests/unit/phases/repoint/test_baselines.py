@@ -15,7 +15,11 @@ from engine.journal.kinds import RecordKind
 from engine.redaction.redactor import Redactor
 from phases.repoint.baselines import BaselineHeld, BaselineRead
 
-CUTOVER = {"configuration": FingerprintPart(1, "old"), "samples": FingerprintPart(9, "s"), "wal": FingerprintPart(1, "w", Validity.AT_CUTOVER)}
+CUTOVER = {
+    "configuration": FingerprintPart(1, "old"),
+    "samples": FingerprintPart(9, "s"),
+    "wal": FingerprintPart(1, "w", Validity.AT_CUTOVER),
+}
 
 
 class Prometheus:
@@ -34,7 +38,9 @@ class Prometheus:
             target=lambda _service, _host: None,
         )  # fmt: skip
         move = SimpleNamespace(service="orders")
-        self.pointing: Any = SimpleNamespace(world=world, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001")
+        self.pointing: Any = SimpleNamespace(
+            world=world, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001"
+        )
 
     def _record(self, _service: str, _host: str, moment: str, fingerprint: Fingerprint) -> None:
         assert moment == "cutover"

@@ -39,16 +39,29 @@ from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 RUNBOOK: Final = Path(__file__).parents[4] / "runbooks" / "repoint" / "test_repoint.py"
 REWRITE: Final = ("links/0/rewrite", [{"kind": "environment", "variable": "QUEUE_BULL_REDIS_HOST", "value": "{host}"}])
-OPEN: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
-SHUT: Final = ("window", {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-02T00:00:00Z", "time_zone": "UTC", "status": "agreed"})
+OPEN: Final = (
+    "window",
+    {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2100-01-01T00:00:00Z", "time_zone": "UTC", "status": "agreed"},
+)
+SHUT: Final = (
+    "window",
+    {"starts_at": "2000-01-01T00:00:00Z", "ends_at": "2000-01-02T00:00:00Z", "time_zone": "UTC", "status": "agreed"},
+)
 NOBODY: Final = ("approvals", [])
 KEY: Final = ("n8n", "redis", "redis", 6379)
 
 
-def scope_of(*changes: tuple[str, Any], window: tuple[str, Any] = OPEN, plan: tuple[tuple[str, Any], ...] = (NOBODY,), **chosen: Any) -> Scope:
+def scope_of(
+    *changes: tuple[str, Any],
+    window: tuple[str, Any] = OPEN,
+    plan: tuple[tuple[str, Any], ...] = (NOBODY,),
+    **chosen: Any,
+) -> Scope:
     """Return n8n → redis, re-pointed by a variable, with both moving to different hosts."""
     networks = ("services/n8n/networks", ["apps"])
-    return build_scope(make_inventory(REWRITE, networks, *changes), make_plan(*plan), make_environment(window), **chosen)
+    return build_scope(
+        make_inventory(REWRITE, networks, *changes), make_plan(*plan), make_environment(window), **chosen
+    )
 
 
 @pytest.fixture
@@ -68,7 +81,9 @@ def repointed(journal: Journal, service: str = "redis", *, is_so: bool = True) -
     """Record that the references to redis are rewritten, or put back again."""
     run = journal.start_run(command="repoint", environment="production")
     run.record(
-        RecordKind.REPOINT_STARTED, service=service, body={"links": [link.model_dump(mode="json", by_alias=True) for link in scope_of().links]}
+        RecordKind.REPOINT_STARTED,
+        service=service,
+        body={"links": [link.model_dump(mode="json", by_alias=True) for link in scope_of().links]},
     )
     for key in ("rewrite-references", "remove-relays"):
         run.record("intent", service=service, key=key, body={"effect": "changes_state"})
@@ -150,8 +165,14 @@ def test_a_relay_that_no_dependant_needs_is_not_wanted(journal: Journal) -> None
 
 def test_a_relay_that_another_dependant_needs_stays() -> None:
     """Of two links to one name only one is re-pointed."""
-    other = ("services/shop", {"product": "generic", "host": "wf005", "container": "shop", "image": "shop:1", "networks": ["apps"]})
-    links = [{"from": "n8n", "to": "redis", "name": "redis", "port": 6379}, {"from": "shop", "to": "redis", "name": "redis", "port": 6379}]
+    other = (
+        "services/shop",
+        {"product": "generic", "host": "wf005", "container": "shop", "image": "shop:1", "networks": ["apps"]},
+    )
+    links = [
+        {"from": "n8n", "to": "redis", "name": "redis", "port": 6379},
+        {"from": "shop", "to": "redis", "name": "redis", "port": 6379},
+    ]
     scope = scope_of(other, ("links", links))
     where = {"n8n": "wf002", "redis": "wf001", "shop": "wf005"}
     some = Scope(**{**vars(scope), "repointed": frozenset({KEY})})
@@ -216,7 +237,10 @@ def test_only_what_is_moved_is_repointed(journal: Journal) -> None:
 
     told = refusal(scope_of(services=("redis",)), journal, "repoint")
 
-    assert "redis: is not moved yet. Expected: done. Move it: nox -s migrate -- --environment production --service redis --apply" in told
+    assert (
+        "redis: is not moved yet. Expected: done. Move it: nox -s migrate -- --environment production --service redis --apply"
+        in told
+    )
 
 
 def test_a_run_holds_the_hosts_of_both_ends(journal: Journal) -> None:
@@ -307,12 +331,16 @@ def test_only_lasting_parts_that_became_others_are_read_again() -> None:
 def container(name: str, pid: int, address: str, **given: Any) -> Any:
     """Return a running container on the network apps."""
     raw = {"State": {"Pid": pid}, "NetworkSettings": {"Networks": {"apps": {"IPAddress": address}}}, "HostConfig": {}}
-    return make_container(name=name, id=name, raw=raw, published=(), networks={"apps": (given.pop("alias", name),)}, **given)
+    return make_container(
+        name=name, id=name, raw=raw, published=(), networks={"apps": (given.pop("alias", name),)}, **given
+    )
 
 
 def host_with(*connections: Connection) -> Any:
     """Return wf005 with an application that has these connections, and the relay of redis."""
-    relay = container("longshore-forward-apps-redis-6379", 2, "172.18.0.9", alias="redis", labels={"longshore.role": "forwarder"})
+    relay = container(
+        "longshore-forward-apps-redis-6379", 2, "172.18.0.9", alias="redis", labels={"longshore.role": "forwarder"}
+    )
     around = SystemFacts(host="wf005", container_sockets={1: ContainerSockets(connections), 2: ContainerSockets()})
     return make_host(host="wf005", containers=(container("orders", 1, "172.18.0.2"), relay), around=around)
 
@@ -328,7 +356,9 @@ def test_who_is_connected_through_a_relay_is_named() -> None:
 
 def test_a_connection_to_the_new_address_is_counted() -> None:
     """Of that very container, to that very port."""
-    straight = host_with(Connection("172.18.0.2", 40000, "192.0.2.11", 6379), Connection("172.18.0.2", 40001, "192.0.2.11", 80))
+    straight = host_with(
+        Connection("172.18.0.2", 40000, "192.0.2.11", 6379), Connection("172.18.0.2", 40001, "192.0.2.11", 80)
+    )
 
     assert connections_to(straight, "orders", "192.0.2.11", 6379) == 1
     assert users_of(straight, [("apps", "redis", 6379)]) == ()

@@ -15,7 +15,14 @@ import requests.exceptions
 
 from actions.common.route import inspect_container
 from actions.container.commit import Commit
-from actions.container.source import DisableRestart, RenameSource, StopSource, grace_of, run_before_stop, see_target_down
+from actions.container.source import (
+    DisableRestart,
+    RenameSource,
+    StopSource,
+    grace_of,
+    run_before_stop,
+    see_target_down,
+)
 from actions.container.target import CreateTarget, StartTarget
 from actions.container_spec.identity import refuse_used_places, see_source_down
 from actions.container_spec.saved_spec import SaveSourceSpec, path_of
@@ -90,12 +97,19 @@ def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Return a run with an empty journal."""
-    return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(command="migrate", environment="production")
+    return Journal.open(tmp_path / "state" / "p.sqlite", redactor=Redactor()).start_run(
+        command="migrate", environment="production"
+    )
 
 
 def killed_in(run: Run, action: Action) -> None:
     """Let an action be done and the process end before its outcome is on record, with nothing noted."""
-    run.record("intent", service="redis", key=action.key, body={"describe": "", "effect": "changes_state", "estimate_s": 1.0, "note": {}})
+    run.record(
+        "intent",
+        service="redis",
+        key=action.key,
+        body={"describe": "", "effect": "changes_state", "estimate_s": 1.0, "note": {}},
+    )
     action.do({})
 
 
@@ -108,11 +122,22 @@ def committing(monkeypatch: pytest.MonkeyPatch, run: Run) -> tuple[Engine, Engin
         relays[:] = [SimpleNamespace(running=True, made_for=relay.text()) for relay in given[-1]]
         return SimpleNamespace(created=(), removed=(), kept=())
 
-    monkeypatch.setattr("actions.container.commit.list_relays", lambda _fleet, host, _environment: list(relays) if host == "wf005" else [])
+    monkeypatch.setattr(
+        "actions.container.commit.list_relays",
+        lambda _fleet, host, _environment: list(relays) if host == "wf005" else [],
+    )
     monkeypatch.setattr("actions.container.commit.apply_forwarders", apply)
     monkeypatch.setattr("actions.container.commit.judge_forwarders", lambda *_: passed("relays run"))
     data, commit = Data(), Commit(route, frozenset({RELAY}), frozenset(), ("wf005", "wf001"))
-    recipe = (SaveSourceSpec(route), DisableRestart(route), StopSource(route, 10), data, CreateTarget(route), StartTarget(route, 10), commit)
+    recipe = (
+        SaveSourceSpec(route),
+        DisableRestart(route),
+        StopSource(route, 10),
+        data,
+        CreateTarget(route),
+        StartTarget(route, 10),
+        commit,
+    )
     move = RunningMove("redis", recipe, run, apply=True)
     for action in recipe[:-1]:
         assert move.perform(action.key).passed, action.key
@@ -124,9 +149,14 @@ def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytes
     """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both ways."""
     source, target, data, recipe, relays = committing(monkeypatch, run)
 
-    again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
+    again = RunningMove(
+        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves")
+    )
     again.undo_attempt("a rollback was asked for")
-    with pytest.raises(ManualInterventionError, match=r"nox -s migrate -- --lab --service redis --apply, .* nox -s rollback -- redis --lab --apply"):
+    with pytest.raises(
+        ManualInterventionError,
+        match=r"nox -s migrate -- --lab --service redis --apply, .* nox -s rollback -- redis --lab --apply",
+    ):
         recipe[-1].undo({})
 
     assert again.state is not MoveState.UNDONE
@@ -134,7 +164,9 @@ def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytes
     assert source.containers[0]["State"]["Status"] == "exited"
 
 
-def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """The source's engine does not answer once: whatever is made of that, the target goes on health."""
     source, target, data, recipe, relays = committing(monkeypatch, run)
     real, asked = source.inspect_container, []
@@ -165,11 +197,18 @@ def test_the_restart_policy_comes_back_after_a_kill(run: Run) -> None:
     """Killed between the change and its record, gone on, then undone: the source restarts by itself as before."""
     source = Engine(inspected())
     route, _ = make_route(source, Engine())
-    recipe = (SaveSourceSpec(route), DisableRestart(route), StopSource(route, 10), ReadOnlyStep("later", "look", lambda: failed("it fails")))
+    recipe = (
+        SaveSourceSpec(route),
+        DisableRestart(route),
+        StopSource(route, 10),
+        ReadOnlyStep("later", "look", lambda: failed("it fails")),
+    )
     RunningMove("redis", recipe, run, apply=True).perform("save-source-spec")
     killed_in(run, recipe[1])
 
-    again = RunningMove("redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves"))
+    again = RunningMove(
+        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), prove_source=lambda: passed("serves")
+    )
     for action in recipe:
         again.perform(action.key)
 
@@ -191,11 +230,16 @@ def test_the_moved_containers_policy_comes_back_after_a_killed_stop(run: Run) ->
     killed_in(run, recipe[0])
 
     stages, past = backward(MoveState.DONE), read_return(run.journal, "redis")
-    again = RunningMove("redis", recipe, run, apply=True, past=past, stages=stages, prove_source=lambda: passed("serves"))
+    again = RunningMove(
+        "redis", recipe, run, apply=True, past=past, stages=stages, prove_source=lambda: passed("serves")
+    )
     for action in recipe:
         again.perform(action.key)
 
-    assert (target.containers[0]["HostConfig"]["RestartPolicy"]["Name"], target.containers[0]["State"]["Status"]) == ("always", "running")
+    assert (target.containers[0]["HostConfig"]["RestartPolicy"]["Name"], target.containers[0]["State"]["Status"]) == (
+        "always",
+        "running",
+    )
 
 
 def test_a_policy_that_an_attempt_left_behind_is_not_recorded_as_the_containers_own() -> None:
@@ -328,7 +372,9 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     model.engines[SOURCE].start("redis-moved")
@@ -341,7 +387,9 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("stranger", [False, True])
-def test_data_comes_back_to_a_source_that_still_has_its_own_name(monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool) -> None:
+def test_data_comes_back_to_a_source_that_still_has_its_own_name(
+    monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool
+) -> None:
     """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
@@ -349,13 +397,17 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(monkeypatch: py
             break
         action.do({})
     model.write()
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
     if stranger:
         model.engines[SOURCE].containers[0]["Name"] = "/redis-moved"
-        model.engines[SOURCE].containers.append({**inspected(), "Id": "9" * 64, "State": {"Status": "exited", "Running": False}})
+        model.engines[SOURCE].containers.append(
+            {**inspected(), "Id": "9" * 64, "State": {"Status": "exited", "Running": False}}
+        )
         with pytest.raises(RefusedError, match="redis is another container"):
             by_key["copy-back"].do({})
         return
@@ -407,7 +459,9 @@ def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.Mo
     for action in deeds(model_recipe(model)):
         action.do({})
     model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     by_key["stop-moved"].do({})
     by_key["stop-moved"].do({})
     assert model.policy(TARGET) == "no"
@@ -424,7 +478,9 @@ def test_an_engine_that_can_not_tell_says_nothing_of_a_container(monkeypatch: py
     route, _ = make_route(source, Engine())
 
     def fail(_name: str) -> None:
-        raise docker.errors.APIError("server error", response=SimpleNamespace(status_code=status), explanation="context canceled")
+        raise docker.errors.APIError(
+            "server error", response=SimpleNamespace(status_code=status), explanation="context canceled"
+        )
 
     monkeypatch.setattr(source, "inspect_container", fail)
     with pytest.raises(NotObservedError, match="wf005: inspect redis: Docker could not tell: context canceled"):
@@ -449,14 +505,22 @@ def test_no_advice_stops_a_side_that_may_serve() -> None:
 
 def test_no_text_of_ours_advises_to_stop_a_container() -> None:
     """Whatever is printed, in whatever step: which container may be stopped is for a person to say who has looked."""
-    code = [path for room in ("actions", "checks", "commands", "engine", "hosts", "phases", "services") for path in (ROOT / room).rglob("*.py")]
+    code = [
+        path
+        for room in ("actions", "checks", "commands", "engine", "hosts", "phases", "services")
+        for path in (ROOT / room).rglob("*.py")
+    ]
     advising = re.compile(r"(ssh |Try|Then|Look|Run)[^\n]*docker (stop|kill|pause)|docker (stop|kill) [{]")
     assert [path.name for path in code if advising.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_a_moved_container_is_seen_under_any_name() -> None:
     """It carries the move's label: renamed by somebody it still may not run beside the source."""
-    running = {**recreated(), "Name": "/redis-old", "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"}}
+    running = {
+        **recreated(),
+        "Name": "/redis-old",
+        "State": {"Status": "running", "Running": True, "StartedAt": "2026-01-01T00:00:00Z"},
+    }
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine(running))
     source.stop("redis", 1)
@@ -481,7 +545,8 @@ def test_a_save_that_fails_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
     monkeypatch.setattr(
-        "actions.container.source.change_inside", lambda *_: SimpleNamespace(exit_code=1, text="", error_text="No space left on device")
+        "actions.container.source.change_inside",
+        lambda *_: SimpleNamespace(exit_code=1, text="", error_text="No space left on device"),
     )
     saving = StopSource(route, 30, before=(ContainerCommand(("redis-cli", "save"), 60),))
     with pytest.raises(ActionError, match="No space left on device"):
@@ -550,7 +615,9 @@ def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, p
     monkeypatch.setattr(health, "_judge_serves", lambda *_: passed("redis serves on wf005"))
     monkeypatch.setattr(health, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    world.record_fingerprint("redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)}))
+    world.record_fingerprint(
+        "redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)})
+    )
     note = {"restart_policy": {"Name": "always"}}
     run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
     return world
@@ -563,7 +630,9 @@ def judge_again(world: RunContext) -> Judgement:
 
 def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ready and works, but what it held before the stop is gone: that is said, with what to do."""
-    answer = judge_again(serving_world(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)})))
+    answer = judge_again(
+        serving_world(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)}))
+    )
     assert answer.verdict is Verdict.FAILED
     assert "lost data by its stop: keys: 12,345 before its stop, now nothing" in answer.text
 
@@ -591,7 +660,9 @@ def test_a_start_that_dependants_reach_is_a_commit() -> None:
     assert not StartTarget(route, 10).commits
 
 
-def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_back(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """Killed after the commit: the source's container rests under its own name, and its data is written over all the same."""
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
@@ -599,7 +670,9 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
             action.do({})
     model.write()
     held = list(model.content(TARGET))
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -617,7 +690,9 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     stranger = inspected()
@@ -646,12 +721,16 @@ def test_a_commit_does_not_pass_while_its_target_is_down(monkeypatch: pytest.Mon
     assert "redis is exited. Expected: running" in answer.text
 
 
-def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """Killed between the container and its volume: the row does not say removed."""
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))}
+    by_key = {
+        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    }
     model.engines[TARGET].containers.clear()
 
     answer = by_key["clean-target"].verify({})
@@ -688,7 +767,9 @@ def resume_of_a_killed_return(
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_container_that_somebody_started(run: Run, *, stops: bool) -> None:
+def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_container_that_somebody_started(
+    run: Run, *, stops: bool
+) -> None:
     """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and rollback brings them back."""
     source, target = Engine(inspected()), Engine(recreated())
     move, rows = resume_of_a_killed_return(run, source, target, stops=stops)
@@ -739,7 +820,8 @@ def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool)
     run_again(source, stops=False)
     left = ["the tunnel's key"]
     clear: Any = SimpleNamespace(
-        do=lambda _note: left.clear(), verify=lambda _note: failed(f"{left[0]} is still there") if left else passed("nothing is left")
+        do=lambda _note: left.clear(),
+        verify=lambda _note: failed(f"{left[0]} is still there") if left else passed("nothing is left"),
     )
     copying: Any = SimpleNamespace(undo=lambda _note: None, places=())
     retire = CleanTarget(route, CreateTarget(route), copying, keep, lambda: clear)

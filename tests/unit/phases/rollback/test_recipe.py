@@ -25,13 +25,29 @@ def test_runbook_and_recipe_have_the_same_steps() -> None:
 def test_what_was_written_is_told_part_by_part() -> None:
     """More rows, other content, new and vanished parts each have a line with counts; equal parts have none."""
     before = Fingerprint(
-        "shop", {"orders": FingerprintPart(5, "a"), "users": FingerprintPart(3, "b"), "same": FingerprintPart(1, "c"), "old": FingerprintPart(2, "d")}
+        "shop",
+        {
+            "orders": FingerprintPart(5, "a"),
+            "users": FingerprintPart(3, "b"),
+            "same": FingerprintPart(1, "c"),
+            "old": FingerprintPart(2, "d"),
+        },
     )
     now = Fingerprint(
         "shop",
-        {"orders": FingerprintPart(1_205, "e"), "users": FingerprintPart(3, "f"), "same": FingerprintPart(1, "c"), "new": FingerprintPart(7, "g")},
+        {
+            "orders": FingerprintPart(1_205, "e"),
+            "users": FingerprintPart(3, "f"),
+            "same": FingerprintPart(1, "c"),
+            "new": FingerprintPart(7, "g"),
+        },
     )
-    assert describe_writes(before, now) == ["orders: 5 → 1,205", "users: content changed (3)", "new: new, 7", "old: gone, was 2"]
+    assert describe_writes(before, now) == [
+        "orders: 5 → 1,205",
+        "users: content changed (3)",
+        "new: new, 7",
+        "old: gone, was 2",
+    ]
     assert describe_writes(None, Fingerprint("shop", {"orders": FingerprintPart(5, "a")})) == ["orders: new, 5"]
 
 

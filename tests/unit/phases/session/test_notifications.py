@@ -50,7 +50,15 @@ class Told:
     def __call__(self, act: Any, *, apply: bool = True) -> list[tuple[str, str]]:
         """Let `act` happen during the run and return what was told."""
         console = Console(file=self.screen, width=200)
-        with notify(SCOPE, self.night.run, self.command, apply=apply, console=console, language=self.language, messenger=self.chat.messenger):
+        with notify(
+            SCOPE,
+            self.night.run,
+            self.command,
+            apply=apply,
+            console=console,
+            language=self.language,
+            messenger=self.chat.messenger,
+        ):
             act(self.night)
         return self.chat.seen
 
@@ -75,7 +83,11 @@ def test_a_migration_tells_start_moves_and_end(tmp_path: Path) -> None:
 
     seen = told(move_redis)
 
-    assert told.titles == ["migrate has begun", "redis was moved wf005 → wf001", "Migration of 2 services passed: 1 of 1 steps passed"]
+    assert told.titles == [
+        "migrate has begun",
+        "redis was moved wf005 → wf001",
+        "Migration of 2 services passed: 1 of 1 steps passed",
+    ]
     assert seen[1][1] == f"1 of {len(SCOPE.moves)} moves are done; outage 4.2 s"
     assert all(title.startswith(f"[longshore {SCOPE.environment.environment}] ") for title, _ in seen)
 

@@ -77,7 +77,9 @@ class Started(dict[str, RunningMove]):
         self.world = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
         self.journal = journal
         for service in PLACES:
-            recipe = tuple(Deed(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill"))
+            recipe = tuple(
+                Deed(key, service, told, does.get(f"{key} of {service}", lambda: None)) for key in ("backup", "drill")
+            )
             self[service] = RunningMove(service, recipe, journal, apply=True, tracks_state=False)
 
     @property
@@ -91,7 +93,9 @@ class Started(dict[str, RunningMove]):
         return super().__getitem__(service)
 
 
-def beside(told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None) -> tuple[HostQueues, Started]:
+def beside(
+    told: list[str], does: dict[str, Callable[[], None]] | None = None, cut: Callable[[], None] = lambda: None
+) -> tuple[HostQueues, Started]:
     """Return deeds side by side that tell what they do, and their moves."""
     moves = Started(told, does or {}, Journal())
     return HostQueues(cast("Moves", moves), lambda service, key: PLACES[service][key == "drill"], cut), moves
@@ -113,7 +117,13 @@ def test_each_host_carries_one_deed_at_a_time_in_the_plans_order() -> None:
 def test_a_drill_runs_while_the_next_backup_is_taken() -> None:
     """The target restores one while the source gives the next."""
     together = threading.Barrier(2, timeout=10)
-    both, _ = beside([], {"drill of redis": lambda: cast("None", together.wait()), "backup of postgres": lambda: cast("None", together.wait())})
+    both, _ = beside(
+        [],
+        {
+            "drill of redis": lambda: cast("None", together.wait()),
+            "backup of postgres": lambda: cast("None", together.wait()),
+        },
+    )
     assert both.perform("postgres", "backup").passed
     assert both.perform("redis", "drill").passed
     both.end()

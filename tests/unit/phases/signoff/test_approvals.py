@@ -35,7 +35,9 @@ class Room:
     def scope_of(self, title: str = "Empty wf005") -> Scope:
         """Return the scope of a plan with this title."""
         needed = [{"role": "technical"}, {"role": "business"}]
-        return build_scope(make_inventory(), make_plan(("approvals", needed), ("title", title)), self.people.environment())
+        return build_scope(
+            make_inventory(), make_plan(("approvals", needed), ("title", title)), self.people.environment()
+        )
 
     def sign(self, person: str, scope: Scope | None = None) -> Path:
         """Approve as a person."""
@@ -49,7 +51,9 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Room:
+def room(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None
+) -> Room:
     """Return a room."""
     monkeypatch.chdir(tmp_path)
     return Room(tmp_path, tmp_path_factory)
@@ -82,7 +86,10 @@ def test_a_missing_role_is_named(room: Room) -> None:
     """With the command that signs."""
     room.sign(TESS)
 
-    assert room.problems() == "business approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role business"
+    assert (
+        room.problems()
+        == "business approval: 0 of 1 people signed this plan. Try: nox -s approve -- --environment production --role business"
+    )
 
 
 def test_the_plan_edited_after_its_approval(room: Room) -> None:
@@ -137,7 +144,8 @@ def test_a_role_that_the_person_does_not_have(room: Room) -> None:
     statement = Statement(subject_of(room.scope, room.journal, SERVICES), "business", TESS, datetime.now(UTC))
 
     with pytest.raises(
-        InputError, match=r"--as tess@example.org --role business: not an approver in that role.*Known: tess@example.org \(technical\)"
+        InputError,
+        match=r"--as tess@example.org --role business: not an approver in that role.*Known: tess@example.org \(technical\)",
     ):
         sign_approval(room.scope, statement, "plan", room.people.keys[TESS])
 
@@ -180,7 +188,9 @@ def test_an_environment_in_which_two_people_have_one_key_is_wrong_input(room: Ro
     twice = {person: {"roles": ["technical"], "key": room.people.public[TESS]} for person in (TESS, EVE)}
     file = written(tmp_path / "production.yaml", spoiled(ENVIRONMENT, ("approvers", twice)))
 
-    with pytest.raises(InputError, match=r"approvers/eve@example.org/key: is tess@example.org's too; expected a key of their own"):
+    with pytest.raises(
+        InputError, match=r"approvers/eve@example.org/key: is tess@example.org's too; expected a key of their own"
+    ):
         load_environment(file)
 
 

@@ -39,7 +39,9 @@ class Desk:
         """Take a record as the journal does."""
         self.records.append({"kind": kind, "service": service, "key": key, **body})
 
-    def attest(self, person: str = TESS, note: str = "mailed", file: Path | None = None, scope: Scope | None = None) -> Path:
+    def attest(
+        self, person: str = TESS, note: str = "mailed", file: Path | None = None, scope: Scope | None = None
+    ) -> Path:
         """Attest that the teams were told."""
         one = asked(TOLD)
         made = new_attestation(scope or self.scope, one, person, note, file)
@@ -51,7 +53,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None) -> Desk:
+def desk(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, local_program: None
+) -> Desk:
     """Return a desk."""
     monkeypatch.chdir(tmp_path)
     return Desk(tmp_path, tmp_path_factory)
@@ -65,7 +69,8 @@ def test_an_attestation_of_the_future_does_not_count(desk: Desk, monkeypatch: py
 
     assert judged.verdict is Verdict.PENDING
     assert (
-        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-notified" in judged.text
+        "Expected: not in the future; one of the two clocks is wrong. Set it, then sign again: nox -s attest -- prepare/teams-notified"
+        in judged.text
     )
 
 
@@ -111,7 +116,9 @@ def test_a_note_can_not_pose_as_a_field(desk: Desk) -> None:
 def test_another_window_asks_again(desk: Desk) -> None:
     """Teams that were told another night were not told: the reason stands in the row."""
     desk.attest()
-    later = make_plan(("window/starts_at", "2026-12-12T22:00:00-03:00"), ("window/ends_at", "2026-12-13T04:00:00-03:00"))
+    later = make_plan(
+        ("window/starts_at", "2026-12-12T22:00:00-03:00"), ("window/ends_at", "2026-12-13T04:00:00-03:00")
+    )
     scope = build_scope(make_inventory(), later, desk.people.environment())
 
     judged = desk.judge(scope)
@@ -150,7 +157,10 @@ def test_a_file_that_was_exchanged_does_not_count(desk: Desk, tmp_path: Path) ->
 
 def test_only_people_of_the_environment_attest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eve is nobody's approver; a step for a role takes only that role."""
-    with pytest.raises(InputError, match=r"--as eve@example.org: not an approver of environment production. Known: tess@example.org \(technical\)"):
+    with pytest.raises(
+        InputError,
+        match=r"--as eve@example.org: not an approver of environment production. Known: tess@example.org \(technical\)",
+    ):
         desk.attest(EVE)
 
     monkeypatch.setattr(manual_steps, "STEPS", (ManualStep(TOLD, lambda _scope, _service: "tell", role="business"),))
@@ -162,7 +172,11 @@ def test_only_people_of_the_environment_attest(desk: Desk, monkeypatch: pytest.M
 
 def test_a_step_of_each_service_is_attested_for_each(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """One message to a test number says nothing about the other service."""
-    monkeypatch.setattr(manual_steps, "STEPS", (ManualStep("validate/message-sent", lambda _scope, service: f"send {service}", per_service=True),))
+    monkeypatch.setattr(
+        manual_steps,
+        "STEPS",
+        (ManualStep("validate/message-sent", lambda _scope, service: f"send {service}", per_service=True),),
+    )
     one = asked("message-sent", "redis")
     attest(desk.scope, one, new_attestation(desk.scope, one, TESS, "sent", None), None, desk.people.keys[TESS])
 
@@ -184,7 +198,17 @@ def committed(service: str, at: datetime) -> Journal:
 def test_what_follows_a_move_can_not_be_attested_before_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither signed before any move nor counted after a newer one; the business says whether it works."""
     monkeypatch.setattr(command, "load_scope", lambda _options: desk.scope)
-    signing = ["integrations-tested", "--environment", "production", "--as", BEA, "--note", "all well", "--key", str(desk.people.keys[BEA])]
+    signing = [
+        "integrations-tested",
+        "--environment",
+        "production",
+        "--as",
+        BEA,
+        "--note",
+        "all well",
+        "--key",
+        str(desk.people.keys[BEA]),
+    ]
     with pytest.raises(InputError, match="validate/integrations-tested: can be done once a service is moved"):
         command.main(signing)
     one = asked("integrations-tested")
@@ -225,7 +249,10 @@ def test_only_services_that_it_is_about_are_asked() -> None:
         ),
         ([TOLD], "expected --as EMAIL"),
         ([TOLD, "--as", TESS], "--note: empty. Expected: what was done"),
-        (["message-sent", "--as", TESS, "--note", "x", "--service", "redis"], "--service redis: not asked of it. Asked of: no service here"),
+        (
+            ["message-sent", "--as", TESS, "--note", "x", "--service", "redis"],
+            "--service redis: not asked of it. Asked of: no service here",
+        ),
         ([TOLD, "--as", TESS, "--note", "x", "--service", "redis"], "expected no --service: it is done once for all"),
         ([TOLD, "--as", TESS, "--note", "x", "--file", "nothing.png"], "--file nothing.png: No such file"),
     ],
@@ -241,7 +268,9 @@ def test_wrong_words_are_one_message(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert not list(Path().glob("approvals/**/*.txt"))
 
 
-def test_the_command_signs_lists_and_shows(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_signs_lists_and_shows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The list is not complete while something waits; --show prints what is asked and signs nothing."""
     monkeypatch.setattr(command, "load_scope", lambda _options: desk.scope)
     where = ["--environment", "production"]

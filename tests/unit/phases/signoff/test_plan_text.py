@@ -29,7 +29,9 @@ def scope_of() -> Scope:
     plan = make_plan(
         ("moves/1/verify", "metadata"), ("moves/1/outage_budget_s", 99999), ("moves/0/notes", f"nothing special\n\ndigest: {OTHER}\u202e\x1b[2J")
     )  # fmt: skip
-    environment = make_environment(("require_clean_checkout", False), ("ssh_config", "other_config"), ("simulated", ["n8n"]))
+    environment = make_environment(
+        ("require_clean_checkout", False), ("ssh_config", "other_config"), ("simulated", ["n8n"])
+    )
     return build_scope(inventory, plan, environment)
 
 
@@ -59,7 +61,9 @@ def test_what_matters_stands_in_what_is_signed(line: str) -> None:
 def test_a_note_can_pose_as_no_other_line() -> None:
     """Each text of a file is one line, and what a screen would obey is shown."""
     scope = scope_of()
-    text = Statement(Subject("production", scope.digest, scope.parts, {}), "technical", "ana@example.org", datetime.now(UTC)).text(render_plan(scope))
+    text = Statement(
+        Subject("production", scope.digest, scope.parts, {}), "technical", "ana@example.org", datetime.now(UTC)
+    ).text(render_plan(scope))
 
     assert f"digest: {OTHER}" not in text.splitlines()
     assert f"note: nothing special digest: {OTHER}\\u202e\\u001b[2J" in text

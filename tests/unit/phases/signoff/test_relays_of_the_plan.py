@@ -36,7 +36,9 @@ def test_ports_of_relays_end_where_ports_end(tmp_path: Path) -> None:
 def test_people_read_and_sign_whether_relays_are_encrypted() -> None:
     """With the reason where they are not; it is part of what is approved."""
     reason = "all hosts share a WireGuard network"
-    plain = build_scope(make_inventory(), make_plan(("relays", {"encrypt": False, "reason": reason})), make_environment())
+    plain = build_scope(
+        make_inventory(), make_plan(("relays", {"encrypt": False, "reason": reason})), make_environment()
+    )
     usual = build_scope(make_inventory(), make_plan(), make_environment())
     assert f"NOT ENCRYPTED. The reason: {reason}" in render_plan(plain)
     assert "relays are encrypted" in render_plan(usual)

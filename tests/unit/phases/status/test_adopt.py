@@ -32,7 +32,12 @@ class Night:
         """Start with an empty journal and empty logs."""
         self.logs: dict[str, list[str]] = {"wf005": ["{}"], "wf001": [], "wf002": []}
         self.journal = Journal.open(path / "first.sqlite", redactor=Redactor())
-        self.mirror = AuditMirror(self.journal.start_run(command="migrate"), {"environment": "production", "command": "migrate"}, HOSTS, self._append)
+        self.mirror = AuditMirror(
+            self.journal.start_run(command="migrate"),
+            {"environment": "production", "command": "migrate"},
+            HOSTS,
+            self._append,
+        )
 
     def _append(self, host: str, lines: Sequence[Line]) -> None:
         self.logs[host] += [json.dumps({"at": "x", "by": "ana@desk", **line}) for line in lines]
@@ -44,7 +49,12 @@ class Night:
     def stop_in_mid_move(self) -> None:
         """Stop the source, copy, begin to create the target, and die."""
         self.record("move_state", state="in_progress")
-        self.record("fingerprint", moment="source", host="wf005", parts={"db 0": {"count": 3, "digest": "abc", "holds": "at_cutover"}})
+        self.record(
+            "fingerprint",
+            moment="source",
+            host="wf005",
+            parts={"db 0": {"count": 3, "digest": "abc", "holds": "at_cutover"}},
+        )
         for key in ("stop-source", "copy-volumes"):
             self.record("intent", key, **DEED, note={"container": "redis"})
             self.record("outcome", key, ok=True, text=f"{key} done", note={"seconds": 2})
@@ -118,7 +128,9 @@ def test_what_nobody_knows_is_said(night: Night, scope: Scope, tmp_path: Path) -
     told = list(uncertainties(adopted(logs, tmp_path), scope, logs))
 
     assert any('redis: "create-target" was begun and no host knows how it ended' in line for line in told)
-    assert any("redis: wf001 lacks 1 of the records that wf005 has, the last: intent create-target" in line for line in told)
+    assert any(
+        "redis: wf001 lacks 1 of the records that wf005 has, the last: intent create-target" in line for line in told
+    )
     assert any(line.startswith("n8n: no host knows of a move") for line in told)
     assert any(line.startswith("wf005: line 9 of its audit log can't be read") for line in told), told
 
@@ -175,7 +187,10 @@ def test_an_adopted_journal_agrees_with_the_hosts(night: Night, tmp_path: Path) 
 
 
 HOSTILE = {"password": "command:touch /tmp/operator-was-here"}
-HOOK = {"before_hold": None, "after_commit": {"argv": ["sh", "-c", "id > /root/hook-ran"], "timeout_s": 60, "undo_argv": []}}
+HOOK = {
+    "before_hold": None,
+    "after_commit": {"argv": ["sh", "-c", "id > /root/hook-ran"], "timeout_s": 60, "undo_argv": []},
+}
 
 
 def begin_with(night: Night, scope: Scope, **service: Any) -> None:
@@ -221,10 +236,21 @@ def test_what_both_hosts_tell_counts_but_for_commands(night: Night, scope: Scope
 def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path) -> None:
     """What a host says of a file, a pattern and a command to reload is not used, whoever tells it."""
     scope = build_scope(
-        make_inventory(("links/0/rewrite", [{"kind": "environment", "variable": "R", "value": "{host}"}])), make_plan(), make_environment()
+        make_inventory(("links/0/rewrite", [{"kind": "environment", "variable": "R", "value": "{host}"}])),
+        make_plan(),
+        make_environment(),
     )
     other = scope.links[0].model_dump(mode="json", by_alias=True)
-    other["rewrite"] = [{"kind": "file", "on": "host", "path": "/etc/cron.d/x", "pattern": "(.*)", "value": "{host}", "reload": {"argv": ["id"]}}]
+    other["rewrite"] = [
+        {
+            "kind": "file",
+            "on": "host",
+            "path": "/etc/cron.d/x",
+            "pattern": "(.*)",
+            "value": "{host}",
+            "reload": {"argv": ["id"]},
+        }
+    ]
     night.record("move_state", state="done")
     night.record("repoint_started", links=[other])
     night.record("intent", "rewrite-references", **DEED)
@@ -233,12 +259,16 @@ def test_a_link_is_rewritten_as_the_files_here_say(night: Night, tmp_path: Path)
     assert links_of(scope, adopted(night.read(), tmp_path), "redis") == scope.links
 
 
-@pytest.mark.parametrize("kind", ["result", "approval", "source_observed", "plan_part", "run_started", "toolbox_seen", "waiver"])
+@pytest.mark.parametrize(
+    "kind", ["result", "approval", "source_observed", "plan_part", "run_started", "toolbox_seen", "waiver"]
+)
 def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: Path, kind: str) -> None:
     """A row of a preflight that passed, an approval, what a container looked like: none of it is a host's to tell."""
     run = night.journal.start_run(command="x")
     record = run.record(kind, service="redis", body={"phase": "preflight", "verdict": "PASSED"})
-    night.logs["wf005"].append(json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()}))
+    night.logs["wf005"].append(
+        json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()})
+    )
     logs = night.read()
 
     assert any(f"holds a record of kind {kind}, which no run writes there" in line for line in logs.problems)
@@ -247,8 +277,12 @@ def test_a_host_tells_nothing_that_no_run_writes_there(night: Night, tmp_path: P
 
 def test_a_host_tells_of_its_own_moves_only(night: Night, scope: Scope, tmp_path: Path) -> None:
     """wf001 takes redis; n8n goes from wf005 to wf002, and what wf001 says of it is left out."""
-    record = night.journal.start_run(command="migrate").record("move_state", service="n8n", body={"state": "in_progress"})
-    night.logs["wf001"].append(json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()}))
+    record = night.journal.start_run(command="migrate").record(
+        "move_state", service="n8n", body={"state": "in_progress"}
+    )
+    night.logs["wf001"].append(
+        json.dumps({"environment": "production", "command": "migrate", "record": record.as_json()})
+    )
     logs = night.read()
     journal = Journal.open(tmp_path / "third.sqlite", redactor=Redactor())
     adopt(journal.start_run(command="adopt"), logs, scope)

@@ -30,7 +30,9 @@ def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, tol
     """The steps of any other service are NOT_RUN: they would take its live container for one that runs again."""
     journal = Journal.open(tmp_path / "p.sqlite", redactor=Redactor())
     if state:
-        journal.start_run(command="migrate", environment="production").record("move_state", service="redis", body={"state": state})
+        journal.start_run(command="migrate", environment="production").record(
+            "move_state", service="redis", body={"state": state}
+        )
     world = cast("RunContext", cast("Any", SimpleNamespace(journal=journal)))
 
     if told is None:

@@ -27,7 +27,9 @@ def test_sites_lead_to_their_upstreams() -> None:
     }
 
 
-@pytest.mark.parametrize("config", [None, {}, {"apps": {}}, {"apps": {"http": {"servers": {"s": {"listen": [":443"]}}}}}])
+@pytest.mark.parametrize(
+    "config", [None, {}, {"apps": {}}, {"apps": {"http": {"servers": {"s": {"listen": [":443"]}}}}}]
+)
 def test_without_sites_there_are_none(config: Any) -> None:
     """A server that runs without configuration answers `null`."""
     assert list_sites(config) == ()
@@ -50,7 +52,9 @@ def test_sites_without_tls_are_left_out() -> None:
         (200, "the wiki", {"contains": "wiki", "status": 200}, None),
     ],
 )
-def test_an_answer_is_judged_by_what_is_declared(status: int, body: str, declared: dict[str, Any], expected: str | None) -> None:
+def test_an_answer_is_judged_by_what_is_declared(
+    status: int, body: str, declared: dict[str, Any], expected: str | None
+) -> None:
     """Without a declaration only an upstream that does not answer is wrong."""
     told = _answer_problems(SITE, Answer(LEAF, status, body), declared)
     assert (told == []) if expected is None else (expected in told[0])

@@ -107,7 +107,9 @@ ASKED: dict[str, Callable[[Any], Any]] = {
     "loki": lambda at: send(at, "GET", "/ready"),
     "rabbitmq's management": lambda at: ask_management(at, "GET", "/api/overview"),
     "minio": lambda at: client.connect(at).list_buckets(),
-    "prometheus over days": lambda at: Prometheus(at.endpoint.url(), bearer(Secret("s3cr3t-key"))).ask_range("up", NOON, NOON, 60),
+    "prometheus over days": lambda at: Prometheus(at.endpoint.url(), bearer(Secret("s3cr3t-key"))).ask_range(
+        "up", NOON, NOON, 60
+    ),
     "temporal": lambda at: temporal_client.ask(at, temporal_client.list_namespaces, deadline_s=1),
 }
 
@@ -118,7 +120,13 @@ def test_a_proxy_of_the_operators_machine_sees_nothing_and_answers_nothing(
 ) -> None:
     """Where nothing listens nothing is ready, and no key leaves for the proxy."""
     monkeypatch.setattr(temporal_client, "CONNECT_S", 1.0)
-    secrets = {"api_key": "s3cr3t-key", "admin_password": "s3cr3t-key", "password": "s3cr3t-key", "access_key": "a", "secret_key": "s3cr3t-key"}
+    secrets = {
+        "api_key": "s3cr3t-key",
+        "admin_password": "s3cr3t-key",
+        "password": "s3cr3t-key",
+        "access_key": "a",
+        "secret_key": "s3cr3t-key",
+    }
     endpoint = Endpoint("127.0.0.1", _refused_port())
     at = replace(target("service", {}, secrets), endpoint=endpoint, at_port=lambda _port: endpoint)
     try:
@@ -148,7 +156,9 @@ def test_netrc_adds_no_credential(proxy: Server) -> None:
 def test_aws_variables_and_files_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A profile that does not exist, another region, endpoint, retry mode or a session's token stay out of MinIO's requests."""
     config = tmp_path / "config"
-    config.write_text("[default]\nregion = eu-west-9\ns3 =\n  addressing_style = virtual\n  payload_signing_enabled = true\n[plugins]\nx = nowhere\n")
+    config.write_text(
+        "[default]\nregion = eu-west-9\ns3 =\n  addressing_style = virtual\n  payload_signing_enabled = true\n[plugins]\nx = nowhere\n"
+    )
     for name, value in {
         "AWS_PROFILE": "no-such-profile", "AWS_DEFAULT_PROFILE": "no-such-profile", "AWS_CONFIG_FILE": str(config), "AWS_ACCESS_KEY_ID": "AMBIENT",
         "AWS_SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": "ambient-token", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "eu-west-9",
@@ -163,7 +173,10 @@ def test_aws_variables_and_files_change_nothing(monkeypatch: pytest.MonkeyPatch,
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
 
     with serving(listing) as server:
-        at = replace(target("minio", {}, {"access_key": "OURKEY", "secret_key": "ours-ours"}), endpoint=Endpoint("127.0.0.1", server.port))
+        at = replace(
+            target("minio", {}, {"access_key": "OURKEY", "secret_key": "ours-ours"}),
+            endpoint=Endpoint("127.0.0.1", server.port),
+        )
         client.connect(at).list_buckets()
 
     assert "Credential=OURKEY/" in server.text
@@ -191,7 +204,9 @@ def _postgres(connection: socket.socket, server: Server) -> None:
 
 
 @pytest.mark.parametrize("password", ["ours", None])
-def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str | None) -> None:
+def test_pg_variables_and_pgpass_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str | None
+) -> None:
     """Another address, database, password, service or demand of the operator's shell has no effect on whom we ask and what we say."""
     pgpass = tmp_path / ".pgpass"
     pgpass.write_text("*:*:*:*:from-pgpass\n")
@@ -204,7 +219,10 @@ def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch,
             "PGCHANNELBINDING": "require", "PGSSLROOTCERT": "system",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
-        at = replace(target("postgres", {}, {"password": password} if password else {}), endpoint=Endpoint("127.0.0.1", server.port))
+        at = replace(
+            target("postgres", {}, {"password": password} if password else {}),
+            endpoint=Endpoint("127.0.0.1", server.port),
+        )
         with pytest.raises(AssertionError if password else NotObservedError) as refused:
             postgres._databases(at)
 
@@ -218,7 +236,9 @@ def test_pg_variables_and_pgpass_change_nothing(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("password", ["ours", "from-pgpass"])
-def test_pg_variables_do_not_lead_the_journal_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str) -> None:
+def test_pg_variables_do_not_lead_the_journal_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str
+) -> None:
     """What the URL does not say is libpq's default; a password that it does not hold may stand in ~/.pgpass, in no other file."""
     for name, said in ((".pgpass", "from-pgpass"), ("other", "from-variable")):
         (tmp_path / name).write_text(f"*:*:*:*:{said}\n")
@@ -245,7 +265,9 @@ def test_pg_variables_do_not_lead_the_journal_elsewhere(monkeypatch: pytest.Monk
 def test_what_the_journals_url_says_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A parameter of the URL is the operator's word, not the shell's."""
     monkeypatch.setenv("PGSSLMODE", "disable")
-    given = parameters_of(place_of("production", Secret("postgresql://ops@db/state?sslmode=verify-full&sslrootcert=/etc/roots.pem")))
+    given = parameters_of(
+        place_of("production", Secret("postgresql://ops@db/state?sslmode=verify-full&sslrootcert=/etc/roots.pem"))
+    )
 
     assert not {"sslmode", "sslrootcert", "host", "user", "dbname"} & set(given)
     assert given["sslcert"] == "/nonexistent/longshore"

@@ -27,7 +27,9 @@ def test_a_leaf_is_read_as_openssl_reads_it() -> None:
     assert leaf.not_after == datetime.strptime(told["notAfter"], "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"]
+)
 def test_what_is_no_certificate_is_refused(text: str) -> None:
     """An empty or cut-off file is never a certificate with empty fields."""
     with pytest.raises(ValueError, match="certificate"):

@@ -22,7 +22,9 @@ def test_equal_parts_pass_with_their_denominators() -> None:
     """The sentence says how many parts and things; new parts on the other side are no difference."""
     before = prints(orders=FingerprintPart(1200, "a"), roles=FingerprintPart(3, "b"))
 
-    judged = compare_fingerprints(before, prints(orders=FingerprintPart(1200, "a"), roles=FingerprintPart(3, "b"), new=FingerprintPart(1, "c")))
+    judged = compare_fingerprints(
+        before, prints(orders=FingerprintPart(1200, "a"), roles=FingerprintPart(3, "b"), new=FingerprintPart(1, "c"))
+    )
 
     assert (judged.verdict, judged.text) == (Verdict.PASSED, "postgres: all equal; 2 parts (1,203 things) compared")
     assert judged.measured == {"parts": 2, "things": 1203}
@@ -39,7 +41,9 @@ def test_equal_parts_pass_with_their_denominators() -> None:
 )
 def test_each_difference_has_its_words(after: dict[str, FingerprintPart], line: str) -> None:
     """Missing, another count, another content."""
-    judged = compare_fingerprints(prints(orders=FingerprintPart(1200, "a")), prints(**after, roles=FingerprintPart(1, "r")))
+    judged = compare_fingerprints(
+        prints(orders=FingerprintPart(1200, "a")), prints(**after, roles=FingerprintPart(1, "r"))
+    )
 
     assert judged.verdict is Verdict.FAILED
     assert judged.details == (line,)
@@ -104,7 +108,9 @@ def test_every_known_product_declares_itself(name: str) -> None:
 
 def test_an_unknown_product_is_refused_with_those_that_are_known() -> None:
     """The message says what to do tonight: select others."""
-    with pytest.raises(InputError, match=r'product "oracle" has no folder in services/; known: caddy, generic, .*, temporal.*\. Select'):
+    with pytest.raises(
+        InputError, match=r'product "oracle" has no folder in services/; known: caddy, generic, .*, temporal.*\. Select'
+    ):
         product("oracle")
 
 
@@ -125,7 +131,9 @@ def test_replicated_data_of_which_nearly_all_is_gone_never_passes() -> None:
 def test_a_replicated_part_that_is_missing_never_passes() -> None:
     """A table that is not there at all."""
     judged = compare_replicated(
-        prints(uuids=FingerprintPart(3, "a", CUTOVER), roles=FingerprintPart(1, "r")), prints(roles=FingerprintPart(1, "r")), held=False
+        prints(uuids=FingerprintPart(3, "a", CUTOVER), roles=FingerprintPart(1, "r")),
+        prints(roles=FingerprintPart(1, "r")),
+        held=False,
     )
     assert judged.verdict is Verdict.FAILED
 
@@ -143,8 +151,12 @@ def test_while_writers_are_held_every_replicated_part_must_be_the_same() -> None
 
 def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared() -> None:
     """Clients wrote between the reading and the stop: the row says of what nothing was compared, and counts only what was."""
-    before = prints(uuids=FingerprintPart(1000, "a", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r"))
-    after = prints(uuids=FingerprintPart(1010, "b", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r"))
+    before = prints(
+        uuids=FingerprintPart(1000, "a", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r")
+    )
+    after = prints(
+        uuids=FingerprintPart(1010, "b", CUTOVER), same=FingerprintPart(5, "s", CUTOVER), roles=FingerprintPart(1, "r")
+    )
 
     judged = compare_replicated(before, after, held=False)
 
@@ -158,5 +170,7 @@ def test_a_replicated_part_that_clients_could_write_to_is_named_as_not_compared(
 
 def test_replicated_data_of_which_nothing_could_be_compared_does_not_pass() -> None:
     """Every part changed: nothing compared is not a pass."""
-    judged = compare_replicated(prints(uuids=FingerprintPart(10, "a", CUTOVER)), prints(uuids=FingerprintPart(10, "b", CUTOVER)), held=False)
+    judged = compare_replicated(
+        prints(uuids=FingerprintPart(10, "a", CUTOVER)), prints(uuids=FingerprintPart(10, "b", CUTOVER)), held=False
+    )
     assert judged.verdict is Verdict.UNKNOWN

@@ -37,7 +37,9 @@ def test_what_was_empty_stays_equal_when_it_fills() -> None:
     assert _judged(before, named_part({"a": "1"}, before)) == (Verdict.PASSED, ())
 
 
-@pytest.mark.parametrize(("now", "expected"), [(100, ()), (120, ()), (99, ("things: 100 → 99",)), (0, ("things: 100 → 0",))])
+@pytest.mark.parametrize(
+    ("now", "expected"), [(100, ()), (120, ()), (99, ("things: 100 → 99",)), (0, ("things: 100 → 0",))]
+)
 def test_fewer_is_a_difference_and_more_is_none(now: int, expected: tuple[str, ...]) -> None:
     """A queue that nobody empties may grow."""
     before = at_least(100)

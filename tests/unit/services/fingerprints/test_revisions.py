@@ -36,4 +36,6 @@ def test_only_damage_differs(now: dict[str, Thing], said: str) -> None:
 
 def test_json_has_one_form() -> None:
     """The order of keys, and the keys that are to be left out at any depth, don't count."""
-    assert canonical({"b": [{"id": 1, "x": 2}], "a": 1}, {"id"}) == canonical({"a": 1, "b": [{"x": 2, "id": 7}]}, {"id"})
+    assert canonical({"b": [{"id": 1, "x": 2}], "a": 1}, {"id"}) == canonical(
+        {"a": 1, "b": [{"x": 2, "id": 7}]}, {"id"}
+    )

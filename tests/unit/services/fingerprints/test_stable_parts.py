@@ -24,7 +24,9 @@ STILL = FingerprintPart(3, "roles")
 
 def test_what_stayed_the_same_must_come_back_exactly() -> None:
     """The same parts pass with their denominators; one row less fails and is named."""
-    expected = settle(prints(roles=STILL, orders=FingerprintPart(100, "o")), prints(roles=STILL, orders=FingerprintPart(100, "o")))
+    expected = settle(
+        prints(roles=STILL, orders=FingerprintPart(100, "o")), prints(roles=STILL, orders=FingerprintPart(100, "o"))
+    )
 
     same = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(100, "o")))
     lost = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(99, "p")))
@@ -39,13 +41,19 @@ def test_parts_that_hold_at_the_cutover_only_are_compared_too_when_nothing_wrote
     keyless = FingerprintPart(7, "k", Validity.AT_CUTOVER)
     expected = settle(prints(log=keyless), prints(log=keyless))
 
-    assert judge_restored(expected, prints(log=FingerprintPart(7, "other", Validity.AT_CUTOVER))).verdict is Verdict.FAILED
+    assert (
+        judge_restored(expected, prints(log=FingerprintPart(7, "other", Validity.AT_CUTOVER))).verdict is Verdict.FAILED
+    )
 
 
-@pytest.mark.parametrize(("count", "verdict"), [(100, Verdict.PASSED), (91, Verdict.PASSED), (80, Verdict.FAILED), (0, Verdict.FAILED)])
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(100, Verdict.PASSED), (91, Verdict.PASSED), (80, Verdict.FAILED), (0, Verdict.FAILED)]
+)
 def test_what_changed_meanwhile_must_be_there_about_as_much(count: int, verdict: Verdict) -> None:
     """A table in use can't be compared row by row; an emptied one is found all the same, and the row says what was not compared."""
-    expected = settle(prints(roles=STILL, orders=FingerprintPart(100, "a")), prints(roles=STILL, orders=FingerprintPart(101, "b")))
+    expected = settle(
+        prints(roles=STILL, orders=FingerprintPart(100, "a")), prints(roles=STILL, orders=FingerprintPart(101, "b"))
+    )
 
     judged = judge_restored(expected, prints(roles=STILL, orders=FingerprintPart(count, "c")))
 

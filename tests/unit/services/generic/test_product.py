@@ -37,7 +37,10 @@ def forward(far_end: Callable[[socket.socket], None]) -> Iterator[ServiceInstanc
                     far_end(connection)
 
         threading.Thread(target=accept, daemon=True).start()
-        yield replace(target("shop", {"health": {"kind": "tcp", "port": 80}}), endpoint=Endpoint("127.0.0.1", listener.getsockname()[1]))
+        yield replace(
+            target("shop", {"health": {"kind": "tcp", "port": 80}}),
+            endpoint=Endpoint("127.0.0.1", listener.getsockname()[1]),
+        )
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -50,7 +53,9 @@ def forward(far_end: Callable[[socket.socket], None]) -> Iterator[ServiceInstanc
         (lambda connection: connection.recv(1), True),  # open and silent: it waits for the client
     ],
 )
-def test_tcp_is_open_only_when_the_far_end_takes_it(monkeypatch: pytest.MonkeyPatch, far_end: Callable[[socket.socket], None], ready: bool) -> None:
+def test_tcp_is_open_only_when_the_far_end_takes_it(
+    monkeypatch: pytest.MonkeyPatch, far_end: Callable[[socket.socket], None], ready: bool
+) -> None:
     """A refusal that takes longer than half a second is a refusal."""
     monkeypatch.setattr(generic, "SILENT_S", 1.5)
     with forward(far_end) as at:

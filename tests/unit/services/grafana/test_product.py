@@ -113,7 +113,14 @@ def _contact(uid: str, kind: str) -> dict[str, Any]:
 
 
 def _rule(uid: str, folder: str) -> dict[str, Any]:
-    return {"uid": uid, "title": "High CPU", "folderUID": folder, "ruleGroup": "g", "condition": "A", "updated": "2026-01-01T00:00:00Z"}
+    return {
+        "uid": uid,
+        "title": "High CPU",
+        "folderUID": folder,
+        "ruleGroup": "g",
+        "condition": "A",
+        "updated": "2026-01-01T00:00:00Z",
+    }
 
 
 EMAIL, SLACK = _contact("u1", "email"), _contact("u2", "slack")
@@ -128,7 +135,9 @@ POINTS, RULES = "GET /api/v1/provisioning/contact-points", "GET /api/v1/provisio
         (POINTS, [EMAIL, SLACK], [SLACK, EMAIL], ""),
     ],
 )
-def test_things_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch, path: str, before: list[Any], after: list[Any], said: str) -> None:
+def test_things_of_one_name_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, path: str, before: list[Any], after: list[Any], said: str
+) -> None:
     """Each integration of a contact point is an item of its own with its name; rules are unique per folder; their order says nothing."""
     at = target("grafana", {}, SECRETS)
     Answers(monkeypatch, _table(**{path: (200, before)}))
@@ -147,23 +156,37 @@ def test_what_lies_deeper_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def folders(request: dict[str, Any]) -> tuple[int, Any]:
         parent = str((request.get("params") or {}).get("parentUid", ""))
         asked_by_parent.append(parent)
-        return 200, {"": [{"uid": "top", "title": "Top", "id": 1}], "top": [{"uid": "child", "title": "Child", "id": 2}]}.get(parent, [])
+        return 200, {
+            "": [{"uid": "top", "title": "Top", "id": 1}],
+            "top": [{"uid": "child", "title": "Child", "id": 2}],
+        }.get(parent, [])
 
     more = {
         "GET /api/folders": folders,
         "GET /api/dashboards/uid/shop": (200, {"dashboard": DASHBOARD, "meta": {"folderUid": "child"}}),
         "GET /api/v1/provisioning/templates": (200, [{"name": "mail", "template": "x"}]),
-        "GET /api/serviceaccounts/search?perpage=1000": (200, {"totalCount": 1, "serviceAccounts": [{"id": 3, "name": "ci", "role": "Viewer"}]}),
+        "GET /api/serviceaccounts/search?perpage=1000": (
+            200,
+            {"totalCount": 1, "serviceAccounts": [{"id": 3, "name": "ci", "role": "Viewer"}]},
+        ),
     }
     at = target("grafana", {}, {**SECRETS, "secret_key": "key-one"})
     Answers(monkeypatch, _table(**more))
     before = Product().fingerprint(at, None)
     Answers(monkeypatch, _table())
-    seen = compare_fingerprints(before, Product().fingerprint(target("grafana", {}, {**SECRETS, "secret_key": "key-two"}), before))
+    seen = compare_fingerprints(
+        before, Product().fingerprint(target("grafana", {}, {**SECRETS, "secret_key": "key-two"}), before)
+    )
 
     assert asked_by_parent == ["", "top", "child"]
     told = " ".join(seen.details)
-    for lost in ("folders: missing", "dashboards: changed Shop (shop)", "message templates: missing", "service accounts: missing", "secret key"):
+    for lost in (
+        "folders: missing",
+        "dashboards: changed Shop (shop)",
+        "message templates: missing",
+        "service accounts: missing",
+        "secret key",
+    ):
         assert lost in told, lost
 
 
@@ -191,6 +214,11 @@ def test_every_organisation_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_users_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A login is often an address: records have its digest."""
-    Answers(monkeypatch, _table(**{"GET /api/org/users": (200, [{"login": "ana@example.org", "role": "Admin", "userId": 1}])}))
+    Answers(
+        monkeypatch,
+        _table(**{"GET /api/org/users": (200, [{"login": "ana@example.org", "role": "Admin", "userId": 1}])}),
+    )
 
-    assert "ana@example.org" not in repr(Product().fingerprint(target("grafana", {}, SECRETS), None).parts["users"].names)
+    assert "ana@example.org" not in repr(
+        Product().fingerprint(target("grafana", {}, SECRETS), None).parts["users"].names
+    )

@@ -32,14 +32,21 @@ def _said(name: str) -> Answer:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """Let the recorded Keycloak answer, at the time when its token was young."""
-    issued_at = keycloak.verified_claims(str(SAID["token"]["body"]["access_token"]), SAID["certs"]["body"]["keys"])["iat"]
+    issued_at = keycloak.verified_claims(str(SAID["token"]["body"]["access_token"]), SAID["certs"]["body"]["keys"])[
+        "iat"
+    ]
     monkeypatch.setattr(keycloak.time, "time", lambda: float(issued_at) + 1)
 
     def token(request: dict[str, Any]) -> Answer:
         return _said("token" if request["data"]["username"] == "probe" else "stranger")
 
     return Answers(
-        monkeypatch, {**{key: _said(name) for key, name in TABLE.items()}, TOKEN: token, f"POST {BASE}/protocol/openid-connect/logout": (204, None)}
+        monkeypatch,
+        {
+            **{key: _said(name) for key, name in TABLE.items()},
+            TOKEN: token,
+            f"POST {BASE}/protocol/openid-connect/logout": (204, None),
+        },
     )
 
 
@@ -59,7 +66,9 @@ def test_a_login_is_proven_and_ended(answers: Answers) -> None:
 
 def test_a_disabled_client_is_named(answers: Answers) -> None:
     """What Keycloak says of a client that is switched off is told, with the client and the realm."""
-    answers.table[TOKEN] = lambda request: _said("disabled client" if request["data"]["username"] == "probe" else "stranger")
+    answers.table[TOKEN] = lambda request: _said(
+        "disabled client" if request["data"]["username"] == "probe" else "stranger"
+    )
     seen = _smoke()
 
     assert seen.verdict is Verdict.FAILED
@@ -132,16 +141,24 @@ def test_order_of_what_has_none_does_not_count(monkeypatch: pytest.MonkeyPatch) 
     Answers(monkeypatch, _admin(users))
     before = Product().fingerprint(at, None)
     table = _admin(users[::-1])
-    table["GET /admin/realms/shop/clients"] = (200, [{"clientId": "storefront", "enabled": True, "redirectUris": ["a", "b"]}])
+    table["GET /admin/realms/shop/clients"] = (
+        200,
+        [{"clientId": "storefront", "enabled": True, "redirectUris": ["a", "b"]}],
+    )
     Answers(monkeypatch, table)
 
     assert compare_fingerprints(before, Product().fingerprint(at, before)).passed
 
 
-def test_trouble_while_its_database_comes_back_is_asked_again(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_while_its_database_comes_back_is_asked_again(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The dead connections of a pool are found one request at a time; Keycloak tells of one with status 400."""
     monkeypatch.setattr(json_api, "FIRST_SLEEP_S", 0.0)
-    away = [(400, {"error": "unauthorized_client", "error_description": "Unexpected error when authenticating client"}), (503, None)]
+    away = [
+        (400, {"error": "unauthorized_client", "error_description": "Unexpected error when authenticating client"}),
+        (503, None),
+    ]
     whole = answers.table[TOKEN]
     answers.table[TOKEN] = lambda request: away.pop() if away else whole(request)
 

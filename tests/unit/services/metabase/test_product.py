@@ -27,7 +27,10 @@ DONE = (202, {"status": "completed", "row_count": 1})
 
 def _table(**more: Any) -> dict[str, Any]:
     return {
-        "GET /api/database": (200, {"data": [{"id": 2, "name": "Shop", "engine": "postgres", "details": {}}], "total": 1}),
+        "GET /api/database": (
+            200,
+            {"data": [{"id": 2, "name": "Shop", "engine": "postgres", "details": {}}], "total": 1},
+        ),
         "GET /api/card": (200, [CARD]),
         "POST /api/card": (200, {"id": 9}),
         "POST /api/card/9/query": DONE,
@@ -53,7 +56,10 @@ def test_questions_of_every_database_are_run(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"POST /api/card/4/query": (202, {"status": "failed", "error": "connection refused"})}, "database Shop: failed: connection refused"),
+        (
+            {"POST /api/card/4/query": (202, {"status": "failed", "error": "connection refused"})},
+            "database Shop: failed: connection refused",
+        ),
         ({"POST /api/card/4/query": (202, {"status": "completed", "row_count": 0})}, "no row"),
         ({"POST /api/card/4/query": (500, {"message": "Cannot decrypt encrypted String"})}, "500"),
         ({"GET /api/card": (200, [])}, "no question to run"),
@@ -113,6 +119,8 @@ def test_a_driver_that_somebody_put_there_is_state(path: str, image: str, passes
 def test_a_database_in_the_container_is_never_ignored() -> None:
     """Whatever reason is written for caches: that file is everything."""
     container = target("metabase").container
-    answer = judge_writable_layer(container, [Change("A", "/metabase.db/metabase.db.mv.db")], outside_of(Product(), container), "only caches")
+    answer = judge_writable_layer(
+        container, [Change("A", "/metabase.db/metabase.db.mv.db")], outside_of(Product(), container), "only caches"
+    )
 
     assert "is state of its product" in answer.text

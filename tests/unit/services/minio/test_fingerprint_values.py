@@ -52,7 +52,10 @@ def test_versions_and_markers_are_listed_to_the_last_page() -> None:
 
 
 def _versions(count: int, size: int) -> dict[str, dict[str, Any]]:
-    return {f"object-{number}": {"key": f"object-{number}", "version": None, "etag": "e", "size": size} for number in range(count)}
+    return {
+        f"object-{number}": {"key": f"object-{number}", "version": None, "etag": "e", "size": size}
+        for number in range(count)
+    }
 
 
 def test_a_sample_is_the_same_whatever_the_order() -> None:
@@ -77,7 +80,10 @@ def test_a_sample_has_a_limit_of_bytes_and_no_markers() -> None:
 def test_another_encryption_key_is_another_store() -> None:
     """Objects that were encrypted with it can't be read with another; the key itself is not told."""
     at = target("minio")
-    one, other = (_encryption_key(replace(at, container=replace(at.container, env={"MINIO_KMS_SECRET_KEY": f"k:{key}"}))) for key in ("a", "b"))
+    one, other = (
+        _encryption_key(replace(at, container=replace(at.container, env={"MINIO_KMS_SECRET_KEY": f"k:{key}"})))
+        for key in ("a", "b")
+    )
 
     assert one != other != _encryption_key(at)
     assert "k:a" not in repr(one)

@@ -19,8 +19,22 @@ from tests.unit.answering import Answers, ran, target
 SECRETS = {"api_key": "key-of-the-owner", "encryption_key": "0123456789abcdef"}
 NONCE = "longshore-1"
 PASSWORD = "geheim-123"
-CREDENTIAL = {"id": "c1", "name": "Shop database", "type": "postgres", "updatedAt": "2026-11-25T22:47:00Z", "data": {"password": PASSWORD}}
-WORKFLOW = {"id": "w1", "name": "Order step 1", "active": True, "nodes": [], "connections": {}, "settings": {}, "updatedAt": "2026-11-25T22:47:01Z"}
+CREDENTIAL = {
+    "id": "c1",
+    "name": "Shop database",
+    "type": "postgres",
+    "updatedAt": "2026-11-25T22:47:00Z",
+    "data": {"password": PASSWORD},
+}
+WORKFLOW = {
+    "id": "w1",
+    "name": "Order step 1",
+    "active": True,
+    "nodes": [],
+    "connections": {},
+    "settings": {},
+    "updatedAt": "2026-11-25T22:47:01Z",
+}
 
 
 def _table(**more: Any) -> dict[str, Any]:
@@ -71,16 +85,27 @@ def test_deleting_is_tried_again_while_n8n_still_unpublishes(monkeypatch: pytest
     [
         ({f"POST /webhook/{NONCE}": (404, {"message": "not registered"})}, {}, "POST /webhook/longshore-1: 404"),
         ({"GET /api/v1/executions": (200, {"data": [{"status": "error"}]})}, {}, "its newest execution: error"),
-        ({"POST /webhook/probe": (500, {"message": "Error in workflow"})}, {"probe_webhook": "probe"}, "POST /webhook/probe: 500"),
+        (
+            {"POST /webhook/probe": (500, {"message": "Error in workflow"})},
+            {"probe_webhook": "probe"},
+            "POST /webhook/probe: 500",
+        ),
         ({}, {"test_credentials": ["Lost one"]}, "credential Lost one: not there"),
         (
-            {"POST /api/v1/credentials/c1/test": (200, {"status": "Error", "message": "Credentials could not be decrypted"})},
+            {
+                "POST /api/v1/credentials/c1/test": (
+                    200,
+                    {"status": "Error", "message": "Credentials could not be decrypted"},
+                )
+            },
             {"test_credentials": ["Shop database"]},
             "credential Shop database: Error Credentials could not be decrypted",
         ),
     ],
 )
-def test_what_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], options: dict[str, Any], said: str) -> None:
+def test_what_does_not_work_is_named(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
     """A webhook that is not there, an execution that failed, a probe that errs, a credential that is lost or can't be read."""
     Answers(monkeypatch, _table(**change))
     seen = _smoke(options)
@@ -105,7 +130,10 @@ def test_a_deleted_workflow_and_a_changed_password_are_named(monkeypatch: pytest
     """Without a later edit, other content is damage: the workflow and the credential stand in the message, the password nowhere."""
     Answers(monkeypatch, _table())
     before = _fingerprint(_holding(CREDENTIAL))
-    Answers(monkeypatch, _table(**{"GET /api/v1/workflows": (200, {"data": [{**WORKFLOW, "id": "w2"}], "nextCursor": None})}))
+    Answers(
+        monkeypatch,
+        _table(**{"GET /api/v1/workflows": (200, {"data": [{**WORKFLOW, "id": "w2"}], "nextCursor": None})}),
+    )
     now = _fingerprint(_holding({**CREDENTIAL, "data": {"password": "another"}}), before)
     seen = compare_fingerprints(before, now)
 
@@ -116,7 +144,10 @@ def test_a_deleted_workflow_and_a_changed_password_are_named(monkeypatch: pytest
 
 def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second page's workflow is there: without asking on, it would be missing on both sides and nobody would see it."""
-    pages = [(200, {"data": [WORKFLOW], "nextCursor": "n"}), (200, {"data": [{**WORKFLOW, "id": "w2"}], "nextCursor": None})]
+    pages = [
+        (200, {"data": [WORKFLOW], "nextCursor": "n"}),
+        (200, {"data": [{**WORKFLOW, "id": "w2"}], "nextCursor": None}),
+    ]
     Answers(monkeypatch, _table(**{"GET /api/v1/workflows": pages}))
 
     assert _fingerprint(_holding(CREDENTIAL)).parts["workflows"].count == 2
@@ -125,11 +156,17 @@ def test_all_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("stderr", "error", "said"),
     [
-        (b"Credentials could not be decrypted. The likely reason is a different encryptionKey", AssertionError, "N8N_ENCRYPTION_KEY"),
+        (
+            b"Credentials could not be decrypted. The likely reason is a different encryptionKey",
+            AssertionError,
+            "N8N_ENCRYPTION_KEY",
+        ),
         (b"Error: connect ECONNREFUSED", NotObservedError, "exit 1"),
     ],
 )
-def test_a_wrong_key_is_wrong_and_no_answer_is_unknown(monkeypatch: pytest.MonkeyPatch, stderr: bytes, error: type[Exception], said: str) -> None:
+def test_a_wrong_key_is_wrong_and_no_answer_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, stderr: bytes, error: type[Exception], said: str
+) -> None:
     """The container itself decrypts: when it can't, that is a finding; when it can't be asked, it is not."""
     Answers(monkeypatch, _table())
     at = target("n8n", {}, SECRETS, inside=lambda command: ran(command, b"", exit_code=1, stderr=stderr))

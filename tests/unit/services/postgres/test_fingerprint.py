@@ -6,7 +6,9 @@ import pytest
 
 from services.postgres.fingerprint import one_spelling
 
-BEFORE = "CHECK (((status)::text = ANY ((ARRAY['connected'::character varying, 'it''s [off]'::character varying])::text[])))"
+BEFORE = (
+    "CHECK (((status)::text = ANY ((ARRAY['connected'::character varying, 'it''s [off]'::character varying])::text[])))"
+)
 AFTER = "CHECK (((status)::text = ANY (ARRAY[('connected'::character varying)::text, ('it''s [off]'::character varying)::text])))"
 
 

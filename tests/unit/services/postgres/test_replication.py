@@ -15,7 +15,10 @@ from services.redis.replication import RedisReplication
 POSTGRES: Final = PostgresReplication()
 REDIS: Final = RedisReplication()
 SERVER: Final = {"Config": {"Cmd": ["postgres", "-c", "max_connections=120"]}}
-REDIS_SERVER: Final = {"Config": {"Cmd": ["redis-server", "/etc/redis.conf"]}, "HostConfig": {"LogConfig": {"Type": "json-file"}}}
+REDIS_SERVER: Final = {
+    "Config": {"Cmd": ["redis-server", "/etc/redis.conf"]},
+    "HostConfig": {"LogConfig": {"Type": "json-file"}},
+}
 GOOD: Final = "170005|replica|10|0|t|0|/var/lib/postgresql/data|f|0|0\nunlogged|0|postgres\nunlogged|0|shop\nasked\n"
 CONTROL: Final = """\
 Database system identifier:           7430000000000000000
@@ -95,7 +98,9 @@ def test_postgres_has_ended_only_with_a_clean_shutdown() -> None:
     assert POSTGRES.end_position("") == ""
 
 
-@pytest.mark.parametrize(("replayed", "complete"), [("0/1A2B440", True), ("1/0", True), ("0/1A2B3C8", False), ("0/1A2B300", False)])
+@pytest.mark.parametrize(
+    ("replayed", "complete"), [("0/1A2B440", True), ("1/0", True), ("0/1A2B3C8", False), ("0/1A2B300", False)]
+)
 def test_a_standby_holds_everything_once_the_last_checkpoint_is_replayed(replayed: str, complete: bool) -> None:
     """The position after the record lies behind the record's own; positions are hexadecimal, not text."""
     assert (POSTGRES.why_not_complete(f"t|0/1A2B440|{replayed}|none", "0/1A2B3C8") == "") is complete
@@ -165,7 +170,10 @@ def test_a_redis_whose_log_goes_elsewhere_can_not() -> None:
         ("1:M * 1 of 1 replicas are in sync when shutting down.", "1 of 1 replicas in sync"),
         ("1:M * 0 of 1 replicas are in sync when shutting down.", ""),
         ("1:M * 0 of 0 replicas are in sync when shutting down.", ""),
-        ("1:M * 1 of 1 replicas are in sync when shutting down.\nstarted again\n1:M * 0 of 1 replicas are in sync when shutting down.", ""),
+        (
+            "1:M * 1 of 1 replicas are in sync when shutting down.\nstarted again\n1:M * 0 of 1 replicas are in sync when shutting down.",
+            "",
+        ),
         ("1:M * Redis is now ready to exit, bye bye...", ""),
     ],
 )
@@ -197,7 +205,9 @@ def test_an_earlier_attempts_line_says_nothing_of_this_stop() -> None:
 def test_another_replica_in_sync_is_not_ours() -> None:
     """Two of two, or one of two: nobody can tell which of them is ours."""
     for line in ("2 of 2", "1 of 2"):
-        assert REDIS.end_position(f"* User requested shutdown...\n{line} replicas are in sync when shutting down.\n") == ""
+        assert (
+            REDIS.end_position(f"* User requested shutdown...\n{line} replicas are in sync when shutting down.\n") == ""
+        )
 
 
 SAVED: Final = f"""\
@@ -237,7 +247,13 @@ def test_a_snapshot_that_does_not_tell_its_position_proves_nothing() -> None:
 def test_the_position_is_read_from_a_snapshots_head(tmp_path: Path, local_program: None) -> None:
     """Auxiliary fields as Redis writes them: a short number as an integer, a long one as text."""
     for offset in (b"\xc1\x67\x12", b"\xc2\x80\x96\x98\x00", b"\x0b12345678901"):
-        head = b"REDIS0012\xfa\x09redis-ver\x058.0.2\xfa\x07repl-id\x28" + ID.encode() + b"\xfa\x0brepl-offset" + offset + b"\xfe\x00"
+        head = (
+            b"REDIS0012\xfa\x09redis-ver\x058.0.2\xfa\x07repl-id\x28"
+            + ID.encode()
+            + b"\xfa\x0brepl-offset"
+            + offset
+            + b"\xfe\x00"
+        )
         (tmp_path / "dump.rdb").write_bytes(head)
         (tmp_path / "temp-12.rdb").write_bytes(b"REDIS0012")
         program = REDIS.end_in_data().replace("/data/", f"{tmp_path}/")
@@ -253,7 +269,9 @@ def test_a_replica_follows_when_all_is_loaded_and_on_disk() -> None:
     assert REDIS.why_not_following(good) == ""
     assert REDIS.why_not_following(good.replace("async_loading:0\n", "")) == ""
     assert "master_link_status down" in REDIS.why_not_following(good.replace("up", "down"))
-    assert "aof_rewrite_in_progress 1" in REDIS.why_not_following(good.replace("progress:0\naof_rewrite_s", "progress:1\naof_rewrite_s"))
+    assert "aof_rewrite_in_progress 1" in REDIS.why_not_following(
+        good.replace("progress:0\naof_rewrite_s", "progress:1\naof_rewrite_s")
+    )
     assert REDIS.why_not_following("")
 
 

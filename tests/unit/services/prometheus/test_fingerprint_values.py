@@ -24,7 +24,9 @@ ULID: Final = "01KDVV5H0Q4Q5N0J3YB8E1T2WX"
     ("target", "later_s", "old"),
     [(0, 5, False), (0, 30, False), (0, 32, True), (1, 60, False), (1, 120, False), (1, 122.6, True)],
 )
-def test_a_scrape_is_old_after_two_intervals(monkeypatch: pytest.MonkeyPatch, target: int, later_s: float, old: bool) -> None:
+def test_a_scrape_is_old_after_two_intervals(
+    monkeypatch: pytest.MonkeyPatch, target: int, later_s: float, old: bool
+) -> None:
     """Seconds and minutes as intervals, nanoseconds and other time zones in the answer."""
     monkeypatch.setattr(prometheus.time, "time", lambda: SCRAPED_AT + later_s)
 
@@ -38,8 +40,12 @@ def test_a_target_that_was_never_scraped_is_old(monkeypatch: pytest.MonkeyPatch)
     assert _is_old({**TARGETS[0], "lastScrape": "0001-01-01T00:00:00Z"})
 
 
-@pytest.mark.parametrize(("interval", "later_s", "old"), [("1m30s", 0, False), ("500ms", 60, True), ("1h", 0, False), ("1d", 86_400, False)])
-def test_intervals_of_every_form_are_read(monkeypatch: pytest.MonkeyPatch, interval: str, later_s: float, old: bool) -> None:
+@pytest.mark.parametrize(
+    ("interval", "later_s", "old"), [("1m30s", 0, False), ("500ms", 60, True), ("1h", 0, False), ("1d", 86_400, False)]
+)
+def test_intervals_of_every_form_are_read(
+    monkeypatch: pytest.MonkeyPatch, interval: str, later_s: float, old: bool
+) -> None:
     """Prometheus prints durations like 1m30s, 500ms and 1h."""
     monkeypatch.setattr(prometheus.time, "time", lambda: SCRAPED_AT + later_s)
 
@@ -100,7 +106,10 @@ def test_a_block_that_was_compacted_away_is_told_as_it_was() -> None:
 def test_digests_do_not_depend_on_the_order_of_keys() -> None:
     """Two servers may print an object in another order."""
     assert _digest({"a": 1, "b": [2]}) == _digest({"b": [2], "a": 1}) != _digest({"a": 1, "b": [3]})
-    assert _block({"index": "a" * 64, "meta.json": "b" * 64}).digest == _block({"meta.json": "b" * 64, "index": "a" * 64}).digest
+    assert (
+        _block({"index": "a" * 64, "meta.json": "b" * 64}).digest
+        == _block({"meta.json": "b" * 64, "index": "a" * 64}).digest
+    )
 
 
 def silent(at: Any, path: str, params: object = None) -> Any:
@@ -119,12 +128,17 @@ def test_a_damaged_block_is_named_though_no_query_works(monkeypatch: pytest.Monk
     damaged = at(files(**{f"{ULID}/chunks/000001": "9" * 64}))
     damaged.service = "prometheus"
 
-    with pytest.raises(AssertionError, match=f"block {ULID}: changed chunks/000001.*Nothing else could be compared: .*checksum mismatch"):
+    with pytest.raises(
+        AssertionError,
+        match=f"block {ULID}: changed chunks/000001.*Nothing else could be compared: .*checksum mismatch",
+    ):
         Product().fingerprint(damaged, recorded())
 
 
 @pytest.mark.parametrize("since", [recorded(), None])
-def test_a_failing_query_over_whole_blocks_is_no_verdict(monkeypatch: pytest.MonkeyPatch, since: Fingerprint | None) -> None:
+def test_a_failing_query_over_whole_blocks_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, since: Fingerprint | None
+) -> None:
     """With its files as recorded nothing is known to be wrong: could not look."""
     monkeypatch.setattr(prometheus, "_data", silent)
     whole = at(files())

@@ -9,7 +9,9 @@ from typing import Any
 
 from services.rabbitmq.fingerprint import KINDS, name_definitions
 
-DEFINITIONS: dict[str, Any] = json.loads((Path(__file__).parents[3] / "recorded" / "rabbitmq" / "definitions.json").read_text(encoding="utf-8"))
+DEFINITIONS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[3] / "recorded" / "rabbitmq" / "definitions.json").read_text(encoding="utf-8")
+)
 
 
 def test_every_kind_is_named() -> None:
@@ -41,7 +43,8 @@ def test_what_dies_with_its_client_is_left_out() -> None:
     more["queues"] += [{"name": "t", "vhost": "shop", "durable": False, "auto_delete": False, "arguments": {}}]
     more["queues"] += [{"name": "a", "vhost": "shop", "durable": True, "auto_delete": True, "arguments": {}}]
     more["bindings"] += [
-        {"source": "parcels", "vhost": "shop", "destination": name, "destination_type": "queue", "routing_key": "k"} for name in "ta"
+        {"source": "parcels", "vhost": "shop", "destination": name, "destination_type": "queue", "routing_key": "k"}
+        for name in "ta"
     ]
     assert all(name_definitions(more, kind) == name_definitions(DEFINITIONS, kind) for kind in ("queues", "bindings"))
 

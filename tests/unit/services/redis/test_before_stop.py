@@ -60,7 +60,8 @@ def test_what_is_run_before_a_stop_is_fenced(monkeypatch: pytest.MonkeyPatch) ->
     route, fleet = recorded_route(Engine(inspected()), Engine())
     asked: list[Any] = []
     monkeypatch.setattr(
-        "actions.container.source.change_inside", lambda *given: asked.append(given) or SimpleNamespace(exit_code=0, text="", error_text="")
+        "actions.container.source.change_inside",
+        lambda *given: asked.append(given) or SimpleNamespace(exit_code=0, text="", error_text=""),
     )
     command = ContainerCommand(("redis-cli", "bgsave"), 60)
     run_before_stop(route, "wf005", inspected(), (command,), "stop-source")
@@ -107,7 +108,9 @@ esac
         ({"ANSWER": "NOPERM this user has no permissions to run the 'bgsave' command"}, 0, True),
     ],
 )
-def test_redis_saves_only_where_its_snapshot_counts(tmp_path: Path, local_program: None, changes: dict[str, str], code: int, saved: bool) -> None:
+def test_redis_saves_only_where_its_snapshot_counts(
+    tmp_path: Path, local_program: None, changes: dict[str, str], code: int, saved: bool
+) -> None:
     """By its real script and the answers of a real server; a snapshot that fails is found while the service runs."""
     client, log = tmp_path / "redis-cli", tmp_path / "log"
     client.write_text(SERVER)
@@ -131,9 +134,13 @@ def test_a_failed_save_names_its_reason_and_the_command_that_shows_more(monkeypa
     """Nothing was stopped by then."""
     source = Engine(inspected())
     route, _ = recorded_route(source, Engine())
-    monkeypatch.setattr("actions.container.source.change_inside", lambda *_: SimpleNamespace(exit_code=1, text="", error_text="BGSAVE: MISCONF"))
+    monkeypatch.setattr(
+        "actions.container.source.change_inside",
+        lambda *_: SimpleNamespace(exit_code=1, text="", error_text="BGSAVE: MISCONF"),
+    )
     with pytest.raises(
-        ActionError, match=r"let redis write a snapshot in redis before its stop ended with 1: BGSAVE: MISCONF. Expected: 0.*docker logs"
+        ActionError,
+        match=r"let redis write a snapshot in redis before its stop ended with 1: BGSAVE: MISCONF. Expected: 0.*docker logs",
     ):
         run_before_stop(route, "wf005", inspected(), Redis().save_commands(make_container()), "stop-source")
     assert source.calls == []

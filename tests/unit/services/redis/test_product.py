@@ -17,7 +17,9 @@ SESSION = "sess:Xk29fLq0aZ8-3mNvBt77PpQwErTyUiOp"
 
 def test_a_connection_that_breaks_never_goes_on_in_another_database() -> None:
     """Cut in the middle of database 3 the reading ends; it does not count the keys of database 0 as those of 3."""
-    fake = FakeRedis({0: {f"zero:{n}": "0" for n in range(20)}, 3: {f"three:{n}": "3" for n in range(20)}}, break_at="3 SCAN 10")
+    fake = FakeRedis(
+        {0: {f"zero:{n}": "0" for n in range(20)}, 3: {f"three:{n}": "3" for n in range(20)}}, break_at="3 SCAN 10"
+    )
     with serving_redis(fake), pytest.raises(UnreachableError, match="no answer"):
         Product().fingerprint(fake.target(), None)
 
@@ -59,11 +61,21 @@ KEPT = "rdb_last_bgsave_status"
 @pytest.mark.parametrize(
     ("config", "persistence", "mounts", "said"),
     [
-        ({"appendonly": "no", "save": ""}, {}, DATA, 'save "", appendonly no: it keeps nothing on disk, a stop loses its 3 keys'),
+        (
+            {"appendonly": "no", "save": ""},
+            {},
+            DATA,
+            'save "", appendonly no: it keeps nothing on disk, a stop loses its 3 keys',
+        ),
         ({"appendonly": "no", "shutdown-on-sigterm": "nosave"}, {}, DATA, "shutdown-on-sigterm nosave"),
         ({"appendonly": "no"}, {KEPT: "err"}, DATA, "its last write to disk failed"),
         ({"dir": "/tmp"}, {}, DATA, "dir /tmp: its files lie on no mount"),
-        ({}, {}, (MountFacts("tmpfs", "", "/data", read_only=False),), "dir /data: its files lie on no mount that outlives it"),
+        (
+            {},
+            {},
+            (MountFacts("tmpfs", "", "/data", read_only=False),),
+            "dir /data: its files lie on no mount that outlives it",
+        ),
         ({}, {}, DATA, ""),
         ({"appendonly": "no"}, {}, DATA, ""),
     ],

@@ -55,8 +55,13 @@ def test_the_start_is_that_of_the_container() -> None:
     assert started_at(target) == datetime(2026, 11, 25, 22, 40, 56, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("labels", "started"), [({}, "2126-11-25T22:40:56Z"), ({"longshore.move": "lab/temporal/1"}, "2026-01-01T00:00:00Z")])
-def test_only_a_container_that_was_just_moved_is_asked_about_workflows_from_before(labels: dict[str, str], started: str) -> None:
+@pytest.mark.parametrize(
+    ("labels", "started"),
+    [({}, "2126-11-25T22:40:56Z"), ({"longshore.move": "lab/temporal/1"}, "2026-01-01T00:00:00Z")],
+)
+def test_only_a_container_that_was_just_moved_is_asked_about_workflows_from_before(
+    labels: dict[str, str], started: str
+) -> None:
     """The old container may have run for months, and nights later retention has taken them: neither is a failure."""
     options = {"carried_over": {"namespace": "shop", "query": "WorkflowType = 'Deliver'"}}
     container = make_container(labels=labels, raw={"State": {"StartedAt": started}})

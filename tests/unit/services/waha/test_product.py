@@ -31,7 +31,11 @@ def _table(*sessions: list[dict[str, Any]]) -> dict[str, Any]:
         return 200, turns.pop(0) if len(turns) > 1 else turns[0]
 
     version = {"version": "2026.7.1", "engine": "NOWEB", "tier": "CORE"}
-    return {"GET /api/sessions": listed, "POST /api/sendText": (201, {"id": "true_1"}), "GET /api/server/version": (200, version)}
+    return {
+        "GET /api/sessions": listed,
+        "POST /api/sendText": (201, {"id": "true_1"}),
+        "GET /api/server/version": (200, version),
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +81,9 @@ def test_one_message_is_sent_where_the_inventory_allows_it(monkeypatch: pytest.M
         ([], {}, "no session"),
     ],
 )
-def test_a_session_that_does_not_work_is_named(monkeypatch: pytest.MonkeyPatch, sessions: list[Any], options: dict[str, Any], said: str) -> None:
+def test_a_session_that_does_not_work_is_named(
+    monkeypatch: pytest.MonkeyPatch, sessions: list[Any], options: dict[str, Any], said: str
+) -> None:
     """Each state that is not WORKING is told with its session."""
     Answers(monkeypatch, _table(sessions))
     seen = _smoke(options)
@@ -136,7 +142,15 @@ def test_sessions_that_are_started_one_after_the_other_are_waited_for(monkeypatc
     at = target("waha", {}, SECRETS, files=KEYS)
     Answers(monkeypatch, _table(_pair("WORKING", "WORKING")))
     before = Product().fingerprint(at, None)
-    Answers(monkeypatch, _table(_pair("STOPPED", "STOPPED"), _pair("WORKING", "STOPPED"), _pair("WORKING", "STARTING"), _pair("WORKING", "WORKING")))
+    Answers(
+        monkeypatch,
+        _table(
+            _pair("STOPPED", "STOPPED"),
+            _pair("WORKING", "STOPPED"),
+            _pair("WORKING", "STARTING"),
+            _pair("WORKING", "WORKING"),
+        ),
+    )
 
     assert compare_fingerprints(before, Product().fingerprint(at, before)).passed
 
@@ -152,7 +166,9 @@ def test_a_session_that_was_stopped_on_the_source_may_stay_so(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("pair", [_pair("WORKING", "STOPPED"), _pair("STOPPED", "STOPPED")])
-def test_smoke_demands_what_worked_at_the_last_reading(monkeypatch: pytest.MonkeyPatch, pair: list[dict[str, Any]]) -> None:
+def test_smoke_demands_what_worked_at_the_last_reading(
+    monkeypatch: pytest.MonkeyPatch, pair: list[dict[str, Any]]
+) -> None:
     """Without `sessions` in the inventory these are those on record, not those that happen to work now."""
     at = target("waha", {}, SECRETS, files=KEYS)
     Answers(monkeypatch, _table(_pair("WORKING", "WORKING")))
@@ -188,8 +204,17 @@ def test_time_to_work_grows_with_the_sessions(monkeypatch: pytest.MonkeyPatch) -
     assert (patience_s(at, 1), patience_s(at, 90), patience_s(slow, 90)) == (75.0, 1410.0, 1860.0)
 
 
-@pytest.mark.parametrize("said", [{"id": "true_1"}, {"key": {"id": "3EB0", "fromMe": True}, "message": {}, "status": 1}, {"_data": {"id": {"x": 1}}}])
-def test_each_engines_way_to_name_a_sent_message_is_understood(monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"id": "true_1"},
+        {"key": {"id": "3EB0", "fromMe": True}, "message": {}, "status": 1},
+        {"_data": {"id": {"x": 1}}},
+    ],
+)
+def test_each_engines_way_to_name_a_sent_message_is_understood(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, Any]
+) -> None:
     """NOWEB answers with a WebMessageInfo, whose id is in its key."""
     Answers(monkeypatch, {**_table([_session()]), "POST /api/sendText": (201, said)})
 
@@ -200,7 +225,11 @@ def test_each_engines_way_to_name_a_sent_message_is_understood(monkeypatch: pyte
     ("version", "environment", "lost"),
     [
         ({"version": "2025.9.1", "tier": "CORE"}, {}, True),
-        ({"version": "2026.5.9", "tier": "CORE"}, {"WHATSAPP_START_SESSION": "shop,support"}, True),  # webhooks of its own
+        (
+            {"version": "2026.5.9", "tier": "CORE"},
+            {"WHATSAPP_START_SESSION": "shop,support"},
+            True,
+        ),  # webhooks of its own
         ({"version": "2026.6.1", "tier": "CORE"}, {}, False),
         ({"version": "2024.3.3", "tier": "PLUS"}, {}, False),
     ],

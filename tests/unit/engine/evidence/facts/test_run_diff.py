@@ -53,18 +53,28 @@ def test_new_fixed_and_lasting_problems_are_told_apart(nights: Nights) -> None:
     since = since_last(nights.night.journal, nights.night.run.id)
 
     assert since is not None
-    assert [[row["key"] for row in rows] for rows in (since.new, since.fixed, since.still)] == [["good", "added"], ["mended"], ["lasting"]]
+    assert [[row["key"] for row in rows] for rows in (since.new, since.fixed, since.still)] == [
+        ["good", "added"],
+        ["mended"],
+        ["lasting"],
+    ]
     assert since.changed
 
 
-@pytest.mark.parametrize(("before_s", "now_s", "slower"), [(1.0, 6.1, True), (1.0, 5.9, False), (60.0, 100.0, False), (0.0, 5.0, True)])
-def test_slower_is_twice_as_long_and_five_seconds(nights: Nights, before_s: float, now_s: float, *, slower: bool) -> None:
+@pytest.mark.parametrize(
+    ("before_s", "now_s", "slower"), [(1.0, 6.1, True), (1.0, 5.9, False), (60.0, 100.0, False), (0.0, 5.0, True)]
+)
+def test_slower_is_twice_as_long_and_five_seconds(
+    nights: Nights, before_s: float, now_s: float, *, slower: bool
+) -> None:
     """Less is noise."""
     nights.night.row(duration_s=before_s)
     nights.second()
     nights.night.row(duration_s=now_s)
 
-    since = since_of(nights.night.journal.records(run_id=nights.first.id), nights.night.journal.records(run_id=nights.night.run.id))
+    since = since_of(
+        nights.night.journal.records(run_id=nights.first.id), nights.night.journal.records(run_id=nights.night.run.id)
+    )
 
     assert bool(since.slower) is slower
 
@@ -72,17 +82,32 @@ def test_slower_is_twice_as_long_and_five_seconds(nights: Nights, before_s: floa
 def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
     """Versions of hosts, containers that were replaced, parts of fingerprints."""
     part = {"count": 3, "digest": "a" * 64, "holds": "since_cutover", "bound": {}}
-    host = {"name": "wf009", "address": "192.0.2.9", "ssh_key_fingerprint": "SHA256:k", "error": "", "docker_version": "26.1"}
+    host = {
+        "name": "wf009",
+        "address": "192.0.2.9",
+        "ssh_key_fingerprint": "SHA256:k",
+        "error": "",
+        "docker_version": "26.1",
+    }
     nights.first.record("host_observed", body=host)
     nights.first.record("source_observed", service="redis", body={"digest": "1" * 64})
-    nights.first.record("fingerprint", service="redis", body={"service": "redis", "moment": "now", "host": "wf001", "parts": {"keys": part}})
+    nights.first.record(
+        "fingerprint",
+        service="redis",
+        body={"service": "redis", "moment": "now", "host": "wf001", "parts": {"keys": part}},
+    )
     run = nights.second()
     run.record("host_observed", body={**host, "docker_version": "27.0"})
     run.record("source_observed", service="redis", body={"digest": "2" * 64})
     run.record(
         "fingerprint",
         service="redis",
-        body={"service": "redis", "moment": "now", "host": "wf001", "parts": {"keys": {**part, "digest": "b" * 64, "count": 4}}},
+        body={
+            "service": "redis",
+            "moment": "now",
+            "host": "wf001",
+            "parts": {"keys": {**part, "digest": "b" * 64, "count": 4}},
+        },
     )
     nights.end()
 
@@ -96,9 +121,14 @@ def test_what_drifts_without_a_step_is_told(nights: Nights) -> None:
 
 def test_a_host_that_did_not_answer_is_no_drift(nights: Nights) -> None:
     """It has a step of its own that says so."""
-    nights.first.record("host_observed", body={"name": "wf009", "address": "a", "ssh_key_fingerprint": "k", "error": "", "os": "Debian 12"})
+    nights.first.record(
+        "host_observed",
+        body={"name": "wf009", "address": "a", "ssh_key_fingerprint": "k", "error": "", "os": "Debian 12"},
+    )
     run = nights.second()
-    run.record("host_observed", body={"name": "wf009", "address": "b", "ssh_key_fingerprint": "k", "error": "no answer"})
+    run.record(
+        "host_observed", body={"name": "wf009", "address": "b", "ssh_key_fingerprint": "k", "error": "no answer"}
+    )
     nights.end()
 
     since = since_last(nights.night.journal, run.id)

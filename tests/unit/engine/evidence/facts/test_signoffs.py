@@ -28,7 +28,10 @@ def test_the_approvers_are_those_that_the_gate_saw(night: Night) -> None:
     approved = night.page().approved
 
     assert approved is not None
-    assert approved.people == ("ana@example.org (technical, 2026-01-01 10:00 UTC)", "rui@example.org (business, 2026-01-01 11:00 UTC)")
+    assert approved.people == (
+        "ana@example.org (technical, 2026-01-01 10:00 UTC)",
+        "rui@example.org (business, 2026-01-01 11:00 UTC)",
+    )
 
 
 def test_a_later_run_of_the_same_plan_names_them_too(night: Night) -> None:
@@ -43,7 +46,11 @@ def test_a_later_run_of_the_same_plan_names_them_too(night: Night) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["skipped: redis has already started; gates apply only before a move starts", "technical approval: 0 of 1 people signed"]
+    "text",
+    [
+        "skipped: redis has already started; gates apply only before a move starts",
+        "technical approval: 0 of 1 people signed",
+    ],
 )
 def test_nobody_is_named_who_was_not_seen(tmp_path: Path, text: str) -> None:
     """A gate that did not ask, or did not find, names nobody."""
@@ -58,7 +65,9 @@ def test_nobody_is_named_who_was_not_seen(tmp_path: Path, text: str) -> None:
 
 def test_another_plan_s_approval_is_none(night: Night) -> None:
     """The digest tells."""
-    other = night.journal.start_run(command="validate", environment="lab", plan_digest="e" * 64, operator="o", version="v", commit="c", argv=[])
+    other = night.journal.start_run(
+        command="validate", environment="lab", plan_digest="e" * 64, operator="o", version="v", commit="c", argv=[]
+    )
     night.run = other
 
     assert night.page().approved is None
@@ -67,9 +76,13 @@ def test_another_plan_s_approval_is_none(night: Night) -> None:
 def test_waivers_and_attestations_are_listed(night: Night) -> None:
     """With who, why and until when; the waived step stands below."""
     night.run.record(
-        "waiver", key="clock", body={"person": "ana@example.org", "role": "technical", "reason": "mended <tomorrow>", "until": "2026-01-02"}
+        "waiver",
+        key="clock",
+        body={"person": "ana@example.org", "role": "technical", "reason": "mended <tomorrow>", "until": "2026-01-02"},
     )
-    night.run.record("attestation", service="redis", key="users-told", body={"by": "rui@example.org", "text": "they were told"})
+    night.run.record(
+        "attestation", service="redis", key="users-told", body={"by": "rui@example.org", "text": "they were told"}
+    )
     night.row("WAIVED", "2 s off; waived by ana@example.org", key="clock")
 
     html = render(night.page())
@@ -87,8 +100,16 @@ def test_waivers_and_attestations_are_listed(night: Night) -> None:
 
 def test_approvals_that_a_run_recorded_come_first(night: Night) -> None:
     """With role and time; the signed text itself, a whole plan, is not repeated on the page."""
-    about = {"file": "technical-eva@example.org.txt", "person": "eva@example.org", "role": "technical", "signed_at": "2026-01-01T09:00:00+00:00"}
-    night.run.record("approval", body={**about, "text": "longshore approval\nthe whole plan", "signature": "-----BEGIN SSH SIGNATURE-----"})
+    about = {
+        "file": "technical-eva@example.org.txt",
+        "person": "eva@example.org",
+        "role": "technical",
+        "signed_at": "2026-01-01T09:00:00+00:00",
+    }
+    night.run.record(
+        "approval",
+        body={**about, "text": "longshore approval\nthe whole plan", "signature": "-----BEGIN SSH SIGNATURE-----"},
+    )
 
     page = night.page()
 

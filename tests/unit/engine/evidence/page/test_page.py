@@ -53,7 +53,10 @@ def test_a_warning_is_counted_and_does_not_fail(night: Night) -> None:
 
     page = night.page()
 
-    assert (page.sentence, page.verdict) == ("Migration of 1 service passed: 1 of 2 steps passed, 1 with a warning", "PASSED")
+    assert (page.sentence, page.verdict) == (
+        "Migration of 1 service passed: 1 of 2 steps passed, 1 with a warning",
+        "PASSED",
+    )
     assert [row["key"] for row in page.decisions] == ["clock"]
 
 
@@ -95,8 +98,15 @@ def test_the_first_screen_answers_the_approver(tmp_path: Path) -> None:
     for verdict in ("PASSED", "FAILED", "UNKNOWN", "UNKNOWN", "NOT_RUN", "WAIVED"):
         night.row(verdict)
     night.run.record("outage", service="redis", body={"seconds": 4.2, "error_bar_s": 0.1})
-    night.run.record("outcome", service="redis", key="copy-volumes", body={"ok": True, "note": {"copied": {}, "size_bytes": 6_474_250}})
-    night.run.record("outcome", service="n8n", key="copy-volumes", body={"ok": True, "note": {"copied": {}, "size_bytes": 999}})
+    night.run.record(
+        "outcome",
+        service="redis",
+        key="copy-volumes",
+        body={"ok": True, "note": {"copied": {}, "size_bytes": 6_474_250}},
+    )
+    night.run.record(
+        "outcome", service="n8n", key="copy-volumes", body={"ok": True, "note": {"copied": {}, "size_bytes": 999}}
+    )
     night.run.record("move_state", service="n8n", body={"state": "undone"})
 
     html = render(night.page())
@@ -150,8 +160,15 @@ def test_text_of_a_server_is_escaped_wherever_it_stands(night: Night) -> None:
     night.run.record("report_table", body={"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]})
     night.run.record("step_skipped", body={"text": HOSTILE})
     part = {"count": 1, "digest": HOSTILE, "holds": "since_cutover", "bound": {}}
-    night.run.record("fingerprint", service="redis", body={"service": HOSTILE, "moment": HOSTILE, "host": HOSTILE, "parts": {HOSTILE: part}})
-    night.run.record("host_observed", body={"name": HOSTILE, "address": HOSTILE, "ssh_key_fingerprint": HOSTILE, "error": HOSTILE, "os": HOSTILE})
+    night.run.record(
+        "fingerprint",
+        service="redis",
+        body={"service": HOSTILE, "moment": HOSTILE, "host": HOSTILE, "parts": {HOSTILE: part}},
+    )
+    night.run.record(
+        "host_observed",
+        body={"name": HOSTILE, "address": HOSTILE, "ssh_key_fingerprint": HOSTILE, "error": HOSTILE, "os": HOSTILE},
+    )
     night.run.record("intent", service="redis", key=HOSTILE, body={})
     night.run.record("outcome", service="redis", key=HOSTILE, body={"ok": True})
 
@@ -199,13 +216,25 @@ def test_sizes_and_local_times_are_for_people() -> None:
     """In the unit that fits; local time with its distance from UTC, or nothing when it is not on record."""
     moment = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 
-    assert [size(value) for value in (0, 999, 1000, 6_474_250, 2 * 10**12)] == ["0 bytes", "999 bytes", "1.0 kB", "6.5 MB", "2.0 TB"]
+    assert [size(value) for value in (0, 999, 1000, 6_474_250, 2 * 10**12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "6.5 MB",
+        "2.0 TB",
+    ]
     assert (local(moment, 3600), local(moment, None)) == ("2026-03-29 01:30:00 local (UTC+01:00)", "")
 
 
 def test_durations_and_times_are_for_people() -> None:
     """In the unit that fits; moments in UTC."""
-    assert [seconds(value) for value in (0.04, 59.94, 60, 3599, 7260)] == ["0.0 s", "59.9 s", "1 min 0 s", "59 min 59 s", "2 h 1 min"]
+    assert [seconds(value) for value in (0.04, 59.94, 60, 3599, 7260)] == [
+        "0.0 s",
+        "59.9 s",
+        "1 min 0 s",
+        "59 min 59 s",
+        "2 h 1 min",
+    ]
     assert clock(datetime.fromisoformat("2026-12-05T22:00:00-03:00")) == "2026-12-06 01:00:00 UTC"
 
 
@@ -228,7 +257,12 @@ def test_the_verdict_is_seen_on_a_narrow_screen(night: Night) -> None:
 
     heads = [re.findall(r"<th[^>]*>([^<]*)", table) for table in re.findall(r"<thead[^>]*>(.*?)</thead>", html)]
     assert ["Service", "Verdict", "From → to"] in [head[:3] for head in heads]
-    for rule in ('content="width=device-width', "@media screen and (prefers-color-scheme:dark)", "@media (max-width:52rem)", "@media print"):
+    for rule in (
+        'content="width=device-width',
+        "@media screen and (prefers-color-scheme:dark)",
+        "@media (max-width:52rem)",
+        "@media print",
+    ):
         assert rule in html
 
 
@@ -251,7 +285,10 @@ def test_what_is_waived_is_told_at_once(night: Night) -> None:
     """A waived failure is good for gates and needs no decision any more; it must be seen all the same."""
     night.row("WAIVED", "waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free", key="disk-fits")
 
-    assert "<li>redis, disk-fits: waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free</li>" in render(night.page())
+    assert (
+        "<li>redis, disk-fits: waived until Sunday by tess: known. Risk: small. Seen: FAILED: 3 GB free</li>"
+        in render(night.page())
+    )
 
 
 def test_junit_maps_each_verdict(night: Night) -> None:
@@ -265,7 +302,13 @@ def test_junit_maps_each_verdict(night: Night) -> None:
         "passed": [], "failed": ["failure"], "unknown": ["error"], "waived": ["skipped"], "pending": ["skipped"], "not_run": ["skipped"],
         "planned": ["skipped"],
     }  # fmt: skip
-    assert [suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")] == ["longshore.migrate", "7", "1", "1", "4"]
+    assert [suite.get(name) for name in ("name", "tests", "failures", "errors", "skipped")] == [
+        "longshore.migrate",
+        "7",
+        "1",
+        "1",
+        "4",
+    ]
     failure = suite.find("testcase[@name='failed']/failure")
     assert failure is not None
     assert (failure.get("message"), failure.text) == ("FAILED: text & <FAILED>\\u001b", "text & <FAILED>\\u001b\nline")

@@ -25,7 +25,12 @@ def test_the_timeline_shows_deeds_and_the_outage(night: Night) -> None:
     night.run.record("outcome", service="redis", key="stop-source", body={"ok": True})
     night.run.record("intent", service="redis", key="copy", body={})
     night.run.record("outcome", service="redis", key="copy", body={"ok": False})
-    outage = {"seconds": 4.2, "error_bar_s": 0.1, "from_at": "2026-01-01T00:00:05+00:00", "to_at": "2026-01-01T00:00:09+00:00"}
+    outage = {
+        "seconds": 4.2,
+        "error_bar_s": 0.1,
+        "from_at": "2026-01-01T00:00:05+00:00",
+        "to_at": "2026-01-01T00:00:09+00:00",
+    }
     night.run.record("outage", service="redis", body=outage)
 
     page = night.page()

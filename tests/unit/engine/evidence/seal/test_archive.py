@@ -41,7 +41,12 @@ def test_every_change_of_an_archive_is_found(sealed: Sealed, tmp_path: Path) -> 
     """Cut off, longer, a bit flipped: it can't be unpacked, or says what is wrong; but for a few bits of gzip's that carry nothing."""
     whole, chance, archive, nothing = pack(sealed), random.Random(3), tmp_path / "bundle.tar.gz", 0
     places = [chance.randrange(10, len(whole)) for _ in range(60)]
-    for other in (whole[:-1], whole + b"x", whole[: len(whole) // 2], *(whole[:p] + bytes([whole[p] ^ 4]) + whole[p + 1 :] for p in places)):
+    for other in (
+        whole[:-1],
+        whole + b"x",
+        whole[: len(whole) // 2],
+        *(whole[:p] + bytes([whole[p] ^ 4]) + whole[p + 1 :] for p in places),
+    ):
         archive.write_bytes(other)
         try:
             back = read_archive(archive)

@@ -17,7 +17,18 @@ from engine.evidence.formats.journal_jsonl import line_of, read_records
 from engine.evidence.seal.cross_check import stamped
 from engine.evidence.seal.redraw import ENGINE
 from engine.evidence.seal.seal import NAMESPACE, seals_of
-from engine.evidence.seal.sealed_folder import JUNIT, OTHERS, PAGE, RECORDS, SIGNATURE, STATEMENT, SUMMARY, SUMS, Sealed, read_folder
+from engine.evidence.seal.sealed_folder import (
+    JUNIT,
+    OTHERS,
+    PAGE,
+    RECORDS,
+    SIGNATURE,
+    STATEMENT,
+    SUMMARY,
+    SUMS,
+    Sealed,
+    read_folder,
+)
 from engine.evidence.seal.verify import Findings, verify
 from engine.i18n.language import language_of
 from engine.journal.journal import Record
@@ -32,7 +43,9 @@ ANA, BOB, EVE = "ana@example.org", "bob@example.org", "eve@example.org"
 def resealed(sealed: Sealed, changed: Mapping[str, bytes | None], records: Sequence[Record] | None = None) -> Sealed:
     """Return a folder in which ana changed files (None: took one out), sealed it anew and signed it, as she may."""
     files = {
-        name: content for name, content in {**sealed.files, **changed}.items() if name not in {SUMS, SIGNATURE, STATEMENT} and content is not None
+        name: content
+        for name, content in {**sealed.files, **changed}.items()
+        if name not in {SUMS, SIGNATURE, STATEMENT} and content is not None
     }
     bare = dataclasses.replace(sealed, files=files)
     statement, sums = seals_of(bare, records or read_records(bare.text(RECORDS))[0], fingerprint(ANA))
@@ -80,7 +93,9 @@ def test_what_was_rewritten_and_sealed_again_is_found(sealed: Sealed, what: str)
     assert "is not what the records give: line " in found.problems[0] or "it has " in found.problems[0]
 
 
-@pytest.mark.parametrize("name", [PAGE, SUMMARY, JUNIT, "plan/migration_plan.json", "plan/lab.yaml", "plan/inventory.yaml"])
+@pytest.mark.parametrize(
+    "name", [PAGE, SUMMARY, JUNIT, "plan/migration_plan.json", "plan/lab.yaml", "plan/inventory.yaml"]
+)
 def test_what_was_taken_out_is_missed(sealed: Sealed, name: str) -> None:
     """Each drawn file, and each part of the plan, belongs into a folder."""
     assert any(problem.startswith(f"{name}: not there") for problem in judged(resealed(sealed, {name: None})).problems)
@@ -90,7 +105,11 @@ def test_a_page_of_another_version_is_said_not_to_be_compared(
     sealed: Sealed, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither wrong nor right: verify says so, and its exit status is neither."""
-    page = re.sub(rb"(&#34;|&quot;)drawn_by(&#34;|&quot;): (&#34;|&quot;)[^&]*", rb"\1drawn_by\2: \g<3>0.0.9 abc", sealed.files[PAGE])
+    page = re.sub(
+        rb"(&#34;|&quot;)drawn_by(&#34;|&quot;): (&#34;|&quot;)[^&]*",
+        rb"\1drawn_by\2: \g<3>0.0.9 abc",
+        sealed.files[PAGE],
+    )
     assert page != sealed.files[PAGE]
     found = judged(resealed(sealed, {PAGE: page}))
 
@@ -111,7 +130,9 @@ def rechained(records: Sequence[Record]) -> list[Record]:
     previous, made = "0" * 64, []
     for number, record in enumerate(records, start=1):
         body = {name: value for name, value in record.body.items() if name not in {"heads", "chain_head"}}
-        one = dataclasses.replace(record, number=number, previous=previous, body=body if record.kind == "run_ended" else record.body)
+        one = dataclasses.replace(
+            record, number=number, previous=previous, body=body if record.kind == "run_ended" else record.body
+        )
         one = dataclasses.replace(one, hash=hash_of(one.content()))
         previous = one.hash
         made.append(one)
@@ -120,8 +141,12 @@ def rechained(records: Sequence[Record]) -> list[Record]:
 
 def test_a_migration_without_its_approvals_does_not_verify(sealed: Sealed) -> None:
     """Records and files without any: the plan beside them asks for two people."""
-    records = rechained([one for one in read_records(sealed.text(RECORDS))[0] if one.kind not in {"approval", "signed_waiver"}])
-    files: dict[str, bytes | None] = {name: None for name in sealed.files if name.startswith(("approvals/", "waivers/"))}
+    records = rechained(
+        [one for one in read_records(sealed.text(RECORDS))[0] if one.kind not in {"approval", "signed_waiver"}]
+    )
+    files: dict[str, bytes | None] = {
+        name: None for name in sealed.files if name.startswith(("approvals/", "waivers/"))
+    }
     page = re.sub(r'\n<meta name="longshore-evidence"[^>]*>', "", sealed.text(PAGE))
     files |= {RECORDS: "".join(map(line_of, records)).encode(), PAGE: stamped(page, records, "0.0.9").encode()}
 
@@ -133,7 +158,10 @@ def test_a_migration_without_its_approvals_does_not_verify(sealed: Sealed) -> No
 
 def parts(**changed: bytes) -> dict[str, bytes]:
     """Return the parts of the plan, changed."""
-    return {**PARTS, **{f"{name}.{'yaml' if name != 'migration_plan' else 'json'}": text for name, text in changed.items()}}
+    return {
+        **PARTS,
+        **{f"{name}.{'yaml' if name != 'migration_plan' else 'json'}": text for name, text in changed.items()},
+    }
 
 
 @pytest.mark.parametrize(
@@ -148,7 +176,9 @@ def parts(**changed: bytes) -> dict[str, bytes]:
         ({"parts_of": parts(migration_plan=b'{"approvals":[{"role":"technical","count":2},{"role":"business"}]}')}, "1 of 2 technical approvals"),
     ],
 )  # fmt: skip
-def test_approvals_count_by_the_plan_and_the_keys_of_its_environment(tmp_path: Path, given: dict[str, object], words: str) -> None:
+def test_approvals_count_by_the_plan_and_the_keys_of_its_environment(
+    tmp_path: Path, given: dict[str, object], words: str
+) -> None:
     """Without any file of allowed signers: the sealed environment says whose key is whose, and who may sign in which role."""
     found = verify(read_folder(sealed_folder(tmp_path, FakeSigner(), **given)), FakeCheck())  # type: ignore[arg-type]
 
@@ -180,19 +210,28 @@ def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> No
         night.run.record("move_state", service="redis", body={"state": "committed" if verdict == "PASSED" else "done"})
         night.run.record("outage", service="redis", body={"seconds": 3.0, "error_bar_s": 0.1})
         night.run.finish({}, ExitCode.OK)
-        night.run = night.another("validate", [{"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "x"}])
+        night.run = night.another(
+            "validate",
+            [{"service": "redis", "source": "wf005", "target": "wf001", "wave": "auxiliary", "strategy": "x"}],
+        )
     night.row("PASSED", "d", key="smoke", duration_s=30.0)
     night.run.finish({}, ExitCode.OK)
     for code in ("en", "pt-BR"):
         folder = tmp_path / "reports" / "lab" / code
         folder.mkdir(parents=True)
-        found = verify(read_folder(write_evidence(night.journal, night.run.id, folder, language=language_of(code)).folder), FakeCheck())
+        found = verify(
+            read_folder(write_evidence(night.journal, night.run.id, folder, language=language_of(code)).folder),
+            FakeCheck(),
+        )
         assert (found.problems, found.not_compared) == ([], [])
 
     lines = (tmp_path / "reports" / "lab" / "en" / OTHERS).read_text().splitlines()
     assert len(lines) > 5
     whole = read_folder(tmp_path / "reports" / "lab" / "en")
-    assert any(problem.startswith(f"{PAGE}: is not what the records give") for problem in judged(resealed(whole, {OTHERS: None})).problems)
+    assert any(
+        problem.startswith(f"{PAGE}: is not what the records give")
+        for problem in judged(resealed(whole, {OTHERS: None})).problems
+    )
     content = json.loads(lines[-1])
     content["record"]["body"] = {**content["record"]["body"], "state": "done"}
     _, _, problems = read_others(json.dumps(content) + "\n", night.journal.records(run_id=night.run.id))
@@ -201,4 +240,6 @@ def test_a_page_that_shows_other_runs_is_drawn_again_alike(tmp_path: Path) -> No
 
 def test_a_drawing_covers_the_whole_engine() -> None:
     """Also the texts of other languages, and the code outside the evidence: all of it shapes a page."""
-    assert {"i18n/locale/pt_BR.po", "evidence/page/html.py", "verdict.py"} <= {path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*")}
+    assert {"i18n/locale/pt_BR.po", "evidence/page/html.py", "verdict.py"} <= {
+        path.relative_to(ENGINE).as_posix() for path in ENGINE.rglob("*")
+    }

@@ -62,7 +62,10 @@ def test_a_signature_is_read_for_what_it_is(keys: Path, tmp_path: Path) -> None:
         assert anybody.read(content, signature, namespace).problem.startswith("does not fit: ")
     assert anybody.read(b"sums\n", b"-----BEGIN SSH SIGNATURE-----\nx\n", NAMESPACE).problem
     eve.sign(file, NAMESPACE)
-    assert "is of a key that is not in" in allowed.read(b"sums\n", file.with_name("SHA256SUMS.sig").read_bytes(), NAMESPACE).problem
+    assert (
+        "is of a key that is not in"
+        in allowed.read(b"sums\n", file.with_name("SHA256SUMS.sig").read_bytes(), NAMESPACE).problem
+    )
 
 
 def test_a_file_without_a_key_is_refused_before_anything_is_done(local_program: None, tmp_path: Path) -> None:
@@ -119,24 +122,40 @@ def test_another_appendix_is_not_sealed_over(keys: Path, name: str) -> None:
         report.main([name, "--lab"])
 
 
-def test_a_bundle_can_be_signed_later(keys: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_can_be_signed_later(
+    keys: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With the flag, or with the environment's key; the run's folder carries the signature from then on."""
     report.main([name, "--lab"])
     monkeypatch.setenv("LONGSHORE_SIGNING_KEY", str(keys / "ana"))
 
     assert bundle.main(["latest-validate", "--lab", "--output", "ticket.tar.gz"]) == 0
 
-    assert verify.main(["ticket.tar.gz", str(Path("reports/lab") / name), "--allowed-signers", str(keys / "allowed")]) == 0
+    assert (
+        verify.main(["ticket.tar.gz", str(Path("reports/lab") / name), "--allowed-signers", str(keys / "allowed")]) == 0
+    )
     assert capsys.readouterr().out.count(f"signed by {ANA}") == 2
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: verify.main(["nowhere"]), r"nowhere: No such file or directory. Expected: a run's folder, or a bundle of one"),
-        (lambda: verify.main(["state/lab.sqlite"]), r"state/lab.sqlite: can't be unpacked: .*Expected: a whole .tar.gz of the command bundle"),
-        (lambda: verify.main([".", "--allowed-signers", "none"]), r"none: not there. Expected: lines of an e-mail address and a public key"),
-        (lambda: bundle.main(["2099", "--lab"]), r"run 2099: not there. Expected: one folder of reports/lab; found none in reports/lab"),
+        (
+            lambda: verify.main(["nowhere"]),
+            r"nowhere: No such file or directory. Expected: a run's folder, or a bundle of one",
+        ),
+        (
+            lambda: verify.main(["state/lab.sqlite"]),
+            r"state/lab.sqlite: can't be unpacked: .*Expected: a whole .tar.gz of the command bundle",
+        ),
+        (
+            lambda: verify.main([".", "--allowed-signers", "none"]),
+            r"none: not there. Expected: lines of an e-mail address and a public key",
+        ),
+        (
+            lambda: bundle.main(["2099", "--lab"]),
+            r"run 2099: not there. Expected: one folder of reports/lab; found none in reports/lab",
+        ),
     ],
 )
 def test_wrong_input_is_one_message(name: str, call: object, message: str) -> None:

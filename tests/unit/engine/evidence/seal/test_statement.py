@@ -26,17 +26,37 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
 
     told = statement(folder)
 
-    assert (told["_type"], told["predicateType"]) == ("https://in-toto.io/Statement/v1", "https://in-toto.io/attestation/test-result/v0.1")
+    assert (told["_type"], told["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://in-toto.io/attestation/test-result/v0.1",
+    )
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     subjects = {one["name"]: one["digest"]["sha256"] for one in told["subject"]}
-    assert subjects == {n: digest_of(content) for n, content in files.items() if n not in {"evidence.json", "SHA256SUMS", "SHA256SUMS.sig"}}
-    assert set(subjects) > {"pytest.html", "plan/lab.yaml", "approvals/technical-ana@example.org.txt.sig", "journal.jsonl"}
+    assert subjects == {
+        n: digest_of(content)
+        for n, content in files.items()
+        if n not in {"evidence.json", "SHA256SUMS", "SHA256SUMS.sig"}
+    }
+    assert set(subjects) > {
+        "pytest.html",
+        "plan/lab.yaml",
+        "approvals/technical-ana@example.org.txt.sig",
+        "journal.jsonl",
+    }
     predicate, own = told["predicate"], told["predicate"]["longshore"]
     last = json.loads(files["journal.jsonl"].splitlines()[-1])
     assert own["chains"] == [{"run": last["run_id"], "writer": "", "records": last["number"], "head": last["hash"]}]
-    assert (own["verdict"], own["exit_name"], own["totals"]["PASSED"], own["operator"]) == ("FAILED", "FAILED", 4, "ana@desk")
+    assert (own["verdict"], own["exit_name"], own["totals"]["PASSED"], own["operator"]) == (
+        "FAILED",
+        "FAILED",
+        4,
+        "ana@desk",
+    )
     assert own["signed_with"] == fingerprint("ana@example.org")
-    assert [(one["person"], one["role"]) for one in own["approvals"]] == [("ana@example.org", "technical"), ("bob@example.org", "business")]
+    assert [(one["person"], one["role"]) for one in own["approvals"]] == [
+        ("ana@example.org", "technical"),
+        ("bob@example.org", "business"),
+    ]
     assert own["hosts"] == [{"name": "wf001", "address": "192.0.2.11", "ssh_host_key": "SHA256:x"}]
     assert {one["name"]: one["digest"]["sha256"] for one in predicate["configuration"]} == {
         "plan": own["plan_digest"],
@@ -57,7 +77,9 @@ def test_it_is_a_statement_over_every_file(tmp_path: Path) -> None:
         ([], "blocker", "FAILED", "UNKNOWN"),
     ],
 )
-def test_the_result_is_never_better_than_the_verdict(tmp_path: Path, verdicts: list[str], severity: str, result: str, verdict: str) -> None:
+def test_the_result_is_never_better_than_the_verdict(
+    tmp_path: Path, verdicts: list[str], severity: str, result: str, verdict: str
+) -> None:
     """The predicate has three words: what was not proven is FAILED there, a dry run too; our own word stands beside it."""
     night = Night(tmp_path)
     for number, one in enumerate(verdicts):
@@ -107,4 +129,7 @@ def test_a_file_of_the_plan_that_had_to_be_redacted_is_left_out(tmp_path: Path) 
     folder = write_evidence(night.journal, night.run.id, tmp_path / "r" / "one").folder
 
     assert not (folder / "plan").exists()
-    assert statement(folder)["predicate"]["configuration"][1] == {"name": "migration_plan.json", "digest": {"sha256": digest}}
+    assert statement(folder)["predicate"]["configuration"][1] == {
+        "name": "migration_plan.json",
+        "digest": {"sha256": digest},
+    }

@@ -39,7 +39,10 @@ def test_a_whole_journal_is_not_called_altered(night: Night) -> None:
     [
         (CHANGED, "record 4 (result): its content was changed after it was written"),
         ("DELETE FROM records WHERE kind = 'result'", "expected record 4 here: one was dropped or moved"),
-        ("UPDATE records SET body = '{' WHERE kind = 'host_observed'", "record 3 (host_observed): its content was changed"),
+        (
+            "UPDATE records SET body = '{' WHERE kind = 'host_observed'",
+            "record 3 (host_observed): its content was changed",
+        ),
         (
             "UPDATE records SET body = replace(body, '\"\"', '1e999') WHERE kind = 'host_observed'",
             "record 3 (host_observed): its content was changed",
@@ -97,7 +100,9 @@ def test_a_run_that_is_not_there_is_refused(night: Night) -> None:
         view_of(night.journal, "nothing")
 
 
-def test_report_tells_and_fails(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_tells_and_fails(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its exit status is not 0, and it says which record was altered."""
     monkeypatch.chdir(tmp_path)
     assert report.main(["--lab"]) == 0

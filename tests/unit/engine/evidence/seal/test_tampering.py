@@ -43,7 +43,9 @@ def problems(sealed: Sealed, *people: str) -> list[str]:
 
 def changed(sealed: Sealed, **files: bytes | None) -> Sealed:
     """Return it with other files; None takes one away."""
-    return dataclasses.replace(sealed, files={name: content for name, content in {**sealed.files, **files}.items() if content is not None})
+    return dataclasses.replace(
+        sealed, files={name: content for name, content in {**sealed.files, **files}.items() if content is not None}
+    )
 
 
 def test_an_untouched_folder_is_whole(sealed: Sealed) -> None:
@@ -75,7 +77,15 @@ def bytewise(sealed: Sealed) -> Iterator[tuple[str, Sealed]]:
             flipped = content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :]
             yield name, changed(sealed, **{name: flipped})
         cut = chance.randrange(len(content))
-        for other in (b"", content[:-1], content[:cut], content[:cut] + content[cut + 1 :], content + b"\n", b" " + content, content + content):
+        for other in (
+            b"",
+            content[:-1],
+            content[:cut],
+            content[:cut] + content[cut + 1 :],
+            content + b"\n",
+            b" " + content,
+            content + content,
+        ):
             yield name, changed(sealed, **{name: other})
         yield name, changed(sealed, **{name: None})
 
@@ -85,7 +95,10 @@ def test_every_change_of_a_byte_is_found_and_named(sealed: Sealed) -> None:
     seen = 0
     for name, other in bytewise(sealed):
         seen += 1
-        assert [line for line in problems(other) if line.startswith((f"{name}: ", f"{name}.sig: "))], (name, problems(other))
+        assert [line for line in problems(other) if line.startswith((f"{name}: ", f"{name}.sig: "))], (
+            name,
+            problems(other),
+        )
 
     assert seen > 200
 
@@ -132,7 +145,9 @@ def test_a_dropped_or_moved_row_is_found(sealed: Sealed, place: int) -> None:
 def better(records: list[Record]) -> list[Record]:
     """Turn every failure into a pass."""
     return [
-        dataclasses.replace(record, body={**record.body, "verdict": "PASSED"}) if record.body.get("verdict") == "FAILED" else record
+        dataclasses.replace(record, body={**record.body, "verdict": "PASSED"})
+        if record.body.get("verdict") == "FAILED"
+        else record
         for record in records
     ]
 
@@ -156,7 +171,9 @@ def test_a_cut_tail_is_found(sealed: Sealed) -> None:
     assert any(line.startswith("report.html: says head is ") for line in problems(other))
 
 
-@pytest.mark.parametrize("name", ["junit.xml", "report.html", "summary.md", "pytest.html", "plan/inventory.yaml", APPROVAL])
+@pytest.mark.parametrize(
+    "name", ["junit.xml", "report.html", "summary.md", "pytest.html", "plan/inventory.yaml", APPROVAL]
+)
 def test_sums_made_to_fit_do_not_hide_a_change(sealed: Sealed, name: str) -> None:
     """SHA256SUMS alone is easily written anew: evidence.json and the signature say so."""
     other = changed(sealed, **{name: sealed.files[name].replace(b"e", b"3", 1)})
@@ -191,14 +208,29 @@ def test_swapped_signatures_are_found(sealed: Sealed) -> None:
     for name in (WAIVER, "attachments/dns.txt"):
         found = problems(resealed(changed(sealed, **{f"{name}.sig": sealed.files[f"{APPROVAL}.sig"]})))
         assert [line.partition(":")[0] for line in found] == [f"{name}.sig", SIGNATURE]
-    swapped = changed(sealed, **{f"{APPROVAL}.sig": sealed.files[f"{OTHER}.sig"], f"{OTHER}.sig": sealed.files[f"{APPROVAL}.sig"]})
-    assert {line.partition(":")[0] for line in problems(resealed(swapped))} == {f"{APPROVAL}.sig", f"{OTHER}.sig", SIGNATURE, "approvals/"}
+    swapped = changed(
+        sealed, **{f"{APPROVAL}.sig": sealed.files[f"{OTHER}.sig"], f"{OTHER}.sig": sealed.files[f"{APPROVAL}.sig"]}
+    )
+    assert {line.partition(":")[0] for line in problems(resealed(swapped))} == {
+        f"{APPROVAL}.sig",
+        f"{OTHER}.sig",
+        SIGNATURE,
+        "approvals/",
+    }
 
-    for other in (sealed.files[f"{APPROVAL}.sig"], sign("ana@example.org", sealed.files[SUMS], "longshore-approval"), b"nothing", None):
+    for other in (
+        sealed.files[f"{APPROVAL}.sig"],
+        sign("ana@example.org", sealed.files[SUMS], "longshore-approval"),
+        b"nothing",
+        None,
+    ):
         assert [line.partition(":")[0] for line in problems(changed(sealed, **{SIGNATURE: other}))] == [SIGNATURE]
 
     eve = changed(sealed, **{SIGNATURE: sign("eve@example.org", sealed.files[SUMS], NAMESPACE)})
-    assert f"made with key {fingerprint('eve@example.org')}. Expected: {fingerprint('ana@example.org')}" in problems(eve)[0]
+    assert (
+        f"made with key {fingerprint('eve@example.org')}. Expected: {fingerprint('ana@example.org')}"
+        in problems(eve)[0]
+    )
 
 
 def test_only_an_allowed_persons_signature_counts(sealed: Sealed) -> None:
@@ -260,7 +292,9 @@ def test_an_unsigned_folder_says_so(tmp_path: Path) -> None:
 
     assert verify(sealed, FakeCheck()).notes[-1].startswith("not signed: ")
     assert problems(sealed) == []
-    assert problems(sealed, "ana@example.org", "bob@example.org") == [f"{SIGNATURE}: not there. Expected: a signature. Ask who ran it for it"]
+    assert problems(sealed, "ana@example.org", "bob@example.org") == [
+        f"{SIGNATURE}: not there. Expected: a signature. Ask who ran it for it"
+    ]
 
 
 def test_sealing_again_keeps_a_signature_that_fits(folder: Path, tmp_path: Path) -> None:

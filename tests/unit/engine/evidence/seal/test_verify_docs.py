@@ -31,7 +31,9 @@ def place(local_program: None, tmp_path: Path) -> Path:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
     public = key.with_suffix(".pub").read_text(encoding="utf-8").strip()
-    (tmp_path / "allowed_signers").write_text(f'{ANA} namespaces="longshore-evidence,longshore-approval" {public}\n', encoding="utf-8")
+    (tmp_path / "allowed_signers").write_text(
+        f'{ANA} namespaces="longshore-evidence,longshore-approval" {public}\n', encoding="utf-8"
+    )
     night = Night(tmp_path)
     parts = {name: digest_of(text) for name, text in PARTS.items()}
     night.plan_digest = digest_of(rfc8785.dumps(dict(parts)))
@@ -39,15 +41,29 @@ def place(local_program: None, tmp_path: Path) -> Path:
     night.run.record("plan", body={"digest": night.plan_digest, "parts": parts})
     for name, text in PARTS.items():
         night.run.record("plan_part", key=parts[name], body={"name": name, "text": text.decode()})
-    statement = Statement(Subject("lab", night.plan_digest, parts, {}), "technical", ANA, datetime(2026, 1, 1, tzinfo=UTC))
+    statement = Statement(
+        Subject("lab", night.plan_digest, parts, {}), "technical", ANA, datetime(2026, 1, 1, tzinfo=UTC)
+    )
     file = tmp_path / "approval"
     file.write_text(statement.text("The plan as a person reads it: ü → ✓"), encoding="utf-8")
     open_signer(key).sign(file, APPROVAL)
-    body = {"file": f"technical-{ANA}.txt", "person": ANA, "role": "technical", "signed_at": "2026-01-01T00:00:00+00:00"}
-    signed = {"text": file.read_text(encoding="utf-8"), "signature": file.with_name("approval.sig").read_text(encoding="utf-8")}
+    body = {
+        "file": f"technical-{ANA}.txt",
+        "person": ANA,
+        "role": "technical",
+        "signed_at": "2026-01-01T00:00:00+00:00",
+    }
+    signed = {
+        "text": file.read_text(encoding="utf-8"),
+        "signature": file.with_name("approval.sig").read_text(encoding="utf-8"),
+    }
     night.run.record("approval", body={**body, **signed})
     for verdict in ("PASSED", "FAILED", "PASSED"):
-        night.row(verdict, 'ü → 日本 \u202e \x01 " \\ / <&> 👍', measured={"share": 0.5, "whole": 1.0, "bytes": 2**52, "small": 0.001})
+        night.row(
+            verdict,
+            'ü → 日本 \u202e \x01 " \\ / <&> 👍',
+            measured={"share": 0.5, "whole": 1.0, "bytes": 2**52, "small": 0.001},
+        )
     night.run.finish({}, ExitCode.FAILED)
     write_evidence(night.journal, night.run.id, tmp_path / "reports" / "20260101T000000Z-migrate-0", open_signer(key))
     return tmp_path
@@ -57,7 +73,9 @@ def follow_docs(place: Path) -> subprocess.CompletedProcess[str]:
     """Run the commands of the page in a folder that holds the bundle."""
     script = "\n".join(re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL))
     assert script.count("ssh-keygen -Y verify") == 2
-    return subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=place, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=place, capture_output=True, text=True, check=False
+    )
 
 
 def bundled(place: Path, **changed: Callable[[bytes], bytes]) -> subprocess.CompletedProcess[str]:
@@ -83,7 +101,11 @@ def test_only_the_head_of_an_approval_counts(place: Path) -> None:
     folder = next((place / "reports").glob("2*"))
     (folder / "approvals" / f"technical-{ANA}.txt.sig").write_bytes(signature)
     (folder / "approvals" / f"technical-{ANA}.txt").write_bytes(text)
-    script = next(block for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL) if "for approval" in block)
+    script = next(
+        block
+        for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+        if "for approval" in block
+    )
     argv = ["bash", "-euo", "pipefail", "-c", script]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -118,7 +140,10 @@ def test_a_changed_bundle_stops(place: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
-    [("journal.jsonl", b'"verdict": "FAILED"', b'"verdict": "PASSED"'), ("journal.jsonl", b'"number": 5,', b'"number": 6,')],
+    [
+        ("journal.jsonl", b'"verdict": "FAILED"', b'"verdict": "PASSED"'),
+        ("journal.jsonl", b'"number": 5,', b'"number": 6,'),
+    ],
 )
 def test_the_chain_alone_stops_too(place: Path, name: str, old: bytes, new: bytes) -> None:
     """Without signature and sums, the commands over the records find a changed one."""

@@ -14,7 +14,11 @@ from engine.redaction.redactor import Redactor
 
 @pytest.mark.parametrize(
     ("about", "missing"),
-    [({"steps": ["ports-free", "ssh-answers", "source-healthy"]}, ["source-healthy"]), ({"steps": ["ssh-answers", "ports-free"]}, []), ({}, [])],
+    [
+        ({"steps": ["ports-free", "ssh-answers", "source-healthy"]}, ["source-healthy"]),
+        ({"steps": ["ssh-answers", "ports-free"]}, []),
+        ({}, []),
+    ],
 )
 def test_a_step_of_the_phase_without_a_row_is_named(tmp_path: Path, about: dict[str, Any], missing: list[str]) -> None:
     """The run wrote down at its start which steps its code has; an older run did not."""
