@@ -29,7 +29,9 @@ Text = str | tuple[str, ...]
 
 
 def texts_for_people() -> dict[Text, list[str]]:
-    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of all steps."""
+    """Return every text that is translated and the files that it stands in: of code, of templates, and the sentences of
+    all steps.
+    """
     found: dict[Text, list[str]] = {}
     for room in ROOMS:
         for file, _, text, _, _ in extract_from_dir(
@@ -74,13 +76,22 @@ def _kept(code: str) -> Catalog:
 
 
 def updated(code: str) -> Catalog:
-    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty, old ones gone."""
+    """Return a language's catalogue with exactly the texts there are: translations kept, new ones empty,
+    old ones gone.
+    """
     kept = _kept(code)
     fresh = Catalog(
-        locale=LOCALES[code], project=NAME, version=VERSION, header_comment=f"# The texts of {NAME} in {code}; kept current by: nox -s catalogue",
-        msgid_bugs_address="", last_translator="", language_team="", fuzzy=False,
-        creation_date=kept.creation_date, revision_date=kept.creation_date,
-    )  # fmt: skip
+        locale=LOCALES[code],
+        project=NAME,
+        version=VERSION,
+        header_comment=(f"# The texts of {NAME} in {code}; kept current by: nox -s catalogue"),
+        msgid_bugs_address="",
+        last_translator="",
+        language_team="",
+        fuzzy=False,
+        creation_date=kept.creation_date,
+        revision_date=kept.creation_date,
+    )
     for text, files in sorted(texts_for_people().items(), key=lambda item: (min(item[1]), _first(item[0]))):
         before = kept.get(_first(text))
         string = before.string if before and _is_translated(kept, text) else ("", "") if isinstance(text, tuple) else ""
@@ -104,7 +115,8 @@ def main(argv: list[str]) -> int:
         told = "".join(f"\n  {text}" for text in missing)
         if argv and missing:
             raise InputError(
-                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s catalogue, then fill them in"
+                f"{file.relative_to(ROOT)}: {len(missing)} texts without translation:{told}\nTry: nox -s "
+                "catalogue, then fill them in"
             )
         print(f"{file.relative_to(ROOT)}: {len(missing)} texts wait for their translation{told}")
     return 0

@@ -63,7 +63,9 @@ def redis_commands() -> bytes:
 
 
 def redis_sessions() -> bytes:
-    """Return keys that expire, as the Redis protocol: their time begins when they are written, so no kept disk can hold them."""
+    """Return keys that expire, as the Redis protocol: their time begins when they are written, so no kept disk can hold
+    them.
+    """
     return b"".join(
         _protocol(("SET", f"session:{i}", f"session of user {i}", "EX", str(_session_s(i))))
         for i in range(1, SESSIONS + 1)
@@ -115,7 +117,10 @@ def prometheus_history() -> bytes:
     for region in ("north", "south", "east", "west"):
         phase = len(region)
         lines += [
-            f'shop_orders_open{{region="{region}"}} {round(200 + 90 * math.sin(second / 13_751 + phase))} {HISTORY_START + second}'
+            (
+                f'shop_orders_open{{region="{region}"}} {round(200 + 90 * math.sin(second / 13_751 + phase))} '
+                f"{HISTORY_START + second}"
+            )
             for second in steps
         ]
     lines += ["# HELP shop_revenue_euro Revenue of the shop.", "# TYPE shop_revenue_euro counter"]

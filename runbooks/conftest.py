@@ -119,11 +119,13 @@ def _spread(config: pytest.Config, command: str) -> None:
     """Let xdist give all steps of a host to one worker; raises InputError where workers can't be right."""
     if command in WRITING_PHASES:
         raise InputError(
-            f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with --service or --wave"
+            f"-n (xdist): {command} changes hosts, in one order, in one process. Expected: none. Choose with "
+            "--service or --wave"
         )
     if any(not str(one).endswith("popen") for one in config.option.tx):
         raise InputError(
-            f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and --shard I/N for several machines"
+            f"--tx {config.option.tx[0]}: workers on other machines are not used. Expected: -n there, and "
+            "--shard I/N for several machines"
         )
     config.option.dist = "loadscope"  # with a host for a scope
 
@@ -190,7 +192,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _machines(item: pytest.Item, scope: Scope) -> tuple[str, ...]:
-    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to or leave."""
+    """Return the hosts that a step is about: those of the plan, all of the inventory, or only those that services go to
+    or leave.
+    """
     if item.get_closest_marker("every_host"):
         return scanned_hosts(scope)
     if item.get_closest_marker("source_hosts"):

@@ -1,6 +1,7 @@
 """Backups before the window: logical exports and archives of the volumes, encrypted in a restic repository elsewhere.
 
-Everything runs on the source host. Whether what was stored can be restored is the drill's question (actions/backup/restore_drill.py).
+Everything runs on the source host. Whether what was stored can be restored is the drill's question
+(actions/backup/restore_drill.py).
 """
 
 from __future__ import annotations
@@ -101,13 +102,15 @@ class TakeBackup:
             return failed(f"{self.route.service}: {seen}. Expected: all, not empty. {again}")
         if note.get("repository_ok") is False:
             return failed(
-                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says {said}. Expected: sound. "
+                f"{self.route.service}: {len(taken)} objects in {where}, but the repository is damaged: restic says "
+                f"{said}. Expected: sound. "
                 f"Put it aside, then take another backup: ssh {self.repository.peer.host} "
                 f"sudo mv {self.repository.path} {self.repository.path}.damaged"
             )
         if not note.get("repository_ok"):
             return unknown(
-                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be checked: {said}. {again}"
+                f"{self.route.service}: {len(taken)} objects in {where}; whether it is sound could not be "
+                f"checked: {said}. {again}"
             )
         if not wanted:
             return passed(
@@ -132,7 +135,9 @@ class TakeBackup:
         return [command for command in self.commands if command.saves_as]
 
     def _archive(self, opened: OpenRepository, place: DataPlace) -> BackupObject:
-        """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other half."""
+        """Archive a place while the service runs: consistent as after a power cut, no more; the export is the other
+        half.
+        """
         started = time.monotonic()
         mount = ToolboxMount(place.kind, place.source, "/data", read_only=True)
         words = ["backup", "--json", *self._tags(place.text()), "/data"]
@@ -143,7 +148,9 @@ class TakeBackup:
         return item if item.size_bytes else replace(item, nothing_there=self._holds_nothing(mount))
 
     def _holds_nothing(self, mount: ToolboxMount) -> bool:
-        """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not be missed."""
+        """Return whether no file of the place has content: an empty folder is backed up as it is, no content must not
+        be missed.
+        """
         argv = toolbox_argv(NO_CONTENT, move_label=self.route.move_label, role=ROLE, mounts=[mount])
         seen = run_checked(
             self.route.fleet,

@@ -1,4 +1,6 @@
-"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its end."""
+"""A listener of ours where nothing listens yet, for seconds: only so is a way through Docker's own rules tried to its
+end.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ while time.monotonic() < end:
     for one in select.select(listening, [], [], 1)[0]:
         threading.Thread(target=drain, args=(one.accept()[0],), daemon=True).start()
 """
-"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end it."""
+"""Accepts and throws away what comes, until the other side hangs up; ends by itself, also when nobody is left to end
+it.
+"""
 
 WAIT: Final = r"""
 pid=$(docker inspect -f '{{.State.Pid}}' "$1") || exit

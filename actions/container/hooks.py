@@ -20,7 +20,9 @@ LONGEST_TAIL: Final = 2000
 
 @dataclass(frozen=True)
 class RunHook:
-    """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is not on record."""
+    """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is
+    not on record.
+    """
 
     route: Route
     key: str
@@ -43,7 +45,8 @@ class RunHook:
         note.update({"exit_code": answer.exit_code, "said": _tail(answer)})
         if answer.exit_code:
             raise ActionError(
-                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: {_tail(answer) or 'it said nothing'}. Expected: 0. "
+                f"{self.host}: {shlex.join(self.hook.argv)} ended with {answer.exit_code}: "
+                f"{_tail(answer) or 'it said nothing'}. Expected: 0. "
                 f"Try: ssh {self.host} {shlex.join(self.hook.argv)}"
             )
 
@@ -63,7 +66,8 @@ class RunHook:
         answer = self._run(argv, f"{self.host}: undo it: {shlex.join(argv)}")
         if answer.exit_code:
             raise ManualInterventionError(
-                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by hand: ssh {self.host} {shlex.join(argv)}"
+                f"{self.host}: {shlex.join(argv)} ended with {answer.exit_code}: {_tail(answer)}. Run it by "
+                f"hand: ssh {self.host} {shlex.join(argv)}"
             )
 
     def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:

@@ -61,7 +61,9 @@ see_target_down = see_moved_down
 
 
 def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0) -> int:
-    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`) and its size ask for."""
+    """Return how long a container may take to stop: the longest of what its product, its operator (`--stop-timeout`)
+    and its size ask for.
+    """
     own = (inspect.get("Config") or {}).get("StopTimeout")
     return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
 
@@ -79,13 +81,17 @@ def judge_stop(
     why = ", killed for lack of memory" if state.get("OOMKilled") else ""
     why = why or (f", killed after {grace_s} s" if code == KILLED and grace_s else "")
     return failed(
-        f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed process are not copied. Read: {read}",
+        (
+            f"{where} stopped with exit code {code}{why}. Expected: one of {_codes(clean)}: files of a killed "
+            f"process are not copied. Read: {read}"
+        ),
         exit_code=code,
     )
 
 
 def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
-    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or absent.
+    """Start the source's container if it ran when it was recorded, only after the target's has been seen stopped or
+    absent.
 
     Without a record it is taken for granted that it ran, as what is moved runs.
     """
@@ -102,14 +108,17 @@ def start_again(route: Route, inspect: Mapping[str, Any], key: str) -> None:
 def run_before_stop(
     route: Route, host: str, inspect: Mapping[str, Any], commands: Iterable[ContainerCommand], key: str
 ) -> None:
-    """Run a product's commands that write out what it holds while it still serves; one that fails is found before anything is stopped."""
+    """Run a product's commands that write out what it holds while it still serves; one that fails is found before
+    anything is stopped.
+    """
     for command in commands:
         doing = f"{command.text} in {route.container} before its stop"
         route.audit(host, key, doing)
         answer = begun(partial(change_inside, route.fleet, host, str(inspect["Id"]), command))
         if answer.exit_code:
             raise ActionError(
-                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. Expected: 0, "
+                f"{host}: {doing} ended with {answer.exit_code}: {(answer.error_text or answer.text.strip())[-300:]}. "
+                "Expected: 0, "
                 f"so that the stop loses nothing. Read: ssh {host} docker logs --tail 50 {route.container}"
             )
 
@@ -159,14 +168,17 @@ class DisableRestart:
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. Expected: the container to move. "
+                f"{route.source}: {route.container} is not there, so its restart policy could not be put back. "
+                "Expected: the container to move. "
                 f"Look: ssh {route.source} docker ps -a"
             )
         policy = _recorded_policy(route) or note.get("restart_policy")
         if policy is None:
             raise ManualInterventionError(
-                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the journal; it is "
-                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update --restart POLICY {route.container}"
+                f"{route.source}: the restart policy that {route.container} had is on record neither there nor in the "
+                "journal; it is "
+                f"{policy_word(policy_of(inspect))} now. Give it the right one: ssh {route.source} docker update "
+                f"--restart POLICY {route.container}"
             )
         if not same_policy(policy_of(inspect), policy):
             self._set(str(inspect["Id"]), policy, f"{route.source}: put back the restart policy of {route.container}")
@@ -186,8 +198,8 @@ class DisableRestart:
 class StopSource:
     """Stop the service on its source with its own grace; a killed process is not a clean stop.
 
-    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is how much it may
-    write at its stop.
+    `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is
+    how much it may write at its stop.
     """
 
     route: Route
@@ -202,7 +214,10 @@ class StopSource:
     def describe(self) -> str:
         """Return the dry run's line."""
         saving = f"{'; '.join(command.text for command in self.before)} in it, then " if self.before else ""
-        return f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, or its own stop timeout"
+        return (
+            f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, "
+            "or its own stop timeout"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, without knowing how much of the grace it needs."""
@@ -231,7 +246,9 @@ class StopSource:
         return grace_of(self.grace_s, inspect, self.held_bytes)
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold newer writes."""
+        """Judge whether it is stopped, cleanly, and still in the run that was stopped: one that ran since may hold
+        newer writes.
+        """
         route = self.route
         inspect = need_source(route)
         where, read = (
@@ -247,7 +264,8 @@ class StopSource:
             again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
         if again:
             return failed(
-                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before may lack newer writes. "
+                f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before "
+                "may lack newer writes. "
                 f"Find out who started it: ssh {route.source} docker events --since 24h --until 0s"
             )
         return stopped
@@ -258,7 +276,8 @@ class StopSource:
         inspect = find_source(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"{route.source}: {route.container} is not there any more, so it could not be started. Expected: "
+                "stopped, as it was left. "
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
         if not is_running(inspect):
@@ -305,7 +324,8 @@ class RenameSource:
         source = need_source(route)
         if is_running(source):
             raise RefusedError(
-                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. {which_serves(route, name_of(source))}"
+                f"{route.source}: {name_of(source)} is {source['State'].get('Status')}. Expected: stopped. "
+                f"{which_serves(route, name_of(source))}"
             )
         route.audit(route.source, self.key, self.describe())
         with docker_api(route.fleet, route.source, self.describe()) as api:
@@ -318,7 +338,8 @@ class RenameSource:
         if inspect is None or name_of(inspect) != kept:
             seen = "gone" if inspect is None else f"named {name_of(inspect)}"
             return failed(
-                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh {route.source} docker ps -a"
+                f"{route.source}: the stopped source is {seen}. Expected: kept as {kept}. Look: ssh "
+                f"{route.source} docker ps -a"
             )
         status, policy = inspect["State"].get("Status"), policy_word(policy_of(inspect))
         if is_running(inspect):
@@ -338,7 +359,8 @@ class RenameSource:
             return
         if is_running(inspect):
             raise ManualInterventionError(
-                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. Expected: stopped. {which_serves(route, kept)}"
+                f"{route.source}: {kept} is {inspect['State'].get('Status')}, so it was not renamed. "
+                f"Expected: stopped. {which_serves(route, kept)}"
             )
         doing = f"{route.source}: rename {kept} back to {route.container}"
         route.audit(route.source, self.key, doing)

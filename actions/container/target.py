@@ -38,7 +38,8 @@ from engine.verdict import Effect, Judgement, failed, passed
 class CreateTarget:
     """Create the container on the target from what save-source-spec saved, with restart policy `no` until commit.
 
-    `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed meanwhile.
+    `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed
+    meanwhile.
     """
 
     route: Route
@@ -56,7 +57,10 @@ class CreateTarget:
         """Return the dry run's line."""
         route = self.route
         remaps = "".join(f", {port} published as {number}" for port, number in self.ports.items())
-        return f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not started"
+        return (
+            f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not "
+            "started"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -100,14 +104,17 @@ class CreateTarget:
             return failed(f"{route.target}: no container {route.container}. Expected: created. Run the move again")
         if label_of(target) != route.move_label:
             return failed(
-                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: {LABEL_MOVE}={route.move_label}: "
+                f"{route.target}: {route.container} carries {label_of(target) or 'no label of ours'}. Expected: "
+                f"{LABEL_MOVE}={route.move_label}: "
                 f"somebody made it anew. Look: ssh {route.target} docker inspect {route.container}"
             )
         where = f"{route.container} on {route.target}"
         return judge_fidelity(where, need_recorded(route).inspect, target, dropped=self.dropped, ports=self.ports)
 
     def undo(self, note: Note) -> None:
-        """Remove the container and the networks that this attempt created, nothing else; never one that may hold newer writes."""
+        """Remove the container and the networks that this attempt created, nothing else; never one that may hold newer
+        writes.
+        """
         route = self.route
         mine = labelled_containers(route, route.target)
         for container in mine:
@@ -134,7 +141,8 @@ class CreateTarget:
             return
         if reason:
             raise ManualInterventionError(
-                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, so that nothing newer is in "
+                f"{route.target}: {name} was not removed: {reason}. Expected: stopped by this move, or never started, "
+                "so that nothing newer is in "
                 f"its data. {_either_way(route, name)}"
             )
 
@@ -144,12 +152,15 @@ class CreateTarget:
         existing = inspect_container(route.fleet, route.target, route.container)
         if existing is not None and label_of(existing) != route.move_label:
             raise RefusedError(
-                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). Expected: "
-                f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect {route.container}"
+                f"{route.target}: container {route.container} exists already ({label_of(existing) or 'not ours'}). "
+                "Expected: "
+                f"none, or labelled {LABEL_MOVE}={route.move_label}. Look: ssh {route.target} docker inspect "
+                f"{route.container}"
             )
         if existing is not None and is_running(existing):
             raise RefusedError(
-                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not started. Somebody started it. "
+                f"{route.target}: {route.container} is {existing['State'].get('Status')}. Expected: created, not "
+                "started. Somebody started it. "
                 f"{_either_way(route, route.container)}"
             )
         return existing
@@ -157,9 +168,11 @@ class CreateTarget:
 
 @dataclass(frozen=True)
 class StartTarget:
-    """Start the container on the target; this is the commit where its product acts on the world, or clients reach it, as soon as it runs.
+    """Start the container on the target; this is the commit where its product acts on the world, or clients reach it,
+    as soon as it runs.
 
-    `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by name.
+    `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
+    name.
     """
 
     route: Route
@@ -211,7 +224,8 @@ class StartTarget:
         if state.get("Status") != "running":
             return failed(
                 f"{route.target}: {route.container} is {state.get('Status')} with exit code {state.get('ExitCode')} "
-                f"{state.get('Error') or ''}. Expected: running. Read: ssh {route.target} docker logs --tail 50 {route.container}"
+                f"{state.get('Error') or ''}. Expected: running. Read: ssh {route.target} docker logs --tail 50 "
+                f"{route.container}"
             )
         return passed(f"{route.target}: {route.container} runs since {str(state.get('StartedAt'))[:19]}Z")
 
@@ -229,7 +243,10 @@ class StartTarget:
                 f"{where} has run since {started_at(inspect)}, and its product acts on the world as soon as it starts"
             )
         if self.reached_by:
-            return f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host could reach it by name"
+            return (
+                f"{where} has run since {started_at(inspect)}, and {', '.join(self.reached_by)} on the same host "
+                "could reach it by name"
+            )
         again = another_run(route, route.target, inspect)
         return f"{where}: {again}" if again else ""
 
@@ -299,7 +316,8 @@ def _create_network(route: Route, name: str, api: Any, note: Note) -> None:
         label = (present[0].get("Labels") or {}).get(LABEL_MOVE, "")
         if not belongs_to_environment(label, route.move_label):
             raise RefusedError(
-                f"{route.target}: network {name} exists already ({label or 'not ours'}). Expected: none, or created by a "
+                f"{route.target}: network {name} exists already ({label or 'not ours'}). Expected: none, or created "
+                "by a "
                 f"move of this environment. Look: ssh {route.target} docker network inspect {name}"
             )
         return

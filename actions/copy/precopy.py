@@ -33,7 +33,10 @@ class Precopy:
     def describe(self) -> str:
         """Return the dry run's line."""
         budget = self.last.limits.outage_budget_s
-        return f"{self.last.describe()}, while {self.last.route.service} runs, until the rest fits an outage of {budget:g} s or shrinks no more"
+        return (
+            f"{self.last.describe()}, while {self.last.route.service} runs, until the rest fits an outage of "
+            f"{budget:g} s or shrinks no more"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, None when the size is not known: everything once, then changes."""
@@ -49,7 +52,8 @@ class Precopy:
             return
         refuse_under_container(last.route)
         if last.ends.open():
-            last.ends.remove()  # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
+            # an earlier, interrupted run's: its readings may be of a moment that it did not see the end of
+            last.ends.remove()
             last.ends.open()
         last.begin(note)
         note["hash"] = choose_algorithm(last.ends, last.size_bytes)
@@ -71,7 +75,8 @@ class Precopy:
         another_comes = number < FEWEST_PASSES and done.size_bytes < SOON_READ_BYTES
         reading_s = last.proving().remember(rest=not another_comes and done.size_bytes >= LITTLE_BYTES)
         last.tell(
-            f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in {reading_s:.1f} s"
+            f"pass {number}: {done.sent_bytes / 1e6:,.1f} MB sent in {done.seconds:.1f} s, both sides read in "
+            f"{reading_s:.1f} s"
         )
         return done, done.seconds + reading_s
 
@@ -80,16 +85,19 @@ class Precopy:
         last = self.last
         if "predicted_s" not in note:
             return failed(
-                f"{last.route.target}: the copy while {last.route.service} runs did not end. Run the move again: it goes on where it stopped"
+                f"{last.route.target}: the copy while {last.route.service} runs did not end. Run the move "
+                "again: it goes on where it stopped"
             )
         passes = note["passes"]
         if passes and not all(last.ends.runs(host) for host in (last.route.source, last.route.target)):
             return failed(
-                f"{last.route.target}: the copy's containers are no longer running. Expected: running until the last pass. Run the move again"
+                f"{last.route.target}: the copy's containers are no longer running. Expected: running until "
+                "the last pass. Run the move again"
             )
         sent = sum(one["sent_bytes"] for one in passes)
         return passed(
-            f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: {note['predicted_s']:.1f} s "
+            f"{last.route.service}: {len(passes)} passes while it ran, {sent:,} bytes sent; outage predicted: "
+            f"{note['predicted_s']:.1f} s "
             f"(the plan allows {last.limits.outage_budget_s:g} s): {note['why']}",
             tuple(
                 f"pass {number}: {one['sent_bytes']:,} bytes in {one['with_reading_s']:.1f} s"
@@ -138,7 +146,8 @@ class RemoveCopyHelpers:
         keys = [key for key in list_keys(route.fleet, route.target) if key == key_comment(route.move_label, PURPOSE)]
         if left or keys:
             return failed(
-                f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still there. Expected: removed. Run it again"
+                f"{', '.join(left) or route.target}: the copy's {'container' if left else 'key'} is still "
+                "there. Expected: removed. Run it again"
             )
         if has_key(route.fleet, route.source, move_label=route.move_label, purpose=PURPOSE):
             return failed(f"{route.source}: the copy's key is still there. Expected: removed. Run it again")

@@ -92,7 +92,8 @@ class SafetyCopy:
         missing = self._missing()
         if missing:
             return failed(
-                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept until decommission. Run it again"
+                f"{self.host}: {', '.join(missing)}: not set aside and proven. Expected: a whole copy, kept "
+                "until decommission. Run it again"
             )
         entries = note.get("entries")
         told = f", {entries:,} entries identical" if entries is not None else ", proven when they were"
@@ -100,7 +101,8 @@ class SafetyCopy:
         return passed(f"{self.host}: {len(self.places)} places are set aside{told}", **measured)
 
     def undo(self, note: Note) -> None:
-        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it may be the only one left.
+        """Remove helpers and copies that did not become whole; what was set aside whole stays until decommission, it
+        may be the only one left.
 
         Nothing is brought back over data whose copy is not whole, so the data itself is untouched then.
         """
@@ -125,7 +127,8 @@ class SafetyCopy:
         if aside.kind == "volume":
             if volume_label(route, self.host, aside.source) is not None:
                 raise RefusedError(
-                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: none. Rename or remove it"
+                    f"{self.host}: volume {aside.source} exists and is not of {route.move_label}. Expected: "
+                    "none. Rename or remove it"
                 )
             with docker_api(route.fleet, self.host, f"create volume {aside.source}") as api:
                 api.create_volume(aside.source, labels=labels(route.move_label, ROLE))
@@ -175,7 +178,8 @@ def prove_beside(route: Route, host: str, places: Sequence[DataPlace]) -> int:
         if drift.count or not drift.compared:
             first = drift.differences[0] if drift.differences else "nothing compared"
             raise ActionError(
-                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: {first}. Expected: identical. "
+                f"{host}: {aside.text()} is not {place.text()}: {drift.count:,} of {drift.compared:,} differ: "
+                f"{first}. Expected: identical. "
                 f"Find out who writes there: ssh {host} docker ps -a"
             )
     return compared

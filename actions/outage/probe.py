@@ -1,4 +1,5 @@
-"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without us.
+"""Measure the outage from outside: a container on the source asks the service ten times a second and goes on without
+us.
 
 It asks at the product's own level: a relay accepts TCP connections even while the service behind it is dead.
 """
@@ -40,7 +41,10 @@ class StartProbe:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every {PERIOD_S * 1000:.0f} ms"
+        return (
+            f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every "
+            f"{PERIOD_S * 1000:.0f} ms"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -128,12 +132,14 @@ class MeasureOutage:
             return unknown(f"{self.route.source}: {left_probe(self.route)}")
         if not note.get("outage"):
             return unknown(
-                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. The service itself is not affected"
+                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. "
+                "The service itself is not affected"
             )
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(
-                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: answers again. "
+                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: "
+                "answers again. "
                 f"Look at the forwarder: ssh {self.route.source} docker ps --filter label=longshore.role=forwarder"
             )
         return passed(
@@ -153,7 +159,10 @@ def probe_is_there(route: Route) -> bool:
 
 def left_probe(route: Route) -> str:
     """Return what to say of a probe that is still there."""
-    return f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f {route.slug(ROLE)}"
+    return (
+        f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f "
+        f"{route.slug(ROLE)}"
+    )
 
 
 def remove_probe(route: Route) -> None:

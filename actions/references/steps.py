@@ -1,4 +1,6 @@
-"""Rewrite the references of a service's dependants to its new address for good, and remove the relays that nobody needs then."""
+"""Rewrite the references of a service's dependants to its new address for good, and remove the relays that nobody needs
+then.
+"""
 
 from __future__ import annotations
 
@@ -91,13 +93,17 @@ class RewriteReferences:
         wrong = [reference.name for reference in self.references if not reference.is_done()]
         if wrong:
             return failed(
-                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all {len(self.references)} do"
+                f"{wrong[0]}: does not say the new address, or was not read again. Expected: all "
+                f"{len(self.references)} do"
             )
         out = note.get("out_s") or {}
         told = "; ".join(f"{name} was ready again within {seconds:.1f} s" for name, seconds in out.items())
         measured = {f"{name}_out_s": seconds for name, seconds in out.items()}
         return passed(
-            f"{len(self.references)} of {len(self.references)} references say the new address{f'; {told}' if told else ''}",
+            (
+                f"{len(self.references)} of {len(self.references)} references say the new "
+                f"address{f'; {told}' if told else ''}"
+            ),
             tuple(note.get("changed") or ()),
             **measured,
         )
@@ -113,10 +119,11 @@ class RewriteReferences:
 
 @dataclass(frozen=True)
 class ReleaseRelays:
-    """Take away the relays under names that no dependant uses any more; those of other links and of published ports stay.
+    """Take away the relays under names that no dependant uses any more; those of other links and of published ports
+    stay.
 
-    `users` lists who still has a connection through a relay that would go; `is_recorded` and `record` keep in the journal
-    which links are re-pointed, so that every later reconciliation knows it.
+    `users` lists who still has a connection through a relay that would go; `is_recorded` and `record` keep in the
+    journal which links are re-pointed, so that every later reconciliation knows it.
     """
 
     route: Route
@@ -222,7 +229,10 @@ class UndoReferences:
         if recorded or not relays.passed:
             return failed(f"{relays.text}. {told}", relays.details)
         works = self.works()
-        text = f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; {works.text}"
+        text = (
+            f"{len(self.references)} of {len(self.references)} references are what they were; {relays.text}; "
+            f"{works.text}"
+        )
         return Judgement(works.verdict, text, works.measured, works.details)
 
     def undo(self, note: Note) -> None:

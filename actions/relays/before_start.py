@@ -24,7 +24,9 @@ def own_links(scope: Scope, service: str, after: Mapping[str, str]) -> frozenset
 
 @dataclass(frozen=True)
 class RelayDependencies:
-    """Relay on the target what the service needs by name; no client of the service itself is switched, so nothing is committed."""
+    """Relay on the target what the service needs by name; no client of the service itself is switched, so nothing is
+    committed.
+    """
 
     route: Route
     wanted: frozenset[Relay]
@@ -59,7 +61,8 @@ class RelayDependencies:
         missing = faults_of(self.wanted, list_all(route.fleet, self.hosts, route.environment))
         if missing:
             return failed(
-                f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: {missing[0]}. "
+                f"{route.target}: {len(missing)} of {len(self.wanted)} relays that {route.service} needs do not run: "
+                f"{missing[0]}. "
                 f"Expected: all. Try: ssh {route.target} {LOOK}",
                 tuple(missing),
             )

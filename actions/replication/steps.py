@@ -17,7 +17,9 @@ from engine.verdict import Effect, Judgement, failed, passed
 
 @dataclass(frozen=True)
 class StartReplica:
-    """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say why."""
+    """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say
+    why.
+    """
 
     replica: Replica
     others: Precopy  # the places beside the store's own data
@@ -29,7 +31,10 @@ class StartReplica:
     def describe(self) -> str:
         """Return the dry run's line."""
         route = self.replica.route
-        return f"replicate {route.service} from {route.source} to {route.target} while it runs; if that can't be done, copy it while it runs"
+        return (
+            f"replicate {route.service} from {route.source} to {route.target} while it runs; if that can't be "
+            "done, copy it while it runs"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, None when the size is not known."""
@@ -74,12 +79,14 @@ class StartReplica:
             )
         if not note.get("replica") or not self.replica.runs():
             return failed(
-                f"{route.target}: no replica of {route.service} runs. Expected: one that follows {route.source}. Run the move again"
+                f"{route.target}: no replica of {route.service} runs. Expected: one that follows "
+                f"{route.source}. Run the move again"
             )
         reason = self.replica.kind.why_not_following(self.replica.status())
         if reason:
             return failed(
-                f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: caught up. Run the move again"
+                f"{route.target}: the replica of {route.service} does not follow closely: {reason}. Expected: "
+                "caught up. Run the move again"
             )
         return passed(
             f"{route.target}: a replica of {route.service} follows {route.source} closely",
@@ -106,7 +113,10 @@ class FinishReplica:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} held; else {self.instead.describe()}"
+        return (
+            f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} "
+            f"held; else {self.instead.describe()}"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -129,11 +139,15 @@ class FinishReplica:
         route = self.replica.route
         if not note.get("end"):
             return failed(
-                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. Expected: it holds everything. "
+                f"{route.target}: the replica of {route.service} has not taken over; {self.replica.standing()}. "
+                "Expected: it holds everything. "
                 f"Run the move again: {route.command('migrate')}"
             )
         return passed(
-            f"{route.target}: the replica held everything that {route.service} held when it stopped ({note['end']}) and is a primary now",
+            (
+                f"{route.target}: the replica held everything that {route.service} held when it stopped "
+                f"({note['end']}) and is a primary now"
+            ),
             seconds=note.get("seconds", 0.0),
         )
 
@@ -145,7 +159,9 @@ class FinishReplica:
 
 @dataclass(frozen=True)
 class ProveReplica:
-    """What was copied as files is compared as files; what was replicated is complete by its end position, and no file of it is compared."""
+    """What was copied as files is compared as files; what was replicated is complete by its end position, and no file
+    of it is compared.
+    """
 
     others: VerifyVolumes
     instead: VerifyVolumes
@@ -171,7 +187,10 @@ class ProveReplica:
         judgement = self._chosen().verify(note)
         if not self.replicates() or not judgement.passed:
             return judgement
-        text = "replicated data: complete up to the position at which the source ended; none of its files was compared, its fingerprint is read next"
+        text = (
+            "replicated data: complete up to the position at which the source ended; none of its files was "
+            "compared, its fingerprint is read next"
+        )
         return Judgement(
             judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details
         )

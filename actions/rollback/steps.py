@@ -1,4 +1,6 @@
-"""Deeds of a rollback: the moved container is stopped, its data brought back, the clients switched back, the source started."""
+"""Deeds of a rollback: the moved container is stopped, its data brought back, the clients switched back, the source
+started.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,10 @@ class StopMoved:
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to {self._grace({})} s to finish"
+        return (
+            f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to "
+            f"{self._grace({})} s to finish"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds, without knowing how much of the grace it needs."""
@@ -94,7 +99,9 @@ class StopMoved:
         return grace_of(self.grace_s, inspect, self.held_bytes)
 
     def verify(self, note: Note) -> Judgement:
-        """Judge whether it is stopped, cleanly, stays so, and is still in the run that was stopped: one that ran since holds newer writes."""
+        """Judge whether it is stopped, cleanly, stays so, and is still in the run that was stopped: one that ran since
+        holds newer writes.
+        """
         route = self.route
         inspect = need_moved(route)
         where, policy = f"{route.target}: {route.container}", policy_word(policy_of(inspect))
@@ -112,7 +119,8 @@ class StopMoved:
             again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
         if again:
             return failed(
-                f"{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may lack newer writes. "
+                f"{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may lack "
+                "newer writes. "
                 f"Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
             )
         return stopped
@@ -125,13 +133,15 @@ class StopMoved:
         newer = why_not_at_rest(route, route.source, source) if source else ""
         if newer:
             raise ManualInterventionError(
-                f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped since the move. "
+                f"{newer}. It may hold writes that {route.target} lacks, so nothing was started. Expected: stopped "
+                "since the move. "
                 f"Look at both before you start one: ssh {route.source} docker ps -a; ssh {route.target} docker ps -a"
             )
         inspect = find_moved(route)
         if inspect is None:
             raise ManualInterventionError(
-                f"{route.target}: the moved {route.container} is not there any more, so it could not be started. Expected: stopped, as it was left. "
+                f"{route.target}: the moved {route.container} is not there any more, so it could not be started. "
+                "Expected: stopped, as it was left. "
                 f"Find out who removed it: ssh {route.target} docker events --since 24h --until 0s"
             )
         doing = f"{route.target}: start {route.container} again"
@@ -144,7 +154,8 @@ class StopMoved:
                 api.start(str(inspect["Id"]))
         if policy is None:
             raise ManualInterventionError(
-                f"{route.target}: {route.container} runs again, but the restart policy that it had is on record nowhere. "
+                f"{route.target}: {route.container} runs again, but the restart policy that it had is on record "
+                "nowhere. "
                 f"Give it the right one: ssh {route.target} docker update --restart POLICY {route.container}"
             )
 
@@ -187,14 +198,17 @@ class CopyBack(CopyVolumes):
         super().do(note)
 
     def undo(self, note: Note) -> None:  # noqa: ARG002 the host is asked
-        """Put back what was set aside, whatever is known of how far the copy came, prove it, and remove the temporary key."""
+        """Put back what was set aside, whatever is known of how far the copy came, prove it, and remove the temporary
+        key.
+        """
         self.ends.remove()
         host, label = self.route.target, self.route.move_label
         there = [place for place in self.places if is_set_aside(self.route, host, place)]
         begun = [place for place in self.places if place not in there and is_there(self.route, host, place)]
         if begun:
             raise ManualInterventionError(
-                f"{host}: {aside_of(begun[0], label).source} is there, but nothing says that it is a whole copy of {begun[0].text()}, so it was not "
+                f"{host}: {aside_of(begun[0], label).source} is there, but nothing says that it is a whole copy of "
+                f"{begun[0].text()}, so it was not "
                 f"put back. Expected: proven when it was made. Compare both by hand: ssh {host} docker volume ls"
             )
         if not there:
@@ -206,23 +220,29 @@ class CopyBack(CopyVolumes):
         prove_beside(self.route, host, tuple(there))
 
     def _see_at_rest(self) -> None:
-        """Raise NeedsPersonError when the source's container, over whose data is written, runs or ran since it was moved."""
+        """Raise NeedsPersonError when the source's container, over whose data is written, runs or ran since it was
+        moved.
+        """
         back = self.route.turned()
         inspect = find_source(back)
         reason = why_not_at_rest(back, back.source, inspect) if inspect else ""
         if reason:
             raise ManualInterventionError(
-                f"{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was written over it. What it held before is "
+                f"{reason}. Expected: stopped since the move: its data may hold newer writes, so nothing was written "
+                "over it. What it held before is "
                 f"kept beside it. Look: ssh {back.source} docker ps -a; docker volume ls"
             )
 
     def _refuse_under_container(self) -> None:
-        """Raise RefusedError when another container has the source's name; the source itself still has it when the move did not come to rename it."""
+        """Raise RefusedError when another container has the source's name; the source itself still has it when the move
+        did not come to rename it.
+        """
         back = self.route.turned()
         source, named = find_source(back), inspect_container(back.fleet, back.source, back.container)
         if named is not None and (source is None or named["Id"] != source["Id"]):
             raise RefusedError(
-                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or the one that was moved: it "
+                f"{back.source}: {back.container} is another container ({str(named['Id'])[:12]}). Expected: none, or "
+                "the one that was moved: it "
                 f"could run and write. Look: ssh {back.source} docker inspect {back.container}"
             )
 
@@ -230,7 +250,8 @@ class CopyBack(CopyVolumes):
         """Create nothing: the place is there, and is written to only when it has been set aside."""
         if not is_set_aside(self.route, self.route.target, place):
             raise RefusedError(
-                f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before it is written over"
+                f"{self.route.target}: {place.text()} has not been set aside. Expected: a proven copy before "
+                "it is written over"
             )
 
 
@@ -276,7 +297,8 @@ class SwitchClientsBack:
 
 @dataclass(frozen=True)
 class StartReturned:
-    """Give the source's container its name back and start it: from now on clients reach it, so this commits the rollback.
+    """Give the source's container its name back and start it: from now on clients reach it, so this commits the
+    rollback.
 
     With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped.
     """
@@ -320,7 +342,9 @@ class StartReturned:
             api.update_container(str(inspect["Id"]), restart_policy=need_recorded(route).restart_policy)
 
     def _why_moved_is_newer(self) -> str:
-        """Return how the moved container runs, or ran since this rollback stopped it; empty when it is at rest, gone or given up."""
+        """Return how the moved container runs, or ran since this rollback stopped it; empty when it is at rest, gone or
+        given up.
+        """
         route = self.route
         if self.keep:
             return ""
@@ -331,7 +355,9 @@ class StartReturned:
         return why_not_at_rest(route, route.target, moved) if moved else ""
 
     def why_committed(self) -> str:
-        """Return how the source's container runs or ran since the move; one that was never started holds nothing new."""
+        """Return how the source's container runs or ran since the move; one that was never started holds
+        nothing new.
+        """
         route = self.route
         source = need_source(route)
         reason = why_not_at_rest(route, route.source, source)
@@ -339,9 +365,12 @@ class StartReturned:
         if newer:
             name = name_of(source)
             raise ManualInterventionError(
-                f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so neither was stopped or written "
-                f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs --tail 50 {route.container}. "
-                f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and kept with what it holds."
+                f"{newer}; {reason}. Expected: one of the two at rest. Each may hold writes that the other lacks, so "
+                "neither was stopped or written "
+                f"over. Look at both: ssh {route.source} docker logs --tail 50 {name}; ssh {route.target} docker logs "
+                f"--tail 50 {route.container}. "
+                f"Copy by hand what {route.source} lacks: {route.container} on {route.target} will be stopped, and "
+                "kept with what it holds."
             )
         return reason
 
@@ -351,7 +380,8 @@ class StartReturned:
         reason = self._why_moved_is_newer()
         if reason:
             raise RefusedError(
-                f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not brought back, so {route.source}'s was "
+                f"{reason}. Expected: stopped since this rollback stopped it: it may hold writes that were not "
+                f"brought back, so {route.source}'s was "
                 f"not started. Find out who started it: ssh {route.target} docker events --since 24h --until 0s"
             )
 
@@ -363,7 +393,8 @@ class StartReturned:
         wanted = policy_word(need_recorded(route).restart_policy)
         if status != "running" or policy != wanted or name_of(inspect) != route.container:
             return failed(
-                f"{route.source}: {name_of(inspect)} is {status} with restart policy {policy}. Expected: {route.container}, running, {wanted}. "
+                f"{route.source}: {name_of(inspect)} is {status} with restart policy {policy}. Expected: "
+                f"{route.container}, running, {wanted}. "
                 f"Read: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
             )
         return passed(f"{route.source}: {route.container} runs again (restart policy {policy})")
@@ -380,8 +411,10 @@ class StartReturned:
         reason = why_not_at_rest(route, route.source, inspect)
         if reason:
             raise ManualInterventionError(
-                f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put back. "
-                f"Finish: {route.command('rollback')}, or look first: ssh {route.source} docker logs --tail 50 {name_of(inspect)}"
+                f"{route.service}: {reason}. It was started again, so clients may have written there; nothing was put "
+                "back. "
+                f"Finish: {route.command('rollback')}, or look first: ssh {route.source} docker logs --tail 50 "
+                f"{name_of(inspect)}"
             )
         kept = kept_name(route.container)
         if name_of(inspect) == route.container and policy_word(policy_of(inspect)) == "no":
@@ -395,8 +428,9 @@ class StartReturned:
 class CleanTarget:
     """Remove from the target what the move created there; with `keep`, only give its container another name.
 
-    Removed is only what carries the move's label, and only after the source holds the same data and serves it. `clearing` returns what
-    removes the helpers and keys of a copy or a replica, which are there when the move did not come to do so itself.
+    Removed is only what carries the move's label, and only after the source holds the same data and serves it.
+    `clearing` returns what removes the helpers and keys of a copy or a replica, which are there when the move did not
+    come to do so itself.
     """
 
     route: Route
@@ -411,8 +445,14 @@ class CleanTarget:
     def describe(self) -> str:
         """Return the dry run's line."""
         if self.keep:
-            return f"{self.route.target}: keep the stopped {self.route.container} as {self._kept()}, with what was written there"
-        return f"{self.route.target}: remove {self.route.container} and its copied data, which {self.route.source} holds now"
+            return (
+                f"{self.route.target}: keep the stopped {self.route.container} as {self._kept()}, with what was "
+                "written there"
+            )
+        return (
+            f"{self.route.target}: remove {self.route.container} and its copied data, which {self.route.source} "
+            "holds now"
+        )
 
     def estimate_s(self) -> float | None:
         """Return seconds."""
@@ -425,7 +465,9 @@ class CleanTarget:
             note["container_id"], note["started_at"] = str(moved["Id"]), started_at(moved)
 
     def do(self, note: Note) -> None:
-        """See that the source serves and that the moved container is in the run that was stopped; then remove or rename it."""
+        """See that the source serves and that the moved container is in the run that was stopped; then remove or rename
+        it.
+        """
         route = self.route
         self.observe(note)
         moved = find_moved(route)
@@ -433,7 +475,8 @@ class CleanTarget:
         reason = why_not_at_rest(route, route.target, moved) if moved and not self.keep else ""
         if reason:
             raise RefusedError(
-                f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing was removed. Look: "
+                f"{reason}. Expected: stopped since this rollback stopped it: it may hold newer writes, so nothing "
+                "was removed. Look: "
                 f"ssh {route.target} docker logs --tail 50 {route.container}; {route.source} serves meanwhile"
             )
         remove_probe(route)
@@ -452,12 +495,15 @@ class CleanTarget:
         inspect = need_source(self.route)
         if inspect["State"].get("Status") != "running":
             raise RefusedError(
-                f"{self.route.source}: {name_of(inspect)} is {inspect['State'].get('Status')}. Expected: running, before anything is removed from "
+                f"{self.route.source}: {name_of(inspect)} is {inspect['State'].get('Status')}. Expected: running, "
+                "before anything is removed from "
                 f"{self.route.target}. Read: ssh {self.route.source} docker logs --tail 50 {name_of(inspect)}"
             )
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
-        """Judge whether nothing that carries the label, or has the service's name, is left on the target; or that it is kept."""
+        """Judge whether nothing that carries the label, or has the service's name, is left on the target; or that it is
+        kept.
+        """
         route = self.route
         left = [
             name_of(one)
@@ -481,11 +527,13 @@ class CleanTarget:
             return passed(f"{route.target}: {route.container} and what this move had copied are removed")
         if inspect_container(route.fleet, route.target, self._kept()) is None:
             raise ActionError(
-                f"{route.target}: neither {route.container} nor {self._kept()} is there. Expected: the stopped container, kept"
+                f"{route.target}: neither {route.container} nor {self._kept()} is there. Expected: the "
+                "stopped container, kept"
             )
         places = " ".join(place.source for place in self.copying.places if place.kind == "volume")
         return passed(
-            f"{route.target}: {self._kept()} keeps what was written there and not brought back. Before {route.service} can move there "
+            f"{route.target}: {self._kept()} keeps what was written there and not brought back. Before "
+            f"{route.service} can move there "
             f"again, remove it: ssh {route.target} 'docker rm {self._kept()}"
             + (f" && docker volume rm {places}'" if places else "'")
         )

@@ -1,4 +1,5 @@
-"""Who reaches a port that is remapped, by the links of the inventory and by the settings that are known, and what must change there.
+"""Who reaches a port that is remapped, by the links of the inventory and by the settings that are known, and what must
+change there.
 
 Only `name:port` is ever taken from a setting: the texts around it may be secrets.
 """
@@ -64,7 +65,9 @@ def list_consumers(
     after: Mapping[str, str],
     addresses: Mapping[str, str],
 ) -> tuple[Consumer, ...]:
-    """Return all consumers of remapped ports; `after` is where each service is in the end, `addresses` are the hosts'."""
+    """Return all consumers of remapped ports; `after` is where each service is in the end, `addresses` are
+    the hosts'.
+    """
     links, settings = tuple(links), tuple(settings)
     found: set[Consumer] = set()
     for remap in remaps:
@@ -116,7 +119,9 @@ def paired_variables(host: str, container: str, env: Mapping[str, str], product:
 
 
 def _names(remap: Remap, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return how the service may be called by a published port, each with the name by which its target is called then."""
+    """Return how the service may be called by a published port, each with the name by which its target is
+    called then.
+    """
     names = {}
     for host in (remap.source, remap.target):
         names[host] = remap.target

@@ -59,15 +59,15 @@ class RunningMove:
 
     `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
     `on_change` is called after each deed (facts about hosts are then out of date), `before_undo` with the reason
-    before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve again?
-    `prove_done` is asked when the journal says that the move is done: then nothing is done again.
-    `may_start` tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
-    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while later
-    deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the deed with which
-    one has served its purpose: it is not looked at any more then.
-    `measures` are actions that only measure: none of them keeps a move from its end. `later` are actions after the commit that
-    can be made up for: the line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose.
-    `patience` is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
+    before anything is undone (to collect logs of both sides), `prove_source` after the undo: does the source serve
+    again? `prove_done` is asked when the journal says that the move is done: then nothing is done again. `may_start`
+    tells why a deed must not start now, given those begun (no time left), else nothing; not asked after commit.
+    `repeatable` are deeds that may be done again at any time; another one that was done and is no longer so, while
+    later deeds rest on it, is told and not done again: it could write over what happened since. `served_by` names the
+    deed with which one has served its purpose: it is not looked at any more then. `measures` are actions that only
+    measure: none of them keeps a move from its end. `later` are actions after the commit that can be made up for: the
+    line goes on without them, the move is not done until they are. `kept` is what an undo leaves on purpose. `patience`
+    is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
     `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
 
@@ -136,8 +136,8 @@ class RunningMove:
     def perform(self, key: str) -> Judgement:
         """Perform the next action and return its judgement; on a failure before the commit everything is undone first.
 
-        Where it can't be seen whether an action failed, nothing is undone: the line stops. Raises PlannedOnly in a dry run,
-        NotRun after an earlier failure.
+        Where it can't be seen whether an action failed, nothing is undone: the line stops. Raises PlannedOnly in a dry
+        run, NotRun after an earlier failure.
         """
         action = self._next(key)
         if self.past.state is self.stages.done and self.tracks_state:
@@ -219,13 +219,17 @@ class RunningMove:
         return replace(judgement, text=f"{judgement.text}{told}")
 
     def _goes_on_without(self, action: Action, judgement: Judgement) -> bool:
-        """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit what can be made up for."""
+        """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit
+        what can be made up for.
+        """
         if self._only_measures(action):
             return judgement.verdict is Verdict.UNKNOWN
         return self.committed and action.key in self.later
 
     def _only_measures(self, action: Action) -> bool:
-        """Return whether the move goes on without this measurement: one that comes first may still keep a move from beginning."""
+        """Return whether the move goes on without this measurement: one that comes first may still keep a move from
+        beginning.
+        """
         return action.key in self.measures and (self.committed or self.stages.must_end or self._rested_on(action))
 
     def _attempt(self, action: Action) -> Judgement:
@@ -344,7 +348,9 @@ class RunningMove:
         return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
 
     def _act(self, action: Action, note: Note) -> str:
-        """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to say."""
+        """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to
+        say.
+        """
         try:
             action.do(note)
         except NotObservedError as error:
@@ -352,12 +358,16 @@ class RunningMove:
         return ""
 
     def _ask(self, action: Action, *, until_passed: bool = False) -> Judgement:
-        """Ask whether an action is done, again for a while where there is no answer; a measurement is not waited for."""
+        """Ask whether an action is done, again for a while where there is no answer; a measurement is not
+        waited for.
+        """
         patience = replace(self.patience, seconds=0.0) if action.key in self.measures else self.patience
         return patience.ask(lambda: self._verify(action), until_passed=until_passed, before_again=self.on_change)
 
     def _verify(self, action: Action) -> Judgement:
-        """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours is no answer."""
+        """Ask once; what an action says that it can't find is wrong, unless somebody did not answer; a defect of ours
+        is no answer.
+        """
         try:
             return action.verify(self._notes.setdefault(action.key, {}))
         except ManualInterventionError:
@@ -373,8 +383,8 @@ class RunningMove:
     def _stop_on_failure(self, action: Action) -> Iterator[None]:
         """Undo, whatever ended the deed: an error of a host, a defect of ours or Ctrl-C; then continue.
 
-        Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal, nothing is
-        undone and nothing recorded: the move is theirs.
+        Where there was no answer nothing is undone. When somebody else holds the lock now, or writes the journal,
+        nothing is undone and nothing recorded: the move is theirs.
         """
         try:
             yield
@@ -433,7 +443,9 @@ class RunningMove:
             raise
 
     def _may_have_committed(self) -> list[str]:
-        """Return the actions that commit, were begun, and were not seen on the hosts to have done nothing; no answer counts as done."""
+        """Return the actions that commit, were begun, and were not seen on the hosts to have done nothing; no answer
+        counts as done.
+        """
         begun = []
         for action in self.recipe:
             if action.key not in self.past.committing and not (action.commits and self.committed):
@@ -451,11 +463,16 @@ class RunningMove:
             return str(error)
 
     def _after_commit(self) -> str:
-        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a retry alone."""
+        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a
+        retry alone.
+        """
         if not self._drifted:
             return f"Retry: {self.retry}"
         back = "" if self.go_back == self.retry else f". Or take the move back, with what was written: {self.go_back}"
-        return f"A retry alone does not mend a drift: look at what is named above and put it right. Then: {self.retry}{back}"
+        return (
+            "A retry alone does not mend a drift: look at what is named above and put it right. Then: "
+            f"{self.retry}{back}"
+        )
 
     def _undo_and_prove(self, reason: str) -> str:
         logs = self._collect(reason)
@@ -470,7 +487,10 @@ class RunningMove:
         proof = self._prove() if put_back else None
         if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"{told}, but it does not serve again: {proof.text}. Once it does: {self.go_back}{logs}{self._told_unwritten()}"
+            return (
+                f"{told}, but it does not serve again: {proof.text}. Once it does: "
+                f"{self.go_back}{logs}{self._told_unwritten()}"
+            )
         self._set_state_down(self.stages.undone)
         if proof is not None and not proof.passed:
             told += f", but whether it serves again could not be seen: {proof.text}"
@@ -523,7 +543,9 @@ class RunningMove:
         return [action.key for action in deeds]
 
     def _undo_one(self, action: Action) -> None:
-        """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited for."""
+        """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited
+        for.
+        """
         told = ""
         self._note_down(RecordKind.UNDO_INTENT, action, {})
         try:
@@ -557,7 +579,9 @@ class RunningMove:
         self.journal.record(kind, service=self.service, key=action.key, body=body)
 
     def _note_down(self, kind: str, action: Action | None, body: dict[str, Any]) -> None:
-        """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit logs have it."""
+        """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit
+        logs have it.
+        """
         key = {"key": action.key} if action else {}
         try:
             self.journal.record(kind, service=self.service, body=body, **key)

@@ -12,10 +12,30 @@ from lab.hosts import ssh
 from lab.settings import MINIO
 
 RUN: Final = (
-    "--name", "minio", "--network", NETWORK, "--publish", "9010:9000", "--publish", "9011:9001", "--volume", "minio_data:/data",
-    "--restart", "always", "--stop-timeout", "60", "--label", "team=platform", "--log-opt", "max-size=5m",
-    MINIO, "server", "/data", "--console-address", ":9001",
-)  # fmt: skip
+    "--name",
+    "minio",
+    "--network",
+    NETWORK,
+    "--publish",
+    "9010:9000",
+    "--publish",
+    "9011:9001",
+    "--volume",
+    "minio_data:/data",
+    "--restart",
+    "always",
+    "--stop-timeout",
+    "60",
+    "--label",
+    "team=platform",
+    "--log-opt",
+    "max-size=5m",
+    MINIO,
+    "server",
+    "/data",
+    "--console-address",
+    ":9001",
+)
 ROOT_USER: Final = "lab-root"
 APP_BUCKET: Final = "parcels"
 PRIVATE_BUCKET: Final = "contracts"
@@ -54,9 +74,13 @@ def create(passwords: dict[str, str]) -> None:
 def _client(password: str) -> Any:
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     return boto3.client(
-        "s3", endpoint_url=f"http://{address()}:9010", region_name="us-east-1", config=config,
-        aws_access_key_id=ROOT_USER, aws_secret_access_key=password,
-    )  # fmt: skip
+        "s3",
+        endpoint_url=f"http://{address()}:9010",
+        region_name="us-east-1",
+        config=config,
+        aws_access_key_id=ROOT_USER,
+        aws_secret_access_key=password,
+    )
 
 
 def _fill(client: Any) -> None:

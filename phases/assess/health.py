@@ -35,7 +35,9 @@ def judge_ready(world: RunContext, service: str, host: str) -> Judgement:
 
 
 def _seen(world: RunContext, service: str, host: str, answer: Judgement) -> Judgement:
-    """Return the answer of a service that said nothing: its host answers, so it was looked at and is not ready; else nobody could look."""
+    """Return the answer of a service that said nothing: its host answers, so it was looked at and is not ready; else
+    nobody could look.
+    """
     world.fleet.forget_facts(host)
     try:
         facts = world.facts(host)
@@ -46,7 +48,10 @@ def _seen(world: RunContext, service: str, host: str, answer: Judgement) -> Judg
         return answer
     state = container.state if container else "not there"
     return failed(
-        f"{answer.text}; {host} answers, and {world.entry(service).container} is {state} there. Expected: running and ready",
+        (
+            f"{answer.text}; {host} answers, and {world.entry(service).container} is {state} there. Expected: "
+            "running and ready"
+        ),
         answer.details,
     )
 
@@ -85,7 +90,8 @@ def _judge_serves(world: RunContext, service: str, host: str) -> Judgement:
 
 
 def judge_serves_again(world: RunContext, service: str, host: str, moment: str, policies: tuple[str, ...]) -> Judgement:
-    """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself, and it holds what it held.
+    """Judge whether a service serves on a host as it did before it was stopped there: it works, it restarts by itself,
+    and it holds what it held.
 
     `moment` is the reading that was made of it before its stop, `policies` are the deeds that noted its restart policy.
     """
@@ -125,13 +131,16 @@ def _judge_policy(world: RunContext, service: str, host: str, keys: tuple[str, .
     wanted = policy_word(noted[-1])
     if seen != wanted:
         return failed(
-            f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker update --restart {wanted} {name}"
+            f"{host}: its restart policy is {seen}. Expected: {wanted}, as it was. Try: ssh {host} docker "
+            f"update --restart {wanted} {name}"
         )
     return passed(f"restart policy {seen}")
 
 
 def _judge_holds(world: RunContext, service: str, host: str, moment: str) -> Judgement:
-    """Judge whether it holds what was read of it before it was stopped; clients write again, so what lasts is compared, and nothing is empty."""
+    """Judge whether it holds what was read of it before it was stopped; clients write again, so what lasts is compared,
+    and nothing is empty.
+    """
     before = world.recorded_fingerprint(service, moment)
     if before is None:
         return passed("what it held was not read before it was stopped, so it is not compared")
@@ -144,7 +153,8 @@ def _judge_holds(world: RunContext, service: str, host: str, moment: str) -> Jud
     if emptied:
         return failed(
             f"{service} on {host} lost data by its stop: {'; '.join(emptied[:3])}. Expected: what it held before. "
-            f"Restore its newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 {world.entry(service).container}",
+            f"Restore its newest backup, and look why it does not keep its data: ssh {host} docker logs --tail 50 "
+            f"{world.entry(service).container}",
             tuple(emptied),
         )
     if not any(part.holds is Validity.SINCE_CUTOVER for part in before.parts.values()):
@@ -183,7 +193,8 @@ def judge_done(world: RunContext, service: str) -> Judgement:
         return failed(f"{move.target}: container {name} is {target.state if target else 'not there'}; expected running")
     if kept is None or kept.running:
         return failed(
-            f"{move.source}: container {kept_name(name)} is {kept.state if kept else 'not there'}; expected kept and stopped"
+            f"{move.source}: container {kept_name(name)} is {kept.state if kept else 'not there'}; expected "
+            "kept and stopped"
         )
     return passed(f"{name} runs on {move.target}; {kept_name(name)} is kept and stopped on {move.source}")
 

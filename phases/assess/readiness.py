@@ -31,7 +31,9 @@ def judge_inventory(world: RunContext, service: str) -> Judgement:
 
 
 def approved_digest(world: RunContext, service: str) -> str:
-    """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people signed."""
+    """Return the digest of the source's container as preflight saw it before this run, "" when it did not: what people
+    signed.
+    """
     began = world.journal.records(run_id=world.run.id, kind=RecordKind.RUN_STARTED)
     seen = world.journal.last(RecordKind.SOURCE_OBSERVED, service=service, until=began[0].seq if began else None)
     return str(seen.body["digest"]) if seen else ""
@@ -43,7 +45,8 @@ def judge_as_approved(world: RunContext, service: str) -> Judgement:
     where, seen = f"{facts.host}: {container.name}", approved_digest(world, service)
     if not seen:
         return unknown(
-            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run preflight again"
+            f"{where}: preflight has not recorded how it is configured. Expected: recorded and approved. Run "
+            "preflight again"
         )
     now = container_digest(container)
     if now != seen:
@@ -55,7 +58,8 @@ def judge_as_approved(world: RunContext, service: str) -> Judgement:
     for host, image in toolboxes.items():
         if (there := toolbox_of(world.facts(host))) != image:
             return failed(
-                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as approved. Run prepare again"
+                f"{host}: the toolbox image is {there[:19] or 'not there'}. Expected: {image[:19]}, as "
+                "approved. Run prepare again"
             )
     return passed(
         f"{where} is configured as approved ({seen[:12]}); the toolbox on {move.source} and {move.target} too"
@@ -138,7 +142,9 @@ def judge_disk(world: RunContext, service: str) -> tuple[Judgement, ...]:
 
 
 def judge_ports(world: RunContext, service: str) -> Judgement:
-    """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps them."""
+    """Judge whether the ports that it will publish are free on the target: those of the source, unless the plan remaps
+    them.
+    """
     _, container = source_of(world, service)
     remaps = world.move_of(service).ports
     needs = [
@@ -164,7 +170,9 @@ def judge_names(world: RunContext, service: str) -> Judgement:
 
 
 def _paths(world: RunContext, host: str, paths: tuple[str, ...]) -> Mapping[str, name_conflicts.PathFacts]:
-    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises CouldNotLookError."""
+    """Return what lies at some paths of a target; those of all that comes to it are looked at once. Raises
+    CouldNotLookError.
+    """
     coming = [
         mount.source
         for move in world.scope.moves
@@ -186,7 +194,9 @@ def judge_links(world: RunContext, service: str) -> Judgement:
 
 
 def judge_backup(world: RunContext, service: str) -> Judgement:
-    """Judge the backup that prepare took, and how it came back in the drill; what keeps everything in others has none of its own."""
+    """Judge the backup that prepare took, and how it came back in the drill; what keeps everything in others has none
+    of its own.
+    """
     _, container = source_of(world, service)
     taken, sound = recorded_backup(world.journal, service)
     product = world.product(service)
@@ -194,7 +204,8 @@ def judge_backup(world: RunContext, service: str) -> Judgement:
     keepers = sorted({link.to for link in world.scope.providers_of(service)})
     if not expected and not product.state_paths and keepers:
         return passed(
-            f"{service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is judged in its own row"
+            f"{service}: keeps nothing of its own; what it holds is in {', '.join(keepers)}, whose backup is "
+            "judged in its own row"
         )
     return check_backup(
         service,

@@ -1,4 +1,6 @@
-"""What a service shares with its target (rule same_on_target), looked at on both hosts, and whether all its mounts are there to be used."""
+"""What a service shares with its target (rule same_on_target), looked at on both hosts, and whether all its mounts are
+there to be used.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from phases.context.run_context import RunContext
 
 
 def mounts_of(world: RunContext, move: PlannedMove) -> tuple[MountFacts, ...]:
-    """Return the mounts that the target's container will have, by the source's container; raises CouldNotLookError without one."""
+    """Return the mounts that the target's container will have, by the source's container; raises CouldNotLookError
+    without one.
+    """
     facts, entry = world.facts(move.source), world.entry(move.service)
     container: ContainerFacts | None = facts.container(entry.container) or facts.container(kept_name(entry.container))
     if container is None:
@@ -35,7 +39,9 @@ def rules_of(world: RunContext, move: PlannedMove) -> dict[str, str]:
 
 
 def judge_shared_places(world: RunContext, move: PlannedMove, *, stopped: bool = False) -> Judgement:
-    """Judge whether what has rule same_on_target is on the target what it is on the source; once it is `stopped` also whether all is listed alike."""
+    """Judge whether what has rule same_on_target is on the target what it is on the source; once it is `stopped` also
+    whether all is listed alike.
+    """
     rules = rules_of(world, move)
     shared = tuple(mount for mount in mounts_of(world, move) if rules.get(mount.destination) == "same_on_target")
     hosts = (move.source, move.target)
@@ -48,7 +54,9 @@ def judge_shared_places(world: RunContext, move: PlannedMove, *, stopped: bool =
 
 
 def judge_mounts_there(world: RunContext, move: PlannedMove) -> Judgement:
-    """Judge, just before the target's container is made, whether every mount of it is there and what is shared is the same."""
+    """Judge, just before the target's container is made, whether every mount of it is there and what is shared is the
+    same.
+    """
     mounts = mounts_of(world, move)
     there = judge_there(move.target, mounts, read_places(world.fleet[move.target], mounts))
     if not there.passed:

@@ -29,7 +29,9 @@ ATTEMPT: Final = (
 
 
 def settled_states(journal: Journal) -> dict[str, MoveState]:
-    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun counts."""
+    """Return where each move that was begun stands, or stood when it came to need a person; a commit that was begun
+    counts.
+    """
     states: dict[str, list[MoveState]] = {}
     for record in journal.records(kind=RecordKind.MOVE_STATE):
         states.setdefault(str(record.service), [MoveState.PLANNED]).append(MoveState(record.body["state"]))
@@ -46,7 +48,9 @@ def _counting(journal: Journal, service: str, state: MoveState) -> MoveState:
 
 
 def read_past(journal: Journal, service: str, *, again: bool = False) -> AttemptState:
-    """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says `again`."""
+    """Return the current attempt of a move; an attempt ends when it is undone or rolled back, or when a person says
+    `again`.
+    """
     state, before, attempt = MoveState.PLANNED, MoveState.PLANNED, 1
     seen = _AttemptFold()
     for record in journal.records(kind=ATTEMPT, service=service):
@@ -98,7 +102,8 @@ def return_began(journal: Journal, service: str) -> int | None:
 
 
 def read_return(journal: Journal, service: str) -> AttemptState:
-    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the move's.
+    """Return the rollback in progress of a move, or the move as it stands when none was begun; its attempt is the
+    move's.
 
     `before` is the state that it was rolled back from.
     """

@@ -1,4 +1,6 @@
-"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the moves."""
+"""The hosts on which relays stand, or may stand, in a run: each is locked, looked at and judged like those of the
+moves.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from phases.context.run_context import RunContext, where_now
 
 
 def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
-    """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward or back.
+    """Return the scope with every host on which an end of a relay is wanted now, or will be while its moves go forward
+    or back.
 
     One without identity can't be opened: preflight tells it, and no relay is planned there.
     """
@@ -23,7 +26,9 @@ def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
 
 
 def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
-    """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and answers."""
+    """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and
+    answers.
+    """
     name, scope = world.scope.environment.environment, world.scope
     hosts = hosts_of_relays(scope, world.where(), {service})
     strangers = [host for host in hosts if host not in scope.environment.hosts]
@@ -36,7 +41,8 @@ def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
             for host in strangers
         )
         return failed(
-            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each is pinned, for relays are "
+            f"{service}: {len(strangers)} of {len(hosts)} hosts with relays can't be used: {told[0]}. Expected: each "
+            "is pinned, for relays are "
             f"set and taken away there. Try: {world.scope.command('pin')}",
             told,
         )
@@ -44,7 +50,8 @@ def judge_relay_hosts(world: RunContext, service: str) -> Judgement:
     if silent:
         first = next(iter(silent))
         return unknown(
-            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an answer, for relays are set and "
+            f"{service}: {len(silent)} of {len(hosts)} hosts with relays do not answer: {silent[first]} Expected: an "
+            "answer, for relays are set and "
             f"taken away there. Try: ssh {first} docker version",
             tuple(silent.values()),
         )

@@ -30,7 +30,8 @@ def places_of(world: RunContext, move: PlannedMove) -> tuple[DataPlace, ...]:
     container = facts.container(entry.container) or facts.container(kept_name(entry.container))
     if container is None:
         raise InputError(
-            f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, services/{move.service}"
+            f"{move.source}: no container {entry.container}. Expected: the one of inventory.yaml, "
+            f"services/{move.service}"
         )
     return places_to_copy(container.mounts, mount_rules(world, move.service))
 
@@ -99,6 +100,8 @@ def bytes_to_copy(world: RunContext, service: str) -> int | None:
 
 
 def _volume_path(target: HostFacts, volume: str) -> str:
-    """Return where a volume will lie: Docker's `volumes` folder may be on a disk of its own; raises CouldNotLookError."""
+    """Return where a volume will lie: Docker's `volumes` folder may be on a disk of its own; raises
+    CouldNotLookError.
+    """
     target.need_docker()
     return f"{target.docker_root}/volumes/{volume}"

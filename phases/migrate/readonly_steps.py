@@ -41,7 +41,8 @@ def confirm_source(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
         if wrong:
             return Judgement(wrong[0].verdict, "; ".join(answer.text for answer in wrong), details=wrong[0].details)
         return passed(
-            f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of {move.target} are ready"
+            f"{move.service} runs on {move.source} as declared and approved; image, ports, names and disk of "
+            f"{move.target} are ready"
         )
 
     return ReadOnlyStep(
@@ -117,7 +118,8 @@ def _nothing_to_compare(world: RunContext, move: PlannedMove, *, replicated: boo
     """Return the answer for a product that tells nothing beyond its files: what was compared of these, if anything."""
     if replicated:
         return unknown(
-            f"{move.service}: its data came by replication and no fingerprint of {move.source} is on record: nothing was compared. "
+            f"{move.service}: its data came by replication and no fingerprint of {move.source} is on record: nothing "
+            "was compared. "
             "Expected: one that was read before the stop. Run the move again with strategy precopy"
         )
     return passed(
@@ -140,7 +142,9 @@ def dependants_work(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
 
 
 def record_baseline(world: RunContext, move: PlannedMove) -> ReadOnlyStep:
-    """Return the reading that every later night is compared with; taken when clients are served again, so that it costs no outage."""
+    """Return the reading that every later night is compared with; taken when clients are served again, so that it costs
+    no outage.
+    """
 
     def ask() -> Judgement:
         seen = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)

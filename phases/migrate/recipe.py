@@ -100,9 +100,11 @@ def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, 
 
 
 def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as it runs.
+    """Return the dependants that are on the target already: its engine lets them reach the service by name as soon as
+    it runs.
 
-    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any more.
+    What they write there before the commit is acknowledged, so that start is where nothing is undone by itself any
+    more.
     """
     return tuple(
         sorted({link.from_ for link in scope.dependants_of(move.service) if where.get(link.from_) == move.target})
@@ -110,14 +112,18 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
 
 
 def _hold_and_read(world: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
-    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held, to be compared whole."""
+    """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held,
+    to be compared whole.
+    """
     reading: tuple[Action, ...] = (migrate.fingerprint_source(world, move),)
     holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
     return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
 
 
 def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
-    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in memory."""
+    """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in
+    memory.
+    """
     product, facts = world.product(service), world.facts(host)
     container = facts.container(world.entry(service).container)
     if container is None:

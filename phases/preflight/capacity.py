@@ -153,7 +153,9 @@ class Capacity:
         )
 
     def _named(self, host: str, looks: Mapping[Key, str]) -> dict[str, str]:
-        """Return what to look at by the names that messages use: the target's, and those of the services that come to it."""
+        """Return what to look at by the names that messages use: the target's, and those of the services that come to
+        it.
+        """
         keys = {host: (host, HOST), **{move.service: _key(self.world, move) for move in self._arriving(host)}}
         return {name: looks[key] for name, key in keys.items() if key in looks}
 

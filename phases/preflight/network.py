@@ -1,4 +1,6 @@
-"""What the hosts of a run must reach on each other, from the plan: copies, backups, drills, and relays after each move."""
+"""What the hosts of a run must reach on each other, from the plan: copies, backups, drills, and relays
+after each move.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def _facts(world: RunContext, hosts: Iterable[str]) -> dict[str, HostFacts]:
 
 
 def try_with_listeners(world: RunContext, host: str, *, apply: bool) -> Judgement:
-    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host that will need them."""
+    """Listen for seconds on the ports of a host that will be needed and have nobody yet, and connect from each host
+    that will need them.
+    """
     facts = world.facts(host)
     facts.need_sockets()
     needs = [
@@ -166,12 +170,14 @@ def judge_trial(
         rule = explaining_rule(need, outcome, facts)
         if outcome not in {Outcome.OPEN, Outcome.NOT_TRIED}:
             wrong.append(
-                f"{need.text()} {outcome.value} ({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
+                f"{need.text()} {outcome.value} "
+                f"({rule or words[:120] or 'no rule is known that explains it'}), needed for {need.why[0]}"
             )
     untried = [f"{need.text()}: {words}" for need, (outcome, words) in tried.items() if outcome is Outcome.NOT_TRIED]
     if wrong:
         return failed(
-            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. Open it in the firewalls between "
+            f"{host}: {len(wrong)} of {len(tried)} ways to a listener are blocked: {wrong[0]}. Expected: each open. "
+            "Open it in the firewalls between "
             f"and on {host}, then: {typed_command('prepare', environment=environment, apply=True)}",
             tuple(wrong),
         )

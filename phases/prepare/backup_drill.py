@@ -81,7 +81,9 @@ def keeps_nothing(world: RunContext, service: str) -> bool:
 
 
 def steps_left_out(world: RunContext, service: str) -> dict[str, str]:
-    """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own row."""
+    """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own
+    row.
+    """
     try:
         if keeps_nothing(world, service):
             return dict.fromkeys(

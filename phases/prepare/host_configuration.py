@@ -33,7 +33,9 @@ SUBJECT: Final = "host_configuration"
 
 
 def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
-    """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say so."""
+    """Keep a host's configuration in the backup repository, and judge whether it came back as it went; in a dry run say
+    so.
+    """
     backup, environment = world.scope.environment.backup, world.scope.environment.environment
     if backup is None:
         raise InputError(f"environments/{environment}.yaml: backup: missing; expected host, path and password")
@@ -74,7 +76,9 @@ def keep_host(world: RunContext, host: str, *, apply: bool) -> Judgement:
 def judge_kept(
     host: str, record: Mapping[str, Any] | None, now: datetime, oldest_hours: float, environment: str = ANY
 ) -> Judgement:
-    """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back as it went."""
+    """Judge whether a host's configuration lies in the repository: young enough, not empty, and read back
+    as it went.
+    """
     again = f"Keep it: {typed_command('prepare', environment=environment, apply=True)}"
     if record is None:
         return failed(
@@ -89,11 +93,15 @@ def judge_kept(
     ]
     if problems:
         return failed(
-            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most {oldest_hours:g} h old, and "
+            f"{host}: the kept configuration (snapshot {item.snapshot[:8]}): {'; '.join(problems)}. Expected: at most "
+            f"{oldest_hours:g} h old, and "
             f"the same when it is read. {again}",
             tuple(problems),
         )
-    told = f"{record['containers']} containers and {record['files'] - record['containers']} files ({record['compose_files']} of them compose files)"
+    told = (
+        f"{record['containers']} containers and {record['files'] - record['containers']} files "
+        f"({record['compose_files']} of them compose files)"
+    )
     return passed(
         f"{host}: {told} kept in snapshot {item.snapshot[:8]}, {age_hours:.1f} h old, read back as stored",
         size_bytes=item.size_bytes,
@@ -124,7 +132,9 @@ def judge_configuration(world: RunContext, host: str) -> Judgement:
 
 
 def backup_table(world: RunContext, now: datetime, hosts: Collection[str], services: Collection[str]) -> Table:
-    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was restored."""
+    """Return one row for each object of each backup of hosts and services: how old and large it is, whether it was
+    restored.
+    """
     rows = [row for move in world.scope.moves if move.service in services for row in _rows(world, move.service, now)]
     for host in (host for host in world.sources() if host in hosts):
         record = recorded_configuration(world, host)

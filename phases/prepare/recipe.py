@@ -22,7 +22,8 @@ def prepare_recipe(world: RunContext, move: PlannedMove) -> tuple[Action, ...]:
     backup = world.scope.environment.backup
     if backup is None:
         raise InputError(
-            f"environments/{world.scope.environment.environment}.yaml: backup: missing; expected host, path and password: "
+            f"environments/{world.scope.environment.environment}.yaml: backup: missing; expected host, path and "
+            "password: "
             "no move starts without a backup away from its source"
         )
     container = world.container(move.service, move.source)
@@ -42,5 +43,7 @@ def prepare_recipe(world: RunContext, move: PlannedMove) -> tuple[Action, ...]:
 
 
 def carrier_of(move: PlannedMove, key: str) -> str:
-    """Return the host that carries a deed before the window: a drill is its target's, all else reads from the source."""
+    """Return the host that carries a deed before the window: a drill is its target's, all else reads from
+    the source.
+    """
     return move.target if key in {DRILLED, READ} else move.source

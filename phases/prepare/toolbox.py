@@ -36,7 +36,9 @@ def recorded_toolboxes(journal: Journal) -> dict[str, str]:
 
 
 def use_recorded_toolboxes(fleet: Fleet, journal: Journal, command: str) -> Fleet:
-    """Run the toolbox by the id that prepare compared, whatever its tag names by now; prepare itself compares it first."""
+    """Run the toolbox by the id that prepare compared, whatever its tag names by now; prepare itself
+    compares it first.
+    """
     for host, image in recorded_toolboxes(journal).items():
         if command != "prepare" and host in fleet.names:
             fleet.use_toolbox(host, image)

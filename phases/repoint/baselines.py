@@ -1,4 +1,6 @@
-"""What a moved dependant held at its cutover, before and after its own references are rewritten: nothing else may change with them."""
+"""What a moved dependant held at its cutover, before and after its own references are rewritten: nothing else may
+change with them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from services.fingerprints.compare import compare_fingerprints
 
 @dataclass(frozen=True)
 class BaselineHeld:
-    """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read again then."""
+    """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read
+    again then.
+    """
 
     pointing: Pointing
     key: str = field(default="baseline-unchanged", init=False)

@@ -84,7 +84,10 @@ def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]
     here = planned[link.from_]
     if here not in world.scope.environment.hosts:
         return [
-            f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: {world.scope.command('pin')}"
+            (
+                f"{link_name(link)}: {here} has no identity here. Expected: a pinned host. Try: "
+                f"{world.scope.command('pin')}"
+            )
         ]
     tried = try_connections(world.fleet[here], [(address.address, address.port)]).tries.get(
         (address.address, address.port)
@@ -92,7 +95,10 @@ def _link_problems(world: RunContext, link: Link, address: Address) -> list[str]
     if tried is None or tried.outcome is not Outcome.OPEN:
         outcome = tried.outcome.value if tried else "not tried"
         return [
-            f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc -vz {address.address} {address.port}"
+            (
+                f"{link_name(link)}: {here} to {address.text()}: {outcome}. Expected: open. Look: ssh {here} nc "
+                f"-vz {address.address} {address.port}"
+            )
         ]
     return []
 
@@ -176,7 +182,8 @@ def _connected(pointing: Pointing, link: Link, address: Address) -> Judgement:
     if opened:
         return passed(f"{link_name(link)}: connected to {address.text()} while it was watched")
     return unknown(
-        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is rewritten may not be what "
+        f"{link_name(link)}: no connection to {address.text()} within {USED_S:.0f} s. Expected: one at least. What is "
+        "rewritten may not be what "
         f"{link.from_} uses, or it was idle: use it, then try again"
     )
 
@@ -193,7 +200,10 @@ def unused(world: RunContext, relays: frozenset[Relay]) -> Judgement:
     users = users or [user for relay in named for user in _users_while_watched(world, relay)]
     if users:
         return failed(
-            f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or re-point it by hand",
+            (
+                f"{users[0]}, through a relay that would go. Expected: nobody uses it. Declare the link, or "
+                "re-point it by hand"
+            ),
             tuple(users),
         )
     return passed(f"nobody connected through {len(named)} relays within {UNUSED_S:.0f} s")

@@ -1,4 +1,6 @@
-"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays are removed."""
+"""The order in which a service's references are re-pointed, once: rewritten, seen in use, and only then the relays are
+removed.
+"""
 
 from __future__ import annotations
 

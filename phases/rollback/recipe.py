@@ -1,4 +1,6 @@
-"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or without."""
+"""The order of a rollback, once: the service goes back to its source, with what was written on the target since, or
+without.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,21 @@ DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage"
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
-    "confirm-rollback", "target-writes", "links-returnable", "start-probe-back", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
-    "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "clean-target",
-)  # fmt: skip
+    "confirm-rollback",
+    "target-writes",
+    "links-returnable",
+    "start-probe-back",
+    "stop-moved",
+    *DATA_STEPS,
+    "switch-back",
+    "start-returned",
+    "ready-returned",
+    "fingerprint-returned",
+    "smoke-returned",
+    "dependants-returned",
+    "return-outage",
+    "clean-target",
+)
 REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
@@ -56,16 +70,19 @@ STOPPED = "stop-moved"
 MEASURES = frozenset({"start-probe-back", "return-outage"})
 """Deeds that only measure: a rollback ends without them."""
 SUPERSEDED_BY = {"start-probe-back": "return-outage", "stop-moved": "clean-target"}
-"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is being removed is down."""
+"""What is done for the sake of a later deed: once that was begun, it is not asked for again. A moved container that is
+being removed is down.
+"""
 UNDO_STEP = "finish-undo"
 CREATED = "create-target"
 
 
 def found_on_hosts(world: RunContext, move: PlannedMove) -> str:
-    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty when it does not.
+    """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty
+    when it does not.
 
-    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data. Where nobody could
-    look, the undo looks again, and refuses to put anything back unseen.
+    The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data.
+    Where nobody could look, the undo looks again, and refuses to put anything back unseen.
     """
     past = read_past(world.journal, move.service)
     known = past.done | past.begun | past.failed
@@ -197,7 +214,8 @@ def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> Read
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
+                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
+                "and stopped since the move"
             )
         moved = world.facts(move.target).container(name)
         if moved is None:
@@ -213,7 +231,8 @@ def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> Read
         if not room.passed:
             return room
         return passed(
-            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on {move.source}; {room.text}"
+            f"{moved.name} is {moved.state} on {move.target}, {kept.name} is kept and stopped on "
+            f"{move.source}; {room.text}"
         )
 
     return ReadOnlyStep(
@@ -230,10 +249,12 @@ def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnly
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept and stopped since the move"
+                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
+                "and stopped since the move"
             )
         return passed(
-            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the move is lost with it ({reason})"
+            f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the "
+            f"move is lost with it ({reason})"
         )
 
     return ReadOnlyStep(
@@ -264,7 +285,10 @@ def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None)
 
     return ReadOnlyStep(
         "target-writes",
-        f"read what was written to {move.service} on {move.target} since the cutover; it {_fate(move, discard=discard)}",
+        (
+            f"read what was written to {move.service} on {move.target} since the cutover; it "
+            f"{_fate(move, discard=discard)}"
+        ),
         ask,
     )
 
@@ -282,7 +306,8 @@ def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: 
         )
     if discard:
         return unknown(
-            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or look at its files by hand"
+            f"{move.target}: {move.service} is {state}, so what was written there can't be told. Start it, or "
+            "look at its files by hand"
         )
     return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
 
@@ -314,14 +339,19 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
 
 
 def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
-    """Return the question whether each link can be kept once the service is back; services that moved later reach it by relays."""
+    """Return the question whether each link can be kept once the service is back; services that moved later reach it by
+    relays.
+    """
 
     def ask() -> Judgement:
         wanted = plan_forwarders(world.scope, back)
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
-                f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back that dependant first",
+                (
+                    f"{move.service}: {len(mine)} links can't be kept from {move.source}: {mine[0]}. Roll back "
+                    "that dependant first"
+                ),
                 tuple(mine),
             )
         relays = sorted(one.text() for one in wanted.forwarders)

@@ -38,16 +38,19 @@ from phases.rollback import recipe as rollback
 from phases.rollback.recipe import FinishUndo, found_on_hosts, rollback_recipe
 
 START: Final = "start-target"
-"""Once a move is committed, a target that went down (a power cut before it had its restart policy) is started again, not taken for drift."""
+"""Once a move is committed, a target that went down (a power cut before it had its restart policy) is started again,
+not taken for drift.
+"""
 
 
 @dataclass
 class Moves:
     """The run's moves by service.
 
-    `deadline` is None when the operator gave a reason to work outside the window; `discard` is the reason for leaving behind what
-    was written on the target when a service is rolled back, `undo` puts references back, `dead` are hosts that a person said to be so.
-    `where` are the flags of the commands that people are told; `patience` is how long a host without an answer is asked again.
+    `deadline` is None when the operator gave a reason to work outside the window; `discard` is the reason for leaving
+    behind what was written on the target when a service is rolled back, `undo` puts references back, `dead` are hosts
+    that a person said to be so. `where` are the flags of the commands that people are told; `patience` is how long a
+    host without an answer is asked again.
     """
 
     world: RunContext
@@ -154,7 +157,8 @@ class Moves:
         running.stopped_because = self._stopped_by_another(service)
         if found and dead and not self.discard:
             running.stopped_because = (
-                f"{found}, and {move.target} is declared lost: what was written there can't be brought back. To go back to the data as it was "
+                f"{found}, and {move.target} is declared lost: what was written there can't be brought back. To go "
+                "back to the data as it was "
                 "before the move, add --discard-target-writes REASON"
             )
         return running
@@ -167,9 +171,11 @@ class Moves:
             raise
 
     def found_committed(self, service: str) -> str:
-        """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with --apply.
+        """Return why a move that is not committed on record goes back as a committed one; looked at once, recorded with
+        --apply.
 
-        Raises CouldNotLookError when a host that it rests on goes on giving no answer: which way a move goes back is not guessed.
+        Raises CouldNotLookError when a host that it rests on goes on giving no answer: which way a move goes back is
+        not guessed.
         """
         if service not in self.found:
             world, move = self.world, self.world.move_of(service)
@@ -186,7 +192,9 @@ class Moves:
         return self.found[service]
 
     def _repoint(self, move: PlannedMove) -> RunningMove:
-        """Return the re-pointing of a service's dependants, or its undo; it takes the move through no other state: that is done."""
+        """Return the re-pointing of a service's dependants, or its undo; it takes the move through no other state: that
+        is done.
+        """
         world, service = self.world, move.service
         pointing, past = pointing_of(world, move), past_of(world.journal, service)
         running = RunningMove(

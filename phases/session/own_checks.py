@@ -1,4 +1,6 @@
-"""The pytest side of own checks: their fixtures `host` and `service`, the hosts and services they run for, and their declaration."""
+"""The pytest side of own checks: their fixtures `host` and `service`, the hosts and services they run for, and their
+declaration.
+"""
 
 from __future__ import annotations
 
@@ -108,13 +110,17 @@ class OwnChecks:
             self._declare(item)
         rows = [(item.get_closest_marker("step"), _about(item)) for item in own] if not problems else []
         keys = [(mark.args[0], about) for mark, about in rows if mark]
-        problems += [f"{key}: two checks have this key for {about[0] or about[1] or 'all'}. Expected: names of their own"
-                     for key, about in sorted({one for one in keys if keys.count(one) > 1}, key=str)]  # fmt: skip
+        problems += [
+            (f"{key}: two checks have this key for {about[0] or about[1] or 'all'}. Expected: names of their own")
+            for key, about in sorted({one for one in keys if keys.count(one) > 1}, key=str)
+        ]
         if problems:
             raise pytest.UsageError("\n".join([*dict.fromkeys(problems), GUIDE]))
 
     def _is_asked(self, item: pytest.Item) -> bool:
-        """Return whether a check is for its service; one that names only services that do not exist stays, to be refused."""
+        """Return whether a check is for its service; one that names only services that do not exist stays, to be
+        refused.
+        """
         only = _only(item) & set(self.world.scope.services)
         return not only or _about(item)[0] in only
 
@@ -181,12 +187,18 @@ def _problems(item: pytest.Item) -> Iterator[str]:
         yield f"{name}: no docstring. Expected: one; its first line is the check's sentence in the evidence"
     by_hand = [mark for mark in DECLARED if item.get_closest_marker(mark)]
     if by_hand:
-        yield f"{name}: marked {', '.join(by_hand)}. Expected: none of these; an own check only reads, in the phase of its folder, under its name"
+        yield (
+            f"{name}: marked {', '.join(by_hand)}. Expected: none of these; an own check only reads, in the phase "
+            "of its folder, under its name"
+        )
     info: Any = getattr(item, "_fixtureinfo", None)
     known = getattr(info, "name2fixturedefs", {})
     missing = [one for one in getattr(item, "fixturenames", ()) if one not in known and one != "request"]
     if missing:
-        yield f"{name}: no fixture {', '.join(missing)}. Expected: host, service, judge, pytest's own, or those of your conftest.py"
+        yield (
+            f"{name}: no fixture {', '.join(missing)}. Expected: host, service, judge, pytest's own, or those of "
+            "your conftest.py"
+        )
 
 
 def _last_line(text: str) -> str:

@@ -1,4 +1,6 @@
-"""What binds a run to its plan and to those who approved it, written into the journal: evidence is drawn from there alone."""
+"""What binds a run to its plan and to those who approved it, written into the journal: evidence is drawn from there
+alone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from phases.signoff.waivers import file_of
 
 
 def record_plan(world: RunContext, scope: Scope, waivers: Waivers) -> None:
-    """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for them now."""
+    """Write down the plan's files as they were digested for this run, and each approval and waiver that is good for
+    them now.
+    """
     run, journal = world.run, world.journal
     hidden = []
     for name, text in scope.part_texts.items():
@@ -58,7 +62,9 @@ def _good_approvals(world: RunContext, scope: Scope) -> Iterator[tuple[Path, Sta
 
 
 def _record_signed(world: RunContext, kind: str, path: Path, about: dict[str, str]) -> None:
-    """Write down a signed text with its signature; one that the redactor would change is left out: it would not fit any more."""
+    """Write down a signed text with its signature; one that the redactor would change is left out: it would not fit any
+    more.
+    """
     text, signature = path.read_text(encoding="utf-8"), path.with_name(f"{path.name}.sig").read_text(encoding="utf-8")
     if world.redactor.text(text) == text:
         world.run.record(kind, body={"file": path.name, **about, "text": text, "signature": signature})

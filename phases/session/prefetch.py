@@ -1,4 +1,6 @@
-"""Questions about services that take longest, asked side by side from the first row of preflight on and told in their own rows."""
+"""Questions about services that take longest, asked side by side from the first row of preflight on and told in their
+own rows.
+"""
 
 from __future__ import annotations
 

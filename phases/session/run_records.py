@@ -28,12 +28,21 @@ def record_scope(world: RunContext) -> None:
 
 
 def record_looked_at(world: RunContext, command: str, hosts: Iterable[str], services: Collection[str]) -> None:
-    """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very ones."""
+    """Write down how hosts were found, and which containers of services are to be moved: an approval is for these very
+    ones.
+    """
     scope, run = world.scope, world.run
     for host, found in world.fleet.gather(tuple(hosts)).items():
-        facts = {} if isinstance(found, NotObservedError) else {
-            "docker_version": found.docker_version, "os": found.os_name, "kernel": found.kernel, "containers": len(found.containers),
-        }  # fmt: skip
+        facts = (
+            {}
+            if isinstance(found, NotObservedError)
+            else {
+                "docker_version": found.docker_version,
+                "os": found.os_name,
+                "kernel": found.kernel,
+                "containers": len(found.containers),
+            }
+        )
         error = str(found) if isinstance(found, NotObservedError) else ""
         identity = scope.environment.hosts[host]
         key = hashlib.sha256(base64.b64decode(identity.ssh_host_key.split()[1])).digest()

@@ -82,7 +82,9 @@ class Session:
         return self.world.scope
 
     def only_for_some(self, service: str) -> dict[str, str]:
-        """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook that is not there."""
+        """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook
+        that is not there.
+        """
         environment = self.scope.environment.environment
         reasons = (
             {}
@@ -133,7 +135,8 @@ class Session:
 
 @contextmanager
 def open_session(options: Options, command: str, *, spread: bool = False) -> Iterator[Session]:
-    """Open a run of `command`; hosts are closed at the end, whatever happened. `spread`: workers look, this process writes.
+    """Open a run of `command`; hosts are closed at the end, whatever happened. `spread`: workers look, this process
+    writes.
 
     Raises InputError for wrong files and RefusedError when a gate or a lock says no: nothing is done then.
     """
@@ -239,7 +242,9 @@ def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journ
 
 
 def _carried_out(options: Options, command: str, scope: Scope, journal: Journal, gates: Gates) -> Scope:
-    """Return what a run is about: moves that have begun as they began, all others as the files and the gates have them; in its order."""
+    """Return what a run is about: moves that have begun as they began, all others as the files and the gates have them;
+    in its order.
+    """
     begun = as_repointed(as_begun(scope, journal, frozenset(options.retry)), journal)
     if options.apply and command == "migrate":
         refuse_other_than_approved(scope, begun, gates.new_moves())
@@ -259,7 +264,9 @@ def _record_files(world: RunContext, scope: Scope, waivers: Waivers) -> None:
 
 
 def _look_which_way(moves: Moves, command: str) -> None:
-    """Look before the first row whether each move goes back as a committed one: no answer ends a run that has done nothing."""
+    """Look before the first row whether each move goes back as a committed one: no answer ends a run that has done
+    nothing.
+    """
     for move in moves.world.scope.moves if command == "rollback" else ():
         moves.found_committed(move.service)
 
@@ -298,7 +305,9 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
 
 @contextmanager
 def open_worker(options: Options, command: str, run_id: str, folder: Path) -> Iterator[Session]:
-    """Open a worker's part of a run that another process on this machine started and writes: it looks, and records nothing itself."""
+    """Open a worker's part of a run that another process on this machine started and writes: it looks, and records
+    nothing itself.
+    """
     scope = load_scope(options)
     redactor = console_redactor()
     redactor.publish(*scope.services, *scope.hosts)
@@ -330,7 +339,9 @@ def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
 
 @contextmanager
 def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[AuditMirror]:
-    """Write the records of each move to its two hosts too (to one where the other is dead), and the heads of the run's chains at its end."""
+    """Write the records of each move to its two hosts too (to one where the other is dead), and the heads of the run's
+    chains at its end.
+    """
     mirror = AuditMirror(
         run,
         {"environment": scope.environment.environment, "command": command},

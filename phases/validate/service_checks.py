@@ -24,7 +24,9 @@ from services.fingerprints.compare import compare_fingerprints
 
 
 def refuse_unmoved(world: RunContext, service: str) -> None:
-    """Raise NotRun for a service that is not on its target by the journal: what it serves from is not what these questions are about."""
+    """Raise NotRun for a service that is not on its target by the journal: what it serves from is not what these
+    questions are about.
+    """
     state = MoveState(world.journal.move_state(service))
     if not state.serves_target:
         told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.words}, not moved"
@@ -92,14 +94,18 @@ def judge_fingerprint(world: RunContext, service: str) -> Judgement:
 
 
 def judge_logs(world: RunContext, service: str) -> Judgement:
-    """Judge the log lines that the container wrote since it was started: those of its start tell most, and come before the commit."""
+    """Judge the log lines that the container wrote since it was started: those of its start tell most, and come before
+    the commit.
+    """
     host, product = _target(world, service), world.product(service)
     read = read_since_start(world.fleet[host], world.container(service, host))
     return judge_lines(f"{service} on {host}", read.lines, product.trouble, product.noise, read.cut)
 
 
 def judge_public_names(world: RunContext, service: str) -> Judgement:
-    """Judge whether the names by which clients outside reach the service lead to its target, as every host of the run sees them."""
+    """Judge whether the names by which clients outside reach the service lead to its target, as every host of the run
+    sees them.
+    """
     move, names = world.move_of(service), world.entry(service).public_names
     identity = world.scope.environment.hosts[move.target]
     seen = {host: dns.read_addresses(world.fleet[host], names) for host in world.scope.hosts}

@@ -22,7 +22,9 @@ def test_toolbox_is_on_the_host(machine: str, session: Session, judge: Judge) ->
 
 @pytest.mark.step("network-tested")
 def test_network_was_tried(machine: str, session: Session, judge: Judge) -> None:
-    """The other hosts reached every port they will need on it, through a test listener where the port is not in use yet."""
+    """The other hosts reached every port they will need on it, through a test listener where the port is not in use
+    yet.
+    """
     judge(try_with_listeners(session.world, machine, apply=session.options.apply))
 
 

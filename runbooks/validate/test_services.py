@@ -1,4 +1,6 @@
-"""After the move, that night and every night: does each service work, hold its data, and is the old one still asleep?"""
+"""After the move, that night and every night: does each service work, hold its data, and is the old one
+still asleep?
+"""
 
 from __future__ import annotations
 

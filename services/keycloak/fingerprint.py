@@ -24,7 +24,8 @@ KINDS: Final[Mapping[str, tuple[str, str]]] = {
 """Kinds that answer with their whole list at once: path below the realm, and the key of a thing's name."""
 
 NAMED_USERS: Final = 20_000
-"""Up to so many users of a realm each is compared by name; of more, their number is compared by the server's own count."""
+"""Up to so many users of a realm each is compared by name; of more, their number is compared by the server's own count.
+"""
 IDENTITY: Final = ("id", "username", "enabled", "createdTimestamp", "federationLink", "serviceAccountClientId")
 """What a person can't change about itself; the rest of its profile is equal at the cutover only."""
 PASSING: Final = ("access", "notBefore")

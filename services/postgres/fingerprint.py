@@ -1,8 +1,8 @@
 """What a PostgreSQL cluster holds, in parts: counts and digests made by the server, independent of the order of rows.
 
 A row's digest is the SHA-256 of its text; a table's is the sum of the halves of its rows' digests, so it needs no sort
-and a single changed row changes it. Rights are sorted, and those of nobody's word are the default ones: a restored dump grants
-them in another order. Rows are bounded by the primary key where that is one integer column.
+and a single changed row changes it. Rights are sorted, and those of nobody's word are the default ones: a restored dump
+grants them in another order. Rows are bounded by the primary key where that is one integer column.
 """
 
 from __future__ import annotations
@@ -90,9 +90,13 @@ SELECT count(*), coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0
 FROM (SELECT encode(sha256(convert_to(ROW({row}.*)::text, 'UTF8')), 'hex') AS h, {key} AS k FROM ONLY {table} AS {row} {where}) AS counted
 """
 ROW: Final = "longshore: the whole row"
-"""What a row is called in the question. `ROW(name.*)` is the row whatever its columns are called; `name` alone would be a column of that
+"""What a row is called in the question. `ROW(name.*)` is the row whatever its columns are called; `name` alone would be
+a column of that
 name (docs: "Value Expressions", Row Constructors; "Composite Types", Using Composite Types in Queries)."""
-SEQUENCES: Final = "SELECT schemaname, sequencename, coalesce(last_value, start_value - increment_by), increment_by FROM pg_sequences ORDER BY 1, 2"
+SEQUENCES: Final = (
+    "SELECT schemaname, sequencename, coalesce(last_value, start_value - increment_by), increment_by FROM "
+    "pg_sequences ORDER BY 1, 2"
+)
 LARGE_OBJECTS: Final = """
 SELECT count(*), coalesce(max(oid), 0)::bigint, coalesce(sum(('x' || left(h, 15))::bit(60)::bigint::numeric), 0)::text
 FROM (SELECT oid, encode(sha256(oid::text::bytea || lo_get(oid)), 'hex') AS h FROM pg_largeobject_metadata WHERE oid <= %s) objects
@@ -127,8 +131,8 @@ def _definitions(connection: Connection) -> FingerprintPart:
 def one_spelling(definition: str) -> str:
     """Return a definition in the one of two spellings that a dump and its restore turn into each other.
 
-    `x = ANY (ARRAY['a'::varchar]::text[])` comes back as `x = ANY (ARRAY['a'::varchar::text])`, with the same meaning: the
-    parser moves the cast into the array (seen with PostgreSQL 17 and n8n's checks).
+    `x = ANY (ARRAY['a'::varchar]::text[])` comes back as `x = ANY (ARRAY['a'::varchar::text])`, with the same meaning:
+    the parser moves the cast into the array (seen with PostgreSQL 17 and n8n's checks).
     """
     plain = LITERAL_CAST_TWICE.sub(r"\1", definition)
     return ARRAY_CAST.sub(r"\1", LITERAL_CAST.sub(r"\1", plain))

@@ -21,7 +21,9 @@ SELECT current_setting('server_version_num'), current_setting('wal_level'), curr
   (SELECT count(*) FROM pg_database WHERE NOT datallowconn AND datname <> 'template0');
 """
 UNLOGGED: Final = "SELECT count(*) FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'm', 'S')"
-"""Of an unlogged relation a standby has the definition only. https://www.postgresql.org/docs/17/sql-createtable.html, UNLOGGED"""
+"""Of an unlogged relation a standby has the definition only. https://www.postgresql.org/docs/17/sql-createtable.html,
+UNLOGGED
+"""
 ASK: Final = """\
 set -e
 user=$1; unlogged=$2; shift 2

@@ -1,4 +1,6 @@
-"""The restore drill on real hosts: a good backup passes, each kind of damaged one is found, and nothing is left behind."""
+"""The restore drill on real hosts: a good backup passes, each kind of damaged one is found, and nothing is
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,10 @@ def pack_of(item: BackupObject) -> str:
     return f"/repository/data/{found[1][:2]}/{found[1]}"
 
 
-FLIP: Final = "python3 -c \"import sys; f = open(sys.argv[1], 'r+b'); f.seek(100); b = f.read(1)[0]; f.seek(100); f.write(bytes([b ^ 1]))\" {pack}"
+FLIP: Final = (
+    "python3 -c \"import sys; f = open(sys.argv[1], 'r+b'); f.seek(100); b = f.read(1)[0]; f.seek(100); "
+    'f.write(bytes([b ^ 1]))" {pack}'
+)
 
 
 @contextmanager
@@ -158,7 +163,9 @@ def test_garbage_with_a_right_checksum_is_not_restored(prepared: at_hand.Ran) ->
 
 
 def test_a_flipped_bit_passes_restic_check_and_not_the_drill(prepared: at_hand.Ran) -> None:
-    """Unchanged data comes from the damaged piece again: the backup is taken, the drill refuses it, and preflight too."""
+    """Unchanged data comes from the damaged piece again: the backup is taken, the drill refuses it, and
+    preflight too.
+    """
     with drill_of(SERVICE) as action:
         configuration = next(item for item in action.taken() if item.name == CONFIGURATION)
     with damaged(FLIP.format(pack=pack_of(configuration)) + "; restic check --quiet"):

@@ -1,4 +1,6 @@
-"""The journal on PostgreSQL: the same facts as on SQLite, and what only a server can do: go away, come back, be shared."""
+"""The journal on PostgreSQL: the same facts as on SQLite, and what only a server can do: go away, come
+back, be shared.
+"""
 
 # ruff: noqa: F811 (the imported tests ask for this module's own place)
 

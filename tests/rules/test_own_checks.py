@@ -106,7 +106,9 @@ def _rows(result: pytest.RunResult) -> list[str]:
 
 
 def test_a_check_runs_over_the_runs_connection_and_needs_no_marks(pytester: pytest.Pytester) -> None:
-    """Its key is its name, its sentence its docstring's first line, its phase its folder; it only reads, and counts as a blocker."""
+    """Its key is its name, its sentence its docstring's first line, its phase its folder; it only reads, and counts as
+    a blocker.
+    """
     result = _run(pytester, TARGETS)
 
     assert _rows(result) == [
@@ -243,8 +245,10 @@ PROGRAMS = {
 def test_the_guides_examples_are_three() -> None:
     """Each has a file of its own, and one is of validate."""
     assert [file for file, _ in SHOWN.findall(PAGE.read_text(encoding="utf-8"))] == [
-        "site/preflight/test_memory.py", "site/preflight/test_data.py", "site/validate/test_ports.py",
-    ]  # fmt: skip
+        "site/preflight/test_memory.py",
+        "site/preflight/test_data.py",
+        "site/validate/test_ports.py",
+    ]
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -252,7 +256,9 @@ def test_the_guides_examples_are_three() -> None:
 def test_the_guides_examples_work(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, number: int, good: bool
 ) -> None:
-    """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that is not."""
+    """As they are written there, with testinfra's own modules: they pass on a host that is right and fail on one that
+    is not.
+    """
     body = SHOWN.findall(PAGE.read_text(encoding="utf-8"))[number][1]
     programs, volume = pytester.mkdir("programs"), pytester.mkdir("volume")
     for name, script in PROGRAMS.items():

@@ -64,7 +64,9 @@ def check_said(stage: Stage, outcome: Outcome) -> None:
 
 
 def check_kept(stage: Stage) -> None:
-    """Check that a source that is kept still has what it held, itself or set aside beside it, while its target serves."""
+    """Check that a source that is kept still has what it held, itself or set aside beside it, while its
+    target serves.
+    """
     for service, content in stage.kept.items():
         state = MoveState(stage.journal.move_state(service))
         if state not in {MoveState.DONE, MoveState.COMMITTED, MoveState.NEEDS_OPERATOR}:
@@ -207,7 +209,8 @@ def check_serves(stage: Stage, service: str) -> None:
         lost, acted = lost - world.survivors(), acted - world.survivors()
     if lost or acted:
         world.violate(
-            f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. {sorted(lost | acted)[:2]}"
+            f"acknowledged writes are not in {service} on {machine.name}: {len(lost) + len(acted)}, e.g. "
+            f"{sorted(lost | acted)[:2]}"
         )
     for client in world.clients:
         found = (
@@ -217,12 +220,14 @@ def check_serves(stage: Stage, service: str) -> None:
         )
         if found is None or found[1] is not container:
             world.violate(
-                f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state {state.value})"
+                f"client {client.name} of {service} does not reach it, and the last run ended with 0 (state "
+                f"{state.value})"
             )
     for other_machine, other in containers_of(world, service):
         if other is not container and other.policy != "no":
             world.violate(
-                f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two writers after a reboot"
+                f"{other.name} on {other_machine.name} is stopped with restart policy {other.policy}: two "
+                "writers after a reboot"
             )
 
 

@@ -1,4 +1,6 @@
-"""A run of longshore as a process: alive, suspended or killed; its calls to hosts and its writes to the journal are where things befall it."""
+"""A run of longshore as a process: alive, suspended or killed; its calls to hosts and its writes to the journal are
+where things befall it.
+"""
 
 from __future__ import annotations
 

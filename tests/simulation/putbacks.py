@@ -1,6 +1,7 @@
 """Defects that were fixed, put back one by one: the simulator is worth something when it finds each of them.
 
-Each is known by its number and says what it was. `put_back(number)` restores it in the product's modules, until the end of the block.
+Each is known by its number and says what it was. `put_back(number)` restores it in the product's modules, until the end
+of the block.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A run of a phase as a process: the real session, the real steps of the runbooks, in one process with modelled borders."""
+"""A run of a phase as a process: the real session, the real steps of the runbooks, in one process with modelled
+borders.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,8 @@ class Stage:
         move = next(one for one in scope.plan.moves if one.service == service)
         if body["move"]["target"] != move.target:
             self.world.violate(
-                f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}"
+                f"another plan than the approved one is carried out: {service} to {body['move']['target']}, "
+                f"approved {move.target}"
             )
 
     @property
@@ -194,9 +197,12 @@ class ListJournal(Journal):
             else [record for one in dict.fromkeys(kinds) for record in self._kinds.get(one, ())]
         )
         wanted = [
-            one for one in found
-            if (run_id is None or one.run_id == run_id) and (service is None or one.service == service) and (until is None or one.seq <= until)
-        ]  # fmt: skip
+            one
+            for one in found
+            if (run_id is None or one.run_id == run_id)
+            and (service is None or one.service == service)
+            and (until is None or one.seq <= until)
+        ]
         return wanted if kinds is None or len(list(kinds)) == 1 else sorted(wanted, key=lambda one: one.seq)
 
     def last(
@@ -204,9 +210,12 @@ class ListJournal(Journal):
     ) -> Record | None:
         """Return the newest record of a kind."""
         found = (
-            one for one in reversed(self._kinds.get(kind, ()))
-            if (service is None or one.service == service) and (key is None or one.key == key) and (until is None or one.seq <= until)
-        )  # fmt: skip
+            one
+            for one in reversed(self._kinds.get(kind, ()))
+            if (service is None or one.service == service)
+            and (key is None or one.key == key)
+            and (until is None or one.seq <= until)
+        )
         return next(found, None)
 
     def _end(self) -> dict[str, Any]:
@@ -256,7 +265,9 @@ def see_sources(now: Stage) -> None:
 
 
 def steps_of(phase: str) -> list[Any]:
-    """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a service."""
+    """Return a phase's steps in the order in which pytest runs them, each with its key and whether it is about a
+    service.
+    """
     if phase not in _STEPS:
         names = {"migrate": ("test_gates", "test_move"), "rollback": ("test_rollback",), "repoint": ("test_repoint",)}[
             phase
@@ -307,10 +318,20 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
 
 def _run(now: Stage, process: Process, command: Command, rows: list[StepResult]) -> ExitCode:
     options = Options(
-        environment="lab", services=command.services, waves=(), apply=command.apply, inventory=None, plan=None, ssh_config=None,  # type: ignore[arg-type]
-        argv=command.argv, retry=command.again, break_lock=command.break_lock, discard=command.discard, revert=command.undo,
+        environment="lab",
+        services=command.services,
+        waves=(),
+        apply=command.apply,
+        inventory=None,
+        plan=None,
+        ssh_config=None,  # type: ignore[arg-type]
+        argv=command.argv,
+        retry=command.again,
+        break_lock=command.break_lock,
+        discard=command.discard,
+        revert=command.undo,
         target_lost=command.target_lost,
-    )  # fmt: skip
+    )
     with ExitStack() as stack:
         try:
             session = stack.enter_context(phases.session.session.open_session(options, command.phase))
@@ -417,7 +438,9 @@ def _forget_token(_environment: str) -> None:
 
 
 def quick_json(value: Any) -> bytes:
-    """Return JSON as RFC 8785 has it, but for the form of rare numbers and the order of names outside the basic plane: five times as fast."""
+    """Return JSON as RFC 8785 has it, but for the form of rare numbers and the order of names outside the basic plane:
+    five times as fast.
+    """
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 

@@ -154,17 +154,31 @@ class Container:
         return json.loads(
             json.dumps(
                 {
-                    "Id": self.id, "Name": f"/{self.name}", "Image": self.image, "Created": stamp(self.created_at),
+                    "Id": self.id,
+                    "Name": f"/{self.name}",
+                    "Image": self.image,
+                    "Created": stamp(self.created_at),
                     "State": {
-                        "Status": self.status, "Running": self.running, "Paused": False, "Restarting": False, "OOMKilled": False,
-                        "Dead": False, "Pid": 1000 if self.running else 0, "ExitCode": self.exit_code, "Error": "",
-                        "StartedAt": stamp(self.started_at), "FinishedAt": stamp(self.finished_at),
+                        "Status": self.status,
+                        "Running": self.running,
+                        "Paused": False,
+                        "Restarting": False,
+                        "OOMKilled": False,
+                        "Dead": False,
+                        "Pid": 1000 if self.running else 0,
+                        "ExitCode": self.exit_code,
+                        "Error": "",
+                        "StartedAt": stamp(self.started_at),
+                        "FinishedAt": stamp(self.finished_at),
                     },
-                    "RestartCount": 0, "Config": self.config, "HostConfig": self.host_config,
-                    "NetworkSettings": {"Networks": networks}, "Mounts": self.mounts,
+                    "RestartCount": 0,
+                    "Config": self.config,
+                    "HostConfig": self.host_config,
+                    "NetworkSettings": {"Networks": networks},
+                    "Mounts": self.mounts,
                 }
             )
-        )  # fmt: skip
+        )
 
 
 def stamp(moment: float) -> str:
@@ -422,7 +436,10 @@ class World:
         mine = {outside for outside, _ in container.published}
         for other in machine.containers.values():
             if other.running and other is not container and mine & {outside for outside, _ in other.published}:
-                return f"driver failed programming external connectivity on endpoint {container.name}: port is already allocated"
+                return (
+                    f"driver failed programming external connectivity on endpoint {container.name}: port is "
+                    "already allocated"
+                )
         container.status, container.started_at, container.exit_code = "running", self.now + machine.offset_s, 0
         container.stopped_by_hand = False
         for name in container.networks:

@@ -92,7 +92,8 @@ def sealed_folder(
 ) -> Path:
     """Return the folder of a run with rows of every kind, plan and approvals, sealed.
 
-    `approvals` are the people and their roles, `signing` whose key signs for somebody, `parts_of` other parts of the plan.
+    `approvals` are the people and their roles, `signing` whose key signs for somebody, `parts_of` other parts of the
+    plan.
     """
     night = Night(tmp_path)
     kept = parts_of or PARTS

@@ -1,4 +1,6 @@
-"""Two hosts in memory: engines, volumes, files, relays and clients that write; any call to a host can be the last of a killed process."""
+"""Two hosts in memory: engines, volumes, files, relays and clients that write; any call to a host can be the last of a
+killed process.
+"""
 
 from __future__ import annotations
 
@@ -259,7 +261,9 @@ class Model:
         ]
 
     def write(self) -> None:
-        """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does not run."""
+        """Let clients write where they get to now, and remember what they were told; nobody reaches a service that does
+        not run.
+        """
         led = any(running and f"{SOURCE}: " in text for text, running in self.relays.items())
         host = TARGET if led and self.runs(TARGET) else SOURCE
         if self.runs(host) and (

@@ -1,4 +1,6 @@
-"""Every undo and every resume, with an empty note, against hosts in each state that a kill can leave: right by looking, or a person."""
+"""Every undo and every resume, with an empty note, against hosts in each state that a kill can leave: right by looking,
+or a person.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ MEDDLING: Final[dict[str, Meddling]] = {
 
 
 def _begun(model: Model, recipe_: list[Action], position: int, steps: int) -> bool:
-    """Do the actions before a position, and `steps` changes of the one there; return whether it was killed in the middle."""
+    """Do the actions before a position, and `steps` changes of the one there; return whether it was killed in the
+    middle.
+    """
     for action in recipe_[:position]:
         action.do({})
         model.write()
@@ -131,7 +135,9 @@ def _resume(recipe_: list[Action], begun: int) -> tuple[str, list[Action]]:
 
 
 def _states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tuple[int, int]]:
-    """Return each moment at which the process can be killed: in which action, after how many changes; looked for once a recipe."""
+    """Return each moment at which the process can be killed: in which action, after how many changes; looked for once a
+    recipe.
+    """
     way = make.__qualname__
     if way not in STATES:
         STATES[way] = _look_for_states(make)
@@ -174,7 +180,9 @@ def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Cal
 
 
 def _begun_on_record(model: Model, recipe_: list[Action], position: int, steps: int) -> Notes:
-    """Do as `_begun`, and return the notes on record: those of what came to its end, none of what was killed in the middle."""
+    """Do as `_begun`, and return the notes on record: those of what came to its end, none of what was killed in the
+    middle.
+    """
     notes: Notes = {}
     for action in recipe_[:position]:
         note: dict[str, Any] = {}
@@ -225,7 +233,9 @@ def _check_kept(model: Model, told: str) -> None:
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
 def test_the_undo_of_a_killed_move_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str) -> None:
-    """At each moment of the move, whoever meddled: the source serves all that was written, alone; or a person is asked and nothing is deleted."""
+    """At each moment of the move, whoever meddled: the source serves all that was written, alone; or a person is asked
+    and nothing is deleted.
+    """
     make = _forward(monkeypatch, run)
     for position, steps in _states(make):
         model, moving = make()
@@ -248,7 +258,9 @@ def test_the_undo_of_a_killed_move_loses_nothing(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("meddling", list(MEDDLING))
 def test_a_killed_move_that_goes_on_loses_nothing(monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str) -> None:
-    """Going on ends with the target serving all that was written; or it stops, and the undo after that is as right as any."""
+    """Going on ends with the target serving all that was written; or it stops, and the undo after that is as right as
+    any.
+    """
     make = _forward(monkeypatch, run)
     for position, steps in _states(make):
         model, moving = make()
@@ -323,7 +335,9 @@ def test_a_killed_rollback_that_goes_on_loses_nothing(monkeypatch: pytest.Monkey
 def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str
 ) -> None:
-    """Copied or replicated while the service runs: the source serves all that was written, alone, and nothing of ours is left; or a person."""
+    """Copied or replicated while the service runs: the source serves all that was written, alone, and nothing of ours
+    is left; or a person.
+    """
     make = _travelling(monkeypatch, run, strategy)
     for position, steps in _states(make):
         model, moving = make()
@@ -355,7 +369,9 @@ def test_the_undo_of_a_killed_copy_while_it_runs_loses_nothing(
 def test_a_killed_copy_while_it_runs_that_goes_on_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, run: Run, meddling: str, strategy: str
 ) -> None:
-    """What was killed has an empty note, what came to its end has its own: the target serves all that was written; or it stops, and is undone."""
+    """What was killed has an empty note, what came to its end has its own: the target serves all that was written; or
+    it stops, and is undone.
+    """
     make, moved = _travelling(monkeypatch, run, strategy), 0
     for position, steps in _states(make):
         model, moving = make()
@@ -417,7 +433,9 @@ def _classes() -> set[type]:
 
 
 def test_every_action_is_in_a_recipe_and_bears_an_empty_note(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Verify and undo of each, of hosts on which nothing was done: an answer, or an error of ours that says what to do; never a defect."""
+    """Verify and undo of each, of hosts on which nothing was done: an answer, or an error of ours that says what to do;
+    never a defect.
+    """
     found = _all_actions(monkeypatch, run)
     left = {kind.__name__ for kind in _classes()} - {type(action).__name__ for action in found}
     assert left == {"UndoReferences"}  # it stands before the recipe and asks the actions in it
@@ -438,6 +456,9 @@ def test_a_person_gets_both_ways_when_a_commit_may_have_switched_clients(
             break
     with pytest.raises(
         ManualInterventionError,
-        match=r"nox -s migrate -- --environment production --service redis --apply, or bring back .* nox -s rollback -- redis --environment",
+        match=(
+            r"nox -s migrate -- --environment production --service redis --apply, or bring back .* nox -s "
+            r"rollback -- redis --environment"
+        ),
     ):
         action.undo({})

@@ -39,9 +39,15 @@ def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> N
     """Its records stay what they were, its chain is whole, and a new run goes into the same file."""
     file = tmp_path / "lab.sqlite"
     content = {
-        "run_id": "r", "number": 1, "at": "2026-01-01T00:00:00+00:00", "kind": "run_started", "service": None, "key": None,
-        "body": {"command": "migrate"}, "previous": "0" * 64,
-    }  # fmt: skip
+        "run_id": "r",
+        "number": 1,
+        "at": "2026-01-01T00:00:00+00:00",
+        "kind": "run_started",
+        "service": None,
+        "key": None,
+        "body": {"command": "migrate"},
+        "previous": "0" * 64,
+    }
     row = {**content, "body": json.dumps(content["body"]), "hash": hash_of(content)}
     with sqlite3.connect(file) as connection:
         connection.executescript(FIRST_VERSION)

@@ -1,4 +1,6 @@
-"""Names of data: the same digest for the same environment, nothing that tells them in its records, and a file that stays here."""
+"""Names of data: the same digest for the same environment, nothing that tells them in its records, and a file that
+stays here.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def test_a_recorded_fingerprint_holds_digests_and_can_be_compared(tmp_path: Path
 
 
 def test_names_of_a_lost_salt_hold_at_the_cutover_only(tmp_path: Path) -> None:
-    """A journal that was adopted from the hosts has another salt: its names can't be found again, so nobody says that they are missing."""
+    """A journal that was adopted from the hosts has another salt: its names can't be found again, so nobody says that
+    they are missing.
+    """
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
     new.mkdir()

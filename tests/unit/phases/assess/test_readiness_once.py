@@ -38,7 +38,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_writable_layer_is_asked_of_the_engine(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the forwarded socket, without a command on the host; a container that is gone is told with the way to look."""
+    """Over the forwarded socket, without a command on the host; a container that is gone is told with the
+    way to look.
+    """
 
     def changes(name: str) -> list[dict[str, Any]]:
         if name == "gone":

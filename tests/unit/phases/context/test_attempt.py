@@ -110,7 +110,9 @@ def test_a_move_that_needed_a_person_begins_a_new_attempt(journal: Journal, run:
 
 
 def test_a_rollback_is_read_apart_from_its_move(journal: Journal, run: Run) -> None:
-    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is over."""
+    """Its deeds are those since it began, it knows what it goes back from, and keeps the move's attempt until it is
+    over.
+    """
     state(run, MoveState.IN_PROGRESS)
     outcome(run, "stop-source")
     state(run, MoveState.COMMITTED)
@@ -183,9 +185,15 @@ def make_world(journal: Journal, run: Run, **chosen: Any) -> RunContext:
 
 @pytest.mark.parametrize(
     ("seen", "host"),
-    [(MoveState.PLANNED, "wf005"), (MoveState.IN_PROGRESS, "wf005"), (MoveState.UNDONE, "wf005"), (MoveState.ROLLED_BACK, "wf005"),
-     (MoveState.COMMITTED, "wf001"), (MoveState.DONE, "wf001")],
-)  # fmt: skip
+    [
+        (MoveState.PLANNED, "wf005"),
+        (MoveState.IN_PROGRESS, "wf005"),
+        (MoveState.UNDONE, "wf005"),
+        (MoveState.ROLLED_BACK, "wf005"),
+        (MoveState.COMMITTED, "wf001"),
+        (MoveState.DONE, "wf001"),
+    ],
+)
 def test_a_service_is_where_it_serves(journal: Journal, run: Run, seen: MoveState, host: str) -> None:
     """On its target from the commit on, on its source before and after a way back."""
     state(run, seen)
@@ -236,8 +244,11 @@ def test_a_container_has_an_address_or_is_told_as_unseen() -> None:
 
 def test_the_nearest_mount_holds_a_path() -> None:
     """A mount inside another one wins; a tmpfs holds nothing that could be read; no mount is told."""
-    mounts = (MountFacts("volume", "all", "/data", read_only=False), MountFacts("volume", "db", "/data/db", read_only=False),
-              MountFacts("tmpfs", "", "/data/db/tmp", read_only=False))  # fmt: skip
+    mounts = (
+        MountFacts("volume", "all", "/data", read_only=False),
+        MountFacts("volume", "db", "/data/db", read_only=False),
+        MountFacts("tmpfs", "", "/data/db/tmp", read_only=False),
+    )
     container = make_container(mounts=mounts)
 
     assert [_mount_over(container, path).source for path in ("/data/x", "/data/db/tmp/x", "/data/dbx")] == [
@@ -250,7 +261,9 @@ def test_the_nearest_mount_holds_a_path() -> None:
 
 
 def test_names_that_look_like_secrets_are_not_written_down() -> None:
-    """A Redis key with a session's token in it would be hidden in the record and then be missed: its part is compared at the cutover only."""
+    """A Redis key with a session's token in it would be hidden in the record and then be missed: its part is compared
+    at the cutover only.
+    """
     session, plain = "session:8f14e45fceea167a5a36dedd", "cart:6"
     secret = FingerprintPart(2, "d" * 64, Validity.SINCE_CUTOVER, {}, {session: "a", plain: "b"})
     open_ = FingerprintPart(1, "d" * 64, Validity.SINCE_CUTOVER, {}, {plain: "b"})
@@ -285,7 +298,9 @@ def test_all_moves_settled_states_at_once_are_those_of_each(
 
 
 def test_a_commit_that_was_begun_may_have_committed(journal: Journal, run: Run) -> None:
-    """Killed in the middle of it, its clients may be on the target: a rollback is no undo, and its relays are reckoned with."""
+    """Killed in the middle of it, its clients may be on the target: a rollback is no undo, and its relays are reckoned
+    with.
+    """
     state(run, MoveState.IN_PROGRESS)
     intent(run, "commit")
     past = read_past(journal, "redis")

@@ -1,4 +1,6 @@
-"""A run's hosts are all hosts on which relays stand: one by one, in any order, there and back, relays are right everywhere."""
+"""A run's hosts are all hosts on which relays stand: one by one, in any order, there and back, relays are right
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -174,15 +176,21 @@ def test_preflight_finds_a_dependant_on_a_host_without_identity_or_answer(tmp_pa
 
 
 def test_the_recipes_judge_relays_on_every_host_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commit and the switch back of postgres alone, with n8n on wf001: its relay there is theirs to change, and a run without its lock is refused."""
+    """Commit and the switch back of postgres alone, with n8n on wf001: its relay there is theirs to change, and a run
+    without its lock is refused.
+    """
     nights = Nights(tmp_path)
     nights.go("n8n")
     scope = nights.scope("postgres")
     move = scope.moves[0]
     made: Any = SimpleNamespace(
-        scope=scope, fleet=None, journal=nights.journal, where=lambda: where_now(scope, nights.journal), entry=lambda name: scope.services[name],
+        scope=scope,
+        fleet=None,
+        journal=nights.journal,
+        where=lambda: where_now(scope, nights.journal),
+        entry=lambda name: scope.services[name],
         product=lambda name: product(scope.services[name].product),
-    )  # fmt: skip
+    )
     for name in ("places_of", "peer_of", "addresses_of"):
         monkeypatch.setattr(rollback, name, lambda *_: ())
     monkeypatch.setattr(rollback, "before_stop", lambda *_: ((), 0.0))

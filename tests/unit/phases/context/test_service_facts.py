@@ -38,7 +38,9 @@ def world(target: HostFacts, *mounts: MountFacts) -> Any:
 
 
 def test_a_volume_is_judged_by_the_disk_of_the_volumes_folder() -> None:
-    """Docker's root has room, its `volumes` folder is a small disk of its own: it does not fit, and that disk is named."""
+    """Docker's root has room, its `volumes` folder is a small disk of its own: it does not fit, and that
+    disk is named.
+    """
     small = make_disk(mount="/var/lib/docker/volumes", size_bytes=GIB, free_bytes=GIB)
     target = make_host(file_systems=(make_disk(), make_disk(mount="/var/lib/docker"), small))
 

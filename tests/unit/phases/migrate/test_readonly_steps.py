@@ -1,4 +1,6 @@
-"""What the comparison on the target says was compared: no more than what was looked at, and of replicated data every part."""
+"""What the comparison on the target says was compared: no more than what was looked at, and of replicated data every
+part.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: i
 
 @pytest.mark.parametrize("hook", [True, False])
 def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyPatch, hook: bool) -> None:
-    """1,200,000 keys became 7: with no file compared, the parts that hold at the cutover only are judged here or by nobody."""
+    """1,200,000 keys became 7: with no file compared, the parts that hold at the cutover only are judged here or by
+    nobody.
+    """
     answer = ask(
         world(
             {"db 0: keys": KEYS, "settings": SETTINGS},
@@ -79,7 +83,8 @@ def test_what_was_copied_as_files_says_which_parts_were_not_compared_and_why(mon
 
     assert answer.passed
     assert answer.text == (
-        "redis: all equal; 1 parts (8 things) compared, 1 parts not compared here: they hold only while no client writes; "
+        "redis: all equal; 1 parts (8 things) compared, 1 parts not compared here: they hold only while no client "
+        "writes; "
         "the files of 1 mounts were compared (three parts of each file's content)"
     )
 

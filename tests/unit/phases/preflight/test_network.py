@@ -38,7 +38,9 @@ class Hosts(dict[str, FakeHost]):
 def world(
     answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]
 ) -> tuple[Any, Hosts, list[dict[str, Any]]]:
-    """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other host ends."""
+    """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other
+    host ends.
+    """
     rows = {name: f"try\t192.0.2.11\t{port}\t{answer}\n" for name, port in PORTS.items()}
     hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")})
     hosts["wf001"] = FakeHost("wf001", {**STARTED, **answers})

@@ -1,4 +1,6 @@
-"""A whole scan of an environment: every host is looked at, what does not answer is told, and the command says what it means."""
+"""A whole scan of an environment: every host is looked at, what does not answer is told, and the command says what it
+means.
+"""
 
 from __future__ import annotations
 

@@ -55,16 +55,27 @@ def world(**target: Any) -> Any:
         return facts[host]
 
     scope = SimpleNamespace(
-        moves=[MOVE], hosts=("wf005", "wf001", "wf009"), links=(), services={"redis": entry}, thresholds=lambda host: thresholds,
-        plan=SimpleNamespace(baseline_min_h=24), environment=SimpleNamespace(hosts={}),
+        moves=[MOVE],
+        hosts=("wf005", "wf001", "wf009"),
+        links=(),
+        services={"redis": entry},
+        thresholds=lambda host: thresholds,
+        plan=SimpleNamespace(baseline_min_h=24),
+        environment=SimpleNamespace(hosts={}),
         window=SimpleNamespace(starts_at=NOW, ends_at=NOW + timedelta(hours=1)),
-    )  # fmt: skip
+    )
     from services.redis.product import Product  # noqa: PLC0415 slow to import
 
     return SimpleNamespace(
-        scope=scope, facts=answer, move_of=lambda service: MOVE, entry=lambda service: entry, where=lambda: {"redis": "wf005"},
-        container=lambda service, host: container, product=lambda service: Product(), journal=None,
-    )  # fmt: skip
+        scope=scope,
+        facts=answer,
+        move_of=lambda service: MOVE,
+        entry=lambda service: entry,
+        where=lambda: {"redis": "wf005"},
+        container=lambda service, host: container,
+        product=lambda service: Product(),
+        journal=None,
+    )
 
 
 def test_a_target_is_judged_with_what_comes_to_it() -> None:
@@ -99,7 +110,9 @@ def test_samples_of_target_and_service_take_the_moments_place() -> None:
 
 
 def test_disks_are_judged_from_samples_of_both_hosts() -> None:
-    """The target's disk works 60 % of the time; redis' part of the source's is half of its 40 %: together above 70 %."""
+    """The target's disk works 60 % of the time; redis' part of the source's is half of its 40 %: together
+    above 70 %.
+    """
 
     def rows(redis: dict[int, int] | None, last: int = 48) -> tuple[Sample, ...]:
         return tuple(
@@ -184,9 +197,11 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
         return SimpleNamespace(estimate_s=lambda: seconds, effect=effect, commits=commits)
 
     actions = (
-        action(1800, Effect.CHANGES_STATE), action(60, Effect.READ_ONLY), action(1200, Effect.CHANGES_STATE, commits=True),
+        action(1800, Effect.CHANGES_STATE),
+        action(60, Effect.READ_ONLY),
+        action(1200, Effect.CHANGES_STATE, commits=True),
         action(600, Effect.CHANGES_STATE),
-    )  # fmt: skip
+    )
     monkeypatch.setattr(window, "recipe", lambda world, move, attempt: actions)
     monkeypatch.setattr(window, "read_past", lambda journal, service: SimpleNamespace(attempt=1))
     answer = window.judge_window(world(), NOW)

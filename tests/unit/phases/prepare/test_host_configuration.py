@@ -1,4 +1,6 @@
-"""The configuration of a host's containers and its compose files, kept beside the other backups, and the table of all of them."""
+"""The configuration of a host's containers and its compose files, kept beside the other backups, and the table of all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -133,17 +135,25 @@ def world(*records: Any) -> tuple[Any, list[dict[str, Any]]]:
     environment = SimpleNamespace(backup=backup, environment="lab")
     entry = SimpleNamespace(mounts=[SimpleNamespace(path="/data", rule="copy", kind="volume")])
     made: Any = SimpleNamespace(
-        scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]), facts=lambda host: facts, fleet={"wf005": None},
-        redactor=Redactor(), run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),
-        journal=SimpleNamespace(records=lambda kind, **_: [record for record in records if record.kind == kind]), sources=lambda: ("wf005",),
-        container=lambda service, host: container, product=lambda service: SimpleNamespace(export_commands=lambda container: ()),
-        move_of=lambda service: move, entry=lambda service: entry,
-    )  # fmt: skip
+        scope=SimpleNamespace(environment=environment, plan=plan, moves=[move]),
+        facts=lambda host: facts,
+        fleet={"wf005": None},
+        redactor=Redactor(),
+        run=SimpleNamespace(record=lambda kind, body: written.append({"kind": kind, **body})),
+        journal=SimpleNamespace(records=lambda kind, **_: [record for record in records if record.kind == kind]),
+        sources=lambda: ("wf005",),
+        container=lambda service, host: container,
+        product=lambda service: SimpleNamespace(export_commands=lambda container: ()),
+        move_of=lambda service: move,
+        entry=lambda service: entry,
+    )
     return made, written
 
 
 def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no content."""
+    """Containers, compose files with what stands beside them, the engine's settings, units; the record holds no
+    content.
+    """
     made, written = world()
     found = FoundFiles(
         "wf005", ("/opt/shop/compose.yml",), {"/opt/shop/compose.yml": b"a", "/opt/shop/.env": b"PASSWORD=x"}, {}
@@ -170,9 +180,12 @@ def test_a_host_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with tarfile.open(fileobj=io.BytesIO(archives[0])) as archive:
         assert set(archive.getnames()) == {
-            "containers/redis.json", "files/opt/shop/compose.yml", "files/opt/shop/.env", "files/etc/docker/daemon.json",
+            "containers/redis.json",
+            "files/opt/shop/compose.yml",
+            "files/opt/shop/.env",
+            "files/etc/docker/daemon.json",
             "files/etc/systemd/system/shop.service",
-        }  # fmt: skip
+        }
     assert asked == [["/etc/docker/daemon.json", "/etc/systemd/system/shop.service"]]
     assert (written[0]["kind"], written[0]["containers"], written[0]["compose_files"]) == (
         "host_configuration_saved",

@@ -1,4 +1,6 @@
-"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is forgotten."""
+"""Runs that were killed in the middle of a deed, and what a person did in between: nothing is deleted, and no policy is
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,9 @@ def committing(monkeypatch: pytest.MonkeyPatch, run: Run) -> tuple[Engine, Engin
 
 
 def test_a_commit_that_was_killed_is_never_undone_by_deleting(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both ways."""
+    """Clients write through the relays: target, data and relays stay, the source stays stopped, and a person gets both
+    ways.
+    """
     source, target, data, recipe, relays = committing(monkeypatch, run)
 
     again = RunningMove(
@@ -179,9 +183,15 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
 
     monkeypatch.setattr(source, "inspect_container", flaky)
     again = RunningMove(
-        "redis", recipe, run, apply=True, past=read_past(run.journal, "redis"), repeatable=REPEATABLE, superseded_by=SUPERSEDED_BY,
+        "redis",
+        recipe,
+        run,
+        apply=True,
+        past=read_past(run.journal, "redis"),
+        repeatable=REPEATABLE,
+        superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
-    )  # fmt: skip
+    )
     for action in recipe:
         try:
             again.perform(action.key)
@@ -263,7 +273,9 @@ def run_again(engine: Engine, *, stops: bool = True) -> None:
 
 
 def test_a_source_that_ran_in_between_is_found() -> None:
-    """Started by hand at 02:20, stopped at 08:00 with exit code 0: its writes are in no copy; also with an empty note."""
+    """Started by hand at 02:20, stopped at 08:00 with exit code 0: its writes are in no copy; also with an
+    empty note.
+    """
     source, target = Engine(inspected()), Engine()
     route, _ = stopped_route(source, target)
     assert StopSource(route, 10).verify({}).passed
@@ -324,9 +336,16 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
 
     monkeypatch.setattr(target, "inspect_container", flaky)
     again = RunningMove(
-        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE),
-        repeatable=rollback.REPEATABLE, superseded_by=rollback.SUPERSEDED_BY, prove_source=lambda: passed("serves"),
-    )  # fmt: skip
+        "redis",
+        (stop, start),
+        run,
+        apply=True,
+        past=read_return(run.journal, "redis"),
+        stages=backward(MoveState.DONE),
+        repeatable=rollback.REPEATABLE,
+        superseded_by=rollback.SUPERSEDED_BY,
+        prove_source=lambda: passed("serves"),
+    )
     again.perform("stop-moved")
 
     assert (source.containers[0]["Name"], source.containers[0]["State"]["Status"]) == ("/redis", "running")
@@ -348,7 +367,9 @@ def test_a_running_container_is_never_renamed() -> None:
 
 
 def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """Killed while data was brought back: the mixture is made what it was, from the proven copy, which is not removed."""
+    """Killed while data was brought back: the mixture is made what it was, from the proven copy, which is
+    not removed.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
@@ -390,7 +411,9 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
 def test_data_comes_back_to_a_source_that_still_has_its_own_name(
     monkeypatch: pytest.MonkeyPatch, run: Run, *, stranger: bool
 ) -> None:
-    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another container refuses it."""
+    """The move was killed after its commit and before it renamed its source: a rollback brings the data back; another
+    container refuses it.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         if action.key == "rename-source":
@@ -454,7 +477,9 @@ def test_a_product_that_acts_on_start_is_not_undone_once_it_ran() -> None:
 
 
 def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that one back."""
+    """The target was started with `no`, its operator chose another policy later: a rollback that is undone gives that
+    one back.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
@@ -556,7 +581,9 @@ def test_a_save_that_fails_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_data_that_a_container_uses_is_not_removed() -> None:
-    """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not count."""
+    """Somebody's container mounts what was copied: a person decides; one that only reads, and our own helpers, do not
+    count.
+    """
     other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
     route, _ = make_route(Engine(), Engine(other))
     with pytest.raises(ManualInterventionError, match="redis_data is mounted by container other"):
@@ -566,7 +593,9 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
 
 
 def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not labelled so."""
+    """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not
+    labelled so.
+    """
     made: dict[str, str] = {}
     source, target = Engine(), Engine()
     answer = {"Driver": "local", "Options": {}, "Labels": {"com.docker.volume.anonymous": "", "team": "shop"}}
@@ -647,7 +676,9 @@ def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.Mon
 
 
 def test_a_start_that_dependants_reach_is_a_commit() -> None:
-    """A dependant on the target resolves the name as soon as the container runs, and what it writes is acknowledged: nothing deletes it."""
+    """A dependant on the target resolves the name as soon as the container runs, and what it writes is acknowledged:
+    nothing deletes it.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     start = StartTarget(route, 10, reached_by=("n8n",))
@@ -663,7 +694,9 @@ def test_a_start_that_dependants_reach_is_a_commit() -> None:
 def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_back(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """Killed after the commit: the source's container rests under its own name, and its data is written over all the same."""
+    """Killed after the commit: the source's container rests under its own name, and its data is written over all the
+    same.
+    """
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         if action.key != "rename-source":
@@ -742,7 +775,9 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
 def resume_of_a_killed_return(
     run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
 ) -> tuple[RunningMove, list[Judgement]]:
-    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved container meanwhile."""
+    """Return a rollback that goes on after a kill in start-returned, and its rows; somebody has started the moved
+    container meanwhile.
+    """
     route, _ = stopped_route(source, target)
     target.start("redis")
     RenameSource(route).do({})
@@ -756,9 +791,16 @@ def resume_of_a_killed_return(
     run_again(target, stops=stops)
     repeatable = frozenset({"stop-moved", "start-returned"} if keep else {"start-returned"})
     again = RunningMove(
-        "redis", (stop, start), run, apply=True, past=read_return(run.journal, "redis"), stages=backward(MoveState.DONE), repeatable=repeatable,
-        prove_source=lambda: passed("serves"), where="--lab",
-    )  # fmt: skip
+        "redis",
+        (stop, start),
+        run,
+        apply=True,
+        past=read_return(run.journal, "redis"),
+        stages=backward(MoveState.DONE),
+        repeatable=repeatable,
+        prove_source=lambda: passed("serves"),
+        where="--lab",
+    )
     rows = []
     for action in again.recipe:
         with suppress(NotRun):
@@ -770,7 +812,9 @@ def resume_of_a_killed_return(
 def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_container_that_somebody_started(
     run: Run, *, stops: bool
 ) -> None:
-    """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and rollback brings them back."""
+    """Killed before the source's start: both hosts show that only the target has newer writes, so it serves again, and
+    rollback brings them back.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     move, rows = resume_of_a_killed_return(run, source, target, stops=stops)
 
@@ -782,7 +826,9 @@ def test_a_rollback_whose_source_was_never_started_goes_back_to_a_moved_containe
 
 
 def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run: Run) -> None:
-    """The source was started and ended, then somebody started the moved container: each may hold writes that the other lacks."""
+    """The source was started and ended, then somebody started the moved container: each may hold writes that the other
+    lacks.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     original = target.start
 
@@ -801,7 +847,9 @@ def test_two_sides_that_both_ran_need_a_person_with_the_command_that_goes_on(run
 
 
 def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run) -> None:
-    """With --discard-target-writes the moved container is stopped once more, whoever started it, and the source serves."""
+    """With --discard-target-writes the moved container is stopped once more, whoever started it, and the
+    source serves.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     move, rows = resume_of_a_killed_return(run, source, target, keep=True, stops=False)
 
@@ -812,7 +860,9 @@ def test_what_a_person_gave_up_on_the_target_no_longer_stops_a_rollback(run: Run
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool) -> None:
-    """Killed before remove-copy-helpers: the rollback removes the helpers and keys of its copy, or of its replica's tunnel, and looks."""
+    """Killed before remove-copy-helpers: the rollback removes the helpers and keys of its copy, or of its replica's
+    tunnel, and looks.
+    """
     source, target = Engine(inspected()), Engine(recreated())
     route, _ = stopped_route(source, target)
     target.start("redis")

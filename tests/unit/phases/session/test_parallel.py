@@ -1,4 +1,6 @@
-"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches all."""
+"""Deeds of several services side by side: each host carries one at a time, rows stay in order, an interruption reaches
+all.
+"""
 
 from __future__ import annotations
 
