@@ -18,7 +18,7 @@ from engine.constants import NAME
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, DeadlineError, NotObservedError, RefusedError, UnreachableError
 from hosts.coordination.audit_log import append_audit
-from hosts.coordination.fencing import change
+from hosts.coordination.fencing import change, refuse_silent
 from hosts.fleet import Fleet
 
 SHORT_S: Final = 30.0
@@ -125,7 +125,9 @@ def run_checked(
 
 def look(fleet: Fleet, host: str, argv: list[str], *, timeout_s: float = SHORT_S) -> CommandResult:
     """Ask a host by argv, which changes nothing: it is the only way past the fence."""
-    return fleet[host].run(argv, timeout_s=timeout_s)
+    result = fleet[host].run(argv, timeout_s=timeout_s)
+    refuse_silent(host, result)
+    return result
 
 
 def checked(result: CommandResult, host: str, doing: str) -> CommandResult:

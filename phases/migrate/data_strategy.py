@@ -16,6 +16,7 @@ from engine.container_names import kept_name
 from engine.contracts.action import Action
 from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
+from phases.assess.readiness import approved_digest
 from phases.context import service_facts
 from phases.context.path_rates import measured_rates
 from phases.context.run_context import RunContext
@@ -78,6 +79,7 @@ def _replicating(world: RunContext, move: PlannedMove, copying: CopyVolumes, kin
         _login(world, move),
         place,
         lambda: copying.make_places((place,) if place else ()),
+        approved_digest(world, move.service),
     )
 
     def replicates() -> bool:
