@@ -52,7 +52,8 @@ OWN: Final = 'chown "$1" /data && chmod "$2" /data'
 class Replica:
     """One store's replica: how it is made, asked, promoted and removed.
 
-    `approved` is the digest of the container's configuration that people signed: the replica runs with it on the target.
+    `approved` is the digest of the container's configuration that people signed: the replica runs with it on the
+    target.
     """
 
     route: Route

@@ -111,6 +111,6 @@ def test_a_replica_is_made_only_of_the_configuration_that_was_approved(
     monkeypatch.setattr(Replica, "remove", lambda _: done.append("remove"))
     monkeypatch.setattr(Replica, "_open_tunnel", lambda _: done.append("tunnel"))
     approved = replace(replica, approved="0" * 64)
-    with pytest.raises(ActionError, match="redis is configured as .* Expected: 000000000000, as preflight saw it"):
+    with pytest.raises(ActionError, match=r"redis is configured as .* Expected: 000000000000, as preflight saw it"):
         approved.start()
     assert done == []
