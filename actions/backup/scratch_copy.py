@@ -26,9 +26,12 @@ DOCKER_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock")
 SOCKET_FOLDERS: Final = frozenset({"/", "/run", "/var", "/var/run", "/run/docker", "/run/containerd", "/run/podman"})
 """A socket can be used from a folder that is mounted read-only, too."""
 OWN_RIGHTS: Final = frozenset(
-    """AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE MKNOD NET_ADMIN NET_BIND_SERVICE
-    NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT SYS_NICE SYS_RESOURCE""".split()
-)
+    {
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+        "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID",
+        "SYS_CHROOT", "SYS_NICE", "SYS_RESOURCE",
+    }
+)  # fmt: skip
 """Capabilities that act within a container's own name spaces; with another one its root could become its host's.
 capabilities(7)"""
 OWN_DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))

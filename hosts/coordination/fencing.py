@@ -30,8 +30,8 @@ SILENT_ENGINE: Final = re.compile(
     r"^(docker: )?(Cannot connect to the Docker daemon|error during connect: |failed to connect to the docker API)",
     re.MULTILINE,
 )
-"""What Docker's own client says when its engine gives no answer (docker/docker, client: ErrorConnectionFailed): it tells
-nothing about what was asked for."""
+"""What Docker's own client says when its engine gives no answer (docker/docker, client: ErrorConnectionFailed): it
+tells nothing about what was asked for."""
 
 FENCED: Final = f"""\
 token=$1 held=$2 given=$3; shift 3
