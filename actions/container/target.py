@@ -172,13 +172,14 @@ class StartTarget:
     as soon as it runs.
 
     `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
-    name.
+    name. `mounts_filled` is asked first: a share may have gone since the container was made.
     """
 
     route: Route
     grace_s: int
     acts: bool = False
     reached_by: tuple[str, ...] = ()
+    mounts_filled: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key: str = field(default="start-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
 
@@ -209,6 +210,8 @@ class StartTarget:
         """Start it; refuses unless the source is seen stopped, in the very run that was copied."""
         route = self.route
         need_source_at_rest(route)
+        if self.mounts_filled is not None and not (seen := self.mounts_filled()).passed:
+            raise ActionError(seen.text)
         self.observe(note)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from checks.containers.shared_mounts import judge_shared, judge_there, read_places
+from checks.containers.shared_mounts import judge_filled, judge_shared, judge_there, read_places
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.container import ContainerFacts, MountFacts
@@ -63,6 +63,16 @@ def judge_mounts_there(world: RunContext, move: PlannedMove) -> Judgement:
         return there
     shared = judge_shared_places(world, move, stopped=True)
     return passed(f"{there.text}; {shared.text}", shared.details) if shared.passed else shared
+
+
+def judge_mounts_filled(world: RunContext, move: PlannedMove) -> Judgement:
+    """Judge, just before the target's container is started, whether its mounts are still there: hours may have passed
+    since it was made, and its host may have been started again without a share.
+    """
+    mounts, hosts = mounts_of(world, move), (move.source, move.target)
+    here, there = (read_places(world.fleet[host], mounts) for host in hosts)
+    shared = [at for at, rule in rules_of(world, move).items() if rule == "same_on_target"]
+    return judge_filled(hosts, mounts, (here, there), shared)
 
 
 def _listing(world: RunContext, host: str, mount: MountFacts) -> str:

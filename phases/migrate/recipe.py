@@ -22,7 +22,7 @@ from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.product import SavesFirst
 from phases.assess import readiness
-from phases.assess.shared_mounts import judge_mounts_there
+from phases.assess.shared_mounts import judge_mounts_filled, judge_mounts_there
 from phases.context import outage_record, service_facts
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
@@ -85,6 +85,7 @@ def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, 
             product.stop_grace_s,
             acts=product.acts_on_start,
             reached_by=reached_on_start(world.scope, move, world.where()),
+            mounts_filled=lambda: judge_mounts_filled(world, move),
         ),
         migrate.ready_target(world, move),
         migrate.fingerprint_target(world, move),
