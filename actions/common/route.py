@@ -113,14 +113,21 @@ def refuse_under_container(route: Route) -> None:
 
 
 def run_checked(
-    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
+    fleet: Fleet,
+    host: str,
+    argv: list[str],
+    *,
+    doing: str,
+    stdin: bytes = b"",
+    timeout_s: float = SHORT_S,
+    held: bool | None = None,
 ) -> CommandResult:
     """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of
     stderr.
 
     Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
     """
-    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s, held=held), host, doing)
 
 
 def look(fleet: Fleet, host: str, argv: list[str], *, timeout_s: float = SHORT_S) -> CommandResult:

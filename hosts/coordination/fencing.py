@@ -3,7 +3,8 @@
 A test that the operator's machine makes before it sends a change proves nothing: it may sleep between the two. So the
 host tests when all of the change has arrived, and keeps whoever breaks the lock waiting until a short change has ended
 (`lock.FENCE`). A long one (a copy, a backup) is tested at its start only. It runs in helper containers of its move,
-which the next run of that move removes before it touches anything.
+which the next run of that move removes before it touches anything. What runs long outside of one (removing a million
+files, an operator's hook) keeps a new holder out however long it takes.
 """
 
 from __future__ import annotations
@@ -85,12 +86,14 @@ def fenced(
     return ["sh", "-c", FENCED, "fenced", token, "yes" if hold else "no", str(len(stdin) if small else 0), *argv]
 
 
-def change(fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
+def change(
+    fleet: Locked, host: str, argv: list[str], *, stdin: bytes = b"", timeout_s: float, held: bool | None = None
+) -> CommandResult:
     """Run argv, which changes something, on a host and return its result; raises LockLostError when the lock is not
-    this run's any more.
+    this run's any more. `held` is for what may take long and can't be ended by the next run: see `fenced`.
     """
     result: CommandResult = fleet[host].run(
-        fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s), stdin=stdin, timeout_s=timeout_s
+        fenced(argv, token_of(fleet), stdin=stdin, timeout_s=timeout_s, held=held), stdin=stdin, timeout_s=timeout_s
     )
     refuse_lost(host, result)
     refuse_silent(host, result)

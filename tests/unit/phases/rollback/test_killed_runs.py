@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -590,6 +590,28 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
         refuse_used_places(route, "wf001", {"redis_data": "volume"})
     other["Mounts"][0]["RW"] = False
     refuse_used_places(route, "wf001", {"redis_data": "volume"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "mounted", "used"),
+    [
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data/sub", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data2/_data", False),
+        ("bind", "/srv/shop/data", "/srv/shop", True),
+        ("bind", "/srv/shop/data", "/srv/shop/data/../data/uploads", True),
+        ("bind", "/srv/shop/data", "/srv/shop/database", False),
+        ("bind", "/srv/shop/data", "/srv", False),
+        ("bind", "/srv/shop/data", "/", False),
+    ],
+)
+def test_data_that_is_used_under_another_name_is_not_removed(kind: str, place: str, mounted: str, used: bool) -> None:
+    """A volume by its path, a folder above or below; what mounts the whole host is no user of one folder."""
+    other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
+    other["Mounts"] = [{"Type": "bind", "Source": mounted, "Destination": "/x", "RW": True}]
+    route, _ = make_route(Engine(), Engine(other))
+    with pytest.raises(ManualInterventionError, match="is mounted by container other") if used else nullcontext():
+        refuse_used_places(route, "wf001", {place: kind})
 
 
 def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
