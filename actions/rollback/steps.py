@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from actions.common.route import Route, docker_api, inspect_container
+from actions.common.route import Route, docker_api, inspect_container, run_checked
+from actions.common.toolbox import remove_helpers
 from actions.container.source import grace_of, judge_stop, run_before_stop
 from actions.container.target import CreateTarget
 from actions.container_spec.identity import (
@@ -34,11 +35,13 @@ from actions.container_spec.saved_spec import need_recorded, read_recorded
 from actions.copy.locations import DataPlace, volume_label
 from actions.copy.precopy import RemoveCopyHelpers
 from actions.copy.safety_copy import aside_of, copy_beside, is_set_aside, is_there, prove_beside
+from actions.copy.ssh_channel import has_key, key_directory
 from actions.copy.volumes import CopyVolumes
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
 from actions.relays.planning import Relay
 from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from checks.containers.name_conflicts import PathFacts, read_paths
+from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.container_names import discarded_name, kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
@@ -422,6 +425,64 @@ class StartReturned:
             route.audit(route.source, self.key, doing)
             with docker_api(route.fleet, route.source, doing) as api:
                 api.rename(str(inspect["Id"]), kept)
+
+
+@dataclass(frozen=True)
+class CleanSource:
+    """Remove from the source what a move had there beside the service, when its target is declared lost: probe, ends of
+    the copy, tunnel of a replica, and the private keys that opened the target.
+
+    `roles` are those of its helpers, `ways` the purposes of its keys.
+    """
+
+    route: Route
+    roles: tuple[str, ...]
+    ways: tuple[str, ...]
+    key: str = field(default="clean-source", init=False)
+    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    commits: bool = field(default=False, init=False)
+
+    def describe(self) -> str:
+        """Return the dry run's line."""
+        return f"{self.route.source}: remove helpers, probe and temporary keys of the move of {self.route.service}"
+
+    def estimate_s(self) -> float | None:
+        """Return seconds."""
+        return 2.0
+
+    def do(self, note: Note) -> None:  # noqa: ARG002
+        """Remove them; the target is not asked."""
+        route = self.route
+        route.audit(route.source, self.key, self.describe())
+        remove_probe(route)
+        for role in self.roles:
+            remove_helpers(route.fleet, route.source, route.move_label, role)
+        for directory in self._keys():
+            run_checked(route.fleet, route.source, ["rm", "-rf", "--", directory], doing="remove a temporary key")
+
+    def verify(self, note: Note) -> Judgement:  # noqa: ARG002
+        """Judge whether none of it is left."""
+        route = self.route
+        left = [
+            purpose
+            for purpose in self.ways
+            if has_key(route.fleet, route.source, move_label=route.move_label, purpose=purpose)
+        ]
+        with docker_api(route.fleet, route.source, f"list helpers of {route.move_label}") as api:
+            listed = api.containers(all=True, filters={"label": [f"{LABEL_MOVE}={route.move_label}"]})
+        helpers = [one for one in listed if (one.get("Labels") or {}).get(LABEL_ROLE) in self.roles]
+        if left or helpers:
+            what = f"the key for the {left[0]}" if left else f"{len(helpers)} helper containers"
+            return failed(f"{route.source}: still there: {what}. Expected: removed. Run it again")
+        if probe_is_there(route):
+            return failed(f"{route.source}: {left_probe(route)}")
+        return passed(f"{route.source}: no helper, probe or key of the move is left; {route.target} was not asked")
+
+    def _keys(self) -> list[str]:
+        return [key_directory(self.route.move_label, purpose) for purpose in self.ways]
+
+    def undo(self, note: Note) -> None:
+        """Undo nothing: the rollback is committed by then."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
+from actions.copy.endpoints import PURPOSE as COPY_WAY
+from actions.copy.endpoints import ROLE as COPY
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
+from actions.replication.replica import PURPOSE as REPLICA_WAY
+from actions.replication.replica import ROLE as REPLICA
+from actions.rollback.steps import CleanSource, CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
 from checks.capacity.disk_space import SpaceNeed, judge_space
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
@@ -46,6 +50,8 @@ NO_DATA = "nothing beyond its files is known to compare"
 
 DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage", "clean-target")
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
+SOURCE_STEP = "clean-source"
+"""Done where the new host is not asked; elsewhere the step that cleans it up does both sides."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
     "confirm-rollback",
@@ -61,9 +67,12 @@ RETURN_STEPS = (
     "smoke-returned",
     "dependants-returned",
     "return-outage",
+    SOURCE_STEP,
     "clean-target",
 )
-REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
+REPEATABLE = frozenset(
+    {"start-probe-back", "switch-back", "start-returned", "return-outage", SOURCE_STEP, "clean-target"}
+)
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
@@ -194,7 +203,7 @@ def rollback_recipe(
         *_dependants(world, move),
         *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
         *(
-            []
+            [CleanSource(route, (COPY, REPLICA), (COPY_WAY, REPLICA_WAY))]
             if dead
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
         ),

@@ -794,6 +794,16 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     assert "volume redis_data is still there" in answer.text
 
 
+def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Nothing is asked of the lost host, and what the move had on the source is removed in a step of its own."""
+    model = Model(monkeypatch, run)
+    lost = rollback.rollback_recipe(model.world, model.move, 1, discard="its disk is gone", dead=True)
+    usual = rollback.rollback_recipe(model.world, model.move, 1, discard=None)
+    assert [action.key for action in lost][-1] == "clean-source"
+    assert "clean-source" not in {action.key for action in usual}
+    assert not {action.key for action in lost} & set(rollback.DEAD_STEPS)
+
+
 def resume_of_a_killed_return(
     run: Run, source: Engine, target: Engine, *, keep: bool = False, stops: bool = True
 ) -> tuple[RunningMove, list[Judgement]]:
