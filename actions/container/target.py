@@ -172,7 +172,8 @@ class StartTarget:
     as soon as it runs.
 
     `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
-    name. `mounts_filled` is asked first: a share may have gone since the container was made.
+    name. `mounts_filled` is asked first: a share may have gone since the container was made. `unwritten` is asked
+    before its first run: nobody else may write to the source's data since it was proven.
     """
 
     route: Route
@@ -180,6 +181,7 @@ class StartTarget:
     acts: bool = False
     reached_by: tuple[str, ...] = ()
     mounts_filled: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
+    unwritten: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key: str = field(default="start-target", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
 
@@ -210,9 +212,11 @@ class StartTarget:
         """Start it; refuses unless the source is seen stopped, in the very run that was copied."""
         route = self.route
         need_source_at_rest(route)
-        if self.mounts_filled is not None and not (seen := self.mounts_filled()).passed:
-            raise ActionError(seen.text)
         self.observe(note)
+        questions = (self.mounts_filled, self.unwritten if not started_at(need_moved(route)) else None)
+        for ask in questions:
+            if ask is not None and not (seen := ask()).passed:
+                raise ActionError(seen.text)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:
             api.start(str(note["container_id"]))

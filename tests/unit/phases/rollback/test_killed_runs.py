@@ -794,6 +794,26 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     assert "volume redis_data is still there" in answer.text
 
 
+def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """Somebody ran one by hand over the old volume after the copy was proven: what it wrote is not on the target."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for key, action in by_key.items():
+        if key == "start-target":
+            break
+        action.do({})
+    byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
+    byhand["Config"] = {**byhand["Config"], "Labels": {}}
+    model.engines[SOURCE].containers.append(byhand)
+
+    with pytest.raises(ActionError, match="redis_data also mounted by by-hand"):
+        by_key["start-target"].do({})
+
+    assert not model.runs(TARGET)
+
+
 def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Nothing is asked of the lost host, and what the move had on the source is removed in a step of its own."""
     model = Model(monkeypatch, run)
