@@ -17,14 +17,14 @@ from phases.context.attempt import read_past
 from phases.context.run_context import RunContext
 
 
-def record_begun(world: RunContext, move: PlannedMove) -> None:
+def record_begun(context: RunContext, move: PlannedMove) -> None:
     """Write down what a move is begun with."""
-    entry = world.entry(move.service)
+    entry = context.entry(move.service)
     body = {
         "move": move.model_dump(mode="json", by_alias=True),
         "service": entry.model_dump(mode="json", by_alias=True),
     }
-    world.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
+    context.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
 
 
 def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:

@@ -17,7 +17,7 @@ class RecordedOutage:
     """The measurement of the outage, written into the journal as a record of its own."""
 
     measuring: MeasureOutage
-    world: RunContext
+    context: RunContext
     move: PlannedMove
     key: str = field(default="measure-outage", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -35,7 +35,9 @@ class RecordedOutage:
         """Measure, and record."""
         self.measuring.do(note)
         outage = note.get("outage")
-        on_record = [one.body for one in self.world.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)]
+        on_record = [
+            one.body for one in self.context.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)
+        ]
         if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
             body = {
@@ -45,11 +47,11 @@ class RecordedOutage:
                 "target": move.target,
                 "predicted_s": self._predicted(),
             }
-            self.world.run.record(RecordKind.OUTAGE, service=move.service, body=body)
+            self.context.run.record(RecordKind.OUTAGE, service=move.service, body=body)
 
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
-        outcomes = self.world.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
+        outcomes = self.context.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
         notes = [
             record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")
         ]

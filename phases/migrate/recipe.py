@@ -56,44 +56,44 @@ SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volume
 """With which deed another has served its purpose: what it left behind is taken away on purpose."""
 
 
-def recipe(world: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+def recipe(context: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by its strategy, in order."""
-    route, product = route_of(world, move, attempt), world.product(move.service)
-    data = data_steps(world, move, route)
+    route, product = route_of(context, move, attempt), context.product(move.service)
+    data = data_steps(context, move, route)
     aim, dropped = (
-        choose_probe_target(world.scope, move.service, world.where()),
-        service_facts.dropped_mounts(world, move.service),
+        choose_probe_target(context.scope, move.service, context.where()),
+        service_facts.dropped_mounts(context, move.service),
     )
-    approved = readiness.approved_digest(world, move.service)
+    approved = readiness.approved_digest(context, move.service)
     return (
-        migrate.confirm_source(world, move),
+        migrate.confirm_source(context, move),
         *([StartProbe(route, aim)] if aim else []),
         SaveSourceSpec(route, dropped, approved),
         *data.before,
-        *_hold_and_read(world, move, route),
+        *_hold_and_read(context, move, route),
         DisableRestart(route),
         StopSource(
-            route, product.stop_grace_s, product.clean_exit_codes, *before_stop(world, move.service, move.source)
+            route, product.stop_grace_s, product.clean_exit_codes, *before_stop(context, move.service, move.source)
         ),
         *data.after,
         CreateTarget(
-            route, dropped, addresses_of(world, move), move.ports, lambda: judge_mounts_there(world, move), approved
+            route, dropped, addresses_of(context, move), move.ports, lambda: judge_mounts_there(context, move), approved
         ),
-        *_links(world, move, route),
+        *_links(context, move, route),
         StartTarget(
             route,
             product.stop_grace_s,
             acts=product.acts_on_start,
-            reached_by=reached_on_start(world.scope, move, world.where()),
+            reached_by=reached_on_start(context.scope, move, context.where()),
         ),
-        migrate.ready_target(world, move),
-        migrate.fingerprint_target(world, move),
-        _commit(world, move, route),
-        *_hook(route, AFTER_COMMIT, move.target, world.entry(move.service).hooks.after_commit),
-        migrate.smoke_target(world, move),
-        *_dependants(world, move),
-        migrate.record_baseline(world, move),
-        *([_measure(world, move, route, aim)] if aim else []),
+        migrate.ready_target(context, move),
+        migrate.fingerprint_target(context, move),
+        _commit(context, move, route),
+        *_hook(route, AFTER_COMMIT, move.target, context.entry(move.service).hooks.after_commit),
+        migrate.smoke_target(context, move),
+        *_dependants(context, move),
+        migrate.record_baseline(context, move),
+        *([_measure(context, move, route, aim)] if aim else []),
         data.clear,
         RenameSource(route),
     )
@@ -111,21 +111,21 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
     )
 
 
-def _hold_and_read(world: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
+def _hold_and_read(context: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
     """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held,
     to be compared whole.
     """
-    reading: tuple[Action, ...] = (migrate.fingerprint_source(world, move),)
-    holding = _hook(route, BEFORE_HOLD, move.source, world.entry(move.service).hooks.before_hold)
-    return (*holding, *reading) if are_writers_held(world, move) else (*reading, *holding)
+    reading: tuple[Action, ...] = (migrate.fingerprint_source(context, move),)
+    holding = _hook(route, BEFORE_HOLD, move.source, context.entry(move.service).hooks.before_hold)
+    return (*holding, *reading) if are_writers_held(context, move) else (*reading, *holding)
 
 
-def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+def before_stop(context: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
     """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in
     memory.
     """
-    product, facts = world.product(service), world.facts(host)
-    container = facts.container(world.entry(service).container)
+    product, facts = context.product(service), context.facts(host)
+    container = facts.container(context.entry(service).container)
     if container is None:
         return (), 0.0
     usage = facts.around.usage.get(container.id)
@@ -133,11 +133,11 @@ def before_stop(world: RunContext, service: str, host: str) -> tuple[tuple[Conta
     return commands, float(usage.memory_bytes or 0) if usage else 0.0
 
 
-def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDependencies, ...]:
+def _links(context: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDependencies, ...]:
     """Return the deed that keeps the names which the service uses; no deed when it uses none."""
-    if not world.scope.providers_of(move.service):
+    if not context.scope.providers_of(move.service):
         return ()
-    scope, before = world.scope, world.where()
+    scope, before = context.scope, context.where()
     wanted, now = (
         own_links(scope, move.service, {**before, move.service: move.target}),
         wanted_forwarders(scope, before),
@@ -146,10 +146,10 @@ def _links(world: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDep
     return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
-def _commit(world: RunContext, move: PlannedMove, route: Route) -> Commit:
+def _commit(context: RunContext, move: PlannedMove, route: Route) -> Commit:
     scope, before = (
-        world.scope,
-        {**world.where(), move.service: move.source},
+        context.scope,
+        {**context.where(), move.service: move.source},
     )  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
     refuse_outside(
@@ -162,9 +162,9 @@ def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook
     return (RunHook(route, key, host, hook),) if hook else ()
 
 
-def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    return (migrate.dependants_work(world, move),) if world.scope.dependants_of(move.service) else ()
+def _dependants(context: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
+    return (migrate.dependants_work(context, move),) if context.scope.dependants_of(move.service) else ()
 
 
-def _measure(world: RunContext, move: PlannedMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
-    return outage_record.RecordedOutage(MeasureOutage(route, aim), world, move)
+def _measure(context: RunContext, move: PlannedMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
+    return outage_record.RecordedOutage(MeasureOutage(route, aim), context, move)

@@ -16,17 +16,19 @@ from phases.gates.deadline import estimate_s, until_commit
 from phases.migrate.recipe import recipe
 
 
-def judge_window(world: RunContext, now: datetime | None = None) -> Judgement:
+def judge_window(context: RunContext, now: datetime | None = None) -> Judgement:
     """Judge whether the window has room for all moves that are still to come."""
-    where, window = world.where(), world.scope.window
-    moves = {move.service: _predicted(world, move) for move in world.scope.moves if where[move.service] != move.target}
+    where, window = context.where(), context.scope.window
+    moves = {
+        move.service: _predicted(context, move) for move in context.scope.moves if where[move.service] != move.target
+    }
     return judge_window_fits(moves, window.starts_at, window.ends_at, now or datetime.now(UTC))
 
 
-def _predicted(world: RunContext, move: PlannedMove) -> Predicted:
-    actions = recipe(world, move, read_past(world.journal, move.service).attempt)
+def _predicted(context: RunContext, move: PlannedMove) -> Predicted:
+    actions = recipe(context, move, read_past(context.journal, move.service).attempt)
     return Predicted(
-        estimate_s(actions), estimate_s(_changing(until_commit(actions))), bytes_to_copy(world, move.service) is None
+        estimate_s(actions), estimate_s(_changing(until_commit(actions))), bytes_to_copy(context, move.service) is None
     )
 
 

@@ -31,7 +31,7 @@ class FingerprintedBackup:
     """The backup, with what the service held just before and just after it: what stayed the same must be in it."""
 
     taking: TakeBackup
-    world: RunContext
+    context: RunContext
     move: PlannedMove
     key: str = field(default="backup-taken", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
@@ -47,12 +47,12 @@ class FingerprintedBackup:
 
     def do(self, note: Note) -> None:
         """Read, take, read again, record."""
-        world, move = self.world, self.move
-        product, at = world.product(move.service), world.target(move.service, move.source)
+        context, move = self.context, self.move
+        product, at = context.product(move.service), context.target(move.service, move.source)
         before = product.fingerprint(at, since=None)
         self.taking.do(note)
         expected = settle(before, product.fingerprint(at, since=before))
-        world.record_fingerprint(move.service, move.source, MOMENT, expected)
+        context.record_fingerprint(move.service, move.source, MOMENT, expected)
         note["parts"], note["moved"] = len(expected.parts), moved_parts(expected)
 
     def verify(self, note: Note) -> Judgement:
@@ -64,32 +64,32 @@ class FingerprintedBackup:
         self.taking.undo(note)
 
 
-def backup_of(world: RunContext, move: PlannedMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:
+def backup_of(context: RunContext, move: PlannedMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:
     """Return the backup, with the service's fingerprint around it when a drill will ask for it."""
-    return taking if not_drilled(world, move) else FingerprintedBackup(taking, world, move)
+    return taking if not_drilled(context, move) else FingerprintedBackup(taking, context, move)
 
 
-def not_drilled(world: RunContext, move: PlannedMove) -> str:
+def not_drilled(context: RunContext, move: PlannedMove) -> str:
     """Return why a service can't be drilled, "" when it can."""
-    return why_not(world.product(move.service), world.container(move.service, move.source).raw)
+    return why_not(context.product(move.service), context.container(move.service, move.source).raw)
 
 
-def keeps_nothing(world: RunContext, service: str) -> bool:
+def keeps_nothing(context: RunContext, service: str) -> bool:
     """Return whether a service has neither data nor an export of its own."""
-    container = world.container(service, world.move_of(service).source)
-    return not expected_objects(world.product(service), container, service_facts.mount_rules(world, service))
+    container = context.container(service, context.move_of(service).source)
+    return not expected_objects(context.product(service), container, service_facts.mount_rules(context, service))
 
 
-def steps_left_out(world: RunContext, service: str) -> dict[str, str]:
+def steps_left_out(context: RunContext, service: str) -> dict[str, str]:
     """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own
     row.
     """
     try:
-        if keeps_nothing(world, service):
+        if keeps_nothing(context, service):
             return dict.fromkeys(
                 (DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read"
             )
-        reason = not_drilled(world, world.move_of(service))
+        reason = not_drilled(context, context.move_of(service))
     except NotObservedError:
         reason = ""
     return (
@@ -99,66 +99,66 @@ def steps_left_out(world: RunContext, service: str) -> dict[str, str]:
     )
 
 
-def drill_of(world: RunContext, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
+def drill_of(context: RunContext, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
     """Return the drill of the backup that is on record when it begins."""
-    container, product = world.container(move.service, move.source), world.product(move.service)
+    container, product = context.container(move.service, move.source), context.product(move.service)
     commands = product.restore_commands(container) if isinstance(product, Restorable) else ()
     not_kept = frozenset(name for command in commands for name in command.not_kept)
     return RestoreDrill(
         route,
         repository,
-        lambda: recorded_backup(world.journal, move.service)[0],
+        lambda: recorded_backup(context.journal, move.service)[0],
         container.mounts,
-        service_facts.mount_rules(world, move.service),
+        service_facts.mount_rules(context, move.service),
         commands,
-        not_drilled(world, move),
+        not_drilled(context, move),
         DrillQuestions(
-            room=lambda: judge_space(world.facts(move.target), service_facts.space_needs(world, move.service)),
-            ready=lambda name: judge_scratch_ready(_seen_as(world, move, name), move, name),
-            same=lambda name: _judge_same(_seen_as(world, move, name), move, not_kept),
+            room=lambda: judge_space(context.facts(move.target), service_facts.space_needs(context, move.service)),
+            ready=lambda name: judge_scratch_ready(_seen_as(context, move, name), move, name),
+            same=lambda name: _judge_same(_seen_as(context, move, name), move, not_kept),
         ),
     )
 
 
-def _seen_as(world: RunContext, move: PlannedMove, container: str) -> RunContext:
-    """Return the world in which the service's container is the scratch copy."""
-    entry = world.entry(move.service).model_copy(update={"container": container})
-    return replace(world, scope=replace(world.scope, services={**world.scope.services, move.service: entry}))
+def _seen_as(context: RunContext, move: PlannedMove, container: str) -> RunContext:
+    """Return the run in which the service's container is the scratch copy."""
+    entry = context.entry(move.service).model_copy(update={"container": container})
+    return replace(context, scope=replace(context.scope, services={**context.scope.services, move.service: entry}))
 
 
-def judge_scratch_ready(world: RunContext, move: PlannedMove, container: str) -> Judgement:
+def judge_scratch_ready(context: RunContext, move: PlannedMove, container: str) -> Judgement:
     """Wait until the scratch copy can do its work; one that has ended is not waited for."""
-    product = world.product(move.service)
-    world.fleet.forget_facts(move.target)
-    world.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
-    return wait_until_passed(_once(world, move, container), product.ready_deadline_s)
+    product = context.product(move.service)
+    context.fleet.forget_facts(move.target)
+    context.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
+    return wait_until_passed(_once(context, move, container), product.ready_deadline_s)
 
 
-def _once(world: RunContext, move: PlannedMove, container: str) -> Callable[[], Judgement]:
+def _once(context: RunContext, move: PlannedMove, container: str) -> Callable[[], Judgement]:
     def ask() -> Judgement:
-        inspect = inspect_container(world.fleet, move.target, container)
+        inspect = inspect_container(context.fleet, move.target, container)
         state = inspect["State"] if inspect else {"Status": "missing"}
         if state.get("Status") not in {"running", "restarting"}:
             raise AssertionError(
                 f"the scratch copy is {state.get('Status')} with exit code {state.get('ExitCode')}. Expected: running"
             )
         try:
-            return world.product(move.service).ready(world.target(move.service, move.target))
+            return context.product(move.service).ready(context.target(move.service, move.target))
         except NotObservedError as error:
-            world.fleet.forget_facts(move.target)
+            context.fleet.forget_facts(move.target)
             return unknown(str(error))
 
     return ask
 
 
-def _judge_same(world: RunContext, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
-    expected = world.recorded_fingerprint(move.service, MOMENT)
+def _judge_same(context: RunContext, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
+    expected = context.recorded_fingerprint(move.service, MOMENT)
     if expected is None:
         return failed(
             f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again"
         )
-    world.fleet.forget_facts(move.target)
-    restored = world.product(move.service).fingerprint(world.target(move.service, move.target), since=expected)
+    context.fleet.forget_facts(move.target)
+    restored = context.product(move.service).fingerprint(context.target(move.service, move.target), since=expected)
     return judge_restored(
         expected, restored, [name for name in expected.parts if any(fnmatchcase(name, pattern) for pattern in not_kept)]
     )

@@ -16,29 +16,29 @@ from phases.context.service_facts import peer_of, places_of
 from phases.prepare import backup_drill
 
 
-def prepare_recipe(world: RunContext, move: PlannedMove) -> tuple[Action, ...]:
+def prepare_recipe(context: RunContext, move: PlannedMove) -> tuple[Action, ...]:
     """Return what is done for a move before the window."""
-    route = route_of(world, move, 1)
-    backup = world.scope.environment.backup
+    route = route_of(context, move, 1)
+    backup = context.scope.environment.backup
     if backup is None:
         raise InputError(
-            f"environments/{world.scope.environment.environment}.yaml: backup: missing; expected host, path and "
+            f"environments/{context.scope.environment.environment}.yaml: backup: missing; expected host, path and "
             "password: "
             "no move starts without a backup away from its source"
         )
-    container = world.container(move.service, move.source)
+    container = context.container(move.service, move.source)
     repository = Repository(
-        peer_of(world, backup.host), backup.path, world.redactor.register(resolve_secret(backup.password))
+        peer_of(context, backup.host), backup.path, context.redactor.register(resolve_secret(backup.password))
     )
-    commands = world.product(move.service).export_commands(container)
+    commands = context.product(move.service).export_commands(container)
     before = (
-        ShipImage(route, peer_of(world, move.target)),
-        backup_drill.backup_of(world, move, TakeBackup(route, repository, commands, places_of(world, move))),
+        ShipImage(route, peer_of(context, move.target)),
+        backup_drill.backup_of(context, move, TakeBackup(route, repository, commands, places_of(context, move))),
     )
     return (
         before
-        if backup_drill.keeps_nothing(world, move.service)
-        else (*before, backup_drill.drill_of(world, move, route, repository))
+        if backup_drill.keeps_nothing(context, move.service)
+        else (*before, backup_drill.drill_of(context, move, route, repository))
     )
 
 

@@ -53,7 +53,7 @@ class BaselineHeld:
 
     def undo(self, note: Note) -> None:  # noqa: ARG002
         """Read again the parts that became others with the references, now that these are put back; nothing else."""
-        journal, service = self.pointing.world.journal, self.pointing.move.service
+        journal, service = self.pointing.context.journal, self.pointing.move.service
         record, begun = (
             journal.last(RecordKind.BASELINE_UPDATED, service=service),
             journal.last(RecordKind.REPOINT_STARTED, service=service),
@@ -99,7 +99,9 @@ class BaselineRead:
 
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
     """Return what each dependant that moved held at its cutover, of those of which something lasts."""
-    found = {dependant: pointing.world.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants}
+    found = {
+        dependant: pointing.context.recorded_fingerprint(dependant, "cutover") for dependant in pointing.dependants
+    }
     return {
         name: seen
         for name, seen in found.items()
@@ -108,8 +110,8 @@ def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:
 
 
 def _read(pointing: Pointing, dependant: str, before: Fingerprint) -> Fingerprint:
-    world, host = pointing.world, pointing.host_of(dependant)
-    return world.product(dependant).fingerprint(world.target(dependant, host), since=before)
+    context, host = pointing.context, pointing.host_of(dependant)
+    return context.product(dependant).fingerprint(context.target(dependant, host), since=before)
 
 
 def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[str]:
@@ -117,7 +119,7 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
 
     What is gone stays in the baseline, so that it is missed. Which parts became others is on record before they do.
     """
-    world, changed = pointing.world, {}
+    context, changed = pointing.context, {}
     for dependant, before in _baselines(pointing).items():
         seen = others(before, _read(pointing, dependant, before))
         parts = {name: part for name, part in seen.parts.items() if only is None or f"{dependant}: {name}" in only}
@@ -125,15 +127,15 @@ def _read_anew(pointing: Pointing, only: frozenset[str] | None = None) -> list[s
             changed[dependant] = (before, parts)
     told = [f"{dependant}: {name}" for dependant, (_, parts) in changed.items() for name in parts]
     if only is None:
-        earlier = world.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
-        world.run.record(
+        earlier = context.journal.last(RecordKind.BASELINE_UPDATED, service=pointing.move.service)
+        context.run.record(
             RecordKind.BASELINE_UPDATED,
             service=pointing.move.service,
             body={"parts": told or (earlier.body["parts"] if earlier else [])},
         )
     for dependant, (before, parts) in changed.items():
         merged = Fingerprint(dependant, {**before.parts, **parts})
-        world.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
+        context.record_fingerprint(dependant, pointing.host_of(dependant), "cutover", merged)
     return told
 
 

@@ -43,33 +43,33 @@ def repoint_recipe(pointing: Pointing) -> tuple[Action, ...]:
 
 def release_of(pointing: Pointing) -> ReleaseRelays:
     """Return the deed that takes the relays away which nobody needs then."""
-    world = pointing.world
-    others = read_repointed(world.journal) - pointing.keys
+    context = pointing.context
+    others = read_repointed(context.journal) - pointing.keys
     return ReleaseRelays(
         route=_service_route(pointing),
         links=pointing.keys,
-        wanted=_relays(world, others | pointing.keys),
-        before=_relays(world, others),
-        hosts=world.scope.hosts,
-        users=lambda relays: unused(world, relays),
-        is_recorded=lambda key: key in read_repointed(world.journal),
+        wanted=_relays(context, others | pointing.keys),
+        before=_relays(context, others),
+        hosts=context.scope.hosts,
+        users=lambda relays: unused(context, relays),
+        is_recorded=lambda key: key in read_repointed(context.journal),
         record=lambda key, value: _record(pointing, key, is_repointed=value),
     )
 
 
 def _service_route(pointing: Pointing) -> Route:
-    world, move = pointing.world, pointing.move
+    context, move = pointing.context, pointing.move
     label = move_label(
-        world.scope.environment.environment, move.service, read_past(world.journal, move.service).attempt
+        context.scope.environment.environment, move.service, read_past(context.journal, move.service).attempt
     )
-    return Route(world.fleet, move.service, world.entry(move.service).container, move.source, move.target, label)
+    return Route(context.fleet, move.service, context.entry(move.service).container, move.source, move.target, label)
 
 
-def _relays(world: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:
-    return wanted_forwarders(replace(world.scope, repointed=repointed), world.where())
+def _relays(context: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:
+    return wanted_forwarders(replace(context.scope, repointed=repointed), context.where())
 
 
 def _record(pointing: Pointing, key: LinkKey, *, is_repointed: bool) -> None:
-    pointing.world.run.record(
+    pointing.context.run.record(
         RecordKind.REPOINTED, service=pointing.move.service, body={"link": list(key), "repointed": is_repointed}
     )

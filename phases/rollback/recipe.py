@@ -77,16 +77,16 @@ UNDO_STEP = "finish-undo"
 CREATED = "create-target"
 
 
-def found_on_hosts(world: RunContext, move: PlannedMove) -> str:
+def found_on_hosts(context: RunContext, move: PlannedMove) -> str:
     """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty
     when it does not.
 
     The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data.
     Where nobody could look, the undo looks again, and refuses to put anything back unseen.
     """
-    past = read_past(world.journal, move.service)
+    past = read_past(context.journal, move.service)
     known = past.done | past.begun | past.failed
-    for action in recipe(world, move, past.attempt):
+    for action in recipe(context, move, past.attempt):
         if isinstance(action, Commit) and action.key not in known:
             continue
         if isinstance(action, StartTarget) and CREATED not in known:
@@ -143,7 +143,7 @@ class Renamed:
 
 
 def rollback_recipe(
-    world: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False
+    context: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False
 ) -> tuple[Action, ...]:
     """Return the actions that bring a committed move back.
 
@@ -151,20 +151,20 @@ def rollback_recipe(
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(world, move, attempt), world.product(move.service)
-    places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
-    moved = {**world.where(), move.service: move.target}
+    route, product = route_of(context, move, attempt), context.product(move.service)
+    places, size = places_of(context, move), service_facts.bytes_to_copy(context, move.service)
+    moved = {**context.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
     way_back = move.model_copy(update={"source": move.target, "target": move.source})
-    scope, dropped = world.scope, service_facts.dropped_mounts(world, move.service)
+    scope, dropped = context.scope, service_facts.dropped_mounts(context, move.service)
     refuse_outside(
         scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment
     )
     aim = None if dead else choose_probe_target(scope, move.service, moved)
-    creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
-    copying = CopyVolumes(route, places, peer_of(world, move.target), size)
-    returning = CopyBack(route.turned(), places, peer_of(world, move.source), size)
-    saving = before_stop(world, move.service, move.target)
+    creating = CreateTarget(route, dropped, addresses_of(context, move), move.ports)
+    copying = CopyVolumes(route, places, peer_of(context, move.target), size)
+    returning = CopyBack(route.turned(), places, peer_of(context, move.source), size)
+    saving = before_stop(context, move.service, move.target)
     stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
@@ -172,9 +172,9 @@ def rollback_recipe(
         Renamed("verify-copy-back", VerifyVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
-        _confirm_kept(world, move, discard or "") if dead else _confirm(world, move, needs_space=not discard),
-        *([] if dead else [_written_since(world, move, discard=discard)]),
-        _links(world, move, back),
+        _confirm_kept(context, move, discard or "") if dead else _confirm(context, move, needs_space=not discard),
+        *([] if dead else [_written_since(context, move, discard=discard)]),
+        _links(context, move, back),
         *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
         *([] if dead else [stopping]),
         *(() if discard else data),
@@ -183,20 +183,20 @@ def rollback_recipe(
         _ask(
             "ready-returned",
             f"wait until {move.service} is ready on {move.source}",
-            lambda: health.judge_ready(world, move.service, move.source),
+            lambda: health.judge_ready(context, move.service, move.source),
         ),
-        _fingerprint(world, move, "source" if discard else BEFORE_RETURN),
+        _fingerprint(context, move, "source" if discard else BEFORE_RETURN),
         _ask(
             "smoke-returned",
             f"use {move.service} on {move.source}",
-            lambda: health.judge_smoke(world, move.service, move.source),
+            lambda: health.judge_smoke(context, move.service, move.source),
         ),
-        *_dependants(world, move),
-        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
+        *_dependants(context, move),
+        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), context, way_back))] if aim else []),
         *(
             []
             if dead
-            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
+            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(context, move, route).clear)]
         ),
     )
 
@@ -205,26 +205,28 @@ def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlySte
     return ReadOnlyStep(key, words, question)
 
 
-def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> ReadOnlyStep:
+def _confirm(context: RunContext, move: PlannedMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
-        name = world.entry(move.service).container
-        source = world.facts(move.source)
+        name = context.entry(move.service).container
+        source = context.facts(move.source)
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
                 f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
                 "and stopped since the move"
             )
-        moved = world.facts(move.target).container(name)
+        moved = context.facts(move.target).container(name)
         if moved is None:
             return failed(
                 f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
             )
         needs = [
             SpaceNeed(
-                f"{move.service}: data set aside", source.docker_root, service_facts.bytes_to_copy(world, move.service)
+                f"{move.service}: data set aside",
+                source.docker_root,
+                service_facts.bytes_to_copy(context, move.service),
             )
         ]
         room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
@@ -240,12 +242,12 @@ def _confirm(world: RunContext, move: PlannedMove, *, needs_space: bool) -> Read
     )
 
 
-def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
+def _confirm_kept(context: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
-        name = world.entry(move.service).container
-        source = world.facts(move.source)
+        name = context.entry(move.service).container
+        source = context.facts(move.source)
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
@@ -262,20 +264,20 @@ def _confirm_kept(world: RunContext, move: PlannedMove, reason: str) -> ReadOnly
     )
 
 
-def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
+def _written_since(context: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
     """Return the reading of what the target holds now, and what of it was written since the cutover."""
 
     def ask() -> Judgement:
-        container = world.container(move.service, move.target)
+        container = context.container(move.service, move.target)
         if not container.running:
-            return _last_reading(world, move, container.state, discard=discard)
-        now = world.product(move.service).fingerprint(world.target(move.service, move.target), since=None)
+            return _last_reading(context, move, container.state, discard=discard)
+        now = context.product(move.service).fingerprint(context.target(move.service, move.target), since=None)
         if not now.parts:
             return passed(
                 f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}"
             )
-        world.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
-        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        context.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
+        lines = describe_writes(context.recorded_fingerprint(move.service, "cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
         return passed(
             f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}",
@@ -293,11 +295,11 @@ def _written_since(world: RunContext, move: PlannedMove, *, discard: str | None)
     )
 
 
-def _last_reading(world: RunContext, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+def _last_reading(context: RunContext, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
     """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
-    now = world.recorded_fingerprint(move.service, BEFORE_RETURN)
+    now = context.recorded_fingerprint(move.service, BEFORE_RETURN)
     if now is not None:
-        lines = describe_writes(world.recorded_fingerprint(move.service, "cutover"), now)
+        lines = describe_writes(context.recorded_fingerprint(move.service, "cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
         fate = _fate(move, discard=discard)
         return passed(
@@ -338,13 +340,13 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     return lines + gone
 
 
-def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
+def _links(context: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
     """Return the question whether each link can be kept once the service is back; services that moved later reach it by
     relays.
     """
 
     def ask() -> Judgement:
-        wanted = plan_forwarders(world.scope, back)
+        wanted = plan_forwarders(context.scope, back)
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
@@ -365,9 +367,9 @@ def _links(world: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOn
     )
 
 
-def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
+def _fingerprint(context: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
     def ask() -> Judgement:
-        before = world.recorded_fingerprint(move.service, moment)
+        before = context.recorded_fingerprint(move.service, moment)
         if before is None:
             files = (
                 "those that it left behind, not compared with anything"
@@ -375,8 +377,8 @@ def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyS
                 else "compared when they were brought back"
             )
             return passed(f"{move.service}: {NO_DATA}; its files are {files}")
-        now = world.product(move.service).fingerprint(world.target(move.service, move.source), since=before)
-        world.record_fingerprint(move.service, move.source, "returned", now)
+        now = context.product(move.service).fingerprint(context.target(move.service, move.source), since=before)
+        context.record_fingerprint(move.service, move.source, "returned", now)
         return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
     then = "there before the move" if moment == "source" else f"on {move.target}"
@@ -384,15 +386,15 @@ def _fingerprint(world: RunContext, move: PlannedMove, moment: str) -> ReadOnlyS
     return ReadOnlyStep("fingerprint-returned", words, ask)
 
 
-def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    if not world.scope.dependants_of(move.service):
+def _dependants(context: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
+    if not context.scope.dependants_of(move.service):
         return ()
-    names = ", ".join(link.from_ for link in world.scope.dependants_of(move.service))
+    names = ", ".join(link.from_ for link in context.scope.dependants_of(move.service))
     return (
         ReadOnlyStep(
             "dependants-returned",
             f"ask {names} whether they work",
-            lambda: health.judge_dependants(world, move.service),
+            lambda: health.judge_dependants(context, move.service),
         ),
     )
 
@@ -401,7 +403,7 @@ def _dependants(world: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...
 class FinishUndo:
     """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
 
-    world: RunContext
+    context: RunContext
     move: PlannedMove
     undo_attempt: Callable[[], str]
     state: Callable[[], MoveState]

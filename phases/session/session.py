@@ -68,7 +68,7 @@ class Session:
     """A run in progress."""
 
     options: Options
-    world: RunContext
+    context: RunContext
     book: RunRecorder | WorkerRecorder
     moves: Moves
     beside: HostQueues
@@ -79,7 +79,7 @@ class Session:
     @property
     def scope(self) -> Scope:
         """Return what this run is about."""
-        return self.world.scope
+        return self.context.scope
 
     def only_for_some(self, service: str) -> dict[str, str]:
         """Return the steps that do not apply to a service, with the reason; "" for what nobody expects, such as a hook
@@ -96,21 +96,21 @@ class Session:
         reasons |= steps_not_asked(self.scope, service)
         reasons |= (
             {}
-            if copies_live(self.world.move_of(service))
+            if copies_live(self.context.move_of(service))
             else {"precopy": "strategy stop_copy: all is copied once it is stopped"}
         )
         if self.book.command == "prepare":
-            reasons |= steps_left_out(self.world, service)
+            reasons |= steps_left_out(self.context, service)
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         if self.book.command == "repoint":
             reasons |= self._repoint_reasons(service)
-        hooks = self.world.entry(service).hooks
+        hooks = self.context.entry(service).hooks
         given = {BEFORE_HOLD: hooks.before_hold, AFTER_COMMIT: hooks.after_commit}
         return reasons | dict.fromkeys((key for key, hook in given.items() if hook is None), "")
 
     def _repoint_reasons(self, service: str) -> dict[str, str]:
-        if not links_of(self.scope, self.world.journal, service):
+        if not links_of(self.scope, self.context.journal, service):
             return dict.fromkeys(
                 (UNDO_REFERENCES, *REPOINT_STEPS), "no link of it that crosses hosts says how it is re-pointed"
             )
@@ -119,7 +119,7 @@ class Session:
         return {UNDO_REFERENCES: "its references are rewritten, not put back"}
 
     def _rollback_reasons(self, service: str) -> dict[str, str]:
-        undone = must_be_undone(read_return(self.world.journal, service)) and not self.moves.found_committed(service)
+        undone = must_be_undone(read_return(self.context.journal, service)) and not self.moves.found_committed(service)
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
@@ -207,7 +207,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         stack.callback(progress.end)
         stack.enter_context(notify(begun, run, command, apply=options.apply, console=console, language=language))
         writer = stack.enter_context(_mirrored(run, begun, fleet, command)) if options.apply else run
-        world = RunContext(
+        context = RunContext(
             begun,
             fleet,
             journal,
@@ -220,14 +220,14 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         share = work_share(begun, command, options.shard, spread=spread)
         fleet.gather(share.hosts_at_start)
         if share.is_first:
-            _record_files(world, scope, waivers)
-        record_looked_at(world, command, share.hosts_described, share.services)
-        moves = _moves(world, command, options, lost_hosts)
+            _record_files(context, scope, waivers)
+        record_looked_at(context, command, share.hosts_described, share.services)
+        moves = _moves(context, command, options, lost_hosts)
         _look_which_way(moves, command)
         book = _book(moves, run, progress, options, command)
         beside = _beside(moves, fleet)
         stack.callback(beside.end)
-        yield Session(options, world, book, moves, beside, gates, waivers, share)
+        yield Session(options, context, book, moves, beside, gates, waivers, share)
 
 
 def _refuse_misused(options: Options, command: str, scope: Scope, journal: Journal) -> None:
@@ -253,21 +253,21 @@ def _carried_out(options: Options, command: str, scope: Scope, journal: Journal,
     return replace(begun, moves=begun.moves[::-1]) if backwards else begun  # what moved last goes back first
 
 
-def _record_files(world: RunContext, scope: Scope, waivers: Waivers) -> None:
+def _record_files(context: RunContext, scope: Scope, waivers: Waivers) -> None:
     """Write down what the run rests on: the plan as the files have it now, waivers, and what it is about."""
-    record_plan(world, scope, waivers)
-    record_waivers(world.run, waivers)
-    record_scope(world)
+    record_plan(context, scope, waivers)
+    record_waivers(context.run, waivers)
+    record_scope(context)
     own = table_of(project_folder() / scope.environment.own_checks)
     if own:
-        world.run.record(RecordKind.REPORT_TABLE, body=own.body())
+        context.run.record(RecordKind.REPORT_TABLE, body=own.body())
 
 
 def _look_which_way(moves: Moves, command: str) -> None:
     """Look before the first row whether each move goes back as a committed one: no answer ends a run that has done
     nothing.
     """
-    for move in moves.world.scope.moves if command == "rollback" else ():
+    for move in moves.context.scope.moves if command == "rollback" else ():
         moves.found_committed(move.service)
 
 
@@ -283,22 +283,22 @@ def _folder(journal: Journal, run: Run, options: Options) -> Path:
 
 def _book(moves: Moves, run: Run, progress: Progress, options: Options, command: str) -> RunRecorder:
     """Return the book of a run; a shard's draws no page of its own."""
-    world = moves.world
-    first = world.journal.records(run_id=run.id)[0]
+    context = moves.context
+    first = context.journal.records(run_id=run.id)[0]
     about: dict[str, Any] = {
-        "journal": world.journal,
+        "journal": context.journal,
         "run": run,
         "command": command,
         "environment": options.environment,
         "subjects": progress.subjects,
         "apply": options.apply,
-        "folder": _folder(world.journal, run, options),
+        "folder": _folder(context.journal, run, options),
         "about": first.body,
         "standing": moves.standing,
         "console": progress.console,
         "language": progress.language,
         "progress": progress,
-        "simulated": frozenset(world.scope.environment.simulated),
+        "simulated": frozenset(context.scope.environment.simulated),
     }
     return ShardRecorder(**about, shard=options.shard, argv=options.argv) if options.shard else RunRecorder(**about)
 
@@ -319,17 +319,17 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
     with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as opened:
         fleet = use_recorded_toolboxes(opened, journal, command)
         run = BufferedRun(run_id, redactor)
-        world = RunContext(
+        context = RunContext(
             scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE
         )
         book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
         share = work_share(scope, command, options.shard, spread=False)
-        moves = _moves(world, command, options, frozenset())
-        yield Session(options, world, book, moves, _beside(moves, fleet), gates, Waivers(), share)
+        moves = _moves(context, command, options, frozenset())
+        yield Session(options, context, book, moves, _beside(moves, fleet), gates, Waivers(), share)
 
 
 def _beside(moves: Moves, fleet: Fleet) -> HostQueues:
-    return HostQueues(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
+    return HostQueues(moves, lambda service, key: carrier_of(moves.context.move_of(service), key), fleet.cut)
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
@@ -357,11 +357,11 @@ def _mirrored(run: Run, scope: Scope, fleet: Fleet, command: str) -> Iterator[Au
         mirror.close()
 
 
-def _moves(world: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
-    deadline = None if options.outside_window else Deadline(world.scope.window)
+def _moves(context: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
+    deadline = None if options.outside_window else Deadline(context.scope.window)
     where = where_words(options.environment, options.argv)
     return Moves(
-        world,
+        context,
         command,
         options.apply,
         deadline,

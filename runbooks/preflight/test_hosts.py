@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
 
 
 @pytest.mark.step("ssh-answers")
-def test_ssh_answers(machine: str, world: RunContext, judge: Judge) -> None:
+def test_ssh_answers(machine: str, context: RunContext, judge: Judge) -> None:
     """The host answers over ssh and its identity is the pinned one."""
-    judge(judge_reached(world.facts(machine)))
+    judge(judge_reached(context.facts(machine)))
 
 
 @pytest.mark.step("docker-answers")
@@ -32,9 +32,9 @@ def test_docker_answers(facts: HostFacts, judge: Judge) -> None:
 
 @pytest.mark.step("versions")
 @pytest.mark.together
-def test_versions_are_known_to_work(facts: HostFacts, world: RunContext, judge: Judge) -> None:
+def test_versions_are_known_to_work(facts: HostFacts, context: RunContext, judge: Judge) -> None:
     """Docker is recent enough and the CPU architecture is the same on all hosts of the migration."""
-    judge(judge_versions(facts, world.architectures()))
+    judge(judge_versions(facts, context.architectures()))
 
 
 @pytest.mark.step("clock")
@@ -53,9 +53,9 @@ def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
 
 @pytest.mark.step("engine-supported")
 @pytest.mark.together
-def test_engine_is_ordinary(facts: HostFacts, world: RunContext, judge: Judge) -> None:
+def test_engine_is_ordinary(facts: HostFacts, context: RunContext, judge: Judge) -> None:
     """Its Docker Engine runs as root, without user namespace remapping."""
-    judge(judge_engine(world, facts))
+    judge(judge_engine(context, facts))
 
 
 @pytest.mark.step("memory-after")
@@ -105,9 +105,9 @@ def test_baseline_is_known(machine: str, capacity: Capacity, judge: Judge) -> No
 @pytest.mark.at_once
 @pytest.mark.source_hosts
 @pytest.mark.usefixtures("backups")
-def test_configuration_is_kept(machine: str, world: RunContext, judge: Judge) -> None:
+def test_configuration_is_kept(machine: str, context: RunContext, judge: Judge) -> None:
     """A recent copy of its container configurations and compose files is stored on another host and was read back."""
-    judge(judge_configuration(world, machine))
+    judge(judge_configuration(context, machine))
 
 
 @pytest.mark.step("compose-parsed")

@@ -26,9 +26,9 @@ def test_service_works_on_its_old_host(move: RunningMove, ahead: Prefetch, judge
 
 
 @pytest.mark.step("inventory-matches")
-def test_inventory_tells_the_truth(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_inventory_tells_the_truth(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """The container matches the inventory: image, mounts, ports and networks."""
-    judge(readiness.judge_inventory(world, move.service))
+    judge(readiness.judge_inventory(context, move.service))
 
 
 @pytest.mark.step("state-on-mounts")
@@ -38,93 +38,95 @@ def test_state_is_on_mounts(move: RunningMove, ahead: Prefetch, judge: Judge) ->
 
 
 @pytest.mark.step("restart-guards")
-def test_nothing_else_starts_it(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_nothing_else_starts_it(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Only Docker's restart policy could start the old container again."""
-    judge(*readiness.judge_guards(world, move.service))
+    judge(*readiness.judge_guards(context, move.service))
 
 
 @pytest.mark.step("image-available")
-def test_image_is_available(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_image_is_available(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """The same image is on the new host."""
-    judge(readiness.judge_image(world, move.service))
+    judge(readiness.judge_image(context, move.service))
 
 
 @pytest.mark.step("disk-fits")
-def test_data_fits(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_data_fits(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Its data fits on the new host's disk, in bytes and inodes, with a reserve."""
-    judge(*readiness.judge_disk(world, move.service))
+    judge(*readiness.judge_disk(context, move.service))
 
 
 @pytest.mark.step("disk-writable")
-def test_disk_can_be_used(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_disk_can_be_used(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """The new host's disks are writable and have free inodes."""
-    judge(*target_fitness.judge_place(world, move.service))
+    judge(*target_fitness.judge_place(context, move.service))
 
 
 @pytest.mark.step("kernel-fits")
 @pytest.mark.severity("warning")
-def test_kernel_fits(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_kernel_fits(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """The new host's kernel settings meet the service's needs and are no lower than on the old host."""
-    judge(target_fitness.judge_kernel(world, move.service))
+    judge(target_fitness.judge_kernel(context, move.service))
 
 
 @pytest.mark.step("uids-free")
 @pytest.mark.severity("warning")
-def test_owners_are_nobody_else(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_owners_are_nobody_else(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """The user IDs that own its files do not belong to other users on the new host."""
-    judge(target_fitness.judge_owners(world, move.service))
+    judge(target_fitness.judge_owners(context, move.service))
 
 
 @pytest.mark.step("ports-free")
-def test_ports_are_free(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_ports_are_free(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Its published ports are free on the new host."""
-    judge(readiness.judge_ports(world, move.service))
+    judge(readiness.judge_ports(context, move.service))
 
 
 @pytest.mark.step("ports-after-all-moves")
 @pytest.mark.together
-def test_ports_stay_free(move: RunningMove, port_scan: PortScan, world: RunContext, judge: Judge) -> None:
+def test_ports_stay_free(move: RunningMove, port_scan: PortScan, context: RunContext, judge: Judge) -> None:
     """After all moves, nothing else needs its ports on the new host, nor the old ports that a relay keeps."""
     judge(
-        judge_ports_after_moves(port_scan.report, port_scan.arrivals[move.service], world.scope.environment.environment)
+        judge_ports_after_moves(
+            port_scan.report, port_scan.arrivals[move.service], context.scope.environment.environment
+        )
     )
 
 
 @pytest.mark.step("names-free")
-def test_names_are_free(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_names_are_free(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """No unrelated container, volume, network or directory on the new host has its name or path."""
-    judge(readiness.judge_names(world, move.service))
+    judge(readiness.judge_names(context, move.service))
 
 
 @pytest.mark.step("links-relayable")
-def test_links_can_be_kept(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_links_can_be_kept(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Every application that depends on it will still reach it under the old name and port."""
-    judge(readiness.judge_links(world, move.service))
+    judge(readiness.judge_links(context, move.service))
 
 
 @pytest.mark.step("relay-hosts")
 @pytest.mark.together
-def test_hosts_with_relays_answer(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_hosts_with_relays_answer(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Every host that will run one end of a relay is known and answers."""
-    judge(judge_relay_hosts(world, move.service))
+    judge(judge_relay_hosts(context, move.service))
 
 
 @pytest.mark.step("relays-encrypted")
 @pytest.mark.severity("warning")
-def test_relays_are_encrypted(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_relays_are_encrypted(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """Its relays use mutual TLS between hosts."""
-    judge(judge_relays_encrypted(world.scope, move.service))
+    judge(judge_relays_encrypted(context.scope, move.service))
 
 
 @pytest.mark.step("links-declared")
 @pytest.mark.together
 @pytest.mark.severity("warning")
-def test_links_are_declared(move: RunningMove, world: RunContext, references: DependencyGraph, judge: Judge) -> None:
+def test_links_are_declared(move: RunningMove, context: RunContext, references: DependencyGraph, judge: Judge) -> None:
     """Every container found in its settings and open connections is declared as a link."""
-    judge(judge_links_declared(references, move.service, world.where()[move.service]))
+    judge(judge_links_declared(references, move.service, context.where()[move.service]))
 
 
 @pytest.mark.step("backup-present")
-def test_backup_is_present(move: RunningMove, world: RunContext, judge: Judge) -> None:
+def test_backup_is_present(move: RunningMove, context: RunContext, judge: Judge) -> None:
     """A recent, verified backup of its data is stored away from the old host."""
-    judge(readiness.judge_backup(world, move.service))
+    judge(readiness.judge_backup(context, move.service))

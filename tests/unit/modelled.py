@@ -233,8 +233,8 @@ class Model:
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
         self.tunnel = False
-        self.world = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
-        self.move = self.world.move_of("redis")
+        self.context = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
+        self.move = self.context.move_of("redis")
         self._replace(monkeypatch)
 
     def step(self) -> None:

@@ -162,7 +162,7 @@ def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Mo
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
         return model, [
-            action for action in deeds(recipe(model.world, model.move, 1)) if action.key != "remove-copy-helpers"
+            action for action in deeds(recipe(model.context, model.move, 1)) if action.key != "remove-copy-helpers"
         ]
 
     return make
@@ -173,7 +173,7 @@ def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Cal
 
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, deeds(recipe(model.world, model.move.model_copy(update={"strategy": strategy}), 1))
+        return model, deeds(recipe(model.context, model.move.model_copy(update={"strategy": strategy}), 1))
 
     make.__qualname__ = f"travelling by {strategy}"
     return make
@@ -189,7 +189,7 @@ def _begun_on_record(model: Model, recipe_: list[Action], position: int, steps: 
         action.do(note)
         assert action.verify(note).passed, f"{action.key}: {action.verify(note)}"
         notes[action.key] = note
-        model.world.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
+        model.context.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
         model.write()
     _begun(model, [recipe_[position]], 0, steps)
     return notes
@@ -210,7 +210,7 @@ def _go_on(recipe_: list[Action], begun: int, notes: Notes, model: Model) -> tup
                 return f"{action.key}: {seen.text}", recipe_[: max(begun, position + 1)]
         except LongshoreError as error:
             return f"{action.key}: {error}", recipe_[: max(begun, position + 1)]
-        model.world.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
+        model.context.run.record("outcome", service="redis", key=action.key, body={"ok": True, "note": note})
     return "", recipe_
 
 
@@ -220,7 +220,7 @@ def _backward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[M
         for action in moved:
             action.do({})
             model.write()
-        back = list(rollback_recipe(model.world, model.move, 1, discard=None))
+        back = list(rollback_recipe(model.context, model.move, 1, discard=None))
         return model, deeds(back)
 
     return make
@@ -399,21 +399,21 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
     """Return every action of every recipe, wrappers and what they wrap."""
     monkeypatch.setenv("BACKUP_PASSWORD", "a-backup-password")
     model = Model(monkeypatch, run, scope_of(HOOKS, REWRITTEN, services=("n8n", "redis")))
-    world, move = model.world, model.move
+    context, move = model.context, model.move
     n8n = inspected()
     n8n.update(Id="8" * 64, Name="/n8n", Mounts=[])
     model.engines[SOURCE].containers.append(n8n)
     found: list[Any] = [
-        *prepare_recipe(world, move),
-        *repoint_recipe(pointing_of(world, move)),
-        *recipe(world, world.move_of("n8n"), 1),
+        *prepare_recipe(context, move),
+        *repoint_recipe(pointing_of(context, move)),
+        *recipe(context, context.move_of("n8n"), 1),
     ]
     for strategy in ("stop_copy", "precopy", "replicate"):
         planned = move.model_copy(update={"strategy": strategy})
         found += [
-            *recipe(world, planned, 1),
-            *rollback_recipe(world, planned, 1, discard=None),
-            *rollback_recipe(world, planned, 1, discard="why"),
+            *recipe(context, planned, 1),
+            *rollback_recipe(context, planned, 1, discard=None),
+            *rollback_recipe(context, planned, 1, discard="why"),
         ]
     for action in found:
         found.extend(getattr(action, name) for name in WRAPPED if hasattr(getattr(action, name, None), "undo"))

@@ -148,7 +148,7 @@ def test_only_a_dead_host_is_left_out(tmp_path: Path) -> None:
     assert not any("wf002" in relay.hosts for relay in wanted)
 
 
-def world(scope: Scope, **silent: str) -> Any:
+def context(scope: Scope, **silent: str) -> Any:
     """Return a world whose hosts answer, but for some."""
 
     def facts(host: str) -> Any:
@@ -162,11 +162,11 @@ def world(scope: Scope, **silent: str) -> Any:
 def test_preflight_finds_a_dependant_on_a_host_without_identity_or_answer(tmp_path: Path) -> None:
     """As a row of its own with the command to run, never as a KeyError in the outage."""
     scope = Nights(tmp_path).scope("postgres")
-    lost = judge_relay_hosts(world(scope), "postgres")
+    lost = judge_relay_hosts(context(scope), "postgres")
     assert lost.verdict is Verdict.FAILED
     assert "wf009 (n8n) has no identity" in lost.text
     assert "nox -s pin -- --environment production" in lost.text
-    here = world(scope, wf002="wf002: no answer.")
+    here = context(scope, wf002="wf002: no answer.")
     here.where = lambda: where_now(scope, None)
     deaf = judge_relay_hosts(here, "postgres")
     assert deaf.verdict is Verdict.UNKNOWN

@@ -18,7 +18,7 @@ from tests.unit.making_facts import GIB, make_container, make_disk, make_host, m
 BIND = MountFacts("bind", "/srv/redis", "/conf", read_only=False)
 
 
-def world(target: HostFacts, *mounts: MountFacts) -> Any:
+def context(target: HostFacts, *mounts: MountFacts) -> Any:
     """Return redis with 10 GiB in a volume (and further mounts), on its way from wf005 to the target."""
     container = make_container(mounts=(*make_container().mounts, *mounts))
     source = make_host(
@@ -44,7 +44,7 @@ def test_a_volume_is_judged_by_the_disk_of_the_volumes_folder() -> None:
     small = make_disk(mount="/var/lib/docker/volumes", size_bytes=GIB, free_bytes=GIB)
     target = make_host(file_systems=(make_disk(), make_disk(mount="/var/lib/docker"), small))
 
-    fits, after = judge_disk(world(target), "redis")
+    fits, after = judge_disk(context(target), "redis")
 
     assert (fits.verdict, after.verdict) == (Verdict.FAILED, Verdict.FAILED)
     assert "wf001: /var/lib/docker/volumes has 1.0 GiB free" in fits.text
@@ -52,7 +52,7 @@ def test_a_volume_is_judged_by_the_disk_of_the_volumes_folder() -> None:
 
 def test_a_bind_mount_is_judged_by_the_disk_of_its_path() -> None:
     """It will lie at the same path on the target."""
-    needs = space_needs(world(make_host(docker_root="/data/docker"), BIND), "redis")
+    needs = space_needs(context(make_host(docker_root="/data/docker"), BIND), "redis")
 
     assert [(need.path, need.size_bytes) for need in needs] == [
         ("/data/docker/volumes/redis_data", 10 * GIB),
@@ -65,14 +65,14 @@ def test_with_docker_silent_the_place_of_volumes_is_not_known() -> None:
     silent = make_host(docker_version="", docker_error="no answer in time", docker_root="")
 
     with pytest.raises(NotObservedError, match=r"wf001: its Docker Engine does not answer \(no answer in time\)"):
-        judge_disk(world(silent), "redis")
+        judge_disk(context(silent), "redis")
 
 
 def test_the_size_is_known_when_the_source_is_kept_under_its_new_name() -> None:
     """A rollback asks how much it sets aside, when the moved service's old container has been renamed."""
     container = make_container(name="redis-moved")
     source = make_host(host="wf005", containers=(container,), volumes=(make_volume("redis_data", size_bytes=10 * GIB),))
-    moved = world(make_host())
+    moved = context(make_host())
     moved.facts = lambda host: source if host == "wf005" else make_host()
 
     assert [need.size_bytes for need in space_needs(moved, "redis")] == [10 * GIB]

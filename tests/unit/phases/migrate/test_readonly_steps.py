@@ -21,7 +21,7 @@ KEYS = FingerprintPart(1_200_000, "aaaa", Validity.AT_CUTOVER)
 FEW = FingerprintPart(7, "bbbb", Validity.AT_CUTOVER)
 
 
-def world(
+def context(
     before: dict[str, FingerprintPart] | None,
     after: dict[str, FingerprintPart],
     *,
@@ -40,11 +40,11 @@ def world(
     )
 
 
-def ask(world: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
+def ask(context: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
     """Return the answer of fingerprint-target."""
     monkeypatch.setattr(migrate, "places_of", lambda *_: ("place",) * places)
     move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
-    return migrate.fingerprint_target(world, move).verify({})
+    return migrate.fingerprint_target(context, move).verify({})
 
 
 @pytest.mark.parametrize("hook", [True, False])
@@ -53,7 +53,7 @@ def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyP
     nobody.
     """
     answer = ask(
-        world(
+        context(
             {"db 0: keys": KEYS, "settings": SETTINGS},
             {"db 0: keys": FEW, "settings": SETTINGS},
             replica=True,
@@ -69,7 +69,7 @@ def test_a_replicated_store_that_lost_its_keys_fails(monkeypatch: pytest.MonkeyP
 
 def test_replicated_data_without_a_reading_of_its_source_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither files nor a fingerprint: nothing was compared."""
-    answer = ask(world(None, {}, replica=True), "replicate", monkeypatch)
+    answer = ask(context(None, {}, replica=True), "replicate", monkeypatch)
 
     assert answer.verdict is Verdict.UNKNOWN
     assert "nothing was compared" in answer.text
@@ -77,7 +77,7 @@ def test_replicated_data_without_a_reading_of_its_source_is_not_passed(monkeypat
 
 def test_what_was_copied_as_files_says_which_parts_were_not_compared_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof's level stands in the row: what was read of the files is what was compared of these parts."""
-    seen = world({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS})
+    seen = context({"db 0: keys": KEYS, "settings": SETTINGS}, {"db 0: keys": FEW, "settings": SETTINGS})
 
     answer = ask(seen, "precopy", monkeypatch, verify="sampled")
 
@@ -97,7 +97,7 @@ def test_a_product_without_a_fingerprint_is_not_called_proven_when_no_file_was(
     monkeypatch: pytest.MonkeyPatch, places: int, text: str
 ) -> None:
     """A service whose mounts all have rule same_on_target: nothing of it was compared, and the row says that."""
-    answer = ask(world(None, {}), "stop_copy", monkeypatch, places=places)
+    answer = ask(context(None, {}), "stop_copy", monkeypatch, places=places)
 
     assert answer.passed
     assert answer.text.endswith(text)

@@ -374,7 +374,7 @@ def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch
     for action in deeds(model_recipe(model)):
         action.do({})
     model.write()
-    back = deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    back = deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     by_key = {action.key: action for action in back}
     before = list(model.content(SOURCE))
     by_key["stop-moved"].do({})
@@ -394,7 +394,7 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     for action in deeds(model_recipe(model)):
         action.do({})
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
@@ -421,7 +421,7 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(
         action.do({})
     model.write()
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
@@ -444,7 +444,7 @@ def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from phases.migrate.recipe import recipe  # noqa: PLC0415 beside what it is for
 
-    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "remove-copy-helpers")
+    return tuple(action for action in recipe(model.context, model.move, 1) if action.key != "remove-copy-helpers")
 
 
 def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
@@ -454,12 +454,12 @@ def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.Monke
     for action in deeds(model_recipe(model)):
         run.record("intent", service="redis", key=action.key, body={"effect": "changes_state", "note": {}})
         if action.key == "commit":
-            assert found_on_hosts(model.world, model.move) == ""
+            assert found_on_hosts(model.context, model.move) == ""
             action.do({})
             break
         action.do({})
 
-    reason = found_on_hosts(model.world, model.move)
+    reason = found_on_hosts(model.context, model.move)
 
     assert reason.startswith("a relay that leads to wf001 runs, or ran")
 
@@ -485,7 +485,7 @@ def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.Mo
         action.do({})
     model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     by_key["stop-moved"].do({})
     by_key["stop-moved"].do({})
@@ -610,7 +610,7 @@ def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     """Nor one of an older attempt: what would be dropped must have been read in this very rollback."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
     move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
     reading = Fingerprint("redis", {"keys": FingerprintPart(5, "a")})
 
@@ -619,24 +619,24 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
             run.record("move_state", service="redis", body={"state": name})
 
     states("in_progress")
-    world.record_fingerprint("redis", "wf005", "source", reading)
+    context.record_fingerprint("redis", "wf005", "source", reading)
     states("committed", "done", "rolling_back")
-    world.record_fingerprint("redis", "wf001", "return", reading)
-    assert rollback._last_reading(world, move, "exited", discard="why").passed
+    context.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(context, move, "exited", discard="why").passed
     states("done", "rolling_back")
-    assert rollback._last_reading(world, move, "exited", discard="why").verdict is Verdict.UNKNOWN
-    world.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(context, move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    context.record_fingerprint("redis", "wf001", "return", reading)
     states("needs_operator", "rolling_back")
-    assert world.recorded_fingerprint("redis", "return") == reading
-    assert world.recorded_fingerprint("redis", "source") == reading
+    assert context.recorded_fingerprint("redis", "return") == reading
+    assert context.recorded_fingerprint("redis", "source") == reading
     states("returned", "rolled_back", "in_progress")
-    assert world.recorded_fingerprint("redis", "return") is None
-    assert world.recorded_fingerprint("redis", "source") is None
+    assert context.recorded_fingerprint("redis", "return") is None
+    assert context.recorded_fingerprint("redis", "source") is None
 
 
 def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> RunContext:
     """Return a world in which redis is ready on wf005, holds `now`, and restarts by `policy`."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
     product = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
     monkeypatch.setattr(RunContext, "product", lambda *_: product)
     monkeypatch.setattr(RunContext, "target", lambda *_, **__: None)
@@ -644,17 +644,17 @@ def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, p
     monkeypatch.setattr(health, "_judge_serves", lambda *_: passed("redis serves on wf005"))
     monkeypatch.setattr(health, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    world.record_fingerprint(
+    context.record_fingerprint(
         "redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)})
     )
     note = {"restart_policy": {"Name": "always"}}
     run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
-    return world
+    return context
 
 
-def judge_again(world: RunContext) -> Judgement:
+def judge_again(context: RunContext) -> Judgement:
     """Judge whether the source serves as it did."""
-    return health.judge_serves_again(world, "redis", "wf005", "source", health.POLICY_OF_SOURCE)
+    return health.judge_serves_again(context, "redis", "wf005", "source", health.POLICY_OF_SOURCE)
 
 
 def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -704,7 +704,7 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
     model.write()
     held = list(model.content(TARGET))
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
@@ -724,7 +724,7 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
     for action in deeds(model_recipe(model)):
         action.do({})
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
@@ -762,7 +762,7 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     for action in deeds(model_recipe(model)):
         action.do({})
     by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+        action.key: action for action in deeds(rollback.rollback_recipe(model.context, model.move, 1, discard=None))
     }
     model.engines[TARGET].containers.clear()
 

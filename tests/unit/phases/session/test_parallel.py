@@ -76,7 +76,7 @@ class Started(dict[str, RunningMove]):
 
     def __init__(self, told: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
         super().__init__()
-        self.world = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
+        self.context = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
         self.journal = journal
         for service in PLACES:
             recipe = tuple(

@@ -33,10 +33,10 @@ def test_only_what_was_moved_is_validated(tmp_path: Path, state: str | None, tol
         journal.start_run(command="migrate", environment="production").record(
             "move_state", service="redis", body={"state": state}
         )
-    world = cast("RunContext", cast("Any", SimpleNamespace(journal=journal)))
+    context = cast("RunContext", cast("Any", SimpleNamespace(journal=journal)))
 
     if told is None:
-        refuse_unmoved(world, "redis")
+        refuse_unmoved(context, "redis")
     else:
         with pytest.raises(NotRun, match=f"not run: {told}"):
-            refuse_unmoved(world, "redis")
+            refuse_unmoved(context, "redis")
