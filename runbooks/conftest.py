@@ -30,6 +30,7 @@ from hosts.facts.model import HostFacts
 from hosts.local.ssh_signing import KeySigner
 from phases.context.own_checks import READING, check_files
 from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.gates.gates import Gates
 from phases.preflight.capacity import Capacity, read_capacity, targets_of
 from phases.preflight.network import look_at_network
@@ -258,8 +259,14 @@ def gates(session: Session) -> Gates:
 def move(request: pytest.FixtureRequest, session: Session) -> RunningMove:
     """Return the move that this step is about; a validation asks nothing about a service that was not moved."""
     if BY_NAME[session.book.command].moved_only:
-        refuse_unmoved(session.context, request.param)
+        refuse_unmoved(session.context.journal, request.param)
     return session.moves[request.param]
+
+
+@pytest.fixture
+def service_move(move: RunningMove, session: Session) -> ServiceMove:
+    """Return what is known of the move that this step is about: its service, product, hosts and facts."""
+    return session.moves.move_of(move.service)
 
 
 @pytest.fixture
@@ -285,7 +292,7 @@ def port_scan(pytestconfig: pytest.Config) -> PortScan:
 def ahead(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
     """Ask about the services that rows ask for side by side, from the first row on: they take longest."""
     session, share = request.config.stash[SESSION], request.config.stash[SESSION].share
-    found = Prefetch(session.context, lambda service: share.split.services_of((share.group_of(service, None),)))
+    found = Prefetch(session.moves.move_of, lambda service: share.split.services_of((share.group_of(service, None),)))
     if not is_worker(request.config):  # a worker does not know yet which of them it will be asked for
         asking = [item for item in request.session.items if "ahead" in getattr(item, "fixturenames", ())]
         params = [getattr(getattr(item, "callspec", None), "params", {}) for item in asking]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actions.outage.probe import MeasureOutage
-from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
 from engine.journal.kinds import RecordKind
 from engine.verdict import Effect, Judgement, unknown
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 
 
 @dataclass(frozen=True)
@@ -17,8 +16,7 @@ class RecordedOutage:
     """The measurement of the outage, written into the journal as a record of its own."""
 
     measuring: MeasureOutage
-    context: RunContext
-    move: PlannedMove
+    move: ServiceMove
     key: str = field(default="measure-outage", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -36,7 +34,7 @@ class RecordedOutage:
         self.measuring.do(note)
         outage = note.get("outage")
         on_record = [
-            one.body for one in self.context.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)
+            one.body for one in self.move.context.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)
         ]
         if outage and outage["from_at"] not in {one.get("from_at") for one in on_record}:
             move = self.move
@@ -47,11 +45,11 @@ class RecordedOutage:
                 "target": move.target,
                 "predicted_s": self._predicted(),
             }
-            self.context.run.record(RecordKind.OUTAGE, service=move.service, body=body)
+            self.move.context.run.record(RecordKind.OUTAGE, service=move.service, body=body)
 
     def _predicted(self) -> float | None:
         """Return what the copy while it ran predicted, None when there was none."""
-        outcomes = self.context.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
+        outcomes = self.move.context.journal.records(kind=RecordKind.OUTCOME, service=self.move.service)
         notes = [
             record.body.get("note") or {} for record in outcomes if record.key == "precopy" and record.body.get("ok")
         ]

@@ -12,6 +12,7 @@ from engine.errors import NotObservedError
 from engine.journal.journal import Journal
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.context.run_context import RunContext, where_now
+from phases.context.service_move import ServiceMove
 
 
 def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
@@ -25,11 +26,11 @@ def with_relay_hosts(scope: Scope, journal: Journal | None) -> Scope:
     return replace(scope, hosts=tuple(hosts))
 
 
-def judge_relay_hosts(context: RunContext, service: str) -> Judgement:
+def judge_relay_hosts(move: ServiceMove) -> Judgement:
     """Judge whether every host with an end of a relay, once the service has moved or gone back, has an identity and
     answers.
     """
-    name, scope = context.scope.environment.environment, context.scope
+    context, scope, name, service = move.context, move.context.scope, move.environment, move.service
     hosts = hosts_of_relays(scope, context.where(), {service})
     strangers = [host for host in hosts if host not in scope.environment.hosts]
     if strangers:
@@ -57,7 +58,9 @@ def judge_relay_hosts(context: RunContext, service: str) -> Judgement:
             tuple(silent.values()),
         )
     return passed(
-        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}", hosts, hosts=len(hosts)
+        f"{service}: all {len(hosts)} hosts with relays answer: {', '.join(hosts) or 'none'}",
+        hosts,
+        hosts=len(hosts),
     )
 
 

@@ -23,10 +23,10 @@ from engine.contracts.container import ContainerCommand
 from engine.contracts.product import SavesFirst
 from phases.assess import readiness
 from phases.assess.shared_mounts import judge_mounts_there
-from phases.context import outage_record, service_facts
+from phases.context import outage_record
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.migrate import readonly_steps as migrate
 from phases.migrate.data_strategy import are_writers_held, data_steps
 
@@ -56,44 +56,42 @@ SUPERSEDED_BY: Final = {"start-probe": "measure-outage", "precopy": "copy-volume
 """With which deed another has served its purpose: what it left behind is taken away on purpose."""
 
 
-def recipe(context: RunContext, move: PlannedMove, attempt: int) -> tuple[Action, ...]:
+def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
     """Return the actions of a move by its strategy, in order."""
-    route, product = route_of(context, move, attempt), context.product(move.service)
-    data = data_steps(context, move, route)
+    route, product = route_of(move, attempt), move.product
+    data = data_steps(move, route)
     aim, dropped = (
-        choose_probe_target(context.scope, move.service, context.where()),
-        service_facts.dropped_mounts(context, move.service),
+        choose_probe_target(move.context.scope, move.service, move.context.where()),
+        move.dropped_mounts,
     )
-    approved = readiness.approved_digest(context, move.service)
+    approved = readiness.approved_digest(move)
     return (
-        migrate.confirm_source(context, move),
+        migrate.confirm_source(move),
         *([StartProbe(route, aim)] if aim else []),
         SaveSourceSpec(route, dropped, approved),
         *data.before,
-        *_hold_and_read(context, move, route),
+        *_hold_and_read(move, route),
         DisableRestart(route),
-        StopSource(
-            route, product.stop_grace_s, product.clean_exit_codes, *before_stop(context, move.service, move.source)
-        ),
+        StopSource(route, product.stop_grace_s, product.clean_exit_codes, *before_stop(move, move.source)),
         *data.after,
         CreateTarget(
-            route, dropped, addresses_of(context, move), move.ports, lambda: judge_mounts_there(context, move), approved
+            route, dropped, addresses_of(move), move.planned.ports, lambda: judge_mounts_there(move), approved
         ),
-        *_links(context, move, route),
+        *_links(move, route),
         StartTarget(
             route,
             product.stop_grace_s,
             acts=product.acts_on_start,
-            reached_by=reached_on_start(context.scope, move, context.where()),
+            reached_by=reached_on_start(move.context.scope, move.planned, move.context.where()),
         ),
-        migrate.ready_target(context, move),
-        migrate.fingerprint_target(context, move),
-        _commit(context, move, route),
-        *_hook(route, AFTER_COMMIT, move.target, context.entry(move.service).hooks.after_commit),
-        migrate.smoke_target(context, move),
-        *_dependants(context, move),
-        migrate.record_baseline(context, move),
-        *([_measure(context, move, route, aim)] if aim else []),
+        migrate.ready_target(move),
+        migrate.fingerprint_target(move),
+        _commit(move, route),
+        *_hook(route, AFTER_COMMIT, move.target, move.entry.hooks.after_commit),
+        migrate.smoke_target(move),
+        *_dependants(move),
+        migrate.record_baseline(move),
+        *([_measure(move, route, aim)] if aim else []),
         data.clear,
         RenameSource(route),
     )
@@ -111,21 +109,21 @@ def reached_on_start(scope: Scope, move: PlannedMove, where: Mapping[str, str]) 
     )
 
 
-def _hold_and_read(context: RunContext, move: PlannedMove, route: Route) -> tuple[Action, ...]:
+def _hold_and_read(move: ServiceMove, route: Route) -> tuple[Action, ...]:
     """Return the reading of the source and the hook that holds its writers; what replicates is read once they are held,
     to be compared whole.
     """
-    reading: tuple[Action, ...] = (migrate.fingerprint_source(context, move),)
-    holding = _hook(route, BEFORE_HOLD, move.source, context.entry(move.service).hooks.before_hold)
-    return (*holding, *reading) if are_writers_held(context, move) else (*reading, *holding)
+    reading: tuple[Action, ...] = (migrate.fingerprint_source(move),)
+    holding = _hook(route, BEFORE_HOLD, move.source, move.entry.hooks.before_hold)
+    return (*holding, *reading) if are_writers_held(move) else (*reading, *holding)
 
 
-def before_stop(context: RunContext, service: str, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
+def before_stop(move: ServiceMove, host: str) -> tuple[tuple[ContainerCommand, ...], float]:
     """Return what its product runs in a service's container before it is stopped, and how many bytes it holds in
     memory.
     """
-    product, facts = context.product(service), context.facts(host)
-    container = facts.container(context.entry(service).container)
+    product, facts = move.product, move.context.facts(host)
+    container = facts.container(move.entry.container)
     if container is None:
         return (), 0.0
     usage = facts.around.usage.get(container.id)
@@ -133,11 +131,11 @@ def before_stop(context: RunContext, service: str, host: str) -> tuple[tuple[Con
     return commands, float(usage.memory_bytes or 0) if usage else 0.0
 
 
-def _links(context: RunContext, move: PlannedMove, route: Route) -> tuple[RelayDependencies, ...]:
+def _links(move: ServiceMove, route: Route) -> tuple[RelayDependencies, ...]:
     """Return the deed that keeps the names which the service uses; no deed when it uses none."""
-    if not context.scope.providers_of(move.service):
+    if not move.context.scope.providers_of(move.service):
         return ()
-    scope, before = context.scope, context.where()
+    scope, before = move.context.scope, move.context.where()
     wanted, now = (
         own_links(scope, move.service, {**before, move.service: move.target}),
         wanted_forwarders(scope, before),
@@ -146,10 +144,10 @@ def _links(context: RunContext, move: PlannedMove, route: Route) -> tuple[RelayD
     return (RelayDependencies(route, wanted, now, scope.hosts),)
 
 
-def _commit(context: RunContext, move: PlannedMove, route: Route) -> Commit:
+def _commit(move: ServiceMove, route: Route) -> Commit:
     scope, before = (
-        context.scope,
-        {**context.where(), move.service: move.source},
+        move.context.scope,
+        {**move.context.where(), move.service: move.source},
     )  # also once it was begun: the undo looks for what is new
     wanted, now = wanted_forwarders(scope, {**before, move.service: move.target}), wanted_forwarders(scope, before)
     refuse_outside(
@@ -162,9 +160,9 @@ def _hook(route: Route, key: str, host: str, hook: Hook | None) -> tuple[RunHook
     return (RunHook(route, key, host, hook),) if hook else ()
 
 
-def _dependants(context: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    return (migrate.dependants_work(context, move),) if context.scope.dependants_of(move.service) else ()
+def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
+    return (migrate.dependants_work(move),) if move.context.scope.dependants_of(move.service) else ()
 
 
-def _measure(context: RunContext, move: PlannedMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
-    return outage_record.RecordedOutage(MeasureOutage(route, aim), context, move)
+def _measure(move: ServiceMove, route: Route, aim: ProbeTarget) -> outage_record.RecordedOutage:
+    return outage_record.RecordedOutage(MeasureOutage(route, aim), move)

@@ -26,7 +26,7 @@ from engine.journal.samples import HOST
 from engine.report_sections import Table
 from engine.verdict import Judgement
 from phases.context.run_context import RunContext
-from phases.context.service_facts import space_needs
+from phases.context.service_move import service_move
 from phases.preflight.sample_source import Baselines, read_baselines
 
 LOOK_BACK: Final = timedelta(days=14)
@@ -59,7 +59,8 @@ class Capacity:
 
     def judge_disk(self, host: str) -> Judgement:
         """Judge a target's disks after all moves."""
-        needs = [need for move in self._arriving(host) for need in space_needs(self.context, move.service)]
+        arriving = [service_move(self.context, move.service) for move in self._arriving(host)]
+        needs = [need for move in arriving for need in move.space_needs()]
         return judge_disk_after_all(self.context.facts(host), needs, self.context.scope.thresholds(host).disk_percent)
 
     def judge_disks_busy(self, host: str) -> Judgement:
@@ -130,7 +131,7 @@ class Capacity:
         return [move for move in self.context.scope.moves if move.target == host and where[move.service] != host]
 
     def _sampled(self, host: str) -> Mapping[str, Load]:
-        return {move.service: self._sampled_load(*_key(self.context, move)) for move in self._arriving(host)}
+        return {move.service: self._sampled_load(*_key(self.context.scope, move)) for move in self._arriving(host)}
 
     def _sampled_load(self, host: str, container: str = HOST) -> Load:
         """Return what the samples tell, counted once: a fleet has hundreds of thousands of them."""
@@ -156,7 +157,7 @@ class Capacity:
         """Return what to look at by the names that messages use: the target's, and those of the services that come to
         it.
         """
-        keys = {host: (host, HOST), **{move.service: _key(self.context, move) for move in self._arriving(host)}}
+        keys = {host: (host, HOST), **{move.service: _key(self.context.scope, move) for move in self._arriving(host)}}
         return {name: looks[key] for name, key in keys.items() if key in looks}
 
     def _now(self, move: PlannedMove) -> Load:
@@ -169,7 +170,7 @@ def read_capacity(context: RunContext, hosts: Collection[str]) -> Capacity:
     wanted = [*((host, HOST) for host in targets)]
     for move in context.scope.moves:
         if move.target in targets:
-            wanted += [(move.source, HOST), _key(context, move)]
+            wanted += [(move.source, HOST), _key(context.scope, move)]
     place = context.scope.environment.prometheus
     return Capacity(
         context,
@@ -178,9 +179,9 @@ def read_capacity(context: RunContext, hosts: Collection[str]) -> Capacity:
     )
 
 
-def _key(context: RunContext, move: PlannedMove) -> Key:
+def _key(scope: Scope, move: PlannedMove) -> Key:
     """Return where what a service needs was measured: its container, where it comes from."""
-    return move.source, context.scope.services[move.service].container
+    return move.source, scope.services[move.service].container
 
 
 def targets_of(scope: Scope) -> tuple[str, ...]:

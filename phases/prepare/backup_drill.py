@@ -12,14 +12,12 @@ from actions.backup.restic import Repository
 from actions.backup.restore_drill import DRILLED, READ, DrillQuestions, RestoreDrill, why_not
 from actions.common.route import Route, inspect_container
 from checks.capacity.disk_space import judge_space
-from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
 from engine.errors import NotObservedError
 from engine.polling import wait_until_passed
 from engine.verdict import Effect, Judgement, failed, unknown
-from phases.context import service_facts
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from services.fingerprints.stable_parts import judge_restored, moved_parts, settle
 
 MOMENT: Final = "backup"
@@ -31,8 +29,7 @@ class FingerprintedBackup:
     """The backup, with what the service held just before and just after it: what stayed the same must be in it."""
 
     taking: TakeBackup
-    context: RunContext
-    move: PlannedMove
+    move: ServiceMove
     key: str = field(default="backup-taken", init=False)
     effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
     commits: bool = field(default=False, init=False)
@@ -47,12 +44,11 @@ class FingerprintedBackup:
 
     def do(self, note: Note) -> None:
         """Read, take, read again, record."""
-        context, move = self.context, self.move
-        product, at = context.product(move.service), context.target(move.service, move.source)
-        before = product.fingerprint(at, since=None)
+        move, at = self.move, self.move.instance(self.move.source)
+        before = move.product.fingerprint(at, since=None)
         self.taking.do(note)
-        expected = settle(before, product.fingerprint(at, since=before))
-        context.record_fingerprint(move.service, move.source, MOMENT, expected)
+        expected = settle(before, move.product.fingerprint(at, since=before))
+        move.record_fingerprint(move.source, MOMENT, expected)
         note["parts"], note["moved"] = len(expected.parts), moved_parts(expected)
 
     def verify(self, note: Note) -> Judgement:
@@ -64,32 +60,32 @@ class FingerprintedBackup:
         self.taking.undo(note)
 
 
-def backup_of(context: RunContext, move: PlannedMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:
+def backup_of(move: ServiceMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:
     """Return the backup, with the service's fingerprint around it when a drill will ask for it."""
-    return taking if not_drilled(context, move) else FingerprintedBackup(taking, context, move)
+    return taking if not_drilled(move) else FingerprintedBackup(taking, move)
 
 
-def not_drilled(context: RunContext, move: PlannedMove) -> str:
+def not_drilled(move: ServiceMove) -> str:
     """Return why a service can't be drilled, "" when it can."""
-    return why_not(context.product(move.service), context.container(move.service, move.source).raw)
+    return why_not(move.product, move.container_on(move.source).raw)
 
 
-def keeps_nothing(context: RunContext, service: str) -> bool:
+def keeps_nothing(move: ServiceMove) -> bool:
     """Return whether a service has neither data nor an export of its own."""
-    container = context.container(service, context.move_of(service).source)
-    return not expected_objects(context.product(service), container, service_facts.mount_rules(context, service))
+    container = move.container_on(move.source)
+    return not expected_objects(move.product, container, move.mount_rules)
 
 
-def steps_left_out(context: RunContext, service: str) -> dict[str, str]:
+def steps_left_out(move: ServiceMove) -> dict[str, str]:
     """Return which of the drill's two steps a service does not have, with the reason; a silent host is told by its own
     row.
     """
     try:
-        if keeps_nothing(context, service):
+        if keeps_nothing(move):
             return dict.fromkeys(
                 (DRILLED, READ), "it keeps nothing of its own, so there is no backup to restore or read"
             )
-        reason = not_drilled(context, context.move_of(service))
+        reason = not_drilled(move)
     except NotObservedError:
         reason = ""
     return (
@@ -99,66 +95,67 @@ def steps_left_out(context: RunContext, service: str) -> dict[str, str]:
     )
 
 
-def drill_of(context: RunContext, move: PlannedMove, route: Route, repository: Repository) -> RestoreDrill:
+def drill_of(move: ServiceMove, route: Route, repository: Repository) -> RestoreDrill:
     """Return the drill of the backup that is on record when it begins."""
-    container, product = context.container(move.service, move.source), context.product(move.service)
+    container, product = move.container_on(move.source), move.product
     commands = product.restore_commands(container) if isinstance(product, Restorable) else ()
     not_kept = frozenset(name for command in commands for name in command.not_kept)
     return RestoreDrill(
         route,
         repository,
-        lambda: recorded_backup(context.journal, move.service)[0],
+        lambda: recorded_backup(move.context.journal, move.service)[0],
         container.mounts,
-        service_facts.mount_rules(context, move.service),
+        move.mount_rules,
         commands,
-        not_drilled(context, move),
+        not_drilled(move),
         DrillQuestions(
-            room=lambda: judge_space(context.facts(move.target), service_facts.space_needs(context, move.service)),
-            ready=lambda name: judge_scratch_ready(_seen_as(context, move, name), move, name),
-            same=lambda name: _judge_same(_seen_as(context, move, name), move, not_kept),
+            room=lambda: judge_space(move.target_facts(), move.space_needs()),
+            ready=lambda name: judge_scratch_ready(_seen_as(move, name), name),
+            same=lambda name: _judge_same(_seen_as(move, name), not_kept),
         ),
     )
 
 
-def _seen_as(context: RunContext, move: PlannedMove, container: str) -> RunContext:
-    """Return the run in which the service's container is the scratch copy."""
-    entry = context.entry(move.service).model_copy(update={"container": container})
-    return replace(context, scope=replace(context.scope, services={**context.scope.services, move.service: entry}))
+def _seen_as(move: ServiceMove, container: str) -> ServiceMove:
+    """Return the move in which the service's container is the scratch copy."""
+    entry = move.entry.model_copy(update={"container": container})
+    scope = replace(move.context.scope, services={**move.context.scope.services, move.service: entry})
+    return replace(move, context=replace(move.context, scope=scope), entry=entry)
 
 
-def judge_scratch_ready(context: RunContext, move: PlannedMove, container: str) -> Judgement:
+def judge_scratch_ready(move: ServiceMove, container: str) -> Judgement:
     """Wait until the scratch copy can do its work; one that has ended is not waited for."""
-    product = context.product(move.service)
-    context.fleet.forget_facts(move.target)
-    context.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
-    return wait_until_passed(_once(context, move, container), product.ready_deadline_s)
+    product = move.product
+    move.context.fleet.forget_facts(move.target)
+    move.context.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
+    return wait_until_passed(_once(move, container), product.ready_deadline_s)
 
 
-def _once(context: RunContext, move: PlannedMove, container: str) -> Callable[[], Judgement]:
+def _once(move: ServiceMove, container: str) -> Callable[[], Judgement]:
     def ask() -> Judgement:
-        inspect = inspect_container(context.fleet, move.target, container)
+        inspect = inspect_container(move.context.fleet, move.target, container)
         state = inspect["State"] if inspect else {"Status": "missing"}
         if state.get("Status") not in {"running", "restarting"}:
             raise AssertionError(
                 f"the scratch copy is {state.get('Status')} with exit code {state.get('ExitCode')}. Expected: running"
             )
         try:
-            return context.product(move.service).ready(context.target(move.service, move.target))
+            return move.product.ready(move.instance(move.target))
         except NotObservedError as error:
-            context.fleet.forget_facts(move.target)
+            move.context.fleet.forget_facts(move.target)
             return unknown(str(error))
 
     return ask
 
 
-def _judge_same(context: RunContext, move: PlannedMove, not_kept: Collection[str]) -> Judgement:
-    expected = context.recorded_fingerprint(move.service, MOMENT)
+def _judge_same(move: ServiceMove, not_kept: Collection[str]) -> Judgement:
+    expected = move.recorded_fingerprint(MOMENT)
     if expected is None:
         return failed(
             f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again"
         )
-    context.fleet.forget_facts(move.target)
-    restored = context.product(move.service).fingerprint(context.target(move.service, move.target), since=expected)
+    move.context.fleet.forget_facts(move.target)
+    restored = move.fingerprint(move.target, since=expected)
     return judge_restored(
         expected, restored, [name for name in expected.parts if any(fnmatchcase(name, pattern) for pattern in not_kept)]
     )

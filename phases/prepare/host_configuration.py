@@ -25,7 +25,8 @@ from hosts.facts.compose_files import fetch_files
 from hosts.local.secret_references import resolve_secret
 from phases.assess.host_projects import read_host_projects
 from phases.context.run_context import RunContext
-from phases.context.service_facts import mount_rules, peer_of
+from phases.context.service_facts import peer_of
+from phases.context.service_move import ServiceMove, service_move
 
 ENGINE_FILES: Final = ("/etc/docker/daemon.json",)
 SUBJECT: Final = "host_configuration"
@@ -136,7 +137,10 @@ def backup_table(context: RunContext, now: datetime, hosts: Collection[str], ser
     restored.
     """
     rows = [
-        row for move in context.scope.moves if move.service in services for row in _rows(context, move.service, now)
+        row
+        for move in context.scope.moves
+        if move.service in services
+        for row in _rows(service_move(context, move.service), now)
     ]
     for host in (host for host in context.sources() if host in hosts):
         record = recorded_configuration(context, host)
@@ -153,20 +157,19 @@ def backup_table(context: RunContext, now: datetime, hosts: Collection[str], ser
     return Table(term("Backups"), ("of", "what", "snapshot", "size", "age", "restored"), tuple(rows))
 
 
-def _rows(context: RunContext, service: str, now: datetime) -> Iterator[tuple[str, ...]]:
-    taken, _ = recorded_backup(context.journal, service)
+def _rows(move: ServiceMove, now: datetime) -> Iterator[tuple[str, ...]]:
+    taken, _ = recorded_backup(move.context.journal, move.service)
     newest = {item.name: item for item in sorted(taken, key=lambda one: one.taken_at)}
-    drill = recorded_drill(context.journal, service)
-    for name in dict.fromkeys((*_expected(context, service), *newest)):
+    drill = recorded_drill(move.context.journal, move.service)
+    for name in dict.fromkeys((*_expected(move), *newest)):
         item = newest.get(name)
-        yield _row(service, name, item, now, _drilled(drill, item) if item else "–")
+        yield _row(move.service, name, item, now, _drilled(drill, item) if item else "–")
 
 
-def _expected(context: RunContext, service: str) -> tuple[str, ...]:
+def _expected(move: ServiceMove) -> tuple[str, ...]:
     """Return what the backup must hold, nothing when the source does not answer: its own row tells that."""
     try:
-        container = context.container(service, context.move_of(service).source)
-        return expected_objects(context.product(service), container, mount_rules(context, service))
+        return expected_objects(move.product, move.container_on(move.source), move.mount_rules)
     except NotObservedError:
         return ()
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from actions.common.labels import move_label
 from actions.common.route import Route
 from actions.references.steps import ReleaseRelays, RewriteReferences
 from actions.relays.planning import Relay, wanted_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Action
 from engine.journal.kinds import RecordKind
-from phases.context.attempt import read_past
 from phases.context.link_state import REPOINT_STEPS, read_repointed
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
@@ -58,11 +56,8 @@ def release_of(pointing: Pointing) -> ReleaseRelays:
 
 
 def _service_route(pointing: Pointing) -> Route:
-    context, move = pointing.context, pointing.move
-    label = move_label(
-        context.scope.environment.environment, move.service, read_past(context.journal, move.service).attempt
-    )
-    return Route(context.fleet, move.service, context.entry(move.service).container, move.source, move.target, label)
+    move = pointing.move
+    return Route(move.context.fleet, move.service, move.entry.container, move.source, move.target, move.label())
 
 
 def _relays(context: RunContext, repointed: frozenset[LinkKey]) -> frozenset[Relay]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
@@ -18,7 +18,6 @@ from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
 from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
 from checks.capacity.disk_space import SpaceNeed, judge_space
-from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
 from engine.contracts.fingerprint import Fingerprint, Validity
@@ -27,13 +26,12 @@ from engine.contracts.product import Observing
 from engine.errors import ActionError, NotObservedError
 from engine.verdict import Effect, Judgement, failed, passed, unknown
 from phases.assess import health
-from phases.context import service_facts
 from phases.context.attempt import read_past
 from phases.context.outage_record import RecordedOutage
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
-from phases.context.run_context import RunContext
-from phases.context.service_facts import peer_of, places_of
+from phases.context.service_facts import peer_of
+from phases.context.service_move import ServiceMove
 from phases.migrate.data_strategy import data_steps
 from phases.migrate.recipe import before_stop, recipe
 from services.fingerprints.compare import compare_fingerprints
@@ -77,16 +75,16 @@ UNDO_STEP = "finish-undo"
 CREATED = "create-target"
 
 
-def found_on_hosts(context: RunContext, move: PlannedMove) -> str:
+def found_on_hosts(move: ServiceMove) -> str:
     """Return why a move that is not committed on record may hold newer writes on its target, as the hosts tell; empty
     when it does not.
 
     The process may have ended in the middle of the commit: such a move goes back as a committed one, with its data.
     Where nobody could look, the undo looks again, and refuses to put anything back unseen.
     """
-    past = read_past(context.journal, move.service)
+    past = read_past(move.context.journal, move.service)
     known = past.done | past.begun | past.failed
-    for action in recipe(context, move, past.attempt):
+    for action in recipe(move, past.attempt):
         if isinstance(action, Commit) and action.key not in known:
             continue
         if isinstance(action, StartTarget) and CREATED not in known:
@@ -142,29 +140,27 @@ class Renamed:
         self.action.undo(note)
 
 
-def rollback_recipe(
-    context: RunContext, move: PlannedMove, attempt: int, *, discard: str | None, dead: bool = False
-) -> tuple[Action, ...]:
+def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
     """Return the actions that bring a committed move back.
 
     With `discard`, the reason for it, the target's data stays there and the source's is used as it was.
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(context, move, attempt), context.product(move.service)
-    places, size = places_of(context, move), service_facts.bytes_to_copy(context, move.service)
-    moved = {**context.where(), move.service: move.target}
+    route, product = route_of(move, attempt), move.product
+    places, size = move.places(), move.bytes_to_copy()
+    moved = {**move.context.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
-    way_back = move.model_copy(update={"source": move.target, "target": move.source})
-    scope, dropped = context.scope, service_facts.dropped_mounts(context, move.service)
+    way_back = replace(move, planned=move.planned.model_copy(update={"source": move.target, "target": move.source}))
+    scope, dropped = move.context.scope, move.dropped_mounts
     refuse_outside(
         scope.hosts, wanted_forwarders(scope, back) | wanted_forwarders(scope, moved), scope.environment.environment
     )
     aim = None if dead else choose_probe_target(scope, move.service, moved)
-    creating = CreateTarget(route, dropped, addresses_of(context, move), move.ports)
-    copying = CopyVolumes(route, places, peer_of(context, move.target), size)
-    returning = CopyBack(route.turned(), places, peer_of(context, move.source), size)
-    saving = before_stop(context, move.service, move.target)
+    creating = CreateTarget(route, dropped, addresses_of(move), move.planned.ports)
+    copying = CopyVolumes(route, places, peer_of(move.context, move.target), size)
+    returning = CopyBack(route.turned(), places, peer_of(move.context, move.source), size)
+    saving = before_stop(move, move.target)
     stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
@@ -172,9 +168,9 @@ def rollback_recipe(
         Renamed("verify-copy-back", VerifyVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
-        _confirm_kept(context, move, discard or "") if dead else _confirm(context, move, needs_space=not discard),
-        *([] if dead else [_written_since(context, move, discard=discard)]),
-        _links(context, move, back),
+        _confirm_kept(move, discard or "") if dead else _confirm(move, needs_space=not discard),
+        *([] if dead else [_written_since(move, discard=discard)]),
+        _links(move, back),
         *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
         *([] if dead else [stopping]),
         *(() if discard else data),
@@ -183,20 +179,20 @@ def rollback_recipe(
         _ask(
             "ready-returned",
             f"wait until {move.service} is ready on {move.source}",
-            lambda: health.judge_ready(context, move.service, move.source),
+            lambda: health.judge_ready(move.context, move.service, move.source),
         ),
-        _fingerprint(context, move, "source" if discard else BEFORE_RETURN),
+        _fingerprint(move, "source" if discard else BEFORE_RETURN),
         _ask(
             "smoke-returned",
             f"use {move.service} on {move.source}",
-            lambda: health.judge_smoke(context, move.service, move.source),
+            lambda: health.judge_smoke(move.context, move.service, move.source),
         ),
-        *_dependants(context, move),
-        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), context, way_back))] if aim else []),
+        *_dependants(move),
+        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
             []
             if dead
-            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(context, move, route).clear)]
+            else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),
     )
 
@@ -205,19 +201,19 @@ def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlySte
     return ReadOnlyStep(key, words, question)
 
 
-def _confirm(context: RunContext, move: PlannedMove, *, needs_space: bool) -> ReadOnlyStep:
+def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
-        name = context.entry(move.service).container
-        source = context.facts(move.source)
+        name = move.entry.container
+        source = move.source_facts()
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
                 f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
                 "and stopped since the move"
             )
-        moved = context.facts(move.target).container(name)
+        moved = move.target_facts().container(name)
         if moved is None:
             return failed(
                 f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
@@ -226,7 +222,7 @@ def _confirm(context: RunContext, move: PlannedMove, *, needs_space: bool) -> Re
             SpaceNeed(
                 f"{move.service}: data set aside",
                 source.docker_root,
-                service_facts.bytes_to_copy(context, move.service),
+                move.bytes_to_copy(),
             )
         ]
         room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
@@ -242,12 +238,12 @@ def _confirm(context: RunContext, move: PlannedMove, *, needs_space: bool) -> Re
     )
 
 
-def _confirm_kept(context: RunContext, move: PlannedMove, reason: str) -> ReadOnlyStep:
+def _confirm_kept(move: ServiceMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
-        name = context.entry(move.service).container
-        source = context.facts(move.source)
+        name = move.entry.container
+        source = move.source_facts()
         kept = source.container(kept_name(name)) or source.container(name)
         if kept is None or kept.running:
             return failed(
@@ -264,20 +260,20 @@ def _confirm_kept(context: RunContext, move: PlannedMove, reason: str) -> ReadOn
     )
 
 
-def _written_since(context: RunContext, move: PlannedMove, *, discard: str | None) -> ReadOnlyStep:
+def _written_since(move: ServiceMove, *, discard: str | None) -> ReadOnlyStep:
     """Return the reading of what the target holds now, and what of it was written since the cutover."""
 
     def ask() -> Judgement:
-        container = context.container(move.service, move.target)
+        container = move.container_on(move.target)
         if not container.running:
-            return _last_reading(context, move, container.state, discard=discard)
-        now = context.product(move.service).fingerprint(context.target(move.service, move.target), since=None)
+            return _last_reading(move, container.state, discard=discard)
+        now = move.fingerprint(move.target, since=None)
         if not now.parts:
             return passed(
                 f"{move.service}: {NO_DATA}; whatever was written on {move.target} {_fate(move, discard=discard)}"
             )
-        context.record_fingerprint(move.service, move.target, BEFORE_RETURN, now)
-        lines = describe_writes(context.recorded_fingerprint(move.service, "cutover"), now)
+        move.record_fingerprint(move.target, BEFORE_RETURN, now)
+        lines = describe_writes(move.recorded_fingerprint("cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written on {move.target} since the cutover"
         return passed(
             f"{told}{': ' + '; '.join(lines[:3]) if lines else ''}. This {_fate(move, discard=discard)}",
@@ -295,11 +291,11 @@ def _written_since(context: RunContext, move: PlannedMove, *, discard: str | Non
     )
 
 
-def _last_reading(context: RunContext, move: PlannedMove, state: str, *, discard: str | bool | None) -> Judgement:
+def _last_reading(move: ServiceMove, state: str, *, discard: str | bool | None) -> Judgement:
     """Judge a target that does not run: what this very rollback read of it before its stop counts, no older reading."""
-    now = context.recorded_fingerprint(move.service, BEFORE_RETURN)
+    now = move.recorded_fingerprint(BEFORE_RETURN)
     if now is not None:
-        lines = describe_writes(context.recorded_fingerprint(move.service, "cutover"), now)
+        lines = describe_writes(move.recorded_fingerprint("cutover"), now)
         told = f"{len(lines)} of {len(now.parts)} parts were written there since the cutover"
         fate = _fate(move, discard=discard)
         return passed(
@@ -314,7 +310,7 @@ def _last_reading(context: RunContext, move: PlannedMove, state: str, *, discard
     return passed(f"{move.target}: {move.service} is {state}; its files are brought back as they are, and proven")
 
 
-def _fate(move: PlannedMove, *, discard: str | bool | None) -> str:
+def _fate(move: ServiceMove, *, discard: str | bool | None) -> str:
     return (
         f"is NOT brought back: it stays on {move.target} (the reason given: {discard})"
         if discard
@@ -340,13 +336,13 @@ def describe_writes(before: Fingerprint | None, now: Fingerprint) -> list[str]:
     return lines + gone
 
 
-def _links(context: RunContext, move: PlannedMove, back: dict[str, str]) -> ReadOnlyStep:
+def _links(move: ServiceMove, back: dict[str, str]) -> ReadOnlyStep:
     """Return the question whether each link can be kept once the service is back; services that moved later reach it by
     relays.
     """
 
     def ask() -> Judgement:
-        wanted = plan_forwarders(context.scope, back)
+        wanted = plan_forwarders(move.context.scope, back)
         mine = [text for text in wanted.problems if move.service in text]
         if mine:
             return failed(
@@ -367,9 +363,9 @@ def _links(context: RunContext, move: PlannedMove, back: dict[str, str]) -> Read
     )
 
 
-def _fingerprint(context: RunContext, move: PlannedMove, moment: str) -> ReadOnlyStep:
+def _fingerprint(move: ServiceMove, moment: str) -> ReadOnlyStep:
     def ask() -> Judgement:
-        before = context.recorded_fingerprint(move.service, moment)
+        before = move.recorded_fingerprint(moment)
         if before is None:
             files = (
                 "those that it left behind, not compared with anything"
@@ -377,8 +373,8 @@ def _fingerprint(context: RunContext, move: PlannedMove, moment: str) -> ReadOnl
                 else "compared when they were brought back"
             )
             return passed(f"{move.service}: {NO_DATA}; its files are {files}")
-        now = context.product(move.service).fingerprint(context.target(move.service, move.source), since=before)
-        context.record_fingerprint(move.service, move.source, "returned", now)
+        now = move.fingerprint(move.source, since=before)
+        move.record_fingerprint(move.source, "returned", now)
         return compare_fingerprints(before, now, frozenset({Validity.SINCE_CUTOVER}))
 
     then = "there before the move" if moment == "source" else f"on {move.target}"
@@ -386,15 +382,15 @@ def _fingerprint(context: RunContext, move: PlannedMove, moment: str) -> ReadOnl
     return ReadOnlyStep("fingerprint-returned", words, ask)
 
 
-def _dependants(context: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, ...]:
-    if not context.scope.dependants_of(move.service):
+def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
+    if not move.context.scope.dependants_of(move.service):
         return ()
-    names = ", ".join(link.from_ for link in context.scope.dependants_of(move.service))
+    names = ", ".join(link.from_ for link in move.context.scope.dependants_of(move.service))
     return (
         ReadOnlyStep(
             "dependants-returned",
             f"ask {names} whether they work",
-            lambda: health.judge_dependants(context, move.service),
+            lambda: health.judge_dependants(move),
         ),
     )
 
@@ -403,8 +399,7 @@ def _dependants(context: RunContext, move: PlannedMove) -> tuple[ReadOnlyStep, .
 class FinishUndo:
     """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
 
-    context: RunContext
-    move: PlannedMove
+    move: ServiceMove
     undo_attempt: Callable[[], str]
     state: Callable[[], MoveState]
     proof: Callable[[], Judgement | None] = lambda: None

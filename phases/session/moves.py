@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final
 
 from actions.references.steps import UndoReferences
-from engine.config.scope import PlannedMove
 from engine.contracts.action import Action
 from engine.contracts.move_state import MoveState
 from engine.errors import NotObservedError
@@ -28,6 +27,7 @@ from phases.context.attempt import must_be_undone, read_past, read_return
 from phases.context.frozen_plan import record_begun
 from phases.context.link_state import has_begun, past_of
 from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove, service_move
 from phases.gates.deadline import Deadline, until_commit
 from phases.migrate.recipe import LATER, MEASURES, PREPARED, REPEATABLE, SUPERSEDED_BY, recipe
 from phases.prepare.recipe import prepare_recipe
@@ -65,6 +65,7 @@ class Moves:
     patience: Patience = field(default_factory=Patience)
     started: dict[str, RunningMove] = field(default_factory=dict)
     found: dict[str, str] = field(default_factory=dict)
+    resolved: dict[str, ServiceMove] = field(default_factory=dict)
 
     def __getitem__(self, service: str) -> RunningMove:
         """Return a move, ready to be performed."""
@@ -72,8 +73,14 @@ class Moves:
             self.started[service] = self._start(service)
         return self.started[service]
 
+    def move_of(self, service: str) -> ServiceMove:
+        """Return a service's move, resolved once for the whole run."""
+        if service not in self.resolved:
+            self.resolved[service] = service_move(self.context, service)
+        return self.resolved[service]
+
     def _start(self, service: str) -> RunningMove:
-        move = self.context.move_of(service)
+        move = self.move_of(service)
         if self.command == "migrate":
             return self._forward(move)
         if self.command == "rollback":
@@ -81,20 +88,20 @@ class Moves:
         if self.command == "repoint":
             return self._repoint(move)
         return self._untracked(
-            move, prepare_recipe(self.context, move) if self.command == "prepare" else (), PREPARING, kept=PREPARED
+            move, prepare_recipe(move) if self.command == "prepare" else (), PREPARING, kept=PREPARED
         )
 
     def standing(self) -> dict[str, MoveState]:
         """Return where each move that this run has begun stands, from memory: the journal need not answer."""
         return {service: move.state for service, move in self.started.items() if move.apply and move.tracks_state}
 
-    def _forward(self, move: PlannedMove) -> RunningMove:
+    def _forward(self, move: ServiceMove) -> RunningMove:
         """Return the move to its target, begun or not."""
         context, service = self.context, move.service
         past = read_past(context.journal, service, again=service in self.again)
         running = RunningMove(
             service=service,
-            recipe=recipe(context, move, past.attempt),
+            recipe=recipe(move, past.attempt),
             journal=context.run,
             apply=self.apply,
             past=past,
@@ -106,18 +113,18 @@ class Moves:
             patience=self.patience,
             where=self.where,
             on_change=context.forget_facts,
-            before_undo=lambda reason: collect_logs(context, service, reason),
-            prove_source=lambda: judge_serves_again(context, service, move.source, "source", POLICY_OF_SOURCE),
-            prove_done=lambda: judge_done(context, service),
+            before_undo=lambda reason: collect_logs(move, reason),
+            prove_source=lambda: judge_serves_again(move, move.source, "source", POLICY_OF_SOURCE),
+            prove_done=lambda: judge_done(move),
         )
         running.stopped_because = self._stopped_by_another(service)
         if self.deadline and not past.has_begun:
             self._keep_deadline(running, self.deadline)
         if self.apply and not past.has_begun and not running.stopped_because:
-            record_begun(context, move)
+            record_begun(move)
         return running
 
-    def _backward(self, move: PlannedMove) -> RunningMove:
+    def _backward(self, move: ServiceMove) -> RunningMove:
         """Return the move back to its source: the undo of one that is not committed, else a rollback of its own."""
         context, service = self.context, move.service
         past = read_return(context.journal, service)
@@ -125,7 +132,6 @@ class Moves:
         if must_be_undone(past) and not found:
             forward = self._forward(move)
             finish = FinishUndo(
-                context,
                 move,
                 lambda: forward.undo_attempt("a rollback was asked for"),
                 lambda: forward.state,
@@ -137,7 +143,7 @@ class Moves:
         dead = move.target in self.dead
         running = RunningMove(
             service=service,
-            recipe=rollback_recipe(context, move, past.attempt, discard=self.discard, dead=dead),
+            recipe=rollback_recipe(move, past.attempt, discard=self.discard, dead=dead),
             journal=context.run,
             apply=self.apply,
             past=past,
@@ -150,9 +156,9 @@ class Moves:
                 past.before if past.state.is_returning or past.state is MoveState.ROLLED_BACK else past.state
             ),
             on_change=context.forget_facts,
-            before_undo=lambda reason: collect_logs(context, service, reason),
-            prove_source=lambda: judge_serves_again(context, service, move.target, "return", POLICY_OF_TARGET),
-            prove_done=lambda: judge_source_serves(context, service),
+            before_undo=lambda reason: collect_logs(move, reason),
+            prove_source=lambda: judge_serves_again(move, move.target, "return", POLICY_OF_TARGET),
+            prove_done=lambda: judge_source_serves(move),
         )
         running.stopped_because = self._stopped_by_another(service)
         if found and dead and not self.discard:
@@ -163,9 +169,9 @@ class Moves:
             )
         return running
 
-    def _look(self, move: PlannedMove) -> str:
+    def _look(self, move: ServiceMove) -> str:
         try:
-            return found_on_hosts(self.context, move)
+            return found_on_hosts(move)
         except NotObservedError:
             self.context.forget_facts()
             raise
@@ -178,7 +184,7 @@ class Moves:
         not guessed.
         """
         if service not in self.found:
-            context, move = self.context, self.context.move_of(service)
+            context, move = self.context, self.move_of(service)
             past = read_return(context.journal, service)
             begun = (
                 "its commit was begun and not undone"
@@ -191,12 +197,12 @@ class Moves:
                 context.run.record(RecordKind.MOVE_STATE, service=service, body={"state": MoveState.COMMITTED.value})
         return self.found[service]
 
-    def _repoint(self, move: PlannedMove) -> RunningMove:
+    def _repoint(self, move: ServiceMove) -> RunningMove:
         """Return the re-pointing of a service's dependants, or its undo; it takes the move through no other state: that
         is done.
         """
         context, service = self.context, move.service
-        pointing, past = pointing_of(context, move), past_of(context.journal, service)
+        pointing, past = pointing_of(move), past_of(context.journal, service)
         running = RunningMove(
             service=service,
             recipe=repoint.repoint_recipe(pointing),
@@ -227,7 +233,7 @@ class Moves:
         return running
 
     def _untracked(
-        self, move: PlannedMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()
+        self, move: ServiceMove, actions: tuple[Action, ...], stages: Stages, *, kept: frozenset[str] = frozenset()
     ) -> RunningMove:
         """Return actions that belong to a move but take it through no states of their own."""
         return RunningMove(
@@ -256,7 +262,7 @@ class Moves:
     def _still_fitting(self, late: str, deadline: Deadline) -> Iterable[str]:
         for move in self.context.scope.moves:
             waits = move.service != late and move.service not in self.started
-            if waits and not deadline.too_late_for(until_commit(recipe(self.context, move, 1))):
+            if waits and not deadline.too_late_for(until_commit(recipe(self.move_of(move.service), 1))):
                 yield move.service
 
     def _stopped_by_another(self, service: str) -> str | None:

@@ -100,7 +100,7 @@ class Session:
             else {"precopy": "strategy stop_copy: all is copied once it is stopped"}
         )
         if self.book.command == "prepare":
-            reasons |= steps_left_out(self.context, service)
+            reasons |= steps_left_out(self.moves.move_of(service))
         if self.book.command == "rollback":
             reasons |= self._rollback_reasons(service)
         if self.book.command == "repoint":

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from checks.hosts.basics import judge_clock, judge_docker, judge_reached, judge_versions
-from checks.hosts.system import judge_synchronised
+from checks.hosts.system import judge_engine, judge_synchronised
 from checks.ports.verdicts import judge_compose_understood
 from engine.contracts.step import Judge
 from hosts.facts.model import HostFacts
 from phases.context.run_context import RunContext
 from phases.preflight.capacity import Capacity
 from phases.preflight.port_scan import PortScan
-from phases.preflight.target_fitness import judge_engine
+from phases.preflight.target_fitness import answering
 from phases.prepare.host_configuration import judge_configuration
 
 pytestmark = [pytest.mark.preflight, pytest.mark.read_only]
@@ -55,7 +55,7 @@ def test_clock_is_kept(facts: HostFacts, judge: Judge) -> None:
 @pytest.mark.together
 def test_engine_is_ordinary(facts: HostFacts, context: RunContext, judge: Judge) -> None:
     """Its Docker Engine runs as root, without user namespace remapping."""
-    judge(judge_engine(context, facts))
+    judge(judge_engine(facts, answering(context, but=facts.host)))
 
 
 @pytest.mark.step("memory-after")

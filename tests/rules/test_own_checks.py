@@ -58,9 +58,9 @@ def pytest_configure(config):
     scope = SimpleNamespace(hosts=HOSTS, moves=(move,), services={"redis": None, "n8n": None})
     entry = SimpleNamespace(container="redis-1")
     fleet = {name: Machine(name) for name in ("old", "new", "silent")}
-    world = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
+    context = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
     config.stash[BOOK] = Book()
-    config.pluginmanager.register(OwnChecks(pathlib.Path(str(config.rootpath)) / "site" / "preflight", "preflight", world), "own")
+    config.pluginmanager.register(OwnChecks(pathlib.Path(str(config.rootpath)) / "site" / "preflight", "preflight", context), "own")
 """
 
 TARGETS = '''

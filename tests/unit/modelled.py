@@ -35,6 +35,7 @@ from hosts.facts.parse import parse_container
 from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
+from phases.context.service_move import service_move
 from tests.unit.actions.container.test_source import Engine
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
@@ -234,7 +235,7 @@ class Model:
         self.ends: set[str] = set()
         self.tunnel = False
         self.context = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
-        self.move = self.context.move_of("redis")
+        self.move = service_move(self.context, "redis")
         self._replace(monkeypatch)
 
     def step(self) -> None:

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from engine.errors import LongshoreError, ManualInterventionError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from phases.context.readonly_step import ReadOnlyStep
+from phases.context.service_move import ServiceMove, service_move
 from phases.migrate.recipe import REPEATABLE, recipe
 from phases.prepare.recipe import prepare_recipe
 from phases.repoint.recipe import repoint_recipe
@@ -161,11 +163,14 @@ def _look_for_states(make: Callable[[], tuple[Model, list[Action]]]) -> list[tup
 def _forward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[Model, list[Action]]]:
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, [
-            action for action in deeds(recipe(model.context, model.move, 1)) if action.key != "remove-copy-helpers"
-        ]
+        return model, [action for action in deeds(recipe(model.move, 1)) if action.key != "remove-copy-helpers"]
 
     return make
+
+
+def by_strategy(move: ServiceMove, strategy: str) -> ServiceMove:
+    """Return the move with another strategy."""
+    return replace(move, planned=move.planned.model_copy(update={"strategy": strategy}))
 
 
 def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Callable[[], tuple[Model, list[Action]]]:
@@ -173,7 +178,7 @@ def _travelling(monkeypatch: pytest.MonkeyPatch, run: Run, strategy: str) -> Cal
 
     def make() -> tuple[Model, list[Action]]:
         model = Model(monkeypatch, run)
-        return model, deeds(recipe(model.context, model.move.model_copy(update={"strategy": strategy}), 1))
+        return model, deeds(recipe(by_strategy(model.move, strategy), 1))
 
     make.__qualname__ = f"travelling by {strategy}"
     return make
@@ -220,7 +225,7 @@ def _backward(monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[[], tuple[M
         for action in moved:
             action.do({})
             model.write()
-        back = list(rollback_recipe(model.context, model.move, 1, discard=None))
+        back = list(rollback_recipe(model.move, 1, discard=None))
         return model, deeds(back)
 
     return make
@@ -399,21 +404,21 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
     """Return every action of every recipe, wrappers and what they wrap."""
     monkeypatch.setenv("BACKUP_PASSWORD", "a-backup-password")
     model = Model(monkeypatch, run, scope_of(HOOKS, REWRITTEN, services=("n8n", "redis")))
-    context, move = model.context, model.move
+    move = model.move
     n8n = inspected()
     n8n.update(Id="8" * 64, Name="/n8n", Mounts=[])
     model.engines[SOURCE].containers.append(n8n)
     found: list[Any] = [
-        *prepare_recipe(context, move),
-        *repoint_recipe(pointing_of(context, move)),
-        *recipe(context, context.move_of("n8n"), 1),
+        *prepare_recipe(move),
+        *repoint_recipe(pointing_of(move)),
+        *recipe(service_move(model.context, "n8n"), 1),
     ]
     for strategy in ("stop_copy", "precopy", "replicate"):
-        planned = move.model_copy(update={"strategy": strategy})
+        planned = by_strategy(move, strategy)
         found += [
-            *recipe(context, planned, 1),
-            *rollback_recipe(context, planned, 1, discard=None),
-            *rollback_recipe(context, planned, 1, discard="why"),
+            *recipe(planned, 1),
+            *rollback_recipe(planned, 1, discard=None),
+            *rollback_recipe(planned, 1, discard="why"),
         ]
     for action in found:
         found.extend(getattr(action, name) for name in WRAPPED if hasattr(getattr(action, name, None), "undo"))

@@ -22,7 +22,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
     together = threading.Barrier(MOST_AT_ONCE, timeout=10)
     asked = []
 
-    def answer(_context: Any, service: str) -> Judgement:
+    def answer(service: str) -> Judgement:
         together.wait()
         asked.append(service)
         if service == "redis":
@@ -30,9 +30,9 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
         return failed("not ready") if service == "minio" else passed(f"{service} serves")
 
     monkeypatch.setattr(health, "judge_source_serves", answer)
-    monkeypatch.setattr(readiness, "judge_state", lambda _context, service: (passed(f"{service} on mounts"),))
-    context: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
-    sources = Prefetch(context)
+    monkeypatch.setattr(readiness, "judge_state", lambda service: (passed(f"{service} on mounts"),))
+    itself: Any = str
+    sources = Prefetch(itself)
     sources.ask(NAMES)
 
     assert sources.serves("postgres").text == "postgres serves"

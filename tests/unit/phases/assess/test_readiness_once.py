@@ -64,6 +64,6 @@ def test_paths_of_a_target_are_looked_at_in_one_command(context: Any, monkeypatc
 
     monkeypatch.setattr(readiness.name_conflicts, "read_paths", read)
 
-    assert [readiness._paths(context, "wf001", (f"/srv/{name}",))[f"/srv/{name}"] for name in NAMES] == ["seen"] * 3
+    assert [readiness.paths_on(context, "wf001", (f"/srv/{name}",))[f"/srv/{name}"] for name in NAMES] == ["seen"] * 3
     assert asked == [["/srv/redis", "/srv/n8n", "/srv/loki"]]
-    assert readiness._paths(context, "wf001", ("/elsewhere",)) == {"/elsewhere": "seen"}
+    assert readiness.paths_on(context, "wf001", ("/elsewhere",)) == {"/elsewhere": "seen"}

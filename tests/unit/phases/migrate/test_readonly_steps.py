@@ -13,6 +13,7 @@ from actions.copy.verification import VerifyVolumes
 from actions.replication.steps import ProveReplica
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.verdict import Verdict, passed
+from phases.context.service_move import ServiceMove, service_move
 from phases.migrate import readonly_steps as migrate
 from phases.migrate.recipe import _hold_and_read
 
@@ -28,11 +29,11 @@ def context(
     replica: bool = False,
     hook: bool = False,
 ) -> Any:
-    """Return a world in which the service held that before, and holds this now."""
+    """Return a run in which the service held that before, and holds this now."""
     note = {"note": {"replica": replica}}
     return SimpleNamespace(
         product=lambda _service: SimpleNamespace(fingerprint=lambda _at, since: Fingerprint("redis", after)),
-        target=lambda _service, _host: None,
+        target=lambda _service, _host, **_: None,
         recorded_fingerprint=lambda _service, _moment: None if before is None else Fingerprint("redis", before),
         record_fingerprint=lambda *_: None,
         journal=SimpleNamespace(records=lambda **_: [SimpleNamespace(key="precopy", body=note)]),
@@ -42,9 +43,10 @@ def context(
 
 def ask(context: Any, strategy: str, monkeypatch: pytest.MonkeyPatch, *, places: int = 1, verify: str = "full") -> Any:
     """Return the answer of fingerprint-target."""
-    monkeypatch.setattr(migrate, "places_of", lambda *_: ("place",) * places)
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
-    return migrate.fingerprint_target(context, move).verify({})
+    monkeypatch.setattr(ServiceMove, "places", lambda _self: ("place",) * places)
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy, verify=verify)
+    context.move_of = lambda _service: planned
+    return migrate.fingerprint_target(service_move(context, "redis")).verify({})
 
 
 @pytest.mark.parametrize("hook", [True, False])
@@ -125,11 +127,11 @@ def test_the_proof_of_replicated_data_calls_nothing_compared() -> None:
 def test_what_replicates_is_read_once_its_writers_are_held(strategy: str, hook: bool, keys: list[str]) -> None:
     """Only then every part can be compared; whatever is copied as files is read before, outside of the outage."""
     held = SimpleNamespace(argv=("true",), timeout_s=1, undo_argv=())
-    there: Any = SimpleNamespace(
-        entry=lambda _service: SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None))
-    )
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy)
+    entry: Any = SimpleNamespace(hooks=SimpleNamespace(before_hold=held if hook else None))
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001", strategy=strategy)
+    nothing: Any = None
+    move = ServiceMove(nothing, planned, entry, nothing)
     route: Any = SimpleNamespace(move_label="lab/redis/1")
 
-    assert [action.key for action in _hold_and_read(there, move, route)] == keys
+    assert [action.key for action in _hold_and_read(move, route)] == keys
     assert passed("").passed

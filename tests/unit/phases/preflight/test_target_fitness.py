@@ -1,7 +1,8 @@
-"""What preflight asks about targets and the night, put together from a world."""
+"""What preflight asks about targets and the night, put together from a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -12,12 +13,16 @@ import pytest
 from engine.contracts.container import MountFacts
 from engine.errors import UnreachableError
 from engine.journal.samples import DiskUse, Sample
-from engine.verdict import Effect, Verdict
+from engine.verdict import Effect, Judgement, Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import SystemFacts, Usage
+from phases.context.service_move import service_move
 from phases.preflight import target_fitness, window
 from phases.preflight.capacity import Capacity, targets_of
 from phases.preflight.sample_source import Baselines
+from runbooks.preflight import test_hosts as hosts
+from runbooks.preflight import test_services as preflight
+from tests.unit.asking import answers_of
 from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
 
 NOW = datetime.now(UTC)
@@ -76,6 +81,12 @@ def context(**target: Any) -> Any:
         product=lambda service: Product(),
         journal=None,
     )
+
+
+def fits(step: Callable[..., None], there: Any) -> Judgement:
+    """Return the answer of a step of preflight about redis."""
+    (answer,) = answers_of(step, service_move=service_move(there, "redis"))
+    return answer
 
 
 def test_a_target_is_judged_with_what_comes_to_it() -> None:
@@ -156,9 +167,8 @@ def test_a_target_that_does_not_answer_has_a_row_that_says_so() -> None:
 def test_the_place_of_the_data_is_looked_at() -> None:
     """Docker's volumes folder and the bind mounts' paths: one read-only, one without inodes."""
     disks = (make_disk(), make_disk(mount="/srv"), make_disk(mount="/var/lib/docker", inodes_free=0))
-    writable, inodes = target_fitness.judge_place(
-        context(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv"}))), "redis"
-    )
+    there = context(file_systems=disks, around=SystemFacts(host="wf001", read_only_mounts=frozenset({"/srv"})))
+    writable, inodes = answers_of(preflight.test_disk_can_be_used, service_move=service_move(there, "redis"))
 
     assert "/srv/redis (on /srv)" in writable.text
     assert "100 % of the inodes of /var/lib/docker" in inodes.text
@@ -173,22 +183,25 @@ def test_a_service_that_has_moved_is_judged_by_its_kept_container() -> None:
         kept if host == "wf005" else make_host(around=SystemFacts(host="wf001", settings={"vm.overcommit_memory": "1"}))
     )
 
-    assert "that redis-moved needs among them" in target_fitness.judge_kernel(moved, "redis").text
-    assert target_fitness.judge_owners(moved, "redis").passed
+    assert "that redis-moved needs among them" in fits(preflight.test_kernel_fits, moved).text
+    assert fits(preflight.test_owners_are_nobody_else, moved).passed
 
 
 def test_what_the_product_asks_of_the_kernel_is_asked() -> None:
     """Redis says so itself."""
-    assert "vm.overcommit_memory is 0, expected 1" in target_fitness.judge_kernel(context(), "redis").text
+    assert "vm.overcommit_memory is 0, expected 1" in fits(preflight.test_kernel_fits, context()).text
 
 
 def test_owners_are_compared_between_the_hosts() -> None:
     """A number below 1000 that is nobody's here is the container's own; a person's there is a collision."""
     people = context(around=SystemFacts(host="wf001", users={999: "agent", 1001: "anna"}))
 
-    assert target_fitness.judge_owners(people, "redis").passed
+    assert fits(preflight.test_owners_are_nobody_else, people).passed
     people.facts("wf005").around.owners["/srv/redis"] = (1001, 1001)
-    assert "/srv/redis: 1001 is nobody on wf005 and anna on wf001" in target_fitness.judge_owners(people, "redis").text
+    assert (
+        "/srv/redis: 1001 is nobody on wf005 and anna on wf001"
+        in fits(preflight.test_owners_are_nobody_else, people).text
+    )
 
 
 def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +216,7 @@ def test_the_window_is_held_against_the_recipe(monkeypatch: pytest.MonkeyPatch) 
         action(1200, Effect.CHANGES_STATE, commits=True),
         action(600, Effect.CHANGES_STATE),
     )
-    monkeypatch.setattr(window, "recipe", lambda context, move, attempt: actions)
+    monkeypatch.setattr(window, "recipe", lambda move, attempt: actions)
     monkeypatch.setattr(window, "read_past", lambda journal, service: SimpleNamespace(attempt=1))
     answer = window.judge_window(context(), NOW)
 
@@ -223,4 +236,5 @@ def test_other_engines_are_told() -> None:
     """An ordinary engine passes; that another is set up otherwise stands in the text."""
     asked = context(storage_driver="btrfs")
 
-    assert "other than wf005: storage overlay2" in target_fitness.judge_engine(asked, asked.facts("wf001")).text
+    (answer,) = answers_of(hosts.test_engine_is_ordinary, facts=asked.facts("wf001"), context=asked)
+    assert "other than wf005: storage overlay2" in answer.text
