@@ -40,7 +40,8 @@ from phases.prepare.host_configuration import backup_table
 from phases.session.own_checks import OwnChecks
 from phases.session.prefetch import Prefetch
 from phases.session.run_records import record_looked_at
-from phases.session.session import Session, open_session, open_worker
+from phases.session.opening import open_session, open_worker
+from phases.session.session import Session
 from phases.session.work_split import FIRST
 from phases.signoff.attestations import judge_manual
 from phases.signoff.manual_steps import asked, since_when

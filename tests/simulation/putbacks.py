@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 import phases.context.frozen_plan
-import phases.session.session
+import phases.session.opening
 from actions.common.route import docker_api
 from actions.common.toolbox import remove_helpers
 from actions.container.commit import Commit
@@ -107,7 +107,7 @@ def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) -> None:
-    carried_out, with_hosts = phases.session.session._carried_out, phases.session.session.with_relay_hosts
+    carried_out, with_hosts = phases.session.opening._carried_out, phases.session.opening.with_relay_hosts
     command_now = [""]
 
     def remember(options: Any, command: str, *given: Any) -> Any:
@@ -117,8 +117,8 @@ def _only_the_moves_own_hosts(patch: pytest.MonkeyPatch, *, of: frozenset[str]) 
     def its_own(scope: Any, journal: Any) -> Any:
         return scope if command_now[0] in of else with_hosts(scope, journal)
 
-    patch.setattr(phases.session.session, "_carried_out", remember)
-    patch.setattr(phases.session.session, "with_relay_hosts", its_own)
+    patch.setattr(phases.session.opening, "_carried_out", remember)
+    patch.setattr(phases.session.opening, "with_relay_hosts", its_own)
     _everywhere(
         patch, refuse_outside, lambda *_, **__: None
     )  # the later defence: relays are refused on hosts that a run does not hold
@@ -185,7 +185,7 @@ def _again_carries_out_the_old_plan(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         phases.context.frozen_plan, "_begun", lambda scope, journal, _again: begun(scope, journal, frozenset())
     )
-    patch.setattr(phases.session.session, "refuse_other_than_approved", lambda *_: None)
+    patch.setattr(phases.session.opening, "refuse_other_than_approved", lambda *_: None)
 
 
 PUT_BACKS: Final = {
