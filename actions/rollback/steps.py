@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from actions.common.route import Route, docker_api, inspect_container
+from actions.common.base_action import RouteAction
+from actions.common.route import docker_api, inspect_container
 from actions.container.source import grace_of, judge_stop, run_before_stop
 from actions.container.target import CreateTarget
 from actions.container_spec.identity import (
@@ -43,25 +44,23 @@ from engine.container_names import discarded_name, kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
 from engine.errors import ActionError, HostLostError, ManualInterventionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class StopMoved:
+class StopMoved(RouteAction):
     """Stop the moved container on its target, so that it can't start by itself either.
 
     With `keep` what it wrote stays there, and it does not matter whether it ran in between.
     """
 
-    route: Route
     grace_s: int
     clean_exit_codes: Collection[int]
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
     keep: bool = False
-    key: str = field(default="stop-moved", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "stop-moved"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -69,10 +68,6 @@ class StopMoved:
             f"{self.route.target}: set the restart policy of {self.route.container} to no and stop it, with up to "
             f"{self._grace({})} s to finish"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds, without knowing how much of the grace it needs."""
-        return 5.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is, in which run, and its restart policy as long as it is its own."""
@@ -179,7 +174,7 @@ class CopyBack(CopyVolumes):
     `route` leads from the target to the source: the same engine in the other direction.
     """
 
-    key: str = field(default="copy-back", init=False)
+    key = "copy-back"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -256,16 +251,13 @@ class CopyBack(CopyVolumes):
 
 
 @dataclass(frozen=True)
-class SwitchClientsBack:
+class SwitchClientsBack(RouteAction):
     """Make the relays those that are wanted with the service on its source; it holds its old names itself."""
 
-    route: Route
     wanted: frozenset[Relay]
     before: frozenset[Relay]
     hosts: tuple[str, ...]
-    key: str = field(default="switch-back", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "switch-back"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -296,26 +288,21 @@ class SwitchClientsBack:
 
 
 @dataclass(frozen=True)
-class StartReturned:
+class StartReturned(RouteAction):
     """Give the source's container its name back and start it: from now on clients reach it, so this commits the
     rollback.
 
     With `keep` what the moved container wrote stays on the target, also what it wrote after it was stopped.
     """
 
-    route: Route
     keep: bool = False
-    key: str = field(default="start-returned", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=True, init=False)
+    key = "start-returned"
+    seconds = 2.0
+    commits = True
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: name {kept_name(self.route.container)} {self.route.container} again and start it"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is, under which name, and in which run it was last."""
@@ -425,7 +412,7 @@ class StartReturned:
 
 
 @dataclass(frozen=True)
-class CleanTarget:
+class CleanTarget(RouteAction):
     """Remove from the target what the move created there; with `keep`, only give its container another name.
 
     Removed is only what carries the move's label, and only after the source holds the same data and serves it.
@@ -433,14 +420,12 @@ class CleanTarget:
     come to do so itself.
     """
 
-    route: Route
     creating: CreateTarget
     copying: CopyVolumes
     keep: bool
     clearing: Callable[[], RemoveCopyHelpers] | None = field(default=None, repr=False, compare=False)
-    key: str = field(default="clean-target", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "clean-target"
+    seconds = 3.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -453,10 +438,6 @@ class CleanTarget:
             f"{self.route.target}: remove {self.route.container} and its copied data, which {self.route.source} "
             "holds now"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 3.0
 
     def observe(self, note: Note) -> None:
         """Note which container goes, and in which run it was last."""
@@ -537,9 +518,6 @@ class CleanTarget:
             f"again, remove it: ssh {route.target} 'docker rm {self._kept()}"
             + (f" && docker volume rm {places}'" if places else "'")
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: the rollback is committed by then."""
 
     def _is_left(self, place: DataPlace) -> bool:
         """Return whether what this move copied to a place of the target is there."""

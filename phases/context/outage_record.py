@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from actions.outage.probe import MeasureOutage
+from actions.common.base_action import WrappedAction
 from engine.contracts.action import Note
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, unknown
+from engine.verdict import Judgement, unknown
 from phases.context.service_move import ServiceMove
 
 
 @dataclass(frozen=True)
-class RecordedOutage:
+class RecordedOutage(WrappedAction):
     """The measurement of the outage, written into the journal as a record of its own."""
 
-    measuring: MeasureOutage
     move: ServiceMove
-    key: str = field(default="measure-outage", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return self.measuring.describe()
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return self.measuring.estimate_s()
+    key = "measure-outage"
 
     def do(self, note: Note) -> None:
         """Measure, and record."""
-        self.measuring.do(note)
+        super().do(note)
         outage = note.get("outage")
         on_record = [
             one.body for one in self.move.context.journal.records(kind=RecordKind.OUTAGE, service=self.move.service)
@@ -57,13 +46,10 @@ class RecordedOutage:
 
     def verify(self, note: Note) -> Judgement:
         """Judge whether it was measured and is over; beside it what was predicted."""
-        judgement = self.measuring.verify(note) if note else unknown("the outage was not measured")
+        judgement = super().verify(note) if note else unknown("the outage was not measured")
         predicted = self._predicted()
         if predicted is None or not judgement.passed:
             return judgement
         return Judgement(
             judgement.verdict, f"{judgement.text}; predicted: {predicted:.1f} s", judgement.measured, judgement.details
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: a measurement stays."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
 from actions.backup.backup import TakeBackup, expected_objects, recorded_backup
 from actions.backup.restic import Repository
 from actions.backup.restore_drill import DRILLED, READ, DrillQuestions, RestoreDrill, why_not
+from actions.common.base_action import WrappedAction
 from actions.common.route import Route, inspect_container
 from checks.capacity.disk_space import judge_space
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
 from engine.errors import NotObservedError
 from engine.polling import wait_until_passed
-from engine.verdict import Effect, Judgement, failed, unknown
+from engine.verdict import Judgement, failed, unknown
 from phases.context.service_move import ServiceMove
 from services.fingerprints.stable_parts import judge_restored, moved_parts, settle
 
@@ -25,39 +26,20 @@ MOMENT: Final = "backup"
 
 
 @dataclass(frozen=True)
-class FingerprintedBackup:
+class FingerprintedBackup(WrappedAction):
     """The backup, with what the service held just before and just after it: what stayed the same must be in it."""
 
-    taking: TakeBackup
     move: ServiceMove
-    key: str = field(default="backup-taken", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return self.taking.describe()
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return self.taking.estimate_s()
+    key = "backup-taken"
 
     def do(self, note: Note) -> None:
         """Read, take, read again, record."""
         move, at = self.move, self.move.instance(self.move.source)
         before = move.product.fingerprint(at, since=None)
-        self.taking.do(note)
+        super().do(note)
         expected = settle(before, move.product.fingerprint(at, since=before))
         move.record_fingerprint(move.source, MOMENT, expected)
         note["parts"], note["moved"] = len(expected.parts), moved_parts(expected)
-
-    def verify(self, note: Note) -> Judgement:
-        """Judge whether every object got a snapshot."""
-        return self.taking.verify(note)
-
-    def undo(self, note: Note) -> None:
-        """Leave snapshots; remove helpers and the temporary key."""
-        self.taking.undo(note)
 
 
 def backup_of(move: ServiceMove, taking: TakeBackup) -> TakeBackup | FingerprintedBackup:

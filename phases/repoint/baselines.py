@@ -4,34 +4,30 @@ change with them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from actions.common.base_action import BaseAction
 from engine.contracts.action import Note
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from phases.repoint.subject import Pointing
 from services.fingerprints.compare import compare_fingerprints
 
 
 @dataclass(frozen=True)
-class BaselineHeld:
+class BaselineHeld(BaseAction):
     """Before anything is rewritten, what each moved dependant held at its cutover still holds; undone last, and read
     again then.
     """
 
     pointing: Pointing
-    key: str = field(default="baseline-unchanged", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "baseline-unchanged"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"compare what {', '.join(self.pointing.dependants)} hold with what they held at their cutover"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
 
     def do(self, note: Note) -> None:
         """Compare."""
@@ -63,21 +59,16 @@ class BaselineHeld:
 
 
 @dataclass(frozen=True)
-class BaselineRead:
+class BaselineRead(BaseAction):
     """What the new references changed in a dependant's own configuration is what every later night is compared with."""
 
     pointing: Pointing
-    key: str = field(default="references-baseline", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "references-baseline"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"read again what {', '.join(self.pointing.dependants)} hold, for the nights to come"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
 
     def do(self, note: Note) -> None:
         """Read, and note what became another."""
@@ -92,9 +83,6 @@ class BaselineRead:
         return passed(
             f"{len(parts)} parts became others with the references: {', '.join(parts) or 'none'}", parts=len(parts)
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing here: it is read again once the references are put back."""
 
 
 def _baselines(pointing: Pointing) -> dict[str, Fingerprint]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from actions.common.base_action import BaseAction, WrappedAction
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
 from actions.copy.safety_copy import SafetyCopy
@@ -22,9 +23,8 @@ from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.move_state import MoveState
-from engine.contracts.product import Observing
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 from phases.assess import health
 from phases.context.attempt import read_past
 from phases.context.outage_record import RecordedOutage
@@ -98,46 +98,10 @@ def found_on_hosts(move: ServiceMove) -> str:
 
 
 @dataclass(frozen=True)
-class Renamed:
+class Renamed(WrappedAction):
     """An action under another key, where a recipe holds it for another purpose."""
 
     key: str
-    action: Action
-
-    @property
-    def effect(self) -> Effect:
-        """Return what it does to the hosts."""
-        return self.action.effect
-
-    @property
-    def commits(self) -> bool:
-        """Return whether nothing is undone automatically after it."""
-        return self.action.commits
-
-    def describe(self) -> str:
-        """Return the dry run's line."""
-        return self.action.describe()
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return self.action.estimate_s()
-
-    def observe(self, note: Note) -> None:
-        """Look at what it will need, where it needs anything."""
-        if isinstance(self.action, Observing):
-            self.action.observe(note)
-
-    def do(self, note: Note) -> None:
-        """Do it."""
-        self.action.do(note)
-
-    def verify(self, note: Note) -> Judgement:
-        """Judge it."""
-        return self.action.verify(note)
-
-    def undo(self, note: Note) -> None:
-        """Undo it."""
-        self.action.undo(note)
 
 
 def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dead: bool = False) -> tuple[Action, ...]:
@@ -165,13 +129,13 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
-        Renamed("verify-copy-back", VerifyVolumes(route.turned(), places, size, returning.proving())),
+        Renamed(key="verify-copy-back", action=VerifyVolumes(route.turned(), places, size, returning.proving())),
     )
     return (
         _confirm_kept(move, discard or "") if dead else _confirm(move, needs_space=not discard),
         *([] if dead else [_written_since(move, discard=discard)]),
         _links(move, back),
-        *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
+        *([Renamed(key="start-probe-back", action=StartProbe(route, aim))] if aim else []),
         *([] if dead else [stopping]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
@@ -188,7 +152,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
             lambda: health.judge_smoke(move.context, move.service, move.source),
         ),
         *_dependants(move),
-        *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
+        *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
             []
             if dead
@@ -396,26 +360,20 @@ def _dependants(move: ServiceMove) -> tuple[ReadOnlyStep, ...]:
 
 
 @dataclass(frozen=True)
-class FinishUndo:
+class FinishUndo(BaseAction):
     """Finish the undo of a move that stopped before its commit: put back what it changed, see the source serve."""
 
     move: ServiceMove
     undo_attempt: Callable[[], str]
     state: Callable[[], MoveState]
     proof: Callable[[], Judgement | None] = lambda: None
-    key: str = "finish-undo"
-    effect: Effect = Effect.CHANGES_STATE
-    commits: bool = False
+    key = "finish-undo"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return (
             f"undo what the move of {self.move.service} did so far, in reverse, and see it serve on {self.move.source}"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on how far the move came."""
-        return None
 
     def do(self, note: Note) -> None:
         """Undo; the note says how it ended."""
@@ -428,6 +386,3 @@ class FinishUndo:
             return failed(ended)
         proof = self.proof()
         return passed(ended) if proof is None or proof.passed else Judgement(proof.verdict, ended)
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: going on with an undo is never taken back."""
