@@ -426,7 +426,7 @@ def _all_actions(monkeypatch: pytest.MonkeyPatch, run: Run) -> list[Action]:
     return found
 
 
-def _classes() -> set[type[Action]]:
+def _classes() -> set[type]:
     """Return the classes in actions/ that can be done and undone."""
     found = set()
     for module in pkgutil.walk_packages(actions.__path__, "actions."):
