@@ -17,7 +17,10 @@ from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
+from actions.rollback.clean_target import CleanTarget
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned, SwitchClientsBack
+from actions.rollback.stop_moved import StopMoved
 from checks.capacity.disk_space import SpaceNeed, judge_space
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note

@@ -28,7 +28,9 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import remove_place
 from actions.relays import reconcile
 from actions.relays.reconcile import refuse_outside
-from actions.rollback.steps import CopyBack, StartReturned, StopMoved
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned
+from actions.rollback.stop_moved import StopMoved
 from engine.container_names import kept_name
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
@@ -88,10 +90,11 @@ def _running_source_is_renamed(patch: pytest.MonkeyPatch) -> None:
                 api.rename(str(inspect["Id"]), kept_name(self.route.container))
 
     patch.setattr(StartReturned, "undo", undo)
-    patch.setattr("actions.rollback.steps.see_source_down", lambda _route: None)
-    patch.setattr(
-        "actions.rollback.steps.why_not_at_rest", lambda *_: ""
-    )  # the later defence: each undo before it looks at the source, too
+    patch.setattr("actions.rollback.stop_moved.see_source_down", lambda _route: None)
+    for file in ("stop_moved", "copy_back", "start_returned", "clean_target"):
+        patch.setattr(
+            f"actions.rollback.{file}.why_not_at_rest", lambda *_: ""
+        )  # the later defence: each undo before it looks at the source, too
 
 
 def _nothing_is_put_back(patch: pytest.MonkeyPatch) -> None:

@@ -309,7 +309,7 @@ class Model:
         monkeypatch.setattr(
             "actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route)
         )
-        for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
+        for room in ("actions.copy.safety_copy", "actions.rollback.copy_back"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
@@ -321,7 +321,7 @@ class Model:
         )
         for room in (
             "actions.container.commit",
-            "actions.rollback.steps",
+            "actions.rollback.start_returned",
             "actions.relays.before_start",
             "actions.references.steps",
         ):

@@ -15,7 +15,7 @@ import pytest
 from actions.relays.before_start import own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import apply_forwarders, judge_forwarders, refuse_outside
-from actions.rollback.steps import SwitchClientsBack
+from actions.rollback.start_returned import SwitchClientsBack
 from engine.config.environment import Environment
 from engine.config.inventory import Inventory, load_inventory
 from engine.config.plan import Plan, load_plan

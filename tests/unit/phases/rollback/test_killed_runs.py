@@ -32,7 +32,10 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer
 from actions.copy.volumes import CopyVolumes
 from actions.relays.planning import Relay
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved
+from actions.rollback.clean_target import CleanTarget
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned
+from actions.rollback.stop_moved import StopMoved
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
