@@ -17,7 +17,7 @@ from engine.command_line import ANY, typed_command
 from engine.config.scope import Scope
 from engine.errors import NotObservedError
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.facts.model import HostFacts
 from hosts.network.reachability import Outcome, Reachability, try_connections

@@ -19,7 +19,7 @@ from engine.errors import InputError, NotObservedError
 from engine.i18n.language import term
 from engine.journal.kinds import RecordKind
 from engine.report_sections import Table
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, failed, passed
 from hosts.facts.compose_files import fetch_files
 from hosts.local.secret_references import resolve_secret

@@ -6,7 +6,7 @@ from actions.common.labels import move_label
 from actions.images.ship import ship_toolbox as ship
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Judgement, Verdict
 from hosts.fleet import Fleet
 from phases.context.run_context import RunContext

@@ -15,7 +15,7 @@ from testinfra.host import Host as TestinfraHost
 from engine.config.inventory import ServiceEntry
 from engine.contracts.phase import PHASES
 from engine.run.plugin import OWN, Endings
-from engine.saga.saga import judgement_of_error
+from engine.saga.outcomes import judgement_of_error
 from engine.verdict import Effect, Judgement, Verdict, passed, unknown
 from hosts.testinfra_backend import open_testinfra
 from phases.context.own_checks import GUIDE, HOST, SERVICE, key_of

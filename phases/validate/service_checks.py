@@ -12,7 +12,7 @@ from checks.hosts.dns import read_addresses
 from engine.contracts.fingerprint import Validity
 from engine.contracts.move_state import MoveState
 from engine.journal.journal import Journal
-from engine.saga.saga import NotRun
+from engine.saga.outcomes import NotRun
 from engine.verdict import Judgement, failed, passed, unknown
 from phases.context.link_state import variables_repointed
 from phases.context.service_move import ServiceMove

@@ -10,7 +10,7 @@ import pytest
 from actions.common.test_listener import listening
 from engine.errors import ActionError, DeadlineError
 from engine.journal.kinds import RecordKind
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from hosts.facts.system import SystemFacts

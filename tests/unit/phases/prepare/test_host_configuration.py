@@ -24,7 +24,7 @@ from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill
 from checks.ports.report import HostScan
 from engine.redaction.redactor import Redactor, Secret
-from engine.saga.saga import PlannedOnly
+from engine.saga.outcomes import PlannedOnly
 from engine.verdict import Verdict
 from hosts.facts.compose_files import FoundFiles
 from hosts.facts.system import SystemFacts

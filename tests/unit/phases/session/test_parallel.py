@@ -15,7 +15,8 @@ import pytest
 
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.outcomes import NotRun
+from engine.saga.saga import RunningMove
 from engine.verdict import Effect, Judgement, passed
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues

@@ -8,7 +8,7 @@ import pytest
 
 from engine.journal.journal import Journal
 from engine.redaction.redactor import Redactor
-from engine.saga.saga import NotRun
+from engine.saga.outcomes import NotRun
 from phases.validate.service_checks import refuse_unmoved
 
 
