@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -47,6 +47,8 @@ from phases.signoff.attestations import judge_manual
 from phases.signoff.manual_steps import asked, since_when
 from phases.signoff.signatures import signer_of
 from phases.validate.service_checks import refuse_unmoved
+
+Found = TypeVar("Found", Capacity, DependencyGraph, Matrix)
 
 SESSION = pytest.StashKey[Session]()
 DESCRIBED = pytest.StashKey[set[str]]()
@@ -302,21 +304,24 @@ def ahead(request: pytest.FixtureRequest) -> Iterator[Prefetch]:
     found.end()
 
 
+def _with_table(context: RunContext, found: Found) -> Found:
+    """Write the table of what was found once for the whole run into the evidence."""
+    context.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
+    return found
+
+
 @pytest.fixture(scope="session")
 def capacity(pytestconfig: pytest.Config) -> Capacity:
     """Read the samples of the targets once, and write the table into the evidence."""
     session = pytestconfig.stash[SESSION]
-    context, found = session.context, read_capacity(session.context, session.share.hosts)
-    context.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
-    return found
+    return _with_table(session.context, read_capacity(session.context, session.share.hosts))
 
 
 @pytest.fixture(scope="session")
 def references(pytestconfig: pytest.Config) -> DependencyGraph:
     """Find who depends on whom once, and write the table into the evidence."""
     context = pytestconfig.stash[SESSION].context
-    found = find_references(context)
-    context.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
+    found = _with_table(context, find_references(context))
     if found.edges:
         context.run.record(RecordKind.REPORT_GRAPH, body=found.graph(context.where()).body())
     return found
@@ -326,9 +331,7 @@ def references(pytestconfig: pytest.Config) -> DependencyGraph:
 def network(pytestconfig: pytest.Config) -> Matrix:
     """Try every port that hosts need of each other once, and write the requirements into the evidence."""
     session = pytestconfig.stash[SESSION]
-    context, found = session.context, look_at_network(session.context, session.share.hosts)
-    context.run.record(RecordKind.REPORT_TABLE, body=found.table().body())
-    return found
+    return _with_table(session.context, look_at_network(session.context, session.share.hosts))
 
 
 @pytest.fixture(scope="session")

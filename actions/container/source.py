@@ -69,6 +69,14 @@ def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0
     return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
 
 
+def ran_again(route: Route, host: str, inspect: Mapping[str, Any], note: Note) -> str:
+    """Return what shows that a container has run again since it was stopped, "" when nothing does."""
+    again, noted = another_run(route, host, inspect), note.get("started_at")
+    if not again and noted is not None and noted != started_at(inspect):
+        return f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+    return again
+
+
 def judge_stop(
     where: str, inspect: Mapping[str, Any], clean: Collection[int], read: str, grace_s: int | None = None
 ) -> Judgement:
@@ -247,10 +255,7 @@ class StopSource(RouteAction):
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed:
             return stopped
-        again = another_run(route, route.source, inspect)
-        noted = note.get("started_at")
-        if not again and noted is not None and noted != started_at(inspect):
-            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        again = ran_again(route, route.source, inspect, note)
         if again:
             return failed(
                 f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before "

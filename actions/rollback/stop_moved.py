@@ -8,9 +8,8 @@ from typing import Any
 
 from actions.common.base_action import RouteAction
 from actions.common.route import docker_api
-from actions.container.source import grace_of, judge_stop, run_before_stop
+from actions.container.source import grace_of, judge_stop, ran_again, run_before_stop
 from actions.container_spec.identity import (
-    another_run,
     find_moved,
     find_source,
     is_running,
@@ -92,10 +91,7 @@ class StopMoved(RouteAction):
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed or self.keep:
             return stopped
-        again = another_run(route, route.target, inspect)
-        noted = note.get("started_at")
-        if not again and noted is not None and noted != started_at(inspect):
-            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        again = ran_again(route, route.target, inspect, note)
         if again:
             return failed(
                 f"{where}: {again}. Expected: stopped since this rollback stopped it: what was brought back may lack "

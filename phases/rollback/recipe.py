@@ -24,6 +24,7 @@ from actions.rollback.stop_moved import StopMoved
 from checks.capacity.disk_space import SpaceNeed, judge_space
 from engine.container_names import kept_name
 from engine.contracts.action import Action, Note
+from engine.contracts.container import ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, Validity
 from engine.contracts.move_state import MoveState
 from engine.errors import ActionError, NotObservedError
@@ -168,30 +169,32 @@ def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlySte
     return ReadOnlyStep(key, words, question)
 
 
+def _kept_container(move: ServiceMove) -> tuple[ContainerFacts | None, Judgement]:
+    """Return the source's container when it is kept and stopped, else None and what is wrong with it."""
+    name, source = move.entry.container, move.source_facts()
+    kept = source.container(kept_name(name)) or source.container(name)
+    if kept is not None and not kept.running:
+        return kept, passed(f"{kept.name} is kept and stopped on {move.source}")
+    return None, failed(
+        f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
+        "and stopped since the move"
+    )
+
+
 def _confirm(move: ServiceMove, *, needs_space: bool) -> ReadOnlyStep:
     """Return the question whether both containers are where a rollback starts from, and what it sets aside has room."""
 
     def ask() -> Judgement:
-        name = move.entry.container
-        source = move.source_facts()
-        kept = source.container(kept_name(name)) or source.container(name)
-        if kept is None or kept.running:
-            return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
-                "and stopped since the move"
-            )
+        kept, problem = _kept_container(move)
+        if kept is None:
+            return problem
+        name, source = move.entry.container, move.source_facts()
         moved = move.target_facts().container(name)
         if moved is None:
             return failed(
                 f"{move.target}: no container {name}. Expected: the moved one. Look: ssh {move.target} docker ps -a"
             )
-        needs = [
-            SpaceNeed(
-                f"{move.service}: data set aside",
-                source.docker_root,
-                move.bytes_to_copy(),
-            )
-        ]
+        needs = [SpaceNeed(f"{move.service}: data set aside", source.docker_root, move.bytes_to_copy())]
         room = judge_space(source, needs, ASIDE_FACTOR) if needs_space else passed("nothing is set aside")
         if not room.passed:
             return room
@@ -209,14 +212,9 @@ def _confirm_kept(move: ServiceMove, reason: str) -> ReadOnlyStep:
     """Return the question whether the source's container is there to go back to; its new host is dead and not asked."""
 
     def ask() -> Judgement:
-        name = move.entry.container
-        source = move.source_facts()
-        kept = source.container(kept_name(name)) or source.container(name)
-        if kept is None or kept.running:
-            return failed(
-                f"{move.source}: {kept_name(name)} is {kept.state if kept else 'not there'}. Expected: kept "
-                "and stopped since the move"
-            )
+        kept, problem = _kept_container(move)
+        if kept is None:
+            return problem
         return passed(
             f"{kept.name} is kept and stopped on {move.source}; what was written on {move.target} since the "
             f"move is lost with it ({reason})"
