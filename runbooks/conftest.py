@@ -37,12 +37,13 @@ from phases.preflight.network import look_at_network
 from phases.preflight.port_scan import PortScan, scan_ports, scanned_hosts
 from phases.preflight.target_fitness import find_references
 from phases.prepare.host_configuration import backup_table
-from phases.session.opening import open_session, open_worker
+from phases.session.opening import open_session
 from phases.session.own_checks import OwnChecks
 from phases.session.prefetch import Prefetch
 from phases.session.run_records import record_looked_at
 from phases.session.session import Session
 from phases.session.work_split import FIRST
+from phases.session.worker import open_worker
 from phases.signoff.attestations import judge_manual
 from phases.signoff.manual_steps import asked, since_when
 from phases.signoff.signatures import signer_of

@@ -23,7 +23,6 @@ from engine.run.options import Options
 from engine.run.progress import Progress, open_console
 from engine.run.recorder import RunRecorder
 from engine.run.shard_recorder import ShardRecorder
-from engine.run.xdist_worker import BufferedRun, WorkerRecorder
 from engine.sharding.shard import refuse_shard
 from engine.signoff.waiver import Waivers
 from hosts.coordination.audit_log import append_lines
@@ -329,7 +328,7 @@ def prepare_moves(opening: Opening) -> Iterator[None]:
     are gathered, before the first step.
     """
     options, command = opening.options, opening.command
-    opening.moves = _moves(opening.context, command, options, opening.lost_hosts)
+    opening.moves = moves_of(opening.context, command, options, opening.lost_hosts)
     _look_which_way(opening.moves, command)
     opening.book = _book(opening.moves, opening.run, opening.progress, options, command)
     yield
@@ -340,7 +339,7 @@ def work_beside(opening: Opening) -> Iterator[None]:
     """Make the queues that work on several hosts at once. Last, so that they end first: what they do needs hosts, locks
     and journal.
     """
-    opening.beside = _beside(opening.moves, opening.fleet)
+    opening.beside = queues_of(opening.moves, opening.fleet)
     try:
         yield
     finally:
@@ -456,32 +455,8 @@ def _book(moves: Moves, run: Run, progress: Progress, options: Options, command:
     return ShardRecorder(**about, shard=options.shard, argv=options.argv) if options.shard else RunRecorder(**about)
 
 
-@contextmanager
-def open_worker(options: Options, command: str, run_id: str, folder: Path) -> Iterator[Session]:
-    """Open a worker's part of a run that another process on this machine started and writes: it looks, and records
-    nothing itself.
-    """
-    scope = load_scope(options)
-    redactor = console_redactor()
-    redactor.publish(*scope.services, *scope.hosts)
-    journal = open_journal(options, redactor, scope)
-    gates, scope = (
-        Gates(scope, journal, read_commit()),
-        with_relay_hosts(as_repointed(as_begun(scope, journal), journal), journal),
-    )
-    with open_hosts(scope.known_hosts, scope.environment, ssh_config_of(options, scope)) as opened:
-        fleet = use_recorded_toolboxes(opened, journal, command)
-        run = BufferedRun(run_id, redactor)
-        context = RunContext(
-            scope=scope, fleet=fleet, journal=journal, run=run, redactor=redactor, private=folder / PRIVATE
-        )
-        book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
-        share = work_share(scope, command, options.shard, spread=False)
-        moves = _moves(context, command, options, frozenset())
-        yield Session(options, context, book, moves, _beside(moves, fleet), gates, Waivers(), share)
-
-
-def _beside(moves: Moves, fleet: Fleet) -> HostQueues:
+def queues_of(moves: Moves, fleet: Fleet) -> HostQueues:
+    """Return the queues that work on several hosts at once."""
     return HostQueues(moves, lambda service, key: carrier_of(moves.context.move_of(service), key), fleet.cut)
 
 
@@ -490,7 +465,8 @@ def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:
     return (lambda _service: progress.tell) if progress.console.is_terminal else plain_progress
 
 
-def _moves(context: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
+def moves_of(context: RunContext, command: str, options: Options, lost_hosts: frozenset[str]) -> Moves:
+    """Return the moves of a run."""
     deadline = None if options.outside_window else Deadline(context.scope.window)
     where = where_words(options.environment, options.argv)
     return Moves(

@@ -110,7 +110,7 @@ def test_each_step_that_holds_something_gives_it_back(monkeypatch: pytest.Monkey
     monkeypatch.setattr(opening, "Progress", ends("console", "end"))
     monkeypatch.setattr(opening, "notify", holds("messages"))
     monkeypatch.setattr(opening, "AuditMirror", ends("mirror", "close"))
-    monkeypatch.setattr(opening, "_beside", ends("queues", "end"))
+    monkeypatch.setattr(opening, "queues_of", ends("queues", "end"))
     holding = ("machine", "hosts", "host locks", "console", "messages", "mirror", "queues")
     steps = ("lock_machine", "connect_hosts", "lock_all_hosts", "show_progress", "notify_team", "mirror_records")
 
