@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actions.common.route import Route
-from actions.rollback.steps import CleanSource
+from actions.rollback.clean_source import CleanSource
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import HostLostError
 from tests.unit.making_facts import LABEL, FakeHost
@@ -41,7 +41,7 @@ class Fleet(dict[str, FakeHost]):
 @pytest.fixture(autouse=True)
 def _audit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actions.common.route.append_audit", lambda *_, **__: None)
-    monkeypatch.setattr("actions.rollback.steps.probe_is_there", lambda _: False)
+    monkeypatch.setattr("actions.rollback.clean_source.probe_is_there", lambda _: False)
 
 
 def cleaning(fleet: Any) -> CleanSource:

@@ -24,13 +24,13 @@ TMPFS = (MountFacts("tmpfs", "", "/data", read_only=False),)
 
 def pointing(name: str, container: ContainerFacts, *references: Any) -> Any:
     """Return the references of one dependant of a product."""
-    world = SimpleNamespace(
+    context = SimpleNamespace(
         container=lambda *_: container,
         product=lambda _: product(name),
         entry=lambda _: SimpleNamespace(ignore_writable_layer_because=None),
         target=lambda *_: None,
     )
-    return SimpleNamespace(world=world, host_of=lambda _: "wf005", references=references)
+    return SimpleNamespace(context=context, host_of=lambda _: "wf005", references=references)
 
 
 def made_anew(service: str) -> Any:
