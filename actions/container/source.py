@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -202,13 +202,15 @@ class StopSource(RouteAction):
     """Stop the service on its source with its own grace; a killed process is not a clean stop.
 
     `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is
-    how much it may write at its stop.
+    how much it may write at its stop. `unshared` is asked before it is started again: another container that runs over
+    its data would write to the same files.
     """
 
     grace_s: int
     clean_exit_codes: Collection[int] = frozenset({0, 143})
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
+    unshared: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key = "stop-source"
     seconds = 5.0
 
@@ -275,6 +277,12 @@ class StopSource(RouteAction):
                 f"Find out who removed it: ssh {route.source} docker events --since 24h --until 0s"
             )
         if not is_running(inspect):
+            seen = self.unshared() if self.unshared else None
+            if seen is not None and not seen.passed:
+                raise ManualInterventionError(
+                    f"{seen.text}. It runs, so {route.container} was not started beside it: both would write to the "
+                    f"same files. Once only one of them is to run: {route.command('rollback')}"
+                )
             start_again(route, inspect, self.key)
 
 

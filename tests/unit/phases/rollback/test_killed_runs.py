@@ -809,6 +809,24 @@ def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
     assert not model.runs(TARGET)
 
 
+def test_an_undo_starts_no_source_beside_a_container_on_its_data(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Somebody runs one by hand over the old volume while the service is down: two servers on the same files."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for key in ("save-source-spec", "disable-restart", "stop-source"):
+        by_key[key].do({})
+    byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
+    byhand["Config"] = {**byhand["Config"], "Labels": {}}
+    model.engines[SOURCE].containers.append(byhand)
+
+    with pytest.raises(ManualInterventionError, match="redis_data also mounted by by-hand"):
+        by_key["stop-source"].undo({})
+    byhand["State"] = {"Status": "exited", "Running": False, "ExitCode": 0}
+    by_key["stop-source"].undo({})
+
+    assert next(one for one in model.engines[SOURCE].containers if one["Name"] == "/redis")["State"]["Running"]
+
+
 def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """Nothing is asked of the lost host, and what the move had on the source is removed in a step of its own."""
     model = Model(monkeypatch, run)
