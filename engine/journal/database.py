@@ -32,11 +32,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from engine.errors import InputError, UnreachableError
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.journal.location import JournalLocation
+from engine.polling import Polling
 
 BUSY_MS: Final = 10_000
 AWAY_S: Final = 60.0
@@ -134,23 +134,18 @@ def insert_record(engine: Engine, values: Mapping[str, Any]) -> int:
     if engine.dialect.name != "postgresql":
         with engine.begin() as connection:
             return _insert(connection, values)
-    attempts = Retrying(
-        retry=retry_if_exception(_lost),
-        stop=stop_after_delay(AWAY_S),
-        wait=wait_exponential(multiplier=0.2, max=5),
-        reraise=True,
-    )
-    for attempt in attempts:
-        with attempt, engine.begin() as connection:
+    again = False
+
+    def attempt() -> int:
+        nonlocal again
+        looks, again = again, True
+        with engine.begin() as connection:
             connection.exec_driver_sql("LOCK TABLE records IN EXCLUSIVE MODE")
-            again = attempt.retry_state.attempt_number > 1
-            there = (
-                connection.execute(select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])).scalar()
-                if again
-                else None
-            )
+            wanted = select(RECORDS.c.seq).where(RECORDS.c.hash == values["hash"])
+            there = connection.execute(wanted).scalar() if looks else None
             return int(there) if there is not None else _insert(connection, values)
-    raise AssertionError("unreachable: the last attempt's error is raised")
+
+    return Polling("the journal's server", AWAY_S, first_s=0.2, factor=2.0).repeat(attempt, _lost)
 
 
 def _insert(connection: Connection, values: Mapping[str, Any]) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
 from engine.contracts.move_state import MoveState
 from engine.contracts.product import Committing, DurableNote, Observing
@@ -249,7 +250,7 @@ class RunningMove:
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
-            with suppress(NotObservedError, ActionError):
+            with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
             f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured
@@ -422,6 +423,11 @@ class RunningMove:
         return f"The move is partly done. To resume: {self.retry}{back}"
 
     def _undo_attempt(self, reason: str) -> str:
+        """Undo to the end, also in work that was cancelled."""
+        with shielded():
+            return self._undo_all(reason)
+
+    def _undo_all(self, reason: str) -> str:
         try:
             begun = self._may_have_committed()
         except ManualInterventionError as error:
@@ -567,7 +573,8 @@ class RunningMove:
     def _set_state(self, state: MoveState) -> None:
         if self.tracks_state and state is not self._state:
             self._state = state
-            self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
+            with shielded():
+                self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
 
     def _set_state_down(self, state: MoveState) -> None:
         """Note a state that the move is in whether it can be recorded or not."""
@@ -576,7 +583,8 @@ class RunningMove:
             self._note_down(RecordKind.MOVE_STATE, None, {"state": state.value})
 
     def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
-        self.journal.record(kind, service=self.service, key=action.key, body=body)
+        with shielded():
+            self.journal.record(kind, service=self.service, key=action.key, body=body)
 
     def _note_down(self, kind: str, action: Action | None, body: dict[str, Any]) -> None:
         """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit
@@ -584,7 +592,8 @@ class RunningMove:
         """
         key = {"key": action.key} if action else {}
         try:
-            self.journal.record(kind, service=self.service, body=body, **key)
+            with shielded():
+                self.journal.record(kind, service=self.service, body=body, **key)
         except ChainConflictError:
             raise
         except JournalError as error:

@@ -16,7 +16,7 @@ from engine.config.scope import PlannedMove
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
 from engine.errors import NotObservedError
-from engine.polling import wait_until_passed
+from engine.polling import quick_polling
 from engine.verdict import Effect, Judgement, failed, unknown
 from phases.context import service_facts
 from phases.context.run_context import RunContext
@@ -130,8 +130,8 @@ def judge_scratch_ready(world: RunContext, move: PlannedMove, container: str) ->
     """Wait until the scratch copy can do its work; one that has ended is not waited for."""
     product = world.product(move.service)
     world.fleet.forget_facts(move.target)
-    world.waits(f"the scratch copy of {move.service} on {move.target}", product.ready_deadline_s)
-    return wait_until_passed(_once(world, move, container), product.ready_deadline_s)
+    what = f"the scratch copy of {move.service} on {move.target}"
+    return quick_polling(what, product.ready_deadline_s, tell=world.waits).judge_in_time(_once(world, move, container))
 
 
 def _once(world: RunContext, move: PlannedMove, container: str) -> Callable[[], Judgement]:

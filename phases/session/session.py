@@ -225,7 +225,7 @@ def open_session(options: Options, command: str, *, spread: bool = False) -> Ite
         moves = _moves(world, command, options, lost_hosts)
         _look_which_way(moves, command)
         book = _book(moves, run, progress, options, command)
-        beside = _beside(moves, fleet)
+        beside = _beside(moves)
         stack.callback(beside.end)
         yield Session(options, world, book, moves, beside, gates, waivers, share)
 
@@ -325,11 +325,11 @@ def open_worker(options: Options, command: str, run_id: str, folder: Path) -> It
         book = WorkerRecorder(run, command, tuple(move.service for move in scope.moves), folder)
         share = work_share(scope, command, options.shard, spread=False)
         moves = _moves(world, command, options, frozenset())
-        yield Session(options, world, book, moves, _beside(moves, fleet), gates, Waivers(), share)
+        yield Session(options, world, book, moves, _beside(moves), gates, Waivers(), share)
 
 
-def _beside(moves: Moves, fleet: Fleet) -> HostQueues:
-    return HostQueues(moves, lambda service, key: carrier_of(moves.world.move_of(service), key), fleet.cut)
+def _beside(moves: Moves) -> HostQueues:
+    return HostQueues(moves, lambda service, key: carrier_of(moves.world.move_of(service), key))
 
 
 def _tells(progress: Progress) -> Callable[[str], Callable[[str], None]]:

@@ -13,7 +13,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.caddy import storage as files
 from services.caddy.sites import REDIRECTS, Answer, ask_plain, ask_site, shake_hands
@@ -79,7 +79,7 @@ class Product:
         """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its
         upstream.
         """
-        return repeat_until_passed(lambda: _judge_sites(at), SITES_DEADLINE_S)
+        return Polling("every site answers", SITES_DEADLINE_S).judge(lambda: _judge_sites(at))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sites, modules, certificates, authorities and the modes of keys."""

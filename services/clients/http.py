@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import requests
 
+from engine.cancellation import check_cancelled
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
 from engine.verdict import Judgement, failed, passed
@@ -23,6 +24,7 @@ def request(method: str, url: str, *, timeout: float, **given: Any) -> requests.
     With `trust_env` requests would go through HTTP_PROXY, take credentials from ~/.netrc and roots from
     REQUESTS_CA_BUNDLE (requests' documentation, "Advanced Usage": Proxies, and `Session.trust_env`).
     """
+    check_cancelled()
     with requests.Session() as session:
         session.trust_env = False
         return session.request(method, url, timeout=timeout, allow_redirects=False, **given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +11,7 @@ import requests
 from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.polling import Polling
 from services.clients import http
 from services.clients.http import DEADLINE_S
 
@@ -45,18 +45,11 @@ class JsonApi:
         What may be asked `again` (reading, unless said otherwise) is, for some seconds, while the service is in
         trouble.
         """
-        ends, pause = time.monotonic() + PATIENCE_S, FIRST_SLEEP_S
-        while True:
-            answer = self._send(method, path, deadline_s, dict(request))
-            asks_again = (
-                (method == "GET" if again is None else again)
-                and self.troubled(answer)
-                and time.monotonic() + pause < ends
-            )
-            if not asks_again:
-                return answer
-            time.sleep(pause)
-            pause *= 1.5
+        may_repeat = method == "GET" if again is None else again
+        polling = Polling(f"{method} {path} without trouble", PATIENCE_S if may_repeat else 0.0, first_s=FIRST_SLEEP_S)
+        return polling.until(
+            lambda: self._send(method, path, deadline_s, dict(request)), lambda answer: not self.troubled(answer)
+        ).answer
 
     def _send(self, method: str, path: str, deadline_s: float, request: dict[str, Any]) -> requests.Response:
         headers = {**self.headers, **request.pop("headers", {})}

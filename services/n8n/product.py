@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -24,6 +23,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import NotObservedError
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import LONG_DEADLINE_S, judge_http
 from services.clients.json_api import JsonApi, shortened
@@ -231,12 +231,14 @@ def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
 def _remove(api: JsonApi, workflow: str) -> None:
     """Unpublish and delete a workflow; for a moment after the one n8n answers 409 to the other (seen with 2.40.7)."""
     api.send("POST", f"/api/v1/workflows/{workflow}/deactivate", json={}, deadline_s=LONG_DEADLINE_S)
-    deadline, pause = time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while (answer := api.send("DELETE", f"/api/v1/workflows/{workflow}")).status_code == requests.codes.conflict:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    answer = (
+        Polling("the unpublished workflow can be deleted", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: api.send("DELETE", f"/api/v1/workflows/{workflow}"),
+            lambda seen: seen.status_code != requests.codes.conflict,
+        )
+        .answer
+    )
     if not answer.ok:
         raise AssertionError(
             f"{api.at.where}: workflow {workflow} of this test stays: DELETE: {answer.status_code} "
@@ -249,28 +251,31 @@ def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a
     moment.
     """
-    client, deadline, pause = JsonApi(at, at.endpoint), time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while True:
-        answer = client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S)
-        if answer.ok and nonce in answer.text:
-            return ""
-        if answer.status_code != requests.codes.not_found or time.monotonic() > deadline:
-            return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    client = JsonApi(at, at.endpoint)
+    answer = (
+        Polling("the published webhook is known", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S),
+            lambda seen: seen.status_code != requests.codes.not_found,
+        )
+        .answer
+    )
+    if answer.ok and nonce in answer.text:
+        return ""
+    return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
 
 
 def _execution_problem(api: JsonApi, workflow: str) -> str:
     """Return what is wrong with the newest execution; it is written a moment after the answer."""
-    deadline, pause, seen = time.monotonic() + EXECUTION_DEADLINE_S, 0.05, "none"
-    while time.monotonic() < deadline:
+
+    def look() -> str:
         executions = api.get("/api/v1/executions", workflowId=workflow, limit=1)["data"]
-        seen = str(executions[0].get("status")) if executions else "none"
-        if seen == "success":
-            return ""
-        time.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
-    return f"its newest execution: {seen} after {EXECUTION_DEADLINE_S:.0f} s"
+        return str(executions[0].get("status")) if executions else "none"
+
+    seen = Polling("the execution is written", EXECUTION_DEADLINE_S, first_s=0.05, longest_s=1.0).until(
+        look, lambda status: status == "success"
+    )
+    return "" if seen.good else f"its newest execution: {seen.answer} after {EXECUTION_DEADLINE_S:.0f} s"
 
 
 def _credential_problems(api: JsonApi, wanted: list[str]) -> list[str]:

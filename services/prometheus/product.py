@@ -14,6 +14,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
+from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, failed, passed
 from services.clients.http import LONG_DEADLINE_S, ask, judge_http
 from services.fingerprints.compare import compare_fingerprints
@@ -60,11 +61,7 @@ class Product:
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it takes no writes of ours
         """Judge targets, rules and its own state; freshly started, it needs a scrape interval or two."""
-        deadline, pause = time.monotonic() + SCRAPES_DEADLINE_S, 0.5
-        while (judgement := self._smoke_once(at)).passed is False and time.monotonic() < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
-        return judgement
+        return Polling("every target is scraped", SCRAPES_DEADLINE_S, first_s=0.5).judge(lambda: self._smoke_once(at))
 
     def _smoke_once(self, at: ServiceInstance) -> Judgement:
         where = f"{at.service} on {at.container.host}"

@@ -18,7 +18,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.rabbitmq import fingerprint as prints
 from services.rabbitmq.client import ask_management, connect, own_virtual_host, user_of
@@ -90,7 +90,7 @@ class Product:
                 f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, "
                 "and the node answers its tools"
             )
-        consumers = repeat_until_passed(lambda: judge_consumers(at), CONSUMERS_DEADLINE_S)
+        consumers = Polling("consumers are back", CONSUMERS_DEADLINE_S).judge(lambda: judge_consumers(at))
         if not consumers.passed:
             return consumers
         return passed(

@@ -21,7 +21,7 @@ from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.mount_kinds import is_kept
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.fingerprints.container_settings import below_work, value_of, words_of
 from services.temporal.client import ask, list_namespaces
@@ -101,8 +101,11 @@ class Product:
         if problem:
             return failed(f"{at.where}: {problem}. Expected: started, signalled, queried and completed")
         answers = [
-            repeat_until_passed(question, WORKERS_DEADLINE_S)
-            for question in (lambda: judge_workers(at), lambda: judge_carried_over(at))
+            Polling(what, WORKERS_DEADLINE_S).judge(question)
+            for what, question in (
+                ("workers poll their queues", lambda: judge_workers(at)),
+                ("workflows from before go on", lambda: judge_carried_over(at)),
+            )
         ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:

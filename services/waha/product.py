@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ import requests
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 from services.clients.json_api import JsonApi, shortened
@@ -288,16 +288,20 @@ def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool)
     """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had
     their turn.
     """
-    began, pause = time.monotonic(), 0.2
-    while True:
-        seen = Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def look() -> Seen:
+        return Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def settled(seen: Seen) -> bool:
         names = wanted or [name for name, state in seen.states.items() if patient or state != "STOPPED"]
         hopeless = any(seen.states.get(name, "none") not in ON_ITS_WAY | {WORKING} for name in names)
-        over = time.monotonic() - began > patience_s(api.at, len(seen.items))
-        if not seen.problems(wanted, patient=patient) or hopeless or over:
-            return seen
-        time.sleep(pause)
-        pause = min(pause * 1.5, 3.0)
+        return hopeless or not seen.problems(wanted, patient=patient)
+
+    first = look()
+    if settled(first):
+        return first
+    longest_s = patience_s(api.at, len(first.items))
+    return Polling("sessions work", longest_s, first_s=0.2, longest_s=3.0).until(look, settled).answer
 
 
 def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str:

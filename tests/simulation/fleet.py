@@ -55,9 +55,6 @@ class SimFleet(Fleet):
         except NotObservedError as error:
             return error
 
-    def cut(self) -> None:
-        """End nothing."""
-
     def close(self) -> None:
         """Close nothing."""
 

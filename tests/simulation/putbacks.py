@@ -30,6 +30,7 @@ from actions.relays import reconcile
 from actions.relays.reconcile import refuse_outside
 from actions.rollback.steps import CopyBack, StartReturned, StopMoved
 from engine.container_names import kept_name
+from engine.polling import Polling
 from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import AttemptState
@@ -67,7 +68,7 @@ def _no_answer_undoes(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(RunningMove, "_stop", RunningMove._fail)
     patch.setattr(AttemptState, "may_have_committed", property(lambda _self: False))
-    patch.setattr(Patience, "_is_over", lambda *_: True)
+    patch.setattr(Patience, "_polling", lambda _self: Polling("an answer", 0.0))
     patch.setattr(RunningMove, "_undo_attempt", undo_all)
 
 
