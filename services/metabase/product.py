@@ -19,8 +19,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 QUESTIONS: Final = 5
@@ -179,8 +178,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"x-api-key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"x-api-key": at.secrets["api_key"].reveal()})
 
 
 def _listed(answer: Any) -> list[dict[str, Any]]:
@@ -221,7 +220,7 @@ def _chosen(cards: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:
     return [card for found in by_database.values() for card in found[:at_most]]
 
 
-def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> str:
+def _question_made(api: ServiceHttp, nonce: str, databases: Mapping[int, str]) -> str:
     """Make, run and delete a question of the first database; return what is wrong."""
     database = next(iter(databases))
     query = {"type": "native", "database": database, "native": {"query": "SELECT 1"}}
@@ -236,7 +235,7 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
         api.ask("DELETE", f"/api/card/{card['id']}")
 
 
-def _question_problem(api: JsonApi, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
+def _question_problem(api: ServiceHttp, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
     """Run a question, past the cache, so that its database is asked; return what is wrong.
 
     A failed query is answered with 202 and says so in its status; answers of the cache travel with the application

@@ -25,8 +25,7 @@ from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import NotObservedError
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, canonical, part_of, plain_part
 
 EXECUTION_DEADLINE_S: Final = 15.0
@@ -132,11 +131,11 @@ class Product:
         return tuple(ContainerCommand(_cli(what), timeout_s=CLI_S, saves_as=name) for what, name in commands)
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
 
 
-def _pages(api: JsonApi, kind: str) -> Iterator[dict[str, Any]]:
+def _pages(api: ServiceHttp, kind: str) -> Iterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
         page = api.get(f"/api/v1/{kind}", limit=PAGE, **cursor)
@@ -188,7 +187,7 @@ def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
+def _workflow(api: ServiceHttp, nonce: str) -> Iterator[str]:
     """Publish a workflow that echoes through a webhook of this name, yield its id, and remove it whatever happened."""
     hook = {
         "id": f"{nonce}-1",
@@ -228,7 +227,7 @@ def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
         _remove(api, identity)
 
 
-def _remove(api: JsonApi, workflow: str) -> None:
+def _remove(api: ServiceHttp, workflow: str) -> None:
     """Unpublish and delete a workflow; for a moment after the one n8n answers 409 to the other (seen with 2.40.7)."""
     api.send("POST", f"/api/v1/workflows/{workflow}/deactivate", json={}, deadline_s=LONG_DEADLINE_S)
     answer = (
@@ -251,7 +250,7 @@ def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a
     moment.
     """
-    client = JsonApi(at, at.endpoint)
+    client = ServiceHttp(at)
     answer = (
         Polling("the published webhook is known", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
         .until(
@@ -265,7 +264,7 @@ def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
 
 
-def _execution_problem(api: JsonApi, workflow: str) -> str:
+def _execution_problem(api: ServiceHttp, workflow: str) -> str:
     """Return what is wrong with the newest execution; it is written a moment after the answer."""
 
     def look() -> str:
@@ -278,7 +277,7 @@ def _execution_problem(api: JsonApi, workflow: str) -> str:
     return "" if seen.good else f"its newest execution: {seen.answer} after {EXECUTION_DEADLINE_S:.0f} s"
 
 
-def _credential_problems(api: JsonApi, wanted: list[str]) -> list[str]:
+def _credential_problems(api: ServiceHttp, wanted: list[str]) -> list[str]:
     if not wanted:
         return []
     known = {str(item["name"]): str(item["id"]) for item in _pages(api, "credentials")}

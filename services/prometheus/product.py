@@ -16,7 +16,7 @@ from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
 from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, failed, passed
-from services.clients.http import LONG_DEADLINE_S, ask, judge_http
+from services.clients.http import LONG_DEADLINE_S, ask_once, judge_http
 from services.fingerprints.compare import compare_fingerprints
 from services.fingerprints.container_settings import below_work, value_of, words_of
 
@@ -124,7 +124,7 @@ class Product:
 
 
 def _data(at: ServiceInstance, path: str, params: dict[str, Any] | None = None) -> Any:
-    answer = ask(at, path, params=params, deadline_s=LONG_DEADLINE_S)
+    answer = ask_once(at, path, params=params, deadline_s=LONG_DEADLINE_S)
     try:
         body = answer.json()
     except ValueError:
@@ -209,7 +209,7 @@ def _window(at: ServiceInstance, since: Fingerprint | None) -> tuple[float, floa
 
 def _oldest(at: ServiceInstance) -> float:
     stats = _data(at, "/api/v1/status/tsdb").get("headStats", {})
-    text = ask(at, "/metrics").text
+    text = ask_once(at, "/metrics").text
     for line in text.splitlines():
         if line.startswith("prometheus_tsdb_lowest_timestamp_seconds "):
             return float(line.split()[1])

@@ -26,8 +26,7 @@ from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 WORK_FOLDER: Final = "/app"
@@ -86,7 +85,7 @@ class Product:
         is allowed.
         """
         api = _api(at)
-        stranger = JsonApi(at, at.endpoint, {"X-Api-Key": nonce}).send("GET", "/api/sessions")
+        stranger = ServiceHttp(at, headers={"X-Api-Key": nonce}).send("GET", "/api/sessions")
         if stranger.status_code != requests.codes.unauthorized:
             return failed(f"{at.where}: a wrong API key is answered with {stranger.status_code}. Expected: 401")
         wanted, why = _wanted(at)
@@ -156,8 +155,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-Api-Key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-Api-Key": at.secrets["api_key"].reveal()})
 
 
 def _steady(session: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,7 +283,7 @@ class Seen:
         ]
 
 
-def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool) -> Seen:
+def _wait_until_settled(api: ServiceHttp, wanted: Collection[str], *, patient: bool) -> Seen:
     """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had
     their turn.
     """
@@ -304,7 +303,7 @@ def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool)
     return Polling("sessions work", longest_s, first_s=0.2, longest_s=3.0).until(look, settled).answer
 
 
-def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str:
+def _message_problem(api: ServiceHttp, session: str, number: str, nonce: str) -> str:
     body = {"session": session, "chatId": f"{number}@c.us", "text": f"{nonce}: a test after a move; nothing to do"}
     answer = api.send("POST", "/api/sendText", json=body, deadline_s=30.0)
     return (
