@@ -63,7 +63,7 @@ class StartProbe:
             "docker", "run", "--detach", "--name", name, "--network", self.aim.network, "--restart", "unless-stopped",
             "--log-driver", "json-file", "--log-opt", "max-size=20m", "--env", "RES_OPTIONS=timeout:1 attempts:1",
             *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
-            self.aim.question, self.aim.name, str(self.aim.port), str(PERIOD_S), self.aim.path,
+            self.aim.name, str(self.aim.port), str(PERIOD_S), *self.aim.words(),
         ]  # fmt: skip
         run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
         wait_for_good(route, FIRST_ANSWER_S)

@@ -21,11 +21,11 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import CommandResult
+from engine.contracts.replication import Login, Replication
 from engine.errors import ActionError, NotObservedError
 from engine.polling import Polling
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
-from services.replication import Login, Replication
 
 ROLE: Final = "replica"
 PURPOSE: Final = "replica"

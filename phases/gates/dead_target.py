@@ -48,8 +48,8 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
     undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s "
-            f"rollback -- redis --lab --apply {FLAG} REASON"
+            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. "
+            f"{scope.command('rollback', FLAG, 'REASON', service=scope.moves[0].service, apply=True)}"
         )
     reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):

@@ -14,13 +14,13 @@ from actions.replication.steps import FinishReplica, ProveReplica, StartReplica
 from engine.config.scope import PlannedMove
 from engine.container_names import kept_name
 from engine.contracts.action import Action
+from engine.contracts.replication import Login, Replication
 from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
 from phases.context import service_facts
 from phases.context.path_rates import measured_rates
 from phases.context.run_context import RunContext
 from phases.context.service_facts import peer_of, places_of
-from services.replication import Login, Replication, replication_of
 
 START_AND_READY_S: Final = 8.0
 """Stopping, creating, starting and becoming ready, about: what of an outage no copy can shorten."""
@@ -41,7 +41,7 @@ def data_steps(world: RunContext, move: PlannedMove, route: Route) -> DataSteps:
     copying = _copying(world, move, route, places, size)
     proving = _proving(copying)
     clear = RemoveCopyHelpers(route, copying.ends)
-    kind = replication_of(world.entry(move.service).product)
+    kind = world.product(move.service).replication
     if move.strategy == "replicate" and kind is not None:
         return _replicating(world, move, copying, kind)
     before = (Precopy(copying, START_AND_READY_S),) if copies_live(move) else ()

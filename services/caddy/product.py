@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -27,10 +28,12 @@ PRIVATE: Final = frozenset({"600", "400", "640", "440"})
 """Modes of a key that others than its owner and group can't read."""
 
 
-class Product:
+class Product(contract.Product):
     """The web server in front of all."""
 
     name = "caddy"
+    image_names: tuple[str, ...] = ("caddy",)
+    settings_role = "Caddy upstream"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

@@ -18,6 +18,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, ServiceInstance
@@ -77,10 +78,12 @@ for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/cont
 """The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
 
 
-class Product:
+class Product(contract.Product):
     """The dashboards."""
 
     name = "grafana"
+    image_names: tuple[str, ...] = ("grafana",)
+    settings_role = "Grafana data source"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
@@ -36,10 +37,11 @@ EXPORT: Final = (
 Users in the same file: with `different_files`, importing only the realm's file brings none of them, without a word."""
 
 
-class Product:
+class Product(contract.Product):
     """The identity provider."""
 
     name = "keycloak"
+    image_names: tuple[str, ...] = ("keycloak",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -32,10 +33,12 @@ READ_BACK_S: Final = 10.0
 ARRIVAL_S: Final = 45.0
 
 
-class Product:
+class Product(contract.Product):
     """The log store."""
 
     name = "loki"
+    image_names: tuple[str, ...] = ("loki",)
+    settings_role = "Loki's settings"
     acts_on_start = False
     stop_grace_s = 300
     clean_exit_codes: frozenset[int] = frozenset({0})

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, ServiceInstance
@@ -66,10 +67,11 @@ def _jars(driver: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{driver}.metabase-driver.jar" for folder in FOLDERS)
 
 
-class Product:
+class Product(contract.Product):
     """The questions and dashboards over databases."""
 
     name = "metabase"
+    image_names: tuple[str, ...] = ("metabase",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, ServiceInstance
@@ -40,10 +41,11 @@ EXPORT: Final = (
 NO_CREDENTIALS: Final = "No credentials found"
 
 
-class Product:
+class Product(contract.Product):
     """The workflow engine."""
 
     name = "n8n"
+    image_names: tuple[str, ...] = ("n8n",)
     acts_on_start = True
     stop_grace_s = 45
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

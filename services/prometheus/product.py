@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -32,10 +33,12 @@ DURATION: Final = re.compile(rf"(?:{DURATION_PART.pattern})+")
 BLOCK_FILES: Final = ("meta.json", "index", "tombstones")
 
 
-class Product:
+class Product(contract.Product):
     """The metrics store."""
 
     name = "prometheus"
+    image_names: tuple[str, ...] = ("prometheus",)
+    settings_role = "Prometheus target"
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})

@@ -14,6 +14,7 @@ from typing import Final
 import pika
 import pika.exceptions
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -32,10 +33,11 @@ HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
 """docs: "HTTP API Reference", health checks; /api/aliveness-test is a no-op since 4.0."""
 
 
-class Product:
+class Product(contract.Product):
     """The message broker."""
 
     name = "rabbitmq"
+    image_names: tuple[str, ...] = ("rabbitmq",)
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})

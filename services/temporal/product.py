@@ -16,6 +16,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.mount_kinds import is_kept
@@ -38,10 +39,11 @@ KINDS: Final = {
 }
 
 
-class Product:
+class Product(contract.Product):
     """The workflow server."""
 
     name = "temporal"
+    image_names: tuple[str, ...] = ("temporalio/server", "temporalio/auto-setup")
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})

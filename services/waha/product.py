@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
@@ -51,10 +52,24 @@ KEEPS_SESSIONS: Final = (2026, 6, 1)
 """
 
 
-class Product:
+def _send_message(service: str, options: Mapping[str, Any]) -> str:
+    sessions = ", ".join(map(str, options.get("sessions") or ())) or "each session"
+    return (
+        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
+        "arrive. "
+        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
+    )
+
+
+MESSAGE_SENT: Final = contract.ManualCheck("validate/message-sent", _send_message, unless_option="test_number")
+
+
+class Product(contract.Product):
     """The WhatsApp gateway."""
 
     name = "waha"
+    image_names: tuple[str, ...] = ("waha",)
+    manual_checks = (MESSAGE_SENT,)
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
