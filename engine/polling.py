@@ -53,11 +53,6 @@ class Polling:
     clock: Callable[[], float] = _now
     pause: Callable[[float], None] = pause
 
-    @property
-    def text(self) -> str:
-        """Return what is waited for, and for how long at most."""
-        return f"{self.waiting_for}, for at most {self.deadline_s:.0f} s"
-
     def until(self, question: Callable[[], T], good: Callable[[T], bool]) -> Polled[T]:
         """Ask until an answer is good, or the time is over; what the question raises is raised at once."""
         began, attempts = self.clock(), 0
