@@ -17,7 +17,8 @@ from engine.cancellation import check_cancelled, ending_when_cancelled, pause
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
 from engine.polling import Polling
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.outcomes import NotRun
+from engine.saga.saga import RunningMove
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
@@ -79,7 +80,7 @@ class Started(dict[str, RunningMove]):
 
     def __init__(self, told: list[str], does: dict[str, Callable[[], None]], journal: Journal) -> None:
         super().__init__()
-        self.world = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
+        self.context = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in PLACES]))
         self.journal = journal
         for service in PLACES:
             recipe = tuple(
