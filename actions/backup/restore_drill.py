@@ -228,6 +228,11 @@ class RestoreDrill(RouteAction):
                 f"{route.source}: no container {route.container}. Expected: the one to move. Try: ssh "
                 f"{route.source} docker ps -a"
             )
+        if reason := reaches_out(inspect):  # it may have been made anew since the recipe was
+            raise ActionError(
+                f"{route.source}: {route.container}: {reason}. Expected: as it was when the drill was planned. "
+                f"Run prepare again: {route.command('prepare')}"
+            )
         same = [at for at, rule in self.rules.items() if rule == "same_on_target"]
         body = scratch_specification(
             inspect, move_label=route.move_label, network=name, mounts=mounts, same_on_target=same

@@ -7,7 +7,7 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -128,6 +128,36 @@ def judge_there(host: str, mounts: Iterable[MountFacts], places: Iterable[Place]
             tuple(missing),
         )
     return passed(f"{host}: all {len(pairs)} mounts are there")
+
+
+def judge_filled(
+    hosts: tuple[str, str],
+    mounts: Iterable[MountFacts],
+    places: tuple[Iterable[Place], Iterable[Place]],
+    shared: Collection[str],
+) -> Judgement:
+    """Judge, just before the target's container is started, whether no mount of it is missing or empty where the source
+    has something: a share, or a disk below copied data, may have gone since it was made.
+
+    `shared` are the paths in the container whose mount has rule same_on_target: of these an export is the source's.
+    """
+    source, target = hosts
+    wrong = []
+    for mount, here, there in zip(mounts, *places, strict=True):
+        exported = mount.destination in shared and (here.is_export or there.is_export)
+        if there.kind == "missing":
+            wrong.append(f"{mount.kind} {mount.source} is not there")
+        elif exported and here.identity != there.identity:
+            wrong.append(f"{mount.kind} {mount.source} is {there.where}, {here.where} on {source}")
+        elif here.names and there.kind == "directory" and not there.names and here.file_system not in OF_THE_HOST:
+            wrong.append(f"{mount.kind} {mount.source} is empty, holds {_counted(here)} entries on {source}")
+    if wrong:
+        return failed(
+            f"{target}: {wrong[0]}. Expected: what the service is to start with. Mount it, then run the move again. "
+            f"Look: ssh {target} findmnt",
+            tuple(wrong),
+        )
+    return passed(f"{target}: no mount is missing or empty")
 
 
 def judge_shared(

@@ -21,7 +21,8 @@ class Judge:
         __tracebackhide__ = True
         self.given.extend(judgements)
         wrong = [judgement for judgement in judgements if judgement.verdict is Verdict.FAILED]
-        assert not wrong, "\n".join(_lines(wrong))
+        if wrong:
+            raise AssertionError("\n".join(_lines(wrong)))  # `python -O` leaves out assert statements
         unseen = [judgement for judgement in judgements if not judgement.passed]
         if unseen:
             raise NotObservedError("\n".join(_lines(unseen)))

@@ -11,12 +11,17 @@ from dataclasses import dataclass, replace
 from actions.common.base_action import BaseAction, WrappedAction
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
+from actions.copy.endpoints import PURPOSE as COPY_WAY
+from actions.copy.endpoints import ROLE as COPY
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
+from actions.replication.replica import PURPOSE as REPLICA_WAY
+from actions.replication.replica import ROLE as REPLICA
+from actions.rollback.clean_source import CleanSource
 from actions.rollback.clean_target import CleanTarget
 from actions.rollback.copy_back import CopyBack
 from actions.rollback.start_returned import StartReturned, SwitchClientsBack
@@ -48,6 +53,8 @@ NO_DATA = "nothing beyond its files is known to compare"
 
 DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage", "clean-target")
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
+SOURCE_STEP = "clean-source"
+"""Done where the new host is not asked; elsewhere the step that cleans it up does both sides."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
     "confirm-rollback",
@@ -63,9 +70,12 @@ RETURN_STEPS = (
     "smoke-returned",
     "dependants-returned",
     "return-outage",
+    SOURCE_STEP,
     "clean-target",
 )
-REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
+REPEATABLE = frozenset(
+    {"start-probe-back", "switch-back", "start-returned", "return-outage", SOURCE_STEP, "clean-target"}
+)
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
@@ -158,7 +168,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *_dependants(move),
         *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
-            []
+            [CleanSource(route, (COPY, REPLICA), (COPY_WAY, REPLICA_WAY))]
             if dead
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),

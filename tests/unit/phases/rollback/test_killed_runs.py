@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -594,6 +594,28 @@ def test_data_that_a_container_uses_is_not_removed() -> None:
     refuse_used_places(route, "wf001", {"redis_data": "volume"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "mounted", "used"),
+    [
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data/_data/sub", True),
+        ("volume", "redis_data", "/var/lib/docker/volumes/redis_data2/_data", False),
+        ("bind", "/srv/shop/data", "/srv/shop", True),
+        ("bind", "/srv/shop/data", "/srv/shop/data/../data/uploads", True),
+        ("bind", "/srv/shop/data", "/srv/shop/database", False),
+        ("bind", "/srv/shop/data", "/srv", False),
+        ("bind", "/srv/shop/data", "/", False),
+    ],
+)
+def test_data_that_is_used_under_another_name_is_not_removed(kind: str, place: str, mounted: str, used: bool) -> None:
+    """A volume by its path, a folder above or below; what mounts the whole host is no user of one folder."""
+    other = {**inspected(), "Id": "9" * 64, "Name": "/other"}
+    other["Mounts"] = [{"Type": "bind", "Source": mounted, "Destination": "/x", "RW": True}]
+    route, _ = make_route(Engine(), Engine(other))
+    with pytest.raises(ManualInterventionError, match="is mounted by container other") if used else nullcontext():
+        refuse_used_places(route, "wf001", {place: kind})
+
+
 def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
     """`docker volume prune` takes anonymous volumes as soon as no container uses them: what we made is not
     labelled so.
@@ -768,6 +790,36 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
 
     assert answer.verdict is Verdict.FAILED
     assert "volume redis_data is still there" in answer.text
+
+
+def test_a_second_container_on_the_sources_data_keeps_the_target_from_starting(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """Somebody ran one by hand over the old volume after the copy was proven: what it wrote is not on the target."""
+    model = Model(monkeypatch, run)
+    by_key = {action.key: action for action in deeds(model_recipe(model))}
+    for key, action in by_key.items():
+        if key == "start-target":
+            break
+        action.do({})
+    byhand = {**inspected(), "Id": "8" * 64, "Name": "/by-hand"}
+    byhand["Config"] = {**byhand["Config"], "Labels": {}}
+    model.engines[SOURCE].containers.append(byhand)
+
+    with pytest.raises(ActionError, match="redis_data also mounted by by-hand"):
+        by_key["start-target"].do({})
+
+    assert not model.runs(TARGET)
+
+
+def test_with_a_lost_target_the_source_is_left_clean(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Nothing is asked of the lost host, and what the move had on the source is removed in a step of its own."""
+    model = Model(monkeypatch, run)
+    lost = rollback.rollback_recipe(model.move, 1, discard="its disk is gone", dead=True)
+    usual = rollback.rollback_recipe(model.move, 1, discard=None)
+    assert [action.key for action in lost][-1] == "clean-source"
+    assert "clean-source" not in {action.key for action in usual}
+    assert not {action.key for action in lost} & set(rollback.DEAD_STEPS)
 
 
 def resume_of_a_killed_return(
