@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
 from actions.copy.safety_copy import SafetyCopy
@@ -134,7 +135,7 @@ def rollback_recipe(
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(world, move, attempt), world.product(move.service)
+    route = route_of(world, move, attempt)
     places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
     moved = {**world.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
@@ -147,8 +148,6 @@ def rollback_recipe(
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
     returning = CopyBack(route.turned(), places, peer_of(world, move.source), size)
-    saving = before_stop(world, move.service, move.target)
-    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
@@ -159,7 +158,7 @@ def rollback_recipe(
         *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
         *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
-        *([] if dead else [stopping]),
+        *([] if dead else [_stop_moved(world, move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
@@ -182,6 +181,11 @@ def rollback_recipe(
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
         ),
     )
+
+
+def _stop_moved(world: RunContext, move: PlannedMove, route: Route, *, keep: bool) -> StopMoved:
+    product, saving = world.product(move.service), before_stop(world, move.service, move.target)
+    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:
