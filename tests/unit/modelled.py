@@ -328,7 +328,7 @@ class Model:
         ):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
-        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
+        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: [])
         monkeypatch.setattr("actions.outage.probe.read_probe", lambda *_: [])
 
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:
