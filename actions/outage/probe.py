@@ -7,8 +7,6 @@ It asks at the product's own level: a relay accepts TCP connections even while t
 from __future__ import annotations
 
 import json
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +20,7 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "probe"
@@ -58,7 +57,7 @@ class StartProbe(RouteAction):
             "docker", "run", "--detach", "--name", name, "--network", self.aim.network, "--restart", "unless-stopped",
             "--log-driver", "json-file", "--log-opt", "max-size=20m", "--env", "RES_OPTIONS=timeout:1 attempts:1",
             *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
-            self.aim.question, self.aim.name, str(self.aim.port), str(PERIOD_S), self.aim.path,
+            self.aim.name, str(self.aim.port), str(PERIOD_S), *self.aim.words(),
         ]  # fmt: skip
         run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
         wait_for_good(route, FIRST_ANSWER_S)
@@ -80,9 +79,11 @@ class StartProbe(RouteAction):
     def undo(self, note: Note) -> None:
         """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
         if inspect_container(self.route.fleet, self.route.source, self.route.slug(ROLE)) is not None:
-            with suppress(ActionError):
-                wait_for_good(self.route, FIRST_ANSWER_S)
-            seen = measure_outage(read_probe(self.route), self.aim.viewpoint(self.route.source), PERIOD_S)
+            try:
+                lines = wait_for_good(self.route, FIRST_ANSWER_S)
+            except ActionError:
+                lines = read_probe(self.route)
+            seen = measure_outage(lines, self.aim.viewpoint(self.route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         remove_helpers(self.route.fleet, self.route.source, self.route.move_label, ROLE)
 
@@ -109,8 +110,8 @@ class MeasureOutage(RouteAction):
             note["outage"] = None  # none yet, or one that was not over when it was read
         probe = None if note["outage"] else inspect_container(route.fleet, route.source, route.slug(ROLE))
         if probe is not None and probe["State"]["Running"]:
-            wait_for_good(route, LAST_ANSWER_S)
-            seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
+            lines = wait_for_good(route, LAST_ANSWER_S)
+            seen = measure_outage(lines, self.aim.viewpoint(route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         route.audit(route.source, self.key, self.describe())
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
@@ -164,18 +165,18 @@ def read_probe(route: Route) -> list[str]:
     return [line for line in result.text.splitlines() if line.startswith("{")]
 
 
-def wait_for_good(route: Route, deadline_s: float) -> None:
-    """Return when the probe's last line is good; ActionError with the last line after `deadline_s`."""
-    until, sleep_s = time.monotonic() + deadline_s, 0.2
-    while True:
-        lines = read_probe(route)
-        if lines and json.loads(lines[-1]).get("good"):
-            return
-        if time.monotonic() > until:
-            raise ActionError(
-                f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
-                f"{lines[-1] if lines else 'no line'}). Expected: the service answers. "
-                f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
-            )
-        time.sleep(sleep_s)
-        sleep_s = min(sleep_s * 1.5, 2.0)
+def wait_for_good(route: Route, deadline_s: float) -> list[str]:
+    """Return the probe's lines as soon as the last of them is good; ActionError with the last line after `deadline_s`.
+
+    The outage is measured from these lines: on a busy host a later reading may end in the next bad answer.
+    """
+    seen = Polling(f"the probe sees {route.service} answer", deadline_s, first_s=0.2, longest_s=2.0).until(
+        lambda: read_probe(route), lambda lines: bool(lines) and bool(json.loads(lines[-1]).get("good"))
+    )
+    if not seen.good:
+        raise ActionError(
+            f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
+            f"{seen.answer[-1] if seen.answer else 'no line'}). Expected: the service answers. "
+            f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
+        )
+    return seen.answer

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
 from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
@@ -166,7 +167,7 @@ class RunningMove(UndoableMove):
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
-            with suppress(NotObservedError, ActionError):
+            with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
             f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from actions.common.base_action import BaseAction, WrappedAction
+from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
 from actions.copy.endpoints import PURPOSE as COPY_WAY
@@ -125,7 +126,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(move, attempt), move.product
+    route = route_of(move, attempt)
     places, size = move.places(), move.bytes_to_copy()
     moved = {**move.context.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
@@ -138,8 +139,6 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
     creating = CreateTarget(route, dropped, addresses_of(move), move.planned.ports)
     copying = CopyVolumes(route, places, peer_of(move.context, move.target), size)
     returning = CopyBack(route.turned(), places, peer_of(move.context, move.source), size)
-    saving = before_stop(move, move.target)
-    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
@@ -150,7 +149,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *([] if dead else [_written_since(move, discard=discard)]),
         _links(move, back),
         *([Renamed(key="start-probe-back", action=StartProbe(route, aim))] if aim else []),
-        *([] if dead else [stopping]),
+        *([] if dead else [_stop_moved(move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
@@ -173,6 +172,11 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),
     )
+
+
+def _stop_moved(move: ServiceMove, route: Route, *, keep: bool) -> StopMoved:
+    product, saving = move.product, before_stop(move, move.target)
+    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:

@@ -295,6 +295,11 @@ class Model:
         monkeypatch.setattr("actions.copy.endpoints.CopyEndpoints.renew", lambda *_, **__: None)
         monkeypatch.setattr("actions.copy.precopy.list_keys", lambda *_: [])
         monkeypatch.setattr("actions.copy.precopy.has_key", lambda *_, **__: bool(self.ends))
+        cleaning = "actions.rollback.clean_source"
+        monkeypatch.setattr(f"{cleaning}.run_checked", lambda *_, **__: self.ends.clear())
+        monkeypatch.setattr(f"{cleaning}.has_key", lambda *_, **__: bool(self.ends))
+        monkeypatch.setattr(f"{cleaning}.remove_probe", lambda _route: None)
+        monkeypatch.setattr(f"{cleaning}.probe_is_there", lambda _route: False)
         monkeypatch.setattr("actions.copy.precopy.probe_is_there", lambda _route: False)
         monkeypatch.setattr("actions.copy.precopy.remove_probe", lambda _route: None)
         monkeypatch.setattr("actions.copy.precopy.choose_algorithm", lambda *_: "sha256")
@@ -328,7 +333,7 @@ class Model:
         ):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
-        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
+        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: [])
         monkeypatch.setattr("actions.outage.probe.read_probe", lambda *_: [])
 
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:

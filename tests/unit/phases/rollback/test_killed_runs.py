@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,25 +41,28 @@ from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.move_state import MoveState
-from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
+from engine.contracts.product import Observing
+from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.outcomes import NotRun
+from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
+from hosts.facts.model import HostFacts
 from phases.assess import health
 from phases.context.attempt import read_past, read_return
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
-from phases.context.service_move import ServiceMove
+from phases.context.service_move import ServiceMove, service_move
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
 from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
 from tests.unit.inspected import inspected, recreated
 from tests.unit.making_facts import LABEL
-from tests.unit.modelled import SOURCE, TARGET, Model, deeds
+from tests.unit.modelled import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, deeds
 
 RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
 ROOT = Path(__file__).parents[4]
@@ -196,6 +200,7 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
         repeatable=REPEATABLE,
         superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     for action in recipe:
         try:
@@ -350,6 +355,7 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
         repeatable=rollback.REPEATABLE,
         superseded_by=rollback.SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     again.perform("stop-moved")
 
@@ -946,3 +952,52 @@ def test_a_rollback_puts_away_what_a_killed_move_left_of_its_copy(*, keep: bool)
     assert retire.verify({}).passed
     left.append("the tunnel's key")
     assert "the tunnel's key is still there" in retire.verify({}).text
+
+
+class FleetWithoutTarget(ModelledFleet):
+    """Hosts of which one was declared lost: whoever asks it for anything is told so."""
+
+    def __getitem__(self, name: str) -> ModelledHost:
+        """Return a host, unless it is the lost one."""
+        return super().__getitem__(_answering(name))
+
+    def docker(self, name: str) -> Any:
+        """Return an engine."""
+        return super().docker(_answering(name))
+
+    def facts(self, name: str) -> HostFacts:
+        """Return what is there now."""
+        return super().facts(_answering(name))
+
+
+def _answering(name: str) -> str:
+    if name == TARGET:
+        raise HostLostError(f"{name}: not asked: declared lost (its disk burnt)")
+    return name
+
+
+def test_a_rollback_from_a_lost_host_asks_it_nothing(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Its recipe is made and carried out without the host: the source runs again with what it held."""
+    model = Model(monkeypatch, run)
+    for action in deeds(model_recipe(model)):
+        action.do({})
+    held = list(model.content(SOURCE))
+    fleet: Any = FleetWithoutTarget(model)
+    fleet.update(model.fleet)
+    lost = service_move(replace(model.context, fleet=fleet), "redis")
+
+    back = rollback.rollback_recipe(lost, 1, discard="what was written may go", dead=True)
+
+    assert not {action.key for action in back} & set(rollback.DEAD_STEPS)
+    assert back[0].key == "confirm-rollback"
+    note: dict[str, Any] = {}
+    back[0].do(note)
+    assert back[0].verify(note).passed
+    for action in deeds(back):
+        note = {}
+        if isinstance(action, Observing):
+            action.observe(note)
+        action.do(note)
+        assert action.verify(note).passed, action.key
+    assert model.runs(SOURCE)
+    assert model.content(SOURCE) == held
