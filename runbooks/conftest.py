@@ -19,6 +19,7 @@ from engine.errors import InputError, JournalError, LongshoreError, NotObservedE
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
+from engine.finding import recorded
 from engine.journal.kinds import RecordKind
 from engine.project import project_folder
 from engine.run.options import FLAGS, add_flags, read_options
@@ -211,7 +212,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if reason is not None:
             items.remove(item)
         if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
-            session.world.run.record(RecordKind.STEP_SKIPPED, body={"text": reason})
+            session.world.run.record(RecordKind.STEP_SKIPPED, body=recorded(reason))
 
 
 def _does_not_apply(session: Session, item: pytest.Item) -> str | None:

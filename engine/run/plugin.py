@@ -16,6 +16,7 @@ from engine.contracts.phase import ORDERED_PHASES, PHASES, TABLE, WRITING_PHASES
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
 from engine.i18n.marking import summary_of
+from engine.finding import joined, stripped
 from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
 from engine.run.xdist_scheduler import ByHost, is_spread, is_worker
@@ -321,13 +322,13 @@ def _judgement(item: pytest.Item, call: pytest.CallInfo[None]) -> Judgement:
     if call.excinfo is None:
         if not given:
             return unknown("this step measured nothing: it ended without handing a judgement to `judge`")
-        return _joined(given, Verdict.PASSED, "; ".join(one.text for one in given))
+        return _joined(given, Verdict.PASSED, joined("; ", (one.text for one in given)))
     ended = judgement_of_error(call.excinfo.value)
-    text = ended.text.removeprefix("assert False").strip()
+    text = stripped(ended.text.removeprefix("assert False") if ended.text.startswith("assert False") else ended.text)
     if given and ended.verdict in {Verdict.FAILED, Verdict.UNKNOWN}:
         wrong = [one for one in given if not one.passed] or given
         waits = ended.verdict is Verdict.UNKNOWN and all(one.verdict is Verdict.PENDING for one in wrong)
-        return _joined(given, Verdict.PENDING if waits else ended.verdict, "; ".join(one.text for one in wrong))
+        return _joined(given, Verdict.PENDING if waits else ended.verdict, joined("; ", (one.text for one in wrong)))
     return Judgement(ended.verdict, text)
 
 

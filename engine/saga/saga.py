@@ -26,6 +26,7 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.finding import joined, recorded, say
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience, had_no_answer
 from engine.saga.state import FORWARD, AttemptState, Stages
@@ -244,7 +245,9 @@ class RunningMove:
         except ActionError as error:
             judgement = failed(str(error))
             self._record(
-                RecordKind.OUTCOME, action, {"ok": False, "text": str(error), "note": self._notes.get(action.key, {})}
+                RecordKind.OUTCOME,
+                action,
+                {"ok": False, **recorded(str(error)), "note": self._notes.get(action.key, {})},
             )
         if judgement.passed or self.committed:
             return judgement
@@ -278,7 +281,12 @@ class RunningMove:
             self._record(
                 RecordKind.OUTCOME,
                 action,
-                {"ok": True, "text": f"already done: {judgement.text}", "resumed": True, "note": self.note(action.key)},
+                {
+                    "ok": True,
+                    **recorded(say("already done: {text}", text=judgement.text)),
+                    "resumed": True,
+                    "note": self.note(action.key),
+                },
             )
             return judgement
         if self._only_measures(action) and action.key in self.superseded_by.values():
@@ -289,10 +297,14 @@ class RunningMove:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
             told = f"changed since this step finished: {judgement.text}. Not repeated, because later steps depend on it"
-            self._record(RecordKind.DRIFT, action, {"text": told})
+            self._record(RecordKind.DRIFT, action, recorded(told))
             self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
-        self._record(RecordKind.OUTCOME, action, {"ok": False, "text": f"drift: {judgement.text}", "resumed": True})
+        self._record(
+            RecordKind.OUTCOME,
+            action,
+            {"ok": False, **recorded(say("drift: {text}", text=judgement.text)), "resumed": True},
+        )
         return self._do(action)
 
     def _do(self, action: Action) -> Judgement:
@@ -304,7 +316,7 @@ class RunningMove:
             return observed
         note = self._notes[action.key]
         about = {
-            "describe": action.describe(),
+            **recorded(action.describe(), "describe"),
             "effect": action.effect.value,
             "estimate_s": action.estimate_s(),
             "commits": action.commits,
@@ -324,7 +336,7 @@ class RunningMove:
             {
                 "ok": judgement.passed,
                 "verdict": judgement.verdict.value,
-                "text": judgement.text,
+                **recorded(judgement.text),
                 "note": note,
                 "duration_s": round(time.monotonic() - started, 3),
             },
@@ -396,7 +408,9 @@ class RunningMove:
             self.on_change()
             if action.key in self._begun_here or self._known(action):
                 self._note_down(
-                    RecordKind.OUTCOME, action, {"ok": False, "text": reason, "note": self._notes.get(action.key, {})}
+                    RecordKind.OUTCOME,
+                    action,
+                    {"ok": False, **recorded(reason), "note": self._notes.get(action.key, {})},
                 )
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
@@ -521,7 +535,9 @@ class RunningMove:
             proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
         self.proof = proof
         self._note_down(
-            RecordKind.SOURCE_VERIFIED, None, {"ok": proof.passed, "verdict": proof.verdict.value, "text": proof.text}
+            RecordKind.SOURCE_VERIFIED,
+            None,
+            {"ok": proof.passed, "verdict": proof.verdict.value, **recorded(proof.text)},
         )
         return proof
 
@@ -555,9 +571,11 @@ class RunningMove:
         except HostLostError as error:
             told = str(error)
         except Exception as error:
-            self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": False, "text": str(error) or type(error).__name__})
+            self._note_down(
+                RecordKind.UNDO_OUTCOME, action, {"ok": False, **recorded(str(error) or type(error).__name__)}
+            )
             raise
-        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, "text": told})
+        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, **recorded(told)})
         self._changed(action)
 
     def _changed(self, action: Action) -> None:
@@ -609,7 +627,7 @@ def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
 
 def judgement_of_error(error: BaseException) -> Judgement:
     """Return the judgement that an exception stands for: only an AssertionError is FAILED, the rest is UNKNOWN."""
-    text = "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
+    text = joined("\n", [str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
     if isinstance(error, PlannedOnly):
         return Judgement(Verdict.PLANNED, text)
     if isinstance(error, NotRun):
