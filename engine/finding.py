@@ -35,6 +35,16 @@ class Parts:
 
     separator: str
     each: tuple[Any, ...]
+    longest: int = 0
+    """So many characters of the first line are shown at most; 0 where all is."""
+
+    def shown(self, show: Callable[[Any], str]) -> str:
+        """Return the texts in their row, each as `show` writes it."""
+        text = show(self.separator).join(map(show, self.each))
+        if not self.longest:
+            return text
+        first = (text.splitlines() or [""])[0]
+        return first if len(first) <= self.longest else first[: self.longest - 3] + "…"
 
 
 class Finding(str):
@@ -79,6 +89,13 @@ def joined(separator: str, parts: Iterable[object]) -> str:
     return Finding(text, ROW, {"parts": Parts(separator, each)})
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return the first line of a text, and of a long one its begin, in any language."""
+    part = Parts("", (text,), longest)
+    short = part.shown(_plain)
+    return Finding(short, ROW, {"parts": part}) if isinstance(text, Finding) else short
+
+
 def stripped(text: str) -> str:
     """Return text without blanks around it; a finding that has none stays one."""
     bare = text.strip()
@@ -87,7 +104,8 @@ def stripped(text: str) -> str:
 
 def has_words(template: str) -> bool:
     """Return whether a template holds words of its own, so that it can be translated."""
-    return any(len(word) > 1 for literal, _, _ in _pieces(template) for word in re.findall(r"[^\W\d_]+", literal))
+    words = (word for literal, _, _ in _pieces(template) for word in re.findall(r"[^\W\d_]+", literal))
+    return any(len(word) > 1 or word == "a" for word in words)
 
 
 def recorded(text: str, name: str = "text") -> dict[str, Any]:
@@ -177,7 +195,8 @@ def _mapped(value: Any, clean: Callable[[str], str]) -> Any:
         fields = {name: _mapped(one, clean) for name, one in value.fields.items()}
         return Finding(_english(value.template, fields), value.template, fields)
     if isinstance(value, Parts):
-        return Parts(_mapped(value.separator, clean), tuple(_mapped(one, clean) for one in value.each))
+        each = tuple(_mapped(one, clean) for one in value.each)
+        return Parts(_mapped(value.separator, clean), each, value.longest)
     return clean(value) if isinstance(value, str) else value
 
 
@@ -212,7 +231,7 @@ def _english(template: str, fields: Mapping[str, Any]) -> str:
 
 def _plain(value: Any, spec: str = "") -> str:
     if isinstance(value, Parts):
-        return str.__str__(value.separator).join(map(_plain, value.each))
+        return value.shown(_plain)
     return str.__str__(value) if isinstance(value, str) else format(value, spec)
 
 
@@ -229,7 +248,7 @@ def _filled(finding: Finding, translate: Callable[[str], str], number: Callable[
 
     def shown(value: Any, spec: str = "") -> str:
         if isinstance(value, Parts):
-            return shown(value.separator).join(map(shown, value.each))
+            return value.shown(shown)
         if isinstance(value, Finding):
             return _filled(value, translate, number)
         return value if isinstance(value, str) else number(value, spec)
@@ -252,7 +271,9 @@ def _json(value: Any, depth: int) -> Any:
         fields = {name: _json(one, depth + 1) for name, one in value.fields.items()}
         return {"template": value.template, "fields": fields}
     if isinstance(value, Parts):
-        return {"separator": _json(value.separator, depth + 1), "parts": [_json(one, depth + 1) for one in value.each]}
+        longest = {"longest": value.longest} if value.longest else {}
+        parts = [_json(one, depth + 1) for one in value.each]
+        return {"separator": _json(value.separator, depth + 1), "parts": parts, **longest}
     if not isinstance(value, str) and (not math.isfinite(value) or abs(value) > LARGEST):
         raise ValueError(f"{value} is no number that JSON carries exactly")
     return value
@@ -276,7 +297,8 @@ def _value(encoded: Any, depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(encoded, Mapping) and "parts" in encoded:
-        return Parts(_value(encoded["separator"], depth + 1), tuple(_value(one, depth + 1) for one in encoded["parts"]))
+        each = tuple(_value(one, depth + 1) for one in encoded["parts"])
+        return Parts(_value(encoded["separator"], depth + 1), each, int(encoded.get("longest", 0)))
     if isinstance(encoded, Mapping):
         found = _decoded(encoded, depth)
         if found is None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
+from engine.finding import say
 from engine.verdict import Judgement, Verdict, unknown
 
 FIRST_SLEEP_S: Final = 0.1
@@ -29,11 +30,16 @@ def wait_until_passed(question: Callable[[], Judgement], deadline_s: float) -> J
 def _give_up(deadline_s: float) -> Callable[[RetryCallState], Judgement]:
     def last_answer(state: RetryCallState) -> Judgement:
         outcome = state.outcome
-        last: Judgement = outcome.result() if outcome and not outcome.failed else unknown("no answer at all")
+        last: Judgement = outcome.result() if outcome and not outcome.failed else unknown(say("no answer at all"))
         verdict = Verdict.UNKNOWN if last.verdict is Verdict.UNKNOWN else Verdict.FAILED
         return Judgement(
             verdict,
-            f"not within {deadline_s:.0f} s, after {state.attempt_number} attempts (last: {last.text})",
+            say(
+                "not within {deadline_s:.0f} s, after {attempt_number} attempts (last: {text})",
+                deadline_s=deadline_s,
+                attempt_number=state.attempt_number,
+                text=last.text,
+            ),
             last.measured,
             last.details,
         )

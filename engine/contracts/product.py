@@ -16,6 +16,7 @@ from engine.contracts.action import Note
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.host import Endpoint
+from engine.finding import joined, say
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement
 
@@ -92,7 +93,11 @@ class KernelNeed:
     @property
     def text(self) -> str:
         """Return what is expected."""
-        return f"at least {self.at_least}" if self.at_least is not None else " or ".join(self.words)
+        return (
+            say("at least {at_least}", at_least=self.at_least)
+            if self.at_least is not None
+            else joined(" or ", self.words)
+        )
 
 
 @dataclass(frozen=True)

@@ -215,8 +215,13 @@ class RunRecorder:
             return write_evidence(self.journal, self.run.id, self.folder)
         except OSError as error:
             raise NotObservedError(
-                f"{self.folder}: the evidence can't be written: {error}. The journal holds the run to its end. "
-                f"Make room, then: {typed_command('report', self.run.id[:8], environment=self.environment)}"
+                say(
+                    "{folder}: the evidence can't be written: {error}. The journal holds the run to its end. Make "
+                    "room, then: {command}",
+                    folder=self.folder,
+                    error=error,
+                    command=typed_command("report", self.run.id[:8], environment=self.environment),
+                )
             ) from error
 
     def _differences(self) -> Iterator[Text]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from engine.errors import HostLostError, LongshoreError, NotObservedError
+from engine.finding import say
 from engine.verdict import Judgement, Verdict, unknown
 
 LOOK_AGAIN_S: Final = 60.0
@@ -56,7 +57,15 @@ class Patience:
                 return (
                     answer
                     if asked == 1
-                    else replace(answer, text=f"{answer.text} (asked {asked} times in {self.clock() - begun:.0f} s)")
+                    else replace(
+                        answer,
+                        text=say(
+                            "{text} (asked {asked} times in {clock:.0f} s)",
+                            text=answer.text,
+                            asked=asked,
+                            clock=self.clock() - begun,
+                        ),
+                    )
                 )
             pause_s = self._wait(pause_s)
             before_again()

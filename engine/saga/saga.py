@@ -26,7 +26,7 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
-from engine.finding import joined, recorded, say
+from engine.finding import joined, recorded, say, shortened
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience, had_no_answer
 from engine.saga.state import FORWARD, AttemptState, Stages
@@ -34,9 +34,9 @@ from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 
 SHORT: Final = 160
 """So much of a reason is repeated in the steps that did not run because of it."""
-NOT_UNDONE: Final = "Nothing was undone"
+NOT_UNDONE: Final = say("Nothing was undone")
 """How the text begins where a move stays half-way: nobody could look, or clients may be on the target already."""
-LEFT: Final = "Left to undo, in this order"
+LEFT: Final = say("Left to undo, in this order")
 
 
 class PlannedOnly(LongshoreError):
@@ -154,30 +154,38 @@ class RunningMove:
     def _already_done(self, action: Action) -> Judgement:
         """Answer for an action of a move that is done: look once whether it still holds, do nothing again."""
         if not self._done:
-            nobody = unknown("nothing to ask whether the move still holds")
+            nobody = unknown(say("nothing to ask whether the move still holds"))
             proof = self.patience.ask(self.prove_done, before_again=self.on_change) if self.prove_done else nobody
             if proof.verdict is Verdict.UNKNOWN:
-                self.stopped_because = (
-                    f"the journal says done, whether it still holds could not be seen: {_short(proof.text)}"
+                self.stopped_because = say(
+                    "the journal says done, whether it still holds could not be seen: {text}", text=_short(proof.text)
                 )
                 return Judgement(
                     proof.verdict,
-                    f"done, but whether it still holds could not be seen: {proof.text}",
+                    say("done, but whether it still holds could not be seen: {text}", text=proof.text),
                     details=proof.details,
                 )
             if not proof.passed:
-                self.stopped_because = f"the journal says done, the hosts say: {_short(proof.text)}"
-                return Judgement(proof.verdict, f"drift since the move was done: {proof.text}", details=proof.details)
+                self.stopped_because = say("the journal says done, the hosts say: {text}", text=_short(proof.text))
+                return Judgement(
+                    proof.verdict, say("drift since the move was done: {text}", text=proof.text), details=proof.details
+                )
         self._done.append(action)
-        return passed(f"done earlier: {self.past.texts.get(action.key, action.describe())}")
+        return passed(say("done earlier: {texts}", texts=self.past.texts.get(action.key, action.describe())))
 
     def _next(self, key: str) -> Action:
         if self.stopped_because:
-            raise NotRun(f"not run: {self.stopped_because}")
+            raise NotRun(say("not run: {stopped_because}", stopped_because=self.stopped_because))
         position = len(self._done)
         expected = self.recipe[position].key if position < len(self.recipe) else None
         if key != expected:
-            raise NotRun(f'not run: "{key}" was asked for, but the next action of this move is "{expected}"')
+            raise NotRun(
+                say(
+                    'not run: "{key}" was asked for, but the next action of this move is "{expected}"',
+                    key=key,
+                    expected=expected,
+                )
+            )
         return self.recipe[position]
 
     def _before_first_deed(self) -> tuple[Action, ...]:
@@ -187,10 +195,10 @@ class RunningMove:
     def _perform(self, action: Action) -> Judgement:
         if self._superseded(action):
             self._done.append(action)
-            return passed(f"asked in an earlier run: {self.past.texts[action.key]}")
+            return passed(say("asked in an earlier run: {text}", text=self.past.texts[action.key]))
         if self._has_served(action):
             self._done.append(action)
-            return passed(f"done in an earlier run; no longer needed: {self.past.texts[action.key]}")
+            return passed(say("done in an earlier run; no longer needed: {text}", text=self.past.texts[action.key]))
         with self._stop_on_failure(action):
             if self._state not in {self.stages.begun, self.stages.committed}:
                 self._set_state(self.stages.begun)
@@ -202,7 +210,12 @@ class RunningMove:
             if judgement.verdict is Verdict.UNKNOWN
             else self._fail(action, judgement.text)
         )
-        return Judgement(judgement.verdict, f"{judgement.text}. {ending}", judgement.measured, judgement.details)
+        return Judgement(
+            judgement.verdict,
+            say("{text}. {ending}", text=judgement.text, ending=ending),
+            judgement.measured,
+            judgement.details,
+        )
 
     def _settle(self, action: Action, judgement: Judgement) -> Judgement:
         """Note that an action is behind the move, and the state that it brings with it."""
@@ -212,12 +225,13 @@ class RunningMove:
         told = ""
         if not judgement.passed and action.key in self.later:
             self._left.append(action.key)
-            told = (
-                f". The move goes on without it; it is not done until this is. Once its cause is mended: {self.retry}"
+            told = say(
+                ". The move goes on without it; it is not done until this is. Once its cause is mended: {retry}",
+                retry=self.retry,
             )
         if len(self._done) == len(self.recipe) and not self._left:
             self._set_state(self.stages.done)
-        return replace(judgement, text=f"{judgement.text}{told}")
+        return replace(judgement, text=say("{text}{told}", text=judgement.text, told=told))
 
     def _goes_on_without(self, action: Action, judgement: Judgement) -> bool:
         """Return whether an action that did not pass does not stop the line: a lost measurement, or after the commit
@@ -255,7 +269,9 @@ class RunningMove:
             with suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
-            f"{judgement.text}. It only measures: the move goes on without it", judgement.details, **judgement.measured
+            say("{text}. It only measures: the move goes on without it", text=judgement.text),
+            judgement.details,
+            **judgement.measured,
         )
 
     def _superseded(self, action: Action) -> bool:
@@ -296,7 +312,10 @@ class RunningMove:
         if action.key not in self.past.done:
             return self._do(action)
         if self._rested_on(action) and action.key not in self.repeatable:
-            told = f"changed since this step finished: {judgement.text}. Not repeated, because later steps depend on it"
+            told = say(
+                "changed since this step finished: {text}. Not repeated, because later steps depend on it",
+                text=judgement.text,
+            )
             self._record(RecordKind.DRIFT, action, recorded(told))
             self._drifted = True
             return Judgement(judgement.verdict, told, judgement.measured, judgement.details)
@@ -310,7 +329,7 @@ class RunningMove:
     def _do(self, action: Action) -> Judgement:
         late = "" if self.committed or action.effect is Effect.READ_ONLY else self.may_start(action, tuple(self._done))
         if late:
-            return failed(f"not started: {late}")
+            return failed(say("not started: {late}", late=late))
         observed = self._observe(action)
         if not observed.passed:
             return observed
@@ -328,7 +347,10 @@ class RunningMove:
         self._changed(action)
         judgement = self._ask(action, until_passed=bool(silent))
         if silent:
-            judgement = replace(judgement, text=f"{judgement.text} (seen after it had no answer: {silent})")
+            judgement = replace(
+                judgement,
+                text=say("{text} (seen after it had no answer: {silent})", text=judgement.text, silent=silent),
+            )
         self._switched = self._switched or (action.commits and judgement.passed)
         self._record(
             RecordKind.OUTCOME,
@@ -351,13 +373,13 @@ class RunningMove:
         def look() -> Judgement:
             if isinstance(action, Observing):
                 action.observe(seen)
-            return passed("observed")
+            return passed(say("observed"))
 
         judgement = self.patience.ask(look, before_again=self.on_change)
         self._notes[action.key] = DurableNote(
             {**seen, **before}, lambda note: self._record(RecordKind.NOTE, action, {"note": note})
         )
-        return judgement if judgement.passed else replace(judgement, text=f"not begun: {judgement.text}")
+        return judgement if judgement.passed else replace(judgement, text=say("not begun: {text}", text=judgement.text))
 
     def _act(self, action: Action, note: Note) -> str:
         """Do it; return why there was no answer, "" when there was one: whether it is done is then for its question to
@@ -421,39 +443,56 @@ class RunningMove:
 
     def _fail(self, action: Action, reason: str) -> str:
         """Stop this move; undo what was done unless it is committed; return what a person should know now."""
-        self.stopped_because = f'"{action.key}" did not pass ({_short(reason)})'
+        self.stopped_because = say('"{key}" did not pass ({reason})', key=action.key, reason=_short(reason))
         return self._undo_attempt(reason)
 
     def _stop(self, action: Action, reason: str) -> str:
         """Stop this move where it is: nobody could look, and an undo follows only a failure that was seen."""
         if self.stages.ends_clean or not self._to_undo() or self.committed:
             return self._fail(action, reason)
-        self.stopped_because = f'"{action.key}" could not be seen ({_short(reason)})'
-        return f"{NOT_UNDONE}: it could not be seen, and what can't be seen is not taken for wrong. {self._ways_on()}"
+        self.stopped_because = say('"{key}" could not be seen ({reason})', key=action.key, reason=_short(reason))
+        return say(
+            "{not_undone}: it could not be seen, and what can't be seen is not taken for wrong. {ways_on}",
+            not_undone=NOT_UNDONE,
+            ways_on=self._ways_on(),
+        )
 
     def _ways_on(self) -> str:
-        back = "" if self.go_back == self.retry else f". To take it back: {self.go_back}"
-        return f"The move is partly done. To resume: {self.retry}{back}"
+        back = "" if self.go_back == self.retry else say(". To take it back: {go_back}", go_back=self.go_back)
+        return say("The move is partly done. To resume: {retry}{back}", retry=self.retry, back=back)
 
     def _undo_attempt(self, reason: str) -> str:
         try:
             begun = self._may_have_committed()
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return (
-                f"{NOT_UNDONE}. {error} Then: {self.go_back} {self.stages.admitting}".rstrip() + self._told_unwritten()
+            return say(
+                "{not_undone}. {error} Then: {command}{unwritten}",
+                not_undone=NOT_UNDONE,
+                error=error,
+                command=f"{self.go_back} {self.stages.admitting}".rstrip(),
+                unwritten=self._told_unwritten(),
             )
         if self.committed:
-            return f"{self.stages.serves}: nothing is undone after commit. {self._after_commit()}"
+            return say(
+                "{serves}: nothing is undone after commit. {after_commit}",
+                serves=self.stages.serves,
+                after_commit=self._after_commit(),
+            )
         if begun:
-            return f"{NOT_UNDONE}: {', '.join(begun)} was begun, so clients may be there already. {self._ways_on()}"
+            return say(
+                "{not_undone}: {begun} was begun, so clients may be there already. {ways_on}",
+                not_undone=NOT_UNDONE,
+                begun=", ".join(begun),
+                ways_on=self._ways_on(),
+            )
         if not self.stages.undoes:
-            return f"To go on with it: {self.retry}"
+            return say("To go on with it: {retry}", retry=self.retry)
         try:
             return self._undo_and_prove(reason)
         except (LockLostError, ChainConflictError) as error:
             self.stopped_because, self.lost_lock = str(error), True
-            error.add_note(f"Nothing more is undone. What failed first: {reason}")
+            error.add_note(say("Nothing more is undone. What failed first: {reason}", reason=reason))
             raise
 
     def _may_have_committed(self) -> list[str]:
@@ -481,11 +520,16 @@ class RunningMove:
         retry alone.
         """
         if not self._drifted:
-            return f"Retry: {self.retry}"
-        back = "" if self.go_back == self.retry else f". Or take the move back, with what was written: {self.go_back}"
-        return (
-            "A retry alone does not mend a drift: look at what is named above and put it right. Then: "
-            f"{self.retry}{back}"
+            return say("Retry: {retry}", retry=self.retry)
+        back = (
+            ""
+            if self.go_back == self.retry
+            else say(". Or take the move back, with what was written: {go_back}", go_back=self.go_back)
+        )
+        return say(
+            "A retry alone does not mend a drift: look at what is named above and put it right. Then: {retry}{back}",
+            retry=self.retry,
+            back=back,
         )
 
     def _undo_and_prove(self, reason: str) -> str:
@@ -494,24 +538,40 @@ class RunningMove:
             undone = self._undo(self._to_undo())
         except ManualInterventionError as error:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return f"The undo could not finish. {error} To go on with it: {self.go_back}{logs}{self._told_unwritten()}"
+            return say(
+                "The undo could not finish. {error} To go on with it: {go_back}{logs}{told_unwritten}",
+                error=error,
+                go_back=self.go_back,
+                logs=logs,
+                told_unwritten=self._told_unwritten(),
+            )
         put_back = [key for key in undone if key not in self.kept]
         left = [action.key for action in reversed(self._done) if action.key in self.kept]
-        told = f"Undone ({', '.join(put_back) or 'nothing had been changed'})"
+        told = say("Undone ({put_back})", put_back=", ".join(put_back) or say("nothing had been changed"))
         proof = self._prove() if put_back else None
         if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
             self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return (
-                f"{told}, but it does not serve again: {proof.text}. Once it does: "
-                f"{self.go_back}{logs}{self._told_unwritten()}"
+            return say(
+                "{told}, but it does not serve again: {text}. Once it does: {go_back}{logs}{told_unwritten}",
+                told=told,
+                text=proof.text,
+                go_back=self.go_back,
+                logs=logs,
+                told_unwritten=self._told_unwritten(),
             )
         self._set_state_down(self.stages.undone)
         if proof is not None and not proof.passed:
-            told += f", but whether it serves again could not be seen: {proof.text}"
+            told = say("{told}, but whether it serves again could not be seen: {text}", told=told, text=proof.text)
         elif proof is not None:
-            told += f"; {proof.text}"
-        told += f". Kept: {', '.join(left)}" if left else ""
-        return f"{told}. Retry: {self.retry}{logs}{self._told_unwritten()}"
+            told = say("{told}; {text}", told=told, text=proof.text)
+        told = say("{told}{more}", told=told, more=say(". Kept: {left}", left=joined(", ", left)) if left else "")
+        return say(
+            "{told}. Retry: {retry}{logs}{told_unwritten}",
+            told=told,
+            retry=self.retry,
+            logs=logs,
+            told_unwritten=self._told_unwritten(),
+        )
 
     def _collect(self, reason: str) -> str:
         """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
@@ -520,7 +580,7 @@ class RunningMove:
         except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, what was begun must be undone
-            return f" (the logs of both sides could not be kept: {error})"
+            return say(" (the logs of both sides could not be kept: {error})", error=error)
         return ""
 
     def _prove(self) -> Judgement | None:
@@ -532,7 +592,13 @@ class RunningMove:
         except (LockLostError, ChainConflictError):
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
-            proof = failed(f"the question whether it does broke ({type(error).__name__}: {error}). Look at it yourself")
+            proof = failed(
+                say(
+                    "the question whether it does broke ({name}: {error}). Look at it yourself",
+                    name=type(error).__name__,
+                    error=error,
+                )
+            )
         self.proof = proof
         self._note_down(
             RecordKind.SOURCE_VERIFIED,
@@ -612,17 +678,28 @@ class RunningMove:
         if not self.unwritten:
             return ""
         compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return (
-            f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
+        return say(
+            " (the journal did not take all of this: {unwritten}. The audit logs of the hosts have it: {compare})",
+            unwritten=self.unwritten,
+            compare=compare,
         )
 
 
 def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
     """Return what a person should know of an undo that did not end: what was seen, and what is left."""
     told = (
-        str(error) if isinstance(error, LongshoreError) else f"the tool itself failed ({type(error).__name__}): {error}"
+        str(error)
+        if isinstance(error, LongshoreError)
+        else say("the tool itself failed ({name}): {error}", name=type(error).__name__, error=error)
     )
-    return f"{deeds[0].key}: {told.rstrip('.')}. {LEFT}: {', '.join(action.key for action in deeds)}."
+    return say(
+        "{key}: {told}{stop} {left}: {deeds}.",
+        key=deeds[0].key,
+        told=told,
+        stop="" if told.endswith(".") else ".",
+        left=LEFT,
+        deeds=", ".join(action.key for action in deeds),
+    )
 
 
 def judgement_of_error(error: BaseException) -> Judgement:
@@ -636,14 +713,17 @@ def judgement_of_error(error: BaseException) -> Judgement:
         return failed(text)
     if isinstance(error, LongshoreError):
         return unknown(text)
-    return unknown(f"the tool itself failed ({type(error).__name__}): {text}")
+    return unknown(say("the tool itself failed ({name}): {text}", name=type(error).__name__, text=text))
 
 
 def _short(text: str) -> str:
-    first = text.splitlines()[0] if text else "no reason given"
-    return first if len(first) <= SHORT else first[: SHORT - 3] + "…"
+    return shortened(text, SHORT) if text else say("no reason given")
 
 
 def _with_estimate(action: Action) -> str:
     estimate = action.estimate_s()
-    return action.describe() if estimate is None else f"{action.describe()} (about {estimate:.0f} s)"
+    return (
+        action.describe()
+        if estimate is None
+        else say("{describe} (about {estimate:.0f} s)", describe=action.describe(), estimate=estimate)
+    )

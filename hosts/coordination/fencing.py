@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Protocol
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import NotObservedError
+from engine.finding import say
 from hosts.coordination.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 
 HELD_S: Final = 120.0
@@ -127,6 +128,9 @@ def refuse_lost(host: str, result: CommandResult) -> None:
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
         raise NotObservedError(
-            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get "
-            "install util-linux"
+            say(
+                "{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install "
+                "util-linux",
+                host=host,
+            )
         )

@@ -13,7 +13,7 @@ import pytest
 
 from engine.contracts.step import Judge, StepResult
 from engine.errors import NotObservedError
-from engine.finding import Finding, finding_of, fitting, has_words, joined, lines_of, misfits, recorded, say
+from engine.finding import Finding, finding_of, fitting, has_words, joined, lines_of, misfits, recorded, say, shortened
 from engine.i18n.language import ENGLISH, Language
 from engine.journal.record import exact
 from engine.redaction.redactor import Redactor, Secret
@@ -97,6 +97,18 @@ def test_texts_in_a_row_are_a_finding_only_when_one_of_them_is() -> None:
     """Names of hosts need no template."""
     assert type(joined(", ", ["a", "b"])) is str
     assert joined("\n", [say("one {thing}", thing="x"), "two"]) == "one x\ntwo"
+
+
+def test_a_finding_is_shortened_in_each_language(language: Language) -> None:
+    """Its first line, and of a long one the begin; also after it was on record."""
+    long = shortened(say("no container {name}", name="n" * 40), 20)
+    lines = shortened(joined("\n", [say("no container {name}", name="redis"), "as the host said"]), 20)
+
+    for short in (long, finding_of(json.loads(json.dumps(recorded(long))))):
+        assert short == "no container nnnn…"
+        assert language.tell(short) == "sem o contêiner n…"
+    assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner re…")
+    assert type(shortened("as the host said\nmore", 20)) is str
 
 
 def test_a_template_without_words_needs_no_translation() -> None:
