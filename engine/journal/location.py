@@ -48,9 +48,7 @@ class JournalLocation:
             port=self.url.port,
             database=self.url.database,
         )
-        return say(
-            "{render_as_string} (schema {schema})", render_as_string=shown.render_as_string(), schema=self.schema
-        )
+        return say("{address} (schema {schema})", address=shown.render_as_string(), schema=self.schema)
 
     def secrets(self) -> list[Secret]:
         """Return what in the URL must never be shown."""

@@ -171,7 +171,7 @@ class RunningMove:
                     proof.verdict, say("drift since the move was done: {text}", text=proof.text), details=proof.details
                 )
         self._done.append(action)
-        return passed(say("done earlier: {texts}", texts=self.past.texts.get(action.key, action.describe())))
+        return passed(say("done earlier: {text}", text=self.past.texts.get(action.key, action.describe())))
 
     def _next(self, key: str) -> Action:
         if self.stopped_because:

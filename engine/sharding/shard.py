@@ -12,7 +12,6 @@ from typing import Final
 
 from engine.contracts.phase import READING_PHASES
 from engine.errors import InputError
-from engine.finding import say
 
 SHARD: Final = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
 RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -51,7 +50,7 @@ def read_shard(text: str | None, run_name: str | None, environ: Mapping[str, str
     if not 1 <= number <= of:
         raise InputError(f"--shard {text}: is no shard. Expected: I/N with 1 ≤ I ≤ N, e.g. --shard 3/8")
     pipeline = environ.get(PIPELINE)
-    name = run_name if run_name is not None else say("pipeline-{pipeline}", pipeline=pipeline) if pipeline else None
+    name = run_name if run_name is not None else f"pipeline-{pipeline}" if pipeline else None
     if name is None:
         raise InputError(
             f"--shard {text}: its run has no name. Expected: --run-name NAME, the same for all {of} shards and "

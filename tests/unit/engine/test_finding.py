@@ -107,7 +107,7 @@ def test_a_finding_is_shortened_in_each_language(language: Language) -> None:
     for short in (long, finding_of(json.loads(json.dumps(recorded(long))))):
         assert short == "no container nnnn…"
         assert language.tell(short) == "sem o contêiner n…"
-    assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner re…")
+    assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner r…")
     assert type(shortened("as the host said\nmore", 20)) is str
 
 
