@@ -13,6 +13,8 @@ import pytest
 
 from engine.contracts.phase import BY_NAME, TABLE, Phase
 from engine.errors import InputError, LongshoreError
+from engine.finding import say
+from engine.i18n.language import language_asked
 from engine.run.options import FLAGS, add_flags
 from engine.verdict import ExitCode
 
@@ -97,7 +99,8 @@ def run_phase(phase: str, argv: list[str]) -> int:
     except LongshoreError as error:
         if watch.status is None:
             raise
-        print(f"{phase}: its steps have ended; closing it failed: {error}", file=sys.stderr)
+        told = say("{phase}: its steps have ended; closing it failed: {error}", phase=phase, error=error)
+        print(language_asked(argv).tell(told), file=sys.stderr)
         return watch.status or ExitCode.INCOMPLETE
     return int(ExitCode.NEEDS_OPERATOR if watch.broke and code == pytest.ExitCode.INTERNAL_ERROR else code)
 

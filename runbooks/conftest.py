@@ -19,7 +19,7 @@ from engine.errors import InputError, JournalError, LongshoreError, NotObservedE
 from engine.evidence.formats.pytest_html import move_appendix
 from engine.evidence.seal.seal import seal
 from engine.evidence.seal.sealed_folder import APPENDIX, PRIVATE, RECORDS
-from engine.finding import recorded
+from engine.finding import recorded, say
 from engine.journal.kinds import RecordKind
 from engine.project import project_folder
 from engine.run.options import FLAGS, add_flags, read_options
@@ -172,7 +172,7 @@ def _seal(session: Session, signer: KeySigner | None) -> None:
         seal(folder, signer)
     except LongshoreError as error:
         again = session.scope.command("report", folder.name, "--sign-key", "FILE")
-        session.book.tell(f"not signed: {error}\nTo sign it later: {again}")
+        session.book.tell(say("not signed: {error}\nTo sign it later: {command}", error=error, command=again))
 
 
 def _phase(config: pytest.Config) -> str:

@@ -141,7 +141,7 @@ def _declared(service: YamlMapping, key: str, parse: Any, troubles: list[Compose
 def _exposed(item: Any) -> Published:
     """Return an exposed port as the host port that it is for a service on the host's network."""
     if isinstance(item, bool) or not isinstance(item, str | int) or ":" in str(item):
-        raise PortError("an exposed port that is none; expected a number or FIRST-LAST")
+        raise PortError(say("an exposed port that is none; expected a number or FIRST-LAST"))
     port = parse_short(str(item))
     return Published("", port.container, port.container, port.protocol)
 

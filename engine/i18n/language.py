@@ -8,7 +8,7 @@ hosts answered and commands stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
@@ -104,6 +104,16 @@ def language_of(code: str) -> Language:
     if code not in LANGUAGES:
         raise InputError(f"--lang {code}: not known. Expected: one of {', '.join(LANGUAGES)}")
     return ENGLISH if code == ORIGINAL else Language(code, _compiled(code))
+
+
+def language_asked(argv: Sequence[str]) -> Language:
+    """Return the language of a command line's `--lang`, English where it asks for none that there is."""
+    for position, argument in enumerate(argv):
+        flag, _, code = argument.partition("=")
+        code = code or (argv[position + 1] if position + 1 < len(argv) else "")
+        if flag == "--lang" and code in LANGUAGES:
+            return language_of(code)
+    return ENGLISH
 
 
 def catalogue_file(code: str) -> Path:

@@ -19,7 +19,7 @@ from engine.evidence.facts.signoffs import Approved, Paper, approved_of, papers_
 from engine.evidence.headline import FINE, altered_sentence, sentence_of, verdict_of, warns
 from engine.evidence.next_steps import following_command, next_command
 from engine.evidence.seal.tampering import BACKUP, altered_in, drawable
-from engine.finding import Finding, finding_of, lines_of
+from engine.finding import Finding, finding_of, lines_of, say
 from engine.i18n.language import ENGLISH, ORIGINAL, Language, language_of
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
@@ -125,8 +125,11 @@ def view_of(
     records = journal.records(run_id=run_id)
     if not records:
         raise InputError(
-            f"run {run_id}: not in the journal. Expected: a run's id. Try: "
-            f"{typed_command('report', 'latest', environment=ANY)}"
+            say(
+                "run {run_id}: not in the journal. Expected: a run's id. Try: {command}",
+                run_id=run_id,
+                command=typed_command("report", "latest", environment=ANY),
+            )
         )
     own = tuple(chain_problems(records))
     with drawable(own):

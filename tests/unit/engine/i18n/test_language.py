@@ -17,7 +17,7 @@ from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.evidence.writer import junit, summary
 from engine.finding import recorded, say
-from engine.i18n.language import ENGLISH, LANGUAGES, language_of
+from engine.i18n.language import ENGLISH, LANGUAGES, language_asked, language_of
 from tests.unit.making_evidence import MOVES, Night
 
 PORTUGUESE = language_of("pt-BR")
@@ -111,6 +111,13 @@ def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(InputError, match=r"--lang fr: not known\. Expected: one of en, pt-BR"):
         language_of("fr")
     assert [language_of(code).code for code in LANGUAGES] == ["en", "pt-BR"]
+
+
+def test_a_command_that_fails_says_why_in_the_language_that_was_asked_for() -> None:
+    """Before the flags themselves are judged; English for a language that there is not."""
+    for argv in (["--lang", "pt-BR"], ["-v", "--lang=pt-BR"]):
+        assert language_asked(argv) == PORTUGUESE
+    assert [language_asked(argv) for argv in ([], ["--lang"], ["--lang", "fr"])] == [ENGLISH] * 3
 
 
 def test_the_page_is_drawn_in_the_language_of_the_run_or_of_the_reader(tmp_path: Path) -> None:
