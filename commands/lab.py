@@ -38,7 +38,7 @@ ALWAYS: Final = {
 
 KEPT: Final = STATE / "kept"
 JOURNAL: Final = "journal.sqlite"
-NEW_WORLD: Final = {"up", "down", "reset", "back"}
+MAKES_OTHER_HOSTS: Final = {"up", "down", "reset", "back"}
 
 
 def main(argv: list[str]) -> int:
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     command = argv[0] if argv else ""
-    if code or command not in {"keep", *NEW_WORLD} or HELP & set(argv):
+    if code or command not in {"keep", *MAKES_OTHER_HOSTS} or HELP & set(argv):
         return code
     if command == "keep":
         _copy_journal(_place().file, KEPT / argv[1] / JOURNAL)

@@ -89,7 +89,7 @@ def joined(separator: str, parts: Iterable[object]) -> str:
     return Finding(text, ROW, {"parts": Parts(separator, each)})
 
 
-def shortened(text: str, longest: int) -> str:
+def first_line(text: str, longest: int) -> str:
     """Return the first line of a text, and of a long one its begin, in any language."""
     part = Parts("", (text,), longest)
     short = part.shown(_plain)

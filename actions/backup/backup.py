@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,7 +25,8 @@ from actions.backup.restic import (
     remove_snapshot,
     say_locks,
 )
-from actions.common.route import Route, flush_disks, run_checked
+from actions.common.base_action import RouteAction
+from actions.common.route import flush_disks, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.copy.locations import DataPlace, places_to_copy
 from actions.copy.ssh_channel import close_channel, shell_line
@@ -36,7 +37,7 @@ from engine.contracts.product import Product
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "backup"
 AT_ONCE: Final = 3
@@ -46,25 +47,18 @@ NO_CONTENT: Final = ("find", "/data", "-type", "f", "-size", "+0c", "-print", "-
 
 
 @dataclass(frozen=True)
-class TakeBackup:
+class TakeBackup(RouteAction):
     """Store each logical export and each volume of one service as a snapshot, then check the repository."""
 
-    route: Route
     repository: Repository
     commands: tuple[ContainerCommand, ...]
     places: tuple[DataPlace, ...]
-    key: str = field(default="backup-taken", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "backup-taken"
 
     def describe(self) -> str:
         """Return the dry run's line."""
         names = ", ".join([*(export_name(command) for command in self._saving()), *(p.text() for p in self.places)])
         return f"back up {names} of {self.route.source} to {self.repository.where} (restic, encrypted)"
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
 
     def do(self, note: Note) -> None:
         """Take all snapshots; a failed export is not counted and its snapshot is forgotten."""

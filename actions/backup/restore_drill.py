@@ -28,8 +28,9 @@ from actions.backup.scratch_copy import (
     scratch_specification,
     snapshots_of,
 )
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, inspect_container, look
+from actions.common.route import docker_api, inspect_container, look
 from actions.common.toolbox import ToolboxMount
 from actions.copy.ssh_channel import close_channel
 from checks.backups.backups import BackupObject
@@ -40,7 +41,7 @@ from engine.contracts.product import Product, Restorable, RestoreCommand
 from engine.errors import ActionError
 from engine.journal.journal import Journal
 from engine.journal.kinds import RecordKind
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 DRILLED: Final = "restore-drilled"
 READ: Final = "backup-readable"
@@ -62,14 +63,13 @@ class DrillQuestions:
 
 
 @dataclass(frozen=True)
-class RestoreDrill:
+class RestoreDrill(RouteAction):
     """Restore the snapshots on record on the target, start the service's very image from them alone, and compare.
 
     `not_drilled` tells why nothing is started, "" when it is: then each snapshot is read to its end and no more is
     proven.
     """
 
-    route: Route
     repository: Repository
     taken: Callable[[], Sequence[BackupObject]]
     mounts: Sequence[MountFacts]
@@ -77,13 +77,12 @@ class RestoreDrill:
     commands: Sequence[RestoreCommand]
     not_drilled: str
     questions: DrillQuestions
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key: str = field(init=False)
+    """Which of the two steps this is."""
 
-    @property
-    def key(self) -> str:
-        """Return which of the two steps this is."""
-        return READ if self.not_drilled else DRILLED
+    def __post_init__(self) -> None:
+        """Drill, unless there is a reason not to."""
+        object.__setattr__(self, "key", READ if self.not_drilled else DRILLED)
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -94,10 +93,6 @@ class RestoreDrill:
             f"{route.target}: restore the backup of {route.service} into a scratch copy without a way out, "
             "compare, remove it"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the data."""
-        return None
 
     def do(self, note: Note) -> None:
         """Restore, start, compare, remove; what was wrong with the backup goes into the note, what stood in the way is

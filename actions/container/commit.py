@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from actions.common.route import Route, docker_api, inspect_container
+from actions.common.base_action import RouteAction
+from actions.common.route import docker_api, inspect_container
 from actions.container_spec.identity import (
     another_run,
     find_moved,
@@ -24,23 +25,21 @@ from actions.relays.planning import Relay
 from actions.relays.reconcile import RunningRelay, apply_forwarders, judge_forwarders, list_relays
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 NEAR: Final = "near"
 """The end of a relay that clients reach, where a relay has two."""
 
 
 @dataclass(frozen=True)
-class Commit:
+class Commit(RouteAction):
     """Set the recorded restart policy on the target, then switch the links; after it nothing is undone by itself."""
 
-    route: Route
     wanted: frozenset[Relay]
     before: frozenset[Relay]
     hosts: tuple[str, ...]
-    key: str = field(default="commit", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=True, init=False)
+    key = "commit"
+    commits = True
 
     def describe(self) -> str:
         """Return the dry run's line."""

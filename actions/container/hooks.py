@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from actions.common.route import Route
+from actions.common.base_action import RouteAction
 from engine.config.inventory import Hook
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult
 from engine.errors import ActionError, ManualInterventionError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change
 
 LONGEST_TAIL: Final = 2000
@@ -19,17 +19,14 @@ LONGEST_TAIL: Final = 2000
 
 
 @dataclass(frozen=True)
-class RunHook:
+class RunHook(RouteAction):
     """One hook of a service on one host; it must bear being run twice: a resume repeats one whose end is
     not on record.
     """
 
-    route: Route
     key: str
     host: str
     hook: Hook
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
 
     def describe(self) -> str:
         """Return the dry run's line."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, docker_api, inspect_container
 from actions.container_spec.identity import (
     STOPPED_STATES,
@@ -28,7 +29,7 @@ from engine.container_names import kept_name
 from engine.contracts.action import Note
 from engine.contracts.container import ContainerCommand
 from engine.errors import ActionError, ManualInterventionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.coordination.fencing import change_inside
 from hosts.docker.exec import begun
 
@@ -66,6 +67,14 @@ def grace_of(product_s: int, inspect: Mapping[str, Any], held_bytes: float = 0.0
     """
     own = (inspect.get("Config") or {}).get("StopTimeout")
     return max(product_s, int(own or 0), round(held_bytes / SAVED_BYTES_PER_S))
+
+
+def ran_again(route: Route, host: str, inspect: Mapping[str, Any], note: Note) -> str:
+    """Return what shows that a container has run again since it was stopped, "" when nothing does."""
+    again, noted = another_run(route, host, inspect), note.get("started_at")
+    if not again and noted is not None and noted != started_at(inspect):
+        return f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+    return again
 
 
 def judge_stop(
@@ -124,21 +133,15 @@ def run_before_stop(
 
 
 @dataclass(frozen=True)
-class DisableRestart:
+class DisableRestart(RouteAction):
     """Set the source's restart policy to `no`, so that no reboot during the move starts it again."""
 
-    route: Route
-    key: str = field(default="disable-restart", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "disable-restart"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: set the restart policy of {self.route.container} to no"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is and the policy that save-source-spec saved."""
@@ -195,21 +198,19 @@ class DisableRestart:
 
 
 @dataclass(frozen=True)
-class StopSource:
+class StopSource(RouteAction):
     """Stop the service on its source with its own grace; a killed process is not a clean stop.
 
     `before` are its product's commands that write out what it holds in memory while it still serves; `held_bytes` is
     how much it may write at its stop.
     """
 
-    route: Route
     grace_s: int
     clean_exit_codes: Collection[int] = frozenset({0, 143})
     before: tuple[ContainerCommand, ...] = ()
     held_bytes: float = 0.0
-    key: str = field(default="stop-source", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "stop-source"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -218,10 +219,6 @@ class StopSource:
             f"{self.route.source}: {saving}stop {self.route.container}, with up to {self._grace({})} s to finish, "
             "or its own stop timeout"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds, without knowing how much of the grace it needs."""
-        return 5.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is, in which run, and whether it ran."""
@@ -258,10 +255,7 @@ class StopSource:
         stopped = judge_stop(where, inspect, self.clean_exit_codes, read, self._grace(inspect))
         if not stopped.passed:
             return stopped
-        again = another_run(route, route.source, inspect)
-        noted = note.get("started_at")
-        if not again and noted is not None and noted != started_at(inspect):
-            again = f"it was started again at {started_at(inspect)} (the run that was stopped began {noted})"
+        again = ran_again(route, route.source, inspect, note)
         if again:
             return failed(
                 f"{where}: {again}. Expected: stopped since this move stopped it: what was copied and proven before "
@@ -285,21 +279,15 @@ class StopSource:
 
 
 @dataclass(frozen=True)
-class RenameSource:
+class RenameSource(RouteAction):
     """Rename the stopped source container, so that nobody takes it for the live one."""
 
-    route: Route
-    key: str = field(default="rename-source", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "rename-source"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: keep the stopped {self.route.container} as {kept_name(self.route.container)}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def observe(self, note: Note) -> None:
         """Note which container is kept, and under which name."""

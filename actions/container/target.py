@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, docker_api, inspect_container
 from actions.container.source import grace_of, need_container
 from actions.container_spec.create_body import Specification, specification_of
@@ -31,27 +32,25 @@ from checks.containers.recreated import judge_fidelity
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
 from engine.errors import ActionError, HostLostError, ManualInterventionError, NotObservedError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class CreateTarget:
+class CreateTarget(RouteAction):
     """Create the container on the target from what save-source-spec saved, with restart policy `no` until commit.
 
     `approved` is the digest of the configuration that people signed: what lies on the source host may have been changed
     meanwhile.
     """
 
-    route: Route
     dropped: Collection[str] = ()
     addresses: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     mounts_there: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     """Asked first: the engine makes an empty place where a mount is missing."""
     approved: str = ""
-    key: str = field(default="create-target", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "create-target"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -61,10 +60,6 @@ class CreateTarget:
             f"{route.target}: create {route.container} as it is on {route.source}, with its networks{remaps}, not "
             "started"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def observe(self, note: Note) -> None:
         """Note which container it is made after."""
@@ -167,7 +162,7 @@ class CreateTarget:
 
 
 @dataclass(frozen=True)
-class StartTarget:
+class StartTarget(RouteAction):
     """Start the container on the target; this is the commit where its product acts on the world, or clients reach it,
     as soon as it runs.
 
@@ -175,12 +170,11 @@ class StartTarget:
     name.
     """
 
-    route: Route
     grace_s: int
     acts: bool = False
     reached_by: tuple[str, ...] = ()
-    key: str = field(default="start-target", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
+    key = "start-target"
+    seconds = 2.0
 
     @property
     def commits(self) -> bool:
@@ -195,10 +189,6 @@ class StartTarget:
             else ""
         )
         return f"{self.route.target}: start {self.route.container}{early}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def observe(self, note: Note) -> None:
         """Note which container is to be started, and in which run it was last."""

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from actions.common.base_action import RouteAction
 from actions.common.route import Route, inspect_container, look, run_checked
 from actions.container_spec.create_body import notes_of, specification_of
 from checks.containers.configuration import configuration_digest
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.facts.parse import parse_container
 from hosts.fleet import Fleet
 from hosts.ssh.atomic_write import taking
@@ -122,25 +123,19 @@ def refuse_other_configuration(host: str, inspect: Mapping[str, Any], approved: 
 
 
 @dataclass(frozen=True)
-class SaveSourceSpec:
+class SaveSourceSpec(RouteAction):
     """Save the container's full inspect answer and its recreation on the source host, once per attempt; `approved` is
     the signed digest.
     """
 
-    route: Route
     dropped: Collection[str] = ()
     approved: str = ""
-    key: str = field(default="save-source-spec", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "save-source-spec"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: save the specification of {self.route.container} to {path_of(self.route.service)}"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def do(self, note: Note) -> None:
         """Save it, unless this attempt did: a stopped source would be recorded wrongly."""

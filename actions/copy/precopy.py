@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actions.common.route import Route, refuse_under_container
+from actions.common.base_action import BaseAction, RouteAction
+from actions.common.route import refuse_under_container
 from actions.copy.endpoints import PURPOSE, CopyEndpoints
 from actions.copy.rsync import FEWEST_PASSES, CopyPass, predict_last_s, why_no_more
 from actions.copy.ssh_channel import has_key, key_comment, list_keys
@@ -14,11 +15,11 @@ from actions.copy.verification import LITTLE_BYTES, SOON_READ_BYTES, choose_algo
 from actions.copy.volumes import CopyVolumes
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
 from engine.contracts.action import Note
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class Precopy:
+class Precopy(BaseAction):
     """Copy while the service runs, again and again, until the rest is predicted to fit the outage that the plan allows.
 
     `others_s` is what the rest of the outage takes: stopping, creating, starting, becoming ready.
@@ -26,9 +27,7 @@ class Precopy:
 
     last: CopyVolumes
     others_s: float
-    key: str = field(default="precopy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "precopy"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -114,24 +113,18 @@ class Precopy:
 
 
 @dataclass(frozen=True)
-class RemoveCopyHelpers:
+class RemoveCopyHelpers(RouteAction):
     """Remove what the copy needed on both hosts: its containers and its key; the data stays."""
 
-    route: Route
     ends: CopyEndpoints
     more: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     more_left: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
-    key: str = field(default="remove-copy-helpers", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "remove-copy-helpers"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"remove the copy's containers from {self.route.source} and {self.route.target}, and its key"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove them; the probe too, should its measurement have left it."""
@@ -156,6 +149,3 @@ class RemoveCopyHelpers:
         if more := self.more_left():
             return failed(f"{more}. Expected: removed. Run it again")
         return passed(f"{route.source} and {route.target}: nothing of the copy but the data is left")
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: whoever needs them makes them again."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
 from actions.common.route import Route, docker_api, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
@@ -22,7 +23,7 @@ from checks.containers.name_conflicts import read_paths
 from engine.constants import HOST_STATE_DIR, NAME
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.manifest.manifest import compare_manifests
 from hosts.manifest.reader import read_manifest
 
@@ -42,16 +43,13 @@ def aside_of(place: DataPlace, move_label: str) -> DataPlace:
 
 
 @dataclass(frozen=True)
-class SafetyCopy:
+class SafetyCopy(RouteAction):
     """Copy each place beside itself on `host` and prove the copy; nothing set aside is removed before decommission."""
 
-    route: Route
     host: str
     places: tuple[DataPlace, ...]
     size_bytes: int | None = None
-    key: str = field(default="safety-copy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "safety-copy"
 
     def describe(self) -> str:
         """Return the dry run's line."""

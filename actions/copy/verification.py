@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from actions.common.route import Route, inspect_container, refuse_under_container
+from actions.common.base_action import RouteAction
+from actions.common.route import inspect_container, refuse_under_container
 from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
 from actions.copy.passes import PassRunner
@@ -143,22 +144,20 @@ def _speeds(text: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class VerifyVolumes:
+class VerifyVolumes(RouteAction):
     """Read a manifest of each place on both hosts and compare them entry by entry.
 
     With `mending`, what differs is copied once more whatever its size and time say, and proven again: a second
     difference is a failure. Without, nothing is changed. With `tidy` the ends of the copy are removed at the end.
     """
 
-    route: Route
     places: tuple[DataPlace, ...]
     size_bytes: int | None
     proving: Verifier
     mending: PassRunner | None = None
     tidy: bool = True
-    key: str = field(default="verify-volumes", init=False)
+    key = "verify-volumes"
     _fresh: list[dict[int, Drift]] = field(default_factory=list, init=False, repr=False, compare=False)
-    commits: bool = field(default=False, init=False)
 
     @property
     def effect(self) -> Effect:
@@ -224,9 +223,6 @@ class VerifyVolumes:
 
     def _container_there(self) -> bool:
         return inspect_container(self.route.fleet, self.route.target, self.route.container) is not None
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing."""
 
     def _named(self, position: int, drift: Drift) -> list[str]:
         return [f"{self.places[position].text()}: {line}" for line in drift.differences]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, refuse_under_container, run_checked
+from actions.common.route import docker_api, refuse_under_container, run_checked
 from actions.container_spec.identity import refuse_used_places
 from actions.copy.endpoints import LONGEST_COPY_S, PURPOSE, CopyEndpoints
 from actions.copy.locations import MAKE_PATH, DataPlace, check_depth, refuse_occupied, remove_place, volume_label
@@ -22,7 +23,7 @@ from checks.containers.name_conflicts import MARKER_SUFFIX, PathFacts, read_path
 from engine.constants import LABEL_MOVE
 from engine.contracts.action import Note
 from engine.errors import ActionError, RefusedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 __all__ = ["LONGEST_COPY_S", "PURPOSE", "RSYNC", "CopyVolumes", "Limits", "VerifyVolumes"]
 
@@ -55,19 +56,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class CopyVolumes:
+class CopyVolumes(RouteAction):
     """Copy every mount with rule `copy` with rsync from host to host; only into what this move created itself."""
 
-    route: Route
     places: tuple[DataPlace, ...]
     peer: Peer
     size_bytes: int | None = None
     limits: Limits = Limits()
     tell: Callable[[str], None] = field(default=lambda _line: None, repr=False, compare=False)
     _learnt: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    key: str = field(default="copy-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "copy-volumes"
 
     @cached_property
     def ends(self) -> CopyEndpoints:

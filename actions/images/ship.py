@@ -7,14 +7,15 @@ import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import docker
 import docker.errors
 
-from actions.common.route import Route, docker_api, flush_disks, inspect_container, run_checked, write_audit
+from actions.common.base_action import RouteAction
+from actions.common.route import docker_api, flush_disks, inspect_container, run_checked, write_audit
 from actions.common.toolbox import remove_helpers, toolbox_argv
 from actions.copy.ssh_channel import Peer, close_channel, has_key, open_channel, shell_line
 from checks.containers.images import compare_images
@@ -22,7 +23,7 @@ from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError, UnreachableError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 from hosts.facts.model import ImageFacts
 from hosts.fleet import Fleet
 
@@ -35,14 +36,11 @@ LET_THROUGH: Final = (Path(__file__).parent / "archive_check_program.py").read_b
 
 
 @dataclass(frozen=True)
-class ShipImage:
+class ShipImage(RouteAction):
     """Load the image that the source's container runs into the target's engine, host to host, and tag it as there."""
 
-    route: Route
     peer: Peer
-    key: str = field(default="image-shipped", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "image-shipped"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -51,10 +49,6 @@ class ShipImage:
             f"ship those layers of {route.container}'s image that {route.target} lacks from {route.source}, "
             "unless it is there"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return None: it depends on the image and on what is there."""
-        return None
 
     def do(self, note: Note) -> None:
         """Save on the source without the layers that the target has, compress, load there; nothing when the image is

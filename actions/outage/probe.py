@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from actions.common.base_action import RouteAction
 from actions.common.labels import label_flags, labels
 from actions.common.route import Route, inspect_container, look, run_checked
 from actions.common.toolbox import remove_helpers
@@ -21,7 +22,7 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
-from engine.verdict import Effect, Judgement, failed, passed, unknown
+from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "probe"
 PERIOD_S: Final = 0.1
@@ -30,14 +31,12 @@ LAST_ANSWER_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class StartProbe:
+class StartProbe(RouteAction):
     """Start the probe and see its first good answer: a probe that never saw the service can't tell an outage."""
 
-    route: Route
     aim: ProbeTarget
-    key: str = field(default="start-probe", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "start-probe"
+    seconds = 2.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -45,10 +44,6 @@ class StartProbe:
             f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every "
             f"{PERIOD_S * 1000:.0f} ms"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 2.0
 
     def do(self, note: Note) -> None:
         """Start it, unless this attempt's probe runs already: it has seen what we have not."""
@@ -93,22 +88,16 @@ class StartProbe:
 
 
 @dataclass(frozen=True)
-class MeasureOutage:
+class MeasureOutage(RouteAction):
     """Read what the probe saw, once the service answers again, and remove it."""
 
-    route: Route
     aim: ProbeTarget
-    key: str = field(default="measure-outage", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "measure-outage"
+    seconds = 1.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
         return f"{self.route.source}: read the outage from the probe and remove it"
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 1.0
 
     def do(self, note: Note) -> None:
         """Wait for the first good answer after the move, read the log into the note, remove the probe.
@@ -147,9 +136,6 @@ class MeasureOutage:
             outage_s=outage.seconds,
             error_bar_s=outage.error_bar_s,
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: a measurement stays."""
 
 
 def probe_is_there(route: Route) -> bool:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from actions.common.base_action import BaseAction, RouteAction
 from actions.common.route import Route
 from actions.relays.planning import Relay
 from actions.relays.reconcile import apply_forwarders, judge_forwarders
 from engine.config.inventory import LinkKey
 from engine.contracts.action import Note
 from engine.errors import HostLostError, LongshoreError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 CONNECT_S: Final = 5.0
 
@@ -51,15 +52,12 @@ class Reference(Protocol):
 
 
 @dataclass(frozen=True)
-class RewriteReferences:
+class RewriteReferences(RouteAction):
     """Rewrite each reference, one after the other; each dependant must be ready again before the next."""
 
-    route: Route  # of the service that the references are to, whose label the deeds carry
     references: tuple[Reference, ...]
     ready: Callable[[str], Judgement] = field(repr=False)
-    key: str = field(default="rewrite-references", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "rewrite-references"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -118,7 +116,7 @@ class RewriteReferences:
 
 
 @dataclass(frozen=True)
-class ReleaseRelays:
+class ReleaseRelays(RouteAction):
     """Take away the relays under names that no dependant uses any more; those of other links and of published ports
     stay.
 
@@ -126,7 +124,6 @@ class ReleaseRelays:
     journal which links are re-pointed, so that every later reconciliation knows it.
     """
 
-    route: Route
     links: frozenset[LinkKey]
     wanted: frozenset[Relay]
     before: frozenset[Relay]
@@ -134,9 +131,7 @@ class ReleaseRelays:
     users: Callable[[frozenset[Relay]], Judgement] = field(repr=False)
     is_recorded: Callable[[LinkKey], bool] = field(repr=False)
     record: Callable[[LinkKey, bool], None] = field(repr=False)
-    key: str = field(default="remove-relays", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "remove-relays"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -187,16 +182,14 @@ def _is_undone(reference: Reference) -> bool:
 
 
 @dataclass(frozen=True)
-class UndoReferences:
+class UndoReferences(BaseAction):
     """Put back all references of a service, in reverse, with the relays first; the hosts are asked whether it is so."""
 
     references: tuple[Reference, ...]
     relays: ReleaseRelays
     undo_attempt: Callable[[], str] = field(repr=False)
     works: Callable[[], Judgement] = field(repr=False)
-    key: str = field(default="undo-references", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "undo-references"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -234,6 +227,3 @@ class UndoReferences:
             f"{works.text}"
         )
         return Judgement(works.verdict, text, works.measured, works.details)
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing: going on with an undo is never taken back."""

@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from actions.common.base_action import BaseAction
 from actions.copy.precopy import Precopy
 from actions.copy.verification import VerifyVolumes
 from actions.copy.volumes import CopyVolumes
 from actions.replication.replica import Replica
 from engine.contracts.action import Note
 from engine.errors import ActionError, NotObservedError
-from engine.verdict import Effect, Judgement, failed, passed
+from engine.verdict import Judgement, failed, passed
 
 
 @dataclass(frozen=True)
-class StartReplica:
+class StartReplica(BaseAction):
     """Start a replica on the target while the store runs; where its conditions do not hold, copy live instead and say
     why.
     """
@@ -24,9 +25,7 @@ class StartReplica:
     replica: Replica
     others: Precopy  # the places beside the store's own data
     instead: Precopy
-    key: str = field(default="precopy", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "precopy"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -100,16 +99,15 @@ class StartReplica:
 
 
 @dataclass(frozen=True)
-class FinishReplica:
+class FinishReplica(BaseAction):
     """Once the source has stopped: prove that the replica holds everything, and make its data a primary's."""
 
     replica: Replica
     others: CopyVolumes
     instead: CopyVolumes
     replicates: Callable[[], bool] = field(repr=False, compare=False)
-    key: str = field(default="copy-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "copy-volumes"
+    seconds = 5.0
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -117,10 +115,6 @@ class FinishReplica:
             f"let the replica on {self.replica.route.target} take over all that {self.replica.route.service} "
             f"held; else {self.instead.describe()}"
         )
-
-    def estimate_s(self) -> float | None:
-        """Return seconds."""
-        return 5.0
 
     def do(self, note: Note) -> None:
         """Take over, or copy the rest."""
@@ -158,7 +152,7 @@ class FinishReplica:
 
 
 @dataclass(frozen=True)
-class ProveReplica:
+class ProveReplica(BaseAction):
     """What was copied as files is compared as files; what was replicated is complete by its end position, and no file
     of it is compared.
     """
@@ -166,9 +160,7 @@ class ProveReplica:
     others: VerifyVolumes
     instead: VerifyVolumes
     replicates: Callable[[], bool] = field(repr=False, compare=False)
-    key: str = field(default="verify-volumes", init=False)
-    effect: Effect = field(default=Effect.CHANGES_STATE, init=False)
-    commits: bool = field(default=False, init=False)
+    key = "verify-volumes"
 
     def describe(self) -> str:
         """Return the dry run's line."""
@@ -194,9 +186,6 @@ class ProveReplica:
         return Judgement(
             judgement.verdict, f"{text}. Other mounts: {judgement.text}", judgement.measured, judgement.details
         )
-
-    def undo(self, note: Note) -> None:
-        """Undo nothing."""
 
     def _chosen(self) -> VerifyVolumes:
         return self.others if self.replicates() else self.instead

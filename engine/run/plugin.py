@@ -21,7 +21,7 @@ from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
 from engine.run.xdist_scheduler import ByHost, is_spread, is_worker
 from engine.run.xdist_worker import WorkerRecorder
-from engine.saga.saga import judgement_of_error
+from engine.saga.outcomes import judgement_of_error
 from engine.signoff.waiver import Waivers
 from engine.verdict import Effect, ExitCode, Judgement, Severity, Verdict, exit_code_of, unknown
 

@@ -7,55 +7,30 @@ can tell what was done. The saga runs Protocol objects: it knows no host and no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
 
 from engine.contracts.action import Action, Note
-from engine.contracts.move_state import MoveState
-from engine.contracts.product import Committing, DurableNote, Observing
+from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
     ActionError,
     ChainConflictError,
-    HostLostError,
-    JournalError,
     LockLostError,
     LongshoreError,
     ManualInterventionError,
     NotObservedError,
 )
-from engine.finding import joined, recorded, say, shortened
+from engine.finding import recorded, say
 from engine.journal.kinds import RecordKind
-from engine.saga.patience import Patience, had_no_answer
-from engine.saga.state import FORWARD, AttemptState, Stages
+from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error, shortened
+from engine.saga.patience import had_no_answer
+from engine.saga.undo import UndoableMove
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
-
-SHORT: Final = 160
-"""So much of a reason is repeated in the steps that did not run because of it."""
-NOT_UNDONE: Final = say("Nothing was undone")
-"""How the text begins where a move stays half-way: nobody could look, or clients may be on the target already."""
-LEFT: Final = say("Left to undo, in this order")
-
-
-class PlannedOnly(LongshoreError):
-    """A dry run reached an action: the text says what would be done; becomes PLANNED."""
-
-
-class NotRun(LongshoreError):
-    """A step was not run because of another one: the text names it; becomes NOT_RUN."""
-
-
-class Recorder(Protocol):
-    """The part of a journal's run that the saga writes to."""
-
-    def record(self, kind: str, *, service: str | None = None, key: str | None = None, body: dict[str, Any]) -> Any:
-        """Append one record durably."""
 
 
 @dataclass
-class RunningMove:
+class RunningMove(UndoableMove):
     """One move while it is performed, step by step.
 
     `apply=False` is the dry run: read-only actions before the first deed are performed, all others are described.
@@ -71,68 +46,6 @@ class RunningMove:
     is how long a host without an answer is asked again. `where` are the flags of the commands that are told.
     `tracks_state=False` is for deeds before a move (prepare), which have no state of their own.
     """
-
-    service: str
-    recipe: tuple[Action, ...]
-    journal: Recorder
-    apply: bool
-    past: AttemptState = field(default_factory=AttemptState)
-    stages: Stages = FORWARD
-    on_change: Callable[[], None] = lambda: None
-    before_undo: Callable[[str], None] = lambda _reason: None
-    prove_source: Callable[[], Judgement] | None = None
-    prove_done: Callable[[], Judgement] | None = None
-    tracks_state: bool = True
-    repeatable: frozenset[str] = frozenset()
-    superseded_by: Mapping[str, str] = field(default_factory=dict)
-    measures: frozenset[str] = frozenset()
-    later: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
-    patience: Patience = field(default_factory=Patience)
-    where: str = ""
-    may_start: Callable[[Action, tuple[Action, ...]], str] = lambda _action, _begun: ""
-    stopped_because: str | None = None
-    lost_lock: bool = field(default=False, init=False)
-    proof: Judgement | None = field(default=None, init=False)
-    """What was seen after the undo: whether the service serves where it was."""
-    unwritten: str = field(default="", init=False)
-    """Why the journal did not take what was undone, where it did not."""
-    _done: list[Action] = field(default_factory=list, init=False)
-    _begun_here: set[str] = field(default_factory=set, init=False)
-    _left: list[str] = field(default_factory=list, init=False)
-    _notes: dict[str, Note] = field(default_factory=dict, init=False)
-    _state: MoveState = field(default=MoveState.PLANNED, init=False)
-    _switched: bool = field(default=False, init=False)
-    _drifted: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        """Continue where the journal says that the move stands."""
-        self._state = self.past.state
-        self._notes = {key: dict(note) for key, note in self.past.notes.items()}
-
-    @property
-    def state(self) -> MoveState:
-        """Return where the move stands."""
-        return self._state
-
-    @property
-    def committed(self) -> bool:
-        """Return True once the target serves: nothing is undone automatically any more."""
-        return self._switched or self._state in {self.stages.committed, self.stages.done}
-
-    @property
-    def retry(self) -> str:
-        """Return the command that goes on."""
-        return self.stages.retry(self.service, self.where)
-
-    @property
-    def go_back(self) -> str:
-        """Return the command that takes the move back, or goes on with that."""
-        return self.stages.go_back(self.service, self.where)
-
-    def note(self, key: str) -> Note:
-        """Return what the action `key` noted, empty when it did not run."""
-        return self._notes.get(key, {})
 
     def perform(self, key: str) -> Judgement:
         """Perform the next action and return its judgement; on a failure before the commit everything is undone first.
@@ -158,7 +71,8 @@ class RunningMove:
             proof = self.patience.ask(self.prove_done, before_again=self.on_change) if self.prove_done else nobody
             if proof.verdict is Verdict.UNKNOWN:
                 self.stopped_because = say(
-                    "the journal says done, whether it still holds could not be seen: {text}", text=_short(proof.text)
+                    "the journal says done, whether it still holds could not be seen: {text}",
+                    text=shortened(proof.text),
                 )
                 return Judgement(
                     proof.verdict,
@@ -166,7 +80,7 @@ class RunningMove:
                     details=proof.details,
                 )
             if not proof.passed:
-                self.stopped_because = say("the journal says done, the hosts say: {text}", text=_short(proof.text))
+                self.stopped_because = say("the journal says done, the hosts say: {text}", text=shortened(proof.text))
                 return Judgement(
                     proof.verdict, say("drift since the move was done: {text}", text=proof.text), details=proof.details
                 )
@@ -436,288 +350,6 @@ class RunningMove:
                 )
             error.add_note(self._stop(action, reason) if had_no_answer(error) else self._fail(action, reason))
             raise
-
-    def undo_attempt(self, reason: str) -> str:
-        """Undo all that this attempt has begun, as after a failure, and return what a person should know now."""
-        return self._undo_attempt(reason)
-
-    def _fail(self, action: Action, reason: str) -> str:
-        """Stop this move; undo what was done unless it is committed; return what a person should know now."""
-        self.stopped_because = say('"{key}" did not pass ({reason})', key=action.key, reason=_short(reason))
-        return self._undo_attempt(reason)
-
-    def _stop(self, action: Action, reason: str) -> str:
-        """Stop this move where it is: nobody could look, and an undo follows only a failure that was seen."""
-        if self.stages.ends_clean or not self._to_undo() or self.committed:
-            return self._fail(action, reason)
-        self.stopped_because = say('"{key}" could not be seen ({reason})', key=action.key, reason=_short(reason))
-        return say(
-            "{not_undone}: it could not be seen, and what can't be seen is not taken for wrong. {ways_on}",
-            not_undone=NOT_UNDONE,
-            ways_on=self._ways_on(),
-        )
-
-    def _ways_on(self) -> str:
-        back = "" if self.go_back == self.retry else say(". To take it back: {go_back}", go_back=self.go_back)
-        return say("The move is partly done. To resume: {retry}{back}", retry=self.retry, back=back)
-
-    def _undo_attempt(self, reason: str) -> str:
-        try:
-            begun = self._may_have_committed()
-        except ManualInterventionError as error:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return say(
-                "{not_undone}. {error} Then: {command}{unwritten}",
-                not_undone=NOT_UNDONE,
-                error=error,
-                command=f"{self.go_back} {self.stages.admitting}".rstrip(),
-                unwritten=self._told_unwritten(),
-            )
-        if self.committed:
-            return say(
-                "{serves}: nothing is undone after commit. {after_commit}",
-                serves=self.stages.serves,
-                after_commit=self._after_commit(),
-            )
-        if begun:
-            return say(
-                "{not_undone}: {begun} was begun, so clients may be there already. {ways_on}",
-                not_undone=NOT_UNDONE,
-                begun=", ".join(begun),
-                ways_on=self._ways_on(),
-            )
-        if not self.stages.undoes:
-            return say("To go on with it: {retry}", retry=self.retry)
-        try:
-            return self._undo_and_prove(reason)
-        except (LockLostError, ChainConflictError) as error:
-            self.stopped_because, self.lost_lock = str(error), True
-            error.add_note(say("Nothing more is undone. What failed first: {reason}", reason=reason))
-            raise
-
-    def _may_have_committed(self) -> list[str]:
-        """Return the actions that commit, were begun, and were not seen on the hosts to have done nothing; no answer
-        counts as done.
-        """
-        begun = []
-        for action in self.recipe:
-            if action.key not in self.past.committing and not (action.commits and self.committed):
-                continue
-            if not isinstance(action, Committing) or self._why_committed(action) or self.committed:
-                begun.append(action.key)
-        return begun
-
-    def _why_committed(self, action: Committing) -> str:
-        try:
-            return self.patience.repeat(action.why_committed)
-        except ManualInterventionError:
-            raise
-        except (NotObservedError, ActionError) as error:
-            return str(error)
-
-    def _after_commit(self) -> str:
-        """Return what a person does about a failure after the commit; a deed that is not done again is not mended by a
-        retry alone.
-        """
-        if not self._drifted:
-            return say("Retry: {retry}", retry=self.retry)
-        back = (
-            ""
-            if self.go_back == self.retry
-            else say(". Or take the move back, with what was written: {go_back}", go_back=self.go_back)
-        )
-        return say(
-            "A retry alone does not mend a drift: look at what is named above and put it right. Then: {retry}{back}",
-            retry=self.retry,
-            back=back,
-        )
-
-    def _undo_and_prove(self, reason: str) -> str:
-        logs = self._collect(reason)
-        try:
-            undone = self._undo(self._to_undo())
-        except ManualInterventionError as error:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return say(
-                "The undo could not finish. {error} To go on with it: {go_back}{logs}{told_unwritten}",
-                error=error,
-                go_back=self.go_back,
-                logs=logs,
-                told_unwritten=self._told_unwritten(),
-            )
-        put_back = [key for key in undone if key not in self.kept]
-        left = [action.key for action in reversed(self._done) if action.key in self.kept]
-        told = say("Undone ({put_back})", put_back=", ".join(put_back) or say("nothing had been changed"))
-        proof = self._prove() if put_back else None
-        if proof is not None and proof.verdict not in {Verdict.PASSED, Verdict.UNKNOWN}:
-            self._set_state_down(MoveState.NEEDS_OPERATOR)
-            return say(
-                "{told}, but it does not serve again: {text}. Once it does: {go_back}{logs}{told_unwritten}",
-                told=told,
-                text=proof.text,
-                go_back=self.go_back,
-                logs=logs,
-                told_unwritten=self._told_unwritten(),
-            )
-        self._set_state_down(self.stages.undone)
-        if proof is not None and not proof.passed:
-            told = say("{told}, but whether it serves again could not be seen: {text}", told=told, text=proof.text)
-        elif proof is not None:
-            told = say("{told}; {text}", told=told, text=proof.text)
-        told = say("{told}{more}", told=told, more=say(". Kept: {left}", left=joined(", ", left)) if left else "")
-        return say(
-            "{told}. Retry: {retry}{logs}{told_unwritten}",
-            told=told,
-            retry=self.retry,
-            logs=logs,
-            told_unwritten=self._told_unwritten(),
-        )
-
-    def _collect(self, reason: str) -> str:
-        """Collect the logs of both sides; that they can't be had stands in the way of no undo."""
-        try:
-            self.before_undo(reason)
-        except (LockLostError, ChainConflictError):
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, what was begun must be undone
-            return say(" (the logs of both sides could not be kept: {error})", error=error)
-        return ""
-
-    def _prove(self) -> Judgement | None:
-        """Ask whether the service serves where it was; a question that breaks is told to a person."""
-        if self.prove_source is None:
-            return None
-        try:
-            proof = self.patience.ask(self.prove_source, before_again=self.on_change)
-        except (LockLostError, ChainConflictError):
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, the move was undone and that must be on record
-            proof = failed(
-                say(
-                    "the question whether it does broke ({name}: {error}). Look at it yourself",
-                    name=type(error).__name__,
-                    error=error,
-                )
-            )
-        self.proof = proof
-        self._note_down(
-            RecordKind.SOURCE_VERIFIED,
-            None,
-            {"ok": proof.passed, "verdict": proof.verdict.value, **recorded(proof.text)},
-        )
-        return proof
-
-    def _to_undo(self) -> list[Action]:
-        """Return all deeds of this attempt that were begun, in this run or an earlier one, the last first."""
-        keys = {action.key for action in self._done} | self._begun_here | self.past.touched
-        return [
-            action for action in reversed(self.recipe) if action.effect is not Effect.READ_ONLY and action.key in keys
-        ]
-
-    def _undo(self, deeds: list[Action]) -> list[str]:
-        for position, action in enumerate(deeds):
-            try:
-                self._undo_one(action)
-            except (LockLostError, ChainConflictError):
-                raise
-            except Exception as error:
-                raise ManualInterventionError(_left_to_undo(error, deeds[position:])) from error
-        return [action.key for action in deeds]
-
-    def _undo_one(self, action: Action) -> None:
-        """Undo one deed, again for a while where there is no answer; what was to be undone on a dead host is not waited
-        for.
-        """
-        told = ""
-        self._note_down(RecordKind.UNDO_INTENT, action, {})
-        try:
-            self.patience.repeat(partial(action.undo, self._notes.get(action.key, {})))
-        except (LockLostError, ChainConflictError):
-            raise
-        except HostLostError as error:
-            told = str(error)
-        except Exception as error:
-            self._note_down(
-                RecordKind.UNDO_OUTCOME, action, {"ok": False, **recorded(str(error) or type(error).__name__)}
-            )
-            raise
-        self._note_down(RecordKind.UNDO_OUTCOME, action, {"ok": True, **recorded(told)})
-        self._changed(action)
-
-    def _changed(self, action: Action) -> None:
-        if action.effect is not Effect.READ_ONLY:
-            self.on_change()
-
-    def _set_state(self, state: MoveState) -> None:
-        if self.tracks_state and state is not self._state:
-            self._state = state
-            self.journal.record(RecordKind.MOVE_STATE, service=self.service, body={"state": state.value})
-
-    def _set_state_down(self, state: MoveState) -> None:
-        """Note a state that the move is in whether it can be recorded or not."""
-        if self.tracks_state and state is not self._state:
-            self._state = state
-            self._note_down(RecordKind.MOVE_STATE, None, {"state": state.value})
-
-    def _record(self, kind: str, action: Action, body: dict[str, Any]) -> None:
-        self.journal.record(kind, service=self.service, key=action.key, body=body)
-
-    def _note_down(self, kind: str, action: Action | None, body: dict[str, Any]) -> None:
-        """Record what is put back; a journal that takes nothing more does not stand in the way of it: the hosts' audit
-        logs have it.
-        """
-        key = {"key": action.key} if action else {}
-        try:
-            self.journal.record(kind, service=self.service, body=body, **key)
-        except ChainConflictError:
-            raise
-        except JournalError as error:
-            self.unwritten = str(error)
-
-    def _told_unwritten(self) -> str:
-        if not self.unwritten:
-            return ""
-        compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return say(
-            " (the journal did not take all of this: {unwritten}. The audit logs of the hosts have it: {compare})",
-            unwritten=self.unwritten,
-            compare=compare,
-        )
-
-
-def _left_to_undo(error: Exception, deeds: list[Action]) -> str:
-    """Return what a person should know of an undo that did not end: what was seen, and what is left."""
-    told = (
-        str(error)
-        if isinstance(error, LongshoreError)
-        else say("the tool itself failed ({name}): {error}", name=type(error).__name__, error=error)
-    )
-    return say(
-        "{key}: {told}{stop} {left}: {deeds}.",
-        key=deeds[0].key,
-        told=told,
-        stop="" if told.endswith(".") else ".",
-        left=LEFT,
-        deeds=", ".join(action.key for action in deeds),
-    )
-
-
-def judgement_of_error(error: BaseException) -> Judgement:
-    """Return the judgement that an exception stands for: only an AssertionError is FAILED, the rest is UNKNOWN."""
-    text = joined("\n", [str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
-    if isinstance(error, PlannedOnly):
-        return Judgement(Verdict.PLANNED, text)
-    if isinstance(error, NotRun):
-        return Judgement(Verdict.NOT_RUN, text)
-    if isinstance(error, AssertionError):
-        return failed(text)
-    if isinstance(error, LongshoreError):
-        return unknown(text)
-    return unknown(say("the tool itself failed ({name}): {text}", name=type(error).__name__, text=text))
-
-
-def _short(text: str) -> str:
-    return shortened(text, SHORT) if text else say("no reason given")
 
 
 def _with_estimate(action: Action) -> str:

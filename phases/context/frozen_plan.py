@@ -14,17 +14,16 @@ from engine.errors import RefusedError
 from engine.journal.journal import Journal, Record
 from engine.journal.kinds import RecordKind
 from phases.context.attempt import read_past
-from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 
 
-def record_begun(world: RunContext, move: PlannedMove) -> None:
+def record_begun(move: ServiceMove) -> None:
     """Write down what a move is begun with."""
-    entry = world.entry(move.service)
     body = {
-        "move": move.model_dump(mode="json", by_alias=True),
-        "service": entry.model_dump(mode="json", by_alias=True),
+        "move": move.planned.model_dump(mode="json", by_alias=True),
+        "service": move.entry.model_dump(mode="json", by_alias=True),
     }
-    world.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
+    move.context.run.record(RecordKind.PLAN_FROZEN, service=move.service, body=body)
 
 
 def as_begun(scope: Scope, journal: Journal, again: frozenset[str] = frozenset()) -> Scope:

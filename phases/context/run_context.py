@@ -42,7 +42,7 @@ OF_ROLLBACK: Final = frozenset({"return", "returned"})
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run's view of the world."""
+    """What a whole run shares: its scope, hosts and records; what is about one move is a `ServiceMove`."""
 
     scope: Scope
     fleet: Fleet

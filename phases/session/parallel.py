@@ -87,7 +87,7 @@ class HostQueues:
         """Give each service's first deed its turn, in the plan's order; a service that can't be looked at tells so in
         its own row.
         """
-        for move in self.moves.world.scope.moves:
+        for move in self.moves.context.scope.moves:
             try:
                 running = self.moves[move.service]
             except NotObservedError:

@@ -20,7 +20,7 @@ from engine.config.environment import load_environment
 from engine.contracts.action import Note
 from engine.run.options import Options
 from engine.verdict import Judgement, Verdict
-from phases.session.session import open_session
+from phases.session.opening import open_session
 from tests.lab import at_hand, killing
 from tests.lab.at_hand import ROOT, STATE, TARGETS
 

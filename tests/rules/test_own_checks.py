@@ -59,10 +59,10 @@ def pytest_configure(config):
     scope = SimpleNamespace(hosts=HOSTS, moves=(move,), services={"redis": None, "n8n": None})
     entry = SimpleNamespace(container="redis-1")
     fleet = {name: Machine(name) for name in ("old", "new", "silent")}
-    world = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
+    context = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
     config.stash[BOOK] = Book()
     folder = pathlib.Path(str(config.rootpath)) / "site" / "preflight"
-    config.pluginmanager.register(OwnChecks(folder, "preflight", world), "own")
+    config.pluginmanager.register(OwnChecks(folder, "preflight", context), "own")
 """
 
 TARGETS = '''

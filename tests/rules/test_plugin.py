@@ -48,7 +48,7 @@ def pytest_generate_tests(metafunc):
 HEAD = """
 import pytest
 from engine.errors import NotObservedError
-from engine.saga.saga import NotRun, PlannedOnly
+from engine.saga.outcomes import NotRun, PlannedOnly
 from engine.verdict import failed, passed, unknown
 """
 

@@ -85,7 +85,7 @@ def row_is_true(stage: Stage, process: Process, session: Any, row: Any) -> None:
     if process.disturbed or not row.service:
         return
     world, service = stage.world, row.service
-    move = session.world.move_of(service)
+    move = session.context.move_of(service)
     source, target = world.machines[move.source], world.machines[move.target]
     here = next((one for one in source.services() if one.image == IMAGES[service]), None)
     there = target.container(service)

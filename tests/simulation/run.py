@@ -25,7 +25,7 @@ import engine.journal.journal
 import engine.journal.record
 import phases.context.locks
 import phases.context.run_context
-import phases.session.session
+import phases.session.opening
 from engine.contracts.product import Product
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, JournalError, LongshoreError, NotObservedError, RefusedError
@@ -334,7 +334,7 @@ def _run(now: Stage, process: Process, command: Command, rows: list[StepResult])
     )
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(phases.session.session.open_session(options, command.phase))
+            session = stack.enter_context(phases.session.opening.open_session(options, command.phase))
         except InputError as error:
             process.said.append(str(error))
             return ExitCode.INVALID_INPUT
@@ -524,7 +524,7 @@ def _approved(gates: Gates) -> Judgement:
 def borders() -> Iterator[None]:
     """Put the modelled borders in the place of the real ones."""
     patch = pytest.MonkeyPatch()
-    session = phases.session.session
+    session = phases.session.opening
     patch.setattr(session, "load_scope", _load_scope)
     patch.setattr(sys, "stderr", io.StringIO())
     patch.setattr(session, "load_waivers", lambda *_: Waivers())

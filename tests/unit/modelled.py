@@ -35,6 +35,7 @@ from hosts.facts.parse import parse_container
 from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
+from phases.context.service_move import service_move
 from tests.unit.actions.container.test_source import Engine
 from tests.unit.inspected import TARGET_ID, inspected, recreated
 from tests.unit.making_facts import make_host
@@ -233,8 +234,8 @@ class Model:
         self.steps, self.last_step = 0, 0
         self.ends: set[str] = set()
         self.tunnel = False
-        self.world = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
-        self.move = self.world.move_of("redis")
+        self.context = RunContext(scope or SCOPE, self.fleet, run.journal, run, Redactor())
+        self.move = service_move(self.context, "redis")
         self._replace(monkeypatch)
 
     def step(self) -> None:
@@ -308,7 +309,7 @@ class Model:
         monkeypatch.setattr(
             "actions.copy.verification.Verifier.compare", lambda proving: self._compare(proving.ends.route)
         )
-        for room in ("actions.copy.safety_copy", "actions.rollback.steps"):
+        for room in ("actions.copy.safety_copy", "actions.rollback.copy_back"):
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
@@ -320,7 +321,7 @@ class Model:
         )
         for room in (
             "actions.container.commit",
-            "actions.rollback.steps",
+            "actions.rollback.start_returned",
             "actions.relays.before_start",
             "actions.references.steps",
         ):

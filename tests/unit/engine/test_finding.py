@@ -13,7 +13,7 @@ import pytest
 
 from engine.contracts.step import Judge, StepResult
 from engine.errors import NotObservedError
-from engine.finding import Finding, finding_of, fitting, has_words, joined, lines_of, misfits, recorded, say, shortened
+from engine.finding import Finding, finding_of, first_line, fitting, has_words, joined, lines_of, misfits, recorded, say
 from engine.i18n.language import ENGLISH, Language
 from engine.journal.record import exact
 from engine.redaction.redactor import Redactor, Secret
@@ -101,14 +101,14 @@ def test_texts_in_a_row_are_a_finding_only_when_one_of_them_is() -> None:
 
 def test_a_finding_is_shortened_in_each_language(language: Language) -> None:
     """Its first line, and of a long one the begin; also after it was on record."""
-    long = shortened(say("no container {name}", name="n" * 40), 20)
-    lines = shortened(joined("\n", [say("no container {name}", name="redis"), "as the host said"]), 20)
+    long = first_line(say("no container {name}", name="n" * 40), 20)
+    lines = first_line(joined("\n", [say("no container {name}", name="redis"), "as the host said"]), 20)
 
     for short in (long, finding_of(json.loads(json.dumps(recorded(long))))):
         assert short == "no container nnnn…"
         assert language.tell(short) == "sem o contêiner n…"
     assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner r…")
-    assert type(shortened("as the host said\nmore", 20)) is str
+    assert type(first_line("as the host said\nmore", 20)) is str
 
 
 def test_a_template_without_words_needs_no_translation() -> None:

@@ -246,10 +246,10 @@ def test_each_host_is_asked_once() -> None:
     hosts["wf002"] = FakeHost("wf002", {"sh -s": (1, "", "no shell")})
     journal = SimpleNamespace(records=lambda **_: [])
     places = {"n8n": "wf005", "redis": "wf005"}
-    world: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         scope=scope(), where=lambda: places, fleet=hosts, facts=lambda name: make_host(host=name), journal=journal
     )
-    found = look_at_network(world, world.scope.hosts)
+    found = look_at_network(context, context.scope.hosts)
 
     assert {name: len(host.asked) for name, host in hosts.items()} == {"wf001": 1, "wf002": 1, "wf005": 1}
     assert "no shell" in found.blind["wf002"]

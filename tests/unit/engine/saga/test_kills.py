@@ -19,8 +19,9 @@ from engine.contracts.move_state import MoveState
 from engine.errors import ManualInterventionError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
+from engine.saga.outcomes import NotRun
 from engine.saga.patience import Patience
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.saga import RunningMove
 from engine.verdict import Effect, Judgement, failed, passed
 from phases.context.attempt import must_be_undone, read_past, settled_states
 

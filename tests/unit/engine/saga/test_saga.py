@@ -19,8 +19,9 @@ from engine.errors import (
     ManualInterventionError,
     NotObservedError,
 )
+from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error
 from engine.saga.patience import Patience
-from engine.saga.saga import NotRun, PlannedOnly, RunningMove, judgement_of_error
+from engine.saga.saga import RunningMove
 from engine.saga.state import PREPARING, UNDOING, AttemptState, backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 

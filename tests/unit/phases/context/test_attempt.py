@@ -176,7 +176,7 @@ def test_runs_of_one_attempt_are_read_together(journal: Journal, run: Run) -> No
     assert read_past(journal, "n8n").begun == {"stop-source"}
 
 
-def make_world(journal: Journal, run: Run, **chosen: Any) -> RunContext:
+def make_context(journal: Journal, run: Run, **chosen: Any) -> RunContext:
     """Return a world without hosts."""
     scope = build_scope(make_inventory(), make_plan(), make_environment(), **chosen)
     fleet: Any = {}
@@ -198,29 +198,29 @@ def test_a_service_is_where_it_serves(journal: Journal, run: Run, seen: MoveStat
     """On its target from the commit on, on its source before and after a way back."""
     state(run, seen)
 
-    assert make_world(journal, run).where() == {"n8n": "wf005", "redis": host}
+    assert make_context(journal, run).where() == {"n8n": "wf005", "redis": host}
 
 
 def test_moves_left_out_of_a_run_count_for_where_services_are(journal: Journal, run: Run) -> None:
     """`--service n8n` after redis has moved: n8n's relays lead to redis' new host."""
     state(run, MoveState.DONE)
 
-    assert make_world(journal, run, services=("n8n",)).where()["redis"] == "wf001"
+    assert make_context(journal, run, services=("n8n",)).where()["redis"] == "wf001"
 
 
 def test_fingerprints_come_back_as_they_were_recorded(journal: Journal, run: Run) -> None:
     """Bounds, names and how long a part holds survive; the newest of its moment is read."""
-    world = make_world(journal, run)
+    context = make_context(journal, run)
     parts = {
         "rows": FingerprintPart(5, "a", Validity.SINCE_CUTOVER, {"id_max": 5021}),
         "keys": FingerprintPart(1, "b", Validity.AT_CUTOVER, {}, {"k": "1"}),
     }
-    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": FingerprintPart(4, "old")}))
-    world.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", parts))
-    world.record_fingerprint("redis", "wf001", "after", Fingerprint("redis", {}))
+    context.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", {"rows": FingerprintPart(4, "old")}))
+    context.record_fingerprint("redis", "wf005", "before", Fingerprint("redis", parts))
+    context.record_fingerprint("redis", "wf001", "after", Fingerprint("redis", {}))
 
-    assert world.recorded_fingerprint("redis", "before") == Fingerprint("redis", parts)
-    assert world.recorded_fingerprint("redis", "commit") is None
+    assert context.recorded_fingerprint("redis", "before") == Fingerprint("redis", parts)
+    assert context.recorded_fingerprint("redis", "commit") is None
     assert part_of(part_body(parts["rows"])) == parts["rows"]
 
 

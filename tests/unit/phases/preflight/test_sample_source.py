@@ -20,7 +20,7 @@ from phases.preflight import capacity as module
 from phases.preflight.capacity import Capacity, read_capacity
 from phases.preflight.sample_source import Baselines, open_prometheus, read_baselines
 from tests.unit.making_facts import GIB
-from tests.unit.phases.preflight.test_target_fitness import NOW, world
+from tests.unit.phases.preflight.test_target_fitness import NOW, context
 
 URL: Final = "https://prom.invalid"
 PASSWORD: Final = "hunter2-of-the-lab"
@@ -52,7 +52,7 @@ def journal(tmp_path: Path) -> Journal:
 def capacity_of(journal: Journal, place: PrometheusPlace = PLACE) -> Capacity:
     """Return the capacity of wf001, to which redis comes, from two days."""
     return Capacity(
-        world(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",)
+        context(), read_baselines(journal, place, Redactor(), WANTED, (NOW - timedelta(hours=HOURS), NOW)), ("wf001",)
     )
 
 
@@ -225,7 +225,7 @@ def test_a_run_asks_for_its_targets_and_what_comes_to_them(monkeypatch: pytest.M
     """Two weeks up to now; each thing once."""
     seen: list[Any] = []
     monkeypatch.setattr(module, "read_baselines", lambda *given: seen.append(given) or Baselines())
-    asked = world()
+    asked = context()
     asked.redactor, asked.scope.environment.prometheus = Redactor(), PLACE
 
     assert read_capacity(asked, ["wf001", "wf005"]).targets == ("wf001",)

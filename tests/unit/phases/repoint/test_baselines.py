@@ -34,7 +34,7 @@ class Prometheus:
         self.journal = Journal.open(path / "p.sqlite", redactor=Redactor())
         self.run = self.journal.start_run(command="repoint", environment="production")
         self.run.record(RecordKind.REPOINT_STARTED, service="orders", body={"links": []})
-        world = SimpleNamespace(
+        context = SimpleNamespace(
             journal=self.journal,
             run=self.run,
             recorded_fingerprint=lambda _service, _moment: self.baseline,
@@ -46,7 +46,7 @@ class Prometheus:
         )
         move = SimpleNamespace(service="orders")
         self.pointing: Any = SimpleNamespace(
-            world=world, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001"
+            context=context, move=move, dependants=("prometheus",), host_of=lambda _dependant: "wf001"
         )
 
     def _record(self, _service: str, _host: str, moment: str, fingerprint: Fingerprint) -> None:

@@ -32,7 +32,10 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer
 from actions.copy.volumes import CopyVolumes
 from actions.relays.planning import Relay
-from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved
+from actions.rollback.clean_target import CleanTarget
+from actions.rollback.copy_back import CopyBack
+from actions.rollback.start_returned import StartReturned
+from actions.rollback.stop_moved import StopMoved
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
@@ -40,13 +43,15 @@ from engine.contracts.move_state import MoveState
 from engine.errors import ActionError, ManualInterventionError, NotObservedError, RefusedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
-from engine.saga.saga import NotRun, RunningMove
+from engine.saga.outcomes import NotRun
+from engine.saga.saga import RunningMove
 from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
 from phases.assess import health
 from phases.context.attempt import read_past, read_return
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.run_context import RunContext
+from phases.context.service_move import ServiceMove
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
@@ -374,7 +379,7 @@ def test_what_was_set_aside_is_put_back_with_an_empty_note_and_stays(monkeypatch
     for action in deeds(model_recipe(model)):
         action.do({})
     model.write()
-    back = deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
+    back = deeds(rollback.rollback_recipe(model.move, 1, discard=None))
     by_key = {action.key: action for action in back}
     before = list(model.content(SOURCE))
     by_key["stop-moved"].do({})
@@ -393,9 +398,7 @@ def test_nothing_is_put_back_under_a_container_that_runs(monkeypatch: pytest.Mon
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     model.engines[SOURCE].start("redis-moved")
@@ -420,9 +423,7 @@ def test_data_comes_back_to_a_source_that_still_has_its_own_name(
             break
         action.do({})
     model.write()
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -444,7 +445,7 @@ def model_recipe(model: Model) -> tuple[Action, ...]:
     """Return the modelled move's actions but the one that clears the copy away."""
     from phases.migrate.recipe import recipe  # noqa: PLC0415 beside what it is for
 
-    return tuple(action for action in recipe(model.world, model.move, 1) if action.key != "remove-copy-helpers")
+    return tuple(action for action in recipe(model.move, 1) if action.key != "remove-copy-helpers")
 
 
 def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
@@ -454,12 +455,12 @@ def test_a_rollback_finds_a_killed_commit_on_the_hosts(monkeypatch: pytest.Monke
     for action in deeds(model_recipe(model)):
         run.record("intent", service="redis", key=action.key, body={"effect": "changes_state", "note": {}})
         if action.key == "commit":
-            assert found_on_hosts(model.world, model.move) == ""
+            assert found_on_hosts(model.move) == ""
             action.do({})
             break
         action.do({})
 
-    reason = found_on_hosts(model.world, model.move)
+    reason = found_on_hosts(model.move)
 
     assert reason.startswith("a relay that leads to wf001 runs, or ran")
 
@@ -484,9 +485,7 @@ def test_a_policy_that_was_set_while_it_served_comes_back(monkeypatch: pytest.Mo
     for action in deeds(model_recipe(model)):
         action.do({})
     model.engines[TARGET].update_container("redis", restart_policy={"Name": "always"})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["stop-moved"].do({})
     assert model.policy(TARGET) == "no"
@@ -610,8 +609,10 @@ def test_moved_data_is_not_anonymous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
     """Nor one of an older attempt: what would be dropped must have been read in this very rollback."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
-    move: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    nothing: Any = None
+    move = ServiceMove(context, planned, nothing, nothing)
     reading = Fingerprint("redis", {"keys": FingerprintPart(5, "a")})
 
     def states(*names: str) -> None:
@@ -619,48 +620,48 @@ def test_a_reading_of_an_older_rollback_does_not_count(run: Run) -> None:
             run.record("move_state", service="redis", body={"state": name})
 
     states("in_progress")
-    world.record_fingerprint("redis", "wf005", "source", reading)
+    context.record_fingerprint("redis", "wf005", "source", reading)
     states("committed", "done", "rolling_back")
-    world.record_fingerprint("redis", "wf001", "return", reading)
-    assert rollback._last_reading(world, move, "exited", discard="why").passed
+    context.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(move, "exited", discard="why").passed
     states("done", "rolling_back")
-    assert rollback._last_reading(world, move, "exited", discard="why").verdict is Verdict.UNKNOWN
-    world.record_fingerprint("redis", "wf001", "return", reading)
+    assert rollback._last_reading(move, "exited", discard="why").verdict is Verdict.UNKNOWN
+    context.record_fingerprint("redis", "wf001", "return", reading)
     states("needs_operator", "rolling_back")
-    assert world.recorded_fingerprint("redis", "return") == reading
-    assert world.recorded_fingerprint("redis", "source") == reading
+    assert context.recorded_fingerprint("redis", "return") == reading
+    assert context.recorded_fingerprint("redis", "source") == reading
     states("returned", "rolled_back", "in_progress")
-    assert world.recorded_fingerprint("redis", "return") is None
-    assert world.recorded_fingerprint("redis", "source") is None
+    assert context.recorded_fingerprint("redis", "return") is None
+    assert context.recorded_fingerprint("redis", "source") is None
 
 
-def serving_world(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> RunContext:
-    """Return a world in which redis is ready on wf005, holds `now`, and restarts by `policy`."""
-    world = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
-    product = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
-    monkeypatch.setattr(RunContext, "product", lambda *_: product)
+def serving_move(run: Run, monkeypatch: pytest.MonkeyPatch, now: Fingerprint, policy: str = "always") -> ServiceMove:
+    """Return a move of redis, which is ready on wf005, holds `now`, and restarts by `policy`."""
+    context = RunContext(scope=None, fleet=None, journal=run.journal, run=run, redactor=Redactor())  # type: ignore[arg-type]
+    product: Any = SimpleNamespace(fingerprint=lambda _at, since: now if since else None)
+    planned: Any = SimpleNamespace(service="redis", source="wf005", target="wf001")
+    entry: Any = SimpleNamespace(container="redis")
     monkeypatch.setattr(RunContext, "target", lambda *_, **__: None)
-    monkeypatch.setattr(RunContext, "entry", lambda *_: SimpleNamespace(container="redis"))
     monkeypatch.setattr(health, "_judge_serves", lambda *_: passed("redis serves on wf005"))
     monkeypatch.setattr(health, "inspect_container", lambda *_: {"HostConfig": {"RestartPolicy": {"Name": policy}}})
     run.record("move_state", service="redis", body={"state": "in_progress"})
-    world.record_fingerprint(
+    context.record_fingerprint(
         "redis", "wf005", "source", Fingerprint("redis", {"keys": FingerprintPart(12_345, "a", Validity.AT_CUTOVER)})
     )
     note = {"restart_policy": {"Name": "always"}}
     run.record("intent", service="redis", key="disable-restart", body={"effect": "changes_state", "note": note})
-    return world
+    return ServiceMove(context, planned, entry, product)
 
 
-def judge_again(world: RunContext) -> Judgement:
+def judge_again(move: ServiceMove) -> Judgement:
     """Judge whether the source serves as it did."""
-    return health.judge_serves_again(world, "redis", "wf005", "source", health.POLICY_OF_SOURCE)
+    return health.judge_serves_again(move, "wf005", "source", health.POLICY_OF_SOURCE)
 
 
 def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ready and works, but what it held before the stop is gone: that is said, with what to do."""
     answer = judge_again(
-        serving_world(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)}))
+        serving_move(run, monkeypatch, Fingerprint("redis", {"keys": FingerprintPart(0, "", Validity.AT_CUTOVER)}))
     )
     assert answer.verdict is Verdict.FAILED
     assert "lost data by its stop: keys: 12,345 before its stop, now nothing" in answer.text
@@ -669,8 +670,8 @@ def test_a_store_that_its_stop_emptied_does_not_count_as_serving(run: Run, monke
 def test_a_source_must_restart_by_itself_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready, but with restart policy `no` it is gone at the next reboot."""
     full = Fingerprint("redis", {"keys": FingerprintPart(12_400, "b", Validity.AT_CUTOVER)})
-    assert judge_again(serving_world(run, monkeypatch, full)).passed
-    answer = judge_again(serving_world(run, monkeypatch, full, policy="no"))
+    assert judge_again(serving_move(run, monkeypatch, full)).passed
+    answer = judge_again(serving_move(run, monkeypatch, full, policy="no"))
     assert answer.verdict is Verdict.FAILED
     assert "docker update --restart always redis" in answer.text
 
@@ -703,9 +704,7 @@ def test_a_move_that_was_killed_before_its_source_was_renamed_can_be_brought_bac
             action.do({})
     model.write()
     held = list(model.content(TARGET))
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     assert model.engines[SOURCE].containers[0]["Name"] == "/redis"
@@ -723,9 +722,7 @@ def test_data_is_not_brought_back_under_somebody_else_s_container(monkeypatch: p
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     by_key["stop-moved"].do({})
     by_key["safety-copy"].do({})
     stranger = inspected()
@@ -761,9 +758,7 @@ def test_a_moved_container_is_not_retired_while_its_copied_data_is_there(
     model = Model(monkeypatch, run)
     for action in deeds(model_recipe(model)):
         action.do({})
-    by_key = {
-        action.key: action for action in deeds(rollback.rollback_recipe(model.world, model.move, 1, discard=None))
-    }
+    by_key = {action.key: action for action in deeds(rollback.rollback_recipe(model.move, 1, discard=None))}
     model.engines[TARGET].containers.clear()
 
     answer = by_key["clean-target"].verify({})
