@@ -117,11 +117,6 @@ class Fleet:
                 self._docker[name] = client
         return self._docker[name]
 
-    def cut(self) -> None:
-        """End the commands that run on all hosts now."""
-        for host in self._hosts.values():
-            host.cut()
-
     def facts(self, name: str) -> HostFacts:
         """Return a host's facts, gathered once until they are forgotten; raises what looking raised, without looking
         again.

@@ -31,6 +31,7 @@ from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.copy.locations import DataPlace, places_to_copy
 from actions.copy.ssh_channel import close_channel, shell_line
 from checks.backups.backups import BackupObject
+from engine.cancellation import inherited
 from engine.contracts.action import Note
 from engine.contracts.container import CommandResult, ContainerCommand, ContainerFacts
 from engine.contracts.product import Product
@@ -72,8 +73,8 @@ class TakeBackup(RouteAction):
             else:
                 init_repository(opened)
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-                exports = [pool.submit(self._export, opened, *item) for item in enumerate(self._saving())]
-                archives = [pool.submit(self._archive, opened, place) for place in self.places]
+                exports = [pool.submit(inherited(self._export), opened, *item) for item in enumerate(self._saving())]
+                archives = [pool.submit(inherited(self._archive), opened, place) for place in self.places]
             taken = [job.result() for job in (*exports, *archives)]
             note["objects"] = [item.record() for item in taken]
             flush_disks(route.fleet, self.repository.peer.host)

@@ -35,6 +35,7 @@ from actions.common.toolbox import ToolboxMount
 from actions.copy.ssh_channel import close_channel
 from checks.backups.backups import BackupObject
 from checks.backups.restore_drills import Drill, drill_told
+from engine.cancellation import inherited
 from engine.contracts.action import Note
 from engine.contracts.container import MountFacts
 from engine.contracts.product import Product, Restorable, RestoreCommand
@@ -258,7 +259,7 @@ def _must(answer: Judgement) -> str:
 def _each(deed: Callable[[BackupObject], str], items: Sequence[BackupObject], steps: dict[str, str]) -> None:
     """Do it with several objects at the same time; raises what the first of them raised."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for item, text in zip(items, pool.map(deed, items), strict=True):
+        for item, text in zip(items, pool.map(inherited(deed), items), strict=True):
             steps[item.name] = text
 
 

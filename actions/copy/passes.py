@@ -13,7 +13,9 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.rsync import PIPE_BYTES, RUN, CopyPass, RsyncOptions, RsyncResult, parse_rsync, progress_of, summed
 from actions.copy.ssh_channel import shell_line
 from actions.copy.survey import missing_room
+from engine.cancellation import pause
 from engine.errors import ActionError, NotObservedError, UnreachableError
+from engine.polling import Polling
 
 AT_ONCE: Final = 3
 MOST_CUTS: Final = 30
@@ -133,7 +135,7 @@ class PassRunner:
                     "Run the move again: it goes on"
                 )
             self.tell(f"the connection broke ({cuts} times); going on where it stopped")
-            time.sleep(min(0.5 * cuts, LONGEST_PAUSE_S))
+            pause(min(0.5 * cuts, LONGEST_PAUSE_S))
             self._look_who_holds(position)
 
     def _look_who_holds(self, position: int) -> None:
@@ -141,16 +143,9 @@ class PassRunner:
         it is written to.
         """
         doing = f"go on with the {self.doing} {self.ends.places[position].text()}"
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                self.ends.check_lock(doing)
-            except NotObservedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(LONGEST_PAUSE_S)
-            else:
-                return
+        Polling(
+            "both hosts say who holds them", LOCK_PATIENCE_S, first_s=LONGEST_PAUSE_S, longest_s=LONGEST_PAUSE_S
+        ).repeat(lambda: self.ends.check_lock(doing), lambda error: isinstance(error, NotObservedError))
 
     def _is_linked(self, position: int, *, again: bool) -> bool:
         """Return whether files there have further names, or may have: asked after the pass before, or now."""

@@ -14,6 +14,7 @@ from actions.copy.endpoints import CopyEndpoints
 from actions.copy.locations import DataPlace
 from actions.copy.passes import PassRunner
 from actions.copy.ssh_channel import shell_line
+from engine.cancellation import pause
 from engine.contracts.action import Note
 from engine.errors import ActionError
 from engine.verdict import Effect, Judgement, failed, passed
@@ -65,7 +66,7 @@ class Verifier:
         if self.level != "full" or not self.ends.places:
             return 0.0
         if rest:
-            time.sleep(REST_S)
+            pause(REST_S)
         started = time.monotonic()
         route, positions = self.ends.route, range(len(self.ends.places))
         work = [(host, position) for position in positions for host in (route.source, route.target)]

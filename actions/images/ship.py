@@ -282,7 +282,6 @@ def _facts(image: Mapping[str, Any]) -> ImageFacts:
     return ImageFacts(
         id=image["Id"],
         tags=tuple(image.get("RepoTags") or ()),
-        repo_digests=tuple(image.get("RepoDigests") or ()),
         architecture=image.get("Architecture", ""),
         layers=tuple((image.get("RootFS") or {}).get("Layers") or ()),
         size_bytes=int(image.get("Size") or 0),

@@ -7,7 +7,6 @@ It asks at the product's own level: a relay accepts TCP connections even while t
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +21,7 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed, unknown
 
 ROLE: Final = "probe"
@@ -58,7 +58,7 @@ class StartProbe(RouteAction):
             "docker", "run", "--detach", "--name", name, "--network", self.aim.network, "--restart", "unless-stopped",
             "--log-driver", "json-file", "--log-opt", "max-size=20m", "--env", "RES_OPTIONS=timeout:1 attempts:1",
             *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
-            self.aim.question, self.aim.name, str(self.aim.port), str(PERIOD_S), self.aim.path,
+            self.aim.name, str(self.aim.port), str(PERIOD_S), *self.aim.words(),
         ]  # fmt: skip
         run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
         wait_for_good(route, FIRST_ANSWER_S)
@@ -166,16 +166,12 @@ def read_probe(route: Route) -> list[str]:
 
 def wait_for_good(route: Route, deadline_s: float) -> None:
     """Return when the probe's last line is good; ActionError with the last line after `deadline_s`."""
-    until, sleep_s = time.monotonic() + deadline_s, 0.2
-    while True:
-        lines = read_probe(route)
-        if lines and json.loads(lines[-1]).get("good"):
-            return
-        if time.monotonic() > until:
-            raise ActionError(
-                f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
-                f"{lines[-1] if lines else 'no line'}). Expected: the service answers. "
-                f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
-            )
-        time.sleep(sleep_s)
-        sleep_s = min(sleep_s * 1.5, 2.0)
+    seen = Polling(f"the probe sees {route.service} answer", deadline_s, first_s=0.2, longest_s=2.0).until(
+        lambda: read_probe(route), lambda lines: bool(lines) and bool(json.loads(lines[-1]).get("good"))
+    )
+    if not seen.good:
+        raise ActionError(
+            f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
+            f"{seen.answer[-1] if seen.answer else 'no line'}). Expected: the service answers. "
+            f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
+        )

@@ -13,7 +13,7 @@ from actions.container_spec.saved_spec import damaged, read_privately, save_priv
 from actions.references.text_edit import ReferenceState
 from engine.contracts.product import Repointable, ServiceInstance
 from engine.errors import ActionError, ManualInterventionError
-from services.clients.json_api import JsonApi
+from services.clients.http import ServiceHttp
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ApiReference:
         at = self.at()
         try:
             request = self.product.address_request(at, self.thing, value)
-            JsonApi(at, at.endpoint, request.headers).ask(request.method, request.path, json=dict(request.body))
+            ServiceHttp(at, headers=request.headers).ask(request.method, request.path, json=dict(request.body))
         except AssertionError as error:
             raise ActionError(f"{self.name}: {error}") from error
 

@@ -7,7 +7,6 @@ target it ends at the loopback address. Its key can open this one port there and
 from __future__ import annotations
 
 import shlex
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,10 +21,11 @@ from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import CommandResult
+from engine.contracts.replication import Login, Replication
 from engine.errors import ActionError, NotObservedError
+from engine.polling import Polling
 from hosts.coordination.fencing import change
 from hosts.ssh.atomic_write import taking
-from services.replication import Login, Replication
 
 ROLE: Final = "replica"
 PURPOSE: Final = "replica"
@@ -208,14 +208,14 @@ class Replica:
         knock = toolbox_argv(
             ["socat", "-u", "OPEN:/dev/null", f"TCP:{there}"], move_label=route.move_label, role=ROLE, network="host"
         )
-        deadline = time.monotonic() + TUNNEL_S
-        while (answer := change(route.fleet, route.target, knock, timeout_s=30.0)).exit_code:
-            if time.monotonic() > deadline:
-                raise ActionError(
-                    f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: "
-                    f"{answer.error_text[-160:]}"
-                )
-            time.sleep(WAIT_S)
+        tunnel = Polling("the tunnel is open", TUNNEL_S, first_s=WAIT_S, longest_s=WAIT_S).until(
+            lambda: change(route.fleet, route.target, knock, timeout_s=30.0), lambda answer: not answer.exit_code
+        )
+        if not tunnel.good:
+            raise ActionError(
+                f"{route.target}: no tunnel from {route.source} at {there} within {TUNNEL_S:.0f} s: "
+                f"{tunnel.answer.error_text[-160:]}"
+            )
 
     def _owner(self) -> tuple[str, str]:
         said = self._ask(
@@ -334,30 +334,31 @@ class Replica:
         Raises ActionError for an answer that is wrong until the deadline, CouldNotLookError when there is no answer
         then.
         """
-        deadline, connected, reason = time.monotonic() + longest_s, not connect, "no answer"
-        while True:
-            silent = False
+        connected = not connect
+
+        def look() -> tuple[str, bool]:
+            """Return why it is not so yet, "" when it is, and whether there was no answer."""
+            nonlocal connected
             try:
                 if not connected:
                     argv, stdin = self.kind.connect(self._password, self.port)
                     connected = not argv or bool(self._ask(self.route.target, self.name, argv, stdin))
-                reason = why_not(self.status())
+                return why_not(self.status()), False
             except (ActionError, NotObservedError) as error:
-                reason, silent = str(error), True
                 if self._has_ended():
                     raise ActionError(
                         f"{self.route.target}: the replica ended while waiting for {what}: {self._last_words()}"
                     ) from error
-            if not reason:
-                return
-            if time.monotonic() > deadline:
-                told = (
-                    f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within "
-                    "that time. "
-                )
-                told += f"Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
-                raise NotObservedError(told) if silent else ActionError(told)
-            time.sleep(WAIT_S)
+                return str(error), True
+
+        seen = Polling(what, longest_s, first_s=WAIT_S, longest_s=WAIT_S).until(look, lambda one: not one[0])
+        reason, silent = seen.answer
+        if reason:
+            told = (
+                f"{self.route.target}: waited {longest_s:.0f} s for {what} (last: {reason}). Expected: within "
+                f"that time. Read: ssh {self.route.target} docker logs --tail 20 {self.name}"
+            )
+            raise NotObservedError(told) if silent else ActionError(told)
 
     def _has_ended(self) -> bool:
         """Return whether the replica was seen not to run; nobody who answers is no end of it."""

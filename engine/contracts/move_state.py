@@ -9,7 +9,6 @@ class MoveState(str, Enum):
     """Where a move stands; kept in the journal."""
 
     PLANNED = "planned"
-    PREPARED = "prepared"
     IN_PROGRESS = "in_progress"  # before commit
     UNDONE = "undone"
     COMMITTED = "committed"

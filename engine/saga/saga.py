@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
 from engine.contracts.product import DurableNote, Observing
 from engine.errors import (
@@ -180,7 +181,7 @@ class RunningMove(UndoableMove):
         if judgement.passed or self.committed:
             return judgement
         if action.key in self._begun_here:
-            with suppress(NotObservedError, ActionError):
+            with shielded(), suppress(NotObservedError, ActionError):
                 self._undo_one(action)
         return unknown(
             say("{text}. It only measures: the move goes on without it", text=judgement.text),

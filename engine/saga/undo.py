@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from engine.cancellation import shielded
 from engine.contracts.action import Action
 from engine.contracts.move_state import MoveState
 from engine.contracts.product import Committing
@@ -58,6 +59,11 @@ class UndoableMove(MoveProgress):
         return say("The move is partly done. To resume: {retry}{back}", retry=self.retry, back=back)
 
     def _undo_attempt(self, reason: str) -> str:
+        """Undo to the end, also in work that was cancelled."""
+        with shielded():
+            return self._undo_all(reason)
+
+    def _undo_all(self, reason: str) -> str:
         try:
             begun = self._may_have_committed()
         except ManualInterventionError as error:

@@ -18,6 +18,7 @@ import docker.errors
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
+from engine.cancellation import check_cancelled, pause
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
 from engine.finding import say
@@ -44,7 +45,7 @@ def begun(run: Callable[[], CommandResult]) -> CommandResult:
         result = run()
         if result.exit_code != REFUSED or not NOT_BEGUN.search(result.text + result.error_text):
             return result
-        time.sleep(NOT_BEGUN_S)
+        pause(NOT_BEGUN_S)
     return run()
 
 
@@ -109,6 +110,7 @@ def _until(answer: requests.Response, deadline: float) -> Iterator[bytes]:
     """Yield what comes; raises TimeoutError when it is still coming at the deadline."""
     for chunk in answer.iter_content(CHUNK):
         yield chunk
+        check_cancelled()
         if time.monotonic() > deadline:
             raise TimeoutError
 

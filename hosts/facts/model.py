@@ -18,7 +18,6 @@ class ImageFacts:
 
     id: str
     tags: tuple[str, ...]
-    repo_digests: tuple[str, ...]
     architecture: str
     layers: tuple[str, ...]
     size_bytes: int

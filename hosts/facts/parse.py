@@ -303,7 +303,6 @@ def parse_image(raw: Mapping[str, Any]) -> ImageFacts:
     return ImageFacts(
         raw["Id"],
         tuple(raw.get("RepoTags") or ()),
-        tuple(raw.get("RepoDigests") or ()),
         raw.get("Architecture", ""),
         tuple(layers),
         int(raw["Size"]),

@@ -19,14 +19,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from engine.cancellation import check_cancelled, ending_when_cancelled
 from engine.command_line import ANY, typed_command
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
 from engine.errors import DeadlineError, LongshoreError, NotObservedError, RefusedError, UnreachableError
 from engine.finding import say
+from engine.polling import Polling
 
 CONNECT_DEADLINE_S: Final = 10
+LOOK_S: Final = 0.01
+"""So often is looked whether the connection is there: every command of a short run waits for it once."""
 SSH_FAILED: Final = 255
 CONTROL_DEADLINE_S: Final = 15.0
 LONGEST_BASE: Final = 40
@@ -70,15 +74,12 @@ class SshHost:
         self._sockets: dict[str, Path] = {}
         self._become: tuple[str, ...] = ()
         self._lock = threading.RLock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-
-    def cut(self) -> None:
-        """End the commands that run now: who waits for one is told that it ended; the connection stays."""
-        for child in tuple(self._running):
-            child.kill()
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Run argv on the host and return its result; see `engine.contracts.host.Host`."""
+        """Run argv on the host and return its result; see `engine.contracts.host.Host`. It ends when the work that
+        waits for it is cancelled.
+        """
+        check_cancelled()
         self._open()
         return self._run([*self._become, *self._by_id(argv)], stdin, timeout_s)
 
@@ -96,9 +97,9 @@ class SshHost:
         child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
-        self._running.add(child)
         try:
-            out, error = child.communicate(stdin, timeout=timeout_s)
+            with ending_when_cancelled(child.kill):
+                out, error = child.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as expired:
             _abandon(child)
             raise DeadlineError(
@@ -112,8 +113,6 @@ class SshHost:
         except BaseException:
             _abandon(child)
             raise
-        finally:
-            self._running.discard(child)
         if child.returncode == SSH_FAILED and not self._alive():
             raise self._unreachable(error)
         return CommandResult(tuple(argv), child.returncode, out, error, time.monotonic() - started)
@@ -131,20 +130,20 @@ class SshHost:
             given.seek(0)
             command = [*self._ssh(), self.name, shlex.join(words)]
             child = subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, stderr=said, start_new_session=True)
-            self._running.add(child)
             output: Any = child.stdout
             timer = threading.Timer(timeout_s, child.kill)
             timer.daemon = True
             timer.start()
             try:
-                yield output
-                _refuse_ending(self.name, argv, child.wait(), said, timeout_s)
+                with ending_when_cancelled(child.kill):
+                    yield output
+                    code = child.wait()
+                _refuse_ending(self.name, argv, code, said, timeout_s)
             except NotObservedError:
                 with suppress(subprocess.TimeoutExpired):
                     _refuse_ending(self.name, argv, child.wait(timeout=LAST_WORD_S), said, timeout_s)
                 raise
             finally:
-                self._running.discard(child)
                 timer.cancel()
                 _abandon(child)
 
@@ -221,14 +220,17 @@ class SshHost:
             self._sockets.pop(remote, None)
 
     def _wait_for_master(self, master: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + CONNECT_DEADLINE_S + 5
-        while not self._control.exists():
+        def look() -> bool:
+            if self._control.exists():
+                return True
             if master.poll() is not None:
                 raise self._refusal()
-            if time.monotonic() > deadline:
-                self._end_master()
-                raise self._unreachable(b"no connection in time")
-            time.sleep(0.01)
+            return False
+
+        polling = Polling(f"a connection to {self.name}", CONNECT_DEADLINE_S + 5, first_s=LOOK_S, longest_s=LOOK_S)
+        if not polling.until(look, bool).good:
+            self._end_master()
+            raise self._unreachable(b"no connection in time")
 
     def _refusal(self) -> LongshoreError:
         said = self._said.read_bytes()

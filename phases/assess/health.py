@@ -10,7 +10,7 @@ from engine.container_names import kept_name
 from engine.contracts.fingerprint import Validity
 from engine.errors import HostLostError, NotObservedError
 from engine.journal.kinds import RecordKind
-from engine.polling import wait_until_passed
+from engine.polling import quick_polling
 from engine.verdict import Judgement, Verdict, failed, passed, unknown
 from phases.context.attempt import attempt_began
 from phases.context.run_context import RunContext
@@ -27,9 +27,9 @@ POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 def judge_ready(context: RunContext, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
     product = context.product(service)
-    context.waits(f"{service} on {host}", product.ready_deadline_s)
+    wait = quick_polling(f"{service} on {host}", product.ready_deadline_s, tell=context.waits)
     try:
-        answer = wait_until_passed(lambda: _ready_once(context, service, host), product.ready_deadline_s)
+        answer = wait.judge_in_time(lambda: _ready_once(context, service, host))
     except HostLostError as error:
         return unknown(str(error))  # no waiting brings it back
     return _seen(context, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer

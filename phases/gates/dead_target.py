@@ -5,7 +5,6 @@ again.
 from __future__ import annotations
 
 import re
-import time
 from typing import Final
 
 from actions.common.labels import move_label
@@ -16,6 +15,7 @@ from engine.contracts.move_state import MoveState
 from engine.errors import InputError, NotObservedError, RefusedError, UnreachableError
 from engine.journal.journal import Journal, Run
 from engine.journal.kinds import RecordKind
+from engine.polling import Polling
 from engine.run.options import Options
 from engine.signoff.signed_text import one_line
 from hosts.fleet import Fleet
@@ -48,8 +48,8 @@ def exclude_lost_hosts(fleet: Fleet, scope: Scope, journal: Journal, options: Op
     undoes = command == "repoint" and options.revert
     if (command != "rollback" and not undoes) or not options.services:
         raise InputError(
-            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. nox -s "
-            f"rollback -- redis --lab --apply {FLAG} REASON"
+            f"{FLAG}: goes with a rollback (or repoint --revert) of services given by name, e.g. "
+            f"{scope.command('rollback', FLAG, 'REASON', service=scope.moves[0].service, apply=True)}"
         )
     reason, hosts = str(options.target_lost), {move.target for move in scope.moves}
     for host in sorted(hosts):
@@ -81,22 +81,21 @@ def sign_of_life(fleet: Fleet, host: str) -> str:
     Dead is only what nobody can connect to: one that is slow, refuses, asks for a password or breaks off runs, and may
     serve.
     """
-    until = time.monotonic() + KNOCK_FOR_S
-    while True:
+
+    def knock() -> str:
         try:
             fleet[host].run(["true"], timeout_s=KNOCK_S)
         except UnreachableError as error:
             said = str(error).partition(SSH_SAID)[2]
             if said and not NO_CONNECTION.search(said):
                 return f"answers, though not as it should ({one_line(said)})"
+            return ""
         except (NotObservedError, RefusedError) as error:
             return f"answers, though not as it should ({one_line(str(error))})"
-        else:
-            return "answers through ssh"
-        left = until - time.monotonic()
-        if left <= 0:
-            return ""
-        time.sleep(min(PAUSE_S, left))
+        return "answers through ssh"
+
+    polling = Polling(f"a sign of life of {host}", KNOCK_FOR_S, first_s=PAUSE_S, longest_s=PAUSE_S)
+    return polling.until(knock, bool).answer
 
 
 def record_lost(run: Run, scope: Scope, journal: Journal, hosts: frozenset[str], options: Options) -> None:

@@ -29,7 +29,7 @@ from phases.signoff.signatures import CLOCKS_APART
 
 GOOD: Final = {Verdict.PASSED.value, Verdict.WAIVED.value}
 BAD: Final = {Verdict.FAILED.value, Verdict.UNKNOWN.value}
-UNMOVED: Final = {MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE}
+UNMOVED: Final = {MoveState.PLANNED, MoveState.UNDONE}
 GUARDED: Final = "migrate"
 ROLLBACK: Final = "rollback"
 REPOINT: Final = "repoint"

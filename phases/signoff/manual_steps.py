@@ -12,10 +12,12 @@ from typing import Final
 from engine.config.inventory import ServiceEntry
 from engine.config.plan import Role
 from engine.config.scope import Scope
+from engine.contracts.product import ManualCheck
 from engine.errors import InputError
 from engine.journal.journal import Journal
 from phases.context.attempt import committed_at
 from phases.signoff.team_messages import draft_for, moves_here, team_of, teams, window_words
+from services.registry import product_or_generic
 
 SHORT_TTL_S: Final = 300
 
@@ -93,13 +95,19 @@ def _change_dns(scope: Scope, service: str | None) -> str:
     return f"Point each of these names to {move.target} ({addresses}), and attest once it is published.\n\n{names}\n"
 
 
-def _send_message(scope: Scope, service: str | None) -> str:
-    sessions = ", ".join(map(str, scope.services[str(service)].options.get("sessions") or ())) or "each session"
-    return (
-        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
-        "arrive. "
-        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
-    )
+def _products_check(step: str) -> ManualStep:
+    """Return a step that products ask for, in their words, of those of their services that let no program do it."""
+
+    def of(entry: ServiceEntry) -> Iterator[ManualCheck]:
+        for one in product_or_generic(entry.product).manual_checks:
+            if one.step == step and not entry.options.get(one.unless_option):
+                yield one
+
+    def asks(scope: Scope, service: str | None) -> str:
+        entry = scope.services[str(service)]
+        return "\n".join(one.text(str(service), entry.options) for one in of(entry))
+
+    return ManualStep(step, asks, per_service=True, applies=lambda entry: any(of(entry)), after_commit=True)
 
 
 def _try_integrations(scope: Scope, _service: str | None) -> str:
@@ -120,18 +128,12 @@ def _is_seen_outside(entry: ServiceEntry) -> bool:
     return bool(entry.public_names)
 
 
-def _has_no_test_number(entry: ServiceEntry) -> bool:
-    return entry.product == "waha" and not entry.options.get("test_number")
-
-
 STEPS: Final = (
     ManualStep("prepare/teams-notified", _tell_teams),
     ManualStep("prepare/calendar-entry", _put_into_calendar),
     ManualStep("prepare/dns-ttl-lowered", _shorten_names, per_service=True, applies=_is_seen_outside),
     ManualStep("validate/dns-switched", _change_dns, per_service=True, applies=_is_seen_outside, after_commit=True),
-    ManualStep(
-        "validate/message-sent", _send_message, per_service=True, applies=_has_no_test_number, after_commit=True
-    ),
+    _products_check("validate/message-sent"),
     ManualStep("validate/integrations-tested", _try_integrations, role="business", after_commit=True),
 )
 

@@ -25,7 +25,7 @@ def refuse_unmoved(journal: Journal, service: str) -> None:
     """
     state = MoveState(journal.move_state(service))
     if not state.serves_target:
-        told = "was not moved" if state in {MoveState.PLANNED, MoveState.PREPARED} else f"is {state.words}, not moved"
+        told = "was not moved" if state is MoveState.PLANNED else f"is {state.words}, not moved"
         raise NotRun(f"not run: {service} {told}; only a move that is committed or done is validated")
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.caddy import storage as files
 from services.caddy.sites import REDIRECTS, Answer, ask_plain, ask_site, shake_hands
@@ -27,10 +28,12 @@ PRIVATE: Final = frozenset({"600", "400", "640", "440"})
 """Modes of a key that others than its owner and group can't read."""
 
 
-class Product:
+class Product(contract.Product):
     """The web server in front of all."""
 
     name = "caddy"
+    image_names: tuple[str, ...] = ("caddy",)
+    settings_role = "Caddy upstream"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -79,7 +82,7 @@ class Product:
         """Ask every virtual host through TLS: trusted, with the certificate of its storage, answered by its
         upstream.
         """
-        return repeat_until_passed(lambda: _judge_sites(at), SITES_DEADLINE_S)
+        return Polling("every site answers", SITES_DEADLINE_S).judge(lambda: _judge_sites(at))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sites, modules, certificates, authorities and the modes of keys."""

@@ -10,6 +10,7 @@ import socket
 from datetime import UTC, datetime
 from typing import Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
@@ -26,7 +27,7 @@ STEADY_S: Final = 3600.0
 """So long a container without a health check must have run: without a restart, or since its last one."""
 
 
-class Product:
+class Product(contract.Product):
     """A container of which only its health is known."""
 
     name = "generic"

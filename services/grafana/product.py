@@ -9,7 +9,6 @@ egress.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -19,12 +18,13 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, ServiceInstance
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, ask
-from services.clients.json_api import JsonApi, shortened
+from hosts.local.http import basic
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, ask_once, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 PAGE: Final = 1000
@@ -78,10 +78,12 @@ for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/cont
 """The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
 
 
-class Product:
+class Product(contract.Product):
     """The dashboards."""
 
     name = "grafana"
+    image_names: tuple[str, ...] = ("grafana",)
+    settings_role = "Grafana data source"
     acts_on_start = True
     stop_grace_s = 30
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -108,7 +110,7 @@ class Product:
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /api/health for a database that is ok."""
-        answer = ask(at, "/api/health")
+        answer = ask_once(at, "/api/health")
         said = f"{at.where}: GET /api/health: {answer.status_code} {shortened(answer)}"
         good = answer.ok and '"ok"' in "".join(answer.text.split())
         return passed(f"{at.where}: its database is ok") if good else failed(f"{said}. Expected: 200, database ok")
@@ -195,12 +197,12 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    pair = f"{at.options.get('admin_user', 'admin')}:{at.secrets['admin_password'].reveal()}"
-    return JsonApi(at, at.endpoint, {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    login = basic(str(at.options.get("admin_user", "admin")), at.secrets["admin_password"].reveal())
+    return ServiceHttp(at, headers={"Authorization": login})
 
 
-def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
+def _data_source(api: ServiceHttp, name: str) -> dict[str, Any]:
     sources: list[dict[str, Any]] = api.get("/api/datasources")
     found = [source for source in sources if name in {source["uid"], source["name"]}]
     if len(found) != 1:
@@ -219,7 +221,7 @@ def _data_source(api: JsonApi, name: str) -> dict[str, Any]:
     return source
 
 
-def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
+def _organisations(api: ServiceHttp) -> list[dict[str, Any]] | None:
     """Return all organisations; None where the user may see its own only (docs: "Organization API", for server
     administrators).
     """
@@ -227,7 +229,7 @@ def _organisations(api: JsonApi) -> list[dict[str, Any]] | None:
     return list(answer.json()) if answer.ok else None
 
 
-def _is_in(api: JsonApi, organisation: int | None) -> bool:
+def _is_in(api: ServiceHttp, organisation: int | None) -> bool:
     answer = api.send("GET", "/api/org")
     return answer.ok and answer.json().get("id") == organisation
 
@@ -245,7 +247,7 @@ def _secret_key(at: ServiceInstance) -> dict[str, FingerprintPart]:
 
 
 def _organisation_parts(
-    api: JsonApi, at: ServiceInstance, before: str, since: Fingerprint | None
+    api: ServiceHttp, at: ServiceInstance, before: str, since: Fingerprint | None
 ) -> dict[str, FingerprintPart]:
     """Return the parts of the organisation that the API asks; `before` begins their names."""
     parts = _named(f"{before}dashboards", dict(_dashboards(api)), since)
@@ -270,7 +272,7 @@ def _key_of(item: Mapping[str, Any]) -> str:
     return str(item.get("uid") or item.get("name") or item.get("id"))
 
 
-def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
+def _listed(api: ServiceHttp, path: str) -> list[dict[str, Any]] | None:
     """Return a list that not every version or licence has; None where there is none."""
     answer = api.send("GET", path)
     if not answer.ok:
@@ -281,7 +283,7 @@ def _listed(api: JsonApi, path: str) -> list[dict[str, Any]] | None:
     return [item for item in body or () if isinstance(item, dict)]
 
 
-def _folders(api: JsonApi) -> Iterator[dict[str, Any]]:
+def _folders(api: ServiceHttp) -> Iterator[dict[str, Any]]:
     """Yield every folder: the list tells one level only, the children of each are asked for (grafana,
     `pkg/api/folder.go`: parentUid).
     """
@@ -310,7 +312,7 @@ def _steady(item: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key not in PASSING}
 
 
-def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
+def _found(api: ServiceHttp) -> Iterator[dict[str, Any]]:
     page = 1
     while True:
         found = api.get("/api/search", type="dash-db", limit=PAGE, page=page)
@@ -320,7 +322,7 @@ def _found(api: JsonApi) -> Iterator[dict[str, Any]]:
         page += 1
 
 
-def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
+def _dashboards(api: ServiceHttp) -> Iterator[tuple[str, Thing]]:
     """Yield each dashboard by title and uid; its version counts its edits."""
     for item in _found(api):
         answer = api.get(f"/api/dashboards/uid/{item['uid']}")
@@ -331,7 +333,7 @@ def _dashboards(api: JsonApi) -> Iterator[tuple[str, Thing]]:
         )
 
 
-def _saved(api: JsonApi, nonce: str) -> str:
+def _saved(api: ServiceHttp, nonce: str) -> str:
     """Save, read and delete a dashboard; return what is wrong."""
     body = {"dashboard": {"uid": nonce, "title": nonce, "panels": [], "tags": ["longshore"]}, "overwrite": True}
     made = api.send("POST", "/api/dashboards/db", json=body)
@@ -344,7 +346,7 @@ def _saved(api: JsonApi, nonce: str) -> str:
     return "" if seen == nonce else f"dashboard {nonce}: read back {seen!r}"
 
 
-def _panel_queries(api: JsonApi) -> dict[str, tuple[str, dict[str, Any]]]:
+def _panel_queries(api: ServiceHttp) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return, per data source, the first panel with a query of its own: where it stands, and the query."""
     queries: dict[str, tuple[str, dict[str, Any]]] = {}
     for item in _found(api):
@@ -363,7 +365,7 @@ def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _panels(panel)  # rows hold panels
 
 
-def _source_problem(api: JsonApi, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
+def _source_problem(api: ServiceHttp, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
     """Return what is wrong with a data source: its health, then one query answered with values."""
     uid, name = str(source["uid"]), f"data source {source['name']} ({source.get('url')})"
     health = api.send("GET", f"/api/datasources/uid/{uid}/health", deadline_s=LONG_DEADLINE_S)

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed, unknown
-from services.clients.http import judge_http
-from services.clients.json_api import JsonApi, is_troubled, shortened
+from hosts.local.http import Answer
+from services.clients.http import ServiceHttp, is_troubled, judge_http, shortened
 from services.clients.jwt import TokenError, verified_claims
 from services.fingerprints.container_settings import value_of, words_of
 from services.keycloak import fingerprint as prints
@@ -36,10 +37,11 @@ EXPORT: Final = (
 Users in the same file: with `different_files`, importing only the realm's file brings none of them, without a word."""
 
 
-class Product:
+class Product(contract.Product):
     """The identity provider."""
 
     name = "keycloak"
+    image_names: tuple[str, ...] = ("keycloak",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -138,7 +140,7 @@ class Product:
         return (ContainerCommand(("bash", "-c", EXPORT), timeout_s=1800, saves_as="realms.json"),)
 
 
-def _in_trouble(answer: requests.Response) -> bool:
+def _in_trouble(answer: Answer) -> bool:
     """Return whether it could not answer now; that its database was away while it looked a client up, 26.4.7 says with
     status 400.
     """
@@ -147,11 +149,11 @@ def _in_trouble(answer: requests.Response) -> bool:
     )
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.at_port(HTTP), troubled=_in_trouble)
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, at.at_port(HTTP), troubled=_in_trouble)
 
 
-def admin_api(at: ServiceInstance) -> JsonApi:
+def admin_api(at: ServiceInstance) -> ServiceHttp:
     """Return the admin API as the administrator of the inventory; raises AssertionError when the password
     is refused.
     """
@@ -163,12 +165,10 @@ def admin_api(at: ServiceInstance) -> JsonApi:
         "password": at.secrets["admin_password"].reveal(),
     }
     token = api.ask("POST", "/realms/master/protocol/openid-connect/token", again=True, data=form)["access_token"]
-    return JsonApi(at, api.endpoint, {"Authorization": f"Bearer {token}"})
+    return ServiceHttp(at, api.asked, {"Authorization": f"Bearer {token}"})
 
 
-def _token(
-    api: JsonApi, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]
-) -> requests.Response:
+def _token(api: ServiceHttp, login: Mapping[str, Any], user: str, password: str, client: Mapping[str, str]) -> Answer:
     form = {
         "grant_type": "password",
         "scope": "openid",
@@ -184,7 +184,7 @@ def _client_secret(at: ServiceInstance) -> dict[str, str]:
     return {"client_secret": at.secrets["login_client_secret"].reveal()} if "login_client_secret" in at.secrets else {}
 
 
-def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping[str, Any]) -> Judgement:
+def _judged(api: ServiceHttp, login: Mapping[str, Any], issuer: str, tokens: Mapping[str, Any]) -> Judgement:
     """Judge a token by its signature, its claims and what it opens."""
     at, base = api.at, f"/realms/{login['realm']}"
     keys = api.get(f"{base}/protocol/openid-connect/certs")["keys"]
@@ -194,7 +194,7 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
         return failed(
             f"{at.where}: the token of realm {login['realm']}: {error}. Expected: signed with a published key"
         )
-    known = JsonApi(at, api.endpoint, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
+    known = ServiceHttp(at, api.asked, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
         f"{base}/protocol/openid-connect/userinfo"
     )
     seen = {
@@ -215,6 +215,6 @@ def _judged(api: JsonApi, login: Mapping[str, Any], issuer: str, tokens: Mapping
     )
 
 
-def _log_out(api: JsonApi, login: Mapping[str, Any], tokens: Mapping[str, Any], client: Mapping[str, str]) -> None:
+def _log_out(api: ServiceHttp, login: Mapping[str, Any], tokens: Mapping[str, Any], client: Mapping[str, str]) -> None:
     form = {"client_id": str(login["client"]), "refresh_token": str(tokens.get("refresh_token", "")), **client}
     api.send("POST", f"/realms/{login['realm']}/protocol/openid-connect/logout", data=form)

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import judge_http
 from services.loki.client import NS, count_lines, list_streams, read_lines, selector_of, send
@@ -32,10 +33,12 @@ READ_BACK_S: Final = 10.0
 ARRIVAL_S: Final = 45.0
 
 
-class Product:
+class Product(contract.Product):
     """The log store."""
 
     name = "loki"
+    image_names: tuple[str, ...] = ("loki",)
+    settings_role = "Loki's settings"
     acts_on_start = False
     stop_grace_s = 300
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -76,11 +79,13 @@ class Product:
             return failed(
                 f"{at.where}: a pushed line is refused: {answer.status_code} {answer.text.strip()[:200]}. Expected: 204"
             )
-        back = repeat_until_passed(lambda: _judge_read_back(at, selector_of(stream), moment, nonce), READ_BACK_S)
+        back = Polling("the pushed line can be read", READ_BACK_S).judge(
+            lambda: _judge_read_back(at, selector_of(stream), moment, nonce)
+        )
         _remove(at, selector_of(stream), moment)
         if not back.passed:
             return back
-        arriving = repeat_until_passed(lambda: _judge_arriving(at, time.time_ns()), ARRIVAL_S)
+        arriving = Polling("lines arrive", ARRIVAL_S).judge(lambda: _judge_arriving(at, time.time_ns()))
         return passed(f"{at.where}: {back.text}; {arriving.text}") if arriving.passed else arriving
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:

@@ -15,12 +15,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 QUESTIONS: Final = 5
@@ -67,10 +67,11 @@ def _jars(driver: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{driver}.metabase-driver.jar" for folder in FOLDERS)
 
 
-class Product:
+class Product(contract.Product):
     """The questions and dashboards over databases."""
 
     name = "metabase"
+    image_names: tuple[str, ...] = ("metabase",)
     acts_on_start = False
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -179,8 +180,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"x-api-key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"x-api-key": at.secrets["api_key"].reveal()})
 
 
 def _listed(answer: Any) -> list[dict[str, Any]]:
@@ -221,7 +222,7 @@ def _chosen(cards: list[dict[str, Any]], at_most: int) -> list[dict[str, Any]]:
     return [card for found in by_database.values() for card in found[:at_most]]
 
 
-def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> str:
+def _question_made(api: ServiceHttp, nonce: str, databases: Mapping[int, str]) -> str:
     """Make, run and delete a question of the first database; return what is wrong."""
     database = next(iter(databases))
     query = {"type": "native", "database": database, "native": {"query": "SELECT 1"}}
@@ -236,7 +237,7 @@ def _question_made(api: JsonApi, nonce: str, databases: Mapping[int, str]) -> st
         api.ask("DELETE", f"/api/card/{card['id']}")
 
 
-def _question_problem(api: JsonApi, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
+def _question_problem(api: ServiceHttp, card: Mapping[str, Any], databases: Mapping[int, str]) -> str:
     """Run a question, past the cache, so that its database is asked; return what is wrong.
 
     A failed query is answered with 202 and says so in its status; answers of the cache travel with the application

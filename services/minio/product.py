@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -29,10 +30,11 @@ PART_BYTES: Final = 5 * 1024 * 1024
 REFUSALS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"})
 
 
-class Product:
+class Product(contract.Product):
     """The object store."""
 
     name = "minio"
+    image_names: tuple[str, ...] = ("minio",)
     acts_on_start = False
     stop_grace_s = 90
     clean_exit_codes: frozenset[int] = frozenset({0})

@@ -13,20 +13,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import NotObservedError
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import LONG_DEADLINE_S, judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import LONG_DEADLINE_S, ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, canonical, part_of, plain_part
 
 EXECUTION_DEADLINE_S: Final = 15.0
@@ -41,10 +41,11 @@ EXPORT: Final = (
 NO_CREDENTIALS: Final = "No credentials found"
 
 
-class Product:
+class Product(contract.Product):
     """The workflow engine."""
 
     name = "n8n"
+    image_names: tuple[str, ...] = ("n8n",)
     acts_on_start = True
     stop_grace_s = 45
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -132,11 +133,11 @@ class Product:
         return tuple(ContainerCommand(_cli(what), timeout_s=CLI_S, saves_as=name) for what, name in commands)
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-N8N-API-KEY": at.secrets["api_key"].reveal()})
 
 
-def _pages(api: JsonApi, kind: str) -> Iterator[dict[str, Any]]:
+def _pages(api: ServiceHttp, kind: str) -> Iterator[dict[str, Any]]:
     cursor: dict[str, str] = {}
     while True:
         page = api.get(f"/api/v1/{kind}", limit=PAGE, **cursor)
@@ -188,7 +189,7 @@ def _sealed(credential: Mapping[str, Any], key: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
+def _workflow(api: ServiceHttp, nonce: str) -> Iterator[str]:
     """Publish a workflow that echoes through a webhook of this name, yield its id, and remove it whatever happened."""
     hook = {
         "id": f"{nonce}-1",
@@ -228,15 +229,17 @@ def _workflow(api: JsonApi, nonce: str) -> Iterator[str]:
         _remove(api, identity)
 
 
-def _remove(api: JsonApi, workflow: str) -> None:
+def _remove(api: ServiceHttp, workflow: str) -> None:
     """Unpublish and delete a workflow; for a moment after the one n8n answers 409 to the other (seen with 2.40.7)."""
     api.send("POST", f"/api/v1/workflows/{workflow}/deactivate", json={}, deadline_s=LONG_DEADLINE_S)
-    deadline, pause = time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while (answer := api.send("DELETE", f"/api/v1/workflows/{workflow}")).status_code == requests.codes.conflict:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    answer = (
+        Polling("the unpublished workflow can be deleted", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: api.send("DELETE", f"/api/v1/workflows/{workflow}"),
+            lambda seen: seen.status_code != requests.codes.conflict,
+        )
+        .answer
+    )
     if not answer.ok:
         raise AssertionError(
             f"{api.at.where}: workflow {workflow} of this test stays: DELETE: {answer.status_code} "
@@ -249,31 +252,34 @@ def _call(at: ServiceInstance, path: str, nonce: str) -> str:
     """Call a production webhook as its clients do; return what is wrong, empty when it echoes. Publishing may take a
     moment.
     """
-    client, deadline, pause = JsonApi(at, at.endpoint), time.monotonic() + EXECUTION_DEADLINE_S, 0.2
-    while True:
-        answer = client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S)
-        if answer.ok and nonce in answer.text:
-            return ""
-        if answer.status_code != requests.codes.not_found or time.monotonic() > deadline:
-            return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
-        time.sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+    client = ServiceHttp(at)
+    answer = (
+        Polling("the published webhook is known", EXECUTION_DEADLINE_S, first_s=0.2, longest_s=2.0)
+        .until(
+            lambda: client.send("POST", f"/webhook/{path}", json={"nonce": nonce}, deadline_s=LONG_DEADLINE_S),
+            lambda seen: seen.status_code != requests.codes.not_found,
+        )
+        .answer
+    )
+    if answer.ok and nonce in answer.text:
+        return ""
+    return f"POST /webhook/{path}: {answer.status_code} {shortened(answer)}"
 
 
-def _execution_problem(api: JsonApi, workflow: str) -> str:
+def _execution_problem(api: ServiceHttp, workflow: str) -> str:
     """Return what is wrong with the newest execution; it is written a moment after the answer."""
-    deadline, pause, seen = time.monotonic() + EXECUTION_DEADLINE_S, 0.05, "none"
-    while time.monotonic() < deadline:
+
+    def look() -> str:
         executions = api.get("/api/v1/executions", workflowId=workflow, limit=1)["data"]
-        seen = str(executions[0].get("status")) if executions else "none"
-        if seen == "success":
-            return ""
-        time.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
-    return f"its newest execution: {seen} after {EXECUTION_DEADLINE_S:.0f} s"
+        return str(executions[0].get("status")) if executions else "none"
+
+    seen = Polling("the execution is written", EXECUTION_DEADLINE_S, first_s=0.05, longest_s=1.0).until(
+        look, lambda status: status == "success"
+    )
+    return "" if seen.good else f"its newest execution: {seen.answer} after {EXECUTION_DEADLINE_S:.0f} s"
 
 
-def _credential_problems(api: JsonApi, wanted: list[str]) -> list[str]:
+def _credential_problems(api: ServiceHttp, wanted: list[str]) -> list[str]:
     if not wanted:
         return []
     known = {str(item["name"]): str(item["id"]) for item in _pages(api, "credentials")}

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
@@ -19,6 +21,7 @@ from engine.errors import UnreachableError
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.verdict import Judgement, failed, passed
 from services.postgres import fingerprint as prints
+from services.postgres.replication import PostgresReplication
 
 CONNECT_S: Final = 5
 STATEMENT_MS: Final = 120_000
@@ -36,10 +39,17 @@ PLAIN_WORDS: Final = "PGOPTIONS=-c lc_messages=C -c synchronous_commit=off"
 """So that an error is called ERROR in every installation; nobody needs the scratch copy after a crash."""
 
 
-class Product:
+SSL_REQUEST: Final = contract.ProbeQuestion("postgres", struct.pack("!ii", 8, 80877103), (b"S", b"N"))
+"""An SSLRequest is answered with one byte, before any login (docs: "Message Flow", SSL Session Encryption)."""
+
+
+class Product(contract.Product):
     """The database server."""
 
     name = "postgres"
+    image_names: tuple[str, ...] = ("postgres",)
+    probe_question = SSL_REQUEST
+    replication = PostgresReplication()
     acts_on_start = False
     stop_grace_s = 300
     clean_exit_codes: frozenset[int] = frozenset({0})

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
+from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, failed, passed
-from services.clients.http import LONG_DEADLINE_S, ask, judge_http
+from services.clients.http import LONG_DEADLINE_S, ask_once, judge_http
 from services.fingerprints.compare import compare_fingerprints
 from services.fingerprints.container_settings import below_work, value_of, words_of
 
@@ -31,10 +33,12 @@ DURATION: Final = re.compile(rf"(?:{DURATION_PART.pattern})+")
 BLOCK_FILES: Final = ("meta.json", "index", "tombstones")
 
 
-class Product:
+class Product(contract.Product):
     """The metrics store."""
 
     name = "prometheus"
+    image_names: tuple[str, ...] = ("prometheus",)
+    settings_role = "Prometheus target"
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -60,11 +64,7 @@ class Product:
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:  # noqa: ARG002 it takes no writes of ours
         """Judge targets, rules and its own state; freshly started, it needs a scrape interval or two."""
-        deadline, pause = time.monotonic() + SCRAPES_DEADLINE_S, 0.5
-        while (judgement := self._smoke_once(at)).passed is False and time.monotonic() < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
-        return judgement
+        return Polling("every target is scraped", SCRAPES_DEADLINE_S, first_s=0.5).judge(lambda: self._smoke_once(at))
 
     def _smoke_once(self, at: ServiceInstance) -> Judgement:
         where = f"{at.service} on {at.container.host}"
@@ -127,7 +127,7 @@ class Product:
 
 
 def _data(at: ServiceInstance, path: str, params: dict[str, Any] | None = None) -> Any:
-    answer = ask(at, path, params=params, deadline_s=LONG_DEADLINE_S)
+    answer = ask_once(at, path, params=params, deadline_s=LONG_DEADLINE_S)
     try:
         body = answer.json()
     except ValueError:
@@ -212,7 +212,7 @@ def _window(at: ServiceInstance, since: Fingerprint | None) -> tuple[float, floa
 
 def _oldest(at: ServiceInstance) -> float:
     stats = _data(at, "/api/v1/status/tsdb").get("headStats", {})
-    text = ask(at, "/metrics").text
+    text = ask_once(at, "/metrics").text
     for line in text.splitlines():
         if line.startswith("prometheus_tsdb_lowest_timestamp_seconds "):
             return float(line.split()[1])

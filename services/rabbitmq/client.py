@@ -1,4 +1,4 @@
-"""How RabbitMQ is asked: AMQP with pika, the management API with requests; "not let in" told apart from "no answer"."""
+"""How RabbitMQ is asked: AMQP with pika, its management API; "not let in" told apart from "no answer"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import requests
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
-from services.clients import http
+from hosts.local.http import Answer, basic
+from services.clients.http import ServiceHttp
 
 logging.getLogger("pika").setLevel(
     logging.CRITICAL
@@ -79,19 +80,13 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:160]}".strip()
 
 
-def ask_management(
-    at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None
-) -> requests.Response:
+def ask_management(at: ServiceInstance, method: str, path: str, content: dict[str, Any] | None = None) -> Answer:
     """Return an answer of the management API; refused credentials are an AssertionError, no answer is
     UnreachableError.
     """
-    url = at.at_port(MANAGEMENT_PORT).url(path)
-    try:
-        answer = http.request(method, url, json=content, auth=(user_of(at), _password(at)), timeout=TIMEOUT_S)
-    except requests.RequestException as error:
-        raise UnreachableError(
-            f"{at.where}: {method} {path}: no answer of the management API ({type(error).__name__})"
-        ) from None
+    headers = {"Authorization": basic(user_of(at), _password(at))}
+    client = ServiceHttp(at, at.at_port(MANAGEMENT_PORT), headers, deadline_s=TIMEOUT_S, patience_s=0.0)
+    answer = client.send(method, path, json=content)
     if answer.status_code == requests.codes.unauthorized:
         raise AssertionError(
             f"{at.where}: login refused for user {user_of(at)}: {method} {path}: 401. Expected: the password "

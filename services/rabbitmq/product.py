@@ -14,11 +14,12 @@ from typing import Final
 import pika
 import pika.exceptions
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.rabbitmq import fingerprint as prints
 from services.rabbitmq.client import ask_management, connect, own_virtual_host, user_of
@@ -32,10 +33,11 @@ HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
 """docs: "HTTP API Reference", health checks; /api/aliveness-test is a no-op since 4.0."""
 
 
-class Product:
+class Product(contract.Product):
     """The message broker."""
 
     name = "rabbitmq"
+    image_names: tuple[str, ...] = ("rabbitmq",)
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes: frozenset[int] = frozenset({0})
@@ -90,7 +92,7 @@ class Product:
                 f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, "
                 "and the node answers its tools"
             )
-        consumers = repeat_until_passed(lambda: judge_consumers(at), CONSUMERS_DEADLINE_S)
+        consumers = Polling("consumers are back", CONSUMERS_DEADLINE_S).judge(lambda: judge_consumers(at))
         if not consumers.passed:
             return consumers
         return passed(

@@ -18,12 +18,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
 from engine.contracts.mount_kinds import is_kept
 from engine.contracts.product import KernelNeed, LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
 from engine.verdict import Judgement, failed, passed
+from services.redis.replication import RedisReplication
 
 TIMEOUT_S: Final = 10.0
 BATCH: Final = 1000
@@ -86,10 +88,17 @@ with a snapshot (redis.conf, aof-use-rdb-preamble), and later servers take it ov
 digits by which a diskless replication marks its end behind the checksum; an append-only file must not have them."""
 
 
-class Product:
+PING: Final = contract.ProbeQuestion("redis", b"PING\r\n", (b"+PONG", b"-NOAUTH"))
+"""One that wants a password says so: it answers."""
+
+
+class Product(contract.Product):
     """The key-value store."""
 
     name = "redis"
+    image_names: tuple[str, ...] = ("redis",)
+    probe_question = PING
+    replication = RedisReplication()
     acts_on_start = False
     stop_grace_s = 120
     clean_exit_codes = frozenset({0, 143})

@@ -16,12 +16,13 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest, DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.mount_kinds import is_kept
 from engine.contracts.product import LogPattern, ServiceInstance
 from engine.errors import UnreachableError
-from engine.polling import repeat_until_passed
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.fingerprints.container_settings import below_work, value_of, words_of
 from services.temporal.client import ask, list_namespaces
@@ -38,10 +39,11 @@ KINDS: Final = {
 }
 
 
-class Product:
+class Product(contract.Product):
     """The workflow server."""
 
     name = "temporal"
+    image_names: tuple[str, ...] = ("temporalio/server", "temporalio/auto-setup")
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -101,8 +103,11 @@ class Product:
         if problem:
             return failed(f"{at.where}: {problem}. Expected: started, signalled, queried and completed")
         answers = [
-            repeat_until_passed(question, WORKERS_DEADLINE_S)
-            for question in (lambda: judge_workers(at), lambda: judge_carried_over(at))
+            Polling(what, WORKERS_DEADLINE_S).judge(question)
+            for what, question in (
+                ("workers poll their queues", lambda: judge_workers(at)),
+                ("workflows from before go on", lambda: judge_carried_over(at)),
+            )
         ]
         wrong = [answer for answer in answers if not answer.passed]
         if wrong:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,12 +21,13 @@ from typing import Any, Final
 
 import requests
 
+from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
-from services.clients.http import judge_http
-from services.clients.json_api import JsonApi, shortened
+from services.clients.http import ServiceHttp, judge_http, shortened
 from services.fingerprints.revisions import Thing, part_of, plain_part
 
 WORK_FOLDER: Final = "/app"
@@ -52,10 +52,24 @@ KEEPS_SESSIONS: Final = (2026, 6, 1)
 """
 
 
-class Product:
+def _send_message(service: str, options: Mapping[str, Any]) -> str:
+    sessions = ", ".join(map(str, options.get("sessions") or ())) or "each session"
+    return (
+        f"Send a message from another phone to the number of {sessions}, and one back through {service}: both must "
+        "arrive. "
+        "Attest it with a screenshot.\n\nNo program does this: the inventory allows no test_number.\n"
+    )
+
+
+MESSAGE_SENT: Final = contract.ManualCheck("validate/message-sent", _send_message, unless_option="test_number")
+
+
+class Product(contract.Product):
     """The WhatsApp gateway."""
 
     name = "waha"
+    image_names: tuple[str, ...] = ("waha",)
+    manual_checks = (MESSAGE_SENT,)
     acts_on_start = True
     stop_grace_s = 60
     clean_exit_codes: frozenset[int] = frozenset({0, 143})
@@ -86,7 +100,7 @@ class Product:
         is allowed.
         """
         api = _api(at)
-        stranger = JsonApi(at, at.endpoint, {"X-Api-Key": nonce}).send("GET", "/api/sessions")
+        stranger = ServiceHttp(at, headers={"X-Api-Key": nonce}).send("GET", "/api/sessions")
         if stranger.status_code != requests.codes.unauthorized:
             return failed(f"{at.where}: a wrong API key is answered with {stranger.status_code}. Expected: 401")
         wanted, why = _wanted(at)
@@ -156,8 +170,8 @@ class Product:
         return ()
 
 
-def _api(at: ServiceInstance) -> JsonApi:
-    return JsonApi(at, at.endpoint, {"X-Api-Key": at.secrets["api_key"].reveal()})
+def _api(at: ServiceInstance) -> ServiceHttp:
+    return ServiceHttp(at, headers={"X-Api-Key": at.secrets["api_key"].reveal()})
 
 
 def _steady(session: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,23 +298,27 @@ class Seen:
         ]
 
 
-def _wait_until_settled(api: JsonApi, wanted: Collection[str], *, patient: bool) -> Seen:
+def _wait_until_settled(api: ServiceHttp, wanted: Collection[str], *, patient: bool) -> Seen:
     """Return all sessions as soon as waiting can't change those that must work any more, at the latest when all had
     their turn.
     """
-    began, pause = time.monotonic(), 0.2
-    while True:
-        seen = Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def look() -> Seen:
+        return Seen({str(item["name"]): item for item in api.get("/api/sessions", all="true")})
+
+    def settled(seen: Seen) -> bool:
         names = wanted or [name for name, state in seen.states.items() if patient or state != "STOPPED"]
         hopeless = any(seen.states.get(name, "none") not in ON_ITS_WAY | {WORKING} for name in names)
-        over = time.monotonic() - began > patience_s(api.at, len(seen.items))
-        if not seen.problems(wanted, patient=patient) or hopeless or over:
-            return seen
-        time.sleep(pause)
-        pause = min(pause * 1.5, 3.0)
+        return hopeless or not seen.problems(wanted, patient=patient)
+
+    first = look()
+    if settled(first):
+        return first
+    longest_s = patience_s(api.at, len(first.items))
+    return Polling("sessions work", longest_s, first_s=0.2, longest_s=3.0).until(look, settled).answer
 
 
-def _message_problem(api: JsonApi, session: str, number: str, nonce: str) -> str:
+def _message_problem(api: ServiceHttp, session: str, number: str, nonce: str) -> str:
     body = {"session": session, "chatId": f"{number}@c.us", "text": f"{nonce}: a test after a move; nothing to do"}
     answer = api.send("POST", "/api/sendText", json=body, deadline_s=30.0)
     return (

@@ -113,9 +113,6 @@ class SimHost:
         self.process.must_live()
         return Endpoint(f"{self.name}|{address}", port)
 
-    def cut(self) -> None:
-        """End nothing: no command runs beside another here."""
-
     def close(self) -> None:
         """Close nothing."""
 

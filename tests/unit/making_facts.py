@@ -76,7 +76,7 @@ def make_container(**given: Any) -> ContainerFacts:
 def make_image(**given: Any) -> ImageFacts:
     """Return the image of redis."""
     image: dict[str, Any] = {
-        "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "repo_digests": (), "architecture": "amd64",
+        "id": "sha256:" + "1" * 64, "tags": ("redis:8",), "architecture": "amd64",
         "layers": ("sha256:a", "sha256:b"), "size_bytes": 100,
     }  # fmt: skip
     made: ImageFacts = make(ImageFacts, **{**image, **given})

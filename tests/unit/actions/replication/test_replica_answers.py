@@ -12,9 +12,9 @@ from actions.copy.ssh_channel import Peer
 from actions.replication import replica as module
 from actions.replication.replica import Replica
 from actions.replication.steps import FinishReplica
+from engine.contracts.replication import Login
 from engine.errors import ActionError, NotObservedError, UnreachableError
 from services.redis.replication import RedisReplication
-from services.replication import Login
 from tests.unit.actions.container.test_source import Engine, recorded_route
 from tests.unit.inspected import inspected
 

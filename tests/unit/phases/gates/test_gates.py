@@ -264,7 +264,7 @@ def test_a_move_that_has_begun_needs_no_preflight(past: Past, state: MoveState) 
     assert refusal(past, scope_of()) == ""
 
 
-@pytest.mark.parametrize("state", [MoveState.PLANNED, MoveState.PREPARED, MoveState.UNDONE])
+@pytest.mark.parametrize("state", [MoveState.PLANNED, MoveState.UNDONE])
 def test_a_move_that_was_undone_begins_again(past: Past, state: MoveState) -> None:
     """It needs a preflight like the first time."""
     past.state("redis", state)

@@ -44,6 +44,7 @@ from engine.errors import ActionError, ManualInterventionError, NotObservedError
 from engine.journal.journal import Journal, Run
 from engine.redaction.redactor import Redactor
 from engine.saga.outcomes import NotRun
+from engine.saga.patience import Patience
 from engine.saga.saga import RunningMove
 from engine.saga.state import backward
 from engine.verdict import Effect, Judgement, Verdict, failed, passed
@@ -196,6 +197,7 @@ def test_a_lost_answer_of_a_resume_deletes_nothing_of_a_killed_commit(
         repeatable=REPEATABLE,
         superseded_by=SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     for action in recipe:
         try:
@@ -350,6 +352,7 @@ def test_a_source_that_was_started_again_is_not_renamed_nor_doubled(monkeypatch:
         repeatable=rollback.REPEATABLE,
         superseded_by=rollback.SUPERSEDED_BY,
         prove_source=lambda: passed("serves"),
+        patience=Patience(pause=lambda _seconds: None),
     )
     again.perform("stop-moved")
 

@@ -55,7 +55,7 @@ def _table(**more: Any) -> dict[str, Any]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no wait last."""
     monkeypatch.setattr("services.n8n.product.EXECUTION_DEADLINE_S", 0.05)
-    monkeypatch.setattr("services.n8n.product.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def _smoke(options: dict[str, Any] | None = None) -> Judgement:
