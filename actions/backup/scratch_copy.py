@@ -19,6 +19,7 @@ from checks.backups.backups import BackupObject
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import MountFacts
 from engine.contracts.product import RestoreCommand
+from engine.finding import say
 
 ROLE: Final = "drill"
 DOCKER_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock")
@@ -151,7 +152,7 @@ def remove_scratch(route: Route, backup_host: str) -> None:
                 route.fleet,
                 route.target,
                 ["docker", kind, "rm", *found],
-                doing=f"remove the drill's {kind}s",
+                doing=say("remove the drill's {kind}s", kind=kind),
                 timeout_s=600.0,
             )
 
@@ -159,4 +160,4 @@ def remove_scratch(route: Route, backup_host: str) -> None:
 def _listed(route: Route, words: Sequence[str]) -> list[str]:
     wanted = [f"label={LABEL_MOVE}={route.move_label}", f"label={LABEL_ROLE}={ROLE}"]
     argv = ["docker", *words, *(flag for value in wanted for flag in ("--filter", value))]
-    return run_checked(route.fleet, route.target, argv, doing="list what the drill made").text.split()
+    return run_checked(route.fleet, route.target, argv, doing=say("list what the drill made")).text.split()

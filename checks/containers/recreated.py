@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from checks.containers.allowed_differences import ALLOWED_DIFFERENCES, Pair
-from engine.finding import say
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 
 SHOWN_LENGTH: Final = 120
@@ -98,9 +98,12 @@ def judge_fidelity(
             fields_different=len(differences),
             fields_compared=compared,
         )
-    remaps = "".join(
-        say("; {port} published as {number}, as the plan says", port=port, number=number)
-        for port, number in sorted((ports or {}).items())
+    remaps = joined(
+        "",
+        (
+            say("; {port} published as {number}, as the plan says", port=port, number=number)
+            for port, number in sorted((ports or {}).items())
+        ),
     )
     return passed(
         say("{where}: {compared} fields equal to its source's{remaps}", where=where, compared=compared, remaps=remaps),

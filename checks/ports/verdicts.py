@@ -6,7 +6,7 @@ from checks.ports.conflicts import Conflict
 from checks.ports.planned_ports import PlannedPorts
 from checks.ports.report import HostScan, PortReport
 from engine.command_line import ANY, typed_command
-from engine.finding import say
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 
 
@@ -82,8 +82,8 @@ def judge_ports_after_moves(report: PortReport, arrival: PlannedPorts, environme
             details,
             conflicts=len(sure),
         )
-    remapped = "".join(
-        say("; {key} is {number} there", key=key, number=number) for key, number in sorted(arrival.remaps.items())
+    remapped = joined(
+        "", (say("; {key} is {number} there", key=key, number=number) for key, number in sorted(arrival.remaps.items()))
     )
     return passed(
         say(

@@ -14,6 +14,7 @@ from engine.config.plan import Role
 from engine.config.scope import Scope
 from engine.contracts.product import ManualCheck
 from engine.errors import InputError
+from engine.finding import say
 from engine.journal.journal import Journal
 from phases.context.attempt import committed_at
 from phases.signoff.team_messages import draft_for, moves_here, team_of, teams, window_words
@@ -143,13 +144,19 @@ def asked(step: str, service: str | None = None) -> ManualRequest:
     found = [one for one in STEPS if step in {one.step, one.step.partition("/")[2]}]
     if not found:
         raise InputError(
-            f"attest: step {step}: not one that a person attests. Known: {', '.join(one.step for one in STEPS)}"
+            say(
+                "attest: step {step}: not one that a person attests. Known: {steps}",
+                step=step,
+                steps=", ".join(one.step for one in STEPS),
+            )
         )
     if found[0].per_service != (service is not None):
         expected = (
-            "--service NAME: it is done for each" if found[0].per_service else "no --service: it is done once for all"
+            "--service NAME: it is done for each"
+            if found[0].per_service
+            else say("no --service: it is done once for all")
         )
-        raise InputError(f"attest: step {found[0].step}: expected {expected}")
+        raise InputError(say("attest: step {step}: expected {expected}", step=found[0].step, expected=expected))
     return ManualRequest(found[0], service)
 
 
@@ -157,8 +164,15 @@ def refuse_other(scope: Scope, one: ManualRequest) -> None:
     """Raise InputError for a service of which a step is not asked, naming those of which it is."""
     of = [each.service for each in manual_requests(scope) if each.step is one.step]
     if one.service is not None and one.service not in of:
-        known = ", ".join(str(service) for service in of) or "no service here"
-        raise InputError(f"attest: step {one.step.step} --service {one.service}: not asked of it. Asked of: {known}")
+        known = ", ".join(str(service) for service in of) or say("no service here")
+        raise InputError(
+            say(
+                "attest: step {step} --service {service}: not asked of it. Asked of: {known}",
+                step=one.step.step,
+                service=one.service,
+                known=known,
+            )
+        )
 
 
 def manual_requests(scope: Scope) -> Iterator[ManualRequest]:
@@ -195,5 +209,11 @@ def since_when(asked: ManualRequest, journal: Journal | None, services: Iterable
     commits = [committed_at(journal, service) for service in about] if journal else []
     known = [at for at in commits if at is not None]
     if not known:
-        raise TooEarlyError(f"{asked.step.step}: can be done once {asked.service or 'a service'} is moved")
+        raise TooEarlyError(
+            say(
+                "{step}: can be done once {service} is moved",
+                step=asked.step.step,
+                service=asked.service or say("a service"),
+            )
+        )
     return max(known)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine.config.plan import PlannedMove
 from engine.config.scope import Scope
 from engine.errors import InputError
+from engine.finding import say
 
 
 def window_words(scope: Scope) -> str:
@@ -27,7 +28,10 @@ def zone_of(scope: Scope) -> ZoneInfo:
         return ZoneInfo(scope.window.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InputError(
-            f"window/time_zone: {scope.window.time_zone} is no time zone. Expected: a name such as America/Sao_Paulo"
+            say(
+                "window/time_zone: {time_zone} is no time zone. Expected: a name such as America/Sao_Paulo",
+                time_zone=scope.window.time_zone,
+            )
         ) from None
 
 
