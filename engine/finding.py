@@ -89,6 +89,19 @@ def joined(separator: str, parts: Iterable[object]) -> str:
     return Finding(text, ROW, {"parts": Parts(separator, each)})
 
 
+def lines_of_text(text: str) -> tuple[str, ...]:
+    """Return a text line by line, each a finding where it is one, without an empty one at the end."""
+    lines = _lines(text)
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    row = text.fields.get("parts") if isinstance(text, Finding) and text.template == ROW else None
+    if isinstance(row, Parts) and row.separator == "\n" and not row.longest:
+        return tuple(line for part in row.each for line in _lines(part))
+    return tuple(text.split("\n")) if "\n" in text else (text,)
+
+
 def first_line(text: str, longest: int) -> str:
     """Return the first line of a text, and of a long one its begin, in any language."""
     part = Parts("", (text,), longest)

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from engine.config.scope import Scope
 from engine.errors import InputError
-from engine.finding import joined, say
+from engine.finding import joined, lines_of_text, say
 from engine.journal.kinds import RecordKind
 from engine.signoff.attestation import NAMESPACE, Attestation, digest_of, parse_attestation
 from engine.verdict import Judgement, passed, waiting
@@ -175,7 +175,7 @@ def judge_manual(
         told = joined("; ", found.void) or say("nobody attested it yet")
         return waiting(
             say("{told}. What to do: {draft}. Then: {command}", told=told, draft=draft, command=_command(scope, asked)),
-            tuple(text.splitlines()),
+            lines_of_text(text),
         )
     for file in _files_of(found.path, found.attestation):
         shutil.copyfile(file, place / file.name)

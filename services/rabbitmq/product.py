@@ -28,9 +28,9 @@ from services.rabbitmq.client import ask_management, connect, own_virtual_host, 
 IMPORT: Final = "cat > /tmp/definitions.json && rabbitmqctl --quiet import_definitions /tmp/definitions.json"
 """From a file: from standard input it waits for ever (seen with 4.0.5). Run in a scratch copy only, which is removed.
 """
-EXCHANGES: Final = (say("default"), say("direct"), say("fanout"), say("topic"), say("headers"))
+EXCHANGES: Final = ("default", "direct", "fanout", "topic", "headers")
 CONSUMERS_DEADLINE_S: Final = 30.0
-HEALTH_CHECKS: Final = (say("virtual-hosts"), say("local-alarms"))
+HEALTH_CHECKS: Final = ("virtual-hosts", "local-alarms")
 """docs: "HTTP API Reference", health checks; /api/aliveness-test is a no-op since 4.0."""
 
 

@@ -109,7 +109,7 @@ class Product(contract.Product):
         KernelNeed(
             "transparent_hugepage",
             say("Redis' administration page: latency after each fork"),
-            words=(say("madvise"), say("never")),
+            words=("madvise", "never"),
         ),
     )
     ready_deadline_s = 120.0

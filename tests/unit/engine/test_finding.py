@@ -13,7 +13,19 @@ import pytest
 
 from engine.contracts.step import Judge, StepResult
 from engine.errors import NotObservedError
-from engine.finding import Finding, finding_of, first_line, fitting, has_words, joined, lines_of, misfits, recorded, say
+from engine.finding import (
+    Finding,
+    finding_of,
+    first_line,
+    fitting,
+    has_words,
+    joined,
+    lines_of,
+    lines_of_text,
+    misfits,
+    recorded,
+    say,
+)
 from engine.i18n.language import ENGLISH, Language
 from engine.journal.record import exact
 from engine.redaction.redactor import Redactor, Secret
@@ -109,6 +121,18 @@ def test_a_finding_is_shortened_in_each_language(language: Language) -> None:
         assert language.tell(short) == "sem o contêiner n…"
     assert (lines, language.tell(lines)) == ("no container redis", "sem o contêiner r…")
     assert type(first_line("as the host said\nmore", 20)) is str
+
+
+def test_a_text_is_read_line_by_line() -> None:
+    """Each line of texts in a row stays a finding, also of rows in rows; a line break at the end begins no line."""
+    inner = joined("\n", [say("no container {name}", name="redis"), "as the host said", ""])
+    text = joined("\n", [say("what to do:"), "", inner])
+
+    lines = lines_of_text(text)
+
+    assert lines == ("what to do:", "", "no container redis", "as the host said")
+    assert [isinstance(line, Finding) for line in lines] == [True, False, True, False]
+    assert lines_of_text("one\ntwo\n") == ("one", "two")
 
 
 def test_a_template_without_words_needs_no_translation() -> None:
