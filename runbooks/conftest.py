@@ -216,8 +216,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = _does_not_apply(session, item)
         if reason is not None:
             items.remove(item)
-        if reason and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
-            session.context.run.record(RecordKind.STEP_SKIPPED, body=recorded(reason))
+        if reason is not None and not is_worker(config) and session.share.is_mine(group_of(item, session.share)):
+            marker = item.get_closest_marker("step")
+            key = str(marker.args[0]) if marker else ""
+            session.context.run.record(RecordKind.STEP_SKIPPED, body={**recorded(reason), "step": key})
 
 
 def _does_not_apply(session: Session, item: pytest.Item) -> str | None:

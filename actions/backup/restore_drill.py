@@ -263,6 +263,17 @@ class RestoreDrill(RouteAction):
                     container=route.container,
                 )
             )
+        if reason := reaches_out(inspect):  # it may have been made anew since the recipe was
+            raise ActionError(
+                say(
+                    "{source}: {container}: {reason}. Expected: as it was when the drill was planned. Run prepare "
+                    "again: {command}",
+                    source=route.source,
+                    container=route.container,
+                    reason=reason,
+                    command=route.command("prepare"),
+                )
+            )
         same = [at for at, rule in self.rules.items() if rule == "same_on_target"]
         body = scratch_specification(
             inspect, move_label=route.move_label, network=name, mounts=mounts, same_on_target=same

@@ -19,7 +19,7 @@ from engine.contracts.container import CommandResult
 from engine.errors import ActionError, DeadlineError, NotObservedError, RefusedError, UnreachableError
 from engine.finding import joined, say
 from hosts.coordination.audit_log import append_audit
-from hosts.coordination.fencing import change
+from hosts.coordination.fencing import change, refuse_silent
 from hosts.fleet import Fleet
 
 SHORT_S: Final = 30.0
@@ -138,19 +138,28 @@ def refuse_under_container(route: Route) -> None:
 
 
 def run_checked(
-    fleet: Fleet, host: str, argv: list[str], *, doing: str, stdin: bytes = b"", timeout_s: float = SHORT_S
+    fleet: Fleet,
+    host: str,
+    argv: list[str],
+    *,
+    doing: str,
+    stdin: bytes = b"",
+    timeout_s: float = SHORT_S,
+    held: bool | None = None,
 ) -> CommandResult:
     """Change a host by argv, under the fence of its lock; a non-zero exit is an ActionError with the last lines of
     stderr.
 
     Raises LockLostError, and the host runs nothing, when the lock is not this run's any more.
     """
-    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s), host, doing)
+    return checked(change(fleet, host, argv, stdin=stdin, timeout_s=timeout_s, held=held), host, doing)
 
 
 def look(fleet: Fleet, host: str, argv: list[str], *, timeout_s: float = SHORT_S) -> CommandResult:
     """Ask a host by argv, which changes nothing: it is the only way past the fence."""
-    return fleet[host].run(argv, timeout_s=timeout_s)
+    result = fleet[host].run(argv, timeout_s=timeout_s)
+    refuse_silent(host, result)
+    return result
 
 
 def checked(result: CommandResult, host: str, doing: str) -> CommandResult:

@@ -84,7 +84,7 @@ class RunHook(RouteAction):
 
     def _run(self, argv: tuple[str, ...], doing: str) -> CommandResult:
         self.route.audit(self.host, self.key, doing)
-        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s)
+        return change(self.route.fleet, self.host, list(argv), timeout_s=self.hook.timeout_s, held=True)
 
 
 def _tail(answer: CommandResult) -> str:

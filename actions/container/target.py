@@ -205,12 +205,15 @@ class StartTarget(RouteAction):
     as soon as it runs.
 
     `acts` says that the product does; `reached_by` names the dependants on the target, which its engine leads there by
-    name.
+    name. `mounts_filled` is asked first: a share may have gone since the container was made. `unwritten` is asked
+    before its first run: nobody else may write to the source's data since it was proven.
     """
 
     grace_s: int
     acts: bool = False
     reached_by: tuple[str, ...] = ()
+    mounts_filled: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
+    unwritten: Callable[[], Judgement] | None = field(default=None, repr=False, compare=False)
     key = "start-target"
     seconds = 2.0
 
@@ -243,6 +246,10 @@ class StartTarget(RouteAction):
         route = self.route
         need_source_at_rest(route)
         self.observe(note)
+        questions = (self.mounts_filled, self.unwritten if not started_at(need_moved(route)) else None)
+        for ask in questions:
+            if ask is not None and not (seen := ask()).passed:
+                raise ActionError(seen.text)
         route.audit(route.target, self.key, self.describe())
         with docker_api(route.fleet, route.target, self.describe()) as api:
             api.start(str(note["container_id"]))

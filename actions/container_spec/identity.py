@@ -9,8 +9,10 @@ in between and that it may hold newer writes.
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from actions.common.route import Route, docker_api, inspect_container, run_checked
@@ -23,6 +25,8 @@ from engine.finding import say
 DIRECTORY: Final = f"{HOST_STATE_DIR}/runs"
 STOPPED_STATES: Final = frozenset({"exited", "created", "dead"})
 SERVICE_ROLE: Final = "service"
+OWN_FOLDER: Final = 3
+"""A folder with so many parts (`/srv/shop`) belongs to somebody; above it is what agents of the host mount."""
 NEVER: Final = "0001-01-01T00:00:00Z"
 """Docker's time of what has not happened."""
 
@@ -398,8 +402,14 @@ def refuse_used_places(route: Route, host: str, sources: Mapping[str, str]) -> N
 
 
 def _is_mounted(source: str, kind: str, mount: Mapping[str, Any]) -> bool:
-    """Return whether a mount is this place, or lies in it."""
-    if mount.get("Type") != kind:
-        return False
-    seen = str(mount.get("Name") if kind == "volume" else mount.get("Source") or "").rstrip("/")
-    return seen == source or (kind == "bind" and seen.startswith(f"{source.rstrip('/')}/"))
+    """Return whether a mount is this place, lies in it, or is a folder of its own above it; a volume may be mounted by
+    its path, too.
+    """
+    if kind == mount.get("Type") == "volume":
+        return bool(mount.get("Name") == source)
+    seen = posixpath.normpath(str(mount.get("Source") or ""))
+    if kind == "volume":
+        return mount.get("Type") == "bind" and f"/volumes/{source}/_data/" in f"{seen}/"
+    place = posixpath.normpath(source)
+    above = len(PurePosixPath(seen).parts) >= OWN_FOLDER and PurePosixPath(place).is_relative_to(seen)
+    return mount.get("Type") in {"bind", "volume"} and (PurePosixPath(seen).is_relative_to(place) or above)

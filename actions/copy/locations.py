@@ -125,4 +125,6 @@ def remove_place(route: Route, host: str, place: DataPlace, step: str) -> None:
     elif volume_label(route, host, place.source) != route.move_label:
         return
     route.audit(host, step, f"remove {place.text()} if this attempt created it")
-    run_checked(route.fleet, host, argv, doing=say("remove {place}", place=place.text()), timeout_s=LONGEST_REMOVE_S)
+    run_checked(
+        route.fleet, host, argv, doing=say("remove {place}", place=place.text()), timeout_s=LONGEST_REMOVE_S, held=True
+    )

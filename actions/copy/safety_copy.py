@@ -13,7 +13,7 @@ from typing import Final
 
 from actions.common.base_action import RouteAction
 from actions.common.labels import labels
-from actions.common.route import Route, docker_api, run_checked
+from actions.common.route import Route, docker_api, remove_container, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.identity import need_source_at_rest
 from actions.container_spec.saved_spec import read_privately, save_privately
@@ -224,6 +224,7 @@ def copy_beside(route: Route, host: str, step: str, *, place: DataPlace, to: Dat
     command = toolbox_argv(argv, name=name, move_label=route.move_label, role=ROLE, mounts=mounts)
     doing = say("copy {place_source} to {to_source}", place_source=place.source, to_source=to.source)
     route.audit(host, step, doing)
+    remove_container(route.fleet, host, name)  # of a run that was killed: it may still write
     run_checked(route.fleet, host, command, doing=doing, timeout_s=LONGEST_COPY_S)
 
 

@@ -7,7 +7,6 @@ It asks at the product's own level: a relay accepts TCP connections even while t
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,9 +97,11 @@ class StartProbe(RouteAction):
     def undo(self, note: Note) -> None:
         """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
         if inspect_container(self.route.fleet, self.route.source, self.route.slug(ROLE)) is not None:
-            with suppress(ActionError):
-                wait_for_good(self.route, FIRST_ANSWER_S)
-            seen = measure_outage(read_probe(self.route), self.aim.viewpoint(self.route.source), PERIOD_S)
+            try:
+                lines = wait_for_good(self.route, FIRST_ANSWER_S)
+            except ActionError:
+                lines = read_probe(self.route)
+            seen = measure_outage(lines, self.aim.viewpoint(self.route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         remove_helpers(self.route.fleet, self.route.source, self.route.move_label, ROLE)
 
@@ -127,8 +128,8 @@ class MeasureOutage(RouteAction):
             note["outage"] = None  # none yet, or one that was not over when it was read
         probe = None if note["outage"] else inspect_container(route.fleet, route.source, route.slug(ROLE))
         if probe is not None and probe["State"]["Running"]:
-            wait_for_good(route, LAST_ANSWER_S)
-            seen = measure_outage(read_probe(route), self.aim.viewpoint(route.source), PERIOD_S)
+            lines = wait_for_good(route, LAST_ANSWER_S)
+            seen = measure_outage(lines, self.aim.viewpoint(route.source), PERIOD_S)
             note["outage"] = seen.record() if seen else None
         route.audit(route.source, self.key, self.describe())
         remove_helpers(route.fleet, route.source, route.move_label, ROLE)
@@ -197,8 +198,11 @@ def read_probe(route: Route) -> list[str]:
     return [line for line in result.text.splitlines() if line.startswith("{")]
 
 
-def wait_for_good(route: Route, deadline_s: float) -> None:
-    """Return when the probe's last line is good; ActionError with the last line after `deadline_s`."""
+def wait_for_good(route: Route, deadline_s: float) -> list[str]:
+    """Return the probe's lines as soon as the last of them is good; ActionError with the last line after `deadline_s`.
+
+    The outage is measured from these lines: on a busy host a later reading may end in the next bad answer.
+    """
     seen = Polling(f"the probe sees {route.service} answer", deadline_s, first_s=0.2, longest_s=2.0).until(
         lambda: read_probe(route), lambda lines: bool(lines) and bool(json.loads(lines[-1]).get("good"))
     )
@@ -214,3 +218,4 @@ def wait_for_good(route: Route, deadline_s: float) -> None:
                 slug=route.slug(ROLE),
             )
         )
+    return seen.answer

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from actions.common.route import Route, docker_api, look, run_checked
-from actions.container.source import need_container
+from actions.container.source import grace_of, need_container
 from actions.references.text_edit import ReferenceState, Replaced, put_back, replace_group, standing_of
 from engine.config.reference_rules import Rewrite
 from engine.constants import HOST_STATE_DIR
@@ -84,6 +84,12 @@ class FileReference:
             source=self.route.source,
             rewrite=self.rewrite.text(),
         )
+
+    @property
+    def restarts(self) -> bool:
+        """Return whether the container is stopped and started for the file to be read again."""
+        reload = self.rewrite.reload
+        return reload is not None and not reload.argv and not reload.signal
 
     def describe(self) -> str:
         """Return the dry run's words."""
@@ -291,7 +297,8 @@ class FileReference:
             if reload.signal:
                 api.kill(route.container, f"SIG{reload.signal}")
             else:
-                api.restart(route.container, timeout=self.grace_s)
+                inspect = need_container(route, route.source, route.container)
+                api.restart(route.container, timeout=grace_of(self.grace_s, inspect))
 
 
 def _bytes(text: str) -> bytes:

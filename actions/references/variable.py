@@ -12,7 +12,7 @@ from typing import Any, Final
 import docker.errors
 
 from actions.common.route import Route, docker_api, inspect_container, run_checked
-from actions.container.source import STOPPED_STATES
+from actions.container.source import STOPPED_STATES, grace_of
 from actions.container.target import first_network_only
 from actions.container_spec.create_body import Specification, specification_of
 from actions.container_spec.saved_spec import read_privately, save_privately
@@ -237,7 +237,7 @@ class VariableReference:
 
     def _stop(self, api: Any, name: str) -> None:
         api.update_container(name, restart_policy={"Name": "no"})
-        api.stop(name, timeout=self.grace_s)
+        api.stop(name, timeout=grace_of(self.grace_s, self._inspect(name) or {}))
         state = (self._inspect(name) or {"State": {}})["State"].get("Status")
         if state not in STOPPED_STATES:
             raise ActionError(

@@ -16,7 +16,7 @@ from actions.common.labels import labels
 from actions.common.route import Route, docker_api, inspect_container, look, remove_container, run_checked
 from actions.common.toolbox import ToolboxMount, remove_helpers, toolbox_argv
 from actions.container_spec.create_body import specification_of
-from actions.container_spec.saved_spec import need_recorded
+from actions.container_spec.saved_spec import need_recorded, refuse_other_configuration
 from actions.copy.locations import DataPlace
 from actions.copy.ssh_channel import Peer, close_channel, has_key, key_comment, key_directory, list_keys, make_channel
 from engine.constants import LABEL_MOVE, LABEL_ROLE
@@ -51,7 +51,11 @@ OWN: Final = 'chown "$1" /data && chmod "$2" /data'
 
 @dataclass(frozen=True)
 class Replica:
-    """One store's replica: how it is made, asked, promoted and removed."""
+    """One store's replica: how it is made, asked, promoted and removed.
+
+    `approved` is the digest of the container's configuration that people signed: the replica runs with it on the
+    target.
+    """
 
     route: Route
     peer: Peer
@@ -59,6 +63,7 @@ class Replica:
     login: Login
     place: DataPlace | None  # where its data lies, None when the container has no mount there
     make_place: Callable[[], None] = field(repr=False, compare=False)
+    approved: str = ""
 
     @property
     def name(self) -> str:
@@ -90,10 +95,11 @@ class Replica:
 
     def start(self) -> None:
         """Open the tunnel, make the first copy, start the replica and wait until it follows closely."""
+        inspect = need_recorded(self.route).inspect
+        refuse_other_configuration(self.route.source, inspect, self.approved)
         self.remove()
         self.make_place()
         self._open_tunnel()
-        inspect = need_recorded(self.route).inspect
         owner, mode = self._owner() if self.kind.wants_owner else ("0:0", "0755")
         secret = self.kind.password_file(self.login.user, self._password).encode()
         folder = taking(KEEP_PRIVATE, "save", secret, self._folder, owner)

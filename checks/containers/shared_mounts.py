@@ -7,7 +7,7 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -139,6 +139,57 @@ def judge_there(host: str, mounts: Iterable[MountFacts], places: Iterable[Place]
             tuple(missing),
         )
     return passed(say("{host}: all {count} mounts are there", host=host, count=len(pairs)))
+
+
+def judge_filled(
+    hosts: tuple[str, str],
+    mounts: Iterable[MountFacts],
+    places: tuple[Iterable[Place], Iterable[Place]],
+    shared: Collection[str],
+) -> Judgement:
+    """Judge, just before the target's container is started, whether no mount of it is missing or empty where the source
+    has something: a share, or a disk below copied data, may have gone since it was made.
+
+    `shared` are the paths in the container whose mount has rule same_on_target: of these an export is the source's.
+    """
+    source, target = hosts
+    wrong = []
+    for mount, here, there in zip(mounts, *places, strict=True):
+        exported = mount.destination in shared and (here.is_export or there.is_export)
+        if there.kind == "missing":
+            wrong.append(say("{kind} {source} is not there", kind=mount.kind, source=mount.source))
+        elif exported and here.identity != there.identity:
+            wrong.append(
+                say(
+                    "{kind} {mount_source} is {there_where}, {here_where} on {source}",
+                    kind=mount.kind,
+                    mount_source=mount.source,
+                    there_where=there.where,
+                    here_where=here.where,
+                    source=source,
+                )
+            )
+        elif here.names and there.kind == "directory" and not there.names and here.file_system not in OF_THE_HOST:
+            wrong.append(
+                say(
+                    "{kind} {mount_source} is empty, holds {counted} entries on {source}",
+                    kind=mount.kind,
+                    mount_source=mount.source,
+                    counted=_counted(here),
+                    source=source,
+                )
+            )
+    if wrong:
+        return failed(
+            say(
+                "{target}: {first_wrong}. Expected: what the service is to start with. Mount it, then run the move "
+                "again. Look: ssh {target} findmnt",
+                target=target,
+                first_wrong=wrong[0],
+            ),
+            tuple(wrong),
+        )
+    return passed(say("{target}: no mount is missing or empty", target=target))
 
 
 def judge_shared(

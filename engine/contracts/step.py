@@ -23,7 +23,7 @@ class Judge:
         self.given.extend(judgements)
         wrong = [judgement for judgement in judgements if judgement.verdict is Verdict.FAILED]
         if wrong:
-            raise AssertionError(joined("\n", _lines(wrong)))
+            raise AssertionError(joined("\n", _lines(wrong)))  # `python -O` leaves out assert statements
         unseen = [judgement for judgement in judgements if not judgement.passed]
         if unseen:
             raise NotObservedError(joined("\n", _lines(unseen)))

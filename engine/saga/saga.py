@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 from engine.cancellation import shielded
 from engine.contracts.action import Action, Note
@@ -28,6 +29,9 @@ from engine.saga.outcomes import NotRun, PlannedOnly, judgement_of_error, shorte
 from engine.saga.patience import had_no_answer
 from engine.saga.undo import UndoableMove
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
+
+UNDER_WAY_S: Final = 10.0
+"""So long a change that had no answer may still be under way on its host."""
 
 
 @dataclass
@@ -260,6 +264,8 @@ class RunningMove(UndoableMove):
         started = time.monotonic()
         silent = self._act(action, note)
         self._changed(action)
+        if silent and action.key in self.repeatable:
+            silent = self._act_again(action, note, silent)
         judgement = self._ask(action, until_passed=bool(silent))
         if silent:
             judgement = replace(
@@ -305,6 +311,20 @@ class RunningMove(UndoableMove):
         except NotObservedError as error:
             return str(error)
         return ""
+
+    def _act_again(self, action: Action, note: Note, silent: str) -> str:
+        """Do once more what had no answer and is then seen not to be done: it may never have arrived, and a moment's
+        silence is no reason to undo a move. One that is under way gets some time to end first.
+        """
+        soon = replace(self.patience, seconds=min(self.patience.seconds, UNDER_WAY_S))
+        seen = self._ask(action)
+        if seen.verdict is Verdict.FAILED:
+            seen = soon.ask(lambda: self._verify(action), until_passed=True, before_again=self.on_change)
+        if seen.verdict is not Verdict.FAILED:
+            return silent
+        again = self._act(action, note)
+        self._changed(action)
+        return again or silent
 
     def _ask(self, action: Action, *, until_passed: bool = False) -> Judgement:
         """Ask whether an action is done, again for a while where there is no answer; a measurement is not

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from checks.containers.shared_mounts import judge_shared, judge_there, read_places
+from checks.containers.shared_mounts import judge_filled, judge_shared, judge_there, read_places
 from engine.contracts.container import MountFacts
 from engine.errors import NotObservedError
 from engine.finding import say
@@ -67,6 +67,16 @@ def judge_mounts_there(move: ServiceMove) -> Judgement:
         if shared.passed
         else shared
     )
+
+
+def judge_mounts_filled(move: ServiceMove) -> Judgement:
+    """Judge, just before the target's container is started, whether its mounts are still there: hours may have passed
+    since it was made, and its host may have been started again without a share.
+    """
+    mounts, hosts = mounts_of(move), (move.source, move.target)
+    here, there = (read_places(move.context.fleet[host], mounts) for host in hosts)
+    shared = [at for at, rule in move.mount_rules.items() if rule == "same_on_target"]
+    return judge_filled(hosts, mounts, (here, there), shared)
 
 
 def _listing(context: RunContext, host: str, mount: MountFacts) -> str:

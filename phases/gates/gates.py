@@ -23,6 +23,7 @@ from engine.sharding.merged_run import STEP, counted
 from engine.verdict import Judgement, Severity, Verdict, failed, passed
 from hosts.local.git import is_committed
 from phases.context.attempt import read_past
+from phases.context.frozen_plan import tell_same
 from phases.context.link_state import has_begun, in_the_way, links_to_rewrite, repoint_command
 from phases.context.required_results import missing_rows, told
 from phases.signoff.approvals import code_digest, judge_plan_approved
@@ -199,7 +200,7 @@ class Gates:
 
     def approved(self) -> Judgement:
         """Judge whether the people whom the plan names signed it as everything is now."""
-        new = self.new_moves()
+        new = (*self.new_moves(), *self._begun_by_hearsay())
         if not new:
             return self._of_new_moves("", lambda _: [])
         approvals = judge_plan_approved(self.scope, self.journal, new)
@@ -279,6 +280,18 @@ class Gates:
         """Return the services whose move has not begun."""
         return tuple(
             move.service for move in self.scope.moves if not MoveState(self.journal.move_state(move.service)).is_forward
+        )
+
+    def _begun_by_hearsay(self) -> tuple[str, ...]:
+        """Return the services that have begun by the word of one host alone (adopt): no host opens the way past those
+        who approve.
+        """
+        begun = (move for move in self.scope.moves if MoveState(self.journal.move_state(move.service)).is_forward)
+        return tuple(
+            move.service
+            for move in begun
+            if (state := self.journal.last(RecordKind.MOVE_STATE, service=move.service)) is not None
+            and tell_same(state, move) is False
         )
 
     def _of_new_moves(self, told: str, problems: Callable[[tuple[str, ...]], list[str]]) -> Judgement:

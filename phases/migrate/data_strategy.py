@@ -16,6 +16,7 @@ from engine.contracts.action import Action
 from engine.contracts.replication import Login, Replication
 from engine.journal.kinds import RecordKind
 from hosts.local.secret_references import resolve_secret
+from phases.assess.readiness import approved_digest
 from phases.context.path_rates import measured_rates
 from phases.context.service_facts import peer_of
 from phases.context.service_move import ServiceMove
@@ -74,6 +75,7 @@ def _replicating(move: ServiceMove, copying: CopyVolumes, kind: Replication) -> 
         _login(move),
         place,
         lambda: copying.make_places((place,) if place else ()),
+        approved_digest(move),
     )
 
     def replicates() -> bool:

@@ -16,13 +16,14 @@ from actions.outage.vantage_point import ProbeTarget, choose_probe_target
 from actions.relays.before_start import RelayDependencies, own_links
 from actions.relays.planning import wanted_forwarders
 from actions.relays.reconcile import refuse_outside
+from checks.containers.state_paths import judge_shared_volumes
 from engine.config.inventory import Hook
 from engine.config.scope import PlannedMove, Scope
 from engine.contracts.action import Action
 from engine.contracts.container import ContainerCommand
 from engine.contracts.product import SavesFirst
 from phases.assess import readiness
-from phases.assess.shared_mounts import judge_mounts_there
+from phases.assess.shared_mounts import judge_mounts_filled, judge_mounts_there
 from phases.context import outage_record
 from phases.context.readonly_step import ReadOnlyStep
 from phases.context.routes import addresses_of, route_of
@@ -83,6 +84,10 @@ def recipe(move: ServiceMove, attempt: int) -> tuple[Action, ...]:
             product.stop_grace_s,
             acts=product.acts_on_start,
             reached_by=reached_on_start(move.context.scope, move.planned, move.context.where()),
+            mounts_filled=lambda: judge_mounts_filled(move),
+            unwritten=lambda: judge_shared_volumes(
+                move.source_facts(), move.container(), move.mount_rules, move.entry.restart_guards
+            ),
         ),
         migrate.ready_target(move),
         migrate.fingerprint_target(move),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from actions.references.file import FileReference
 from actions.references.variable import VariableReference
 from actions.relays.planning import PUBLISHED_ONLY, Relay, link_name
-from checks.containers.state_paths import judge_writable_layer
+from checks.containers.state_paths import judge_kept_by_stop, judge_state_paths, judge_writable_layer
 from checks.dependencies.connections import connections_to, names_of, relay_named, users_of
 from engine.config.inventory import Link
+from engine.contracts.mount_kinds import kind_over
 from engine.contracts.move_state import MoveState
+from engine.contracts.product import MayForget
 from engine.errors import LongshoreError, NotObservedError
 from engine.finding import joined, say
 from engine.i18n.language import term
@@ -19,6 +22,7 @@ from engine.verdict import Judgement, failed, passed, unknown
 from hosts.network.connection_watch import watch_openings
 from hosts.network.reachability import Outcome, try_connections
 from phases.assess import health
+from phases.assess.readiness import outside_of, state_paths_of
 from phases.context.attempt import read_past
 from phases.context.link_state import Address, places_planned
 from phases.context.run_context import RunContext
@@ -141,24 +145,30 @@ def _link_problems(context: RunContext, link: Link, address: Address) -> list[st
 
 
 def _replaceable(pointing: Pointing, dependant: str) -> Judgement:
-    """Judge whether a container that is made anew loses nothing: what was changed in it outside its mounts would go."""
+    """Judge whether a container that is stopped for its references loses nothing: what is in memory only would go, and
+    with a container that is made anew what was changed in it outside its mounts.
+    """
     context, host = pointing.context, pointing.host_of(dependant)
-    if not any(
-        isinstance(reference, VariableReference) and reference.route.service == dependant
-        for reference in pointing.references
-    ):
-        return passed(say("{dependant}: its container stays", dependant=dependant))
-    container = context.container(dependant, host)
+    references = [reference for reference in pointing.references if reference.route.service == dependant]
+    made_anew = any(isinstance(reference, VariableReference) for reference in references)
+    if not made_anew and not any(isinstance(one, FileReference) and one.restarts for one in references):
+        return passed(say("{dependant}: its container goes on running", dependant=dependant))
+    container, product = context.container(dependant, host), context.product(dependant)
+    in_memory = [path for path in state_paths_of(product, container) if kind_over(container, path) == "tmpfs"]
+    answers = [judge_state_paths(container, in_memory)] if in_memory else []
     try:
-        changes = read_changes(context, host, container.name)
+        if isinstance(product, MayForget):
+            answers.append(
+                judge_kept_by_stop(f"{host}: {container.name}", product.lost_by_stop(context.target(dependant, host)))
+            )
+        if made_anew:
+            changes, ignored = read_changes(context, host, container.name), context.entry(dependant)
+            outside = outside_of(product, container)
+            answers.append(judge_writable_layer(container, changes, outside, ignored.ignore_writable_layer_because))
     except NotObservedError as error:
         return unknown(str(error))
-    return judge_writable_layer(
-        container,
-        changes,
-        context.product(dependant).writable_noise,
-        context.entry(dependant).ignore_writable_layer_because,
-    )
+    told = passed(say("{dependant}: its stop loses nothing that is known of", dependant=dependant))
+    return next((answer for answer in answers if not answer.passed), answers[-1] if answers else told)
 
 
 def ready(pointing: Pointing, dependant: str) -> Judgement:

@@ -9,14 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from actions.common.base_action import BaseAction, WrappedAction
+from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
+from actions.copy.endpoints import PURPOSE as COPY_WAY
+from actions.copy.endpoints import ROLE as COPY
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
 from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
+from actions.replication.replica import PURPOSE as REPLICA_WAY
+from actions.replication.replica import ROLE as REPLICA
+from actions.rollback.clean_source import CleanSource
 from actions.rollback.clean_target import CleanTarget
 from actions.rollback.copy_back import CopyBack
 from actions.rollback.start_returned import StartReturned, SwitchClientsBack
@@ -49,6 +55,8 @@ NO_DATA = say("nothing beyond its files is known to compare")
 
 DEAD_STEPS = ("target-writes", "start-probe-back", "stop-moved", "return-outage", "clean-target")
 """What is asked of the new host, or done there; the outage began when it died, before any probe."""
+SOURCE_STEP = "clean-source"
+"""Done where the new host is not asked; elsewhere the step that cleans it up does both sides."""
 DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
     "confirm-rollback",
@@ -64,9 +72,12 @@ RETURN_STEPS = (
     "smoke-returned",
     "dependants-returned",
     "return-outage",
+    SOURCE_STEP,
     "clean-target",
 )
-REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
+REPEATABLE = frozenset(
+    {"start-probe-back", "switch-back", "start-returned", "return-outage", SOURCE_STEP, "clean-target"}
+)
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
@@ -116,7 +127,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(move, attempt), move.product
+    route = route_of(move, attempt)
     places, size = move.places(), move.bytes_to_copy()
     moved = {**move.context.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
@@ -129,8 +140,6 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
     creating = CreateTarget(route, dropped, addresses_of(move), move.planned.ports)
     copying = CopyVolumes(route, places, peer_of(move.context, move.target), size)
     returning = CopyBack(route.turned(), places, peer_of(move.context, move.source), size)
-    saving = before_stop(move, move.target)
-    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
@@ -141,7 +150,7 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *([] if dead else [_written_since(move, discard=discard)]),
         _links(move, back),
         *([Renamed(key="start-probe-back", action=StartProbe(route, aim))] if aim else []),
-        *([] if dead else [stopping]),
+        *([] if dead else [_stop_moved(move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
@@ -159,11 +168,16 @@ def rollback_recipe(move: ServiceMove, attempt: int, *, discard: str | None, dea
         *_dependants(move),
         *([Renamed(key="return-outage", action=RecordedOutage(MeasureOutage(route, aim), way_back))] if aim else []),
         *(
-            []
+            [CleanSource(route, (COPY, REPLICA), (COPY_WAY, REPLICA_WAY))]
             if dead
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(move, route).clear)]
         ),
     )
+
+
+def _stop_moved(move: ServiceMove, route: Route, *, keep: bool) -> StopMoved:
+    product, saving = move.product, before_stop(move, move.target)
+    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:

@@ -18,7 +18,7 @@ from phases.gates.gates import Gates
 from phases.migrate.data_strategy import copies_live
 from phases.migrate.recipe import AFTER_COMMIT, BEFORE_HOLD
 from phases.prepare.backup_drill import steps_left_out
-from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
+from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, SOURCE_STEP, UNDO_STEP
 from phases.session.moves import Moves
 from phases.session.parallel import HostQueues
 from phases.session.work_split import WorkShare
@@ -89,7 +89,11 @@ class Session:
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
-        undo |= dict.fromkeys(DEAD_STEPS, "its new host is declared lost") if self.options.target_lost else {}
+        undo |= (
+            dict.fromkeys(DEAD_STEPS, "its new host is declared lost")
+            if self.options.target_lost
+            else {SOURCE_STEP: "its new host is there: both sides are left clean in one step"}
+        )
         return undo | (
             dict.fromkeys(
                 DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})"

@@ -126,6 +126,13 @@ def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
     judge(move.perform("return-outage"))
 
 
+@pytest.mark.step("clean-source")
+@pytest.mark.changes_state
+def test_old_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
+    """Helpers, probe and temporary keys of the move are removed from the old host; the lost host is not asked."""
+    judge(move.perform("clean-source"))
+
+
 @pytest.mark.step("clean-target")
 @pytest.mark.changes_state
 def test_new_host_is_left_clean(move: RunningMove, judge: Judge) -> None:

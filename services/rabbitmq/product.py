@@ -1,6 +1,7 @@
 """RabbitMQ: ready when its virtual hosts take logins, carries messages through every exchange type, holds queues and
 definitions.
 
+Options: `changing_queues` (patterns), `transient_because` (why messages that are in memory only may be lost).
 Known: 4.0 (run in the lab); 4.1 to 4.3 by their documentation. The node is named after the container's host name, and
 its data lie in a folder of that name: with another name it starts healthy and empty (docs: "Clustering", "Node names").
 """
@@ -124,6 +125,15 @@ class Product(contract.Product):
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read the node's name and cookie, every kind of definition, and how many messages wait in each queue."""
         return Fingerprint(at.service, prints.read_parts(at, since.parts if since else {}))
+
+    def lost_by_stop(self, at: ServiceInstance) -> tuple[str, ...]:
+        """Return the messages that are in memory only; `transient_because` in its options admits them."""
+        lost = () if at.options.get("transient_because") else tuple(prints.list_passing_messages(at))
+        advice = (
+            "let their consumers take them first, or write in inventory.yaml why they may be lost: "
+            "options: {transient_because: ...}"
+        )
+        return (*lost[:-1], f"{lost[-1]}. Expected: none: {advice}") if lost else ()
 
     def state_paths_of(self, container: ContainerFacts) -> tuple[str, ...]:
         """Return its data folder, and the one with its cookie (docs: "File and Directory Locations")."""

@@ -313,7 +313,8 @@ class Model:
             monkeypatch.setattr(f"{room}.copy_beside", self._copy_beside)
             monkeypatch.setattr(f"{room}.prove_beside", self._prove_beside)
         monkeypatch.setattr("actions.container.commit.list_relays", self._list)
-        monkeypatch.setattr("phases.migrate.recipe.judge_mounts_there", lambda *_: passed("mounts are there"))
+        for asked in ("judge_mounts_there", "judge_mounts_filled"):
+            monkeypatch.setattr(f"phases.migrate.recipe.{asked}", lambda *_: passed("mounts are there"))
         monkeypatch.setattr("actions.relays.before_start.list_all", lambda *_: [])
         monkeypatch.setattr(
             "actions.relays.before_start.faults_of",
@@ -327,7 +328,7 @@ class Model:
         ):
             monkeypatch.setattr(f"{room}.apply_forwarders", self._apply)
             monkeypatch.setattr(f"{room}.judge_forwarders", lambda *_: passed("relays run"), raising=False)
-        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: None)
+        monkeypatch.setattr("actions.outage.probe.wait_for_good", lambda *_: [])
         monkeypatch.setattr("actions.outage.probe.read_probe", lambda *_: [])
 
     def _replace_replication(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,9 @@ def _page(
         logs=tuple(r.body for r in records if r.kind == RecordKind.CONTAINER_LOG),
         tables=tuple(_table(r.body, language) for r in records if r.kind == RecordKind.REPORT_TABLE),
         graphs=tuple(_graph(r.body, language) for r in records if r.kind == RecordKind.REPORT_GRAPH),
-        not_applicable=tuple(language.text_of(r.body) for r in records if r.kind == RecordKind.STEP_SKIPPED),
+        not_applicable=tuple(
+            language.text_of(r.body) for r in records if r.kind == RecordKind.STEP_SKIPPED and r.body["text"]
+        ),
         notices=tuple(_notices(records, language)),
         chain_head=records[-1].hash,
         redacted=int(ended.body.get("redacted", 0)) if ended else 0,

@@ -100,9 +100,9 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
     told = ", ".join(f"{count} {word}" for word, count in sorted(totals.items())) or "no row"
     missing = steps_without_a_row(records)
     if missing:
-        found.notes.append(
-            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, so "
-            "nothing is shown about them: "
+        found.not_compared.append(
+            f"{RECORDS}: {len(missing)} of {len(records[0].body['steps'])} steps of this phase left no row, and no "
+            "record says that they do not apply. Nothing is shown about them: "
             f"{', '.join(missing[:LISTED])}{' and others' if len(missing) > LISTED else ''}"
         )
     found.notes.append(
@@ -112,11 +112,12 @@ def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -
 
 
 def steps_without_a_row(records: Sequence[Record]) -> list[str]:
-    """Return the keys of steps that the run's code has and that left no row: they were not looked at, or do not apply
-    to what it was about.
+    """Return the keys of steps that the run's code has, that left no row, and of which no record says that they do not
+    apply to what it was about: nobody looked.
     """
     demanded = records[0].body.get("steps") or ()
-    return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)})
+    left_out = {str(record.body.get("step")) for record in records if record.kind == RecordKind.STEP_SKIPPED}
+    return sorted({str(key) for key in demanded} - {str(row["key"]) for row in steps_of(records)} - left_out)
 
 
 def _judge_drawn(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:

@@ -303,3 +303,14 @@ def test_reading_finds_damage_too() -> None:
     action, _ = make_drill({f"dump {DATA.snapshot}": (1, "", DAMAGED)}, not_drilled="no reason")
 
     assert ended(action).verdict is Verdict.FAILED
+
+
+def test_a_container_that_became_privileged_is_not_copied() -> None:
+    """What is created is judged, not what was read when the drill was planned."""
+    action, fleet = make_drill()
+    changed = inspected()
+    changed["HostConfig"]["Privileged"] = True
+    fleet.api.inspect_container = lambda _name: changed  # type: ignore[method-assign]
+    with pytest.raises(ActionError, match="is privileged"):
+        action.do({})
+    assert fleet.api.bodies == []

@@ -92,3 +92,14 @@ def test_a_single_file_is_made_before_it_is_copied_and_goes_with_its_folders(
     subprocess.run(["sh", "-c", REMOVE_PATH, "remove", str(place), LABEL], check=True)
 
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("place", [VOLUME, DataPlace("bind", "/srv/redis/data")])
+def test_who_breaks_the_lock_waits_for_a_removal_however_long_it_takes(place: DataPlace) -> None:
+    """The next run copies to the same place: a removal of the run before, still at work, would take its files away."""
+    host, fleet = Host(LABEL), Fleet()
+    fleet["wf001"], fleet.token = host, "ana"  # type: ignore[attr-defined]
+    route: Any = SimpleNamespace(fleet=fleet, move_label=LABEL, audit=lambda *_: None)
+    remove_place(route, "wf001", place, "copy-volumes")
+    [(argv, _)] = host.asked
+    assert argv[3:6] == ["fenced", "ana", "yes"]

@@ -262,3 +262,13 @@ def test_what_cannot_be_made_anew_is_refused_before(fleet: Fleet, field: str, va
     with pytest.raises(ActionError, match="can't be made anew as it is"):
         reference(fleet).foresee()
     assert not fleet.engine.calls
+
+
+def test_its_stop_waits_as_long_as_its_operator_said(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--stop-timeout 300` of a container that finishes its work counts for its replacement too."""
+    waited: list[int] = []
+    stop = fleet.engine.stop
+    monkeypatch.setattr(fleet.engine, "stop", lambda name, timeout: (waited.append(timeout), stop(name, timeout)))
+    fleet.engine.containers["redis"]["Config"]["StopTimeout"] = 300
+    reference(fleet).write()
+    assert waited == [300]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,3 +101,16 @@ def test_whether_it_took_over_is_not_judged_while_it_does_not_answer(
     )
     monkeypatch.setattr(Replica, "runs", lambda _: False)
     assert "it does not run" in finish.verify({}).text
+
+
+def test_a_replica_is_made_only_of_the_configuration_that_was_approved(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record lies on the source, where root may write into it what it likes; the replica runs on the target."""
+    done: list[str] = []
+    monkeypatch.setattr(Replica, "remove", lambda _: done.append("remove"))
+    monkeypatch.setattr(Replica, "_open_tunnel", lambda _: done.append("tunnel"))
+    approved = replace(replica, approved="0" * 64)
+    with pytest.raises(ActionError, match=r"redis is configured as .* Expected: 000000000000, as preflight saw it"):
+        approved.start()
+    assert done == []
