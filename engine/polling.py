@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, wait_exponential
 
 from engine.cancellation import check_cancelled, pause
+from engine.finding import say
 from engine.verdict import Judgement, Verdict
 
 T = TypeVar("T")
@@ -82,7 +83,12 @@ class Polling:
         if polled.good:
             return last
         verdict = Verdict.UNKNOWN if last.verdict is Verdict.UNKNOWN else Verdict.FAILED
-        told = f"not within {self.deadline_s:.0f} s, after {polled.attempts} attempts (last: {last.text})"
+        told = say(
+            "not within {deadline_s:.0f} s, after {attempts} attempts (last: {text})",
+            deadline_s=self.deadline_s,
+            attempts=polled.attempts,
+            text=last.text,
+        )
         return replace(last, verdict=verdict, text=told)
 
     def repeat(self, act: Callable[[], T], again: Callable[[BaseException], bool]) -> T:

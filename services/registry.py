@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.contracts.product import Product
 from engine.errors import InputError
+from engine.finding import say
 
 GENERIC: Final = "generic"
 """The product of a container of which only its health is known."""
@@ -36,8 +37,12 @@ def product(name: str) -> Product:
     """Return what is known about a product; raises InputError for one that no file knows yet."""
     if name not in PRODUCTS:
         raise InputError(
-            f'inventory.yaml: product "{name}" has no folder in services/; known: {", ".join(sorted(PRODUCTS))}. '
-            "Select services that are known with --service"
+            say(
+                'inventory.yaml: product "{name}" has no folder in services/; known: {products}. Select services that '
+                "are known with --service",
+                name=name,
+                products=", ".join(sorted(PRODUCTS)),
+            )
         )
     return PRODUCTS[name]()
 

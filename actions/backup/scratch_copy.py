@@ -20,6 +20,7 @@ from checks.containers.configuration import EMPTIED, HARMLESS
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.container import MountFacts
 from engine.contracts.product import RestoreCommand
+from engine.finding import say
 
 ROLE: Final = "drill"
 DOCKER_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock")
@@ -97,21 +98,32 @@ def reaches_out(inspect: Mapping[str, Any]) -> str:
     """Return why a copy of this container could act beyond any network of its own; "" when it could not."""
     host = inspect.get("HostConfig") or {}
     if host.get("Privileged"):
-        return "its container is privileged: a copy could change the host"
+        return say("its container is privileged: a copy could change the host")
     for found in (
-        *(f"adds capability {right}" for right in host.get("CapAdd") or () if _bare(right) not in OWN_RIGHTS),
-        *(f"uses device {path}" for path in _devices(host) if path not in OWN_DEVICES),
-        *(f"has device rule {rule}" for rule in host.get("DeviceCgroupRules") or ()),
-        *(f"has security option {option}" for option in host.get("SecurityOpt") or () if option not in CONFINED),
-        *("sees all of /proc and /sys" for name in EMPTIED if host.get(name) == []),
+        *(
+            say("adds capability {right}", right=right)
+            for right in host.get("CapAdd") or ()
+            if _bare(right) not in OWN_RIGHTS
+        ),
+        *(say("uses device {path}", path=path) for path in _devices(host) if path not in OWN_DEVICES),
+        *(say("has device rule {rule}", rule=rule) for rule in host.get("DeviceCgroupRules") or ()),
+        *(
+            say("has security option {option}", option=option)
+            for option in host.get("SecurityOpt") or ()
+            if option not in CONFINED
+        ),
+        *(say("sees all of /proc and /sys") for name in EMPTIED if host.get(name) == []),
     ):
-        return f"its container {found}: a copy could change the host"
+        return say("its container {found}: a copy could change the host", found=found)
     sources = [str(mount.get("Source") or "") for mount in inspect.get("Mounts") or []]
     for source in sources:
         if source.endswith(DOCKER_SOCKETS):
-            return f"it uses {source}: a copy could change the host's containers"
+            return say("it uses {source}: a copy could change the host's containers", source=source)
         if (source.rstrip("/") or "/") in SOCKET_FOLDERS:
-            return f"it uses {source}, where the engine's socket is: a copy could change the host's containers"
+            return say(
+                "it uses {source}, where the engine's socket is: a copy could change the host's containers",
+                source=source,
+            )
     return ""
 
 
@@ -191,7 +203,7 @@ def remove_scratch(route: Route, backup_host: str) -> None:
                 route.fleet,
                 route.target,
                 ["docker", kind, "rm", *found],
-                doing=f"remove the drill's {kind}s",
+                doing=say("remove the drill's {kind}s", kind=kind),
                 timeout_s=600.0,
             )
 
@@ -199,4 +211,4 @@ def remove_scratch(route: Route, backup_host: str) -> None:
 def _listed(route: Route, words: Sequence[str]) -> list[str]:
     wanted = [f"label={LABEL_MOVE}={route.move_label}", f"label={LABEL_ROLE}={ROLE}"]
     argv = ["docker", *words, *(flag for value in wanted for flag in ("--filter", value))]
-    return run_checked(route.fleet, route.target, argv, doing="list what the drill made").text.split()
+    return run_checked(route.fleet, route.target, argv, doing=say("list what the drill made")).text.split()

@@ -20,6 +20,7 @@ from actions.outage.vantage_point import ProbeTarget
 from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.action import Note
 from engine.errors import ActionError
+from engine.finding import say
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed, unknown
 
@@ -39,9 +40,11 @@ class StartProbe(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return (
-            f"{self.route.source}: start the outage probe: {self.aim.viewpoint(self.route.source)}, every "
-            f"{PERIOD_S * 1000:.0f} ms"
+        return say(
+            "{source}: start the outage probe: {viewpoint}, every {period_s:.0f} ms",
+            source=self.route.source,
+            viewpoint=self.aim.viewpoint(self.route.source),
+            period_s=PERIOD_S * 1000,
         )
 
     def do(self, note: Note) -> None:
@@ -59,7 +62,7 @@ class StartProbe(RouteAction):
             *label_flags(labels(route.move_label, ROLE)), TOOLBOX_IMAGE, "python3", "-u", "-c", PROBE_PROGRAM,
             self.aim.name, str(self.aim.port), str(PERIOD_S), *self.aim.words(),
         ]  # fmt: skip
-        run_checked(route.fleet, route.source, argv, doing="start the probe", timeout_s=60.0)
+        run_checked(route.fleet, route.source, argv, doing=say("start the probe"), timeout_s=60.0)
         wait_for_good(route, FIRST_ANSWER_S)
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
@@ -67,14 +70,29 @@ class StartProbe(RouteAction):
         route, name = self.route, self.route.slug(ROLE)
         running = inspect_container(route.fleet, route.source, name)
         if running is None or not running["State"]["Running"]:
-            return failed(f"{route.source}: probe {name} does not run. Expected: running. Run the move again")
+            return failed(
+                say(
+                    "{source}: probe {name} does not run. Expected: running. Run the move again",
+                    source=route.source,
+                    name=name,
+                )
+            )
         lines = read_probe(route)
         if not any(json.loads(line).get("good") for line in lines):
             return failed(
-                f"{route.source}: {self.aim.viewpoint(route.source)}: no good answer in {len(lines)} lines"
-                f" (last: {lines[-1] if lines else 'none'}). Expected: the service answers before its move"
+                say(
+                    "{source}: {viewpoint}: no good answer in {count} lines (last: {line}). Expected: the service "
+                    "answers before its move",
+                    source=route.source,
+                    viewpoint=self.aim.viewpoint(route.source),
+                    count=len(lines),
+                    line=lines[-1] if lines else say("none"),
+                )
             )
-        return passed(f"{route.source}: probe runs: {self.aim.viewpoint(route.source)}", period_s=PERIOD_S)
+        return passed(
+            say("{source}: probe runs: {viewpoint}", source=route.source, viewpoint=self.aim.viewpoint(route.source)),
+            period_s=PERIOD_S,
+        )
 
     def undo(self, note: Note) -> None:
         """Note what it saw, once the source answers again or can't be waited for any longer, then remove it."""
@@ -98,7 +116,7 @@ class MeasureOutage(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: read the outage from the probe and remove it"
+        return say("{source}: read the outage from the probe and remove it", source=self.route.source)
 
     def do(self, note: Note) -> None:
         """Wait for the first good answer after the move, read the log into the note, remove the probe.
@@ -119,21 +137,35 @@ class MeasureOutage(RouteAction):
     def verify(self, note: Note) -> Judgement:
         """Judge whether the probe is removed, and an outage was measured and is over."""
         if probe_is_there(self.route):
-            return unknown(f"{self.route.source}: {left_probe(self.route)}")
+            return unknown(say("{source}: {left_probe}", source=self.route.source, left_probe=left_probe(self.route)))
         if not note.get("outage"):
             return unknown(
-                f"{self.route.service}: outage not measured: the probe is gone, did not run, or saw nothing. "
-                "The service itself is not affected"
+                say(
+                    "{service}: outage not measured: the probe is gone, did not run, or saw nothing. The service "
+                    "itself is not affected",
+                    service=self.route.service,
+                )
             )
         outage = Outage.from_record(note["outage"])
         if outage.to_at is None:
             return failed(
-                f"{self.route.service}: outage since {outage.from_at}, not over: {outage.viewpoint}. Expected: "
-                "answers again. "
-                f"Look at the forwarder: ssh {self.route.source} docker ps --filter label=longshore.role=forwarder"
+                say(
+                    "{service}: outage since {from_at}, not over: {viewpoint}. Expected: answers again. Look at the "
+                    "forwarder: ssh {source} docker ps --filter label=longshore.role=forwarder",
+                    service=self.route.service,
+                    from_at=outage.from_at,
+                    viewpoint=outage.viewpoint,
+                    source=self.route.source,
+                )
             )
         return passed(
-            f"{self.route.service}: outage {outage.seconds:.1f} s (± {outage.error_bar_s:.1f} s), {outage.viewpoint}",
+            say(
+                "{service}: outage {seconds:.1f} s (± {error_bar_s:.1f} s), {viewpoint}",
+                service=self.route.service,
+                seconds=outage.seconds,
+                error_bar_s=outage.error_bar_s,
+                viewpoint=outage.viewpoint,
+            ),
             outage_s=outage.seconds,
             error_bar_s=outage.error_bar_s,
         )
@@ -146,9 +178,10 @@ def probe_is_there(route: Route) -> bool:
 
 def left_probe(route: Route) -> str:
     """Return what to say of a probe that is still there."""
-    return (
-        f"the probe {route.slug(ROLE)} is still there. Expected: removed. Try: ssh {route.source} docker rm -f "
-        f"{route.slug(ROLE)}"
+    return say(
+        "the probe {slug} is still there. Expected: removed. Try: ssh {source} docker rm -f {slug}",
+        slug=route.slug(ROLE),
+        source=route.source,
     )
 
 
@@ -175,8 +208,14 @@ def wait_for_good(route: Route, deadline_s: float) -> list[str]:
     )
     if not seen.good:
         raise ActionError(
-            f"{route.source}: probe of {route.service} saw no good answer within {deadline_s:.0f} s (last: "
-            f"{seen.answer[-1] if seen.answer else 'no line'}). Expected: the service answers. "
-            f"Try: ssh {route.source} docker logs {route.slug(ROLE)}"
+            say(
+                "{source}: probe of {service} saw no good answer within {deadline_s:.0f} s (last: {answer}). "
+                "Expected: the service answers. Try: ssh {source} docker logs {slug}",
+                source=route.source,
+                service=route.service,
+                deadline_s=deadline_s,
+                answer=seen.answer[-1] if seen.answer else say("no line"),
+                slug=route.slug(ROLE),
+            )
         )
     return seen.answer

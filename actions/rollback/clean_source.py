@@ -11,6 +11,7 @@ from actions.copy.ssh_channel import has_key, key_directory
 from actions.outage.probe import left_probe, probe_is_there, remove_probe
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.contracts.action import Note
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 
 
@@ -29,7 +30,11 @@ class CleanSource(RouteAction):
 
     def describe(self) -> str:
         """Return the dry run's line."""
-        return f"{self.route.source}: remove helpers, probe and temporary keys of the move of {self.route.service}"
+        return say(
+            "{source}: remove helpers, probe and temporary keys of the move of {service}",
+            source=self.route.source,
+            service=self.route.service,
+        )
 
     def do(self, note: Note) -> None:  # noqa: ARG002
         """Remove them; the target is not asked."""
@@ -40,18 +45,32 @@ class CleanSource(RouteAction):
             remove_helpers(route.fleet, route.source, route.move_label, role)
         for way in self.ways:
             argv = ["rm", "-rf", "--", key_directory(route.move_label, way)]
-            run_checked(route.fleet, route.source, argv, doing="remove a temporary key")
+            run_checked(route.fleet, route.source, argv, doing=say("remove a temporary key"))
 
     def verify(self, note: Note) -> Judgement:  # noqa: ARG002
         """Judge whether none of it is left."""
         route, label = self.route, self.route.move_label
         keys = [way for way in self.ways if has_key(route.fleet, route.source, move_label=label, purpose=way)]
-        with docker_api(route.fleet, route.source, f"list helpers of {route.move_label}") as api:
+        with docker_api(
+            route.fleet, route.source, say("list helpers of {move_label}", move_label=route.move_label)
+        ) as api:
             listed = api.containers(all=True, filters={"label": [f"{LABEL_MOVE}={route.move_label}"]})
         helpers = [one for one in listed if (one.get("Labels") or {}).get(LABEL_ROLE) in self.roles]
         if keys or helpers:
-            what = f"the key for the {keys[0]}" if keys else f"{len(helpers)} helper containers"
-            return failed(f"{route.source}: still there: {what}. Expected: removed. Run it again")
+            what = (
+                say("the key for the {key}", key=keys[0])
+                if keys
+                else say("{count} helper containers", count=len(helpers))
+            )
+            return failed(
+                say("{source}: still there: {what}. Expected: removed. Run it again", source=route.source, what=what)
+            )
         if probe_is_there(route):
-            return failed(f"{route.source}: {left_probe(route)}")
-        return passed(f"{route.source}: no helper, probe or key of the move is left; {route.target} was not asked")
+            return failed(say("{source}: {left_probe}", source=route.source, left_probe=left_probe(route)))
+        return passed(
+            say(
+                "{source}: no helper, probe or key of the move is left; {target} was not asked",
+                source=route.source,
+                target=route.target,
+            )
+        )

@@ -17,6 +17,7 @@ from engine.contracts.container import CommandResult, ContainerCommand, Containe
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.host import Endpoint
 from engine.contracts.replication import Replication
+from engine.finding import joined, say
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement
 
@@ -93,7 +94,11 @@ class KernelNeed:
     @property
     def text(self) -> str:
         """Return what is expected."""
-        return f"at least {self.at_least}" if self.at_least is not None else " or ".join(self.words)
+        return (
+            say("at least {at_least}", at_least=self.at_least)
+            if self.at_least is not None
+            else joined(" or ", self.words)
+        )
 
 
 @dataclass(frozen=True)

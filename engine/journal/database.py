@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from engine.errors import InputError, UnreachableError
+from engine.finding import say
 from engine.journal.libpq import SERVICE, unset_parameters
 from engine.journal.location import JournalLocation
 from engine.polling import Polling
@@ -123,7 +124,12 @@ def unreachable(where: str, error: DatabaseError) -> UnreachableError:
     """Return the error of a journal's server that does not answer; the driver's own text names no password."""
     said = str(error.orig).strip().splitlines()[0]
     return UnreachableError(
-        f"{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with psql"
+        say(
+            "{where}: the journal's server: {said}. Expected: a PostgreSQL that lets us in. Try the same address with "
+            "psql",
+            where=where,
+            said=said,
+        )
     )
 
 
@@ -166,8 +172,15 @@ def _lost(error: BaseException) -> bool:
 
 
 def _no_journal(place: JournalLocation, error: DatabaseError) -> InputError:
-    kind = "a database that we may write to" if place.schema else "a SQLite file"
-    return InputError(f"{place.text}: is not a journal: {error.orig}. Expected: {kind}. Move it away and try again")
+    kind = say("a database that we may write to") if place.schema else say("a SQLite file")
+    return InputError(
+        say(
+            "{text}: is not a journal: {orig}. Expected: {kind}. Move it away and try again",
+            text=place.text,
+            orig=error.orig,
+            kind=kind,
+        )
+    )
 
 
 def _sqlite(place: JournalLocation) -> Engine:
@@ -243,18 +256,31 @@ def _upgrade(connection: Connection, place: JournalLocation) -> None:
         return
     if UNRELEASED.fullmatch(current):
         raise InputError(
-            f"{place.text}: journal of the unreleased version {current}. Expected: version {REVISIONS[-1]}. Finish its "
-            "moves, or take them back, with the checkout that wrote it; then move it away"
+            say(
+                "{text}: journal of the unreleased version {current}. Expected: version {revisions}. Finish its "
+                "moves, or take them back, with the checkout that wrote it; then move it away",
+                text=place.text,
+                current=current,
+                revisions=REVISIONS[-1],
+            )
         )
     if current and current not in REVISIONS:
         raise InputError(
-            f"{place.text}: journal of version {current}. Expected: version {REVISIONS[-1]}. Use the longshore that "
-            "wrote it"
+            say(
+                "{text}: journal of version {current}. Expected: version {revisions}. Use the longshore that wrote it",
+                text=place.text,
+                current=current,
+                revisions=REVISIONS[-1],
+            )
         )
     if there - OURS:
         raise InputError(
-            f"{place.text}: is not a journal: a database with tables {', '.join(sorted(there))}. Expected: a "
-            "journal. Move it away and try again"
+            say(
+                "{text}: is not a journal: a database with tables {there}. Expected: a journal. Move it away and try "
+                "again",
+                text=place.text,
+                there=", ".join(sorted(there)),
+            )
         )
     with MIGRATING:
         _migrate(connection)

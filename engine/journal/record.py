@@ -74,7 +74,7 @@ def exact(value: Any) -> Any:
 
 
 def _paired(text: str) -> str:
-    return SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+    return SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", str.__str__(text))
 
 
 def chain_problems(records: Sequence[Record]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from engine import cancellation
 from engine.errors import HostLostError, LongshoreError, NotObservedError
+from engine.finding import say
 from engine.polling import Polling
 from engine.verdict import Judgement, Verdict, unknown
 
@@ -63,7 +64,15 @@ class Patience:
         answer = polled.answer[0]
         if polled.good or polled.attempts == 1:
             return answer
-        return replace(answer, text=f"{answer.text} (asked {polled.attempts} times in {polled.seconds:.0f} s)")
+        return replace(
+            answer,
+            text=say(
+                "{text} (asked {attempts} times in {seconds:.0f} s)",
+                text=answer.text,
+                attempts=polled.attempts,
+                seconds=polled.seconds,
+            ),
+        )
 
     def repeat(self, act: Callable[[], T]) -> T:
         """Do what may be done any number of times until it had an answer; raise its last error when the

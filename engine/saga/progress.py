@@ -13,6 +13,7 @@ from engine.errors import (
     ChainConflictError,
     JournalError,
 )
+from engine.finding import say
 from engine.journal.kinds import RecordKind
 from engine.saga.patience import Patience
 from engine.saga.state import FORWARD, AttemptState, Stages
@@ -129,6 +130,8 @@ class MoveProgress:
         if not self.unwritten:
             return ""
         compare = f"nox -s adopt -- --compare {self.where}".rstrip()
-        return (
-            f" (the journal did not take all of this: {self.unwritten}. The audit logs of the hosts have it: {compare})"
+        return say(
+            " (the journal did not take all of this: {unwritten}. The audit logs of the hosts have it: {compare})",
+            unwritten=self.unwritten,
+            compare=compare,
         )

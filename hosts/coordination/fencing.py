@@ -17,6 +17,7 @@ from typing import IO, Any, Final, Protocol
 from engine.constants import HOST_STATE_DIR
 from engine.contracts.container import CommandResult, ContainerCommand
 from engine.errors import NotObservedError, UnreachableError
+from engine.finding import say
 from hosts.coordination.lock import DIRECTORY, FENCE, LOST, NO_FLOCK, lost_lock
 
 HELD_S: Final = 120.0
@@ -138,8 +139,11 @@ def refuse_lost(host: str, result: CommandResult) -> None:
         raise lost_lock(host, result.error_text.removeprefix(NOT_OURS))
     if result.exit_code == NO_FLOCK and result.error_text.endswith("flock is not there"):
         raise NotObservedError(
-            f"{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get "
-            "install util-linux"
+            say(
+                "{host}: has no flock. Expected: flock of util-linux or busybox. Try: ssh {host} sudo apt-get install "
+                "util-linux",
+                host=host,
+            )
         )
 
 
@@ -147,4 +151,6 @@ def refuse_silent(host: str, result: CommandResult) -> None:
     """Raise UnreachableError for a docker command whose engine gave no answer: what it was for has not failed."""
     if result.exit_code and SILENT_ENGINE.search(result.error_text):
         said = result.error_text.strip().splitlines()[-1][:160]
-        raise UnreachableError(f"{host}: Docker does not answer: {said}. Try: ssh {host} docker ps")
+        raise UnreachableError(
+            say("{host}: Docker does not answer: {said}. Try: ssh {host} docker ps", host=host, said=said)
+        )

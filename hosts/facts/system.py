@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.journal.samples import DiskUse
 
 LOOK_WITH: Final[Mapping[str, str]] = {
@@ -135,8 +136,14 @@ class SystemFacts:
         """Raise CouldNotLookError when a section could not be read."""
         if section in self.errors:
             raise NotObservedError(
-                f"{self.host}: its {section} could not be read ({self.errors[section]}). Expected: an answer. "
-                f"Try: ssh {self.host} {LOOK_WITH[section]}"
+                say(
+                    "{host}: its {section} could not be read ({error}). Expected: an answer. Try: ssh {host} "
+                    "{look_with}",
+                    host=self.host,
+                    section=section,
+                    error=self.errors[section],
+                    look_with=LOOK_WITH[section],
+                )
             )
 
     def pruning(self) -> tuple[str, ...]:

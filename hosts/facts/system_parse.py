@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
+from engine.finding import say
 from hosts.facts.system import (
     Connection,
     ContainerSockets,
@@ -159,7 +160,9 @@ def _saved_rules(text: str) -> Iterator[FirewallRule]:
         if line.startswith("*"):
             table = line[1:]
         elif table == "filter" and (chain := CHAIN.match(line)) and chain["policy"] == "DROP":
-            yield FirewallRule(chain["chain"], f"policy of {chain['chain']}: DROP", FirewallVerdict.DROP)
+            yield FirewallRule(
+                chain["chain"], say("policy of {chain}: DROP", chain=chain["chain"]), FirewallVerdict.DROP
+            )
         elif table in {"filter", "raw"} and line.startswith("-A "):
             target = re.search(r"-j (ACCEPT|DROP|REJECT)\b", line)
             if target:
@@ -172,7 +175,7 @@ def _nft_rules(text: str) -> Iterator[FirewallRule]:
         if begun := NFT_CHAIN.match(line):
             chain = begun[1]
         elif NFT_POLICY.search(line):
-            yield FirewallRule(chain, f"policy of {chain}: drop", FirewallVerdict.DROP)
+            yield FirewallRule(chain, say("policy of {chain}: drop", chain=chain), FirewallVerdict.DROP)
         elif found := re.search(r"\b(accept|drop|reject)\b", line):
             yield _rule(chain, line, FirewallVerdict(found[1].upper()))
 

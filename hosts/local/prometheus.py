@@ -13,6 +13,7 @@ import requests
 from requests.auth import AuthBase
 
 from engine.errors import DeadlineError, NotObservedError, UnreachableError
+from engine.finding import say
 from engine.redaction.redactor import Secret
 from hosts.local import http
 from hosts.local.http import LOGIN_REFUSED, MOST_BYTES, Bounds, TooLongError, TooSlowError, request
@@ -53,15 +54,32 @@ class Prometheus:
         status, content = self._post({**asked, "timeout": f"{DEADLINE_S:.0f}s"})
         if status in LOGIN_REFUSED:
             raise NotObservedError(
-                f"{self._where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml"
+                say(
+                    "{where}: {status}, login refused. Expected: 200. Set its secrets in environments/*.yaml",
+                    where=self._where,
+                    status=status,
+                )
             )
         if status != requests.codes.ok:
-            raise NotObservedError(f"{self._where}: {status}{_kind_of(content)}. Expected: 200. {self._advice}")
+            raise NotObservedError(
+                say(
+                    "{where}: {status}{kind_of}. Expected: 200. {advice}",
+                    where=self._where,
+                    status=status,
+                    kind_of=_kind_of(content),
+                    advice=self._advice,
+                )
+            )
         try:
             return parse_matrix(content)
         except ValueError as error:
             raise NotObservedError(
-                f"{self._where}: {error}. Expected: the answer of a Prometheus. {self._advice}"
+                say(
+                    "{where}: {error}. Expected: the answer of a Prometheus. {advice}",
+                    where=self._where,
+                    error=error,
+                    advice=self._advice,
+                )
             ) from None
 
     def _post(self, asked: Mapping[str, str]) -> tuple[int, bytes]:
@@ -70,24 +88,50 @@ class Prometheus:
         try:
             answer = request("POST", url, bounds, data=asked, auth=_Header(self.authorization))
         except TooSlowError as slow:
-            raise DeadlineError(f"{self._where}: {slow} within {DEADLINE_S:g} s. {self._advice}") from None
+            raise DeadlineError(
+                say(
+                    "{where}: {slow} within {deadline_s:g} s. {advice}",
+                    where=self._where,
+                    slow=slow,
+                    deadline_s=DEADLINE_S,
+                    advice=self._advice,
+                )
+            ) from None
         except TooLongError:
             raise NotObservedError(
-                f"{self._where}: more than {MOST_BYTES:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4"
+                say(
+                    "{where}: more than {most_bytes:,} bytes. Expected: less. Ask for fewer hosts: --shard 1/4",
+                    where=self._where,
+                    most_bytes=MOST_BYTES,
+                )
             ) from None
         except requests.Timeout:
-            raise DeadlineError(f"{self._where}: no answer within {DEADLINE_S:g} s. {self._advice}") from None
+            raise DeadlineError(
+                say(
+                    "{where}: no answer within {deadline_s:g} s. {advice}",
+                    where=self._where,
+                    deadline_s=DEADLINE_S,
+                    advice=self._advice,
+                )
+            ) from None
         except (requests.RequestException, OSError, ValueError) as error:  # their texts may hold the request
-            raise UnreachableError(f"{self._where}: no answer ({type(error).__name__}). {self._advice}") from None
+            raise UnreachableError(
+                say(
+                    "{where}: no answer ({name}). {advice}",
+                    where=self._where,
+                    name=type(error).__name__,
+                    advice=self._advice,
+                )
+            ) from None
         return answer.status_code, answer.content
 
     @property
     def _where(self) -> str:
-        return f"Prometheus {self.url}"
+        return say("Prometheus {url}", url=self.url)
 
     @property
     def _advice(self) -> str:
-        return f"Try: curl -sS '{self.url.rstrip('/')}/api/v1/query?query=up'"
+        return say("Try: curl -sS '{url}/api/v1/query?query=up'", url=self.url.rstrip("/"))
 
 
 class _Header(AuthBase):

@@ -25,6 +25,7 @@ from engine.constants import TOOLBOX_IMAGE
 from engine.contracts.container import CommandResult
 from engine.contracts.host import Endpoint
 from engine.errors import DeadlineError, LongshoreError, NotObservedError, RefusedError, UnreachableError
+from engine.finding import say
 from engine.polling import Polling
 
 CONNECT_DEADLINE_S: Final = 10
@@ -102,8 +103,12 @@ class SshHost:
         except subprocess.TimeoutExpired as expired:
             _abandon(child)
             raise DeadlineError(
-                f"{self.name}: {shlex.join(argv[:4])[:120]} did not end within {timeout_s:.0f} s. Look: ssh "
-                f"{self.name} ps aux"
+                say(
+                    "{name}: {argv} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux",
+                    name=self.name,
+                    argv=shlex.join(argv[:4])[:120],
+                    timeout_s=timeout_s,
+                )
             ) from expired
         except BaseException:
             _abandon(child)
@@ -234,10 +239,13 @@ class SshHost:
             return self._unreachable(said)
         seen = SEEN_KEY.search(text)
         return RefusedError(
-            f"{self.name}: its ssh host key is {seen.group() if seen else 'another or of another type'}. "
-            "Expected: the pinned one. Another machine answers, or it was installed anew. Look: ssh-keyscan "
-            f"{self.name}; "
-            f"if the key is right, pin it again: {typed_command('pin', environment=ANY)}"
+            say(
+                "{name}: its ssh host key is {group}. Expected: the pinned one. Another machine answers, or it was "
+                "installed anew. Look: ssh-keyscan {name}; if the key is right, pin it again: {command}",
+                name=self.name,
+                group=seen.group() if seen else say("another or of another type"),
+                command=typed_command("pin", environment=ANY),
+            )
         )
 
     def _alive(self) -> bool:
@@ -264,16 +272,28 @@ class SshHost:
             )
         except subprocess.TimeoutExpired as error:
             raise DeadlineError(
-                f"{self.name}: ssh -O {command} got no answer within {CONTROL_DEADLINE_S:.0f} s"
+                say(
+                    "{name}: ssh -O {command} got no answer within {control_deadline_s:.0f} s",
+                    name=self.name,
+                    command=command,
+                    control_deadline_s=CONTROL_DEADLINE_S,
+                )
             ) from error
         if answer.returncode:
             raise self._unreachable(answer.stderr)
 
     def _unreachable(self, said: bytes) -> UnreachableError:
         lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
-        reason = lines[-1] if lines else "the connection was lost"
+        reason = lines[-1].rstrip(".") if lines else say("the connection was lost")
         flags = f"-F {self._options[1]} " if self._options[:1] == ("-F",) else ""
-        return UnreachableError(f"{self.name}: ssh failed: {reason.rstrip('.')}. Try: ssh {flags}{self.name} true")
+        return UnreachableError(
+            say(
+                "{name}: ssh failed: {reason}. Try: ssh {flags}{name} true",
+                name=self.name,
+                reason=reason,
+                flags=flags,
+            )
+        )
 
 
 def _abandon(child: subprocess.Popen[bytes]) -> None:
@@ -290,11 +310,20 @@ def _refuse_ending(name: str, argv: list[str], code: int, said: IO[bytes], timeo
     """Raise when a streamed command did not end well: its own last words tell more than its cut-off output."""
     what = f"{name}: {shlex.join(argv[:4])[:120]}"
     if code == -signal.SIGKILL:
-        raise DeadlineError(f"{what} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux")
+        raise DeadlineError(
+            say(
+                "{what} did not end within {timeout_s:.0f} s. Look: ssh {name} ps aux",
+                what=what,
+                timeout_s=timeout_s,
+                name=name,
+            )
+        )
     if code:
         said.seek(0)
-        lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or ["it said nothing"]
-        raise NotObservedError(f"{what} ended with {code}: {lines[-1][-300:]}. Expected: 0")
+        lines = said.read().decode("utf-8", "backslashreplace").strip().splitlines() or [say("it said nothing")]
+        raise NotObservedError(
+            say("{what} ended with {code}: {line}. Expected: 0", what=what, code=code, line=lines[-1][-300:])
+        )
 
 
 def _forward(local: Endpoint | Path, remote: str) -> str:

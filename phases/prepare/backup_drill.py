@@ -16,6 +16,7 @@ from checks.capacity.disk_space import judge_space
 from engine.contracts.action import Note
 from engine.contracts.product import Restorable
 from engine.errors import NotObservedError
+from engine.finding import say
 from engine.polling import quick_polling
 from engine.verdict import Judgement, failed, unknown
 from phases.context.service_move import ServiceMove
@@ -135,7 +136,10 @@ def _judge_same(move: ServiceMove, not_kept: Collection[str]) -> Judgement:
     expected = move.recorded_fingerprint(MOMENT)
     if expected is None:
         return failed(
-            f"{move.service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again"
+            say(
+                "{service}: no fingerprint of the backup's moment is on record. Expected: one. Run prepare again",
+                service=move.service,
+            )
         )
     move.context.fleet.forget_facts(move.target)
     restored = move.fingerprint(move.target, since=expected)

@@ -11,6 +11,7 @@ import requests
 from engine.contracts.host import Endpoint
 from engine.contracts.product import ServiceInstance
 from engine.errors import NotObservedError, UnreachableError
+from engine.finding import say
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from hosts.local.http import LOGIN_REFUSED, MOST_BYTES, Answer, Bounds, TooLongError, TooSlowError, request
@@ -71,12 +72,26 @@ class ServiceHttp:
             return request(method, self.asked.url(path), bounds, headers=headers, **given)
         except TooLongError:
             raise NotObservedError(
-                f"{self.at.where}: {method} {path}: more than {MOST_BYTES:,} bytes. Expected: less"
+                say(
+                    "{where}: {method} {path}: more than {most_bytes:,} bytes. Expected: less",
+                    where=self.at.where,
+                    method=method,
+                    path=path,
+                    most_bytes=MOST_BYTES,
+                )
             ) from None
         except (requests.RequestException, TooSlowError) as error:
             raise UnreachableError(
-                f"{self.at.where}: {method} {path}: no answer ({type(error).__name__}). "
-                f"Try: ssh {self.at.container.host} docker logs --tail 20 {self.at.container.name}"
+                say(
+                    "{where}: {method} {path}: no answer ({kind_name}). Try: ssh {host} docker logs --tail 20 "
+                    "{container_name}",
+                    where=self.at.where,
+                    method=method,
+                    path=path,
+                    kind_name=type(error).__name__,
+                    host=self.at.container.host,
+                    container_name=self.at.container.name,
+                )
             ) from None  # its text may hold the request
 
     def ask(self, method: str, path: str, *, deadline_s: float | None = None, **given: Any) -> Any:
@@ -127,7 +142,14 @@ def judge_http(at: ServiceInstance, path: str) -> Judgement:
         answer = ask_once(at, path)
     except UnreachableError as error:
         return failed(str(error))
-    where = f"{at.where}: GET {path}"
+    where = say("{where}: GET {path}", where=at.where, path=path)
     if answer.status_code != requests.codes.ok:
-        return failed(f"{where}: {answer.status_code} {answer.text[:200]!r}. Expected: 200")
-    return passed(f"{where}: 200 in {answer.seconds * 1000:.0f} ms")
+        return failed(
+            say(
+                "{where}: {status_code} {text}. Expected: 200",
+                where=where,
+                status_code=answer.status_code,
+                text=repr(answer.text[:200]),
+            )
+        )
+    return passed(say("{where}: 200 in {seconds:.0f} ms", where=where, seconds=answer.seconds * 1000))

@@ -10,6 +10,8 @@ from joserfc.errors import DecodeError, JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import Key, import_key
 from joserfc.jws import CompactSignature, JWSRegistry, extract_compact, validate_compact
 
+from engine.finding import joined, say
+
 ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512"),
     *("PS256", "PS384", "PS512"),
@@ -45,28 +47,42 @@ def verified_claims(token: str, keys: Sequence[Mapping[str, Any]]) -> Mapping[st
     signed = _read(token)
     header = signed.headers()
     if header["alg"] not in ALGORITHMS:
-        raise TokenError(f"signed with {header['alg']}; known: {', '.join(ALGORITHMS)}")
+        raise TokenError(
+            say("signed with {alg}; known: {algorithms}", alg=header["alg"], algorithms=", ".join(ALGORITHMS))
+        )
     named = [key for key in keys if key.get("kid") == header.get("kid") and key.get("use") != "enc"]
     if not named:
-        raise TokenError(f"signed with key {header.get('kid')}, which is not among the {len(keys)} published ones")
+        raise TokenError(
+            say(
+                "signed with key {kid}, which is not among the {count} published ones",
+                kid=header.get("kid"),
+                count=len(keys),
+            )
+        )
     reasons = [reason for key in named if (reason := _why_not_confirmed(signed, key))]
     if len(reasons) == len(named):
-        raise TokenError(f"the published key {header.get('kid')} does not confirm its signature: {'; '.join(reasons)}")
+        raise TokenError(
+            say(
+                "the published key {kid} does not confirm its signature: {reasons}",
+                kid=header.get("kid"),
+                reasons=joined("; ", reasons),
+            )
+        )
     try:
         return dict(json.loads(signed.payload))
     except (ValueError, TypeError):
-        raise TokenError("its claims are no JSON object; expected a JWT") from None
+        raise TokenError(say("its claims are no JSON object; expected a JWT")) from None
 
 
 def _read(token: str) -> CompactSignature:
     if (parts := token.count(".") + 1) != 3:  # noqa: PLR2004 header, claims, signature
-        raise TokenError(f"{parts} parts; expected header, claims and signature")
+        raise TokenError(say("{parts} parts; expected header, claims and signature", parts=parts))
     try:
         return extract_compact(token.encode(), registry=REGISTRY)
     except DecodeError:
-        raise TokenError("not JSON in base64url; expected a compact JWS") from None
+        raise TokenError(say("not JSON in base64url; expected a compact JWS")) from None
     except JoseError as error:
-        raise TokenError(f"no compact JWS ({error.error})") from None
+        raise TokenError(say("no compact JWS ({error})", error=error.error)) from None
 
 
 def _why_not_confirmed(signed: CompactSignature, published: Mapping[str, Any]) -> str:
@@ -74,8 +90,8 @@ def _why_not_confirmed(signed: CompactSignature, published: Mapping[str, Any]) -
     try:
         key: Key = import_key(dict(published))
         key.check_alg(signed.headers()["alg"])
-        return "" if validate_compact(signed, key, registry=REGISTRY) else "another signature"
+        return "" if validate_compact(signed, key, registry=REGISTRY) else say("another signature")
     except JoseError as error:
         return error.error
     except (ValueError, TypeError, KeyError, AttributeError) as error:  # what a damaged key brings up in its reader
-        return f"no readable key ({type(error).__name__})"
+        return say("no readable key ({name})", name=type(error).__name__)

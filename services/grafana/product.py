@@ -22,6 +22,7 @@ from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart
 from engine.contracts.product import ApiRequest, LogPattern, RestoreCommand, ServiceInstance
+from engine.finding import say
 from engine.verdict import Judgement, failed, passed
 from hosts.local.http import basic
 from services.clients.http import LONG_DEADLINE_S, ServiceHttp, ask_once, shortened
@@ -93,38 +94,49 @@ class Product(contract.Product):
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"(?i)failed to decrypt|failed to lookup data key|data key not found|decrypting value failed",
-            "its secret key is not the one that its secrets were written with",
+            say("its secret key is not the one that its secrets were written with"),
         ),
         LogPattern(
             r"attempt to write a readonly database|is not writable",
-            "the owner of its files is wrong: it is 472:0, not 472:472",
+            say("the owner of its files is wrong: it is 472:0, not 472:472"),
         ),
-        LogPattern(r"level=error.*database is locked", "two programs use its database file"),
-        LogPattern(r"Could not find plugin definition for data source", "a plugin did not travel"),
-        LogPattern(r"migration failed", "it gave up"),
+        LogPattern(r"level=error.*database is locked", say("two programs use its database file")),
+        LogPattern(r"Could not find plugin definition for data source", say("a plugin did not travel")),
+        LogPattern(r"migration failed", say("it gave up")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"Database locked, sleeping then retrying", "a few times at a busy start"),
-        LogPattern(r"update\.checker|grafana\.com/api", "it looks for updates, and there is no way out"),
+        LogPattern(r"Database locked, sleeping then retrying", say("a few times at a busy start")),
+        LogPattern(r"update\.checker|grafana\.com/api", say("it looks for updates, and there is no way out")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
         """Ask /api/health for a database that is ok."""
         answer = ask_once(at, "/api/health")
-        said = f"{at.where}: GET /api/health: {answer.status_code} {shortened(answer)}"
+        said = say(
+            "{where}: GET /api/health: {status_code} {answer}",
+            where=at.where,
+            status_code=answer.status_code,
+            answer=shortened(answer),
+        )
         good = answer.ok and '"ok"' in "".join(answer.text.split())
-        return passed(f"{at.where}: its database is ok") if good else failed(f"{said}. Expected: 200, database ok")
+        return (
+            passed(say("{where}: its database is ok", where=at.where))
+            if good
+            else failed(say("{said}. Expected: 200, database ok", said=said))
+        )
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Save, read and delete a dashboard of our own; each data source is healthy and answers a panel's own query."""
         api = _api(at)
         if wrong := _saved(api, nonce):
-            return failed(f"{at.where}: {wrong}. Expected: a dashboard saved, read back and deleted")
+            return failed(
+                say("{where}: {wrong}. Expected: a dashboard saved, read back and deleted", where=at.where, wrong=wrong)
+            )
         sources = api.get("/api/datasources")
         queries = _panel_queries(api)
         known = {str(source["uid"]) for source in sources}
         problems = [
-            f"{where} asks data source {uid}, which is not there"
+            say("{where} asks data source {uid}, which is not there", where=where, uid=uid)
             for uid, (where, _) in queries.items()
             if uid not in known
         ]
@@ -133,13 +145,23 @@ class Product(contract.Product):
         ]
         if problems:
             return failed(
-                f"{at.where}: {problems[0]}. Expected: each of {len(sources)} data sources answers", tuple(problems)
+                say(
+                    "{where}: {problem}. Expected: each of {count} data sources answers",
+                    where=at.where,
+                    problem=problems[0],
+                    count=len(sources),
+                ),
+                tuple(problems),
             )
         asked = sum(str(source["uid"]) in queries for source in sources)
         return passed(
-            f"{at.where}: a dashboard was saved, read and deleted; {len(sources)} of {len(sources)} data sources "
-            "healthy and answering, "
-            f"{asked} of them a panel's own query",
+            say(
+                "{where}: a dashboard was saved, read and deleted; {count} of {count} data sources healthy and "
+                "answering, {asked} of them a panel's own query",
+                where=at.where,
+                count=len(sources),
+                asked=asked,
+            ),
             sources=len(sources),
         )
 
@@ -338,12 +360,12 @@ def _saved(api: ServiceHttp, nonce: str) -> str:
     body = {"dashboard": {"uid": nonce, "title": nonce, "panels": [], "tags": ["longshore"]}, "overwrite": True}
     made = api.send("POST", "/api/dashboards/db", json=body)
     if not made.ok:
-        return f"POST /api/dashboards/db: {made.status_code} {shortened(made)}"
+        return say("POST /api/dashboards/db: {status_code} {made}", status_code=made.status_code, made=shortened(made))
     try:
         seen = api.get(f"/api/dashboards/uid/{nonce}")["dashboard"]["title"]
     finally:
         api.send("DELETE", f"/api/dashboards/uid/{nonce}")
-    return "" if seen == nonce else f"dashboard {nonce}: read back {seen!r}"
+    return "" if seen == nonce else say("dashboard {nonce}: read back {seen}", nonce=nonce, seen=repr(seen))
 
 
 def _panel_queries(api: ServiceHttp) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -367,22 +389,40 @@ def _panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _source_problem(api: ServiceHttp, source: Mapping[str, Any], query: tuple[str, dict[str, Any]] | None) -> str:
     """Return what is wrong with a data source: its health, then one query answered with values."""
-    uid, name = str(source["uid"]), f"data source {source['name']} ({source.get('url')})"
+    uid, name = str(source["uid"]), say("data source {name} ({url})", name=source["name"], url=source.get("url"))
     health = api.send("GET", f"/api/datasources/uid/{uid}/health", deadline_s=LONG_DEADLINE_S)
     if not health.ok:
-        return f"{name}: health {health.status_code} {shortened(health)}"
+        return say(
+            "{name}: health {status_code} {health}", name=name, status_code=health.status_code, health=shortened(health)
+        )
     default = DEFAULT_QUERIES.get(str(source["type"]))
     if query is None and default is None:
         return ""
-    where, target = query or ("its default query", {"expr": default})
+    where, target = query or (say("its default query"), {"expr": default})
     asked = {**target, "refId": "A", "datasource": {"uid": uid, "type": source["type"]}, "maxDataPoints": 200}
     answer = api.send(
         "POST", "/api/ds/query", json={"from": SINCE, "to": "now", "queries": [asked]}, deadline_s=LONG_DEADLINE_S
     )
     if not answer.ok:
-        return f"{name}: {where}: {answer.status_code} {shortened(answer)}"
+        return say(
+            "{name}: {where}: {status_code} {answer}",
+            name=name,
+            where=where,
+            status_code=answer.status_code,
+            answer=shortened(answer),
+        )
     values = _values(answer.json())
-    return "" if values else f"{name}: {where}: no value since {SINCE}: {json.dumps(target.get('expr'))}"
+    return (
+        ""
+        if values
+        else say(
+            "{name}: {where}: no value since {since}: {dumps}",
+            name=name,
+            where=where,
+            since=SINCE,
+            dumps=json.dumps(target.get("expr")),
+        )
+    )
 
 
 def _values(answer: Mapping[str, Any]) -> int:

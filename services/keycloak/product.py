@@ -19,6 +19,7 @@ from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import joined, say
 from engine.verdict import Judgement, failed, passed, unknown
 from hosts.local.http import Answer
 from services.clients.http import ServiceHttp, is_troubled, judge_http, shortened
@@ -57,28 +58,31 @@ class Product(contract.Product):
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"Failed to obtain JDBC connection|Acquisition timeout while waiting for new connection",
-            "its database does not answer",
+            say("its database does not answer"),
         ),
-        LogPattern(r"Waiting for changelog lock", "a killed start left its lock in the database"),
+        LogPattern(r"Waiting for changelog lock", say("a killed start left its lock in the database")),
         LogPattern(
-            r"hostname is not configured", "it does not know its own public name: issuers of tokens would change"
+            r"hostname is not configured", say("it does not know its own public name: issuers of tokens would change")
         ),
         LogPattern(
             r"JOIN\(.*timed out",
-            "another node is registered in its database and can't be reached: is the old one alive?",
+            say("another node is registered in its database and can't be reached: is the old one alive?"),
         ),
         LogPattern(
-            r"Running the server in development mode", "the file database and no checks: never meant for production"
+            r"Running the server in development mode",
+            say("the file database and no checks: never meant for production"),
         ),
-        LogPattern(r"Invalid token issuer", "tokens of before the move name another public address"),
-        LogPattern(r"Failed to start server", "it gave up"),
-        LogPattern(r"jdbc:h2:", "it runs on the file database: KC_DB was lost"),
+        LogPattern(r"Invalid token issuer", say("tokens of before the move name another public address")),
+        LogPattern(r"Failed to start server", say("it gave up")),
+        LogPattern(r"jdbc:h2:", say("it runs on the file database: KC_DB was lost")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"ISPN00009[34].*\(1\)", "a cluster of one is what a single node says"),
-        LogPattern(r"Likely misconfiguration detected.*proxy", "advice about proxy headers; the same on the old host"),
+        LogPattern(r"ISPN00009[34].*\(1\)", say("a cluster of one is what a single node says")),
         LogPattern(
-            r"(receive|send) buffer of socket", "kernel settings of the host; worth mending, not harmful tonight"
+            r"Likely misconfiguration detected.*proxy", say("advice about proxy headers; the same on the old host")
+        ),
+        LogPattern(
+            r"(receive|send) buffer of socket", say("kernel settings of the host; worth mending, not harmful tonight")
         ),
     )
 
@@ -92,21 +96,32 @@ class Product(contract.Product):
         login = at.options.get("login")
         if not login or "login_password" not in at.secrets:
             return unknown(
-                f"{at.where}: no login to try. Expected: options login (realm, client, user) and secret "
-                "login_password. "
-                "Add a user for it to a realm, and both to inventory.yaml"
+                say(
+                    "{where}: no login to try. Expected: options login (realm, client, user) and secret "
+                    "login_password. Add a user for it to a realm, and both to inventory.yaml",
+                    where=at.where,
+                )
             )
         api, base = _api(at), f"/realms/{login['realm']}"
         issuer = str(api.get(f"{base}/.well-known/openid-configuration")["issuer"])
         stranger = _token(api, login, nonce, nonce, {})
         if stranger.ok:
-            return failed(f"{at.where}: let in {nonce}, who does not exist. Expected: 401")
+            return failed(
+                say("{where}: let in {nonce}, who does not exist. Expected: 401", where=at.where, nonce=nonce)
+            )
         answer = _token(api, login, str(login["user"]), at.secrets["login_password"].reveal(), _client_secret(at))
         if not answer.ok:
             return failed(
-                f"{at.where}: login of {login['user']} to client {login['client']} of realm {login['realm']}: "
-                f"{answer.status_code} {shortened(answer)}. Expected: a token. Look: the realm's clients, and its "
-                "login events"
+                say(
+                    "{where}: login of {user} to client {client} of realm {realm}: {status_code} {answer}. Expected: "
+                    "a token. Look: the realm's clients, and its login events",
+                    where=at.where,
+                    user=login["user"],
+                    client=login["client"],
+                    realm=login["realm"],
+                    status_code=answer.status_code,
+                    answer=shortened(answer),
+                )
             )
         tokens = answer.json()
         try:
@@ -192,7 +207,12 @@ def _judged(api: ServiceHttp, login: Mapping[str, Any], issuer: str, tokens: Map
         claims = verified_claims(str(tokens["access_token"]), keys)
     except TokenError as error:
         return failed(
-            f"{at.where}: the token of realm {login['realm']}: {error}. Expected: signed with a published key"
+            say(
+                "{where}: the token of realm {realm}: {error}. Expected: signed with a published key",
+                where=at.where,
+                realm=login["realm"],
+                error=error,
+            )
         )
     known = ServiceHttp(at, api.asked, {"Authorization": f"Bearer {tokens['access_token']}"}).get(
         f"{base}/protocol/openid-connect/userinfo"
@@ -204,14 +224,29 @@ def _judged(api: ServiceHttp, login: Mapping[str, Any], issuer: str, tokens: Map
         "expiry": (float(claims.get("exp", 0)) > time.time() - CLOCKS_APART_S, True),
     }
     wrong = [
-        f"{name} {value!r}, expected {expected!r}" for name, (value, expected) in seen.items() if value != expected
+        say("{name} {value}, expected {expected}", name=name, value=repr(value), expected=repr(expected))
+        for name, (value, expected) in seen.items()
+        if value != expected
     ]
     if wrong:
-        return failed(f"{at.where}: {login['user']} got a token with {'; '.join(wrong)}")
+        return failed(
+            say(
+                "{where}: {user} got a token with {wrong}",
+                where=at.where,
+                user=login["user"],
+                wrong=joined("; ", wrong),
+            )
+        )
     return passed(
-        f"{at.where}: {login['user']} logged in to realm {login['realm']} as {issuer}; the token is confirmed by one "
-        "of "
-        f"{len(keys)} published keys and opens the user's data; a stranger was refused"
+        say(
+            "{where}: {user} logged in to realm {realm} as {issuer}; the token is confirmed by one of {count} "
+            "published keys and opens the user's data; a stranger was refused",
+            where=at.where,
+            user=login["user"],
+            realm=login["realm"],
+            issuer=issuer,
+            count=len(keys),
+        )
     )
 
 

@@ -9,6 +9,7 @@ import requests
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from hosts.local.http import Answer
 from services.clients.http import LONG_DEADLINE_S, ServiceHttp, is_troubled
 
@@ -35,7 +36,13 @@ def read(at: ServiceInstance, path: str, params: dict[str, Any]) -> Any:
     answer = send(at, "GET", path, params=params)
     if answer.status_code == requests.codes.ok:
         return answer.json().get("data") or []
-    told = f"{at.where}: GET {path}: {answer.status_code} {answer.text.strip()[:200]}"
+    told = say(
+        "{where}: GET {path}: {status_code} {text}",
+        where=at.where,
+        path=path,
+        status_code=answer.status_code,
+        text=answer.text.strip()[:200],
+    )
     if is_troubled(answer):
         raise UnreachableError(told)
     raise AssertionError(f"{told}. Expected: 200")

@@ -14,6 +14,7 @@ import requests
 
 from engine.contracts.product import ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import say
 from hosts.local.http import Answer, basic
 from services.clients.http import ServiceHttp
 
@@ -66,11 +67,13 @@ def connect(at: ServiceInstance, virtual_host: str | None = None) -> Iterator[pi
             f"{parameters.virtual_host} is open"
         ) from None
     except (pika.exceptions.AMQPError, OSError) as error:
-        raise UnreachableError(f"{at.where}: no AMQP connection: {_said(error)}") from None
+        raise UnreachableError(say("{where}: no AMQP connection: {said}", where=at.where, said=_said(error))) from None
     try:
         yield connection
     except pika.exceptions.AMQPConnectionError as error:
-        raise UnreachableError(f"{at.where}: the AMQP connection broke: {_said(error)}") from None
+        raise UnreachableError(
+            say("{where}: the AMQP connection broke: {said}", where=at.where, said=_said(error))
+        ) from None
     finally:
         if connection.is_open:
             connection.close()
@@ -104,7 +107,15 @@ def read_management(at: ServiceInstance, path: str) -> Any:
     """Return the JSON of a GET that must answer 200; raises UnreachableError for another answer."""
     answer = ask_management(at, "GET", path)
     if answer.status_code != requests.codes.ok:
-        raise UnreachableError(f"{at.where}: GET {path}: {answer.status_code} {answer.text[:160]}. Expected: 200")
+        raise UnreachableError(
+            say(
+                "{where}: GET {path}: {status_code} {text}. Expected: 200",
+                where=at.where,
+                path=path,
+                status_code=answer.status_code,
+                text=answer.text[:160],
+            )
+        )
     return answer.json()
 
 

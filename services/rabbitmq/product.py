@@ -20,6 +20,7 @@ from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, RestoreCommand, ServiceInstance
 from engine.errors import UnreachableError
+from engine.finding import joined, say
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.rabbitmq import fingerprint as prints
@@ -48,19 +49,21 @@ class Product(contract.Product):
     trouble: tuple[LogPattern, ...] = (
         LogPattern(
             r"virgin node|Node database directory at .* is empty",
-            "it started empty: its host name or its volume is another one",
+            say("it started empty: its host name or its volume is another one"),
         ),
-        LogPattern(r"Failed to start Ranch|eaddrinuse", "a port could not be opened"),
-        LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", "the owner or mode of its files is wrong"),
-        LogPattern(r"resource limit alarm set", "memory or disk is short: publishers are blocked"),
-        LogPattern(r"incompatible_feature_flags", "its files are of another version"),
-        LogPattern(r"PLAIN login refused", "a client's user or password does not fit"),
-        LogPattern(r"Unable to recover vhost", "messages could not be recovered"),
+        LogPattern(r"Failed to start Ranch|eaddrinuse", say("a port could not be opened")),
+        LogPattern(r"eacces|Error when reading .*\.erlang\.cookie", say("the owner or mode of its files is wrong")),
+        LogPattern(r"resource limit alarm set", say("memory or disk is short: publishers are blocked")),
+        LogPattern(r"incompatible_feature_flags", say("its files are of another version")),
+        LogPattern(r"PLAIN login refused", say("a client's user or password does not fit")),
+        LogPattern(r"Unable to recover vhost", say("messages could not be recovered")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"[Dd]eprecated features?", "a client uses what a later version will not have; nothing of tonight"),
         LogPattern(
-            r"missed heartbeats|client unexpectedly closed TCP connection", "clients that were cut off by the move"
+            r"[Dd]eprecated features?", say("a client uses what a later version will not have; nothing of tonight")
+        ),
+        LogPattern(
+            r"missed heartbeats|client unexpectedly closed TCP connection", say("clients that were cut off by the move")
         ),
     )
 
@@ -73,13 +76,20 @@ class Product(contract.Product):
         except UnreachableError as error:
             return failed(str(error))
         wrong = [
-            f"{name}: {answer.status_code} {answer.text[:160]}"
+            say("{name}: {status_code} {text}", name=name, status_code=answer.status_code, text=answer.text[:160])
             for name, answer in answers.items()
             if answer.status_code != 200  # noqa: PLR2004
         ]
         if wrong:
-            return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")
-        return passed(f"{at.where}: takes AMQP logins, its virtual hosts run, no alarm")
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: 200 of {health_checks}",
+                    where=at.where,
+                    wrong=joined("; ", wrong),
+                    health_checks=", ".join(HEALTH_CHECKS),
+                )
+            )
+        return passed(say("{where}: takes AMQP logins, its virtual hosts run, no alarm", where=at.where))
 
     def smoke(self, at: ServiceInstance, nonce: str) -> Judgement:
         """Publish with confirms and consume through every exchange type, in a virtual host of our own; ask the node
@@ -90,16 +100,25 @@ class Product(contract.Product):
             wrong += [problem for kind in EXCHANGES if (problem := _carry(connection, kind, nonce))]
         if wrong:
             return failed(
-                f"{at.where}: {'; '.join(wrong)}. Expected: a message through each of {', '.join(EXCHANGES)}, "
-                "and the node answers its tools"
+                say(
+                    "{where}: {wrong}. Expected: a message through each of {exchanges}, and the node answers its tools",
+                    where=at.where,
+                    wrong=joined("; ", wrong),
+                    exchanges=", ".join(EXCHANGES),
+                )
             )
         consumers = Polling("consumers are back", CONSUMERS_DEADLINE_S).judge(lambda: judge_consumers(at))
         if not consumers.passed:
             return consumers
         return passed(
-            f"{at.where}: a persistent message was confirmed and consumed through each of {len(EXCHANGES)} exchange "
-            f"types as {user_of(at)}; "
-            f"the node answers its tools; {consumers.text}",
+            say(
+                "{where}: a persistent message was confirmed and consumed through each of {count} exchange types as "
+                "{user_of}; the node answers its tools; {text}",
+                where=at.where,
+                count=len(EXCHANGES),
+                user_of=user_of(at),
+                text=consumers.text,
+            ),
             exchange_types=len(EXCHANGES),
         )
 
@@ -149,14 +168,19 @@ def judge_consumers(at: ServiceInstance) -> Judgement:
     """Judge whether each queue that the inventory calls consumed ("virtual-host queue") has a consumer again."""
     wanted = [str(name) for name in at.options.get("consumed_queues") or ()]
     if not wanted:
-        return passed("no queue is declared to have consumers")
+        return passed(say("no queue is declared to have consumers"))
     idle = [name for name in wanted if not prints.count_consumers(at, *name.split(" ", 1))]
     if idle:
         return failed(
-            f"{at.where}: no consumer on {', '.join(idle)}. Expected: one on each of {', '.join(wanted)}: "
-            "look whether its application reconnected"
+            say(
+                "{where}: no consumer on {idle}. Expected: one on each of {wanted}: look whether its application "
+                "reconnected",
+                where=at.where,
+                idle=", ".join(idle),
+                wanted=", ".join(wanted),
+            )
         )
-    return passed(f"{len(wanted)} of {len(wanted)} queues have their consumers")
+    return passed(say("{count} of {count} queues have their consumers", count=len(wanted)))
 
 
 def _node_problems(at: ServiceInstance) -> list[str]:
@@ -166,11 +190,18 @@ def _node_problems(at: ServiceInstance) -> list[str]:
         return []
     refused = "Erlang distribution failed" in answer.error_text + answer.text
     hint = (
-        " (the node refuses its tools: its .erlang.cookie is not the one that it was started with)" if refused else ""
+        say(" (the node refuses its tools: its .erlang.cookie is not the one that it was started with)")
+        if refused
+        else ""
     )
     lines = [line.strip() for line in (answer.error_text or answer.text).splitlines() if line.strip()]
     return [
-        f"rabbitmq-diagnostics check_running: exit {answer.exit_code}{hint}: {lines[0][:160] if lines else 'no word'}"
+        say(
+            "rabbitmq-diagnostics check_running: exit {exit_code}{hint}: {line}",
+            exit_code=answer.exit_code,
+            hint=hint,
+            line=lines[0][:160] if lines else say("no word"),
+        )
     ]
 
 
@@ -186,10 +217,10 @@ def _carry(connection: pika.BlockingConnection, kind: str, nonce: str) -> str:
         try:
             channel.basic_publish(exchange, key if exchange else queue, body, properties, mandatory=True)
         except (pika.exceptions.UnroutableError, pika.exceptions.NackError) as error:
-            return f"{kind}: the message was refused: {type(error).__name__}"
+            return say("{kind}: the message was refused: {name}", kind=kind, name=type(error).__name__)
         method, _, seen = channel.basic_get(queue)
         if method is None or seen != body:
-            return f"{kind}: got {seen!r} instead of the message"
+            return say("{kind}: got {seen} instead of the message", kind=kind, seen=repr(seen))
         channel.basic_ack(method.delivery_tag)
         channel.queue_delete(queue)
         if exchange:

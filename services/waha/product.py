@@ -25,6 +25,7 @@ from engine.contracts import product as contract
 from engine.contracts.container import ContainerCommand, ContainerFacts
 from engine.contracts.fingerprint import Fingerprint
 from engine.contracts.product import LogPattern, ServiceInstance
+from engine.finding import say
 from engine.polling import Polling
 from engine.verdict import Judgement, failed, passed
 from services.clients.http import ServiceHttp, judge_http, shortened
@@ -80,15 +81,17 @@ class Product(contract.Product):
     layer_state: tuple[str, ...] = ("*/waha-sessions", "*/waha-sessions/*")
     """Keys of Core before 2025, which kept them below the system's temporary folder."""
     trouble: tuple[LogPattern, ...] = (
-        LogPattern(r"Stream Errored \(conflict\)", "another program uses the same number: is the old container alive?"),
-        LogPattern(r"device_removed|logged ?out", "the number was logged out: its owner must scan a code again"),
-        LogPattern(r"SCAN_QR_CODE", "a session has lost its keys, or looks for them in another namespace"),
-        LogPattern(r"do not reconnect|status.*FAILED", "a session gave up"),
-        LogPattern(r"SingletonLock", "its browser was not closed cleanly on the old host"),
-        LogPattern(r"too many clients already", "its database has too few connections for its sessions"),
+        LogPattern(
+            r"Stream Errored \(conflict\)", say("another program uses the same number: is the old container alive?")
+        ),
+        LogPattern(r"device_removed|logged ?out", say("the number was logged out: its owner must scan a code again")),
+        LogPattern(r"SCAN_QR_CODE", say("a session has lost its keys, or looks for them in another namespace")),
+        LogPattern(r"do not reconnect|status.*FAILED", say("a session gave up")),
+        LogPattern(r"SingletonLock", say("its browser was not closed cleanly on the old host")),
+        LogPattern(r"too many clients already", say("its database has too few connections for its sessions")),
     )
     noise: tuple[LogPattern, ...] = (
-        LogPattern(r"history sync|reconnecting", "a session that catches up after its start"),
+        LogPattern(r"history sync|reconnecting", say("a session that catches up after its start")),
     )
 
     def ready(self, at: ServiceInstance) -> Judgement:
@@ -102,31 +105,53 @@ class Product(contract.Product):
         api = _api(at)
         stranger = ServiceHttp(at, headers={"X-Api-Key": nonce}).send("GET", "/api/sessions")
         if stranger.status_code != requests.codes.unauthorized:
-            return failed(f"{at.where}: a wrong API key is answered with {stranger.status_code}. Expected: 401")
+            return failed(
+                say(
+                    "{where}: a wrong API key is answered with {status_code}. Expected: 401",
+                    where=at.where,
+                    status_code=stranger.status_code,
+                )
+            )
         wanted, why = _wanted(at)
         seen = _wait_until_settled(api, wanted, patient=_started_lately(at))
         problems, working = seen.problems(wanted, patient=_started_lately(at)), seen.working
         if problems or not working:
             return failed(
-                f"{at.where}: {problems[0] if problems else 'no session works'}. Expected: {why}, WORKING, with its "
-                "number. "
-                "Read its log; a session in SCAN_QR_CODE needs the phone's owner",
+                say(
+                    "{where}: {problem}. Expected: {why}, WORKING, with its number. Read its log; a session in "
+                    "SCAN_QR_CODE needs the phone's owner",
+                    where=at.where,
+                    problem=problems[0] if problems else say("no session works"),
+                    why=why,
+                ),
                 tuple(problems),
             )
         idle = ", ".join(f"{name} {state}" for name, state in seen.states.items() if state != WORKING)
-        rest = f"; not asked for: {idle}" if idle else ""
-        told = (
-            f"{at.where}: {len(working)} of {len(seen.states)} sessions WORKING ({', '.join(working)}{rest}), a "
-            "wrong key is refused"
+        rest = say("; not asked for: {idle}", idle=idle) if idle else ""
+        told = say(
+            "{where}: {working_count} of {states_count} sessions WORKING ({working}{rest}), a wrong key is refused",
+            where=at.where,
+            working_count=len(working),
+            states_count=len(seen.states),
+            working=", ".join(working),
+            rest=rest,
         )
         number = at.options.get("test_number")
         if not number:
             return passed(
-                f"{told}; no message was sent: no test_number is allowed, so a person sends one", sessions=len(working)
+                say("{told}; no message was sent: no test_number is allowed, so a person sends one", told=told),
+                sessions=len(working),
             )
         if wrong := _message_problem(api, working[0], str(number), nonce):
-            return failed(f"{at.where}: {wrong}. Expected: a message accepted by session {working[0]}")
-        return passed(f"{told}; one message to the test number was accepted", sessions=len(working))
+            return failed(
+                say(
+                    "{where}: {wrong}. Expected: a message accepted by session {first_working}",
+                    where=at.where,
+                    wrong=wrong,
+                    first_working=working[0],
+                )
+            )
+        return passed(say("{told}; one message to the test number was accepted", told=told), sessions=len(working))
 
     def fingerprint(self, at: ServiceInstance, since: Fingerprint | None) -> Fingerprint:
         """Read sessions with configuration and number, which of them work, version and engine, and which have keys in
@@ -244,11 +269,11 @@ def _keyless(at: ServiceInstance, working: Collection[str]) -> Iterator[str]:
 def _wanted(at: ServiceInstance) -> tuple[list[str], str]:
     """Return which sessions must work, none when nobody says it, and how a message calls them."""
     if named := [str(name) for name in at.options.get("sessions") or ()]:
-        return named, "each session of the inventory's `sessions`"
+        return named, say("each session of the inventory's `sessions`")
     recorded = at.recorded()
     if recorded is not None and WORKED in recorded.parts:
-        return list(recorded.parts[WORKED].names), "each session that worked at the last reading on record"
-    return [], "each session that was not stopped on purpose"
+        return list(recorded.parts[WORKED].names), say("each session that worked at the last reading on record")
+    return [], say("each session that was not stopped on purpose")
 
 
 def _started_lately(at: ServiceInstance) -> bool:
@@ -290,9 +315,11 @@ class Seen:
         """
         names = wanted or [name for name, state in self.states.items() if patient or state != "STOPPED"]
         states = {name: self.states.get(name, "none") for name in names}
-        wrong = [f"session {name}: {state}" for name, state in states.items() if state != WORKING]
+        wrong = [
+            say("session {name}: {state}", name=name, state=state) for name, state in states.items() if state != WORKING
+        ]
         return wrong + [
-            f"session {name}: WORKING without a number"
+            say("session {name}: WORKING without a number", name=name)
             for name, state in states.items()
             if state == WORKING and name not in self.working
         ]
@@ -324,7 +351,7 @@ def _message_problem(api: ServiceHttp, session: str, number: str, nonce: str) ->
     return (
         ""
         if answer.ok and _was_accepted(answer.json())
-        else f"POST /api/sendText: {answer.status_code} {shortened(answer)}"
+        else say("POST /api/sendText: {status_code} {answer}", status_code=answer.status_code, answer=shortened(answer))
     )
 
 

@@ -38,6 +38,7 @@ from engine.evidence.seal.sealed_folder import (
     digest_of,
 )
 from engine.evidence.seal.signed_files import SignatureReader, text_problems
+from engine.finding import misfits
 from engine.journal.journal import Record, chain_problems
 from engine.journal.kinds import RecordKind
 
@@ -83,6 +84,12 @@ def verify(sealed: Sealed, signatures: SignatureReader) -> Findings:
 
 def _judge_records(sealed: Sealed, records: Sequence[Record], found: Findings) -> None:
     found.problems += [f"{RECORDS}: {problem}. Expected: as it was written" for problem in chain_problems(records)]
+    found.problems += [
+        f'{RECORDS}: record {record.number} ({record.kind}): template and fields do not give its text: "{text[:80]}". '
+        "Expected: they do"
+        for record in records
+        for text in misfits(record.body)
+    ]
     found.problems += _statement_problems(sealed, records)
     if JUNIT in sealed.files:
         found.problems += junit_problems(sealed.text(JUNIT), records)
