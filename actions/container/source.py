@@ -351,8 +351,13 @@ class StopSource(RouteAction):
             seen = self.unshared() if self.unshared else None
             if seen is not None and not seen.passed:
                 raise ManualInterventionError(
-                    f"{seen.text}. It runs, so {route.container} was not started beside it: both would write to the "
-                    f"same files. Once only one of them is to run: {route.command('rollback')}"
+                    say(
+                        "{seen}. It runs, so {container} was not started beside it: both would write to the same "
+                        "files. Once only one of them is to run: {command}",
+                        seen=seen.text,
+                        container=route.container,
+                        command=route.command("rollback"),
+                    )
                 )
             start_again(route, inspect, self.key)
 
