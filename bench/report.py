@@ -52,7 +52,8 @@ OURS: Final = f"""async words => {{ {FRAME} const query = document.getElementByI
   for (const word of words) {{ await frame(); const start = performance.now(); query.value = word;
     query.dispatchEvent(new Event("input", {{bubbles: true}})); await frame(); taken.push(performance.now() - start); }}
   return Math.max(...taken); }}"""
-THEIRS: Final = f"""async () => {{ {FRAME} const boxes = [...document.querySelectorAll("input.filter:not([disabled])")], taken = [];
+THEIRS: Final = f"""async () => {{ {FRAME}
+  const boxes = [...document.querySelectorAll("input.filter:not([disabled])")], taken = [];
   for (const box of [...boxes, ...boxes]) {{ await frame(); const start = performance.now(); box.click();
     await frame(); taken.push(performance.now() - start); }}
   return Math.max(...taken); }}"""

@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po, write_po
 from engine.constants import NAME, VERSION
 from engine.errors import InputError
 from engine.i18n.language import LANGUAGES, LOCALES, ORIGINAL, catalogue_file
+from engine.i18n.marking import summary_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("engine", "hosts", "services", "checks", "actions", "phases", "commands", "runbooks")
@@ -45,12 +46,12 @@ def texts_for_people() -> dict[Text, list[str]]:
 
 
 def sentences_of(source: str) -> Iterator[str]:
-    """Yield the sentence of each step in a runbook's source: the first line of its docstring."""
+    """Yield the sentence of each step in a runbook's source: the first paragraph of its docstring."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            doc = ast.get_docstring(node)
-            if doc:
-                yield doc.splitlines()[0].strip()
+            sentence = summary_of(ast.get_docstring(node))
+            if sentence:
+                yield sentence
 
 
 def untranslated(code: str) -> list[str]:

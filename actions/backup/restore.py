@@ -25,7 +25,8 @@ SAID: Final = 65_536
 SHOWN: Final = 300
 PIPE: Final = """\
 cd "$1" || exit 9; rm -f read applied
-{{ {read} 2> read-said; echo $? > read; }} | {{ {apply} 2>&1 > /dev/null; echo $? > applied; }} | {{ head -c {most}; cat > /dev/null; }}
+{{ {read} 2> read-said; echo $? > read; }} | {{ {apply} 2>&1 > /dev/null; echo $? > applied; }} | {{ head -c {most};
+  cat > /dev/null; }}
 tail -c 600 read-said >&2
 printf '\\n%s %s\\n' "$(cat read)" "$(cat applied)" >&2
 """

@@ -36,7 +36,8 @@ WAIT: Final = r"""
 pid=$(docker inspect -f '{{.State.Pid}}' "$1") || exit
 left=50
 while [ "$left" -gt 0 ]; do
-    seen=$(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | grep -cE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:0000 0A ')
+    seen=$(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null |
+      grep -cE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:0000 0A ')
     if [ "$seen" -ge "$2" ]; then echo listening; exit 0; fi
     sleep 0.1; left=$((left - 1))
 done

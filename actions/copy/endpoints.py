@@ -114,7 +114,8 @@ found=0
 for comm in /proc/[0-9]*/comm; do
   read -r name < "$comm" 2>/dev/null || continue
   pid=${comm#/proc/}; pid=${pid%/comm}
-  case "$name" in rsync|rrsync|python3|zstd) [ "$pid" = 1 ] || { kill -9 "$pid" 2>/dev/null && found=$((found + 1)); };; esac
+  case "$name" in rsync|rrsync|python3|zstd) [ "$pid" = 1 ] || { kill -9 "$pid" 2>/dev/null && found=$((found + 1));
+    };; esac
 done
 echo "$found"
 """

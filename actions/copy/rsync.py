@@ -58,7 +58,8 @@ exec 3<&0
 rsync "$@" <&3 2>&1 &
 copy=$!
 (
-  while sleep 1 >/dev/null && { read -r _ bytes; read -r _ sent; } < "/proc/$copy/io"; do printf '\036%s %s\036' "$bytes" "$sent"; done
+  while sleep 1 >/dev/null && { read -r _ bytes; read -r _ sent; } < "/proc/$copy/io";
+    do printf '\036%s %s\036' "$bytes" "$sent"; done
 ) 2>/dev/null 3<&- &
 wait "$copy"; code=$?
 kill "$!" 2>/dev/null

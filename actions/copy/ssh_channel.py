@@ -44,10 +44,12 @@ line=$(mktemp "${TMPDIR:-/tmp}/longshore-line.XXXXXX"); trap 'rm -f -- "$line"' 
 take "$line"
 if [ -s "$line" ]; then
     sshd=$(PATH="$PATH:/usr/sbin:/sbin:/usr/local/sbin" command -v sshd || :)
-    read_from=$([ -z "$sshd" ] || "$sshd" -T -C "user=$(id -un),host=localhost,addr=127.0.0.1" 2>/dev/null | sed -n 's/^authorizedkeysfile //p')
+    read_from=$([ -z "$sshd" ] || "$sshd" -T -C "user=$(id -un),host=localhost,addr=127.0.0.1" 2>/dev/null |
+      sed -n 's/^authorizedkeysfile //p')
     case " $read_from " in
         "  "|*" .ssh/authorized_keys "*|*" %h/.ssh/authorized_keys "*|*" $directory/authorized_keys "*) ;;
-        *) echo "sshd here reads keys from $read_from only (AuthorizedKeysFile). Expected: .ssh/authorized_keys among them" >&2; exit 78;;
+        *) said="sshd here reads keys from $read_from only (AuthorizedKeysFile)."
+           echo "$said Expected: .ssh/authorized_keys among them" >&2; exit 78;;
     esac
 fi
 file=$(readlink -f -- "$directory/authorized_keys" || printf %s "$directory/authorized_keys")
@@ -56,7 +58,9 @@ exec 9< "${file%/*}"; flock -x 9
 [ -e "$file" ] || : > "$file"
 part=$(mktemp "${file%/*}/.longshore.XXXXXX") seen=$(mktemp "${file%/*}/.longshore.XXXXXX")
 trap 'rm -f -- "$line" "$part" "$seen"' EXIT
-foreign() { awk '{ at = length($0) - length(ENVIRON["comment"]); if (substr($0, at) != " " ENVIRON["comment"]) print }' "$1"; }
+foreign() {
+    awk '{ at = length($0) - length(ENVIRON["comment"]); if (substr($0, at) != " " ENVIRON["comment"]) print }' "$1"
+}
 tries=0
 while :; do
     cat -- "$file" > "$seen"

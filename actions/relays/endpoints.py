@@ -45,7 +45,8 @@ KEYS_S: Final = 60.0
 MAKE_KEYS: Final = """\
 umask 077
 for name in "$@"; do
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "/keys/$name/key.pem" -out "/keys/$name/cert.pem" -subj "/CN=$name" \
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -keyout "/keys/$name/key.pem" -out "/keys/$name/cert.pem" -subj "/CN=$name" \
     -not_before 20000101000000Z -days 36500 2>/dev/null || exit 1
   sync "/keys/$name/key.pem" || exit 1
   printf '%s\\n' "$name" && cat "/keys/$name/cert.pem" && rm "/keys/$name/cert.pem" || exit 1
@@ -58,7 +59,8 @@ leaves its host.
 RUN: Final = """\
 umask 077
 if [ -n "$OWN_CERTIFICATE" ]; then
-  printf '%s\\n' "$OWN_CERTIFICATE" > /certificates/own.pem && printf '%s\\n' "$PEER_CERTIFICATE" > /certificates/peer.pem || exit 1
+  printf '%s\\n' "$OWN_CERTIFICATE" > /certificates/own.pem &&
+    printf '%s\\n' "$PEER_CERTIFICATE" > /certificates/peer.pem || exit 1
 fi
 exec socat "$@"
 """

@@ -84,7 +84,7 @@ class _Moment:
         """Return the disks of which all is told; None: not one."""
         whole = {name: [told[one] for one in needed] for name, told in self.disks.items() if set(needed) <= set(told)}
         return {
-            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))
+            name: DiskUse(told[0] if len(told) > 2 else None, int(told[-2]), int(told[-1]))  # noqa: PLR2004
             for name, told in whole.items()
         } or None
 

@@ -26,17 +26,19 @@ OF_THE_HOST: Final = frozenset(
 MOST_NAMES: Final = 200
 
 LOOK: Final = r"""
+format='{{.Driver}};{{index .Options "type"}};{{index .Options "device"}};{{index .Options "o"}}'
 for item in "$@"; do
   path=${item#*:}
   if [ "${item%%:*}" = volume ]; then
-    told=$(docker volume inspect -f '{{.Driver}};{{index .Options "type"}};{{index .Options "device"}};{{index .Options "o"}}' "$path" 2>&1) ||
+    told=$(docker volume inspect -f "$format" "$path" 2>&1) ||
       case "$told" in *[Nn]"o such volume"*) told=;; *) echo "$told" >&2; exit 1;; esac
     case "$told" in
       "") path=;;
       "local;;;") path=$(docker volume inspect -f '{{.Mountpoint}}' "$path") || path=;;
       "local;none;/"*bind*) path=${told#local;none;}; path=${path%%;*};;
       *) options=$(printf %s "${told##*;}" | cksum | tr -d ' ')
-         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${told%%;*}" "$(printf %s "${told#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
+         printf 'directory\t%s-volume\t%s options %s\t\t\n' "${told%%;*}" \
+           "$(printf %s "${told#*;}" | cut -d ';' -f 1,2 | tr ';\t' '  ')" "$options"
          continue;;
     esac
   fi

@@ -94,9 +94,8 @@ def _by_settings(remap: Remap, settings: Iterable[Setting], addresses: Mapping[s
             for name, target in _names(remap, addresses).items()
             if name not in FROM_INSIDE or setting.host == remap.source
         }
-        pattern = re.compile(
-            rf"(?<![\w.-])(?P<name>{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})[\"']?:{remap.port.port}(?!\d)"
-        )
+        longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        pattern = re.compile(rf"(?<![\w.-])(?P<name>{longest_first})[\"']?:{remap.port.port}(?!\d)")
         for number, line in enumerate(setting.text.splitlines(), start=1):
             for match in pattern.finditer(line):
                 place = f"{setting.host}:{setting.place}" + (f":{number}" if setting.is_file else "")

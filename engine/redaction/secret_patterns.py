@@ -38,7 +38,10 @@ URL_PASSWORD: Final = re.compile(
 PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
 )
-NAMES: Final = r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|encryption|account|signing)[_-]?key)"
+NAMES: Final = (
+    r"(?:password|passwd|passphrase|pwd|secret|token|credentials?"
+    r"|(?:api|access|private|encryption|account|signing)[_-]?key)"
+)
 ASSIGNMENT: Final = re.compile(
     rf"(?i)(?P<head>(?<![/\w-])(?<!env:)[\w-]{{0,80}}?{NAMES}[\w-]{{0,80}}(?:\\?['\"])?\s*(?:=>|[=:])\s*(?:\\?['\"])?)(?P<value>(?!\*\*\*)[^\s'\",;&\\]{{3,}})"
 )
@@ -48,7 +51,8 @@ FLAG: Final = re.compile(
 """As in a command line: `--requirepass s3cret`; a word in capitals is a placeholder of a help text."""
 
 SENTENCE: Final = re.compile(
-    r"""(?ix) (?P<head> \b (?: (?:password|identified\s+by|encrypted\s+password) \s+ ' | (?:requirepass|masterauth) \s+ ["']? ))
+    r"""(?ix) (?P<head> \b (?: (?:password|identified\s+by|encrypted\s+password) \s+ '
+        | (?:requirepass|masterauth) \s+ ["']? ))
     (?P<value> (?!\*\*\*) [^\s'"]{3,} )"""
 )
 """SQL (`ALTER ROLE x PASSWORD '…'`) and redis.conf."""

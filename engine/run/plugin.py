@@ -15,6 +15,7 @@ import pytest
 from engine.contracts.phase import ORDERED_PHASES, PHASES, TABLE, WRITING_PHASES
 from engine.contracts.step import Judge, StepResult
 from engine.errors import InputError, LongshoreError
+from engine.i18n.marking import summary_of
 from engine.redaction.visible_text import visible
 from engine.run.admitted_options import refused_options
 from engine.run.xdist_scheduler import ByHost, is_spread, is_worker
@@ -254,8 +255,7 @@ def _param(item: pytest.Item, name: str) -> str | None:
 
 
 def _sentence(item: pytest.Item) -> str:
-    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    return doc.strip().splitlines()[0].strip() if doc.strip() else ""
+    return summary_of(getattr(getattr(item, "function", None), "__doc__", None))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -18,7 +18,8 @@ FILE: Final = f"{HOST_STATE_DIR}/audit.jsonl"
 APPEND: Final = f"""\
 umask 077
 lines=$(cat; echo .); lines=${{lines%.}}
-[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit 75; }}
+[ "$(printf %s "$lines" | wc -c)" -eq "$2" ] || {{ echo "it did not arrive whole: the connection ended before" >&2;
+  exit 75; }}
 mkdir -p {HOST_STATE_DIR} || exit 73
 exec 9>>{FENCE} 8>>{FILE} || exit 73
 flock -s 9 && flock -x 8 || exit 73

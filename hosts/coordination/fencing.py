@@ -33,7 +33,8 @@ if [ "$given" -gt 0 ]; then
     file=$(umask 077; mktemp {GIVEN_AT}/longshore-given.XXXXXX) || exit {NO_FLOCK}
     trap 'rm -f -- "$file"' EXIT
     cat > "$file"
-    [ "$(wc -c < "$file")" -eq "$given" ] || {{ echo "it did not arrive whole: the connection ended before" >&2; exit {NOT_WHOLE}; }}
+    [ "$(wc -c < "$file")" -eq "$given" ] || {{ echo "it did not arrive whole: the connection ended before" >&2;
+      exit {NOT_WHOLE}; }}
     exec 8< "$file"; rm -f -- "$file"; trap - EXIT
 else exec 8<&0
 fi

@@ -44,7 +44,8 @@ tries=0
 until flock -n -x 9; do
     tries=$((tries + 1))
     if [ "$tries" -gt {PATIENCE_S} ]; then
-        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null | awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
+        for pid in $(ls -l /proc/[0-9]*/fd/ 2>/dev/null |
+          awk '/^\\/proc/ {{ split($1, at, "/") }} $NF == "{FENCE}" {{ print at[3] }}' | sort -u); do
             [ "$pid" = "$$" ] || printf '%s %s\\n' "$pid" "$(tr '\\0\\n' '  ' < "/proc/$pid/cmdline" | tail -c 100)" >&2
         done
         exit {BUSY}

@@ -203,7 +203,9 @@ def _ports(text: str) -> Iterator[int]:
 def parse_read_only(text: str) -> frozenset[str]:
     """Return the mount points of /proc/mounts that are read-only; of two on one point the upper one counts."""
     options = {
-        _unescaped(fields[1]): fields[3].split(",") for fields in map(str.split, text.splitlines()) if len(fields) > 3
+        _unescaped(fields[1]): fields[3].split(",")
+        for fields in map(str.split, text.splitlines())
+        if len(fields) > 3  # noqa: PLR2004
     }
     return frozenset(mount for mount, words in options.items() if "ro" in words)
 
@@ -239,7 +241,9 @@ def parse_owners(text: str) -> dict[str, tuple[int, int]]:
     """Return user and group by path, from `stat -c "%u %g %n"`."""
     rows = (line.split(" ", 2) for line in text.splitlines())
     return {
-        row[2]: (int(row[0]), int(row[1])) for row in rows if len(row) == 3 and row[0].isdigit() and row[1].isdigit()
+        row[2]: (int(row[0]), int(row[1]))
+        for row in rows
+        if len(row) == 3 and row[0].isdigit() and row[1].isdigit()  # noqa: PLR2004
     }
 
 

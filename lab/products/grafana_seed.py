@@ -99,7 +99,6 @@ def _rule(i: int) -> dict[str, Any]:
         "folderUID": FOLDER,
         "orgID": 1,
         "condition": "A",
-        # fmt: skip
         "noDataState": "OK",
         "execErrState": "Error",
         "for": f"{i}m",

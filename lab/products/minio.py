@@ -44,7 +44,8 @@ BIG_BYTES: Final = 12 * 1024 * 1024
 MAKE_KEY: Final = """
 set -eu
 if command -v weed >/dev/null; then
-    printf '%s\\n' "s3.configure -user=parcels -access_key={key} -secret_key={secret} -buckets={bucket} -actions=Read,Write,List -apply" |
+    rights="-buckets={bucket} -actions=Read,Write,List"
+    printf '%s\\n' "s3.configure -user=parcels -access_key={key} -secret_key={secret} $rights -apply" |
         weed shell -master=127.0.0.1:9333 >/dev/null
 else
     export MC_HOST_lab="http://$MINIO_ROOT_USER:$MINIO_ROOT_PASSWORD@127.0.0.1:9000"
@@ -55,7 +56,10 @@ else
     rm /tmp/policy.json
 fi
 """
-POLICY: Final = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
+POLICY: Final = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],'
+    '"Resource":["arn:aws:s3:::parcels","arn:aws:s3:::parcels/*"]}]}'
+)
 
 
 def create(passwords: dict[str, str]) -> None:

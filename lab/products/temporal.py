@@ -41,7 +41,7 @@ RUN: Final = (
     "server",
     "start-dev",
     "--ip",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104
     "--db-filename",
     "/data/temporal.db",
     "--headless",

@@ -128,7 +128,8 @@ class OwnChecks:
         known = self.world.scope.services
         for item in own:
             for name in sorted(_only(item) - set(known)):
-                yield f'{item.nodeid.partition("[")[0]}: services("{name}"): no such service here. Expected: {", ".join(sorted(known))}'
+                where = f'{item.nodeid.partition("[")[0]}: services("{name}")'
+                yield f"{where}: no such service here. Expected: {', '.join(sorted(known))}"
 
     def _declare(self, item: pytest.Item) -> None:
         params = getattr(getattr(item, "callspec", None), "params", {})

@@ -70,8 +70,10 @@ ask() {
         curl -sSf -K - "http://127.0.0.1:3000/api/$1"
     echo
 }
-for uid in $(ask 'search?type=dash-db&limit=5000' | grep -o '"uid": *"[^"]*"' | cut -d'"' -f4); do ask "dashboards/uid/$uid"; done
-for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/contact-points v1/provisioning/policies; do ask "$kind"; done
+for uid in $(ask 'search?type=dash-db&limit=5000' | grep -o '"uid": *"[^"]*"' | cut -d'"' -f4);
+  do ask "dashboards/uid/$uid"; done
+for kind in datasources folders v1/provisioning/alert-rules v1/provisioning/contact-points v1/provisioning/policies;
+  do ask "$kind"; done
 """
 """The official image has curl and bash; the password goes through a pipe, never into argv. One JSON document a line."""
 

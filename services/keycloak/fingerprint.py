@@ -6,7 +6,7 @@ database's fingerprint and in the realm export.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.contracts.fingerprint import Fingerprint, FingerprintPart, Validity
@@ -82,9 +82,10 @@ def _users(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, Fin
 def _keys(api: JsonApi, realm: str, since: Fingerprint | None) -> dict[str, FingerprintPart]:
     """Return the keys by their kid: tokens issued before the move must stay good after it."""
     keys = api.get(f"/admin/realms/{realm}/keys")["keys"]
-    fields: Callable[[Any], dict[str, Any]] = lambda key: {
-        name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")
-    }
+
+    def fields(key: dict[str, Any]) -> dict[str, Any]:
+        return {name: key.get(name) for name in ("type", "algorithm", "use", "publicKey", "certificate")}
+
     return part_of(
         f"{realm}: signing keys", {str(key["kid"]): Thing(fields(key)) for key in keys if key.get("kid")}, since
     )

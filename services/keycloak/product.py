@@ -46,7 +46,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ("/opt/keycloak/data",)
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         "/opt/keycloak/lib/quarkus",
         "/opt/keycloak/lib/quarkus/*",
         "/opt/keycloak/data/tmp*",

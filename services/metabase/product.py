@@ -77,7 +77,7 @@ class Product:
     ready_deadline_s = 240.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         *FOLDERS,
         *(jar for name in (*BUNDLED, *BUNDLED_SINCE) for jar in _jars(name)),
     )

@@ -92,7 +92,8 @@ class Product:
                 connection.execute(f"CREATE TEMP TABLE {name} (id int PRIMARY KEY, said text)")
                 connection.execute(f"INSERT INTO {name} SELECT i, %s || i FROM generate_series(1, 100) i", (nonce,))  # noqa: S608 our own nonce
                 row = connection.execute(
-                    f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s", (f"{nonce}%",)
+                    f"SELECT count(*), max(said) FROM {name} WHERE said LIKE %s",  # noqa: S608
+                    (f"{nonce}%",),
                 ).fetchone()
             if row is None or row[0] != 100:  # noqa: PLR2004 as many as were inserted
                 return failed(

@@ -15,8 +15,10 @@ OLDEST: Final = 120_000
 
 CONDITIONS: Final = """\
 SELECT current_setting('server_version_num'), current_setting('wal_level'), current_setting('max_wal_senders'),
-  (SELECT count(*) FROM pg_stat_replication), (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
-  (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')), current_setting('data_directory'),
+  (SELECT count(*) FROM pg_stat_replication), (SELECT rolsuper OR rolreplication FROM pg_roles
+    WHERE rolname = current_user),
+  (SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')),
+    current_setting('data_directory'),
   pg_is_in_recovery(), (SELECT count(*) FROM pg_replication_slots WHERE NOT temporary),
   (SELECT count(*) FROM pg_database WHERE NOT datallowconn AND datname <> 'template0');
 """

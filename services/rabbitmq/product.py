@@ -72,7 +72,7 @@ class Product:
         wrong = [
             f"{name}: {answer.status_code} {answer.text[:160]}"
             for name, answer in answers.items()
-            if answer.status_code != 200
+            if answer.status_code != 200  # noqa: PLR2004
         ]
         if wrong:
             return failed(f"{at.where}: {'; '.join(wrong)}. Expected: 200 of {', '.join(HEALTH_CHECKS)}")

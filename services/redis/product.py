@@ -53,7 +53,8 @@ for try in $(seq 600); do
 done
 case "$said" in *started*) ;; *) echo "BGSAVE: $said" >&2; exit 1;; esac
 while info=$(ask INFO persistence); do
-    case "$info" in *rdb_bgsave_in_progress:1*) sleep 0.2;; *rdb_bgsave_in_progress:0*) break;; *) echo "INFO persistence: $info" >&2; exit 1;; esac
+    case "$info" in *rdb_bgsave_in_progress:1*) sleep 0.2;; *rdb_bgsave_in_progress:0*) break;;
+      *) echo "INFO persistence: $info" >&2; exit 1;; esac
 done
 case "$info" in *rdb_last_bgsave_status:ok*) ;; *) echo "its snapshot failed; its log says why" >&2; exit 1;; esac
 """

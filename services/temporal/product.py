@@ -48,7 +48,7 @@ class Product:
     ready_deadline_s = 120.0
     state_paths: tuple[str, ...] = ()
     writable_noise: tuple[str, ...] = (
-        "/tmp/*",
+        "/tmp/*",  # noqa: S108
         "/run/*",
         "/home/temporal/.config/*",
         "/etc/temporal/config/docker.yaml",

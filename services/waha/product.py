@@ -189,9 +189,9 @@ def _folders(at: ServiceInstance) -> set[str]:
     """
     parts = (path.split("/") for path in at.files(base_of(at.container)))
     return {
-        "/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2])
+        "/".join(part[: 3 if len(part) > 3 and part[2].startswith("session-") else 2])  # noqa: PLR2004
         for part in parts
-        if len(part) > 2
+        if len(part) > 2  # noqa: PLR2004
     }
 
 

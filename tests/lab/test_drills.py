@@ -30,7 +30,8 @@ CONFIGURATION: Final = "bind /srv/redis/redis.conf"
 PREPARE: Final = ("prepare", "--apply", "--service")
 LEFT: Final = """
 docker ps -aq --filter label=longshore.role=drill; docker volume ls -q --filter label=longshore.role=drill
-docker network ls -q --filter label=longshore.role=drill; ls -d /run/longshore-* 2>/dev/null; grep drill /root/.ssh/authorized_keys; true
+docker network ls -q --filter label=longshore.role=drill; ls -d /run/longshore-* 2>/dev/null;
+  grep drill /root/.ssh/authorized_keys; true
 """
 
 pytestmark = pytest.mark.lab

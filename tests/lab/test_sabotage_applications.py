@@ -356,7 +356,8 @@ def test_deleted_workflow_is_named(n8n: Subject) -> None:
 def test_credential_of_another_key_is_named(n8n: Subject, postgres: Subject) -> None:
     """With a credential that another encryption key wrote, the webhook that needs it fails and says so."""
     other = n8n.shell(
-        """printf '{"host":"postgres"}' | openssl enc -aes-256-cbc -md md5 -salt -pass pass:another-key -base64 -A 2>/dev/null"""
+        """printf '{"host":"postgres"}' |
+        openssl enc -aes-256-cbc -md md5 -salt -pass pass:another-key -base64 -A 2>/dev/null"""
     ).strip()
     damage = f"UPDATE credentials_entity SET data = '{other}' WHERE name = 'Shop database'"
     told = _broken(n8n, lambda: _sql(postgres, "n8n", damage))

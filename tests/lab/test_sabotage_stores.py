@@ -358,7 +358,8 @@ def _make_certificate(folder: Path, name: str, words: str, extension: str = "") 
         script = (
             f"{key} -out {name}.csr && : > index.txt && echo 01 > serial && printf "
             "'[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\n"
-            f"new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=e\\n[p]\\ncommonName=supplied\\n[e]\\n{extension}\\n' > ca.cnf && "
+            "new_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=e\\n"
+            f"[p]\\ncommonName=supplied\\n[e]\\n{extension}\\n' > ca.cnf && "
             f"openssl ca -batch -config ca.cnf -cert root.crt -keyfile root.key -in {name}.csr -out {name}.crt -notext "
             "-startdate 20260101000000Z -enddate 20260201000000Z"
         )
@@ -372,7 +373,7 @@ def temporal_server(all_images: None) -> Iterator[Subject]:
         "server",
         "start-dev",
         "--ip",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104
         "--db-filename",
         "/tmp/temporal.db",
         "--headless",

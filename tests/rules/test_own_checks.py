@@ -42,7 +42,8 @@ class Book:
     subjects = ("redis",)
     apply = False
     def add(self, row):
-        print(f"ROW {row.phase} {row.key} {row.subject} {row.severity.value} {row.effect.value} {row.judgement.verdict.value} {row.judgement.text}")
+        judged = f"{row.severity.value} {row.effect.value} {row.judgement.verdict.value} {row.judgement.text}"
+        print(f"ROW {row.phase} {row.key} {row.subject} {judged}")
         print(f"SENTENCE {row.key} {row.sentence}")
     def redact(self, text):
         return text
@@ -60,7 +61,8 @@ def pytest_configure(config):
     fleet = {name: Machine(name) for name in ("old", "new", "silent")}
     world = SimpleNamespace(scope=scope, fleet=fleet, where=lambda: {"redis": "old"}, entry=lambda name: entry)
     config.stash[BOOK] = Book()
-    config.pluginmanager.register(OwnChecks(pathlib.Path(str(config.rootpath)) / "site" / "preflight", "preflight", world), "own")
+    folder = pathlib.Path(str(config.rootpath)) / "site" / "preflight"
+    config.pluginmanager.register(OwnChecks(folder, "preflight", world), "own")
 """
 
 TARGETS = '''

@@ -127,13 +127,20 @@ def scope_of(scenario: Scenario, services: tuple[str, ...], replanned: bool) -> 
     )
     environment = Environment.model_validate(
         {
-            "environment": "lab", "require_clean_checkout": False,
+            "environment": "lab",
+            "require_clean_checkout": False,
             "hosts": {
-                name: {"address": address, "ssh_host_key": "ssh-ed25519 AAAAC3Nz", "machine_id": name * 32, "engine_id": f"engine-{name}", "lab": True}
+                name: {
+                    "address": address,
+                    "ssh_host_key": "ssh-ed25519 AAAAC3Nz",
+                    "machine_id": name * 32,
+                    "engine_id": f"engine-{name}",
+                    "lab": True,
+                }
                 for name, address in ADDRESSES.items()
             },
         }
-    )  # fmt: skip
+    )
     return build_scope(inventory, plan, environment, services=services)
 
 

@@ -652,7 +652,10 @@ def ended(code: int, said: str) -> str:
 def totals(volume: Volume, sent: int) -> str:
     """Return rsync's totals."""
     size = 1000 * sum(len(file.records) for file in volume.files.values())
-    return f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\nTotal file size: {size}\nTotal bytes sent: {sent}\n"
+    return (
+        f"Number of files: {len(volume.files) + 1}\nNumber of regular files transferred: {sent // 1000}\n"
+        f"Total file size: {size}\nTotal bytes sent: {sent}\n"
+    )
 
 
 def manifest_of(volume: Volume) -> str:

@@ -38,7 +38,9 @@ PARTS: dict[str, bytes] = {
     "lab.yaml": json.dumps(
         {"environment": "lab", "approvers": {person: approver(person) for person in ROLES}}
     ).encode(),
-    "migration_plan.json": b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}',
+    "migration_plan.json": (
+        b'{"approvals":[{"role":"technical","count":1},{"role":"business","count":1}],"moves":["redis"]}'
+    ),
 }
 """What the run was made with: the plan asks for two people, whose keys the environment names."""
 

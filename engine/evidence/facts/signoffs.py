@@ -68,7 +68,8 @@ def approved_of(journal: Reader, records: Sequence[Record]) -> Approved | None:
 
 def _signer(body: Mapping[str, Any]) -> str:
     signed_at = str(body.get("signed_at") or "")[:16].replace("T", " ")
-    return f"{body.get('person')} ({', '.join(filter(None, (str(body.get('role') or ''), f'{signed_at} UTC' if signed_at else '')))})"
+    about = (str(body.get("role") or ""), f"{signed_at} UTC" if signed_at else "")
+    return f"{body.get('person')} ({', '.join(filter(None, about))})"
 
 
 def _people(text: str) -> tuple[str, ...]:

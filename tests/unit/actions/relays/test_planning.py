@@ -27,7 +27,12 @@ HOSTS = {"wf005": "192.0.2.5", "wf001": "192.0.2.1", "wf002": "192.0.2.2"}
 
 
 def port(
-    number: int, *, address: str = "0.0.0.0", protocol: str = "tcp", host: int = 0, no_relay_because: str = ""
+    number: int,
+    *,
+    address: str = "0.0.0.0",  # noqa: S104
+    protocol: str = "tcp",
+    host: int = 0,
+    no_relay_because: str = "",
 ) -> SimpleNamespace:
     """Return a published port."""
     return SimpleNamespace(

@@ -211,7 +211,7 @@ def test_links_are_kept_by_relays_that_lead_to_the_new_port() -> None:
         ("", "/srv/shop/.env", "DATABASE=wf005:5432", "setting", "wf005:5432", "wf002:15432"),
     ],
 )
-def test_settings_that_name_the_port_are_found(
+def test_settings_that_name_the_port_are_found(  # noqa: PLR0917
     product: str, path: str, text: str, role: str, says: str, becomes: str
 ) -> None:
     """By the host's name or its address, with file and line; what is written around it never shows."""

@@ -18,7 +18,8 @@ from engine.journal.journal import Journal, chain_problems, hash_of
 from engine.redaction.redactor import Redactor
 
 FIRST_VERSION: Final = """
-CREATE TABLE records (seq INTEGER NOT NULL, run_id VARCHAR(36) NOT NULL, number INTEGER NOT NULL, at VARCHAR(40) NOT NULL,
+CREATE TABLE records (seq INTEGER NOT NULL, run_id VARCHAR(36) NOT NULL, number INTEGER NOT NULL,
+  at VARCHAR(40) NOT NULL,
   kind VARCHAR(40) NOT NULL, service VARCHAR(100), key VARCHAR(100), body TEXT NOT NULL, previous VARCHAR(64) NOT NULL,
   hash VARCHAR(64) NOT NULL, PRIMARY KEY (seq));
 CREATE INDEX ix_records_run_id ON records (run_id);
@@ -52,7 +53,8 @@ def test_a_file_of_the_first_version_is_brought_to_this_one(tmp_path: Path) -> N
     with sqlite3.connect(file) as connection:
         connection.executescript(FIRST_VERSION)
         connection.execute(
-            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+            f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",  # noqa: S608
+            row,
         )
 
     journal = Journal.open(file, redactor=Redactor())

@@ -22,8 +22,11 @@ MARK: Final = "==here=="
 DOCKER: Final = """#!/bin/sh
 echo "$*" >>"$ASKED"
 case "$1 $2" in
-"version --format") [ -z "$SILENT" ] || { echo "Cannot connect" >&2; exit 1; }; echo '{"Server":{"Version":"28.1.0"}}' ;;
-"info --format") echo '{"ID":"engine","DockerRootDir":"/var/lib/docker","CgroupVersion":"2","SecurityOptions":["name=seccomp,profile=builtin"]}' ;;
+"version --format") [ -z "$SILENT" ] || { echo "Cannot connect" >&2; exit 1; };
+  echo '{"Server":{"Version":"28.1.0"}}' ;;
+"info --format")
+  printf %s '{"ID":"engine","DockerRootDir":"/var/lib/docker","CgroupVersion":"2",'
+  echo '"SecurityOptions":["name=seccomp,profile=builtin"]}' ;;
 "ps -aq") echo 1 ;;
 "images -q"|"network ls") ;;
 "volume ls") printf 'one\\ntwo\\n' ;;

@@ -145,7 +145,8 @@ def test_whoever_keeps_the_clock_is_understood(text: str, told: tuple[bool | Non
 def test_usage_is_counted_as_docker_stats_counts() -> None:
     """Memory without file pages that can be dropped; both versions of control groups, both drivers."""
     second = (
-        f"system.slice/docker-{ID}.scope/memory.current:1000\nsystem.slice/docker-{ID}.scope/memory.stat:inactive_file 400\n"
+        f"system.slice/docker-{ID}.scope/memory.current:1000\n"
+        f"system.slice/docker-{ID}.scope/memory.stat:inactive_file 400\n"
         f"system.slice/docker-{ID}.scope/cpu.stat:usage_usec 2500000\n"
     )
     first = (
