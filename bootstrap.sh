@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive
+unset PYTHONDONTWRITEBYTECODE # each of some hundred processes would compile every module anew
 readonly CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/longshore"
 readonly ENGINE_PID="$CACHE/dockerd.pid"
 readonly ENGINE_LOG="$CACHE/dockerd.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from actions.common.route import inspect_container
@@ -25,12 +26,18 @@ POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 
 def judge_ready(world: RunContext, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
+    return _judge_ready(world, service, host, lambda: _ready_once(world, service, host))
+
+
+def _judge_ready(world: RunContext, service: str, host: str, question: Callable[[], Judgement]) -> Judgement:
     product = world.product(service)
     world.waits(f"{service} on {host}", product.ready_deadline_s)
     try:
-        answer = wait_until_passed(lambda: _ready_once(world, service, host), product.ready_deadline_s)
+        answer = wait_until_passed(question, product.ready_deadline_s)
     except HostLostError as error:
         return unknown(str(error))  # no waiting brings it back
+    except _HostSilentError as silent:
+        return silent.answer
     return _seen(world, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer
 
 
@@ -69,6 +76,37 @@ def _ready_once(world: RunContext, service: str, host: str) -> Judgement:
     return answer
 
 
+class _HostSilentError(Exception):
+    """The host itself does not answer; `answer` is what its service was asked."""
+
+    def __init__(self, answer: Judgement) -> None:
+        super().__init__(answer.text)
+        self.answer = answer
+
+
+def _ready_while_host_answers(world: RunContext, service: str, host: str) -> Judgement:
+    """Ask once; raises when not even the host answers."""
+    answer = _ready_once(world, service, host)
+    if answer.verdict is Verdict.UNKNOWN:
+        try:
+            world.facts(host)
+        except HostLostError:
+            raise
+        except NotObservedError:
+            raise _HostSilentError(answer) from None
+        world.fleet.forget_facts(host)
+    return answer
+
+
+def judge_serves_now(world: RunContext, service: str) -> Judgement:
+    """Judge before a move whether the service does its work on its old host. A service that starts is waited for; a host
+    that does not answer is not: nothing was done to it, so it is not on its way back.
+    """
+    host = world.move_of(service).source
+    ready = _judge_ready(world, service, host, lambda: _ready_while_host_answers(world, service, host))
+    return _judge_smoke_after(world, service, host, ready)
+
+
 def judge_smoke(world: RunContext, service: str, host: str) -> Judgement:
     """Use the service's function through its published port."""
     nonce = f"longshore-{world.run.id[:8]}"
@@ -81,7 +119,10 @@ def judge_source_serves(world: RunContext, service: str) -> Judgement:
 
 
 def _judge_serves(world: RunContext, service: str, host: str) -> Judgement:
-    ready = judge_ready(world, service, host)
+    return _judge_smoke_after(world, service, host, judge_ready(world, service, host))
+
+
+def _judge_smoke_after(world: RunContext, service: str, host: str, ready: Judgement) -> Judgement:
     if not ready.passed:
         return Judgement(ready.verdict, f"{service} on {host}: {ready.text}", details=ready.details)
     smoke = judge_smoke(world, service, host)

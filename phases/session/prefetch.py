@@ -30,7 +30,7 @@ class Prefetch:
         """Begin to ask about these services, in this order."""
         for service in services:
             if service not in self._serves:
-                self._serves[service] = self._pool.submit(health.judge_source_serves, self._world, service)
+                self._serves[service] = self._pool.submit(health.judge_serves_now, self._world, service)
                 self._state[service] = self._pool.submit(readiness.judge_state, self._world, service)
 
     def serves(self, service: str) -> Judgement:

@@ -29,7 +29,7 @@ def test_all_are_asked_side_by_side_and_told_one_by_one(monkeypatch: pytest.Monk
             raise UnreachableError("wf005: no answer")
         return failed("not ready") if service == "minio" else passed(f"{service} serves")
 
-    monkeypatch.setattr(health, "judge_source_serves", answer)
+    monkeypatch.setattr(health, "judge_serves_now", answer)
     monkeypatch.setattr(readiness, "judge_state", lambda _world, service: (passed(f"{service} on mounts"),))
     world: Any = SimpleNamespace(scope=SimpleNamespace(moves=[SimpleNamespace(service=name) for name in NAMES]))
     sources = Prefetch(world)
@@ -112,3 +112,57 @@ def test_a_silent_service_on_a_host_that_answers_is_not_ready(docker: str | None
 
     assert answer.verdict is verdict
     assert ("redis is exited there" in answer.text) is (verdict is Verdict.FAILED)
+
+
+class _Redis:
+    """A product that is not reached."""
+
+    name, ready_deadline_s = "redis", 120.0
+
+    def ready(self, at: Any) -> Judgement:
+        """Get no answer."""
+        raise UnreachableError("redis on wf005: no answer")
+
+
+class _World:
+    """A source whose service gives no answer; its host gives the first `answers` answers."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers, self.asked = answers, 0
+        self.fleet = SimpleNamespace(forget_facts=lambda _host: None)
+
+    def facts(self, host: str) -> Any:
+        """Answer, as long as there are answers."""
+        self.asked += 1
+        if self.asked > self.answers:
+            raise UnreachableError(f"{host}: ssh failed")
+        return SimpleNamespace(docker_version="", container=lambda _name: None)
+
+    def product(self, _service: str) -> _Redis:
+        """Return the product."""
+        return _Redis()
+
+    def move_of(self, _service: str) -> Any:
+        """Return its move."""
+        return SimpleNamespace(source="wf005")
+
+    def target(self, service: str, _host: str) -> str:
+        """Return where it would be asked."""
+        return service
+
+    def waits(self, what: str, deadline_s: float) -> None:
+        """Tell nobody."""
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_before_a_move_a_silent_host_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+    """A service is waited for as long as its host answers; with the host silent, the answer is UNKNOWN at once."""
+    slept: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    world: Any = _World(answers)
+
+    judgement = health.judge_serves_now(world, "redis")
+
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert judgement.text == "redis on wf005: redis on wf005: no answer"
+    assert len(slept) == answers
