@@ -99,8 +99,9 @@ def _ready_while_host_answers(world: RunContext, service: str, host: str) -> Jud
 
 
 def judge_serves_now(world: RunContext, service: str) -> Judgement:
-    """Judge before a move whether the service does its work on its old host. A service that starts is waited for; a host
-    that does not answer is not: nothing was done to it, so it is not on its way back.
+    """Judge before a move whether the service does its work on its old host.
+
+    A service that starts is waited for. A host that does not answer is not: nothing restarts it now.
     """
     host = world.move_of(service).source
     ready = _judge_ready(world, service, host, lambda: _ready_while_host_answers(world, service, host))

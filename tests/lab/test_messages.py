@@ -27,7 +27,11 @@ from tests.unit.making_evidence import MOVES, Night
 from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 TOKEN = "T0k3n-of-a-room"
-pytestmark = [pytest.mark.lab, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of apprise's own modules
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.no_hosts,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]  # of apprise's own modules
 
 
 class Sink:
