@@ -25,6 +25,7 @@ from engine.journal.journal import Journal, chain_problems
 from engine.journal.location import JournalLocation, place_of
 from engine.redaction.redactor import Redactor, Secret
 from phases.context.open_journal import refuse_moved_server
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.lab import at_hand
 from tests.lab.server import PASSWORD, Server, journal_server
 from tests.unit.engine.journal.test_journal import (  # noqa: F401 the same facts
@@ -47,7 +48,6 @@ from tests.unit.engine.journal.test_journal import (  # noqa: F401 the same fact
     test_values_are_kept_exactly,
     test_what_happened_earlier_keeps_its_time,
 )
-from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 pytestmark = [pytest.mark.lab, pytest.mark.no_hosts]
 COUNT: Final = itertools.count(1)

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from engine.config.inventory import Link, ServiceEntry
 from services.fingerprints.compare import compare_fingerprints
-from tests.unit.answering import Answers, target
+from tests.fakes.http_product import Answers, target
 
 PAGE = Path(__file__).parents[3] / "docs" / "new-product.md"
 REPOSITORY = {"full_name": "ops/tools", "updated_at": "2026-11-25T10:00:00Z"}

@@ -14,37 +14,22 @@ from actions.copy.locations import DataPlace
 from actions.copy.passes import PATIENCE_IN_OUTAGE_S, PassRunner, Progress
 from actions.copy.rsync import RsyncOptions, RsyncResult
 from engine.errors import LockLostError, UnreachableError
+from tests.fakes.clock import FakeClock
 
 CUT = RsyncResult(255, {}, ("Connection timed out",))
 DONE = RsyncResult(0, {}, ())
 
 
-class Clock:
-    """A clock that only sleeping and copying move."""
-
-    def __init__(self) -> None:
-        """Begin at nought."""
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Put a clock of ours under the copy."""
-    made = Clock()
+    made = FakeClock()
     monkeypatch.setattr(passes, "time", made)
     return made
 
 
 def _copying(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock, attempts: list[tuple[RsyncResult, int]], attempt_s: float
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, attempts: list[tuple[RsyncResult, int]], attempt_s: float
 ) -> PassRunner:
     """Return a copy whose attempts take so long, end so, and get so many bytes through."""
     left = iter(attempts)
@@ -71,7 +56,7 @@ def _copying(
 
 
 def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stopped(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     """Nothing gets through: after a minute the copy ends, so that the source serves again, and says for how long it
     knocked.
@@ -86,14 +71,14 @@ def test_a_target_that_is_not_reached_is_given_up_soon_while_the_service_is_stop
     assert PATIENCE_IN_OUTAGE_S < clock.now < 2 * PATIENCE_IN_OUTAGE_S
 
 
-def test_a_copy_that_gets_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_copy_that_gets_on_is_not_given_up(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """Ten cuts with data in between, each after half a minute: it comes to its end."""
     one = _copying(monkeypatch, clock, [*[(CUT, 1_000_000)] * 10, (DONE, 1000)], 30.0)
 
     assert one.copy_place(0, Progress(0, lambda _: None)) == (DONE, 10)
 
 
-def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_live_copy_waits_longer(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """While the service runs nobody misses it: five minutes without a connection are waited for."""
     one = _copying(monkeypatch, clock, [*[(CUT, 0)] * 15, (DONE, 1)], 15.0)
 
@@ -118,7 +103,7 @@ def _watched(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     [({0: False}, True, True), ({0: True}, False, False), ({}, True, False), ({}, False, True)],
 )
 def test_files_with_further_names_are_not_written_in_their_place(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[int, bool], now: bool, in_place: bool
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock, before: dict[int, bool], now: bool, in_place: bool
 ) -> None:
     """A name that left its group would be written over through the others; what was seen after the pass before counts
     once.
@@ -133,7 +118,7 @@ def test_files_with_further_names_are_not_written_in_their_place(
 
 
 def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     """What a cut pass left has names that nobody looked at; a repair writes beside whatever is there."""
     one = _copying(monkeypatch, clock, [(CUT, 1), (DONE, 1), (DONE, 1)], 1.0)
@@ -152,7 +137,7 @@ def test_after_a_cut_and_for_a_repair_nothing_is_taken_for_granted(
 
 
 def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     """Somebody else took over while this run was cut off or asleep: its copy writes nothing more, whatever was left of
     it.
@@ -170,7 +155,7 @@ def test_a_copy_that_was_cut_looks_who_holds_the_hosts_before_it_goes_on(
 
 
 def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     """No answer is no leave: it asks again for a minute, then ends; after an answer in time it continues."""
     one = _copying(monkeypatch, clock, [(CUT, 1000), (DONE, 1000)] * 2, 1.0)
@@ -188,7 +173,7 @@ def test_a_copy_that_can_not_look_who_holds_the_hosts_does_not_go_on(
         one.copy_place(0, Progress(0, lambda _: None))
 
 
-def test_a_single_file_is_always_written_in_its_place(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_a_single_file_is_always_written_in_its_place(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     """The target's end has that file alone, so nothing can be put beside it and renamed; a repair sends it whole."""
     one = _copying(monkeypatch, clock, [(DONE, 1), (DONE, 1)], 1.0)
     one.ends.linked[0] = True

@@ -14,7 +14,8 @@ from actions.copy.locations import LONGEST_REMOVE_S, MAKE_PATH, REMOVE_PATH, Dat
 from engine.constants import LABEL_MOVE
 from engine.contracts.container import CommandResult
 from engine.errors import RefusedError
-from tests.unit.making_facts import LABEL
+from tests.fakes.facts import LABEL
+from tests.fakes.fleet import FakeFleet
 
 VOLUME = DataPlace("volume", "redis_data")
 
@@ -40,17 +41,11 @@ class Host:
         return CommandResult(tuple(argv), 0, b"", b"", 0.0)
 
 
-class Fleet(dict[str, Host]):
-    """Hosts whose Docker is the host itself."""
-
-    def docker(self, name: str) -> Host:
-        """Return a host's Docker."""
-        return self[name]
-
-
 def _removed(label: str | None, place: DataPlace) -> list[tuple[list[str], float]]:
     host = Host(label)
-    route: Any = SimpleNamespace(fleet=Fleet(wf001=host), move_label=LABEL, audit=lambda *_: None)
+    route: Any = SimpleNamespace(
+        fleet=FakeFleet({"wf001": host}, {"wf001": host}), move_label=LABEL, audit=lambda *_: None
+    )
     remove_place(route, "wf001", place, "copy-volumes")
     return host.asked
 

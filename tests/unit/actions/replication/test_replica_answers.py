@@ -15,8 +15,9 @@ from actions.replication.steps import FinishReplica
 from engine.errors import ActionError, NotObservedError, UnreachableError
 from services.redis.replication import RedisReplication
 from services.replication import Login
-from tests.unit.actions.container.test_source import Engine, recorded_route
-from tests.unit.inspected import inspected
+from tests.fakes.engine import Engine
+from tests.fakes.inspect_answer import inspected
+from tests.unit.actions.container.test_source import recorded_route
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from engine.evidence.formatting import clock, local, seconds, size
 from engine.evidence.page.html import render
 from engine.evidence.page.page import view_of
 from engine.i18n.language import ENGLISH, LANGUAGES, language_of
-from tests.unit.making_evidence import MOVES, Night
+from tests.fakes.run_on_record import MOVES, Night
 
 PORTUGUESE = language_of("pt-BR")
 HOLE = re.compile(r"\{\w+\}")

@@ -9,48 +9,30 @@ import pytest
 from engine.polling import wait_until_passed
 from engine.verdict import Effect, Judgement, Verdict, failed, passed, unknown
 from phases.context.readonly_step import ReadOnlyStep
-
-
-class Clock:
-    """A clock that sleeping moves; each question takes `question_s` of its time."""
-
-    def __init__(self, question_s: float = 0.0) -> None:
-        """Start at zero."""
-        self.now_s = 0.0
-        self.question_s = question_s
-        self.slept: list[float] = []
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        """Pass the time."""
-        self.slept.append(seconds)
-        self.now_s += seconds
+from tests.fakes.clock import FakeClock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Put the clock under tenacity."""
-    clock = Clock()
+    clock = FakeClock()
     monkeypatch.setattr("time.monotonic", clock.monotonic)
     monkeypatch.setattr("tenacity.nap.time.sleep", clock.sleep)
     return clock
 
 
-def answers(clock: Clock, *given: Judgement) -> Callable[[], Judgement]:
+def answers(clock: FakeClock, *given: Judgement) -> Callable[[], Judgement]:
     """Return a question with these answers, the last one for ever."""
     left = list(given)
 
     def question() -> Judgement:
-        clock.now_s += clock.question_s
+        clock.now += clock.question_s
         return left.pop(0) if len(left) > 1 else left[0]
 
     return question
 
 
-def test_the_first_good_answer_ends_the_wait(clock: Clock) -> None:
+def test_the_first_good_answer_ends_the_wait(clock: FakeClock) -> None:
     """A good answer is returned as it is, at once when it is the first."""
     assert wait_until_passed(answers(clock, passed("ready")), 120) == passed("ready")
     assert clock.slept == []
@@ -61,7 +43,7 @@ def test_the_first_good_answer_ends_the_wait(clock: Clock) -> None:
     assert len(clock.slept) == 2
 
 
-def test_sleeps_grow_up_to_a_second(clock: Clock) -> None:
+def test_sleeps_grow_up_to_a_second(clock: FakeClock) -> None:
     """Quick at first, for outages count; then patient."""
     wait_until_passed(answers(clock, failed("no")), 30)
 
@@ -77,7 +59,7 @@ def test_sleeps_grow_up_to_a_second(clock: Clock) -> None:
         (unknown("refused", ("line",), keys=3), Verdict.UNKNOWN),
     ],
 )
-def test_the_deadline_tells_the_last_answer(clock: Clock, last: Judgement, verdict: Verdict) -> None:
+def test_the_deadline_tells_the_last_answer(clock: FakeClock, last: Judgement, verdict: Verdict) -> None:
     """How long, how often, what was seen last; not seen stays UNKNOWN; details and figures stay."""
     judged = wait_until_passed(answers(clock, last), 10)
 
@@ -86,15 +68,15 @@ def test_the_deadline_tells_the_last_answer(clock: Clock, last: Judgement, verdi
     assert (judged.details, judged.measured) == (("line",), {"keys": 3})
 
 
-def test_the_wait_ends_near_its_deadline(clock: Clock) -> None:
+def test_the_wait_ends_near_its_deadline(clock: FakeClock) -> None:
     """One sleep and one question over it at most."""
     clock.question_s = 1.0
     wait_until_passed(answers(clock, failed("no")), 20)
 
-    assert 20 <= clock.now_s <= 20 + 3 + 1
+    assert 20 <= clock.now <= 20 + 3 + 1
 
 
-def test_an_error_that_is_not_an_answer_is_not_repeated(clock: Clock) -> None:
+def test_an_error_that_is_not_an_answer_is_not_repeated(clock: FakeClock) -> None:
     """A programming error shows at once instead of after two minutes."""
 
     def question() -> Judgement:

@@ -13,7 +13,7 @@ from engine.verdict import Verdict
 from hosts.facts.model import HostFacts
 from phases.assess.readiness import judge_disk
 from phases.context.service_facts import space_needs
-from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
+from tests.fakes.facts import GIB, make_container, make_disk, make_host, make_volume
 
 BIND = MountFacts("bind", "/srv/redis", "/conf", read_only=False)
 

@@ -17,8 +17,10 @@ from hosts.facts.system import SystemFacts
 from hosts.facts.system_parse import parse_firewall
 from phases.context.path_rates import measured_rates
 from phases.preflight.network import list_needs, proven_needs, try_with_listeners
+from tests.fakes.facts import make_host, make_socket
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.host import FakeHost
 from tests.unit.checks.hosts.test_network import NEED, scope
-from tests.unit.making_facts import FakeHost, make_host, make_socket
 
 PORTS: Final = {
     need.host: need.port
@@ -29,20 +31,16 @@ PORTS: Final = {
 STARTED: Final = {"sh -c wait": (0, "listening\n", ""), "docker run": (0, "c0ffee\n", "")}
 
 
-class Hosts(dict[str, FakeHost]):
-    """Hosts of a run that holds no lock."""
-
-    token = None
-
-
 def world(
     answer: str, target: HostFacts | None = None, **answers: tuple[int, str, str]
-) -> tuple[Any, Hosts, list[dict[str, Any]]]:
+) -> tuple[Any, FakeFleet[FakeHost], list[dict[str, Any]]]:
     """Return redis on its way to wf001, where no relay comes out yet; `answer` is how a try from each other
     host ends.
     """
     rows = {name: f"try\t192.0.2.11\t{port}\t{answer}\n" for name, port in PORTS.items()}
-    hosts = Hosts({name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")})
+    hosts: FakeFleet[FakeHost] = FakeFleet(
+        {name: FakeHost(name, {"sh -s": (0, rows[name], "")}) for name in ("wf002", "wf005")}
+    )
     hosts["wf001"] = FakeHost("wf001", {**STARTED, **answers})
     facts = target or make_host(listening=(make_socket(22),))
     records: list[dict[str, Any]] = []
@@ -130,7 +128,9 @@ def test_the_listener_is_removed_whatever_happens(
     answers: dict[str, tuple[int, str, str]], error: type[Exception]
 ) -> None:
     """A container that Docker made and could not start, or that does not begin, is no leftover."""
-    hosts = Hosts({"wf001": FakeHost("wf001", {**STARTED, "docker ps": (0, "c0ffee\n", ""), **answers})})
+    hosts: FakeFleet[FakeHost] = FakeFleet(
+        {"wf001": FakeHost("wf001", {**STARTED, "docker ps": (0, "c0ffee\n", ""), **answers})}
+    )
     with pytest.raises(error), listening(hosts, "wf001", [6379], move_label="lab/network/1"):  # type: ignore[arg-type]
         pytest.fail("nothing listens")
 

@@ -18,7 +18,7 @@ from hosts.facts.system import SystemFacts, Usage
 from phases.preflight import target_fitness, window
 from phases.preflight.capacity import Capacity, targets_of
 from phases.preflight.sample_source import Baselines
-from tests.unit.making_facts import GIB, make_container, make_disk, make_host, make_volume
+from tests.fakes.facts import GIB, make_container, make_disk, make_host, make_volume
 
 NOW = datetime.now(UTC)
 MOVE = SimpleNamespace(service="redis", source="wf005", target="wf001")

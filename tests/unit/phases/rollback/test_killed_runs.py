@@ -50,10 +50,11 @@ from phases.context.run_context import RunContext
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
-from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
-from tests.unit.inspected import inspected, recreated
-from tests.unit.making_facts import LABEL
-from tests.unit.modelled import SOURCE, TARGET, Model, deeds
+from tests.fakes.engine import Engine
+from tests.fakes.facts import LABEL
+from tests.fakes.inspect_answer import inspected, recreated
+from tests.fakes.two_hosts import SOURCE, TARGET, Model, deeds
+from tests.unit.actions.container.test_source import make_route, recorded_route, stopped_route
 
 RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
 ROOT = Path(__file__).parents[4]

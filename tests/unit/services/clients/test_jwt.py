@@ -8,7 +8,7 @@ import json
 import pytest
 
 from services.clients.jwt import TokenError, verified_claims
-from tests.unit.answering import recorded
+from tests.fakes.http_product import recorded
 
 ANSWERS = recorded("keycloak")
 TOKEN = str(ANSWERS["token"]["body"]["access_token"])

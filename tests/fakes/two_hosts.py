@@ -35,10 +35,12 @@ from hosts.facts.parse import parse_container
 from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
-from tests.unit.actions.container.test_source import Engine
-from tests.unit.inspected import TARGET_ID, inspected, recreated
-from tests.unit.making_facts import make_host
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.engine import Engine
+from tests.fakes.facts import make_host
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.host import HostWithFiles
+from tests.fakes.inspect_answer import TARGET_ID, inspected, recreated
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 SOURCE: Final = "wf005"
 REPLICA_ID: Final = "7" * 64
@@ -150,27 +152,19 @@ class ModelledEngine(Engine):
         super().remove_container(name, v=v)
 
 
-class ModelledHost:
-    """A host whose files are in memory; of commands it knows those that keep files and remove volumes."""
+class ModelledHost(HostWithFiles):
+    """A host whose files are in memory; of other commands it knows those that remove containers and volumes."""
 
     def __init__(self, model: Model, name: str) -> None:
         """Belong to the model."""
-        self.model, self.name, self.address = model, name, "192.0.2.5"
-        self.files: dict[str, bytes] = {}
+        super().__init__(name)
+        self.model = model
 
     def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> CommandResult:
-        """Do it."""
-        path, out, error = argv[-1], b"", b""
-        if argv[:2] == ["sh", "-c"] and stdin:
+        """Do it; each change counts as a step of the process."""
+        path = argv[-1]
+        if (argv[:2] == ["sh", "-c"] and stdin) or argv[0] == "rm":
             self.model.step()
-            self.files[path] = stdin
-        elif argv[0] == "cat":
-            out, error = self.files.get(path, b""), b"" if path in self.files else b"cat: No such file or directory"
-        elif argv[0] == "ls":
-            out = b"-rw------- 1 0 0 1 x"
-        elif argv[0] == "rm":
-            self.model.step()
-            self.files.pop(path, None)
         elif argv[:3] == ["docker", "rm", "--force"]:
             self.model.step()
             kept = [
@@ -182,22 +176,16 @@ class ModelledHost:
         elif argv[:3] == ["docker", "volume", "rm"]:
             self.model.step()
             self.model.volumes.pop((self.name, path), None)
-        return CommandResult(tuple(argv), int(bool(error)), out, error, 0.0)
+        return super().run(argv, stdin=stdin, timeout_s=timeout_s)
 
 
-class ModelledFleet(dict[str, ModelledHost]):
-    """Both hosts."""
-
-    token: str | None = None
+class ModelledFleet(FakeFleet[ModelledHost]):
+    """Both hosts, and the one of the backups."""
 
     def __init__(self, model: Model) -> None:
         """Be the model's."""
-        super().__init__({name: ModelledHost(model, name) for name in (SOURCE, TARGET, "wf002")})
+        super().__init__({name: ModelledHost(model, name) for name in (SOURCE, TARGET, "wf002")}, model.engines)
         self.model = model
-
-    def docker(self, name: str) -> Any:
-        """Return an engine."""
-        return self.model.engines[name]
 
     def facts(self, name: str) -> HostFacts:
         """Return what is there now."""
