@@ -1,4 +1,4 @@
-"""The hosts of a run that holds no lock."""
+"""The hosts of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ Host = TypeVar("Host")
 class FakeFleet(dict[str, Host], Generic[Host]):
     """Hosts by name, each with its engine; one that is not among them is an error, as its lock would be."""
 
-    token: str | None = None
-
-    def __init__(self, hosts: dict[str, Host], engines: dict[str, Any] | None = None) -> None:
-        """Take hosts and engines by name."""
+    def __init__(
+        self, hosts: dict[str, Host], engines: dict[str, Any] | None = None, *, token: str | None = None
+    ) -> None:
+        """Take hosts and engines by name, and the token of the run's lock, if it holds one."""
         super().__init__(hosts)
+        self.token = token
         self.engines = engines or {}
 
     def docker(self, name: str) -> Any:

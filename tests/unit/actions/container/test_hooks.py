@@ -45,7 +45,7 @@ def audited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def hook_on(host: Host, **hook: Any) -> RunHook:
     """Return a hook that quiesces an application on the source."""
-    route = Route(FakeFleet({"wf005": host}), "redis", "redis", "wf005", "wf001", "lab/redis/1")  # type: ignore[arg-type]
+    route = Route(FakeFleet({"wf005": host}, token="t"), "redis", "redis", "wf005", "wf001", "lab/redis/1")  # type: ignore[arg-type]
     return RunHook(route, "before-hold", "wf005", Hook(argv=("/usr/local/bin/drain", "--app", "shop floor"), **hook))
 
 
