@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from actions.common.route import inspect_container
@@ -27,12 +28,17 @@ POLICY_OF_TARGET: Final = ("commit", "stop-moved")
 
 def judge_ready(context: RunContext, service: str, host: str) -> Judgement:
     """Wait until the service can do its work on a host, up to its product's deadline."""
-    product = context.product(service)
-    wait = quick_polling(f"{service} on {host}", product.ready_deadline_s, tell=context.waits)
+    return _judge_ready(context, service, host, lambda: _ready_once(context, service, host))
+
+
+def _judge_ready(context: RunContext, service: str, host: str, question: Callable[[], Judgement]) -> Judgement:
+    wait = quick_polling(f"{service} on {host}", context.product(service).ready_deadline_s, tell=context.waits)
     try:
-        answer = wait.judge_in_time(lambda: _ready_once(context, service, host))
+        answer = wait.judge_in_time(question)
     except HostLostError as error:
         return unknown(str(error))  # no waiting brings it back
+    except _HostSilentError as silent:
+        return silent.answer
     return _seen(context, service, host, answer) if answer.verdict is Verdict.UNKNOWN else answer
 
 
@@ -74,6 +80,38 @@ def _ready_once(context: RunContext, service: str, host: str) -> Judgement:
     return answer
 
 
+class _HostSilentError(Exception):
+    """The host itself does not answer; `answer` is what its service was asked."""
+
+    def __init__(self, answer: Judgement) -> None:
+        super().__init__(answer.text)
+        self.answer = answer
+
+
+def _ready_while_host_answers(context: RunContext, service: str, host: str) -> Judgement:
+    """Ask once; raises when not even the host answers."""
+    answer = _ready_once(context, service, host)
+    if answer.verdict is Verdict.UNKNOWN:
+        try:
+            context.facts(host)
+        except HostLostError:
+            raise
+        except NotObservedError:
+            raise _HostSilentError(answer) from None
+        context.fleet.forget_facts(host)
+    return answer
+
+
+def judge_serves_now(move: ServiceMove) -> Judgement:
+    """Judge before a move whether the service does its work on its old host.
+
+    A service that starts is waited for. A host that does not answer is not: nothing restarts it now.
+    """
+    context, service, host = move.context, move.service, move.source
+    ready = _judge_ready(context, service, host, lambda: _ready_while_host_answers(context, service, host))
+    return _judge_smoke_after(move, host, ready)
+
+
 def judge_smoke(context: RunContext, service: str, host: str) -> Judgement:
     """Use the service's function through its published port."""
     nonce = f"longshore-{context.run.id[:8]}"
@@ -86,7 +124,10 @@ def judge_source_serves(move: ServiceMove) -> Judgement:
 
 
 def _judge_serves(move: ServiceMove, host: str) -> Judgement:
-    ready = judge_ready(move.context, move.service, host)
+    return _judge_smoke_after(move, host, judge_ready(move.context, move.service, host))
+
+
+def _judge_smoke_after(move: ServiceMove, host: str, ready: Judgement) -> Judgement:
     if not ready.passed:
         return Judgement(
             ready.verdict,

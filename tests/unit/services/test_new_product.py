@@ -17,7 +17,7 @@ from engine.config.plan import load_plan
 from phases.discover.draft_inventory import product_of
 from services import registry
 from services.fingerprints.compare import compare_fingerprints
-from tests.unit.answering import Answers, target
+from tests.fakes.http_product import Answers, target
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "new-product.md"

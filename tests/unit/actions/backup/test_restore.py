@@ -20,8 +20,8 @@ from engine.contracts.container import CommandResult, MountFacts
 from engine.contracts.product import RestoreCommand
 from services.redis.product import PLACE_SNAPSHOT
 from services.registry import product
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import LABEL, make_container
+from tests.fakes.facts import LABEL, make_container
+from tests.fakes.inspect_answer import inspected
 
 EXPORT: Final = BackupObject("export cluster.sql", "e" * 64, 100, datetime(2026, 1, 2, tzinfo=UTC))
 SQL: Final = RestoreCommand(

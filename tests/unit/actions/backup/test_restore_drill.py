@@ -22,8 +22,9 @@ from engine.contracts.product import RestoreCommand
 from engine.errors import ActionError, UnreachableError
 from engine.redaction.redactor import Secret
 from engine.verdict import Judgement, Verdict, failed, passed
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import LABEL, FakeHost
+from tests.fakes.facts import LABEL
+from tests.fakes.host import FakeHost
+from tests.fakes.inspect_answer import inspected
 
 NOW: Final = datetime(2026, 1, 2, tzinfo=UTC)
 EXPORT: Final = BackupObject("export dump.rdb", "e" * 64, 100, NOW)

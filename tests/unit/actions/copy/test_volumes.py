@@ -22,7 +22,7 @@ from engine.contracts.container import CommandResult
 from engine.errors import ActionError, RefusedError
 from engine.verdict import passed
 from hosts.manifest.manifest import Drift
-from tests.unit.making_facts import LABEL
+from tests.fakes.facts import LABEL
 
 PLACES = (DataPlace("volume", "redis_data"),)
 SAME = Drift((), 0, 1204, 5_000_000, 4096, 1200, 1201)

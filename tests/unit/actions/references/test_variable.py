@@ -15,8 +15,8 @@ from actions.common.route import Route
 from actions.container_spec.create_body import specification_of
 from actions.references.variable import VariableReference, body_with
 from engine.errors import ActionError
-from tests.unit.inspected import inspected
-from tests.unit.making_facts import HostWithFiles
+from tests.fakes.host import HostWithFiles
+from tests.fakes.inspect_answer import inspected
 
 KEPT = "/var/lib/longshore/references/lab-postgres-redis-variables.json"
 CHANGED = {"DB_HOST": "192.0.2.2"}

@@ -16,8 +16,8 @@ from actions.replication.steps import FinishReplica
 from engine.contracts.replication import Login
 from engine.errors import ActionError, NotObservedError, UnreachableError
 from services.redis.replication import RedisReplication
+from tests.fakes.inspect_answer import inspected
 from tests.unit.actions.container.test_source import Engine, recorded_route
-from tests.unit.inspected import inspected
 
 
 @pytest.fixture

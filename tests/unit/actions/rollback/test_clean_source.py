@@ -11,7 +11,8 @@ from actions.common.route import Route
 from actions.rollback.clean_source import CleanSource
 from engine.constants import LABEL_MOVE, LABEL_ROLE
 from engine.errors import HostLostError
-from tests.unit.making_facts import LABEL, FakeHost
+from tests.fakes.facts import LABEL
+from tests.fakes.host import FakeHost
 
 COPY_KEY = "/run/longshore-copy-lab-redis-1"
 

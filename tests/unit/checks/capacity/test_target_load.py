@@ -24,7 +24,7 @@ from engine.journal.samples import HOST, DiskUse, Sample, forget_samples, read_s
 from engine.redaction.redactor import Redactor
 from engine.verdict import Verdict
 from hosts.facts.system import SystemFacts, Usage
-from tests.unit.making_facts import GIB, make_container, make_host
+from tests.fakes.facts import GIB, make_container, make_host
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ENOUGH = Load(GIB, 0.5, 300, 48.0)

@@ -18,8 +18,10 @@ from checks.containers.shared_mounts import Place, judge_filled, judge_shared, j
 from engine.contracts.container import CommandResult, MountFacts
 from engine.errors import ActionError, NotObservedError
 from engine.verdict import failed
-from tests.unit.actions.container.test_source import Engine, inspected, stopped_route
-from tests.unit.making_facts import FakeHost
+from tests.fakes.engine import Engine
+from tests.fakes.host import FakeHost
+from tests.fakes.inspect_answer import inspected
+from tests.unit.actions.container.test_source import stopped_route
 
 HOSTS: Final = ("wf005", "wf001")
 NAS: Final = MountFacts("bind", "/mnt/nas/shop", "/data", read_only=False)

@@ -18,7 +18,7 @@ from engine.evidence.page.page import view_of
 from engine.evidence.writer import junit, summary
 from engine.finding import recorded, say
 from engine.i18n.language import ENGLISH, LANGUAGES, language_asked, language_of
-from tests.unit.making_evidence import MOVES, Night
+from tests.fakes.run_on_record import MOVES, Night
 
 PORTUGUESE = language_of("pt-BR")
 HOLE = re.compile(r"\{\w+(?::[^{}]*)?\}")

@@ -18,8 +18,8 @@ from engine.redaction.redactor import Redactor
 from engine.run.options import Options
 from hosts.fleet import Fleet
 from phases.gates import dead_target
-from tests.unit.making_facts import FakeHost
-from tests.unit.making_files import make_environment, make_inventory, make_plan
+from tests.fakes.host import FakeHost
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 REASON = "disk controller burnt"
 

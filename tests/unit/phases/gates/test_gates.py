@@ -17,8 +17,8 @@ from engine.redaction.redactor import Redactor
 from engine.verdict import ExitCode
 from phases.gates.gates import Gates, preflight_problems
 from phases.signoff.approvals import code_digest
-from tests.unit.making_files import make_environment, make_inventory, make_plan
-from tests.unit.making_preflight import record_rows
+from tests.fakes.preflight_results import record_rows
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 
 
 class Past:

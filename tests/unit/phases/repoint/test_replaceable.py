@@ -16,7 +16,7 @@ from engine.verdict import Verdict
 from phases.repoint import readonly_steps
 from phases.repoint.readonly_steps import _replaceable
 from services.registry import product
-from tests.unit.making_facts import make_container
+from tests.fakes.facts import make_container
 
 DRIVER = Change("A", "/plugins/duckdb.metabase-driver.jar")
 TMPFS = (MountFacts("tmpfs", "", "/data", read_only=False),)

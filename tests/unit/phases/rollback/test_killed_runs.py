@@ -59,10 +59,10 @@ from phases.context.service_move import ServiceMove, service_move
 from phases.migrate.recipe import REPEATABLE, SUPERSEDED_BY
 from phases.rollback import recipe as rollback
 from phases.rollback.recipe import found_on_hosts
+from tests.fakes.facts import LABEL
+from tests.fakes.inspect_answer import inspected, recreated
+from tests.fakes.two_hosts import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, deeds
 from tests.unit.actions.container.test_source import Engine, make_route, recorded_route, stopped_route
-from tests.unit.inspected import inspected, recreated
-from tests.unit.making_facts import LABEL
-from tests.unit.modelled import SOURCE, TARGET, Model, ModelledFleet, ModelledHost, deeds
 
 RELAY = Relay("wf005", "shop", "redis", 6379, "192.0.2.1", 6379)
 ROOT = Path(__file__).parents[4]

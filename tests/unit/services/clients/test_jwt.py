@@ -10,7 +10,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from services.clients.jwt import REGISTRY, TokenError, verified_claims
-from tests.unit.answering import recorded
+from tests.fakes.http_product import recorded
 
 ANSWERS = recorded("keycloak")
 TOKEN = str(ANSWERS["token"]["body"]["access_token"])

@@ -11,7 +11,7 @@ from services.clients import http
 from services.fingerprints.compare import compare_fingerprints
 from services.keycloak import product as keycloak
 from services.keycloak.product import Product
-from tests.unit.answering import Answer, Answers, recorded, target
+from tests.fakes.http_product import Answer, Answers, recorded, target
 
 SAID = recorded("keycloak")
 LOGIN = {"realm": "shop", "client": "storefront", "user": "probe"}

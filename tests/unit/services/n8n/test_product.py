@@ -14,7 +14,7 @@ from engine.errors import NotObservedError
 from engine.verdict import Judgement
 from services.fingerprints.compare import compare_fingerprints
 from services.n8n.product import Product
-from tests.unit.answering import Answers, ran, target
+from tests.fakes.http_product import Answers, ran, target
 
 SECRETS = {"api_key": "key-of-the-owner", "encryption_key": "0123456789abcdef"}
 NONCE = "longshore-1"

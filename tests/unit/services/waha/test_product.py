@@ -12,7 +12,7 @@ from engine.verdict import Judgement
 from phases.assess.readiness import outside_of
 from services.fingerprints.compare import compare_fingerprints
 from services.waha.product import WORKED, Product, patience_s
-from tests.unit.answering import Answer, Answers, target
+from tests.fakes.http_product import Answer, Answers, target
 
 SECRETS = {"api_key": "key-of-waha"}
 

@@ -36,10 +36,10 @@ from hosts.facts.system import SystemFacts
 from hosts.manifest.manifest import Drift
 from phases.context.run_context import RunContext
 from phases.context.service_move import service_move
+from tests.fakes.facts import make_host
+from tests.fakes.inspect_answer import TARGET_ID, inspected, recreated
+from tests.fakes.project_files import make_environment, make_inventory, make_plan
 from tests.unit.actions.container.test_source import Engine
-from tests.unit.inspected import TARGET_ID, inspected, recreated
-from tests.unit.making_facts import make_host
-from tests.unit.making_files import make_environment, make_inventory, make_plan
 
 SOURCE: Final = "wf005"
 REPLICA_ID: Final = "7" * 64
