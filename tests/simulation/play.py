@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 import re
@@ -41,7 +42,15 @@ class Played:
 def simulation() -> Iterator[None]:
     """Let stories be played: time, threads, chance and borders are the model's."""
     with replaced([(hosts.docker.exec.exec_in_container, run_inside)]), borders():
-        yield
+        collected = gc.get_threshold()
+        gc.collect()
+        gc.freeze()  # the modules stay; a story makes little that refers to itself
+        gc.set_threshold(50_000, 20, 20)
+        try:
+            yield
+        finally:
+            gc.set_threshold(*collected)
+            gc.unfreeze()
 
 
 def play(drawn: Draw, seed: int = 0, *, keep: bool = False, real_journal: bool = False) -> Played:

@@ -330,11 +330,14 @@ def _run(now: Stage, process: Process, command: Command, rows: list[StepResult])
 
 def _steps(now: Stage, process: Process, command: Command, session: Any, rows: list[StepResult]) -> ExitCode:
     unwritten = 0
+    left_out = {  # asked once, before the first step, as pytest's collection does
+        move.service: session.only_for_some(move.service) for move in session.scope.moves
+    }
     for subject in ("all", *(move.service for move in session.scope.moves)):
         for step in steps_of(command.phase):
             if ("move" in step.wants) != (subject != "all"):
                 continue
-            if subject != "all" and step.key in session.only_for_some(subject):
+            if subject != "all" and step.key in left_out[subject]:
                 continue
             process.step = f"{subject} {step.key}" if subject != "all" else step.key
             row = _step(command, session, subject, step)

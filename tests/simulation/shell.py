@@ -523,7 +523,7 @@ class SimHost:
             if target.full:
                 return 0, ended(11, 'rsync: [receiver] write failed on "/data": No space left on device (28)'), ""
             before = here or File()
-            into.files[file] = File(set(content.records), content.mtime, before.on_disk, self.world.now)
+            into.files[file] = File(set(content.records), content.mtime, before.disk(), self.world.now)
             sent += 1000
             self.process.between(f"{self.name}: rsync, after {file}")
             trouble = self._no_way(container, target)
@@ -559,7 +559,7 @@ class SimHost:
             self.world.violate(f"copied into {into.name} on {self.name} under the running {writers[0]}")
         for file, content in list(source.files.items()):
             before = into.files.get(file) or File()
-            into.files[file] = File(set(content.records), content.mtime, before.on_disk, self.world.now)
+            into.files[file] = File(set(content.records), content.mtime, before.disk(), self.world.now)
             self.process.between(f"{self.name}: rsync beside, after {file}")
             if not container.running:
                 return 20, "", "rsync error: received SIGINT, SIGTERM, or SIGHUP"

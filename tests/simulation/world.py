@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,17 +25,75 @@ class Broken(BaseException):
 
 
 @dataclass
+class Ways:
+    """How often anything changed on which it depends who reaches whom: what was found before holds until the next change."""
+
+    changes: int = 0
+
+    def change(self) -> None:
+        """Note a change."""
+        self.changes += 1
+
+
+WAYS: Final = Ways()
+
+
+class WatchedDict(dict[Any, Any]):
+    """A dict whose changes may change who reaches whom."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        WAYS.change()
+
+    def pop(self, *given: Any) -> Any:
+        """Remove a key."""
+        WAYS.change()
+        return super().pop(*given)
+
+    def update(self, *given: Any, **named: Any) -> None:
+        """Set several keys."""
+        super().update(*given, **named)
+        WAYS.change()
+
+    def __delitem__(self, key: Any) -> None:
+        raise Broken("not watched: use pop")
+
+    def setdefault(self, *_: Any) -> Any:
+        """Refuse what is not watched."""
+        raise Broken("not watched: use an assignment")
+
+
+class WatchedSet(set[Any]):
+    """A set whose changes may change who reaches whom."""
+
+    def add(self, item: Any) -> None:
+        """Add an item."""
+        super().add(item)
+        WAYS.change()
+
+    def discard(self, item: Any) -> None:
+        """Remove an item that may not be there."""
+        super().discard(item)
+        WAYS.change()
+
+
+@dataclass
 class File:
     """A file of records: as programs see it, and as the disk has it."""
 
     records: set[Record] = field(default_factory=set)
     mtime: int = 0
-    on_disk: tuple[frozenset[Record], int] | None = None
+    on_disk: tuple[frozenset[Record], int] | None = None  # where that is not as programs see it
     dirty_at: float | None = None
+    is_on_disk: bool = False
 
     def sync(self) -> None:
-        """Have it on disk."""
-        self.on_disk, self.dirty_at = (frozenset(self.records), self.mtime), None
+        """Have it on disk, as it is now; whoever changes it later says again whether it is."""
+        self.is_on_disk, self.dirty_at = True, None
+
+    def disk(self) -> tuple[frozenset[Record], int] | None:
+        """Return what the disk has, None for nothing."""
+        return (frozenset(self.records), self.mtime) if self.is_on_disk else self.on_disk
 
 
 @dataclass
@@ -54,11 +113,10 @@ class Volume:
         for _name, file in list(self.files.items()):
             if file.dirty_at is None or now - file.dirty_at > FLUSH_S:
                 file.sync()
-            elif file.on_disk is None:
-                file.records, file.mtime, file.dirty_at = set(), file.mtime, None
-                file.on_disk = (frozenset(), file.mtime)
             else:
-                file.records, file.mtime, file.dirty_at = set(file.on_disk[0]), file.on_disk[1], None
+                records, file.mtime = file.on_disk or (frozenset(), file.mtime)
+                file.records = set(records)
+                file.sync()
 
     def content(self) -> dict[str, tuple[frozenset[Record], int]]:
         """Return what a full comparison sees."""
@@ -86,6 +144,15 @@ class Container:
     log: list[str] = field(default_factory=list)
     probe: dict[str, Any] | None = None
     created_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Watch its networks."""
+        self.networks = WatchedDict(self.networks)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in {"name", "status", "networks"}:
+            WAYS.change()
 
     @property
     def running(self) -> bool:
@@ -151,8 +218,8 @@ class Container:
             name: {**one, "IPAddress": one["IPAddress"] if self.running else "", "DNSNames": [self.name]}
             for name, one in self.networks.items()
         }
-        return json.loads(
-            json.dumps(
+        return marshal.loads(  # noqa: S302 our own bytes: the fastest deep copy of what is JSON
+            marshal.dumps(
                 {
                     "Id": self.id, "Name": f"/{self.name}", "Image": self.image, "Created": stamp(self.created_at),
                     "State": {
@@ -167,6 +234,7 @@ class Container:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def stamp(moment: float) -> str:
     """Return a moment as the engine writes it."""
     if not moment:
@@ -180,7 +248,7 @@ class Machine:
 
     name: str
     address: str
-    containers: dict[str, Container] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=WatchedDict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
@@ -193,6 +261,11 @@ class Machine:
     offset_s: float = 0.0
     full: bool = False
     addresses: int = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in {"up_at", "containers"}:
+            WAYS.change()
 
     def container(self, name: str) -> Container | None:
         """Return a container by name or (the beginning of its) id."""
@@ -234,13 +307,15 @@ class World:
     acts: set[str] = field(default_factory=set)  # services that act on start
     now: float = BEGINNING
     ids: int = 0
-    cuts: set[frozenset[str]] = field(default_factory=set)  # pairs of hosts
+    cuts: set[frozenset[str]] = field(default_factory=WatchedSet)  # pairs of hosts
     violations: list[str] = field(default_factory=list)
     acted: dict[Record, float] = field(default_factory=dict)
     watchers: list[Callable[[], None]] = field(default_factory=list)
     by_hand: bool = False
     after_writes: Callable[[World], None] = lambda _world: None
     mends: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    ways: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # who answers there, since the last change
+    ways_at: int = -1
 
     def mend_all(self) -> None:
         """Let all that was broken for a while be whole again."""
@@ -276,7 +351,8 @@ class World:
             for one in [one for one in self.mends if one[0] <= self.now]:
                 self.mends.remove(one)
                 one[1]()
-        for machine in self.machines.values():
+        machines = self.machines.values()
+        for machine in machines:
             if machine.engine_at and self.now >= max(machine.engine_at, machine.up_at):
                 machine.engine_at = 0.0
                 self.engine_begins(machine)
@@ -285,7 +361,7 @@ class World:
         for client in self.clients:
             self.write(client)
         self.after_writes(self)
-        for machine in self.machines.values():
+        for machine in machines:
             for container in machine.containers.values():
                 if container.probe is not None and container.running:
                     self._ask(machine, container, container.probe)
@@ -302,16 +378,7 @@ class World:
 
     def write(self, client: Client) -> None:
         """Try to write the next record; remember it when it was acknowledged."""
-        host = client.host
-        if client.follows:
-            host = next(
-                (
-                    name
-                    for name, one in self.machines.items()
-                    if any(it.image == client.follows and it.running for it in one.services())
-                ),
-                "",
-            )
+        host = self._host_of(client)
         found = self.reach(host, client.network, client.alias, client.port) if host else None
         if found is None:
             client.refused += 1
@@ -323,6 +390,28 @@ class World:
             client.last_good = self.now
         else:
             client.refused += 1
+
+    def _host_of(self, client: Client) -> str:
+        """Return where a client writes from, "" for one that runs nowhere."""
+        if not client.follows:
+            return client.host
+        key = ("home", client.follows)
+        ways = self._known_ways()
+        if key not in ways:
+            homes = (
+                name
+                for name, one in self.machines.items()
+                if any(it.image == client.follows and it.running for it in one.services())
+            )
+            ways[key] = next(homes, "")
+        return str(ways[key])
+
+    def _known_ways(self) -> dict[tuple[Any, ...], Any]:
+        """Return what was found since the last change."""
+        if self.ways_at != WAYS.changes:
+            self.ways.clear()
+            self.ways_at = WAYS.changes
+        return self.ways
 
     def store(self, machine: Machine, container: Container, record: Record) -> bool:
         """Let a service keep a record, on disk before it says so."""
@@ -337,6 +426,13 @@ class World:
 
     def reach(self, host: str, network: str, alias: str, port: int, depth: int = 0) -> tuple[Machine, Container] | None:
         """Return which service's container answers there, through relays."""
+        key, ways = (host, network, alias, port, depth), self._known_ways()
+        if key not in ways:
+            ways[key] = self._find(host, network, alias, port, depth)
+        found: tuple[Machine, Container] | None = ways[key]
+        return found
+
+    def _find(self, host: str, network: str, alias: str, port: int, depth: int) -> tuple[Machine, Container] | None:
         if depth > 5 or not self.is_up(host):
             return None
         machine = self.machines[host]
