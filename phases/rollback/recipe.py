@@ -6,14 +6,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from actions.common.route import Route
 from actions.container.commit import Commit
 from actions.container.target import CreateTarget, StartTarget
+from actions.copy.endpoints import PURPOSE as COPY_KEY
+from actions.copy.endpoints import ROLE as COPY
+from actions.copy.safety_copy import ROLE as ASIDE
 from actions.copy.safety_copy import SafetyCopy
 from actions.copy.volumes import CopyVolumes, VerifyVolumes
+from actions.outage.probe import ROLE as PROBE
 from actions.outage.probe import MeasureOutage, StartProbe
 from actions.outage.vantage_point import choose_probe_target
 from actions.relays.planning import plan_forwarders, wanted_forwarders
 from actions.relays.reconcile import refuse_outside
+from actions.replication.replica import PURPOSE as REPLICA_KEY
+from actions.replication.replica import ROLE as REPLICA
+from actions.rollback.clean_source import KEY as CLEAN_SOURCE
+from actions.rollback.clean_source import CleanSource
 from actions.rollback.steps import CleanTarget, CopyBack, StartReturned, StopMoved, SwitchClientsBack
 from checks.capacity.disk_space import SpaceNeed, judge_space
 from engine.config.scope import PlannedMove
@@ -48,8 +57,11 @@ DATA_STEPS = ("safety-copy", "copy-back", "verify-copy-back")
 RETURN_STEPS = (
     "confirm-rollback", "target-writes", "links-returnable", "start-probe-back", "stop-moved", *DATA_STEPS, "switch-back", "start-returned",
     "ready-returned", "fingerprint-returned", "smoke-returned", "dependants-returned", "return-outage", "clean-target",
+    CLEAN_SOURCE,
 )  # fmt: skip
-REPEATABLE = frozenset({"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target"})
+REPEATABLE = frozenset(
+    {"start-probe-back", "switch-back", "start-returned", "return-outage", "clean-target", CLEAN_SOURCE}
+)
 """Deeds that a resumed rollback may do again whatever came after them: none of them writes into data."""
 STOPPED = "stop-moved"
 """May be done again, too, where what the target holds is left there: nothing is brought back from it."""
@@ -134,7 +146,7 @@ def rollback_recipe(
 
     With a `dead` target nothing is asked of it: what was written there is lost with it, so `discard` goes with it.
     """
-    route, product = route_of(world, move, attempt), world.product(move.service)
+    route = route_of(world, move, attempt)
     places, size = places_of(world, move), service_facts.bytes_to_copy(world, move.service)
     moved = {**world.where(), move.service: move.target}
     back = {**moved, move.service: move.source}
@@ -147,8 +159,6 @@ def rollback_recipe(
     creating = CreateTarget(route, dropped, addresses_of(world, move), move.ports)
     copying = CopyVolumes(route, places, peer_of(world, move.target), size)
     returning = CopyBack(route.turned(), places, peer_of(world, move.source), size)
-    saving = before_stop(world, move.service, move.target)
-    stopping = StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=bool(discard))
     data: tuple[Action, ...] = (
         SafetyCopy(route, move.source, places, size),
         returning,
@@ -159,7 +169,7 @@ def rollback_recipe(
         *([] if dead else [_written_since(world, move, discard=discard)]),
         _links(world, move, back),
         *([Renamed("start-probe-back", StartProbe(route, aim))] if aim else []),
-        *([] if dead else [stopping]),
+        *([] if dead else [_stop_moved(world, move, route, keep=bool(discard))]),
         *(() if discard else data),
         SwitchClientsBack(route, wanted_forwarders(scope, back), wanted_forwarders(scope, moved), scope.hosts),
         StartReturned(route, keep=bool(discard)),
@@ -177,11 +187,16 @@ def rollback_recipe(
         *_dependants(world, move),
         *([Renamed("return-outage", RecordedOutage(MeasureOutage(route, aim), world, way_back))] if aim else []),
         *(
-            []
+            [CleanSource(route, (COPY, REPLICA, PROBE, ASIDE), (COPY_KEY, REPLICA_KEY))]
             if dead
             else [CleanTarget(route, creating, copying, bool(discard), lambda: data_steps(world, move, route).clear)]
         ),
     )
+
+
+def _stop_moved(world: RunContext, move: PlannedMove, route: Route, *, keep: bool) -> StopMoved:
+    product, saving = world.product(move.service), before_stop(world, move.service, move.target)
+    return StopMoved(route, product.stop_grace_s, product.clean_exit_codes, *saving, keep=keep)
 
 
 def _ask(key: str, words: str, question: Callable[[], Judgement]) -> ReadOnlyStep:

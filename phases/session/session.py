@@ -48,7 +48,7 @@ from phases.migrate.recipe import AFTER_COMMIT, BEFORE_HOLD
 from phases.prepare.backup_drill import steps_left_out
 from phases.prepare.recipe import carrier_of
 from phases.prepare.toolbox import use_recorded_toolboxes
-from phases.rollback.recipe import DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
+from phases.rollback.recipe import CLEAN_SOURCE, DATA_STEPS, DEAD_STEPS, RETURN_STEPS, UNDO_STEP
 from phases.session.moves import Moves
 from phases.session.notifications import notify
 from phases.session.parallel import HostQueues
@@ -121,7 +121,11 @@ class Session:
         if undone:
             return dict.fromkeys(RETURN_STEPS, "its move is not committed: what it did is undone")
         undo = {UNDO_STEP: "its move is committed: it is brought back"}
-        undo |= dict.fromkeys(DEAD_STEPS, "its new host is declared lost") if self.options.target_lost else {}
+        undo |= (
+            dict.fromkeys(DEAD_STEPS, "its new host is declared lost")
+            if self.options.target_lost
+            else {CLEAN_SOURCE: "its new host is not lost: what is left is removed with the moved service"}
+        )
         return undo | (
             dict.fromkeys(
                 DATA_STEPS, f"the source's data is used as it was (--discard-target-writes: {self.options.discard})"

@@ -129,3 +129,10 @@ def test_outage_is_known(move: RunningMove, judge: Judge) -> None:
 def test_new_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
     """The service is removed from its new host; only data that was not brought back is kept, in a stopped, renamed container."""
     judge(move.perform("clean-target"))
+
+
+@pytest.mark.step("clean-source")
+@pytest.mark.changes_state
+def test_old_host_is_left_clean(move: RunningMove, judge: Judge) -> None:
+    """When the new host is lost, no helper container and no temporary key of the move is left on the old host."""
+    judge(move.perform("clean-source"))
