@@ -50,7 +50,7 @@ from tests.simulation.fleet import open_sim_hosts
 from tests.simulation.process import Killed, Process
 from tests.simulation.products import ASKING, Actor, Store
 from tests.simulation.replication import SimReplication
-from tests.simulation.scenario import Command, Plans, Scenario, scope_of
+from tests.simulation.scenario import TARGETS, Command, Plans, Scenario, scope_of
 from tests.simulation.shell import run_inside
 from tests.simulation.story import Story
 from tests.simulation.world import World
@@ -89,6 +89,17 @@ class Stage:
                 f"another plan than the approved one is carried out: {service} to {body['move']['target']}, approved {move.target}"
             )
 
+    def is_moved(self, service: str) -> bool:
+        """Return whether the plan moves a service."""
+        return service in TARGETS[self.scenario.topology]
+
+    def is_target_lost(self, service: str) -> bool:
+        """Return whether a service's target never comes back."""
+        move = next(
+            one for one in scope_of(self.scenario, (), self.plans.replanned).plan.moves if one.service == service
+        )
+        return self.world.machines[move.target].gone
+
     @property
     def process(self) -> Process:
         """Return the process that runs now."""
@@ -111,6 +122,7 @@ class Outcome:
     exit: ExitCode | None  # None: it was killed
     said: list[str]
     rows: list[StepResult]
+    silenced: bool = False  # whether it wrote nothing, or could not or must not write into the journal at its end
 
     @property
     def killed(self) -> bool:
@@ -290,6 +302,7 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
     now.processes.append(process)
     before, ASKING.process = ASKING.process, process
     rows: list[StepResult] = []
+    before_it = now.journal._end()  # noqa: SLF001 how far the journal is
     now.given_up.update(command.services if command.discard else ())
     now.story.tell(f"run {now.runs} on machine {machine}: {command.text()}")
     try:
@@ -300,7 +313,9 @@ def run_phase(command: Command, *, machine: str = "one") -> Outcome:
         process.alive = False
         now.processes.pop()
         ASKING.process = before
-    outcome = Outcome(command, code, process.said, rows)
+    wrote_nothing = now.journal._end() == before_it  # noqa: SLF001
+    lock_lost = any("the lock of this run is gone" in row.judgement.text for row in rows)
+    outcome = Outcome(command, code, process.said, rows, lock_lost or not process.journal_takes or wrote_nothing)
     now.story.tell(f"  run {process.run} ended: {outcome.text()}")
     return outcome
 

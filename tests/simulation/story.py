@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = (
     "kill", "suspend", "lose", "cut", "cut hosts", "engine", "reboot", "power", "full", "clock", "person starts", "person stops",
-    "journal",
+    "journal", "gone",
 )  # fmt: skip
 
 

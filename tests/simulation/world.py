@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -260,6 +261,7 @@ class Machine:
     engine_at: float = 0.0
     offset_s: float = 0.0
     full: bool = False
+    gone: bool = False  # it never comes back
     addresses: int = 1
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -322,7 +324,8 @@ class World:
         for _, mend in self.mends:
             mend()
         self.mends.clear()
-        longest = max((max(one.up_at, one.engine_at) for one in self.machines.values()), default=0.0)
+        back = [max(one.up_at, one.engine_at) for one in self.machines.values() if not one.gone]
+        longest = max(back, default=0.0)
         while self.now < longest:
             self.advance(min(30.0, longest - self.now + 0.1))
         self.advance(1.0)
@@ -578,6 +581,11 @@ class World:
             else:
                 for file in volume.files.values():
                     file.sync()
+
+    def lose(self, machine: Machine) -> None:
+        """Let a host go down and never come back; its disk stays readable for the invariants alone."""
+        self.reboot(machine, math.inf, power_cut=True)
+        machine.gone = True
 
     def mounted_by_running(self, machine: Machine, volume: str) -> list[str]:
         """Return the running services that write into a volume."""
